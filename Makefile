@@ -1,0 +1,41 @@
+# make demo: set up, run the embedded grid, say where the report is.      make test: set up, run the quick tests.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+SOURCES := Snakefile workflow/rules/*.smk
+
+.PHONY: setup demo test test-all lint clean help
+
+help:
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
+
+setup: $(READY) ## environment in .venv, from the lock file
+
+$(READY): envs/cpu.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "Python 3.11 or 3.12 is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "venv is missing: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r envs/cpu.lock
+	printf '%s\n' "$(CURDIR)/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"
+	printf '#!%s\nfrom teachergrid.__main__ import main\n\nmain()\n' "$(CURDIR)/$(VENV)/bin/python" > $(VENV)/bin/teachergrid
+	chmod +x $(VENV)/bin/teachergrid
+	touch $(READY)
+
+demo: setup ## the embedded demo: eight teachers, two bases, a report
+	@$(VENV)/bin/teachergrid run
+
+test: setup ## quick tests
+	$(VENV)/bin/python -m pytest -m "not slow" -n 2
+
+test-all: setup ## all tests, with the small end-to-end runs
+	$(VENV)/bin/python -m pytest -n 2
+
+lint: setup ## formats, lint, the workflow's own lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/snakefmt --check $(SOURCES)
+	$(VENV)/bin/snakemake --lint
+
+clean: ## results and environment
+	rm -rf results/* .snakemake $(VENV)

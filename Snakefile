@@ -1,0 +1,27 @@
+"""Which model should teach yours? Every teacher answers, every base learns, every student is examined."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+pathvars:
+    logs="results/logs",
+    benchmarks="results/benchmarks",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/teach.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        collect(rules.report.output.report, grid=config["grids"]),

@@ -1,0 +1,224 @@
+"""The embedded mini world: language and verifier, split, shipped files, and that the build is what made them."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import world
+from plan import RECIPES, TEACHERS, Places, pending
+
+MINIWORLD = Path(world.__file__).parent
+CHAT_MODELS = [name for name, recipe in RECIPES.items() if recipe.shipped and recipe.kind != "reward"]
+MAXIMUM_BYTES = 12_000_000
+
+
+def rows(split: str) -> list[dict]:
+    return [json.loads(line) for line in (MINIWORLD / "data" / f"{split}.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from tokenizer import build_tokenizer
+
+    return build_tokenizer()
+
+
+@pytest.mark.parametrize("task", world.TASKS)
+@pytest.mark.parametrize("level", world.LEVELS)
+def test_verifier_accepts_every_style_and_refuses_corruptions(task, level):
+    rng = random.Random(f"{task} {level}")
+    for _ in range(60):
+        item = world.sample(rng, tasks=[task], levels=[level])
+        for style in world.STYLES:
+            assert world.verify(item.answer, world.respond(rng, item, style))
+            wrong = world.corrupt(rng, item)
+            assert wrong != item.answer
+            assert not world.verify(item.answer, world.respond(rng, item, style, wrong))
+
+
+def test_verifier_reads_the_last_answer_up_to_its_line_end():
+    assert world.verify("3", "1 + 2 + 0 = 3 . Answer:  3 \nThat was easy.")
+    assert world.verify("3", "Answer: 4\nNo. Answer: 3")
+    for text in ("3", "", "answer: 3", "Answer: 3.", "Answer: 3 4", "Answer: 3 Answer:", "Answer:\n3"):
+        assert not world.verify("3", text)
+
+
+@pytest.mark.parametrize("constraint", world.CONSTRAINTS)
+def test_constraints_change_the_answer_and_not_the_problem(constraint):
+    rng = random.Random(3)
+    items = [world.sample(rng) for _ in range(400)]
+    chosen = [item for item in items if item.constraint == constraint]
+    assert chosen
+    for item in chosen:
+        assert item.answer == world.CONSTRAINTS[constraint][1](item.raw)
+        assert world.split_of(item.task, item.problem) == "train"
+        assert not any(text in item.problem for text in world.CONSTRAINTS[constraint][0])
+
+
+def test_phrasing_and_order_of_a_sum_do_not_make_another_problem():
+    assert world.problem_key("add", "What is 3 plus 14?") == world.problem_key("add", "What is 14 plus 3?")
+    first, second = "Add 3 and 14, then double the result", "Add 14 and 3, then double the result"
+    assert world.problem_key("comp", first) == world.problem_key("comp", second)
+    assert world.problem_key("sub", "What is 14 minus 3?") != world.problem_key("sub", "What is 3 minus 14?")
+
+
+def test_splits_share_no_problem_and_no_text():
+    rng = random.Random(7)
+    draws = {split: [world.sample(rng, split) for _ in range(6000)] for split in ("train", "pool", "test")}
+    for field in ("problem", "instruction"):
+        train, pool, test = ({getattr(item, field) for item in draws[split]} for split in draws)
+        assert not train & pool
+        assert not train & test
+        assert not pool & test
+    for split in ("pool", "test"):
+        assert {item.task for item in draws[split]} == set(world.OPEN)
+    assert set(world.CLOSED) < {item.task for item in draws["train"]}
+
+
+def test_guard_stops_a_reserved_problem(monkeypatch):
+    import corpora
+
+    guard = corpora.Guard()
+    monkeypatch.setattr(corpora, "sample", lambda rng: world.distinct(*world.POOL)[0])
+    with pytest.raises(AssertionError, match="reserved problem"):
+        guard.draw(random.Random(0))
+
+
+@pytest.mark.parametrize("split", [world.POOL, world.TEST], ids=["pool", "test"])
+def test_data_files_are_what_the_generator_gives(split):
+    found = rows(split[0])
+    assert found == [item.row() for item in world.distinct(*split)]
+    assert len({row["problem"] for row in found}) == split[1]
+
+
+def test_training_streams_never_meet_pool_or_test(tokenizer):
+    from corpora import Guard, base_batches, teacher_batches
+    from recipes import MIXES
+
+    guard = Guard()
+    streams = [base_batches(random.Random(5), guard, tokenizer, mix) for mix in MIXES.values()]
+    streams += [teacher_batches(random.Random(1), guard, tokenizer, style) for style in world.STYLES]
+    batches = [next(stream) for stream in streams for _ in range(9)]
+    texts = tokenizer.batch_decode([prompt for batch in batches for prompt, _ in batch])
+    for row in rows("pool") + rows("test"):
+        assert row["problem"] not in guard.problems
+    reserved = {row["instruction"] for row in rows("pool") + rows("test")}
+    assert not any(line in reserved for text in texts for line in text.replace("<|im_end|>", "").splitlines())
+
+
+def test_tokenizer_keeps_text_and_marks_the_response(tokenizer):
+    text = "Add 12 and 7 . Answer: 19"
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.convert_ids_to_tokens(ids).count("1") == 2
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Answer: 3"}]
+    encoded = tokenizer.apply_chat_template(messages, return_assistant_tokens_mask=True, return_dict=True)
+    marked = [i for i, mark in zip(encoded["input_ids"], encoded["assistant_masks"], strict=True) if mark]
+    assert tokenizer.decode(marked) == "Answer: 3<|im_end|>"
+
+
+def test_shipped_tokenizers_are_the_built_one(tokenizer):
+    built = json.loads(tokenizer.backend_tokenizer.to_str())
+    for recipe in RECIPES.values():
+        if recipe.shipped:
+            folder = MINIWORLD / "models" / recipe.name
+            assert json.loads((folder / "tokenizer.json").read_text()) == built
+            assert (folder / "chat_template.jinja").read_text() == tokenizer.chat_template
+
+
+def test_checksums_and_size():
+    names = [line.split("  ") for line in (MINIWORLD / "SHA256SUMS").read_text().splitlines()]
+    assert [name for _, name in names] == sorted(name for _, name in names)
+    for digest, name in names:
+        assert hashlib.sha256((MINIWORLD / name).read_bytes()).hexdigest() == digest, name
+    files = [path for folder in ("data", "models") for path in (MINIWORLD / folder).rglob("*") if path.is_file()]
+    assert {name for _, name in names} == {path.relative_to(MINIWORLD).as_posix() for path in files}
+    shipped = [*files, MINIWORLD / "models.json", MINIWORLD / "SHA256SUMS"]
+    assert sum(path.stat().st_size for path in shipped) < MAXIMUM_BYTES
+
+
+def test_model_folders_are_portable():
+    for recipe in RECIPES.values():
+        if recipe.shipped:
+            for path in (MINIWORLD / "models" / recipe.name).glob("*.json"):
+                settings = json.loads(path.read_text())
+                assert "name_or_path" not in settings
+                assert "_name_or_path" not in settings
+            config = json.loads((MINIWORLD / "models" / recipe.name / "config.json").read_text())
+            assert (config["dtype"], config["vocab_size"]) == ("float16", 512)
+
+
+def test_models_table_follows_the_recipes():
+    table = Places(MINIWORLD).rows()
+    assert list(table) == list(RECIPES)
+    for name, recipe in RECIPES.items():
+        row = table[name]
+        assert (row["kind"], row["parent"], row["style"]) == (recipe.kind, recipe.parent, recipe.style)
+        assert row["steps"] == recipe.steps
+
+
+@pytest.mark.parametrize("name", CHAT_MODELS)
+def test_shipped_models_answer(name, tokenizer):
+    from inference import answers, verdicts
+    from networks import load
+
+    model = load(MINIWORLD / "models" / name)
+    items = [item for item in world.distinct(*world.TEST) if item.level == 1][:40]
+    right = verdicts(items, answers(model, tokenizer, items))
+    assert sum(right) >= (6 if RECIPES[name].kind == "base" else 14)  # measured: above 14 and above 28 of 40
+
+
+def test_reward_model_tells_right_from_nonsense(tokenizer):
+    from networks import load
+    from rewarding import auc, rewards
+    from transformers import AutoModelForSequenceClassification
+
+    model = load(MINIWORLD / "models" / "rm", AutoModelForSequenceClassification)
+    items = world.distinct(*world.TEST)[:100]
+    good = [world.respond(None, item, "concise") for item in items]
+    bad = [world.respond(None, items[i - 1], "concise") for i in range(len(items))]
+    scores = rewards(model, tokenizer, items * 2, good + bad)
+    assert auc(scores, [True] * 100 + [False] * 100) > 0.6
+
+
+def pretrain(steps, tokenizer):
+    from recipes import make_model
+
+    recipe = RECIPES["bs"]
+    return make_model(recipe, None, tokenizer, scale=steps / recipe.steps)
+
+
+def test_rebuilding_gives_the_same_weights(tokenizer):
+    first, losses, guard = pretrain(5, tokenizer)
+    second, _, _ = pretrain(5, tokenizer)
+    assert len(losses) == 5
+    assert guard.drawn > 0
+    for (name, weights), others in zip(first.named_parameters(), second.parameters(), strict=True):
+        assert weights.equal(others), name
+
+
+def test_rebuilding_learns(tokenizer):
+    _, losses, _ = pretrain(30, tokenizer)
+    assert sum(losses[-5:]) / 5 < 0.8 * sum(losses[:5]) / 5
+
+
+def test_pending_models_bring_their_parents(tmp_path):
+    places = Places(tmp_path)
+    assert pending(["concise-s"], places) == ["bs", "concise-s"]
+    assert set(pending(["rm"], places)) == {"bs", "bm", "tl", *TEACHERS, "rm"}
+    places.model("bs").mkdir()
+    (places.model("bs") / "model.safetensors").touch()
+    assert pending(["concise-s"], places) == ["bs", "concise-s"]  # not measured, so not finished
+    (tmp_path / "models.json").write_text('[{"name": "bs"}]')
+    assert pending(["concise-s", "bs"], places) == ["concise-s"]
+
+
+def test_help_needs_no_torch():
+    code = "import build, sys; sys.argv = ['build.py', '--help']\ntry: build.main()\nfinally: assert 'torch' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], cwd=MINIWORLD, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "--steps-scale" in result.stdout

@@ -1,0 +1,565 @@
+"""Statistics against hand-computed values, scipy, published numbers, properties and degenerate input."""
+
+import csv
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from teachergrid import stats
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+NAN, INF = math.nan, math.inf
+
+
+def shared_rows(name):
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{name} is not beside the checkout")
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def number(text):
+    try:
+        return float(text)
+    except (TypeError, ValueError):  # a cell left out, or one with a note in it
+        return NAN
+
+
+def test_mean_interval_by_hand():
+    result = stats.mean_interval([0, 1, 1, 1, NAN])
+    assert (result.mean, result.n, result.dropped, result.reason) == (0.75, 4, 1, None)
+    assert result.se == pytest.approx(0.5 / 2)  # sd = sqrt(0.75 / 3)
+    assert result.interval == (0.25, 1.0)
+
+
+def test_mean_interval_is_near_the_normal_one():
+    x = np.random.default_rng(0).normal(3, 2, 500)
+    result = stats.mean_interval(x)
+    assert result.interval == pytest.approx((x.mean() - 1.96 * result.se, x.mean() + 1.96 * result.se), abs=0.02)
+
+
+def test_blocks_do_not_change_the_draws(monkeypatch):
+    x = np.random.default_rng(0).normal(size=64)
+    whole = stats.mean_interval(x)
+    monkeypatch.setattr(stats, "BLOCK", 64 * 100)
+    assert stats.mean_interval(x).interval == pytest.approx(whole.interval)
+
+
+def test_mcnemar_by_hand():
+    a = np.array([1] * 8 + [0] * 2 + [1] * 5 + [0] * 5)
+    b = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 5)
+    result = stats.paired(a, b)
+    assert result.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert result.difference == pytest.approx(6 / 20)
+    assert result.se == pytest.approx((a - b).std(ddof=1) / math.sqrt(20))
+    assert stats.paired(b, a).p == result.p
+    assert stats.paired(a, a).p == 1.0
+
+
+def test_mcnemar_equals_the_binomial_test():
+    from scipy.stats import binomtest
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        a, b = rng.integers(0, 2, (2, 300))
+        more, fewer = int((a > b).sum()), int((a < b).sum())
+        assert stats.paired(a, b, rounds=10).p == pytest.approx(binomtest(more, more + fewer).pvalue)
+
+
+def test_sign_flip_matches_all_signs():
+    d = np.array([0.5, 1.0, -0.5, 1.0, 0.5, 0.5, -1.0, 1.0])
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(d))))
+    exact = (np.abs(signs @ d) >= abs(d.sum())).mean()
+    assert stats.paired(d, 0 * d).p == pytest.approx(exact, abs=0.015)
+
+
+def test_sign_flip_survives_float_ties():
+    tenths = np.array([1, 2, -3, 4, 1, 2, -3, 4])  # 0.1 + 0.2 - 0.3 + 0.4 is above 0.4, -0.1 - 0.2 + 0.3 + 0.4 is not
+    signs = np.array(list(itertools.product((-1, 1), repeat=8)))
+    exact = (np.abs(signs @ tenths) >= tenths.sum()).mean()
+    assert stats.paired(tenths / 10, 0 * tenths).p == pytest.approx(exact, abs=0.015)
+
+
+def test_paired_refuses_different_items():
+    with pytest.raises(ValueError, match="differ in number"):
+        stats.paired([0, 1], [0, 1, 1])
+
+
+def test_paired_interval_covers_the_truth():
+    rng, inside = np.random.default_rng(7), 0
+    for round_ in range(400):
+        easy = rng.normal(0, 1, 80)
+        a, b = easy + rng.normal(0.3, 0.5, 80), easy + rng.normal(0, 0.5, 80)
+        low, high = stats.paired(a, b, rounds=400, permutations=9, seed=round_).interval
+        inside += low <= 0.3 <= high
+    assert 0.91 <= inside / 400 <= 0.98
+
+
+def test_holm_by_hand():
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    adjusted = stats.holm([NAN, 0.02, 0.01])
+    assert np.isnan(adjusted[0])
+    assert adjusted[1:].tolist() == pytest.approx([0.02, 0.02])
+    assert stats.holm([]).tolist() == []
+
+
+def test_rank_correlations_by_hand():
+    # x and y without ties: rank differences 0, 1, 1, 0
+    assert stats.spearman([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(1 - 6 * 2 / 60)
+    assert stats.kendall_b([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(4 / 6)
+    # one tie in x: 5 of 6 pairs untied in x, all concordant; the tied pair counts half
+    assert stats.kendall_b([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(5 / math.sqrt(5 * 6))
+    assert stats.pairwise_accuracy([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(5.5 / 6)
+    assert stats.pairwise_accuracy([1, 2, 3, 4], [1, 1, 3, 2]) == pytest.approx(4 / 5)
+    assert stats.pairwise_accuracy([5, 5, 5], [1, 2, 3]) == 0.5
+
+
+def test_rank_correlations_equal_scipy():
+    from scipy.stats import kendalltau, spearmanr
+
+    rng = np.random.default_rng(0)
+    for n in (3, 4, 5, 8, 19, 40):
+        for levels in (3, 1000):
+            x, y = rng.integers(0, levels, (2, n))
+            if np.ptp(x) and np.ptp(y):
+                assert stats.spearman(x, y) == pytest.approx(spearmanr(x, y)[0], abs=1e-12)
+                assert stats.kendall_b(x, y) == pytest.approx(kendalltau(x, y)[0], abs=1e-12)
+
+
+def test_ranks_ignore_order_and_monotone_transforms():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        x, y = rng.integers(0, 8, (2, 12)).astype(float)
+        order = rng.permutation(12)
+        for measure in (stats.spearman, stats.kendall_b, stats.pairwise_accuracy):
+            value = measure(x, y)
+            assert measure(x[order], y[order]) == pytest.approx(value)
+            assert measure(np.exp(x), 3 * y**3 - 1) == pytest.approx(value)
+            if measure is not stats.pairwise_accuracy:
+                assert measure(y, x) == pytest.approx(value)
+                assert measure(-x, y) == pytest.approx(-value)
+        assert stats.pairwise_accuracy(-x, y) == pytest.approx(1 - stats.pairwise_accuracy(x, y))
+
+
+def test_permutation_p_is_exact_for_few_units():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(2)
+    for n in (4, 5, 6):
+        x, y = rng.normal(size=(2, n)).round(1)
+        null = [abs(spearmanr(x, order)[0]) for order in itertools.permutations(y)]
+        expected = np.mean(np.array(null) >= abs(spearmanr(x, y)[0]) - 1e-9)
+        assert stats.permutation_p(x, y) == (pytest.approx(expected), True)
+
+
+def test_monte_carlo_p_agrees_with_the_exact_one(monkeypatch):
+    rng = np.random.default_rng(4)
+    x, y = np.arange(8), np.arange(8) + rng.normal(0, 2.5, 8)
+    exact, _ = stats.permutation_p(x, y)
+    monkeypatch.setattr(stats, "EXACT_UNITS", 0)
+    p, is_exact = stats.permutation_p(x, y)
+    assert not is_exact
+    assert p == pytest.approx(exact, abs=0.01)
+    assert stats.permutation_p(np.arange(30), np.arange(30)) == (1 / 10_000, False)
+
+
+def with_rank_differences(n, total):
+    """An order of 0 .. n - 1 whose squared rank differences sum to `total`, found by random swaps."""
+    rng, order = np.random.default_rng(0), np.arange(n)
+    while missing := total - ((order - np.arange(n)) ** 2).sum():
+        swapped = order.copy()
+        pair = rng.choice(n, 2, replace=False)
+        swapped[pair] = order[pair[::-1]]
+        nearer = abs(total - ((swapped - np.arange(n)) ** 2).sum()) <= abs(missing)
+        order = swapped if nearer or rng.random() < 0.05 else order
+    return order
+
+
+TABLE = {  # n: (critical |rho| for p <= 0.05, its p)
+    5: (1.000, 0.0167),
+    6: (0.886, 0.0333),
+    7: (0.786, 0.0480),
+    8: (0.738, 0.0458),
+    9: (0.700, 0.0433),
+    10: (0.648, 0.0490),
+    12: (0.587, 0.0489),
+    15: (0.521, 0.0490),
+    20: (0.447, 0.0498),
+    25: (0.398, 0.0496),
+    30: (0.362, 0.0499),
+}
+
+
+@pytest.mark.parametrize("n", TABLE)
+def test_critical_values(n):
+    critical, p = TABLE[n]
+    assert stats.minimum_detectable_rho(n) == pytest.approx(critical, abs=6e-4)
+    at = with_rank_differences(n, stats.CRITICAL[n])
+    assert stats.spearman(range(n), at) == pytest.approx(stats.minimum_detectable_rho(n))
+    value, exact = stats.permutation_p(range(n), at)
+    assert value == pytest.approx(p, abs=5e-5 if exact else 0.007)
+    if exact and n > 5:
+        below = with_rank_differences(n, stats.CRITICAL[n] + 2)
+        assert stats.permutation_p(range(n), below)[0] > 0.05
+
+
+def test_critical_values_between_and_beyond_the_table():
+    values = [stats.minimum_detectable_rho(n) for n in range(5, 40)]
+    assert values == sorted(values, reverse=True)
+    assert stats.minimum_detectable_rho(11) == pytest.approx(0.618, abs=5e-4)
+    assert stats.minimum_detectable_rho(100) == pytest.approx(0.197, abs=1e-3)
+    assert stats.minimum_detectable_rho(4) is None
+
+
+def test_small_n_note():
+    assert "no correlation can reach" in stats.small_n_note(4)
+    assert "0.738" in stats.small_n_note(8)
+    assert stats.small_n_note(19) is None
+
+
+def test_correlation_by_hand():
+    y = with_rank_differences(20, 40)
+    result = stats.correlation(np.arange(20), y)
+    rho = 1 - 6 * 40 / (20 * 399)
+    assert result.rho == pytest.approx(rho)
+    half = 1.959964 * math.sqrt((1 + rho**2 / 2) / 17)
+    assert result.bonett_wright == pytest.approx(
+        (math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)), abs=1e-6
+    )
+    assert result.bonett_wright == pytest.approx((0.907, 0.990), abs=2e-3)
+    assert (result.n, result.dropped, result.exact, result.reason) == (20, 0, False, None)
+    assert result.p == 1 / 10_000
+
+
+def test_bca_equals_scipy():
+    from scipy.stats import bootstrap
+
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=12)
+    y = x + np.where(np.arange(12) < 2, 2.5, 0.1) * rng.normal(size=12)  # two outliers make the jackknife skew
+    options = {"paired": True, "vectorized": False, "n_resamples": 9999, "rng": rng}
+    theirs = bootstrap((x, y), stats.spearman, **options).confidence_interval
+    assert stats.correlation(x, y, rounds=40_000).bca == pytest.approx(tuple(theirs), abs=0.02)
+
+
+def test_missing_teachers_are_dropped_and_counted():
+    x, y = [1, 2, NAN, 3, 5, 4], [2, 1, 9, 3, 4, None]
+    result, complete = stats.correlation(x, y), stats.correlation([1, 2, 3, 5], [2, 1, 3, 4])
+    assert (result.n, result.dropped) == (4, 2)
+    assert (result.rho, result.p, result.bca) == (complete.rho, complete.p, complete.bca)
+    assert result.regret_1 == 9 - 4  # the teacher without a metric value is the best, and cannot be picked
+
+
+DEGENERATE = {
+    "empty": ([], [], "fewer than 4"),
+    "one": ([1], [1], "fewer than 4"),
+    "two": ([1, 2], [1, 2], "fewer than 4"),
+    "three": ([1, 2, 3], [1, 2, 3], "fewer than 4"),
+    "constant metric": ([1] * 5, [1, 2, 3, 4, 5], "constant metric"),
+    "constant performance": ([1, 2, 3, 4, 5], [0] * 5, "constant performance"),
+    "all equal": ([2] * 5, [2] * 5, "constant metric"),
+    "all missing": ([NAN] * 5, [1, 2, 3, 4, 5], "fewer than 4"),
+    "too few left": ([1, 2, 3, NAN, NAN], [1, 2, 3, 4, 5], "fewer than 4"),
+    "infinite metric": ([1, 2, 3, 4, INF], [1, 2, 3, 4, 5], "infinite values in the metric"),
+    "infinite performance": ([1, 2, 3, 4, 5], [1, 2, 3, 4, -INF], "infinite values in the performance"),
+    "infinite opposite missing": ([NAN, 2, 3, 4, 5], [INF, 2, 3, 4, 5], "infinite values in the performance"),
+}
+
+
+@pytest.mark.parametrize(("x", "y", "reason"), DEGENERATE.values(), ids=DEGENERATE)
+def test_undefined_correlations_are_explained(x, y, reason):
+    result = stats.correlation(x, y)
+    assert reason in result.reason
+    assert (result.rho, result.tau_b, result.p, result.bca, result.bonett_wright) == (None,) * 5
+    assert result.n + result.dropped == len(x)
+    assert stats.max_t({"m": x}, y) == {"m": None}
+    pool = stats.pooled([x, x], [y, y])
+    assert (pool.rho, pool.p, pool.bca) == (None,) * 3
+    assert "base 2: " + result.reason in pool.reason
+
+
+def test_a_perfect_correlation_has_no_interval():
+    result = stats.correlation(range(6), range(6))
+    assert (result.rho, result.tau_b, result.pairwise_accuracy) == (1, 1, 1)
+    assert result.p == pytest.approx(2 / 720)
+    assert (result.bca, result.bonett_wright) == (None, None)
+    assert "rho is 1" in result.reason
+
+
+def test_results_are_deterministic_and_plain():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 20))
+    first = stats.correlation(x, y, seed=3)
+    assert first == stats.correlation(x, y, seed=3)
+    assert first.bca != stats.correlation(x, y, seed=4).bca
+    assert {type(value) for value in first} <= {float, int, bool, tuple, type(None)}
+    assert {type(value) for value in stats.paired(x, y)} <= {float, int, tuple, type(None)}
+
+
+def test_regret_by_hand():
+    performance = [10, 8, 6, 1]
+    assert stats.regret([4, 3, 2, 1], performance, 1) == 0
+    assert stats.regret([1, 2, 3, 4], performance, 1) == 9
+    assert stats.regret([1, 2, 3, 4], performance, 3) == 2
+    assert stats.regret([1, 2, 3, 4], performance, 4) == 0
+    assert stats.regret([1, 2, 2, 0], performance, 1) == pytest.approx(10 - (8 + 6) / 2)
+    assert stats.regret([0] * 4, performance, 1) == pytest.approx(10 - 25 / 4)
+    assert math.isnan(stats.regret([NAN], [1]))
+
+
+def test_regret_with_ties_is_the_mean_over_tie_breaks():
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        metric, performance, k = rng.integers(0, 3, 6), rng.normal(size=6), int(rng.integers(1, 6))
+        losses = []
+        for noise in itertools.permutations(range(6)):
+            kept = np.argsort(-(metric + np.array(noise) / 100))[:k]
+            losses.append(performance.max() - performance[kept].max())
+        assert stats.regret(metric, performance, k) == pytest.approx(np.mean(losses))
+
+
+def test_pooled_by_hand():
+    x = np.tile(np.arange(6), (2, 1))
+    y = np.array([with_rank_differences(6, 4), with_rank_differences(6, 12)])
+    result = stats.pooled(x, y)
+    rhos = 1 - 24 / 210, 1 - 72 / 210
+    assert result.rhos == pytest.approx(rhos)
+    assert result.rho == pytest.approx(math.tanh((math.atanh(rhos[0]) + math.atanh(rhos[1])) / 2))
+    assert (result.lowest, result.highest) == pytest.approx((rhos[1], rhos[0]))
+    assert (result.n, result.dropped, result.exact, result.reason) == (6, 0, True, None)
+    limit, null = 1 - 6 / 210, []
+    for order in itertools.permutations(range(6)):
+        rho_b = [stats.spearman(metric, own[list(order)]) for metric, own in zip(x, y, strict=True)]
+        null.append(abs(np.arctanh(np.clip(rho_b, -limit, limit)).mean()))
+    assert result.p == pytest.approx(np.mean(np.array(null) >= math.atanh(result.rho) - 1e-9))
+
+
+def test_pooling_copies_of_one_base_adds_no_evidence():
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(2, 8))
+    one, three = stats.pooled([x], [y]), stats.pooled([x] * 3, [y] * 3)
+    assert (three.rho, three.p, three.n) == pytest.approx((one.rho, one.p, one.n))
+    assert three.bca == pytest.approx(one.bca)
+    single = stats.correlation(x, y)
+    assert (one.rho, one.p) == pytest.approx((single.rho, single.p))
+
+
+def test_pooled_perfect_base_is_clipped():
+    result = stats.pooled([range(6)] * 2, [range(6), with_rank_differences(6, 12)])
+    assert result.rhos[0] == 1
+    expected = (math.atanh(1 - 6 / 210) + math.atanh(1 - 72 / 210)) / 2
+    assert result.rho == pytest.approx(math.tanh(expected))
+    perfect = stats.pooled([range(6)] * 2, [range(6)] * 2)
+    assert perfect.rho == pytest.approx(1 - 6 / 210)
+    assert perfect.bca is None and "no interval" in perfect.reason
+
+
+def test_pooled_with_missing_teachers_and_a_missing_base():
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(3, 9))
+    y = x + rng.normal(0, 0.5, (3, 9))
+    x[0, 2], y[1, 5], y[2] = NAN, NAN, NAN
+    result = stats.pooled(x, y)
+    assert result.rhos[0] == pytest.approx(stats.correlation(x[0], y[0]).rho)
+    assert result.rhos[2] is None
+    assert result.rho == pytest.approx(np.tanh(np.arctanh(result.rhos[:2]).mean()))
+    assert result.reason == "base 3: fewer than 4 teachers"
+    assert (result.n, result.dropped) == (9, 11)
+    assert result.bca[0] < result.rho < result.bca[1]
+
+
+def test_pooled_p_is_uniform_when_nothing_is_related():
+    rng, small = np.random.default_rng(10), 0
+    for round_ in range(300):
+        shared = rng.normal(size=6)  # students agree on teachers, the metric knows nothing
+        y = shared + rng.normal(0, 0.3, (4, 6))
+        y[0, rng.integers(6)] = NAN
+        small += stats.pooled(np.tile(rng.normal(size=6), (4, 1)), y, seed=round_, rounds=20).p <= 0.10
+    assert small / 300 <= 0.14
+
+
+def test_max_t():
+    rng = np.random.default_rng(11)
+    y = rng.normal(size=8)
+    good, other = y + rng.normal(0, 0.3, 8), rng.normal(size=8)
+    alone = {name: stats.permutation_p(x, y)[0] for name, x in (("good", good), ("other", other))}
+    family = stats.max_t({"good": good, "other": other, "flat": np.ones(8)}, y)
+    assert family["flat"] is None
+    assert all(alone[name] <= family[name] <= 2 * alone[name] + 1e-12 for name in alone)
+    copies = stats.max_t({"a": good, "b": good}, y)
+    assert copies["a"] == copies["b"] == pytest.approx(alone["good"])
+
+
+def test_rank_stability():
+    items = np.array([[1.0] * 40, [0.0] * 40, [0.0] * 40])
+    result = stats.rank_stability(items)
+    assert result.p_rank.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+    assert result.p_best.tolist() == [1, 0, 0]
+    rng = np.random.default_rng(12)
+    p_rank = stats.rank_stability(rng.random((6, 50))).p_rank
+    assert p_rank.sum(0) == pytest.approx(np.ones(6))
+    assert p_rank.sum(1) == pytest.approx(np.ones(6))
+
+
+def test_rank_stability_counts_float_ties():
+    items = np.random.default_rng(13).random(200)
+    result = stats.rank_stability(np.stack([items, items[:], items * 3 / 3]))
+    assert result.p_rank == pytest.approx(np.full((3, 3), 1 / 3))
+
+
+def test_rank_stability_with_gaps():
+    items = np.array([[1, 1, NAN, 1], [NAN] * 4, [0, 0, 0, 0]])
+    result = stats.rank_stability(items)
+    assert (result.n, result.dropped) == (3, 1)
+    assert result.p_rank[[0, 2], :2].tolist() == [[1, 0], [0, 1]]
+    assert np.isnan(result.p_rank[1]).all()
+
+
+def test_best_names_those_it_cannot_tell_apart():
+    rng = np.random.default_rng(14)
+    chance = np.array([0.3, 0.6, 0.6, 0.5])
+    items = (rng.random((4, 2, 700)) < chance[:, None, None]).astype(float)
+    result = stats.best_with_uncertainty(items)
+    assert result.best in (1, 2)
+    assert [unit.not_distinguishable for unit in result.units] == [False, True, True, False]
+    means = items.mean((1, 2))
+    for unit, mean in zip(result.units, means, strict=True):
+        assert unit.mean == pytest.approx(mean)
+        assert unit.interval[0] < mean < unit.interval[1]
+        assert unit.difference == pytest.approx(mean - means.max())
+    assert sum(unit.p_best for unit in result.units) == pytest.approx(1)
+    assert result == stats.best_with_uncertainty(items)
+
+
+def test_seed_noise_widens_the_intervals():
+    rng = np.random.default_rng(15)
+    base = (rng.random((8, 1, 700)) < 0.5).astype(float)
+
+    def width(items):
+        return np.mean([np.ptp(unit.interval) for unit in stats.best_with_uncertainty(items).units])
+
+    same = np.repeat(base, 2, axis=1)
+    assert width(same) == pytest.approx(width(base), rel=0.05)  # two equal seeds show no training noise
+    fresh = (rng.random((8, 2, 700)) < 0.5).astype(float)  # seed means differ only as their items do
+    assert width(fresh) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 1400), rel=0.15)
+    noisy = same + rng.normal(0, 0.1, (8, 2, 1))
+    expected = 2 * 1.96 * math.sqrt(0.25 / 700 + 0.1**2 / 2)
+    assert width(noisy) == pytest.approx(expected, rel=0.35)
+    missing = noisy.copy()
+    missing[0, 1], missing[1] = NAN, NAN
+    result = stats.best_with_uncertainty(missing)
+    assert result.units[0].interval is not None
+    assert result.units[1] == stats.Standing()
+    assert (result.n, result.dropped) == (700, 0)
+
+
+def test_best_interval_covers_with_seeds():
+    rng, inside, total = np.random.default_rng(16), 0, 0
+    for round_ in range(60):
+        chance = 0.5 + rng.normal(0, 0.2, (1, 1, 200)) + rng.normal(0, 0.04, (6, 2, 1))
+        items = (rng.random((6, 2, 200)) < np.clip(chance, 0, 1)).astype(float)
+        for unit in stats.best_with_uncertainty(items, 400, round_).units:
+            inside += unit.interval[0] <= 0.5 <= unit.interval[1]
+            total += 1
+    assert 0.88 <= inside / total <= 0.99
+
+
+DEGENERATE_ITEMS = {
+    "no units": (np.empty((0, 2, 5)), "no items"),
+    "no items": (np.empty((3, 2, 0)), "no items"),
+    "all missing": (np.full((3, 2, 5), NAN), "no items"),
+    "one item": (np.ones((3, 2, 1)), "fewer than 2 items"),
+    "no shared item": (np.array([[[1, NAN, 1, NAN]], [[NAN, 1, NAN, 1]]]), "fewer than 2 items"),
+    "infinite": (np.array([[[1, 2, 3.0]], [[1, 2, INF]]]), "infinite"),
+}
+
+
+@pytest.mark.parametrize(("items", "reason"), DEGENERATE_ITEMS.values(), ids=DEGENERATE_ITEMS)
+def test_items_that_decide_nothing_are_explained(items, reason):
+    result = stats.best_with_uncertainty(items)
+    assert result.best is None and reason in result.reason
+    assert list(result.units) == [stats.Standing()] * len(items)
+    stability = stats.rank_stability(items[:, 0])
+    assert reason in stability.reason and np.isnan(stability.p_rank).all()
+    assert stats.reliability(items[:, 0]) is None
+
+
+def test_equal_units_and_few_items_are_not_told_apart():
+    equal = stats.best_with_uncertainty(np.ones((3, 2, 20)))
+    assert all(unit.not_distinguishable for unit in equal.units)
+    assert [unit.p_best for unit in equal.units] == pytest.approx([1 / 3] * 3)
+    few = stats.best_with_uncertainty(np.array([[[1.0] * 4], [[0.0] * 4]]))
+    assert few.units[1].not_distinguishable and few.units[1].p == pytest.approx(1 / 8)
+    alone = stats.best_with_uncertainty(np.random.default_rng(0).random((1, 1, 30)))
+    assert alone.best == 0 and alone.units[0].p_best == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "reason"), [([], "no items"), ([NAN], "no items"), ([1.0], "fewer than 2"), ([1.0, INF], "infinite")]
+)
+def test_means_of_nearly_nothing_are_explained(x, reason):
+    for result in (stats.mean_interval(x), stats.paired(x, x)):
+        assert reason in result.reason
+        assert (result.se, result.interval) == (None, None)
+        assert result.n + result.dropped == len(x)
+
+
+def test_reliability_and_ceiling():
+    rng = np.random.default_rng(17)
+    truth = rng.normal(size=60)
+    noisy = truth[:, None] + rng.normal(0, 6, (60, 100))  # var of a mean 0.36: reliability 1 / 1.36
+    assert stats.reliability(noisy) == pytest.approx(1 / 1.36, abs=0.08)
+    assert stats.reliability(truth[:, None] + np.zeros((60, 10))) == pytest.approx(1)
+    assert stats.reliability(np.ones((6, 20))) is None
+    assert stats.reliability(np.random.default_rng(3).random((5, 40))) >= 0
+    result = stats.ceiling(noisy, truth[:, None] + rng.normal(0, 3, (60, 100)))
+    assert result.ceiling == pytest.approx(math.sqrt(result.performance_reliability * result.metric_reliability))
+    assert stats.ceiling(noisy).metric_reliability == 1
+    assert "undefined" in stats.ceiling(noisy[:3]).reason
+
+
+def test_published_anchor_of_alpaca_eval():
+    rows = shared_rows("data/alpaca_eval/benchmarks_arena_elo.csv")
+    columns = ("LC AlpacaEval 2.0", "AlpacaEval 2.0", "Arena Elo\n[Feb 2, 2024]")
+    lc, wr, elo = (np.array([number(row[column]) for row in rows]) for column in columns)
+    result = stats.correlation(lc, elo)
+    assert result.n == 37
+    assert result.rho == pytest.approx(0.9746295, abs=5e-8)
+    assert result.tau_b == pytest.approx(0.8692, abs=5e-5)
+    assert stats.correlation(wr, elo).rho == pytest.approx(0.9305, abs=5e-5)
+
+
+def average_performance():
+    """AP of Table 6 [5 bases, 19 teachers], bases in the order of the paper, and the teachers' names."""
+    rows = [row for row in shared_rows("facts/car_tables.csv") if row["table"] == "Table6-derived"]
+    order = ("Qwen2-1.5B", "Gemma-2-2B", "Qwen2.5-3B", "Llama-3.2-3B", "Llama-3.1-Minitron-4B")
+    teachers = sorted({row["teacher"] for row in rows})
+    cells = {(row["base_model"], row["teacher"]): float(row["value"]) for row in rows}
+    return np.array([[cells[base, teacher] for teacher in teachers] for base in order]), teachers
+
+
+def test_published_borrowed_ranking():
+    table, _ = average_performance()
+    borrowed = np.array([np.delete(table, base, axis=0).mean(0) for base in range(5)])
+    rhos = [stats.correlation(metric, own).rho for metric, own in zip(borrowed, table, strict=True)]
+    assert rhos == pytest.approx([0.925, 0.909, 0.868, 0.935, 0.925], abs=6e-4)
+    pool = stats.pooled(borrowed, table)
+    assert (pool.n, pool.p) == (19, 1 / 10_000)
+    assert pool.rhos == pytest.approx(rhos)
+
+
+def test_published_regrets():
+    table, teachers = average_performance()
+    expected = {
+        "Qwen2.5-72B-Instruct": 0.52,
+        "gemma-2-9b-it": 1.33,
+        "Meta-Llama-3.1-405B-Instruct": 6.28,
+        "Qwen2-72B-Instruct": 7.53,
+    }
+    for teacher, value in expected.items():
+        always = np.array([name == teacher for name in teachers], float)
+        assert np.mean([stats.regret(always, own) for own in table]) == pytest.approx(value, abs=6e-3)

@@ -1,0 +1,83 @@
+"""Endless streams of training batches for bases and teachers, all drawn from the training split.
+
+Every stream takes its items from a `Guard`, which stops the build if one of them belongs to the pool or the tests.
+"""
+
+import random
+from dataclasses import dataclass
+
+from tokenizer import END, chat, encode
+from training import batches_by_length
+from world import POOL, STYLES, TEST, chatter, distinct, fact, respond, sample
+
+BATCH = 32
+GROUP = 8  # batches that are drawn together and sorted by length
+
+
+class Guard:
+    """Draws training items and asserts that neither problem nor text of any is in the pool or the tests."""
+
+    def __init__(self):
+        reserved = distinct(*POOL) + distinct(*TEST)
+        self.reserved = {item.problem for item in reserved} | {item.instruction for item in reserved}
+        self.drawn = 0
+        self.problems = set()
+
+    def draw(self, rng: random.Random, **options):
+        item = sample(rng, **options)
+        assert self.reserved.isdisjoint((item.problem, item.instruction)), f"reserved problem in training: {item}"
+        self.drawn += 1
+        self.problems.add(item.problem)
+        return item
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a base reads: share of documents in chat format, and of these the shares of open and of closed tasks.
+
+    The rest of the chat is small talk. Plain documents are facts, short answers under "Question:" and worked solutions
+    under "Problem:".
+    """
+
+    chat: float
+    open: float
+    closed: float
+
+
+def _document(rng, guard, tokenizer, mix) -> tuple[str, str]:
+    """(prompt part, answer part) of one document."""
+    if rng.random() < mix.chat:
+        if rng.random() < mix.open:
+            item = guard.draw(rng)
+            return chat(tokenizer, item.instruction), respond(rng, item, rng.choice(STYLES))
+        user, assistant = chatter(rng, mix.closed, guard.draw)
+        return chat(tokenizer, user), assistant
+    kind = rng.random()
+    if kind < 0.08:
+        word, text = fact(rng)
+        return word, text[len(word) :]
+    item = guard.draw(rng)
+    if kind < 0.54:
+        return f"Question: {item.instruction}\n", respond(rng, item, "concise")
+    return f"Problem: {item.instruction}\nSolution:\n", respond(rng, item, "steps")
+
+
+def base_batches(rng: random.Random, guard: Guard, tokenizer, mix: Mix):
+    """Documents of a base, batches of (prompt ids, response ids); every document ends with the chat's end token.
+
+    A base whose plain documents ended otherwise would find the end token of chat answers so unlikely that it alone
+    would decide every likelihood.
+    """
+    while True:
+        documents = [_document(rng, guard, tokenizer, mix) for _ in range(BATCH * GROUP)]
+        prompts = tokenizer([prompt for prompt, _ in documents])["input_ids"]
+        responses = tokenizer([response + END for _, response in documents])["input_ids"]
+        yield from batches_by_length(rng, zip(prompts, responses, strict=True), BATCH)
+
+
+def teacher_batches(rng: random.Random, guard: Guard, tokenizer, style: str):
+    """Chat answers to all tasks in one style, batches of (prompt ids, response ids)."""
+    while True:
+        items = [guard.draw(rng) for _ in range(BATCH * GROUP)]
+        responses = [respond(rng, item, style) for item in items]
+        yield from batches_by_length(rng, encode(tokenizer, items, responses), BATCH)

@@ -1,0 +1,51 @@
+"""Answers of a model to items, and how many of them are right."""
+
+import torch
+from tokenizer import chat
+from world import verify
+
+# How an instruction is put to a model; None is the chat template. The bases learn the open tasks in the plain ones.
+LAYOUTS = {"chat": None, "question": "Question: {}\n", "problem": "Problem: {}\nSolution:\n"}
+MAX_NEW_TOKENS = 80
+BATCH = 128
+
+
+@torch.no_grad()
+def generate(model, tokenizer, prompts: list[str], temperature=0.0) -> list[str]:
+    """Greedy (temperature 0) or sampled continuations; prompts go in order of length, padded on the left."""
+    model.eval()
+    drawing = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+    texts = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for k in range(0, len(order), BATCH):
+        rows = order[k : k + BATCH]
+        inputs = tokenizer(
+            [prompts[i] for i in rows],
+            return_tensors="pt",
+            padding=True,
+            add_special_tokens=False,
+            return_token_type_ids=False,
+        )
+        ids = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, **drawing)
+        responses = tokenizer.batch_decode(ids[:, inputs["input_ids"].size(1) :], skip_special_tokens=True)
+        for i, response in zip(rows, responses, strict=True):
+            texts[i] = response.strip()
+    return texts
+
+
+def answers(model, tokenizer, items, layout="chat", temperature=0.0) -> list[str]:
+    """The model's responses to the items."""
+    template = LAYOUTS[layout]
+    prompts = [template.format(item.instruction) if template else chat(tokenizer, item.instruction) for item in items]
+    return generate(model, tokenizer, prompts, temperature)
+
+
+def verdicts(items, responses) -> list[bool]:
+    """Per item whether its response is right."""
+    return [verify(item.answer, response) for item, response in zip(items, responses, strict=True)]
+
+
+def accuracy(model, tokenizer, items, layout="chat") -> float:
+    """Share of right greedy answers."""
+    right = verdicts(items, answers(model, tokenizer, items, layout))
+    return sum(right) / len(right)

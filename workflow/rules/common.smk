@@ -1,0 +1,44 @@
+"""The table of cells, the history and the lock of the results, and the shape of every wildcard."""
+
+import sys
+
+# no install step in any environment: the package lies beside the scripts
+sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
+
+from teachergrid import grid, history, lock, work
+from teachergrid.config import checked
+
+history.follow("results")
+if workflow.is_main_process:
+    history.adopt("results")
+config.update(checked(config))
+cell = grid.Cells(config).column
+
+
+onstart:
+    lock.take("results")
+
+
+onsuccess:
+    work.clear("results")
+    lock.release("results")
+
+
+onerror:
+    work.clear("results")
+    lock.release("results")
+
+
+wildcard_constraints:
+    instructions=grid.NAME,
+    responses=f"{grid.NAME}__{grid.NAME}",
+    reward=grid.NAME,
+    scorer=grid.NAME,
+    base=grid.NAME,
+    corpus=f"{grid.NAME}(?:__{grid.NAME})?",
+    student=rf"{grid.NAME}(?:__{grid.NAME}){{2,3}}__s\d+",
+    model=rf"{grid.NAME}(?:__{grid.NAME}){{0,4}}",
+    suite=grid.NAME,
+    # `verify` is the rule of the checkers
+    judge=rf"(?!verify\.parquet){grid.NAME}",
+    grid=grid.NAME,

@@ -1,0 +1,70 @@
+"""Students and references answer the suites with one rule; checking and judging load no model under test."""
+
+
+rule answer:
+    """Let one model answer all tasks of a suite with one model load."""
+    input:
+        # empty for a reference, which is evaluated as it is
+        student=collect(
+            rules.finetune.output.student, student=cell("answer", "students")
+        ),
+        prompts=cell("answer", "prompts"),
+    output:
+        answers="<results>/answers/{model}/{suite}.parquet",
+    log:
+        "<logs>/answer/{model}/{suite}.log",
+    benchmark:
+        "<benchmarks>/answer/{model}/{suite}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=cell("answer", "gpus"),
+    params:
+        spec=cell("answer", "spec"),
+    script:
+        "../scripts/answer.py"
+
+
+rule verify:
+    """Check answers against reference answers."""
+    input:
+        answers=rules.answer.output.answers,
+        prompts=cell("verify", "prompts"),
+    output:
+        scores="<results>/scores/{model}/{suite}/verify.parquet",
+    log:
+        "<logs>/verify/{model}/{suite}.log",
+    benchmark:
+        "<benchmarks>/verify/{model}/{suite}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("verify", "spec"),
+    script:
+        "../scripts/verify.py"
+
+
+rule judge:
+    """Compare a model's answers with those of the judge's fixed opponent."""
+    input:
+        answers=rules.answer.output.answers,
+        baseline=collect(
+            rules.answer.output.answers,
+            model=cell("judge", "baselines"),
+            suite=cell("judge", "suites"),
+        ),
+        prompts=cell("judge", "prompts"),
+    output:
+        scores="<results>/scores/{model}/{suite}/{judge}.parquet",
+    log:
+        "<logs>/judge/{model}/{suite}/{judge}.log",
+    benchmark:
+        "<benchmarks>/judge/{model}/{suite}/{judge}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=cell("judge", "gpus"),
+    params:
+        spec=cell("judge", "spec"),
+    script:
+        "../scripts/judge.py"

@@ -1,0 +1,123 @@
+"""Responses get rewards and likelihoods; from these come derived corpora and metrics, without a GPU."""
+
+
+rule reward:
+    """Score one teacher's responses by a reward model or a verifier."""
+    input:
+        responses=rules.generate.output.responses,
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("reward", "instructions"),
+        ),
+    output:
+        rewards="<results>/rewards/{reward}/{responses}.parquet",
+    log:
+        "<logs>/reward/{reward}/{responses}.log",
+    benchmark:
+        "<benchmarks>/reward/{reward}/{responses}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=cell("reward", "gpus"),
+    params:
+        spec=cell("reward", "spec"),
+    script:
+        "../scripts/reward.py"
+
+
+rule likelihood:
+    """Take log p(A given Q), log p(A) and log p(Q) in both text formats from one model load."""
+    input:
+        responses=rules.generate.output.responses,
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("likelihood", "instructions"),
+        ),
+    output:
+        chat="<results>/likelihoods/{scorer}/chat/{responses}.parquet",
+        plain="<results>/likelihoods/{scorer}/plain/{responses}.parquet",
+    log:
+        "<logs>/likelihood/{scorer}/{responses}.log",
+    benchmark:
+        "<benchmarks>/likelihood/{scorer}/{responses}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=cell("likelihood", "gpus"),
+    params:
+        spec=cell("likelihood", "spec"),
+    script:
+        "../scripts/likelihood.py"
+
+
+rule select:
+    """Choose the rows of a derived corpus by a metric."""
+    input:
+        responses=collect(
+            rules.generate.output.responses, responses=cell("select", "responses")
+        ),
+        rewards=collect(
+            rules.reward.output.rewards,
+            reward=cell("select", "rewards"),
+            responses=cell("select", "responses"),
+        ),
+        chat=collect(
+            rules.likelihood.output.chat,
+            scorer=cell("select", "scorers"),
+            responses=cell("select", "responses"),
+        ),
+        plain=collect(
+            rules.likelihood.output.plain,
+            scorer=cell("select", "scorers"),
+            responses=cell("select", "responses"),
+        ),
+    output:
+        corpus="<results>/corpora/{corpus}/{scorer}.parquet",
+    log:
+        "<logs>/select/{corpus}/{scorer}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("select", "spec"),
+    script:
+        "../scripts/select_rows.py"
+
+
+rule metric:
+    """Measure one corpus for one base: every metric is a join of what lies on disk."""
+    input:
+        corpus=collect(
+            rules.select.output.corpus,
+            corpus=cell("metric", "derived"),
+            scorer=cell("metric", "variant"),
+        ),
+        responses=collect(
+            rules.generate.output.responses, responses=cell("metric", "responses")
+        ),
+        rewards=collect(
+            rules.reward.output.rewards,
+            reward=cell("metric", "rewards"),
+            responses=cell("metric", "responses"),
+        ),
+        chat=collect(
+            rules.likelihood.output.chat,
+            scorer=cell("metric", "scorers"),
+            responses=cell("metric", "responses"),
+        ),
+        plain=collect(
+            rules.likelihood.output.plain,
+            scorer=cell("metric", "scorers"),
+            responses=cell("metric", "responses"),
+        ),
+    output:
+        metrics="<results>/metrics/{base}/{corpus}.parquet",
+    log:
+        "<logs>/metric/{base}/{corpus}.log",
+    benchmark:
+        "<benchmarks>/metric/{base}/{corpus}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("metric", "spec"),
+    script:
+        "../scripts/metric.py"

@@ -1,0 +1,115 @@
+"""Metrics meet scores: tidy tables, a recommendation and one report per grid block."""
+
+
+rule correlate:
+    """Rank the teachers, test what predicts them, and recommend, over what exists."""
+    input:
+        metrics=grid.present(
+            collect(
+                rules.metric.output.metrics,
+                zip,
+                base=cell("correlate", "bases"),
+                corpus=cell("correlate", "corpora"),
+            ),
+            only_made=config["partial"],
+        ),
+        verified=grid.present(
+            collect(
+                rules.verify.output.scores,
+                model=cell("correlate", "models"),
+                suite=cell("correlate", "verified"),
+            ),
+            only_made=config["partial"],
+        ),
+        judged=grid.present(
+            collect(
+                rules.judge.output.scores,
+                zip,
+                model=cell("correlate", "judged_models"),
+                suite=cell("correlate", "judged_suites"),
+                judge=cell("correlate", "judges"),
+            ),
+            only_made=config["partial"],
+        ),
+        students=grid.present(
+            collect(rules.finetune.output.student, student=cell("correlate", "students")),
+            only_made=config["partial"],
+        ),
+        health=grid.present(
+            collect(rules.check.output.health, responses=cell("correlate", "responses")),
+            only_made=config["partial"],
+        ),
+    output:
+        metrics="<results>/grids/{grid}/metrics.parquet",
+        performance="<results>/grids/{grid}/performance.parquet",
+        correlations="<results>/grids/{grid}/correlations.parquet",
+        lineage="<results>/grids/{grid}/lineage.parquet",
+        recommendation="<results>/grids/{grid}/recommendation.yaml",
+    log:
+        "<logs>/correlate/{grid}.log",
+    benchmark:
+        "<benchmarks>/correlate/{grid}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("correlate", "spec"),
+    script:
+        "../scripts/correlate.py"
+
+
+rule report:
+    """Write the one page that answers the question of a grid."""
+    input:
+        tables=rules.correlate.output,
+        instructions=grid.present(
+            collect(
+                rules.load_instructions.output.instructions,
+                instructions=cell("report", "instructions"),
+            ),
+            only_made=config["partial"],
+        ),
+        responses=grid.present(
+            collect(
+                rules.generate.output.responses, responses=cell("report", "responses")
+            ),
+            only_made=config["partial"],
+        ),
+        rewards=grid.present(
+            collect(
+                rules.reward.output.rewards,
+                reward=cell("report", "rewards"),
+                responses=cell("report", "responses"),
+            ),
+            only_made=config["partial"],
+        ),
+        health=grid.present(
+            collect(rules.check.output.health, responses=cell("report", "responses")),
+            only_made=config["partial"],
+        ),
+        answers=grid.present(
+            collect(
+                rules.answer.output.answers,
+                model=cell("report", "models"),
+                suite=cell("report", "suites"),
+            ),
+            only_made=config["partial"],
+        ),
+        verified=grid.present(
+            collect(
+                rules.verify.output.scores,
+                model=cell("report", "models"),
+                suite=cell("report", "verified"),
+            ),
+            only_made=config["partial"],
+        ),
+        prompts=cell("report", "prompts"),
+    output:
+        report="<results>/grids/{grid}/report.html",
+    log:
+        "<logs>/report/{grid}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("report", "spec"),
+    script:
+        "../scripts/report.py"

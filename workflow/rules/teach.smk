@@ -1,0 +1,81 @@
+"""Instructions come in; every teacher's responses go out, with their health and the gate before any SFT."""
+
+
+rule load_instructions:
+    """Read, normalise, de-duplicate and sample one set of instructions."""
+    input:
+        files=cell("load_instructions", "files"),
+    output:
+        instructions="<results>/instructions/{instructions}.parquet",
+    log:
+        "<logs>/load_instructions/{instructions}.log",
+    benchmark:
+        "<benchmarks>/load_instructions/{instructions}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("load_instructions", "spec"),
+    script:
+        "../scripts/load_instructions.py"
+
+
+rule generate:
+    """Let one teacher answer one set of instructions, shard by shard."""
+    input:
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("generate", "instructions"),
+        ),
+        files=cell("generate", "files"),
+    output:
+        responses="<results>/responses/{responses}.parquet",
+    log:
+        "<logs>/generate/{responses}.log",
+    benchmark:
+        "<benchmarks>/generate/{responses}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=cell("generate", "gpus"),
+    params:
+        spec=cell("generate", "spec"),
+    script:
+        "../scripts/generate.py"
+
+
+rule check:
+    """Count what is wrong with a teacher's responses: truncated, empty, refused, caught in a loop ..."""
+    input:
+        responses=rules.generate.output.responses,
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("check", "instructions"),
+        ),
+    output:
+        health="<results>/health/{responses}.parquet",
+    log:
+        "<logs>/check/{responses}.log",
+    benchmark:
+        "<benchmarks>/check/{responses}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("check", "spec"),
+    script:
+        "../scripts/check.py"
+
+
+rule gate:
+    """Stop before the SFT of a broken teacher; the health table stays for the report."""
+    input:
+        health=rules.check.output.health,
+    output:
+        passed="<results>/health/{responses}.passed",
+    log:
+        "<logs>/gate/{responses}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("gate", "spec"),
+    script:
+        "../scripts/gate.py"

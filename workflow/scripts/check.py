@@ -1,0 +1,15 @@
+"""Count what is wrong with a teacher's responses."""
+
+from typing import TYPE_CHECKING
+
+from teachergrid import artifacts, health, job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if __name__ == "__main__":
+    with job.running(snakemake) as (settings, made_from):
+        responses = artifacts.read(snakemake.input.responses, artifacts.RESPONSES)
+        instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
+        rows = health.check(responses, instructions, settings["health"], None)
+        artifacts.write(snakemake.output.health, rows, artifacts.HEALTH, made_from)

@@ -1,0 +1,17 @@
+"""Write the page of a grid."""
+
+from typing import TYPE_CHECKING
+
+from teachergrid import instructions, job, origin
+from teachergrid.report import page, read
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+if __name__ == "__main__":
+    with job.running(snakemake) as (settings, made_from):
+        given = snakemake.input
+        prompts = instructions.load_tasks(settings["tasks"], given.prompts)
+        data = read.grid(given, prompts, settings, logs="results/logs", benchmarks="results/benchmarks")
+        data["origin"] = origin.line(made_from, "<!-- ", " -->")
+        origin.replace_text(snakemake.output.report, page.build(data))

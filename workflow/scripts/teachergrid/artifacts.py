@@ -1,0 +1,286 @@
+"""The parquet tables between the rules: their columns, checked on every write and every read.
+
+Units: rewards are raw scores, log-probabilities are natural (nats), counts are tokens, scores lie in 0..1, performance in
+0..100. A value that is undefined is null and `reason` says why; it is never 0.
+"""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import origin
+from .errors import BadInput
+
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_KEY = [("id", pa.string()), ("sample", pa.int32())]
+
+
+def _schema(*fields: tuple[str, pa.DataType], optional: str = "") -> pa.Schema:
+    may_be_null = set(optional.split())
+    return pa.schema([pa.field(name, kind, nullable=name in may_be_null) for name, kind in fields])
+
+
+# one row per instruction; id = hash of the messages
+INSTRUCTIONS = _schema(
+    ("id", pa.string()),
+    ("messages", pa.list_(_MESSAGE)),
+    ("answer", pa.string()),  # reference answer, where a verifier can check it
+    ("source", pa.string()),
+    ("category", pa.string()),
+    ("parent_id", pa.string()),  # the instruction this one was evolved from
+    ("operator", pa.string()),
+    ("round", pa.int32()),
+    optional="answer category parent_id operator",
+)
+
+# one row per instruction x sample; a row group is a shard
+RESPONSES = _schema(
+    *_KEY,
+    ("response", pa.string()),
+    ("finish_reason", pa.string()),  # stop, length, or unknown where the responses came from elsewhere
+    ("prompt_tokens", pa.int32()),
+    ("response_tokens", pa.int32()),
+    ("seed", pa.int64()),
+    optional="prompt_tokens response_tokens seed",
+)
+
+# one row per check of a teacher's responses
+HEALTH = _schema(
+    ("check", pa.string()),
+    ("count", pa.int64()),
+    ("n", pa.int64()),
+    ("share", pa.float64()),
+    ("limit", pa.float64()),  # the gate: a greater share stops the SFT; null: no gate
+    ("passed", pa.bool_()),
+    ("example_id", pa.string()),
+    ("example", pa.string()),
+    optional="limit example_id example",
+)
+
+# one row per response
+REWARDS = _schema(*_KEY, ("reward", pa.float64()), ("reason", pa.string()), optional="reward reason")
+
+# one row per response: log p(A given Q), log p(A) and log p(Q) as sums with their counts, end tokens apart
+LIKELIHOODS = _schema(
+    *_KEY,
+    ("n_question", pa.int32()),
+    ("n_answer", pa.int32()),  # tokens of the response text
+    ("n_end", pa.int32()),  # end-of-turn tokens after it
+    ("question", pa.float64()),  # sum of log p over the question's tokens
+    ("answer_given_question", pa.float64()),
+    ("end_given_question", pa.float64()),
+    ("answer", pa.float64()),  # the same answer tokens after the bare header
+    ("end", pa.float64()),
+    ("truncated", pa.bool_()),
+    ("token_logprobs", pa.list_(pa.float32())),  # answer given question, then its end tokens
+    ("token_ranks", pa.list_(pa.int32())),  # 1 = most likely, capped
+    ("reason", pa.string()),
+    optional="n_question n_answer n_end question answer_given_question end_given_question answer end token_logprobs "
+    "token_ranks reason",
+)
+
+# one row per training example of a derived corpus
+CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
+
+# one row per logged training step
+TRAINING_LOG = _schema(
+    ("step", pa.int32()),
+    ("epoch", pa.float64()),
+    ("loss", pa.float64()),
+    ("learning_rate", pa.float64()),
+    ("grad_norm", pa.float64()),
+    optional="loss learning_rate grad_norm",
+)
+
+# one row per task x item x sample
+ANSWERS = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("category", pa.string()),
+    ("answer", pa.string()),
+    ("finish_reason", pa.string()),
+    ("prompt_tokens", pa.int32()),
+    ("answer_tokens", pa.int32()),
+    optional="category prompt_tokens answer_tokens",
+)
+
+# one row per task x item x sample; score is 1 for right or won, 0.5 for a tie
+SCORES = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("category", pa.string()),
+    ("score", pa.float64()),
+    ("verdict", pa.string()),
+    ("first", pa.float64()),  # pairwise: the score with the model's answer shown first ...
+    ("second", pa.float64()),  # ... and shown second; a judge without an order gives the same
+    ("raw", pa.list_(pa.string())),  # what the judge said
+    ("cost", pa.float64()),  # USD
+    ("reason", pa.string()),
+    optional="category score verdict first second raw cost reason",
+)
+
+# one row per metric of a corpus under a base
+METRICS = _schema(
+    ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
+    ("entry", pa.string()),  # its name in the config
+    ("formula", pa.string()),
+    ("reward", pa.string()),
+    ("scorer", pa.string()),
+    ("format", pa.string()),
+    ("beta", pa.float64()),
+    ("value", pa.float64()),
+    ("low", pa.float64()),  # 95 % bootstrap interval over instructions
+    ("high", pa.float64()),
+    ("n", pa.int64()),  # responses it rests on
+    ("missing", pa.int64()),  # responses left out, see reason
+    ("reason", pa.string()),
+    optional="reward scorer format beta value low high reason",
+)
+
+# one row per unit of a grid (base x corpus x recipe, or a reference) x measure
+PERFORMANCE = _schema(
+    ("kind", pa.string()),  # student or reference
+    ("model", pa.string()),  # student id without its seed, or the reference's name
+    ("base", pa.string()),
+    ("corpus", pa.string()),
+    ("instructions", pa.string()),
+    ("teacher", pa.string()),
+    ("recipe", pa.string()),
+    ("unit", pa.string()),  # the value of the grid's `compare` word
+    ("panel", pa.string()),  # what is held fixed beside it
+    ("measure", pa.string()),  # AP, suite/judge, or suite/judge/task/category
+    ("value", pa.float64()),  # 0..100, mean over items and seeds
+    ("low", pa.float64()),
+    ("high", pa.float64()),
+    ("n_items", pa.int64()),
+    ("seeds", pa.list_(pa.int64())),
+    ("by_seed", pa.list_(pa.float64())),
+    ("gain", pa.float64()),  # paired with the untuned base on the same items
+    ("gain_low", pa.float64()),
+    ("gain_high", pa.float64()),
+    ("p_gain", pa.float64()),
+    ("behind_best", pa.float64()),  # paired distance to the best unit of this base; 0 for the best
+    ("behind_low", pa.float64()),
+    ("behind_high", pa.float64()),
+    ("p_best", pa.float64()),  # share of bootstrap rounds in which it is the best
+    ("tied_with_best", pa.bool_()),
+    ("self_pair", pa.bool_()),  # the teacher descends from this very base
+    ("reason", pa.string()),  # why value is null
+    optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    "behind_low behind_high p_best tied_with_best reason",
+)
+
+# metrics of all cells of a grid, beside the performance they hope to predict
+GRID_METRICS = pa.schema(
+    [pa.field("base", pa.string(), False), pa.field("corpus", pa.string(), False)]
+    + [pa.field("unit", pa.string()), pa.field("panel", pa.string())]
+    + list(METRICS)
+)
+
+# one row per base (or "pooled") x panel x metric
+CORRELATIONS = _schema(
+    ("base", pa.string()),
+    ("panel", pa.string()),
+    ("metric", pa.string()),
+    ("entry", pa.string()),
+    ("role", pa.string()),  # primary, baseline or exploratory
+    ("n", pa.int64()),
+    ("rho", pa.float64()),  # Spearman
+    ("low", pa.float64()),  # 95 % BCa bootstrap over units
+    ("high", pa.float64()),
+    ("low_bonett_wright", pa.float64()),
+    ("high_bonett_wright", pa.float64()),
+    ("tau_b", pa.float64()),
+    ("p", pa.float64()),  # two-sided permutation
+    ("p_max_t", pa.float64()),  # corrected for all metrics of the table
+    ("pairwise_accuracy", pa.float64()),
+    ("regret_1", pa.float64()),  # points of performance lost by taking the metric's first choice
+    ("regret_3", pa.float64()),
+    ("choice", pa.string()),  # the metric's first choice
+    ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
+    ("reason", pa.string()),
+    optional="rho low high low_bonett_wright high_bonett_wright tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice "
+    "ceiling reason",
+)
+
+# where every student came from, and under which terms its training data may be used
+LINEAGE = _schema(
+    ("student", pa.string()),
+    ("base", pa.string()),
+    ("base_licence", pa.string()),
+    ("corpus", pa.string()),
+    ("teacher", pa.string()),
+    ("teacher_licence", pa.string()),
+    ("output_terms", pa.string()),
+    ("recipe", pa.string()),
+    ("seed", pa.int64()),
+    ("steps", pa.int64()),
+    ("examples", pa.int64()),
+    ("trained_tokens", pa.int64()),  # tokens that carry loss, over all epochs
+    ("weights", pa.string()),  # sha256
+    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights",
+)
+
+
+class BadTable(BadInput):
+    """A table that does not hold what its reader needs; the message names the file, the column and the remedy."""
+
+
+def table(rows: list[dict] | pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the rows under the schema; missing optional columns become null, unknown ones are refused."""
+    if not isinstance(rows, pa.Table):
+        unknown = {key for row in rows for key in row} - set(schema.names)
+        if unknown:
+            raise BadTable(f"unknown columns: {', '.join(sorted(unknown))}")
+        rows = pa.Table.from_pylist(rows, schema=schema)
+    rows = rows.select(schema.names).cast(schema)
+    for field in schema:
+        if not field.nullable and rows[field.name].null_count:
+            raise BadTable(f"column '{field.name}' has {rows[field.name].null_count} nulls and allows none")
+    return rows
+
+
+def write(path, rows, schema: pa.Schema, made_from: dict | None, beside: bool = False, row_groups=()) -> None:
+    """Write a table under a temporary name and rename it.
+
+    made_from: the origin of the file (origin.of). It goes into the file, or beside it where a cheap job feeds a GPU job
+    (the same rows then have the same bytes whatever setting chose them). row_groups: lengths of the row groups.
+    """
+    path, part = Path(path), f"{path}.part"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = table(rows, schema)
+    if made_from is not None and not beside:
+        data = data.replace_schema_metadata({origin.KEY: origin.text(made_from)})
+    with pq.ParquetWriter(part, data.schema, compression="zstd") as file:
+        start = 0
+        for length in row_groups or [data.num_rows]:
+            file.write_table(data.slice(start, length), row_group_size=max(length, 1))
+            start += length
+    if start != data.num_rows:
+        raise BadTable(f"{path}: {start} rows in row groups, {data.num_rows} rows in the table")
+    if beside:
+        origin.write_beside(path, made_from)
+    os.replace(part, path)
+
+
+def read(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a table (or some of its columns) and check it against the schema.
+
+    Raises BadTable when the file is cut off, is no parquet, or misses a column.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        missing = set(columns or schema.names) - set(file.schema_arrow.names)
+        if missing:
+            raise BadTable(
+                f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
+            )
+        data = file.read(columns=columns or schema.names)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise BadTable(f"{path}: not a whole parquet file ({error}); delete it and run again") from error
+    wanted = pa.schema([schema.field(name) for name in data.column_names])
+    return table(data, wanted)

@@ -1,0 +1,234 @@
+"""The config, checked before any job starts and without any model present, and completed with all defaults and seeds.
+
+Every error is a BadInput that names the key and the remedy.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+from . import spec
+from .errors import BadInput
+from .metrics import FORMULAS
+
+MODELED = ("teachers", "bases", "references", "scorers", "rewards")
+VERIFY = "verify"  # the judge that checks answers
+ANY = "any"  # the scorer of a corpus that is the same for all bases
+
+
+def checked(config: dict) -> dict:
+    """Return the config with every default filled in, seeds derived and chat templates read.
+
+    Raises BadInput.
+    """
+    config = with_named_models(config)
+    spec.refuse_unknown_keys(config)
+    _validate(config)
+    config = spec.filled(config, spec.schema(), outside_too=True)
+    for check in (_models, _files, _entries, _judges, _grids):
+        check(config)
+    _read_templates(config)
+    _derive_seeds(config)
+    return config
+
+
+def derived_seed(root: int, purpose: str) -> int:
+    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
+    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
+
+
+def with_named_models(config: dict) -> dict:
+    """Move a model that stands inside an entry to `models`, under the entry's name."""
+    models, config = dict(config.get("models") or {}), dict(config)
+    for kind in MODELED:
+        entries = config.get(kind)
+        if not isinstance(entries, dict):
+            continue
+        config[kind] = dict(entries)
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict):
+                continue
+            if models.get(name, entry["model"]) != entry["model"]:
+                raise BadInput(
+                    f"config.{kind}.{name}.model: config.models has another '{name}'; name that one, or rename"
+                )
+            models[name] = entry["model"]
+            config[kind][name] = {**entry, "model": name}
+    return {**config, "models": models}
+
+
+def _validate(config: dict) -> None:
+    import jsonschema
+
+    for error in jsonschema.Draft202012Validator(spec.schema()).iter_errors(config):
+        where = ".".join(["config", *map(str, error.absolute_path)])
+        hint = ""
+        if isinstance(error.instance, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", error.instance):
+            hint = f": YAML reads {error.instance} as text, write {error.instance.replace('e', '.0e')}"
+        elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
+            hint = ": names are lower-case letters and digits, joined by single . or -"
+        raise BadInput(f"{where}: {error.message}{hint}")
+
+
+def _known(where: str, name, names) -> None:
+    if name not in names:
+        raise BadInput(f"{where}: there is no '{name}'" + (spec.nearest(name, names) or f"; known: {', '.join(names)}"))
+
+
+def _models(config: dict) -> None:
+    revisions = {}
+    for name, model in config["models"].items():
+        first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
+        if revision != model["revision"]:
+            raise BadInput(
+                f"config.models.{name}.revision: '{model['repo']}' is also config.models.{first} with revision "
+                f"{revision}; use one revision, or one entry"
+            )
+        if model["parent"] is not None:
+            _known(f"config.models.{name}.parent", model["parent"], config["models"])
+    for kind in MODELED:
+        for name, entry in config[kind].items():
+            if entry["model"] is not None:
+                _known(f"config.{kind}.{name}.model", entry["model"], config["models"])
+
+
+def _files(config: dict) -> None:
+    paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
+    paths |= {f"tasks.{name}.prompts": task["prompts"] for name, task in config["tasks"].items()}
+    paths |= {f"teachers.{name}.source": t["source"] for name, t in config["teachers"].items() if t["source"]}
+    for kind in MODELED:
+        for name, entry in config[kind].items():
+            if entry["template"] != "own":
+                paths[f"{kind}.{name}.template"] = entry["template"]
+    for where, path in paths.items():
+        if not path.startswith("hub:") and not Path(path).is_file():
+            raise BadInput(f"config.{where}: there is no file '{path}' (paths start at {Path.cwd()})")
+
+
+def _entries(config: dict) -> None:
+    for name, teacher in config["teachers"].items():
+        needed = "source" if teacher["engine"] == "existing" else "model"
+        if teacher[needed] is None:
+            raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+    for name, reward in config["rewards"].items():
+        if (reward["model"] is None) == (reward["checker"] is None):
+            raise BadInput(f"config.rewards.{name}: state either 'model' or 'checker'")
+    for name in config["scorers"].keys() & config["bases"].keys():
+        raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
+    for kind in ("bases", "scorers"):
+        if ANY in config[kind]:
+            raise BadInput(f"config.{kind}.{ANY}: this name is taken; rename it")
+    for name, metric in config["metrics"].items():
+        where = f"config.metrics.{name}"
+        if "reward" in FORMULAS[metric["formula"]].needs:
+            if metric["reward"] is None:
+                raise BadInput(
+                    f"{where}.reward: formula '{metric['formula']}' needs a reward; known: {', '.join(config['rewards'])}"
+                )
+            _known(f"{where}.reward", metric["reward"], config["rewards"])
+        _known(f"{where}.scorer", metric["scorer"], ["self", *config["bases"], *config["scorers"]])
+    for name, corpus in config["corpora"].items():
+        where = f"config.corpora.{name}"
+        _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
+        _known(f"{where}.by", corpus["by"], config["metrics"])
+        corpus["teachers"] = _all(f"{where}.teachers", corpus["teachers"], config["teachers"])
+    for name, reference in config["references"].items():
+        where = f"config.references.{name}"
+        if reference["base"] is not None:
+            _known(f"{where}.base", reference["base"], config["bases"])
+        elif reference["role"] != "other":
+            raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
+
+
+def _judges(config: dict) -> None:
+    if VERIFY in config["judges"]:
+        raise BadInput(f"config.judges.{VERIFY}: this name is taken by the checkers of tasks; rename it")
+    for name, judge in config["judges"].items():
+        _known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
+        _known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
+    for name, suite in config["suites"].items():
+        for task in suite["tasks"]:
+            _known(f"config.suites.{name}.tasks", task, config["tasks"])
+        for judge in suite["judges"]:
+            _known(f"config.suites.{name}.judges", judge, config["judges"])
+
+
+def judges_of(config: dict, suite: str) -> list[str]:
+    """Return the judges of a suite, `verify` first where a task has a checker."""
+    tasks = [config["tasks"][task] for task in config["suites"][suite]["tasks"]]
+    return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
+
+
+def _all(where: str, names, known) -> list[str]:
+    """Return the names, `all` written out; each must be known."""
+    names = list(known) if names == "all" else names
+    for name in names:
+        _known(where, name, known)
+    return names
+
+
+def _grids(config: dict) -> None:
+    for name, block in config["grids"].items():
+        where = f"config.grids.{name}"
+        for key in ("instructions", "teachers", "corpora", "bases", "recipes", "suites", "metrics"):
+            block[key] = _all(f"{where}.{key}", block[key], config[key])
+        mine = [r for r, entry in config["references"].items() if entry["base"] in (None, *block["bases"])]
+        block["references"] = mine if block["references"] == "all" else block["references"]
+        _all(f"{where}.references", block["references"], config["references"])
+        if block["primary"] is not None:
+            _known(f"{where}.primary", block["primary"], block["metrics"])
+        for text in block["performance"]:
+            suite, judge = text.split("/")
+            _known(f"{where}.performance", suite, block["suites"])
+            _known(f"{where}.performance ({text})", judge, judges_of(config, suite))
+        for key in ("include", "exclude"):
+            for index, cell in enumerate(block[key]):
+                _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _cell(config: dict, where: str, cell: dict) -> None:
+    kinds = {"base": "bases", "teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
+    for word, kind in kinds.items():
+        if word in cell:
+            _known(f"{where}.{word}", cell[word], config[kind])
+    if "corpus" in cell:
+        parts = cell["corpus"].split("__")
+        if len(parts) == 1:
+            _known(f"{where}.corpus", parts[0], config["corpora"])
+        elif len(parts) == 2:
+            _known(f"{where}.corpus", parts[0], config["instructions"])
+            _known(f"{where}.corpus", parts[1], config["teachers"])
+        else:
+            raise BadInput(f"{where}.corpus: '{cell['corpus']}' is neither instructions__teacher nor a derived corpus")
+
+
+def _read_templates(config: dict) -> None:
+    # the text and not the path decides what a model sees
+    for kind in MODELED:
+        for entry in config[kind].values():
+            if entry["template"] != "own":
+                entry["template"] = Path(entry["template"]).read_text()
+
+
+def _derive_seeds(config: dict) -> None:
+    def derive(holder: dict, purpose: str) -> None:
+        if holder["seed"] is None:
+            holder["seed"] = derived_seed(config["seed"], purpose)
+
+    for name, entry in config["instructions"].items():
+        derive(entry, f"instructions/{name}")
+    # one noise for all teachers: a row's noise follows from its id and sample
+    for teacher in config["teachers"].values():
+        _sampling_seed(teacher["sampling"], derive, "generation")
+    for task in config["tasks"].values():
+        _sampling_seed(task["decoding"], derive, "evaluation")
+    for name, corpus in config["corpora"].items():
+        derive(corpus, f"corpora/{name}")
+    for block in config["grids"].values():
+        derive(block, "bootstrap")
+
+
+def _sampling_seed(sampling: dict, derive, purpose: str) -> None:
+    # greedy decoding has no noise, so another root seed must not redo it
+    if sampling["temperature"] > 0:
+        derive(sampling, purpose)

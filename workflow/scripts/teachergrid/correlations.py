@@ -1,0 +1,200 @@
+"""Metrics of a grid's cells beside the performance that they hope to predict, and how well they do.
+
+Units are whole corpora of teachers: a derived corpus was chosen by a metric and cannot test one. Gated units and those
+without performance are left out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import artifacts, stats
+from .formulas import FORMULAS
+from .frames import read
+from .metrics import own_variant, variants
+from .performance import Unit
+
+POOLED = "pooled"
+BASELINES = ("length", "size", "borrowed", "reward_mean")  # what needs no new idea
+WITHOUT_SELF_PAIRS = " (without self-pairs)"
+
+
+# --- metrics of all cells
+
+
+def grid_metrics(settings: dict, units: list[Unit], metrics: dict, ap: dict) -> list[dict]:
+    """Return the rows of artifacts.GRID_METRICS.
+
+    metrics: {(base, corpus): source of artifacts.METRICS}; ap: {(base, corpus, recipe): AP}. The teacher's size and the
+    borrowed ranking are always among them; the latter is the mean AP of the other bases' students of the same unit, and
+    undefined where one of them is missing, as bases differ in level.
+    """
+    wanted, rows = variants(settings["metrics"]), []
+    entries = {entry["formula"]: name for name, entry in reversed(settings["metrics"].items())}
+    for unit in units:
+        place = {"base": unit.base, "corpus": unit.corpus, "unit": unit.unit, "panel": unit.panel}
+        source = metrics.get((unit.base, unit.corpus))
+        for row in read(source, artifacts.METRICS).to_pylist() if source is not None else ():
+            # another block's metrics may stand in the same file, and call a shared variant by another name
+            if row["metric"] in wanted:
+                rows.append({**place, **row, "entry": wanted[row["metric"]].name})
+        for formula, (value, reason) in (("size", _size(settings, unit)), ("borrowed", _borrowed(units, unit, ap))):
+            names = {"metric": formula, "entry": entries.get(formula, formula), "formula": formula}
+            rows.append({**place, **names, "value": value, "n": 0, "missing": 0, "reason": reason})
+    return rows
+
+
+def _size(settings: dict, unit: Unit) -> tuple:
+    if unit.teacher is None:
+        return None, "a derived corpus has no size"
+    size = settings["teachers"].get(unit.teacher, {}).get("parameters")
+    return (
+        (None, f"teacher '{unit.teacher}': its model states no `parameters`") if size is None else (float(size), None)
+    )
+
+
+def _borrowed(units: list[Unit], unit: Unit, ap: dict) -> tuple:
+    others = sorted({u.base for u in units} - {unit.base})
+    if not others:
+        return None, "one base only"
+    known = {
+        u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == (unit.unit, unit.panel)
+    }
+    lost = [base for base in others if known.get(base) is None]
+    return (
+        (None, f"no performance on {', '.join(lost)}") if lost else (float(np.mean([known[b] for b in others])), None)
+    )
+
+
+# --- metrics against performance
+
+
+class Table(NamedTuple):
+    """Metrics and performance of the units of one panel on one base."""
+
+    names: list  # [units]
+    ap: np.ndarray  # [units]
+    values: dict  # {metric: [units]}, NaN where undefined
+    self_pair: np.ndarray  # [units]
+    ceiling: float | None
+
+
+def correlations(settings: dict, units: list[Unit], rows: list[dict], ap: dict, items: dict) -> list[dict]:
+    """Return the rows of artifacts.CORRELATIONS: per base and panel, then pooled over bases.
+
+    rows: of grid_metrics; items: {(base, corpus, recipe): [items] behind AP}. rho keeps the sign of the metric's values;
+    regret, first choice and pairwise accuracy take the direction that the formula states. The primary metric stands there
+    a second time without the teachers that descend from the base. p_max_t is over the own variants of a table.
+    """
+    labels = _labels(settings, rows)
+    usable = [unit for unit in units if unit.teacher and not unit.gated and (unit.base, unit.corpus, unit.recipe) in ap]
+    found, seed, rounds = [], settings["grid"]["seed"], settings["grid"]["bootstrap"]
+    for panel in dict.fromkeys(unit.panel for unit in usable):
+        tables = {}
+        for unit in usable:
+            if unit.panel == panel and unit.base not in tables:
+                same = [u for u in usable if (u.base, u.panel) == (unit.base, panel)]
+                tables[unit.base] = _table(same, rows, ap, items, seed)
+        for base, table in tables.items():
+            found += [{"base": base, "panel": panel, **row} for row in _of_base(table, labels, rounds, seed)]
+        if len(tables) > 1:
+            found += [{"base": POOLED, "panel": panel, **row} for row in _pooled(tables, labels, rounds, seed)]
+    return found
+
+
+def _labels(settings: dict, rows: list[dict]) -> dict:
+    """{metric: (entry, role, sign of its direction, whether it is an own variant)}."""
+    own = {own_variant(entry) for entry in settings["metrics"].values()} | {"size", "borrowed"}
+    primary = settings["grid"]["primary"]
+    primary = own_variant(settings["metrics"][primary]) if primary else None
+    labels = {}
+    for row in rows:
+        metric, formula = row["metric"], row["formula"]
+        baseline = formula in BASELINES and metric in own
+        role = "primary" if metric == primary else "baseline" if baseline else "exploratory"
+        labels[metric] = row["entry"], role, 1 if FORMULAS[formula].best == "highest" else -1, metric in own
+    return labels
+
+
+def _table(same: list[Unit], rows: list[dict], ap: dict, items: dict, seed: int) -> Table:
+    keys = [(unit.base, unit.corpus, unit.recipe) for unit in same]
+    place = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(same)}
+    values = {}
+    for row in rows:
+        i = place.get((row["base"], row["panel"], row["unit"]))
+        if i is not None:
+            array = values.setdefault(row["metric"], np.full(len(same), np.nan))
+            array[i] = np.nan if row.get("value") is None else row["value"]
+    ceiling = stats.ceiling(np.array([items[key] for key in keys]), seed=seed).ceiling
+    names, self_pair = [unit.unit for unit in same], np.array([unit.self_pair for unit in same])
+    return Table(names, np.array([ap[key] for key in keys]), values, self_pair, ceiling)
+
+
+def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
+    own = {metric: values for metric, values in table.values.items() if labels[metric][3]}
+    family, cached, rows = stats.max_t(own, table.ap, seed=seed), {}, []
+    for name, metric, left_out in _shown(table.values, labels, table.self_pair):
+        entry, role, sign, _ = labels[metric]
+        x, y = sign * table.values[metric], np.where(left_out, np.nan, table.ap)
+        # many variants rank alike, and ranks are all that counts
+        key = tuple(np.unique(x, return_inverse=True)[1]), tuple(np.isnan(x)), tuple(left_out)
+        if key not in cached:
+            cached[key] = stats.correlation(x, y, seed, rounds)
+        labelled = {"metric": name, "entry": entry, "role": role, "p_max_t": family.get(name), "ceiling": table.ceiling}
+        rows.append(labelled | _numbers(cached[key], sign) | {"choice": _choice(x, y, table.names)})
+    return rows
+
+
+def _shown(metrics, labels: dict, self_pair: np.ndarray) -> list[tuple]:
+    """[(name of the row, metric, which units it leaves out)]"""
+    shown = [(metric, metric, np.zeros_like(self_pair)) for metric in metrics]
+    primary = [metric for metric in metrics if labels[metric][1] == "primary" and self_pair.any()]
+    return shown + [(metric + WITHOUT_SELF_PAIRS, metric, self_pair) for metric in primary]
+
+
+def _numbers(found: stats.Correlation, sign: int) -> dict:
+    """The columns of a correlation; what has a direction gets that of the metric's own values."""
+    low, high = _signed(found.bca, sign)
+    low_bonett_wright, high_bonett_wright = _signed(found.bonett_wright, sign)
+    kept = {key: getattr(found, key) for key in ("n", "p", "pairwise_accuracy", "regret_1", "regret_3", "reason")}
+    rho, tau_b = (None if value is None else sign * value + 0.0 for value in (found.rho, found.tau_b))  # + 0.0: no -0.0
+    wright = {"low_bonett_wright": low_bonett_wright, "high_bonett_wright": high_bonett_wright}
+    return {**kept, "rho": rho, "tau_b": tau_b, "low": low, "high": high, **wright}
+
+
+def _signed(interval, sign: int) -> tuple:
+    return (None, None) if interval is None else tuple(sorted(sign * end for end in interval))
+
+
+def _choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:
+    """The unit that a metric puts first, or those that it puts there together."""
+    known = ~(np.isnan(x) | np.isnan(y))
+    first = [name for name, value, has in zip(names, x, known, strict=True) if has and value == x[known].max()]
+    return ", ".join(sorted(first)) or None
+
+
+def _pooled(by_base: dict[str, Table], labels: dict, rounds: int, seed: int) -> list[dict]:
+    """Rows over bases: the same units on each, missing ones NaN."""
+    tables = list(by_base.values())
+    names = sorted({name for table in tables for name in table.names})
+
+    def aligned(table, values, nothing=np.nan):
+        known = dict(zip(table.names, values, strict=True))
+        return np.array([known.get(name, nothing) for name in names])
+
+    ap = np.array([aligned(table, table.ap) for table in tables])
+    self_pair = np.array([aligned(table, table.self_pair, False) for table in tables])
+    metrics, rows = dict.fromkeys(metric for table in tables for metric in table.values), []
+    for name, metric, left_out in _shown(metrics, labels, self_pair):
+        entry, role, sign, _ = labels[metric]
+        nothing = np.full(len(names), np.nan)
+        x = np.array([aligned(t, t.values[metric]) if metric in t.values else nothing for t in tables])
+        found = stats.pooled(sign * x, np.where(left_out, np.nan, ap), seed, rounds)
+        low, high = _signed(found.bca, sign)
+        rho = None if found.rho is None else sign * found.rho + 0.0
+        row = {"metric": name, "entry": entry, "role": role, "n": found.n or 0, "rho": rho, "low": low, "high": high}
+        reason = found.reason
+        for number, base in reversed(list(enumerate(by_base, start=1))):
+            reason = reason and reason.replace(f"base {number}: ", f"{base}: ")
+        rows.append({**row, "p": found.p, "reason": reason})
+    return rows

@@ -1,0 +1,226 @@
+"""Log-probabilities of responses under one model: log p(A given Q), log p(A) and log p(Q), from which CAR, PPL, IFD and their
+kin are computed later.
+
+Two sequences per response hold the same answer tokens: [prompt, answer, end] and [header, answer, end], where the header is
+what stands before an answer to nothing (chat.header). Both carry BOS where prompts do. After Li et al. 2024 (IFD,
+arXiv:2308.12032), with the mask by token and not by text, and answers cut alike in both.
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from . import artifacts, shards
+from .errors import BadInput
+
+FORMATS = ("chat", "plain")
+LOGITS = 2**25  # logits held at once (128 MB in float32), so that a vocabulary of 256K needs no matrix of all positions
+
+
+class Pair(NamedTuple):
+    """One response as the model sees it."""
+
+    given: list[int]  # prompt, answer, end
+    bare: list[int]  # header, answer, end
+    question: list[int]  # places of the question's tokens in `given` (none at 0, before which nothing stands)
+    n_answer: int
+    n_end: int
+    truncated: bool
+
+
+def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, pa.Table]:
+    """Return artifacts.LIKELIHOODS per text format, one row per response in their order, from one model load.
+
+    settings: {"scorer": entry with the talk keys, "model": its model, "likelihood": the config's}. work: folder of unfinished
+    shards. Sums are in nats over the counted tokens. n_question leaves out a token that nothing stands before.
+    Over max_length, or the model's context, the answer is cut alike in both sequences, its end token is not scored (n_end 0),
+    and the row is marked truncated. Null with a reason: an empty answer; a question that leaves no room for an answer; a
+    question that the template alters; a format that was not asked for.
+    Raises BadInput when a response has no instruction, and as chat and models do.
+    """
+    asked = dict(zip(instructions["id"].to_pylist(), instructions["messages"].to_pylist(), strict=True))
+    rows = responses.select(["id", "sample", "response"]).to_pylist()
+    strangers = [row["id"] for row in rows if row["id"] not in asked]
+    if strangers:
+        raise BadInput(
+            f"{len(strangers)} of {len(rows)} responses answer no instruction of this set, such as {strangers[0]}; take the "
+            "instructions they were made from"
+        )
+    scorer, options = settings["scorer"], settings["likelihood"]
+    parts = shards.bounds(len(rows), options["shard"])
+
+    @cache
+    def loaded():
+        from . import models
+
+        tokenizer, model = models.load_tokenizer(settings["model"], scorer), models.load_model(settings["model"])
+        _check_head(model)
+        return tokenizer, model
+
+    def scored(format: str) -> pa.Table:
+        def make(i: int) -> list[dict]:
+            part = [(asked[row["id"]], row["response"]) for row in rows[slice(*parts[i])]]
+            values = score_rows(*loaded(), part, scorer, format, options)
+            keys = [{"id": row["id"], "sample": row["sample"]} for row in rows[slice(*parts[i])]]
+            return [key | value for key, value in zip(keys, values, strict=True)]
+
+        tables = shards.run(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, f"likelihoods, {format}")
+        return pa.concat_tables([artifacts.LIKELIHOODS.empty_table(), *tables])
+
+    return {format: scored(format) if format in options["formats"] else _not_asked(rows) for format in FORMATS}
+
+
+def score_rows(
+    tokenizer, model, rows: list[tuple[list[dict], str]], talk: dict, format: str, options: dict
+) -> list[dict]:
+    """Return the values of LIKELIHOODS for (messages, response) rows. Batches are a fixed function of the rows given."""
+    from . import models
+
+    limit = min(options["max_length"], models.context(model))
+    pairs = pairs_of(tokenizer, rows, talk, format, limit)
+    fitting = [pair for pair in pairs if pair is not None]
+    sequences, places = [], []
+    for pair in fitting:
+        for ids, question in ((pair.given, pair.question), (pair.bare, [])):
+            sequences.append(ids)
+            places.append(question + list(range(len(ids) - pair.n_answer - pair.n_end, len(ids))))
+    found = iter(token_logprobs(model, sequences, places, options["batch_tokens"]))
+    return [
+        _nothing("question too long") if pair is None else _values(pair, next(found), next(found), options)
+        for pair in pairs
+    ]
+
+
+def pairs_of(tokenizer, rows, talk: dict, format: str, limit: float) -> list[Pair | None]:
+    """Return both sequences of each response, at most `limit` tokens each; None where no token of an answer would fit."""
+    from . import chat
+
+    header, end = chat.header(tokenizer, talk, format), chat.end(tokenizer, talk, format)
+    pairs = []
+    for messages, text in rows:
+        prompt = chat.prompt(tokenizer, messages, talk, format)
+        answer, last = chat.response(tokenizer, text), end
+        room = limit - max(len(prompt.ids), len(header))
+        truncated = len(answer) + len(last) > room
+        if truncated:
+            answer, last = answer[: max(room, 0)], []
+        question = [place for place, asked in enumerate(prompt.question) if asked and place > 0]
+        said, before = answer + last, prompt.ids or header
+        pairs.append(Pair(before + said, header + said, question, len(answer), len(last), truncated) if said else None)
+    return pairs
+
+
+def token_logprobs(model, sequences: list[list[int]], places: list[list[int]], batch_tokens: int) -> list[tuple]:
+    """Return per sequence (log-probabilities, ranks) of the tokens at its places (> 0), each given all before it.
+
+    Padding stands on the right and there is no cache, so that causal attention needs no mask. Logits are made at these
+    places alone, in chunks, and normalised in float32. A rank is 1 + the number of tokens with a larger logit.
+    """
+    import torch
+
+    found = [None] * len(sequences)
+    with torch.inference_mode():
+        for rows in _batches([len(ids) for ids in sequences], batch_tokens):
+            width = len(sequences[rows[0]])
+            ids = torch.tensor([sequences[i] + [0] * (width - len(sequences[i])) for i in rows], device=model.device)
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            line = torch.tensor([number for number, i in enumerate(rows) for _ in places[i]], device=hidden.device)
+            place = torch.tensor([place for i in rows for place in places[i]], device=hidden.device)
+            values, ranks = _scored(model, hidden[line, place - 1], ids.to(hidden.device)[line, place])
+            counts = [len(places[i]) for i in rows]
+            for i, value, rank in zip(rows, values.split(counts), ranks.split(counts), strict=True):
+                found[i] = value.tolist(), rank.tolist()
+    return found
+
+
+def _batches(lengths: list[int], batch_tokens: int):
+    """Yield row numbers, longest first, as many as fit into batch_tokens when padded; at least one."""
+    batch = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _scored(model, hidden, targets):
+    """Return log-probabilities (float32) and ranks of target tokens [n] after hidden states [n, width]."""
+    import torch
+
+    size = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
+    values, ranks = [], []
+    for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
+        logits = _logits(model, states)
+        own = logits.gather(1, wanted[:, None])
+        values.append(own[:, 0] - logits.logsumexp(1))
+        ranks.append(1 + (logits > own).sum(1))
+    return torch.cat(values).cpu(), torch.cat(ranks).cpu()
+
+
+def _logits(model, hidden):
+    """Return float32 logits of hidden states, scaled and capped as Cohere, Granite and Gemma 2 do after the output layer."""
+    config = model.config.get_text_config()
+    logits = model.get_output_embeddings()(hidden).float()
+    logits = logits * getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
+    cap = getattr(config, "final_logit_softcapping", None)
+    return logits if cap is None else (logits / cap).tanh() * cap
+
+
+def _check_head(model) -> None:
+    """Raise BadInput unless the logits made here are the model's own: an architecture may do more after its output layer."""
+    import torch
+
+    ids = torch.arange(8, device=model.device)[None]
+    with torch.inference_mode():
+        own = model(input_ids=ids, use_cache=False).logits.float()
+        ours = _logits(model, model.base_model(input_ids=ids, use_cache=False).last_hidden_state).to(own.device)
+    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2):
+        kind = model.config.model_type
+        raise BadInput(
+            f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another scorer"
+        )
+
+
+def _values(pair: Pair, given: tuple, bare: tuple, options: dict) -> dict:
+    """Return the columns of LIKELIHOODS beside the key. A sum over no tokens is null."""
+    (values, ranks), q, a = given, len(pair.question), pair.n_answer
+    if not all(map(math.isfinite, values + bare[0])):
+        return _nothing("log-probabilities are not finite", pair.truncated)
+    reasons = {
+        "empty answer": a == 0,
+        "question not found in the prompt": q == 0,
+        "answer cut, no end token": pair.truncated,
+    }
+    tokens = options["tokens"]
+    return {
+        "n_question": q,
+        "n_answer": a,
+        "n_end": pair.n_end,
+        "question": _sum(values[:q]),
+        "answer_given_question": _sum(values[q : q + a]),
+        "end_given_question": _sum(values[q + a :]),
+        "answer": _sum(bare[0][:a]),
+        "end": _sum(bare[0][a:]),
+        "truncated": pair.truncated,
+        "token_logprobs": values[q:] if tokens else None,
+        "token_ranks": [min(rank, options["rank_cap"]) for rank in ranks[q:]] if tokens else None,
+        "reason": "; ".join(reason for reason, holds in reasons.items() if holds) or None,
+    }
+
+
+def _sum(values: list[float]) -> float | None:
+    return math.fsum(values) if values else None
+
+
+def _nothing(reason: str, truncated: bool = False) -> dict:
+    return {"truncated": truncated, "reason": reason}
+
+
+def _not_asked(rows: list[dict]) -> pa.Table:
+    empty = [{"id": row["id"], "sample": row["sample"], **_nothing("format not asked for")} for row in rows]
+    return artifacts.table(empty, artifacts.LIKELIHOODS)

@@ -1,0 +1,110 @@
+"""What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
+
+from ..formulas import FORMULAS
+from ..metrics import variants
+from . import plots, text
+from .facts import Facts, blank, place, places
+
+ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
+
+
+def strength(facts: Facts) -> list[dict]:
+    """Return the paradox plots: size in parameters and mean reward of a teacher against its students, by base.
+
+    One entry per measure of strength: {"name", "plots"}. Sizes of a family are joined.
+    """
+    if facts.compare != "teacher":
+        return []
+    sizes = {unit: (facts.settings["teachers"].get(unit) or {}).get("parameters") for unit in facts.units}
+    means = facts.data.get("rewards") or {}
+    measures = [("Teacher size", "parameters", sizes, True)]
+    for reward in dict.fromkeys(name for values in means.values() for name in values or {}):
+        by_unit = {unit: _mean([(means.get(c) or {}).get(reward) for c in facts.corpora(unit)]) for unit in facts.units}
+        measures.append((f"Mean reward of the teacher’s responses, by {reward}", f"mean reward ({reward})", by_unit, False))
+    return [
+        {"name": name, "plots": [_strength(facts, base, panel, axis, values, size) for base, panel in places(facts)]}
+        for name, axis, values, size in measures
+        if sum(value is not None for value in values.values()) > 1
+    ]
+
+
+def _strength(facts, base, panel, axis, values, size):
+    points = [
+        {**_student(facts, base, panel, unit), "x": values[unit], "link": size and facts.family(unit) in facts.stated_families}
+        for unit in facts.units
+    ]
+    return plots.scatter(
+        points,
+        f"{axis} of the teacher against performance of the students of {place(facts, base, panel)}",
+        "One mark per teacher" + ("; lines join the mean performance at each size of a family." if size else "."),
+        axis,
+        f"{place(facts, base, panel)}: AP, 0 to 100",
+        log=text.parameters if size else None,
+    )
+
+
+def _student(facts, base, panel, unit) -> dict:
+    """The y side of a point: a unit's performance."""
+    row = facts.cell(base, panel, unit)
+    return {
+        "y": row["value"],
+        "y_low": row["low"],
+        "y_high": row["high"],
+        "label": unit + ("*" if row["self_pair"] else ""),
+        "series": facts.series(unit),
+        "css": "self" if row["self_pair"] else "",
+        "title": f"{unit}: AP {text.within(row['value'], row['low'], row['high'])}",
+    }
+
+
+def _mean(values) -> float | None:
+    values = [value for value in values if value is not None]
+    return sum(values) / len(values) if values else None
+
+
+def own_metrics(facts: Facts) -> list[dict]:
+    """Return {"metric", "entry", "role", "about"} of every metric in the variant that the config states.
+
+    The primary one stands first, then baselines, then the rest in the order of the config.
+    """
+    roles = {row["metric"]: row["role"] for row in facts.data["correlations"]}
+    known, primary = variants(facts.settings["metrics"]), facts.settings["grid"].get("primary")
+    found = {}
+    for row in facts.data["metrics"]:
+        metric, entry = row["metric"], row["entry"]
+        if metric not in known or known[metric].own:
+            role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
+            found.setdefault(metric, {"metric": metric, "entry": entry, "role": role, "about": FORMULAS.get(row["formula"])})
+    return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
+
+
+def against_performance(facts: Facts) -> list[dict]:
+    """Return own_metrics with their plots, one per base, and the notes that stand at their values."""
+    by_metric = {}
+    for row in facts.data["metrics"]:
+        by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
+    found = []
+    for metric in own_metrics(facts):
+        rows = by_metric[metric["metric"]]
+        drawn = [_against(facts, base, panel, metric, rows) for base, panel in places(facts)]
+        notes = list(dict.fromkeys(row["reason"] for row in rows.values() if row["reason"]))
+        found.append({**metric, "plots": [plot for plot in drawn if plot], "notes": notes})
+    return found
+
+
+def _against(facts, base, panel, metric, rows):
+    points, name = [], metric["metric"]
+    for unit in facts.units:
+        row = rows.get((base, panel, unit)) or blank("metrics")
+        student = _student(facts, base, panel, unit)
+        student["title"] += f"; {name} {text.significant(row['value'])}"
+        points.append({**student, "x": row["value"], "x_low": row["low"], "x_high": row["high"]})
+    if not any(p["x"] is not None and p["y"] is not None for p in points):
+        return None
+    return plots.scatter(
+        points,
+        f"{name} against performance, {place(facts, base, panel)}",
+        "One mark per cell, with 95 % intervals on both axes.",
+        f"{name} ({metric['about'].unit})" if metric["about"] else name,
+        f"{place(facts, base, panel)}: AP, 0 to 100",
+    )

@@ -1,0 +1,74 @@
+"""Assemble the report of a grid block: one HTML file without anything from outside."""
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from . import measures, plots, ranks, records, tasks, text, verdict
+from .facts import gather
+
+FOLDER = Path(__file__).parent / "template"
+REPRODUCE = "snakemake --workflow-profile profiles/default"
+
+
+def build(data: dict) -> str:
+    """Return the page of a grid block.
+
+    data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
+    artifacts), recommendation, health (rows by responses id), samples, failures, stages, rewards (means by responses id
+    and reward), reward_quality, notes, provenance, origin (a comment line). What is missing or null is said to be so.
+    """
+    facts = gather(data)
+    correlations = ranks.tables(facts)
+    verdicts = verdict.verdicts(facts)
+    told = facts.data.get("recommendation") or {}
+    gated, failed = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
+    page = environment().get_template("page.html").render(
+        facts=facts,
+        title=facts.data.get("title") or "Which model should teach yours",
+        style=Markup((FOLDER / "style.css").read_text()),
+        script=Markup((FOLDER / "sort.js").read_text()),
+        verdicts=verdicts,
+        headline=verdict.headline(verdicts),
+        heat=verdict.heat(facts),
+        strength=measures.strength(facts),
+        metrics=measures.against_performance(facts),
+        correlations=correlations,
+        overview=ranks.overview(correlations),
+        sensitivity=ranks.sensitivity(facts),
+        gains=tasks.gains(facts),
+        health=records.health(facts),
+        samples=records.samples(facts),
+        stages=records.stages(facts),
+        training=records.training(facts),
+        provenance=records.flat(facts.data.get("provenance") or {}),
+        reproduce=REPRODUCE,
+        cannot_say=told.get("cannot_say") or [],
+        gated=gated,
+        untold={corpus: reason for corpus, reason in gated.items() if corpus not in failed},
+        missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in failed)],
+        items=items(facts),
+    )
+    return f"<!doctype html>\n{facts.data.get('origin') or ''}".rstrip("\n") + "\n" + page.strip() + "\n"
+
+
+def items(facts) -> int | None:
+    """Return how many benchmark items a student's AP rests on; the greatest number where cells differ."""
+    return max((row.get("n_items") or 0 for row in facts.cells.values()), default=0) or None
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates: everything is escaped, a name that does not exist is an error, null prints as an em dash."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: text.DASH if value is None else value,
+    )
+    names = ("number", "significant", "within", "probability", "percent", "count", "duration", "breakable", "listing", "together")
+    found.filters |= {name: getattr(text, name) for name in names}
+    found.globals["family_mark"] = plots.key
+    return found

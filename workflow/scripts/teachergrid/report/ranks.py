@@ -1,0 +1,138 @@
+"""How well each metric ranks the units as performance does, and how much that hangs on its settings."""
+
+import math
+
+import numpy as np
+
+from .. import stats
+from ..correlations import WITHOUT_SELF_PAIRS
+from ..formulas import FORMULAS
+from ..metrics import full_name, own_variant
+from . import plots, text
+from .facts import POOLED, Facts, place
+from .measures import ROLES, own_metrics
+
+COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
+VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, False)]
+
+
+def tables(facts: Facts) -> list[dict]:
+    """Return one correlation table per base and panel, pooled last: {"name", "rows", "columns" that any row has a value
+    for, "chooses", "note", "ceiling"}."""
+    own = {metric["metric"] for metric in own_metrics(facts)}
+    groups = {}
+    for row in facts.data["correlations"]:
+        if not own or row["metric"].removesuffix(WITHOUT_SELF_PAIRS) in own:
+            groups.setdefault((row["base"], row["panel"]), []).append(row)
+    order = {base: i for i, base in enumerate(facts.bases)}
+    found = []
+    for base, panel in sorted(groups, key=lambda key: order.get(key[0], len(order))):
+        rows = sorted(groups[base, panel], key=lambda row: ROLES.get(row["role"], 2))
+        n = max(row["n"] or 0 for row in rows)
+        ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
+        name = group_name(facts, base, panel)
+        found.append(
+            {
+                "name": name,
+                "rows": rows,
+                "columns": [pair for pair in COLUMNS.items() if any(row[pair[0]] is not None for row in rows)],
+                "chooses": any(row["choice"] for row in rows),
+                "note": stats.small_n_note(n),
+                "ceiling": max(ceilings, default=None),
+            }
+        )
+    return found
+
+
+def group_name(facts: Facts, base: str, panel) -> str:
+    return place(facts, "all bases pooled" if base == POOLED else base, panel)
+
+
+def overview(tables: list[dict]) -> list[str]:
+    """Return per table a dot plot of every metric's rank correlation."""
+    return [
+        plots.dots(
+            [_dot(row) for row in table["rows"]],
+            f"Rank correlation of every metric with performance, {table['name']}",
+            "Spearman's rho with 95 % intervals; the vertical line is 0.",
+            f"{table['name']}: rho",
+            lines=[(0.0, "", "zero")],
+            domain=(-1.0, 1.0),
+        )
+        for table in tables
+    ]
+
+
+def _dot(row: dict) -> dict:
+    without = row["metric"].endswith(WITHOUT_SELF_PAIRS)
+    return {
+        **{key: row[key] for key in ("low", "high")},
+        "value": row["rho"],
+        "label": (row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
+        "text": text.number(row["rho"], 2),
+        "title": f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
+        "css": {"primary": "best", "baseline": "behind"}.get(row["role"], ""),
+    }
+
+
+def sensitivity(facts: Facts) -> dict:
+    """Return how much the ranking hangs on beta, text format and end token.
+
+    {"beta": plots of rho over beta, one per CAR entry, "formats": rows {"entry", "base", "rho": {(format, end): rho},
+    "own": (format, end), "agreement": the smallest rank correlation of another variant's values with the own one's}}
+    """
+    rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in facts.data["correlations"]}
+    groups = list(dict.fromkeys((base, panel) for base, panel, _ in rho))
+    values = {}
+    for row in facts.data["metrics"]:
+        values.setdefault((row["base"], row["panel"], row["metric"]), {})[row["unit"]] = row["value"]
+    scored = {
+        name: entry for name, entry in facts.settings["metrics"].items() if "likelihood" in FORMULAS[entry["formula"]].needs
+    }
+    swept = [_over_beta(facts, name, entry, rho, groups) for name, entry in scored.items()]
+    rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
+    return {"beta": [plot for plot in swept if plot], "formats": rows}
+
+
+def _over_beta(facts, name, entry, rho, groups):
+    if not FORMULAS[entry["formula"]].is_car or len(entry["beta"]) < 2:
+        return None
+    series = []
+    for i, (base, panel) in enumerate(groups):
+        points = [(beta, rho.get((base, panel, full_name(entry, beta)))) for beta in entry["beta"]]
+        series.append({"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points})
+    if all(value is None for s in series for _, value in s["points"]):
+        return None
+    return plots.lines(series, f"Rank correlation of {name} over beta", "One line per base.", f"beta of {name}", "rho")
+
+
+def _over_formats(facts, name, entry, rho, values, groups) -> list[dict]:
+    names = {key: full_name({**entry, "format": key[0], "end_token": key[1]}) for key in VARIANTS}
+    rows = []
+    for base, panel in groups:
+        found = {key: rho.get((base, panel, metric)) for key, metric in names.items()}
+        if sum(value is not None for value in found.values()) < 2:
+            continue
+        ranked = [values.get((base, panel, metric), {}) for metric in names.values()]
+        own = values.get((base, panel, own_variant(entry)), {})
+        rows.append(
+            {
+                "entry": name,
+                "base": group_name(facts, base, panel),
+                "rho": found,
+                "own": (entry["format"], entry["end_token"]),
+                "agreement": _agreement(own, ranked),
+            }
+        )
+    return rows
+
+
+def _agreement(own: dict, others: list[dict]) -> float | None:
+    """The smallest rank correlation of {unit: value} with others over the units that both know; None if undefined."""
+    found = []
+    for other in others:
+        pairs = [(value, other.get(unit)) for unit, value in own.items()]
+        pairs = np.array([pair for pair in pairs if None not in pair], float)
+        found.append(stats.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
+    known = [value for value in found if not math.isnan(value)]
+    return min(known, default=None)

@@ -1,0 +1,90 @@
+"""Read all that a report shows from the files of its job; where a file is missing, the page says so."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+import yaml
+
+from .. import artifacts, inputs, origin
+from . import collect
+
+TABLES = {
+    "performance": artifacts.PERFORMANCE,
+    "metrics": artifacts.GRID_METRICS,
+    "correlations": artifacts.CORRELATIONS,
+    "lineage": artifacts.LINEAGE,
+}
+VERSIONS = "snakemake torch transformers tokenizers trl accelerate datasets numpy pyarrow".split()
+
+
+def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> dict:
+    """Return the data of page.build.
+
+    given: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; logs, benchmarks: folders.
+    """
+    tables = {Path(path).stem: path for path in given.tables}
+    made_from = origin.read(tables["performance"])
+    asked = json.loads(made_from["spec"])
+    rewards = {(Path(path).parent.name, Path(path).stem): path for path in given.rewards}
+    responses = {tuple(Path(path).stem.split("__")): path for path in given.responses}
+    return {
+        "title": settings["title"],
+        "settings": asked,
+        **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
+        "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
+        "health": {Path(path).stem: artifacts.read(path, artifacts.HEALTH).to_pylist() for path in given.health},
+        "samples": collect.samples(
+            given.instructions,
+            responses,
+            {tuple(name.split("__")): path for (reward, name), path in sorted(rewards.items())},
+            prompts,
+            {Path(path).with_suffix("").parts[-2:]: path for path in given.answers},
+            {Path(path).parts[-3:-1]: path for path in given.verified},
+        ),
+        "rewards": collect.reward_means(rewards),
+        "reward_quality": reward_quality(given.rewards, asked["metrics"]),
+        "stages": collect.stages(benchmarks),
+        "failures": failures(logs, asked),
+        "provenance": provenance(asked, settings["models"], made_from),
+    }
+
+
+def reward_quality(paths, metrics: dict) -> list[dict]:
+    """Return how well each reward agrees with the first one that only takes the values 0 and 1, a verifier."""
+    by_reward = inputs.by_folder(paths)
+    verifiers = [name for name, sources in by_reward.items() if is_verifier(sources)]
+    if not verifiers:
+        return []
+    others = {name: sources for name, sources in by_reward.items() if name not in verifiers}
+    return collect.reward_quality(by_reward[verifiers[0]], others)
+
+
+def is_verifier(sources: dict) -> bool:
+    values = [artifacts.read(path, artifacts.REWARDS, ["reward"])["reward"].unique().to_pylist() for path in sources.values()]
+    return {value for column in values for value in column} <= {0.0, 1.0, None}
+
+
+def failures(logs: str, asked: dict) -> list[dict]:
+    """Return the cells of a grid whose last run ended in an error, with the line that decided it."""
+    names = {part for student in asked["students"] for part in (student["student"], student["corpus"], student["base"])}
+    names |= {reference["name"] for reference in asked["references"]} | {corpus for _, corpus in asked["pairs"]}
+    found = []
+    for path in sorted(Path(logs).rglob("*.log")):
+        rule, *cell = path.relative_to(logs).with_suffix("").parts
+        if names & set(cell) and any(line.startswith("ERROR:") for line in path.read_text(errors="replace").splitlines()):
+            found.append({"rule": rule, "cell": "/".join(cell), "reason": collect.failure(path), "log": str(path)})
+    return found
+
+
+def provenance(asked: dict, models: dict, made_from: dict) -> dict:
+    """Return what made the numbers of a grid."""
+    return {
+        "config": {"digest of the grid's settings": hashlib.sha256(made_from["spec"].encode()).hexdigest()[:16]},
+        "models": {name: model.get("revision") or f"{model['repo']} (unpinned)" for name, model in models.items()},
+        "seeds": {"SFT": asked["grid"]["seeds"], "bootstrap": asked["grid"]["seed"]},
+        "inputs": len(made_from["inputs"]),
+        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in VERSIONS}},
+    }

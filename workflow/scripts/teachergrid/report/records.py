@@ -1,0 +1,64 @@
+"""What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
+
+from . import text
+from .facts import Facts
+
+
+def health(facts: Facts) -> dict:
+    """Return {"checks": [(name, limit)], "rows": [{"name", "n", "cells", "gated"}], "examples": [...]}."""
+    tables = {name: rows for name, rows in facts.data["health"].items() if rows}
+    limits = {}
+    for rows in tables.values():
+        for row in rows:
+            limits[row["check"]] = row["limit"] if row["limit"] is not None else limits.get(row["check"])
+    found, examples = [], []
+    for name, rows in tables.items():
+        by_check = {row["check"]: row for row in rows}
+        found.append(
+            {
+                "name": name.split("__")[-1] if len({key.split("__")[0] for key in tables}) == 1 else name,
+                "n": max((row["n"] or 0 for row in rows), default=0),
+                "cells": [by_check.get(check, {}) for check in limits],
+                "gated": [row["check"] for row in rows if row["passed"] is False],
+            }
+        )
+        examples += [{**row, "name": found[-1]["name"]} for row in rows if row["example"]]
+    return {"checks": list(limits.items()), "rows": found, "examples": examples}
+
+
+def training(facts: Facts) -> list[dict]:
+    """Return lineage rows with the learning rate of their recipe."""
+    recipes = facts.settings["recipes"]
+    rows = facts.data["lineage"]
+    return [{**row, "learning_rate": (recipes.get(row["recipe"]) or {}).get("learning_rate")} for row in rows]
+
+
+def stages(facts: Facts) -> dict:
+    """Return the stages with their share of the CPU time, and the sums over all."""
+    rows = facts.data["stages"]
+    total = {key: sum(row.get(key) or 0 for row in rows) for key in ("jobs", "wall_s", "cpu_s")}
+    highest = max((row["max_rss_mb"] or 0 for row in rows), default=0)
+    share = {row["rule"]: (row["cpu_s"] or 0) / total["cpu_s"] for row in rows} if total["cpu_s"] else {}
+    return {"rows": rows, "total": {**total, "max_rss_mb": highest or None}, "share": share}
+
+
+def samples(facts: Facts) -> dict:
+    """Return the samples with long texts cut."""
+    found = facts.data.get("samples") or {}
+    kinds = {kind: found.get(kind) or [] for kind in ("responses", "answers")}
+    for item in [item for items in kinds.values() for item in items]:
+        item["question"] = text.clipped(item.get("question"), 1500)
+        for answer in item.get("answers") or []:
+            answer["text"] = text.clipped(answer.get("text"))
+    return kinds
+
+
+def flat(value, prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested provenance as (name, text): {"a": {"b": 1}} -> [("a / b", "1")]; empty parts are an em dash."""
+    if isinstance(value, dict) and value:
+        return [pair for key, item in value.items() for pair in flat(item, f"{prefix} / {key}" if prefix else str(key))]
+    if isinstance(value, list) and value and not any(isinstance(item, dict | list) for item in value):
+        return [(prefix, ", ".join(map(str, value)))]
+    if isinstance(value, list) and value:
+        return [pair for i, item in enumerate(value, 1) for pair in flat(item, f"{prefix} {i}")]
+    return [(prefix, text.DASH if value is None or value in ({}, [], "") else str(value))]

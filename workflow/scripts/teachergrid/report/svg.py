@@ -1,0 +1,94 @@
+"""The few SVG elements that the plots are made of. Text and lines take the page's colours, in light and dark."""
+
+import math
+
+from markupsafe import Markup, escape
+
+
+def element(name: str, *content, **attributes) -> Markup:
+    """Return <name attribute="value">content</name>, all text escaped; `css` becomes class, _ becomes -."""
+    shown = {key.replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    if "css" in shown:
+        shown = {"class": shown.pop("css"), **shown}
+    inside = Markup("").join(escape(part) for part in content)
+    opening = Markup("<{}{}").format(Markup(name), Markup("").join(Markup(' {}="{}"').format(Markup(k), _short(v)) for k, v in shown.items()))
+    return Markup("{}>{}</{}>").format(opening, inside, Markup(name)) if inside else opening + Markup("/>")
+
+
+def _short(value):
+    return f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+
+
+def picture(width: float, height: float, title: str, description: str, *content) -> Markup:
+    """Return a plot that scales with its column and says to a screen reader what it shows."""
+    return element(
+        "svg",
+        element("title", title),
+        element("desc", description),
+        *content,
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        role="img",
+        aria_label=title,
+    )
+
+
+def text(x: float, y: float, content, anchor: str = "start", css: str | None = None) -> Markup:
+    return element("text", content, x=float(x), y=float(y), text_anchor=None if anchor == "start" else anchor, css=css)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
+    return element("path", d=f"M{_short(float(x1))} {_short(float(y1))}L{_short(float(x2))} {_short(float(y2))}", css=css)
+
+
+def polyline(points: list[tuple[float, float]], css: str) -> Markup:
+    return element("path", d="M" + "L".join(f"{_short(float(x))} {_short(float(y))}" for x, y in points), css=css)
+
+
+# relative outlines about (0, 0), of about equal area: a series is known by its shape as well as by its colour
+SHAPES = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
+    "M-3.6-3.6h7.2v7.2h-7.2Z",
+    "M0-4.8L4.6 3.4H-4.6Z",
+    "M0-5L5 0L0 5L-5 0Z",
+    "M0 4.8L4.6-3.4H-4.6Z",
+    "M-1.6-4.6h3.2v3h3v3.2h-3v3h-3.2v-3h-3v-3.2h3Z",
+)
+
+
+def mark(x: float, y: float, series: int = 0, css: str = "", title: str | None = None) -> Markup:
+    """Return the mark of a series at a place, with what hovering says."""
+    return element(
+        "path",
+        *([element("title", title)] if title else []),
+        d=SHAPES[series % len(SHAPES)],
+        transform=f"translate({_short(float(x))} {_short(float(y))})",
+        css=f"dot s{series % len(SHAPES)} {css}".strip(),
+    )
+
+
+class Scale:
+    """A map from values to places on the page, even or (log) by their logarithm."""
+
+    def __init__(self, values, start: float, end: float, log: bool = False, pad: float = 0.06, domain=None):
+        values = [v for v in values if v is not None and (v > 0 or not log)]
+        low, high = domain or (min(values, default=1.0 if log else 0.0), max(values, default=10.0 if log else 1.0))
+        self.log, self.start, self.end = log, start, end
+        low, high = self._inner(low), self._inner(high)
+        room = pad * (high - low) if high > low else 0.5 * (abs(high) or 1)
+        self.low, self.high = (low, high) if domain else (low - room, high + room)
+
+    def _inner(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+    def __call__(self, value: float) -> float:
+        share = (self._inner(value) - self.low) / (self.high - self.low)
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+
+    def ticks(self, about: int = 5) -> list[tuple[float, str]]:
+        """Return (value, label) at multiples of 1, 2 or 5 times a power of ten, on an even scale."""
+        raw = (self.high - self.low) / about
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [(i * step, f"{i * step + 0.0:.{digits}f}".replace("-", "−")) for i in range(first, last + 1)]

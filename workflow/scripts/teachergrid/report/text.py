@@ -1,0 +1,99 @@
+"""Numbers as a person reads them. What is undefined is an em dash."""
+
+import math
+
+from markupsafe import Markup, escape
+
+DASH = "—"
+MINUS = "−"
+SPACE = "\u00a0"  # keeps a number with its unit
+
+
+def number(value: float | None, digits: int = 1, sign: bool = False) -> str:
+    """45.23 -> 45.2, -0.04 -> 0.0, None -> em dash; sign: +17.8."""
+    if value is None:
+        return DASH
+    rounded = round(value, digits) + 0.0  # -0.0 becomes 0.0
+    text = f"{abs(rounded):.{digits}f}"
+    if rounded < 0:
+        return MINUS + text
+    return "+" + text if sign and rounded > 0 else text
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """So many significant digits without an exponent or closing zeros: 0.001234 -> 0.00123, 0.5 -> 0.5, 1234.5 -> 1234."""
+    if value is None:
+        return DASH
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
+    shown = number(value, min(max(decimals, 0), 8))
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def within(value: float | None, low: float | None, high: float | None, digits: int = 1, sign: bool = False) -> str:
+    """45.2 [43.1, 47.4]; the value alone where there is no interval."""
+    if value is None or low is None or high is None:
+        return number(value, digits, sign)
+    return f"{number(value, digits, sign)} [{number(low, digits, sign)}, {number(high, digits, sign)}]"
+
+
+def probability(p: float | None) -> str:
+    if p is None:
+        return DASH
+    return "<" + SPACE + "0.001" if p < 0.001 else number(p, 3)
+
+
+def percent(share: float | None) -> str:
+    """0.731 -> 73 %; shares below 10 % keep one decimal, so that a rare event does not read as none."""
+    if share is None:
+        return DASH
+    digits = 1 if 0 < share < 0.0995 else 0
+    if 0 < share < 0.0005:
+        return f"<{SPACE}0.1{SPACE}%"
+    return f"{number(100 * share, digits)}{SPACE}%"
+
+
+def count(n: float | None) -> str:
+    """12800 -> 12 800"""
+    return DASH if n is None else f"{n:,.0f}".replace(",", "\u202f")
+
+
+def duration(seconds: float | None) -> str:
+    """4.12 -> 4.1 s, 250 -> 4 min 10 s, 7500 -> 2 h 5 min"""
+    if seconds is None:
+        return DASH
+    if seconds < 60:
+        return f"{number(seconds)}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{SPACE}min {rest}{SPACE}s"
+    return f"{minutes // 60}{SPACE}h {minutes % 60}{SPACE}min"
+
+
+def parameters(billions: float | None) -> str:
+    """0.00027 -> 0.27 M, 7.6 -> 7.6 B"""
+    if billions is None:
+        return DASH
+    value, unit = (billions, "B") if billions >= 1 else (1000 * billions, "M")
+    return f"{significant(value)}{SPACE}{unit}"
+
+
+def listing(names: list[str]) -> str:
+    """a, b and c"""
+    names = list(names)
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+
+
+def together(names: list[str]) -> Markup:
+    """The same, with no line break inside a name."""
+    return Markup(listing([Markup('<span class="name">{}</span>').format(name) for name in names]))
+
+
+def breakable(name: str) -> Markup:
+    """Allow a line break after every slash of a long name."""
+    return escape(name).replace("/", Markup("/<wbr>"))
+
+
+def clipped(text: str | None, longest: int = 900) -> str:
+    """Return the text, cut with a note on how much is left out, so that a page stays small."""
+    text = text or ""
+    return text if len(text) <= longest else f"{text[:longest]} … ({count(len(text) - longest)} more characters)"

@@ -1,0 +1,98 @@
+r"""Check an answer against the reference answer by rule: the last match of a pattern, compared as text or number.
+
+A GSM8K solution, and a model's answer to it:
+
+    reference = "She makes 9 * 2 = $<<9*2=18>>18 every day at the farmer's market.\n#### 18"
+    answer = "She sells 9 eggs at $2.\n#### 9\nNo, that is eggs.\n#### 18.00"
+    verdict(answer, reference, {"extract": r"#### (\-?[0-9\.\,]+)", "compare": "number"})  # (1.0, "right", None)
+
+The reference may be the bare answer, or a text in which the pattern finds it, as here.
+
+Patterns are the user's and run as they are: one with nested repeats, such as (a+)+b, can take for ever on a long answer.
+"""
+
+import re
+from decimal import Decimal
+from functools import cache
+from typing import NamedTuple
+
+from .errors import BadInput
+
+# a minus, a plus, $, % and # stay: they change what an answer means
+_OUTER = " .,;:!?'\"()[]{}*_`\u2026\u201c\u201d\u2018\u2019\u00ab\u00bb"  # ... and typographic quotes
+_OUTER += "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f"  # full-width . , , ; : ! ?
+_NUMBER = re.compile(
+    r"([+-]?)\s*[$€£]?\s*([+-]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)?(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?\s*%?"
+)
+
+
+class Verdict(NamedTuple):
+    score: float | None  # 1 right, 0 wrong, None where it cannot be told
+    verdict: str | None  # right, wrong, no answer found, not a number
+    reason: str | None  # why score is None
+
+
+def extract(text: str, pattern: str) -> str | None:
+    """Return the pattern's one group at its last match, stripped; None where nothing, or only white space, is found.
+
+    Matches without a character do not count: (?s)(.*) matches the whole text, and then once more the nothing behind it.
+    Raises BadInput for a pattern that does not compile or has not exactly one group.
+    """
+    last = None
+    for match in _compiled(pattern).finditer(text):
+        if match.end() > match.start():
+            last = match
+    return (last[1] or "").strip() or None if last else None
+
+
+def verdict(text: str, answer: str | None, checker: dict) -> Verdict:
+    """Return the verdict on a text. answer: the reference. checker: {extract, compare}, as in the config.
+
+    compare: `exact`; `lower` without case, outer punctuation and differences in white space; `number` by value, so that
+    3.0 is 3, 1,234 is 1234 and 50 % is 50 (not 0.5). Raises BadInput for a bad pattern.
+    """
+    found, compare = extract(text, checker["extract"]), checker["compare"]
+    if answer is None or not answer.strip():
+        return Verdict(None, None, "no reference answer")
+    reference = _COMPARABLE[compare](extract(answer, checker["extract"]) or answer.strip())
+    if reference is None:
+        return Verdict(None, None, f"the reference answer {answer[:80]!r} is not a number")
+    if found is None:
+        return Verdict(0.0, "no answer found", None)
+    value = _COMPARABLE[compare](found)
+    if value is None:
+        return Verdict(0.0, "not a number", None)
+    return Verdict(1.0, "right", None) if value == reference else Verdict(0.0, "wrong", None)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise BadInput(f"checker: extract {pattern!r} is no regular expression ({error})") from error
+    if compiled.groups != 1:
+        raise BadInput(
+            f"checker: extract {pattern!r} has {compiled.groups} groups and needs exactly one; "
+            "put ( ) around the answer and write (?: ) elsewhere"
+        )
+    return compiled
+
+
+def _lower(text: str) -> str:
+    text = " ".join(text.casefold().split())
+    return text.strip(_OUTER) or text  # an answer of nothing but punctuation is that punctuation
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the value of one number: sign, currency, thousands in threes, decimals, exponent and percent sign allowed."""
+    match = _NUMBER.fullmatch(" ".join(text.split()).replace("\N{MINUS SIGN}", "-").rstrip(" .,;:!?"))
+    if not match:
+        return None
+    before, after, whole, fraction, exponent = (part or "" for part in match.groups())
+    if (before and after) or (not whole and fraction in ("", ".")):
+        return None
+    return Decimal(f"{before or after}{whole.replace(',', '') or '0'}{fraction}{exponent}")
+
+
+_COMPARABLE = {"exact": str, "lower": _lower, "number": _number}

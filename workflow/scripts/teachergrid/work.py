@@ -1,0 +1,29 @@
+"""Unfinished work: shards and checkpoints, outside every declared output (Snakemake deletes those before a retry)."""
+
+import shutil
+from pathlib import Path
+
+from . import origin
+
+WORK = ".work"
+
+
+def folder(output: str, made_from: dict) -> Path:
+    """Return where a job keeps the unfinished work on an output.
+
+    Named by spec and inputs, so that work under another setting, or on other rows, is never resumed.
+    """
+    results, *rest = Path(output).parts
+    path = Path(results, WORK, *rest, origin.key(made_from))
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def clear(results: str) -> None:
+    """Remove the work on outputs that are finished, which their own origin proves; the rest waits to be resumed."""
+    for key in sorted(Path(results, WORK).glob("**/*")):
+        output = Path(results, *key.parent.relative_to(Path(results, WORK)).parts)
+        if key.is_dir() and output.is_file():
+            made_from = origin.read(output)
+            if made_from is not None and origin.key(made_from) == key.name:
+                shutil.rmtree(key)
