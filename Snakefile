@@ -5,7 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
+# another config (--configfile) replaces the demo's; by itself Snakemake would merge the two
+if "grids" not in config:
+
+    configfile: "config/config.yaml"
 
 
 pathvars:

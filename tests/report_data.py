@@ -23,7 +23,7 @@ AP = {
     "bm": dict(zip(TEACHERS, (44.9, 48.6, 47.3, 44.7, 44.6, 44.4, 43.2, 35.4), strict=True)),
 }
 UNTUNED = {"bs": (27.4, 31.9), "bm": (36.7, 35.2)}
-CATEGORIES = "add comp copy count filter max min nth reverse sort sort-numbers sub".split()
+CATEGORIES = ("add", "comp", "copy", "count", "filter", "max", "min", "nth", "reverse", "sort", "sort-numbers", "sub")
 GATED, DEAD = "concise-m-t2", "bm__pool__steps-s__sft__s2"
 N = 700
 
@@ -64,7 +64,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             "seeds": list(seeds),
             "performance": ["miniworld/verify"],
             "primary": "car" if metrics else None,
-            "bootstrap": 200,
+            "bootstrap": 500,
             "seed": 1,
         },
         "students": students,
@@ -91,7 +91,13 @@ def scores(value: float, rng) -> list[dict]:
     right = np.random.default_rng(rng).random(N) < np.clip(value / 100 + ease, 0, 1)
     return artifacts.table(
         [
-            {"task": "problems", "id": f"t{i:03}", "sample": 0, "category": CATEGORIES[i % len(CATEGORIES)], "score": float(r)}
+            {
+                "task": "problems",
+                "id": f"t{i:03}",
+                "sample": 0,
+                "category": CATEGORIES[i % len(CATEGORIES)],
+                "score": float(r),
+            }
             for i, r in enumerate(right)
         ],
         artifacts.SCORES,
@@ -118,7 +124,9 @@ def metric_rows(chosen: dict, base: str, teacher: str) -> list[dict]:
         labels = {"formula": entry["formula"], "beta": variant.beta, "reward": entry["reward"]}
         labels |= {"scorer": "self", "format": entry["format"]} if "likelihood" in needs else {}
         interval = {"low": value * 0.97, "high": value * 1.03}
-        rows.append({"metric": name, "entry": variant.name, **labels, "value": value, **interval, "n": 600, "missing": 0})
+        rows.append(
+            {"metric": name, "entry": variant.name, **labels, "value": value, **interval, "n": 600, "missing": 0}
+        )
     return artifacts.table(rows, artifacts.METRICS)
 
 
@@ -127,7 +135,14 @@ def health(teacher: str) -> list[dict]:
     rows = [("truncated", 168 if gated else 3, 0.2), ("empty", 0, 0.1), ("repeated", 12 if gated else 0, 0.2)]
     return [
         {
-            **{"check": check, "count": count, "n": 600, "share": count / 600, "limit": limit, "passed": count / 600 <= limit},
+            **{
+                "check": check,
+                "count": count,
+                "n": 600,
+                "share": count / 600,
+                "limit": limit,
+                "passed": count / 600 <= limit,
+            },
             **({"example_id": "i1", "example": "red red red <b>red</b> red"} if count else {}),
         }
         for check, count, limit in rows
@@ -142,7 +157,12 @@ def samples(teachers) -> dict:
             "id": f"i{i}",
             "question": question,
             "answers": [
-                {"teacher": t, "text": given[(i + j) % 4], "reward": float(j % 2), "finish_reason": "length" if j == 5 else "stop"}
+                {
+                    "teacher": t,
+                    "text": given[(i + j) % 4],
+                    "reward": float(j % 2),
+                    "finish_reason": "length" if j == 5 else "stop",
+                }
                 for j, t in enumerate(teachers)
             ],
         }
@@ -181,7 +201,10 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
         chosen,
         made,
         {tuple(pair): metric_rows(chosen, pair[0], pair[1].split("__")[1]) for pair in chosen["pairs"]},
-        {s["student"]: {"steps": 114, "examples": 600, "trained_tokens": 1800 * TEACHERS[s["teacher"]][2]} for s in students},
+        {
+            s["student"]: {"steps": 114, "examples": 600, "trained_tokens": 1800 * TEACHERS[s["teacher"]][2]}
+            for s in students
+        },
         {name: artifacts.table(rows, artifacts.HEALTH) for name, rows in checks.items()},
     )
     return {
@@ -211,7 +234,8 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             {"rule": "answer", "jobs": 36, "wall_s": 143.7, "cpu_s": 120.1, "max_rss_mb": 640.0},
         ],
         "rewards": {
-            f"pool__{t}": {"verifier": TEACHERS[t][1], "rm": 0.42 + 0.2 * TEACHERS[t][1] + 0.03 * TEACHERS[t][3]} for t in teachers
+            f"pool__{t}": {"verifier": TEACHERS[t][1], "rm": 0.42 + 0.2 * TEACHERS[t][1] + 0.03 * TEACHERS[t][3]}
+            for t in teachers
         },
         "reward_quality": [
             {"reward": "rm", "same_prompt_accuracy": 0.629, "auc": 0.69, "auc_difficulty_only": 0.791, "n_pairs": 5222}

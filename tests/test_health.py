@@ -10,9 +10,7 @@ CHINESE = "古罗马人用石头和木头建造桥梁。许多桥梁至今仍在
 JAPANESE = "ローマ人は石と木で橋を作りました。今でも使われている橋がたくさんあります。"
 
 
-def check(
-    rows: list[dict], questions: dict | None = None, max_tokens: int | None = None, **settings
-) -> dict[str, dict]:
+def check(rows: list[dict], questions: dict | None = None, **settings) -> dict[str, dict]:
     """Return check name -> row. rows: {response, ...}; instruction i is asked in English unless `questions` has it."""
     full = [
         {"id": f"i{k}", "sample": 0, "finish_reason": "stop", "response_tokens": 5, "response": "", **row}
@@ -23,15 +21,14 @@ def check(
         {"id": id, "messages": [{"role": "user", "content": text}], "source": "test", "round": 0}
         for id, text in asked.items()
     ]
-    settings = spec.filled(settings, spec.definition("health"))
+    settings = spec.filled(settings, spec.definition("health"), outside_too=True)
     found = health.check(
         artifacts.table(full, artifacts.RESPONSES),
         artifacts.table(instructions, artifacts.INSTRUCTIONS),
         settings,
-        max_tokens,
     )
     artifacts.table(found, artifacts.HEALTH)
-    return {row["check"]: row for row in found}
+    return {row["check"]: row for row in health.limited(found, settings["gates"])}
 
 
 def test_table_is_complete():
@@ -48,23 +45,20 @@ def test_table_is_complete():
 def test_finish_reasons():
     rows = [
         {"response": "cut", "finish_reason": "length"},
-        {"response": "x", "finish_reason": "unknown", "response_tokens": 100},
-        {"response": "x", "finish_reason": "unknown", "response_tokens": 99},
         {"response": "x", "finish_reason": "unknown", "response_tokens": None},
         {"response": "x", "finish_reason": "stop", "response_tokens": 100},
         {"response": "", "finish_reason": "prompt_too_long"},
         {"response": " \n"},
     ]
-    found = check(rows, max_tokens=100)
+    found = check(rows)
     assert {name: found[name]["count"] for name in ("truncated", "prompt_too_long", "empty")} == {
-        "truncated": 2,
+        "truncated": 1,
         "prompt_too_long": 1,
         "empty": 1,
     }
     assert found["truncated"]["example_id"] == "i0" and found["truncated"]["example"] == "cut"
-    assert found["empty"]["example_id"] == "i6"
+    assert found["empty"]["example_id"] == "i4"
     assert found["prompt_too_long"]["passed"] and found["prompt_too_long"]["limit"] is None
-    assert check(rows)["truncated"]["count"] == 1, "without max_tokens only the finish reason tells"
 
 
 @pytest.mark.parametrize(
@@ -203,8 +197,8 @@ def test_gate():
     rows = [{"response": "x", "finish_reason": "length"}] * 43 + [{"response": "y"}] * 57
     rows = [row | {"id": f"r{k}"} for k, row in enumerate(rows)]
     assert health.gate(list(check(rows).values())) == ["truncated 43.0 % of 100 > 20.0 %"]
-    assert health.gate(list(check(rows, truncated=0.43).values())) == [], "the limit itself passes"
-    assert health.gate(list(check(rows, truncated=None).values())) == []
+    assert health.gate(list(check(rows, gates={"truncated": 0.43}).values())) == [], "the limit itself passes"
+    assert health.gate(list(check(rows, gates={"truncated": None}).values())) == []
 
 
 def test_long_examples_keep_both_ends():
@@ -219,7 +213,7 @@ def test_bad_input():
         [{"id": "zz", "sample": 0, "response": "x", "finish_reason": "stop"}], artifacts.RESPONSES
     )
     with pytest.raises(BadInput, match="1 of 1 responses answer instructions that are not in the set, such as zz"):
-        health.check(responses, artifacts.INSTRUCTIONS.empty_table(), {}, None)
+        health.check(responses, artifacts.INSTRUCTIONS.empty_table(), {})
 
 
 def test_a_loop_whose_rounds_repeat_inside():

@@ -93,7 +93,9 @@ RECIPE = (
     | exams("q__evolved__small__sft__s1", suites="math")
     | ALL_REPORTS
 )
-W_STUDENTS = jobs("finetune w__{seed__small,seed__large,best}__sft__s1") | exams("w__{seed__small,seed__large,best}__sft__s1")
+W_STUDENTS = jobs("finetune w__{seed__small,seed__large,best}__sft__s1") | exams(
+    "w__{seed__small,seed__large,best}__sft__s1"
+)
 W_MEASURES = jobs("likelihood w/seed__{small,large}", "metric w/{seed__small,seed__large,best}", "select best/w")
 MODELS = (
     "{q__seed__small__sft__s1,q__seed__large__sft__s1,q__best__sft__s1,w__seed__small__sft__s1,w__seed__large__sft__s1,"
@@ -109,7 +111,8 @@ CASES = {
     "add a base": (add_base, BASE),
     "add a seed": (setting("grids", "teachers", "seeds", to=[1, 2]), SEED),
     "add an instruction set": (add_instructions, INSTRUCTIONS),
-    "add a metric": (add_metric, TEACHERS_METRICS | REPORT),
+    # the cell that both blocks share is measured again, and so both have a new input
+    "add a metric": (add_metric, TEACHERS_METRICS | ALL_REPORTS),
     "a teacher's sampling": (setting("teachers", "large", "sampling", "temperature", to=0.2), LARGE),
     "a teacher's revision": (setting("models", "large", "revision", to="223"), LARGE),
     "a teacher's system prompt": (setting("teachers", "large", "system", to="Be brief."), LARGE),
@@ -124,10 +127,10 @@ CASES = {
     ),
     "beta": (setting("metrics", "car", "beta", to=[0.5]), METRICS | BEST | ALL_REPORTS),
     "a judge's tie": (setting("judges", "wins", "tie", to=0.1), jobs(f"judge {MODELS}/chat/wins") | REPORT),
-    # checks run again; a gate decides whether a student may be made, and not what it is
+    # it decides whether a student may be made, and not what it is
     "a gate": (
-        setting("health", to={"truncated": 0.5}),
-        jobs("{check,gate} {seed__small,seed__large,evolved__small}") | ALL_REPORTS,
+        setting("health", to={"gates": {"truncated": 0.5}}),
+        ALL_REPORTS,
     ),
     "bootstrap rounds": (setting("grids", "teachers", "bootstrap", to=500), REPORT),
     "the root seed": (

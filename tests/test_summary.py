@@ -87,6 +87,7 @@ class World:
             "teachers": {t: {**label, "model": t, "parameters": 2.0**i} for i, t in enumerate(teachers)},
             "bases": {b: {**label, "model": b, "parameters": 1} for b in right},
             "suites": {"test": ["verify"]},
+            "gates": {"empty": 0.1},
         }
         self.scores = {(f"{b}__pool__{t}__sft__s{s}", "test", "verify"): scores_of(right[b][t][s]) for b, t, s in cells}
         for b in right:
@@ -235,7 +236,7 @@ def test_a_model_that_lacks_many_scores_is_missing_itself():
 
 def test_a_gated_teacher_is_listed_and_in_no_statistic():
     world = World()
-    gate = {"check": "empty", "count": 3, "n": 10, "share": 0.3, "limit": 0.1, "passed": False}
+    gate = {"check": "empty", "count": 3, "n": 10, "share": 0.3}
     world.health["pool__x"] = artifacts.table([gate], artifacts.HEALTH)
     for seed in (0, 1):
         del world.students[f"b1__pool__x__sft__s{seed}"]
@@ -369,7 +370,7 @@ def test_a_derived_corpus_competes_but_does_not_test_metrics():
     assert found.recommendation["missing"] == ["metrics of routed for b1", "metrics of routed for b2"]
     assert found.lineage[-1]["teacher"] == "x, y"
     # a corpus that takes responses of a gated teacher cannot be used either
-    gate = {"check": "empty", "count": 3, "n": 10, "share": 0.3, "limit": 0.1, "passed": False}
+    gate = {"check": "empty", "count": 3, "n": 10, "share": 0.3}
     world.health["pool__y"] = artifacts.table([gate], artifacts.HEALTH)
     assert ap(world.summary(), "b1", "routed")["reason"].startswith("gated: empty 30 % of pool__y")
 

@@ -97,7 +97,7 @@ def write_data(places: Places) -> None:
 def write_checksums(places: Places) -> None:
     """SHA256SUMS of all shipped files, in order of their paths."""
     files = [path for folder in ("data", "models") for path in (places.out / folder).rglob("*") if path.is_file()]
-    names = sorted(path.relative_to(places.out).as_posix() for path in files)
+    names = sorted(path.relative_to(places.out).as_posix() for path in [*files, *places.out.glob("models.json")])
     complete = [name for name in names if ".part" not in name]
     lines = [f"{hashlib.sha256((places.out / name).read_bytes()).hexdigest()}  {name}" for name in complete]
     write(places.out / "SHA256SUMS", "\n".join(lines) + "\n")
@@ -144,6 +144,7 @@ def main() -> None:
         parser.error("--steps-scale makes other models than the shipped ones: give it an --out of its own")
     os.environ["OMP_NUM_THREADS"] = "1"  # for the child processes: two threads on one small model are slower than one
     places = Places(options.out.resolve())
+    places.make_folders()
     write_data(places)
     shipped = [name for name, recipe in RECIPES.items() if recipe.shipped]
     names = pending(options.only or shipped, places)

@@ -8,7 +8,7 @@ import torch
 from corpora import Guard, Mix, base_batches, teacher_batches
 from inference import LAYOUTS, accuracy, answers, verdicts
 from networks import load, new_model
-from plan import RECIPES, REWARD_PHASES, TEACHERS
+from plan import RECIPES, TEACHERS
 from rewarding import pair_batches, pair_loss, quality, reward_prompts, rewards
 from training import language_loss, train
 from transformers import AutoModelForSequenceClassification
@@ -50,11 +50,8 @@ def _reward(recipe, places, tokenizer, guard, scale, report):
     samples = load_samples(places, tokenizer, items)
     torch.manual_seed(0)  # for the new classification head
     model = load(places.model(recipe.parent), AutoModelForSequenceClassification, num_labels=1)
-    losses = []
-    for kind, steps in REWARD_PHASES:
-        stream = pair_batches(random.Random(9), guard, tokenizer, items, samples, kind)
-        losses += train(model, stream, scaled(steps, scale), 1e-3, pair_loss, decay=0.05, report=report)
-    return model, losses
+    stream = pair_batches(random.Random(9), tokenizer, items, samples)
+    return model, train(model, stream, scaled(recipe.steps, scale), 1e-3, pair_loss, decay=0.05, report=report)
 
 
 def sample_teacher(name: str, places, tokenizer, items) -> list[str]:

@@ -1,8 +1,7 @@
 """The reward model: a sequence classifier trained on right and wrong answers, and how good it is.
 
 Its loss is Bradley-Terry on pairs plus cross-entropy, so that sigmoid(score) is a probability of being right at even
-odds. It is trained in two phases: on pairs of any answers, then on pairs that share prompt and style, so that neither
-difficulty nor style tells right from wrong.
+odds. Most pairs share the prompt, because only those teach to read the answer instead of how hard the prompt is.
 """
 
 import random
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from corpora import GROUP
 from tokenizer import encode
 from training import batches_by_length, collate
-from world import OPEN, STYLES, corrupt, respond
+from world import OPEN
 
 PROMPTS = 8000
 BATCH = 24  # pairs
@@ -27,8 +26,8 @@ def reward_prompts(guard, n=PROMPTS) -> list:
     return [guard.draw(rng, tasks=OPEN) for _ in range(n)]
 
 
-def _any_pairs(rng, guard, items, samples):
-    """A right answer against a wrong one, to the same prompt in 70 %, in any style."""
+def _pairs(rng, samples):
+    """Endless pairs of samples, a right against a wrong one: to the same prompt in 70 %, of any style."""
     right = [sample for sample in samples if sample[3]]
     wrong = [sample for sample in samples if not sample[3]]
     wrong_of = defaultdict(list)
@@ -37,39 +36,21 @@ def _any_pairs(rng, guard, items, samples):
     while True:
         good = rng.choice(right)
         same = wrong_of[good[0]]
-        bad = rng.choice(same if same and rng.random() < 0.7 else wrong)
-        yield (items[good[0]], good[2]), (items[bad[0]], bad[2])
+        yield good, rng.choice(same if same and rng.random() < 0.7 else wrong)
 
 
-def _same_pairs(rng, guard, items, samples):
-    """Both answers to one prompt in one style; half of the wrong ones are sampled, half are corruptions."""
-    wrong = [sample for sample in samples if not sample[3]]
-    right_of = defaultdict(list)
-    for k, style, text, right in samples:
-        if right:
-            right_of[k, style].append(text)
-    while True:
-        if rng.random() < 0.5:
-            k, style, text, _ = rng.choice(wrong)
-            item = items[k]
-            yield (item, rng.choice(right_of[k, style] or [respond(rng, item, style)])), (item, text)
-        else:
-            item, style = guard.draw(rng, tasks=OPEN), rng.choice(STYLES)
-            yield (item, respond(rng, item, style)), (item, respond(rng, item, style, corrupt(rng, item)))
-
-
-PAIRS = {"any": _any_pairs, "same": _same_pairs}
-
-
-def pair_batches(rng, guard, tokenizer, items, samples, kind: str):
+def pair_batches(rng, tokenizer, items, samples):
     """Endless batches of pairs ((prompt ids, right response ids), (prompt ids, wrong response ids)).
 
     `samples` holds (index of the item, style, response, whether it is right).
     """
-    pairs = PAIRS[kind](rng, guard, items, samples)
+    pairs = _pairs(rng, samples)
     while True:
         drawn = [next(pairs) for _ in range(BATCH * GROUP)]
-        good, bad = (encode(tokenizer, *zip(*side, strict=True)) for side in zip(*drawn, strict=True))
+        good, bad = (
+            encode(tokenizer, [items[sample[0]] for sample in side], [sample[2] for sample in side])
+            for side in zip(*drawn, strict=True)
+        )
         lengths = [(g[0] + g[1], b[0] + b[1], g, b) for g, b in zip(good, bad, strict=True)]
         yield from ([pair[2:] for pair in batch] for batch in batches_by_length(rng, lengths, BATCH))
 

@@ -64,8 +64,8 @@ def language_loss(prompt_weight: float):
 def train(model, stream, steps: int, rate: float, loss, flat=0.2, decay=0.1, report=None) -> list[float]:
     """Train in place and return the loss of every step.
 
-    The rate warms up, stays flat for the share `flat` of the steps and falls linearly. `report(loss)` is called after every
-    step.
+    The rate warms up, stays flat for the share `flat` of the steps and falls linearly. `report(loss)` is called after
+    every step.
     """
     optimizers = optimisers(model, rate, decay)
     groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]

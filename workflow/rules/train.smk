@@ -17,10 +17,7 @@ rule finetune:
             corpus=cell("finetune", "derived"),
             scorer=cell("finetune", "variant"),
         ),
-        # ancient: a gate decides whether a student may be made, and not what it is
-        gates=ancient(
-            collect(rules.gate.output.passed, responses=cell("finetune", "gates"))
-        ),
+        gates=collect(rules.gate.output.passed, responses=cell("finetune", "gates")),
     output:
         # weights and training log lie beside it, undeclared: freeing their space retrains nothing
         student="<results>/students/{student}/student.json",

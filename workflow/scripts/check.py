@@ -11,5 +11,5 @@ if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
         responses = artifacts.read(snakemake.input.responses, artifacts.RESPONSES)
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
-        rows = health.check(responses, instructions, settings["health"], None)
+        rows = health.check(responses, instructions, settings["health"])
         artifacts.write(snakemake.output.health, rows, artifacts.HEALTH, made_from)

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
         folder = work.folder(snakemake.output.scores, made_from)
-        answers, baseline = (
-            artifacts.read(path, artifacts.ANSWERS) for path in (snakemake.input.answers, snakemake.input.baseline[0])
-        )
+        answers = artifacts.read(snakemake.input.answers, artifacts.ANSWERS)
+        opponent = snakemake.input.baseline
+        baseline = artifacts.read(opponent[0], artifacts.ANSWERS) if opponent else answers
         items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
         rows = judges.compare(answers, baseline, items, settings, folder)
         artifacts.write(snakemake.output.scores, rows, artifacts.SCORES, made_from)

@@ -1,8 +1,8 @@
 """teachergrid: plan, run and explain the grid. Every command takes Snakemake's own options, so that profiles count.
 
-  teachergrid run  [OPTIONS]         run to the end, then report over what exists
-  teachergrid plan [OPTIONS]         which jobs would run, and why; --jsonl for programs
-  teachergrid why OUTPUT [OPTIONS]   why one file would be made again
+teachergrid run  [OPTIONS]         run to the end, then report over what exists
+teachergrid plan [OPTIONS]         which jobs would run, and why; --jsonl for programs
+teachergrid why OUTPUT [OPTIONS]   why one file would be made again
 """
 
 import sys

@@ -52,11 +52,9 @@ HEALTH = _schema(
     ("count", pa.int64()),
     ("n", pa.int64()),
     ("share", pa.float64()),
-    ("limit", pa.float64()),  # the gate: a greater share stops the SFT; null: no gate
-    ("passed", pa.bool_()),
     ("example_id", pa.string()),
     ("example", pa.string()),
-    optional="limit example_id example",
+    optional="example_id example",
 )
 
 # one row per response

@@ -160,8 +160,8 @@ def judges_of(config: dict, suite: str) -> list[str]:
 
 
 def _all(where: str, names, known) -> list[str]:
-    """Return the names, `all` written out; each must be known."""
-    names = list(known) if names == "all" else names
+    """Return the names, `all` written out (sorted: the order of keys in a file decides nothing); each must be known."""
+    names = sorted(known) if names == "all" else names
     for name in names:
         _known(where, name, known)
     return names
@@ -172,11 +172,17 @@ def _grids(config: dict) -> None:
         where = f"config.grids.{name}"
         for key in ("instructions", "teachers", "corpora", "bases", "recipes", "suites", "metrics"):
             block[key] = _all(f"{where}.{key}", block[key], config[key])
-        mine = [r for r, entry in config["references"].items() if entry["base"] in (None, *block["bases"])]
+        mine = sorted(r for r, entry in config["references"].items() if entry["base"] in (None, *block["bases"]))
         block["references"] = mine if block["references"] == "all" else block["references"]
         _all(f"{where}.references", block["references"], config["references"])
         if block["primary"] is not None:
             _known(f"{where}.primary", block["primary"], block["metrics"])
+        needed = ("recipes", "seeds", "suites", "performance")
+        if any(block[key] for key in needed) and not all(block[key] for key in needed):
+            missing = [key for key in needed if not block[key]]
+            raise BadInput(
+                f"{where}.{missing[0]}: is empty; students need {', '.join(needed)} (leave all out to only measure)"
+            )
         for text in block["performance"]:
             suite, judge = text.split("/")
             _known(f"{where}.performance", suite, block["suites"])
@@ -216,7 +222,8 @@ def _derive_seeds(config: dict) -> None:
             holder["seed"] = derived_seed(config["seed"], purpose)
 
     for name, entry in config["instructions"].items():
-        derive(entry, f"instructions/{name}")
+        if entry["sample"] is not None:
+            derive(entry, f"instructions/{name}")
     # one noise for all teachers: a row's noise follows from its id and sample
     for teacher in config["teachers"].values():
         _sampling_seed(teacher["sampling"], derive, "generation")

@@ -6,9 +6,10 @@ student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 
 import os
 from collections import defaultdict
+from functools import cache
 from itertools import product
 
-from . import spec
+from . import origin, spec
 from .config import ANY, VERIFY, judges_of
 from .errors import BadInput
 from .metrics import FORMULAS
@@ -41,7 +42,12 @@ class Cells:
     # --- one analysis
 
     def add_block(self, name: str, block: dict) -> None:
-        students = [self.add_student(*cell) for cell in self.cells_of(name, block)]
+        cells = self.cells_of(name, block)
+        described = [self.describe(*cell) for cell in cells]
+        # without recipes a block only measures responses: its cells have no student
+        students = [cell for cell in described if cell["student"]]
+        for cell in students:
+            self.add_student(cell)
         references = [
             {"name": r, **{key: self.config["references"][r][key] for key in ("base", "role", "format")}}
             for r in block["references"]
@@ -50,7 +56,7 @@ class Cells:
         models = [student["student"] for student in students] + block["references"]
         for model, (suite, judges) in product(models, suites.items()):
             self.add_exam(model, suite, judges)
-        pairs = list(dict.fromkeys((student["base"], student["corpus"]) for student in students))
+        pairs = list(dict.fromkeys((base, corpus) for base, corpus, _, _ in cells))
         for base, corpus in pairs:
             self.add_metrics(base, corpus, block["metrics"])
         responses = list(dict.fromkeys(r for _, corpus in pairs for r in self.sources(corpus)))
@@ -61,20 +67,19 @@ class Cells:
         self.rows["correlate"][name] = {
             "spec": spec.dump(
                 grid=block,
-                students=students,
+                students=described,
                 references=references,
                 pairs=pairs,
                 metrics={name: self.config["metrics"][name] for name in block["metrics"]},
                 suites=suites,
+                gates=self.config["health"]["gates"],
                 corpora={
                     c: {key: self.config["corpora"][c][key] for key in ("instructions", "teachers")}
                     for c in block["corpora"]
                 },
                 recipes={recipe: self.config["recipes"][recipe] for recipe in block["recipes"]},
-                teachers=self.labels(
-                    "teachers", {s["teacher"] for s in students} - {None} | self.teachers_of(responses)
-                ),
-                bases=self.labels("bases", {s["base"] for s in students}),
+                teachers=self.labels("teachers", self.teachers_of(responses)),
+                bases=self.labels("bases", {base for base, _ in pairs}),
             ),
             "bases": [base for base, _ in pairs],
             "corpora": [corpus for _, corpus in pairs],
@@ -88,7 +93,7 @@ class Cells:
         }
         self.rows["report"][name] = {
             "spec": spec.dump(
-                title=block["title"] or name, tasks=self.fields_of(block["suites"]), models=self.models_of(students)
+                title=block["title"] or name, tasks=self.fields_of(block["suites"]), models=self.models_of(pairs)
             ),
             "responses": responses,
             "instructions": list(dict.fromkeys(r.split("__")[0] for r in responses)),
@@ -102,7 +107,8 @@ class Cells:
     def cells_of(self, name: str, block: dict) -> list[tuple]:
         """Return (base, corpus, recipe, seed) of a block: the cross product without `exclude`, then `include`."""
         whole = [f"{i}__{t}" for i, t in product(block["instructions"], block["teachers"])]
-        cells = list(product(block["bases"], [*whole, *block["corpora"]], block["recipes"], block["seeds"]))
+        trained = [block["recipes"] or [None], block["seeds"] or [None]]
+        cells = list(product(block["bases"], [*whole, *block["corpora"]], *trained))
         for index, out in enumerate(block["exclude"]):
             kept = [cell for cell in cells if not self.matches(out, cell)]
             if len(kept) == len(cells):
@@ -114,8 +120,8 @@ class Cells:
                 raise BadInput(
                     f"config.grids.{name}.include[{index}]: state base and corpus (or instructions and teacher)"
                 )
-            recipes = [cell["recipe"]] if "recipe" in cell else block["recipes"]
-            seeds = [cell["seed"]] if "seed" in cell else block["seeds"]
+            recipes = [cell["recipe"]] if "recipe" in cell else trained[0]
+            seeds = [cell["seed"]] if "seed" in cell else trained[1]
             cells += product([cell["base"]], [corpus], recipes, seeds)
         if not cells:
             raise BadInput(f"config.grids.{name}: no cell is left; name at least one base, corpus, recipe and seed")
@@ -139,13 +145,11 @@ class Cells:
         tasks = {task for suite in suites for task in self.config["suites"][suite]["tasks"]}
         return {task: {"fields": self.config["tasks"][task]["fields"]} for task in tasks}
 
-    def models_of(self, students: list[dict]) -> dict:
-        """Return the models that these students come from."""
-        teachers = {s["teacher"] for s in students} - {None} | self.teachers_of(
-            [r for s in students for r in self.sources(s["corpus"])]
-        )
+    def models_of(self, pairs: list[tuple]) -> dict:
+        """Return the models of the bases and teachers of these (base, corpus)."""
+        teachers = self.teachers_of([source for _, corpus in pairs for source in self.sources(corpus)])
         names = {self.config["teachers"][t]["model"] for t in teachers} | {
-            self.config["bases"][s["base"]]["model"] for s in students
+            self.config["bases"][b]["model"] for b, _ in pairs
         }
         return {name: self.config["models"][name] for name in sorted(names - {None})}
 
@@ -184,10 +188,10 @@ class Cells:
         }
         self.rows["gate"][responses] = {"spec": spec.dump()}
 
-    def with_model(self, kind: str, entry: dict, **parts) -> dict:
-        """Return spec and GPUs of a cell that loads the model of an entry."""
+    def with_model(self, kind: str, entry: dict, unused: tuple = (), **parts) -> dict:
+        """Return spec and GPUs of a cell that loads the model of an entry; keys of the model that it does not use stay out."""
         model = self.config["models"].get(entry["model"])
-        parts |= {kind: without(entry, "model"), **({"model": model} if model else {})}
+        parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
         return {"spec": spec.dump(**parts), "gpus": model["gpus"] if model else 0}
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
@@ -255,18 +259,29 @@ class Cells:
             "spec": spec.dump(metrics={name: self.config["metrics"][name] for name in measured}),
         }
 
-    def add_student(self, base: str, corpus: str, recipe: str, seed: int) -> dict:
-        student = f"{base}__{corpus}__{recipe}__s{seed}"
-        files = self.add_corpus(base, corpus)
-        entry = self.config["bases"][base]
-        self.rows["finetune"][student] = {
+    def describe(self, base: str, corpus: str, recipe: str | None, seed: int | None) -> dict:
+        """Return the words of a cell; its student is None where nothing is trained."""
+        instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
+        return {
+            "student": f"{base}__{corpus}__{recipe}__s{seed}" if recipe else None,
+            "base": base,
+            "corpus": corpus,
+            "instructions": instructions,
+            "teacher": teacher,
+            "recipe": recipe,
+            "seed": seed,
+            "self_pair": self.self_pair(base, teacher),
+        }
+
+    def add_student(self, cell: dict) -> None:
+        files = self.add_corpus(cell["base"], cell["corpus"])
+        entry, recipe = self.config["bases"][cell["base"]], self.config["recipes"][cell["recipe"]]
+        self.rows["finetune"][cell["student"]] = {
             **files,
-            **self.with_model("base", without(entry, "plain"), recipe=self.config["recipes"][recipe], seed=seed),
+            # the recipe has a number format of its own
+            **self.with_model("base", without(entry, "plain"), unused=("dtype",), recipe=recipe, seed=cell["seed"]),
             "gates": files["responses"],
         }
-        instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
-        words = {"student": student, "base": base, "corpus": corpus, "recipe": recipe, "seed": seed}
-        return {**words, "instructions": instructions, "teacher": teacher, "self_pair": self.self_pair(base, teacher)}
 
     def self_pair(self, base: str, teacher: str | None) -> bool:
         """Whether a teacher is this base, or was tuned from it."""
@@ -310,7 +325,8 @@ class Cells:
         opponent, reward = entry["baseline"], without(self.config["rewards"][entry["reward"]], "plain")
         self.rows["judge"][f"{model}/{suite}/{judge}"] = {
             **self.with_model("reward", reward, tasks=tasks, judge={"tie": entry["tie"]}),
-            "baselines": [opponent],
+            # the opponent itself ties with itself
+            "baselines": [opponent] if opponent != model else [],
             "suites": [suite],
             "prompts": prompts,
         }
@@ -323,5 +339,16 @@ def without(entry: dict, *keys: str) -> dict:
 
 
 def present(paths, only_made: bool):
-    """Return an input function that leaves out files not made yet, for a report while some cells are dead."""
-    return (lambda wildcards: [path for path in paths(wildcards) if os.path.exists(path)]) if only_made else paths
+    """Return an input function that leaves out what is not made, for a report while some cells are dead.
+
+    A file whose own inputs are gone does not count: what died upstream left it behind.
+    """
+
+    @cache
+    def made(path: str) -> bool:
+        if not os.path.exists(path):
+            return False
+        made_from = origin.read(path)
+        return made_from is None or all(made(name) for name in made_from["inputs"])
+
+    return (lambda wildcards: [path for path in paths(wildcards) if made(path)]) if only_made else paths

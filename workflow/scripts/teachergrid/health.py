@@ -41,11 +41,10 @@ _NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha()
 _SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "LATIN", "MATHEMATICAL": "LATIN"}
 
 
-def check(responses: pa.Table, instructions: pa.Table, settings: dict, max_tokens: int | None) -> list[dict]:
+def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[dict]:
     """Return the rows of artifacts.HEALTH, one per check.
 
-    settings: the config's `health`. max_tokens: the sampling's; where the finish reason is unknown, a response of so many
-    tokens counts as truncated. A share is of the responses, but of the instructions in `missing`.
+    settings: the config's `health`. A share is of the responses, but of the instructions in `missing`.
     Raises BadInput when there are no responses, or some to instructions that are not there.
     """
     asked = dict(zip(instructions["id"].to_pylist(), map(_question, instructions["messages"].to_pylist()), strict=True))
@@ -53,7 +52,7 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict, max_token
     _refuse_strangers(rows, asked)
     doubled = _doubled(rows)
     finds = {
-        "truncated": lambda row: _truncated(row, max_tokens),
+        "truncated": lambda row: row["finish_reason"] == "length",
         "prompt_too_long": lambda row: row["finish_reason"] == "prompt_too_long",
         "empty": lambda row: row["finish_reason"] != "prompt_too_long" and not row["response"].strip(),
         "refused": lambda row: refused(row["response"]),
@@ -66,14 +65,23 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict, max_token
     for name, finds_fault in finds.items():
         found = [row for row in rows if finds_fault(row)]
         example = (found[0]["id"], found[0]["response"]) if found else None
-        checks.append(_row(name, len(found), len(rows), settings.get(name), example))
+        checks.append(_row(name, len(found), len(rows), example))
     answered = {row["id"] for row in rows}
     missing = [item for item in asked.items() if item[0] not in answered]
-    return [*checks, _row("missing", len(missing), len(asked), None, missing[0] if missing else None)]
+    return [*checks, _row("missing", len(missing), len(asked), missing[0] if missing else None)]
+
+
+def limited(rows: list[dict], gates: dict) -> list[dict]:
+    """Return the rows with the limit of their gate and whether they passed it. gates: {check: largest share or None}."""
+    limits = [gates.get(row["check"]) for row in rows]
+    return [
+        {**row, "limit": limit, "passed": limit is None or row["share"] <= limit}
+        for row, limit in zip(rows, limits, strict=True)
+    ]
 
 
 def gate(rows: list[dict]) -> list[str]:
-    """Return a message for every check whose share is over its limit."""
+    """Return a message for every check whose share is over its limit. rows: as `limited` returns them."""
     return [
         f"{row['check']} {row['share']:.1%} of {row['n']} > {row['limit']:.1%}".replace("%", " %")
         for row in rows
@@ -135,12 +143,6 @@ def _other_script(question: str, answer: str) -> bool:
     return asked is not None and answered is not None and asked != answered
 
 
-def _truncated(row: dict, max_tokens: int | None) -> bool:
-    if row["finish_reason"] == "unknown" and max_tokens is not None and row["response_tokens"] is not None:
-        return row["response_tokens"] >= max_tokens
-    return row["finish_reason"] == "length"
-
-
 def _length(row: dict) -> int:
     """Return tokens, or words where the tokens are not known."""
     return len(row["response"].split()) if row["response_tokens"] is None else row["response_tokens"]
@@ -173,17 +175,13 @@ def _refuse_strangers(rows: list[dict], asked: dict) -> None:
         )
 
 
-def _row(name: str, count: int, n: int, limit: float | None, example: tuple[str, str] | None) -> dict:
-    share = count / n
+def _row(name: str, count: int, n: int, example: tuple[str, str] | None) -> dict:
     example_id, text = example or (None, None)
-    passed = limit is None or share <= limit
     return {
         "check": name,
         "count": count,
         "n": n,
-        "share": share,
-        "limit": limit,
-        "passed": passed,
+        "share": count / n,
         "example_id": example_id,
         "example": None if text is None else _cut(text),
     }

@@ -7,6 +7,7 @@ results/.history, and an output that came without its record gets one from the o
 import json
 import os
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -34,10 +35,8 @@ def follow(results: str) -> None:
     if link.is_dir() and not link.is_symlink():
         raise RuntimeError(f"{link} holds records of results made elsewhere: move its files to {history} and remove it")
     if not link.is_symlink():
-        try:
+        with suppress(FileExistsError):  # another job of this run was first
             link.symlink_to(Path("..", history))
-        except FileExistsError:  # another job of this run was first
-            pass
 
 
 def adopt(results: str) -> list[str]:

@@ -31,7 +31,7 @@ def load(path: str | None, entry: dict, name: str) -> pa.Table:
     rows = files.read_rows(path) if path else _from_hub(entry)
     found, first_with, dropped, other_answer = {}, {}, 0, 0
     for number, row in enumerate(rows, 1):
-        item = _item(row, entry, name, f"{where}, row {number}")
+        item = item_of(row, entry, name, f"{where}, row {number}")
         _refuse_doubled_id(row, item, number, first_with, where)
         kept = found.setdefault(item["id"], item)
         dropped += kept is not item
@@ -45,6 +45,11 @@ def load(path: str | None, entry: dict, name: str) -> pa.Table:
         "of them with another reference answer than the row that is kept"
     )
     return artifacts.table(drawn, artifacts.INSTRUCTIONS)
+
+
+def load_tasks(tasks: dict, paths: list[str]) -> dict[str, pa.Table]:
+    """Return the prompts of each task. tasks: {name: {"fields": ...}}; paths: their files in the order of the sorted names."""
+    return {name: load(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
 
 
 def _from_hub(entry: dict) -> list[dict]:
@@ -62,7 +67,7 @@ def _from_hub(entry: dict) -> list[dict]:
         raise BadInput(f"hub:{repo}, revision {entry['revision']}, split {entry['split']}: {error}") from error
 
 
-def _item(row: dict, entry: dict, name: str, where: str) -> dict:
+def item_of(row: dict, entry: dict, name: str, where: str) -> dict:
     """Return one row of INSTRUCTIONS."""
     fields = entry["fields"]
     messages = _cut(_messages(row, fields, where), entry.get("turns", "last"), where)
@@ -110,10 +115,10 @@ def _turn(turn: dict, where: str) -> dict:
             f"{where}: a turn of '{role}' with {type(content).__name__} content; turns are text of system, user (human) "
             "or assistant (gpt)"
         )
-    return {"role": role, "content": _valid(content, where).strip()}
+    return {"role": role, "content": valid(content, where).strip()}
 
 
-def _valid(text: str, where: str) -> str:
+def valid(text: str, where: str) -> str:
     if _HALF_A_PAIR.search(text):
         raise BadInput(f"{where}: half a surrogate pair in {text[:60]!r}; mend the \\ud... escapes of this row")
     return text
@@ -139,7 +144,7 @@ def _text_of(row: dict, stated: str | None, usual: str | None, where: str) -> st
         raise BadInput(f"{where}: no column '{stated}', which `fields` names; there are {', '.join(map(repr, row))}")
     value = row.get(stated or usual)
     if isinstance(value, str | int | float):
-        return _valid(str(value), where)
+        return valid(str(value), where)
     if stated and value is not None:
         raise BadInput(
             f"{where}: column '{stated}' holds {type(value).__name__}, not text; name another one under `fields`"

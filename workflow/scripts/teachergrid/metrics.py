@@ -25,11 +25,8 @@ def full_name(entry: dict, beta: float | None = None) -> str:
         parts.append(entry["format"])
     if formula.is_car:
         parts.append(f"beta={entry['beta'][0] if beta is None else beta:g}")
-    if (
-        entry["scorer"] != "self"
-        and (formula.needs == ("text",) or "likelihood" in formula.needs)
-        and not formula.whole
-    ):
+    scored = "likelihood" in formula.needs or entry["formula"] == "length"
+    if scored and entry["scorer"] != "self":
         parts.append(f"by={entry['scorer']}")
     if "likelihood" in formula.needs and not entry["end_token"]:
         parts.append("no-end")
@@ -53,10 +50,9 @@ def variants(entries: dict) -> dict[str, Variant]:
 
     Where two entries have a variant in common, it belongs to the one that states it.
     """
-    own = {
-        own_variant(entry): Variant(name, entry, _betas(entry)[0], True) for name, entry in reversed(entries.items())
-    }
-    found = dict(reversed(own.items()))
+    found = {}
+    for name, entry in entries.items():
+        found.setdefault(own_variant(entry), Variant(name, entry, _betas(entry)[0], True))
     for name, entry in entries.items():
         scored = "likelihood" in FORMULAS[entry["formula"]].needs
         for format in ("chat", "plain") if scored else (entry["format"],):

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import artifacts, stats
 from .frames import read
+from .health import limited
 
 AP = "AP"
 COVERED = 0.9
@@ -36,23 +37,29 @@ def units(settings: dict, health: dict) -> list[Unit]:
     """Return the units of a grid. health: {responses: source of its health table}."""
     found, compare, derived = {}, settings["grid"]["compare"], settings.get("corpora", {})
     for student in settings["students"]:
-        key = student["base"], student["corpus"], student["recipe"]
+        base, corpus, recipe = key = student["base"], student["corpus"], student["recipe"]
         if key not in found:
-            entry = derived.get(student["corpus"], {})
-            words = {word: student[word] or entry.get(word, "any") for word in ("instructions", "recipe")}
-            words["teacher"] = student["teacher"] or student["corpus"]
-            found[key] = Unit(
-                *key[:2],
-                student["instructions"],
-                student["teacher"],
-                student["recipe"],
-                student[compare] or student["corpus"],
-                ", ".join(words[word] for word in ("instructions", "teacher", "recipe") if word != compare),
-                student["self_pair"],
-                _gated(_sources(student["corpus"], derived), health),
-                {},
+            # a derived corpus stands beside the teachers of its instruction set
+            of_set = (
+                student["instructions"]
+                or derived.get(corpus, {}).get("instructions")
+                or "+".join(settings["grid"]["instructions"])
             )
-        found[key].students[student["seed"]] = student["student"]
+            words = {"instructions": of_set, "teacher": student["teacher"] or corpus, "recipe": recipe}
+            found[key] = Unit(
+                base=base,
+                corpus=corpus,
+                instructions=student["instructions"],
+                teacher=student["teacher"],
+                recipe=recipe,
+                unit=student[compare] or corpus,
+                panel=", ".join(name for word, name in words.items() if name and word != compare),
+                self_pair=student["self_pair"],
+                gated=_gated(_sources(corpus, derived), health, settings["gates"]),
+                students={},
+            )
+        if student["student"]:  # none where a grid only measures
+            found[key].students[student["seed"]] = student["student"]
     return list(found.values())
 
 
@@ -63,12 +70,12 @@ def _sources(corpus: str, derived: dict) -> list[str]:
     return [f"{derived[corpus]['instructions']}__{teacher}" for teacher in derived[corpus]["teachers"]]
 
 
-def _gated(responses: list[str], health: dict) -> str | None:
+def _gated(responses: list[str], health: dict, gates: dict) -> str | None:
     failed = [
         f"{row['check']} {100 * row['share']:.3g} % of {name} > {100 * row['limit']:.3g} %"
         for name in responses
         if name in health
-        for row in read(health[name], artifacts.HEALTH).to_pylist()
+        for row in limited(read(health[name], artifacts.HEALTH).to_pylist(), gates)
         if not row["passed"]
     ]
     return f"gated: {', '.join(failed)}" if failed else None

@@ -50,7 +50,9 @@ class Progress(logging.Handler):
         self.waiting[rule] -= 1
         self.done += 1
         now = ", ".join(sorted({self.names[job][0] for job in self.running if job in self.names}))
-        self.say(f"[{self.done}/{self.total}] {rule} {name} {seconds:.0f} s; {self.left()}{'; now ' + now if now else ''}")
+        self.say(
+            f"[{self.done}/{self.total}] {rule} {name} {seconds:.0f} s; {self.left()}{'; now ' + now if now else ''}"
+        )
 
     def on_job_error(self, record) -> None:
         rule, name = self.names.get(record.jobid, (getattr(record, "rule_name", "job"), ""))

@@ -43,7 +43,11 @@ def free_dead_lock() -> None:
     """Free the locks of a run that is proven dead. Raises BadInput when it lives, or its jobs do."""
     owner = lock.refuse_if_held(RESULTS)
     if owner is not None:
-        print(f"the run of process {owner['pid']} died; its lock is freed, and its work goes on", file=sys.stderr, flush=True)
+        print(
+            f"the run of process {owner['pid']} died; its lock is freed, and its work goes on",
+            file=sys.stderr,
+            flush=True,
+        )
         subprocess.call([sys.executable, "-m", "snakemake", "--unlock", "--quiet", "all"])
 
 

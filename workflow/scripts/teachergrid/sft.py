@@ -21,10 +21,20 @@ from .errors import BadInput
 
 COMPLETE = "complete"  # in a checkpoint, a file that is written last
 CHECKPOINTS = 10  # a training; what a kill loses at most is a tenth of it
-PASSED_ON = (
-    "learning_rate num_train_epochs per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type warmup_steps "
-    "weight_decay adam_beta1 adam_beta2 max_grad_norm packing gradient_checkpointing"
-).split()
+PASSED_ON = [
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "max_grad_norm",
+    "packing",
+    "gradient_checkpointing",
+]
 
 
 def encode(tokenizer, rows, talk: dict, max_length: int) -> tuple[list[dict], dict]:
@@ -86,7 +96,9 @@ class Marks(TrainerCallback):
         now, done = time.monotonic(), state.global_step - self.start
         if "loss" in (logs or {}) and done and now - self.said > 2:
             left = (state.max_steps - state.global_step) * (now - self.began) / done
-            print(f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {left:.0f} s left", flush=True)
+            print(
+                f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {left:.0f} s left", flush=True
+            )
             self.said = now
 
 

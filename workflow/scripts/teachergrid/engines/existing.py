@@ -75,7 +75,7 @@ def _instruction(row: dict, fields: dict, ids: set[str], by_text: dict[str, str]
     stated = fields["messages"] or fields["instruction"]
     if row.get("id") in ids or ("id" in row and not stated and not row.keys() & set(instructions.USUAL)):
         return row["id"]
-    item = instructions._item(row, {"fields": fields}, "", where)
+    item = instructions.item_of(row, {"fields": fields}, "", where)
     alone = len(item["messages"]) == 1
     return by_text.get(item["messages"][0]["content"]) if alone and item["id"] not in ids else item["id"]
 
@@ -93,4 +93,4 @@ def _response(row: dict, fields: dict, where: str) -> str:
     if not isinstance(text, str):
         wanted = repr(column) if column else f"{' or '.join(map(repr, USUAL))}, and no last turn of an assistant"
         raise BadInput(f"{where}: no text in {wanted}; name the column of the response under `fields`")
-    return instructions._valid(text, where)
+    return instructions.valid(text, where)

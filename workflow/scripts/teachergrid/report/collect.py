@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from .. import artifacts
 from ..frames import read
 
-STAGES = (
-    "load_instructions generate check gate reward likelihood select finetune answer verify judge metric correlate report"
-).split()
+# in the order of the workflow
+STAGES = ("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer")
+STAGES += ("verify", "judge", "metric", "correlate", "report")
 
 
 # --- samples
@@ -62,7 +62,13 @@ def _answers(prompts: dict, answers: dict, scores: dict, count: int) -> list[dic
         for key, row in _first(source, artifacts.ANSWERS, ["answer"], found, task=True).items():
             found[key].append({"model": model, "text": row["answer"], "score": score.get(key, {}).get("score")})
     return [
-        {"task": task, "id": id, "question": question(row), "reference_answer": row["answer"], "answers": found[task, id]}
+        {
+            "task": task,
+            "id": id,
+            "question": question(row),
+            "reference_answer": row["answer"],
+            "answers": found[task, id],
+        }
         for (task, id), row in ((key, asked[key]) for key in found)
         if found[task, id]
     ]
@@ -158,7 +164,9 @@ def reward_quality(verdicts: dict, rewards: dict) -> list[dict]:
         joined = []
         for name, source in sources.items():
             values = _by_key(source)
-            joined += [(key[0], name, truth, values[key]) for key, truth in right.get(name, {}).items() if key in values]
+            joined += [
+                (key[0], name, truth, values[key]) for key, truth in right.get(name, {}).items() if key in values
+            ]
         if joined:
             ids, names, truth, values = (np.array(column) for column in zip(*joined, strict=True))
             rows.append({"reward": reward, **quality(truth > 0.5, values, ids, names)})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .. import artifacts
+from .. import artifacts, spec
 
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
@@ -43,7 +43,9 @@ class Facts:
         return (self.settings["teachers"].get(unit) or {}).get("family") or NO_FAMILY
 
     def corpora(self, unit: str, base: str | None = None) -> list[str]:
-        students = [s for s in self.settings["students"] if unit_of(s, self.compare) == unit and base in (None, s["base"])]
+        students = [
+            s for s in self.settings["students"] if unit_of(s, self.compare) == unit and base in (None, s["base"])
+        ]
         return list(dict.fromkeys(s["corpus"] for s in students))
 
 
@@ -51,8 +53,12 @@ def gather(data: dict) -> Facts:
     """Return the facts of a report. Every key of data may be missing or null."""
     data = with_columns(clean(data))
     settings = {key: (data.get("settings") or {}).get(key) or kind() for key, kind in SETTINGS.items()}
+    settings["metrics"] = {
+        name: spec.filled(entry, spec.definition("metric")) for name, entry in settings["metrics"].items()
+    }
+    settings["grid"] = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **settings["grid"]}
     block, rows = settings["grid"], data["performance"]
-    compare = block.get("compare") or "teacher"
+    compare = block["compare"] or "teacher"
     aps = [row for row in rows if row["measure"] == "AP"]
     students = [row for row in aps if row["kind"] != "reference"]
     named = [unit_of(s, compare) for s in settings["students"]]
@@ -73,7 +79,11 @@ def gather(data: dict) -> Facts:
     return facts
 
 
-LISTED = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}  # key of the grid that lists the units
+LISTED = {
+    "teacher": "teachers",
+    "instructions": "instructions",
+    "recipe": "recipes",
+}  # key of the grid that lists the units
 TABLES = {
     "performance": artifacts.PERFORMANCE.names,
     "metrics": artifacts.GRID_METRICS.names,
@@ -134,7 +144,9 @@ def role_of(reference: str, facts: Facts) -> dict:
 
 def why_missing(facts: Facts, base: str, unit: str) -> str:
     """Return the reason of a cell without a number: its failure, or that of a job it waits for."""
-    students = [s["student"] for s in facts.settings["students"] if s["base"] == base and unit_of(s, facts.compare) == unit]
+    students = [
+        s["student"] for s in facts.settings["students"] if s["base"] == base and unit_of(s, facts.compare) == unit
+    ]
     if not students:
         return "not in this grid"
     for failure in facts.data["failures"]:

@@ -20,7 +20,9 @@ def strength(facts: Facts) -> list[dict]:
     measures = [("Teacher size", "parameters", sizes, True)]
     for reward in dict.fromkeys(name for values in means.values() for name in values or {}):
         by_unit = {unit: _mean([(means.get(c) or {}).get(reward) for c in facts.corpora(unit)]) for unit in facts.units}
-        measures.append((f"Mean reward of the teacher’s responses, by {reward}", f"mean reward ({reward})", by_unit, False))
+        measures.append(
+            (f"Mean reward of the teacher\u2019s responses, by {reward}", f"mean reward ({reward})", by_unit, False)
+        )
     return [
         {"name": name, "plots": [_strength(facts, base, panel, axis, values, size) for base, panel in places(facts)]}
         for name, axis, values, size in measures
@@ -30,7 +32,11 @@ def strength(facts: Facts) -> list[dict]:
 
 def _strength(facts, base, panel, axis, values, size):
     points = [
-        {**_student(facts, base, panel, unit), "x": values[unit], "link": size and facts.family(unit) in facts.stated_families}
+        {
+            **_student(facts, base, panel, unit),
+            "x": values[unit],
+            "link": size and facts.family(unit) in facts.stated_families,
+        }
         for unit in facts.units
     ]
     return plots.scatter(
@@ -68,13 +74,15 @@ def own_metrics(facts: Facts) -> list[dict]:
     The primary one stands first, then baselines, then the rest in the order of the config.
     """
     roles = {row["metric"]: row["role"] for row in facts.data["correlations"]}
-    known, primary = variants(facts.settings["metrics"]), facts.settings["grid"].get("primary")
+    known, primary = variants(facts.settings["metrics"]), facts.settings["grid"]["primary"]
     found = {}
     for row in facts.data["metrics"]:
         metric, entry = row["metric"], row["entry"]
         if metric not in known or known[metric].own:
             role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
-            found.setdefault(metric, {"metric": metric, "entry": entry, "role": role, "about": FORMULAS.get(row["formula"])})
+            found.setdefault(
+                metric, {"metric": metric, "entry": entry, "role": role, "about": FORMULAS.get(row["formula"])}
+            )
     return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
 
 

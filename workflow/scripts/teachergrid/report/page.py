@@ -24,31 +24,35 @@ def build(data: dict) -> str:
     verdicts = verdict.verdicts(facts)
     told = facts.data.get("recommendation") or {}
     gated, failed = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
-    page = environment().get_template("page.html").render(
-        facts=facts,
-        title=facts.data.get("title") or "Which model should teach yours",
-        style=Markup((FOLDER / "style.css").read_text()),
-        script=Markup((FOLDER / "sort.js").read_text()),
-        verdicts=verdicts,
-        headline=verdict.headline(verdicts),
-        heat=verdict.heat(facts),
-        strength=measures.strength(facts),
-        metrics=measures.against_performance(facts),
-        correlations=correlations,
-        overview=ranks.overview(correlations),
-        sensitivity=ranks.sensitivity(facts),
-        gains=tasks.gains(facts),
-        health=records.health(facts),
-        samples=records.samples(facts),
-        stages=records.stages(facts),
-        training=records.training(facts),
-        provenance=records.flat(facts.data.get("provenance") or {}),
-        reproduce=REPRODUCE,
-        cannot_say=told.get("cannot_say") or [],
-        gated=gated,
-        untold={corpus: reason for corpus, reason in gated.items() if corpus not in failed},
-        missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in failed)],
-        items=items(facts),
+    page = (
+        environment()
+        .get_template("page.html")
+        .render(
+            facts=facts,
+            title=facts.data.get("title") or "Which model should teach yours",
+            style=Markup((FOLDER / "style.css").read_text()),
+            script=Markup((FOLDER / "sort.js").read_text()),
+            verdicts=verdicts,
+            headline=verdict.headline(verdicts),
+            heat=verdict.heat(facts),
+            strength=measures.strength(facts),
+            metrics=measures.against_performance(facts),
+            correlations=correlations,
+            overview=ranks.overview(correlations),
+            sensitivity=ranks.sensitivity(facts),
+            gains=tasks.gains(facts),
+            health=records.health(facts),
+            samples=records.samples(facts),
+            stages=records.stages(facts),
+            training=records.training(facts),
+            provenance=records.flat(facts.data.get("provenance") or {}),
+            reproduce=REPRODUCE,
+            cannot_say=told.get("cannot_say") or [],
+            gated=gated,
+            untold={corpus: reason for corpus, reason in gated.items() if corpus not in failed},
+            missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in failed)],
+            items=items(facts),
+        )
     )
     return f"<!doctype html>\n{facts.data.get('origin') or ''}".rstrip("\n") + "\n" + page.strip() + "\n"
 
@@ -68,7 +72,18 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: text.DASH if value is None else value,
     )
-    names = ("number", "significant", "within", "probability", "percent", "count", "duration", "breakable", "listing", "together")
+    names = (
+        "number",
+        "significant",
+        "within",
+        "probability",
+        "percent",
+        "count",
+        "duration",
+        "breakable",
+        "listing",
+        "together",
+    )
     found.filters |= {name: getattr(text, name) for name in names}
     found.globals["family_mark"] = plots.key
     return found

@@ -14,6 +14,7 @@ PLACES = (
     *((7, 4, 0), (-7, 4, 1), (7, -6, 0), (7, 14, 0), (-7, -6, 1), (-7, 14, 1)),
     *((0, -9, 0.5), (0, 17, 0.5), (0, -21, 0.5), (0, 29, 0.5)),
 )
+CROWD = 12  # points; among more a label stands right beside its point or not at all
 RHO_STEPS = (-1, -0.5, 0, 0.5, 1)
 
 
@@ -28,7 +29,11 @@ def dots(rows, title, description, axis, lines=(), domain=None, values=None) -> 
     right = WIDTH - 8 - LETTER * max((len(row.get("text") or "") for row in rows), default=0)
     top, step = 8 + 14 * len([label for _, label, _ in lines if label]), 21
     bottom = top + step * len(rows)
-    shown = [row.get(key) for row in rows for key in ("value", "low", "high")] + [v for v, _, _ in lines] + list(values or ())
+    shown = (
+        [row.get(key) for row in rows for key in ("value", "low", "high")]
+        + [v for v, _, _ in lines]
+        + list(values or ())
+    )
     x = svg.Scale(shown, left + 6, right - 10, domain=domain)
     parts = []
     for value, label in x.ticks(5):
@@ -37,10 +42,10 @@ def dots(rows, title, description, axis, lines=(), domain=None, values=None) -> 
     parts.append(svg.text((left + right) / 2, bottom + 31, axis, "middle", "axis"))
     for i, (value, label, css) in enumerate(lines):
         parts.append(svg.line(x(value), 14 * i + 6 if label else top, x(value), bottom, f"level {css}"))
-        if label:
-            room_right = x(value) + 5 + LETTER * len(label) < WIDTH
-            at, anchor = (x(value) + 4, "start") if room_right else (x(value) - 4, "end")
-            parts.append(svg.text(at, 14 * i + 12, label, anchor, f"level {css}"))
+    for i, (value, label, css) in enumerate(lines):
+        room_right = x(value) + 5 + LETTER * len(label) < WIDTH
+        at, anchor = (x(value) + 4, "start") if room_right else (x(value) - 4, "end")
+        parts.append(svg.text(at, 14 * i + 12, label, anchor, f"level {css}") if label else "")
     for i, row in enumerate(rows):
         y, css = top + step * (i + 0.5), row.get("css") or ""
         parts.append(svg.text(left - 4, y + 4, _short(row["label"]), "end", css))
@@ -62,10 +67,13 @@ def scatter(points, title, description, x_axis, y_axis, log=None) -> Markup:
     points = [p for p in points if p["x"] is not None and p["y"] is not None and (p["x"] > 0 or not log)]
     height, left, bottom = 300, 44, 258
     x = svg.Scale(_extent(points, "x"), left + 8, WIDTH - 14, log=bool(log))
-    y = svg.Scale(_extent(points, "y"), bottom - 6, 14)
+    y = svg.Scale(_extent(points, "y"), bottom - 6, 22)
     parts = []
     for value, label in y.ticks(7):
-        parts += [svg.line(left, y(value), WIDTH - 4, y(value), "rule"), svg.text(left - 6, y(value) + 4, label, "end", "tick")]
+        parts += [
+            svg.line(left, y(value), WIDTH - 4, y(value), "rule"),
+            svg.text(left - 6, y(value) + 4, label, "end", "tick"),
+        ]
     for value, label in _apart([(v, log(v)) for v in sorted({p["x"] for p in points})], x) if log else x.ticks():
         parts += [svg.line(x(value), bottom, x(value), bottom + 4, "rule")]
         parts += [svg.text(x(value), bottom + 17, label, "middle", "tick")]
@@ -82,12 +90,12 @@ def scatter(points, title, description, x_axis, y_axis, log=None) -> Markup:
             parts.append(svg.line(x(p["x_low"]), y(p["y"]), x(p["x_high"]), y(p["y"]), css))
         if p.get("y_low") is not None and p.get("y_high") is not None:
             parts.append(svg.line(px, y(p["y_low"]), px, y(p["y_high"]), css))
-    placed = []
+    placed, places = [], PLACES if len(points) <= CROWD else PLACES[:2]
     for p, px in zip(points, at, strict=True):
         parts.append(svg.mark(px, y(p["y"]), p["series"], p.get("css") or "", p.get("title")))
         placed.append((px - 5, y(p["y"]) - 5, px + 5, y(p["y"]) + 5))
     for p, px in zip(points, at, strict=True):
-        parts.append(_label(px, y(p["y"]), p["label"], placed, (left, 12, WIDTH - 2, bottom)))
+        parts.append(_label(px, y(p["y"]), p["label"], placed, (left, 12, WIDTH - 2, bottom), places))
     return svg.picture(WIDTH, height, title, description, *parts)
 
 
@@ -113,11 +121,11 @@ def _apart(ticks, scale):
     return kept
 
 
-def _label(x, y, text, placed, frame):
+def _label(x, y, text, placed, frame, places):
     """Put a label beside its point where it covers no other point or label; where no place is free it is left out (the
     point says it when hovered over, and a table has all)."""
     width, text = LETTER * len(_short(text)), _short(text)
-    for dx, dy, anchor in PLACES:
+    for dx, dy, anchor in places:
         start, base = x + dx - anchor * width, y + dy
         if anchor == 0.5:
             start = min(max(start, frame[0]), frame[2] - width)
@@ -143,7 +151,10 @@ def lines(series, title, description, x_axis, y_axis) -> Markup:
     parts = [svg.text(4, 9, y_axis, css="axis"), svg.text((left + right) / 2, height - 6, x_axis, "middle", "axis")]
     for value in RHO_STEPS:
         css = "zero" if value == 0 else "rule"
-        parts += [svg.line(left, y(value), right + 6, y(value), css), svg.text(left - 6, y(value) + 4, number(value), "end", "tick")]
+        parts += [
+            svg.line(left, y(value), right + 6, y(value), css),
+            svg.text(left - 6, y(value) + 4, number(value), "end", "tick"),
+        ]
     parts += [svg.text(x(i), bottom + 17, f"{value:g}", "middle", "tick") for i, value in enumerate(places)]
     ends = []
     for s in series:

@@ -87,7 +87,9 @@ def sensitivity(facts: Facts) -> dict:
     for row in facts.data["metrics"]:
         values.setdefault((row["base"], row["panel"], row["metric"]), {})[row["unit"]] = row["value"]
     scored = {
-        name: entry for name, entry in facts.settings["metrics"].items() if "likelihood" in FORMULAS[entry["formula"]].needs
+        name: entry
+        for name, entry in facts.settings["metrics"].items()
+        if "likelihood" in FORMULAS[entry["formula"]].needs
     }
     swept = [_over_beta(facts, name, entry, rho, groups) for name, entry in scored.items()]
     rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
@@ -100,7 +102,9 @@ def _over_beta(facts, name, entry, rho, groups):
     series = []
     for i, (base, panel) in enumerate(groups):
         points = [(beta, rho.get((base, panel, full_name(entry, beta)))) for beta in entry["beta"]]
-        series.append({"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points})
+        series.append(
+            {"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points}
+        )
     if all(value is None for s in series for _, value in s["points"]):
         return None
     return plots.lines(series, f"Rank correlation of {name} over beta", "One line per base.", f"beta of {name}", "rho")

@@ -2,13 +2,12 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 from pathlib import Path
 
 import yaml
 
-from .. import artifacts, inputs, origin
+from .. import artifacts, health, inputs, origin, spec
 from . import collect
 
 TABLES = {
@@ -17,7 +16,7 @@ TABLES = {
     "correlations": artifacts.CORRELATIONS,
     "lineage": artifacts.LINEAGE,
 }
-VERSIONS = "snakemake torch transformers tokenizers trl accelerate datasets numpy pyarrow".split()
+VERSIONS = ["snakemake", "torch", "transformers", "tokenizers", "trl", "accelerate", "datasets", "numpy", "pyarrow"]
 
 
 def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> dict:
@@ -27,7 +26,7 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
     """
     tables = {Path(path).stem: path for path in given.tables}
     made_from = origin.read(tables["performance"])
-    asked = json.loads(made_from["spec"])
+    asked = spec.load(made_from["spec"])
     rewards = {(Path(path).parent.name, Path(path).stem): path for path in given.rewards}
     responses = {tuple(Path(path).stem.split("__")): path for path in given.responses}
     return {
@@ -35,7 +34,7 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         "settings": asked,
         **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
-        "health": {Path(path).stem: artifacts.read(path, artifacts.HEALTH).to_pylist() for path in given.health},
+        "health": {Path(path).stem: checks(path, asked["gates"]) for path in given.health},
         "samples": collect.samples(
             given.instructions,
             responses,
@@ -62,8 +61,14 @@ def reward_quality(paths, metrics: dict) -> list[dict]:
     return collect.reward_quality(by_reward[verifiers[0]], others)
 
 
+def checks(path: str, gates: dict) -> list[dict]:
+    return health.limited(artifacts.read(path, artifacts.HEALTH).to_pylist(), gates)
+
+
 def is_verifier(sources: dict) -> bool:
-    values = [artifacts.read(path, artifacts.REWARDS, ["reward"])["reward"].unique().to_pylist() for path in sources.values()]
+    values = [
+        artifacts.read(path, artifacts.REWARDS, ["reward"])["reward"].unique().to_pylist() for path in sources.values()
+    ]
     return {value for column in values for value in column} <= {0.0, 1.0, None}
 
 
@@ -74,7 +79,9 @@ def failures(logs: str, asked: dict) -> list[dict]:
     found = []
     for path in sorted(Path(logs).rglob("*.log")):
         rule, *cell = path.relative_to(logs).with_suffix("").parts
-        if names & set(cell) and any(line.startswith("ERROR:") for line in path.read_text(errors="replace").splitlines()):
+        if names & set(cell) and any(
+            line.startswith("ERROR:") for line in path.read_text(errors="replace").splitlines()
+        ):
             found.append({"rule": rule, "cell": "/".join(cell), "reason": collect.failure(path), "log": str(path)})
     return found
 
@@ -86,5 +93,8 @@ def provenance(asked: dict, models: dict, made_from: dict) -> dict:
         "models": {name: model.get("revision") or f"{model['repo']} (unpinned)" for name, model in models.items()},
         "seeds": {"SFT": asked["grid"]["seeds"], "bootstrap": asked["grid"]["seed"]},
         "inputs": len(made_from["inputs"]),
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in VERSIONS}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in VERSIONS},
+        },
     }

@@ -34,23 +34,34 @@ def training(facts: Facts) -> list[dict]:
 
 
 def stages(facts: Facts) -> dict:
-    """Return the stages with their share of the CPU time, and the sums over all."""
+    """Return the stages with their share of the jobs' wall time, and the sums over all."""
     rows = facts.data["stages"]
-    total = {key: sum(row.get(key) or 0 for row in rows) for key in ("jobs", "wall_s", "cpu_s")}
-    highest = max((row["max_rss_mb"] or 0 for row in rows), default=0)
-    share = {row["rule"]: (row["cpu_s"] or 0) / total["cpu_s"] for row in rows} if total["cpu_s"] else {}
-    return {"rows": rows, "total": {**total, "max_rss_mb": highest or None}, "share": share}
+    known = {
+        key: [row[key] for row in rows if row[key] is not None] for key in ("jobs", "wall_s", "cpu_s", "max_rss_mb")
+    }
+    total = {key: sum(values) if values else None for key, values in known.items()}
+    total["max_rss_mb"] = max(known["max_rss_mb"], default=None)
+    share = {row["rule"]: (row["wall_s"] or 0) / total["wall_s"] for row in rows} if total["wall_s"] else {}
+    return {"rows": rows, "total": total, "share": share}
+
+
+SAMPLES = {
+    "responses": (("id", "question"), ("teacher", "text", "reward", "finish_reason")),
+    "answers": (("id", "task", "question", "reference_answer"), ("model", "text", "score")),
+}
 
 
 def samples(facts: Facts) -> dict:
-    """Return the samples with long texts cut."""
-    found = facts.data.get("samples") or {}
-    kinds = {kind: found.get(kind) or [] for kind in ("responses", "answers")}
-    for item in [item for items in kinds.values() for item in items]:
-        item["question"] = text.clipped(item.get("question"), 1500)
-        for answer in item.get("answers") or []:
-            answer["text"] = text.clipped(answer.get("text"))
-    return kinds
+    """Return the samples with all their keys, and long texts cut."""
+    given = facts.data.get("samples") or {}
+    found = {}
+    for kind, (keys, columns) in SAMPLES.items():
+        found[kind] = [{**dict.fromkeys(keys), **item} for item in given.get(kind) or []]
+        for item in found[kind]:
+            item["question"] = text.clipped(item["question"], 1500)
+            rows = [{**dict.fromkeys(columns), **row} for row in item.get("answers") or []]
+            item["answers"] = [{**row, "text": text.clipped(row["text"])} for row in rows]
+    return found
 
 
 def flat(value, prefix: str = "") -> list[tuple[str, str]]:

@@ -4,6 +4,8 @@ import math
 
 from markupsafe import Markup, escape
 
+from .text import MINUS
+
 
 def element(name: str, *content, **attributes) -> Markup:
     """Return <name attribute="value">content</name>, all text escaped; `css` becomes class, _ becomes -."""
@@ -11,7 +13,9 @@ def element(name: str, *content, **attributes) -> Markup:
     if "css" in shown:
         shown = {"class": shown.pop("css"), **shown}
     inside = Markup("").join(escape(part) for part in content)
-    opening = Markup("<{}{}").format(Markup(name), Markup("").join(Markup(' {}="{}"').format(Markup(k), _short(v)) for k, v in shown.items()))
+    opening = Markup("<{}{}").format(
+        Markup(name), Markup("").join(Markup(' {}="{}"').format(Markup(k), _short(v)) for k, v in shown.items())
+    )
     return Markup("{}>{}</{}>").format(opening, inside, Markup(name)) if inside else opening + Markup("/>")
 
 
@@ -37,7 +41,9 @@ def text(x: float, y: float, content, anchor: str = "start", css: str | None = N
 
 
 def line(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
-    return element("path", d=f"M{_short(float(x1))} {_short(float(y1))}L{_short(float(x2))} {_short(float(y2))}", css=css)
+    return element(
+        "path", d=f"M{_short(float(x1))} {_short(float(y1))}L{_short(float(x2))} {_short(float(y2))}", css=css
+    )
 
 
 def polyline(points: list[tuple[float, float]], css: str) -> Markup:
@@ -52,6 +58,8 @@ SHAPES = (
     "M0-5L5 0L0 5L-5 0Z",
     "M0 4.8L4.6-3.4H-4.6Z",
     "M-1.6-4.6h3.2v3h3v3.2h-3v3h-3.2v-3h-3v-3.2h3Z",
+    "M-4.6-2.4L-2.4-4.6L0-2.2L2.4-4.6L4.6-2.4L2.2 0L4.6 2.4L2.4 4.6L0 2.2L-2.4 4.6L-4.6 2.4L-2.2 0Z",
+    "M-2.4-4.4h4.8L4.8 0L2.4 4.4h-4.8L-4.8 0Z",
 )
 
 
@@ -91,4 +99,4 @@ class Scale:
         step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [(i * step, f"{i * step + 0.0:.{digits}f}".replace("-", "−")) for i in range(first, last + 1)]
+        return [(i * step, f"{i * step + 0.0:.{digits}f}".replace("-", MINUS)) for i in range(first, last + 1)]

@@ -5,7 +5,7 @@ import math
 from markupsafe import Markup, escape
 
 DASH = "—"
-MINUS = "−"
+MINUS = "\u2212"
 SPACE = "\u00a0"  # keeps a number with its unit
 
 
@@ -61,7 +61,7 @@ def duration(seconds: float | None) -> str:
     """4.12 -> 4.1 s, 250 -> 4 min 10 s, 7500 -> 2 h 5 min"""
     if seconds is None:
         return DASH
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{number(seconds)}{SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -79,13 +79,14 @@ def parameters(billions: float | None) -> str:
 
 def listing(names: list[str]) -> str:
     """a, b and c"""
-    names = list(names)
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+    *first, last = list(names) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def together(names: list[str]) -> Markup:
-    """The same, with no line break inside a name."""
-    return Markup(listing([Markup('<span class="name">{}</span>').format(name) for name in names]))
+    """The same with no line break inside a name."""
+    *first, last = [Markup('<span class="name">{}</span>').format(name) for name in names] or [Markup()]
+    return Markup("{} and {}").format(Markup(", ").join(first), last) if first else last
 
 
 def breakable(name: str) -> Markup:

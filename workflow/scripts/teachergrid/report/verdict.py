@@ -30,6 +30,14 @@ def verdict(facts: Facts, base: str, told: dict) -> dict:
         "output_terms": told.get("output_terms") or teacher.get("output_terms"),
         "primary": {"metric": None, "choice": None, "regret": None, **(told.get("primary_metric") or {})},
         "reason": told.get("reason"),
+        "panels": [
+            {
+                "name": panel,
+                "best": one.get("best"),
+                "score": text.within(one.get("value"), one.get("low"), one.get("high")),
+            }
+            for panel, one in (told.get("panels") or {}).items()
+        ],
         "plots": [ranking(facts, base, panel) for panel in facts.panels],
     }
 
@@ -50,7 +58,11 @@ def ranking(facts: Facts, base: str, panel) -> str:
         if row["kind"] or why_missing(facts, base, unit) != "not in this grid"
     ]
     lines = [
-        (row["value"], f"{row['model']} {text.number(row['value'])}", role_of(row["model"], facts).get("role") or "other")
+        (
+            row["value"],
+            f"{row['model']} {text.number(row['value'])}",
+            role_of(row["model"], facts).get("role") or "other",
+        )
         for row in sorted(facts.references.get(base, []), key=lambda row: math_low(row["value"]))
         if row["value"] is not None
     ]

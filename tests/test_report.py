@@ -1,0 +1,420 @@
+"""The report: one page that stands alone, says the answer first, and shows what failed."""
+
+import copy
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import report_data
+from teachergrid import artifacts, origin
+from teachergrid.report import collect, page, plots, svg, text
+
+EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None, "origin": None}
+
+
+@pytest.fixture(scope="module")
+def data():
+    made = report_data.grid()
+    report_data.assert_schemas(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def html(data):
+    return page.build(data)
+
+
+class Words(HTMLParser):
+    """Text as a reader gets it, and every tag with its attributes."""
+
+    VOID = frozenset(("meta", "link", "br", "wbr", "hr", "img", "input"))
+
+    def __init__(self, html):
+        super().__init__()
+        self.words, self.tags, self.open, self.crossed = [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.crossed.append(tag)
+
+    def handle_data(self, words):
+        if not {"style", "script"} & set(self.open):
+            self.words.append(words)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+# --- the page
+
+
+def test_the_answer_stands_before_all_tables(data, html):
+    read = Words(html).text
+    first = read[: read.index("All cells", read.index("The answer", 400))]
+    for base, told in data["recommendation"]["bases"].items():
+        assert f"For {base} , students of {told['best']} score highest" in first or f"To teach {base} , use" in first
+        assert text.within(told["value"], told["low"], told["high"]) in first
+        assert (
+            f"{text.within(told['gain'], told['gain_low'], told['gain_high'])} points above the untuned base" in first
+        )
+        assert text.percent(told["p_best"]) in first.replace(" ", text.SPACE)
+        assert all(sentence in first for sentence in data["recommendation"]["cannot_say"][:3])
+    assert "concise-m descends from bm itself" in first and "steps-l descends" not in first
+
+
+def test_every_teacher_cell_and_failure_is_there(data, html):
+    read = Words(html).text
+    assert all(teacher in read for teacher in report_data.TEACHERS)
+    for row in data["performance"]:
+        if row["measure"] == "AP" and row.get("value") is not None:
+            assert text.number(row["value"]) in read
+    for failure in data["failures"]:
+        assert failure["cell"] in read and failure["reason"] in read and failure["log"] in read
+    assert "gated: truncated" in read and "2 of 16 cells have no number" in read and read.count("1 of 2 seeds") == 1
+    assert all(note in read for note in data["notes"])
+
+
+def test_it_says_first_that_no_student_beats_the_untuned_base(data):
+    made = copy.deepcopy(data)
+    for told in made["recommendation"]["bases"].values():
+        told |= {"gain": -3.21, "gain_low": -5.0, "gain_high": -1.0}
+    read = Words(page.build(made)).text
+    start = read.index("The answer", 400)
+    assert read[start:].startswith("The answer No student beats its untuned base")
+    assert "3.2 [1.0, 5.0] points below the untuned base" in read
+    made["recommendation"]["bases"]["bs"]["gain"] = 2.0
+    read = Words(page.build(made)).text
+    assert "No student of bm beats its untuned base" in read
+    assert "The interval of this gain includes 0, so a gain is not shown" in read
+
+
+def test_the_page_needs_nothing_from_outside(data, html):
+    for tag, attributes in Words(html).tags:
+        assert tag not in ("iframe", "img", "object", "embed")
+        assert not re.search(r"//", " ".join(attributes.get(key) or "" for key in ("src", "href", "style", "action")))
+    assert "@import" not in html and "url(" not in html
+    shown = " ".join(a["text"] for item in data["samples"]["responses"] for a in item["answers"])
+    assert html.count("http") == shown.count("http")
+    assert len(html.encode()) < 1_500_000
+
+
+def test_markup_in_responses_is_inert(html):
+    read = Words(html)
+    assert [tag for tag, _ in read.tags].count("script") == 1
+    assert "<script>alert(1)</script>" in " ".join(read.words)
+    assert not read.crossed and not read.open
+
+
+def test_hostile_text_stays_text_wherever_it_stands(data):
+    bad = '"><img src=x onerror=alert(1)></title></svg>'
+    made = copy.deepcopy(data)
+    made |= {"title": bad, "notes": [bad], "provenance": {bad: [bad]}, "failures": [{"cell": bad, "reason": bad}]}
+    made["performance"] = [{**row, "unit": row.get("unit") and row["unit"] + bad} for row in made["performance"]]
+    made["recommendation"]["cannot_say"] = [bad]
+    made["metrics"] = [{**row, "metric": bad} for row in made["metrics"]]
+    read = Words(page.build(made))
+    assert "img" not in [tag for tag, _ in read.tags] and not any("onerror" in a for _, a in read.tags)
+    assert not read.crossed
+
+
+def test_plots_are_well_formed_and_say_what_they_show(html):
+    drawn = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(drawn) > 20
+    for plot in map(ElementTree.fromstring, drawn):
+        if plot.get("aria-hidden") is None:
+            assert plot.get("role") == "img" and plot.find("title").text and plot.find("desc").text
+        assert not any(
+            "nan" in value.lower() for node in plot.iter() for value in (node.get("d") or "", node.get("x") or "")
+        )
+
+
+def test_tables_have_scopes_and_equal_rows(html):
+    tables = [
+        ElementTree.fromstring(t.replace("<wbr>", "").replace("<br>", ""))
+        for t in re.findall(r"<table.*?</table>", html, re.S)
+    ]
+    assert len(tables) > 8
+    for table in tables:
+        assert all(cell.get("scope") for cell in table.iter("th"))
+        widths = {sum(int(cell.get("colspan", 1)) for cell in row) for row in table.iter("tr")}
+        assert len(widths) == 1
+
+
+def without_words(html):
+    return re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.S)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"bases": ("bs",)},
+        {"teachers": ("steps-l",)},
+        {"bases": ("bm",), "teachers": ("concise-m",), "seeds": (1,)},
+        {"metrics": False},
+        {"teachers": ("steps-l", "steps-m"), "metrics": False, "seeds": (1,)},
+    ],
+    ids=lambda given: " ".join(given),
+)
+def test_small_grids(given):
+    html = page.build(report_data.grid(**given))
+    read = Words(html)
+    assert not read.crossed and "The answer" in read.text
+    assert given.get("teachers", ("steps-l",))[0] in read.text
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", without_words(html))
+
+
+def nulled(value):
+    if isinstance(value, dict):
+        return {key: nulled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [nulled(item) for item in value]
+    return float("nan") if isinstance(value, float) else value
+
+
+def stripped(data):
+    """The same tables with names alone: every optional column is missing."""
+    names = {"kind", "model", "base", "unit", "measure", "metric", "check"}
+    tables = ("performance", "metrics", "correlations", "lineage", "stages", "failures")
+    made = {key: [{k: v for k, v in row.items() if k in names} for row in data[key]] for key in tables}
+    made["stages"], made["lineage"] = [{"rule": "generate"}], [{}]
+    made["health"] = {key: [{"check": row["check"]} for row in rows] for key, rows in data["health"].items()}
+    made["recommendation"] = {"bases": {"bs": {"best": "steps-l"}, "bm": None}}
+    made["samples"] = {
+        "responses": [{"answers": [{"teacher": "steps-l"}]}],
+        "answers": [{"answers": [{"model": "bs"}]}],
+    }
+    return {**data, **made, "rewards": {"pool__steps-l": None}, "reward_quality": [{"reward": "rm"}]}
+
+
+@pytest.mark.parametrize(
+    "change", [nulled, stripped, lambda data: {}, lambda data: EMPTY], ids=["nan", "names", "none", "null"]
+)
+def test_what_is_missing_is_a_dash_and_never_a_crash(data, change):
+    html = page.build(change(copy.deepcopy(data)))
+    read = Words(html)
+    assert not read.crossed and "What cannot be concluded" in read.text
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", without_words(html))
+
+
+def test_the_origin_is_read_back(tmp_path, data):
+    made_from = {"rule": "report", "spec": '{"title": "a -- b"}', "inputs": {"x": "sha256:0"}}
+    path = tmp_path / "report.html"
+    path.write_text(page.build({**data, "origin": origin.line(made_from, "<!-- ", " -->")}))
+    assert path.read_text().splitlines()[0] == "<!doctype html>"
+    assert origin.read(path) == made_from
+
+
+def test_same_data_same_page(data, html):
+    assert page.build(data) == html
+
+
+def test_two_recipes_are_two_panels(data):
+    made = copy.deepcopy(data)
+    for key in ("performance", "metrics", "correlations"):
+        twice = [{**row, "panel": f"{row['panel']}-long"} for row in made[key] if row.get("panel")]
+        made[key] = [*made[key], *twice]
+    panel = next(row["panel"] for row in data["performance"] if row.get("panel"))
+    told = made["recommendation"]["bases"]["bs"]
+    told["panels"] = {panel: dict(told), f"{panel}-long": {**told, "best": "steps-m"}}
+    html = page.build(made)
+    read = Words(html)
+    assert not read.crossed and f"{panel}-long" in read.text
+    assert f"With {panel}-long steps-m, " in read.text
+    assert "4 of 32 cells have no number" in read.text
+    assert html.count("Performance of the students of bs,") == 4  # label and title of a plot for each panel
+
+
+@pytest.mark.parametrize("compare, unit", [("recipe", "sft"), ("instructions", "pool")])
+def test_other_words_can_be_compared(data, compare, unit):
+    made = copy.deepcopy(data)
+    made["settings"]["grid"] |= {"compare": compare}
+    made["performance"] = [{**row, "unit": unit if row.get("unit") else None} for row in made["performance"]]
+    read = Words(page.build(made)).text
+    assert "All cells Performance (AP)" in read and f"{compare.capitalize()} bs bm {unit}" in read
+    assert "and holds the teacher fixed" in read
+
+
+# --- numbers and plots
+
+
+@pytest.mark.parametrize(
+    "shown, wanted",
+    [
+        (text.within(45.24, 43.06, 47.44), "45.2 [43.1, 47.4]"),
+        (text.within(-0.04, None, 1), "0.0"),
+        (text.within(-3.25, -5, 1, 1, True), "\u22123.2 [\u22125.0, +1.0]"),
+        (text.number(None), "—"),
+        (text.probability(0.00004), "<\u00a00.001"),
+        (text.probability(0.0471), "0.047"),
+        (text.percent(0.731), "73\u00a0%"),
+        (text.percent(0.004), "0.4\u00a0%"),
+        (text.percent(0.00001), "<\u00a00.1\u00a0%"),
+        (text.percent(0), "0\u00a0%"),
+        (text.significant(0.0005, 2), "0.0005"),
+        (text.significant(0), "0"),
+        (text.significant(1234.5), "1234"),
+        (text.parameters(0.00027), "0.27\u00a0M"),
+        (text.parameters(7.62), "7.62\u00a0B"),
+        (text.parameters(405), "405\u00a0B"),
+        (text.count(12800), "12\u202f800"),
+        (text.duration(59.97), "1\u00a0min 0\u00a0s"),
+        (text.duration(4.12), "4.1\u00a0s"),
+        (text.duration(7500), "2\u00a0h 5\u00a0min"),
+        (text.listing(["a", "b", "c"]), "a, b and c"),
+        (text.listing([]), ""),
+        (text.together(["<b>"]), '<span class="name">&lt;b&gt;</span>'),
+        (text.breakable("a/<b"), "a/<wbr>&lt;b"),
+        (text.clipped("x" * 12, 10), "xxxxxxxxxx … (2 more characters)"),
+    ],
+)
+def test_numbers_as_text(shown, wanted):
+    assert shown == wanted
+
+
+def test_scales_put_values_where_they_belong():
+    even = svg.Scale([], 100, 200, domain=(0, 10))
+    assert [even(v) for v in (0, 5, 10, 99)] == [100, 150, 200, 200]
+    assert [label for _, label in even.ticks(5)] == ["0", "2", "4", "6", "8", "10"]
+    log = svg.Scale([], 0, 100, log=True, domain=(1, 100))
+    assert log(10) == pytest.approx(50)
+    constant = svg.Scale([3.0, 3.0], 0, 100)
+    assert constant(3) == pytest.approx(50)
+
+
+def test_dots_draws_a_whisker_from_low_to_high():
+    row = {"label": "a", "value": 5.0, "low": 2.0, "high": 8.0, "text": "5.0"}
+    drawn = ElementTree.fromstring(
+        plots.dots([row, {**row, "value": None, "label": "b"}], "t", "d", "x", domain=(0.0, 10.0))
+    )
+    whiskers = [node for node in drawn.iter("path") if "whisker" in node.get("class")]
+    marks = [node for node in drawn.iter("path") if "dot" in node.get("class")]
+    assert len(whiskers) == len(marks) == 1
+    start, end = re.findall(r"[ML]([\d.]+)", whiskers[0].get("d"))
+    middle = re.search(r"\(([\d.]+)", marks[0].get("transform"))[1]
+    assert float(middle) == pytest.approx((float(start) + float(end)) / 2, abs=0.2)
+    assert [node.text for node in drawn.iter("text")][-2] == "b"
+
+
+def test_points_at_the_same_x_stand_side_by_side():
+    point = {"x": 1.0, "y": 1.0, "label": "a", "series": 0}
+    drawn = plots.scatter([point, {**point, "y": 2.0}, {**point, "x": 2.0}], "t", "d", "x", "y", log=text.parameters)
+    places = [float(x) for x in re.findall(r"translate\(([\d.]+)", drawn)]
+    assert places[1] - places[0] == pytest.approx(9, abs=0.2)
+
+
+# --- reading files
+
+
+def test_stages_are_summed_over_jobs_and_what_was_not_sampled_is_null(tmp_path):
+    line = {"s": 2.5, "h:m:s": "0:00:02", "max_rss": 100.5, "cpu_time": 2.0, "mean_load": 80.0, "io_in": 0.0}
+    for path, rows in {
+        "finetune/a.jsonl": [line],
+        "finetune/deep/b.jsonl": [{**line, "max_rss": 300, "s": 1}],
+        "check/c.jsonl": [{**line, "s": 0.25, "max_rss": "NA", "cpu_time": "NA"}],
+        "generate/d.jsonl": [line, {**line, "max_rss": "NA", "cpu_time": "NA"}],
+        "unheard-of/e.jsonl": [line],
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = collect.stages(tmp_path)
+    assert [row["rule"] for row in found] == ["generate", "check", "finetune", "unheard-of"]
+    assert found[2] == {"rule": "finetune", "jobs": 2, "wall_s": 3.5, "cpu_s": 4.0, "max_rss_mb": 300}
+    assert found[1] == {"rule": "check", "jobs": 1, "wall_s": 0.25, "cpu_s": None, "max_rss_mb": None}
+    assert found[0]["wall_s"] == 5.0 and found[0]["cpu_s"] == 2.0
+    assert collect.stages(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize(
+    "log, wanted",
+    [
+        ("start\nERROR: a\nTraceback\nERROR: truncated: 28 %\n\n", "truncated: 28 %"),
+        ("start\nKilled\n\n", "Killed"),
+        ("\n \n", None),
+        (None, None),
+    ],
+)
+def test_the_line_of_a_log_that_decided_it(tmp_path, log, wanted):
+    path = tmp_path / "x.log"
+    if log is not None:
+        path.write_text(log)
+    assert collect.failure(path) == wanted
+
+
+def test_quality_of_a_reward_by_hand():
+    # instruction 1: teachers a, b right (.9, .5), c wrong (.5): pairs won 1 + tie 1/2 = 1.5 of 2
+    # instruction 2: a right (.1), b and c wrong (.8, .0): 0 + 1 = 1 of 2; instruction 3: all wrong, no pair
+    right = np.array([1, 1, 0, 1, 0, 0, 0, 0, 0], bool)
+    reward = np.array([0.9, 0.5, 0.5, 0.1, 0.8, 0.0, 0.2, 0.2, 0.2])
+    instruction, teacher = np.repeat([1, 2, 3], 3), np.tile(["a", "b", "c"], 3)
+    found = collect.quality(right, reward, instruction, teacher)
+    assert found["n_pairs"] == 4 and found["same_prompt_accuracy"] == pytest.approx(2.5 / 4)
+    # right .9, .5, .1 against wrong .5, .8, 0, .2, .2, .2: 6 + (3 of .0 .2s + 1, and half for .5) 4.5 + 1 of 18
+    assert found["auc"] == pytest.approx((6 + 4.5 + 1) / 18)
+    # success of the others: 1: 1/2, 1/2, 1; 2: 0, 1/2, 1/2; 3: 0. Right .5, .5, 0; wrong 1, .5, .5, 0, 0, 0
+    assert found["auc_difficulty_only"] == pytest.approx((4 + 4 + 1.5) / 18)
+
+
+def test_quality_is_null_where_nothing_can_be_told_apart():
+    found = collect.quality(np.array([True, True]), np.array([0.1, 0.2]), np.array(["i", "j"]), np.array(["a", "a"]))
+    assert found == {"same_prompt_accuracy": None, "auc": None, "auc_difficulty_only": None, "n_pairs": 0}
+
+
+def rewards(**values):
+    return artifacts.table(
+        [{"id": id, "sample": 0, "reward": value} for id, value in values.items()], artifacts.REWARDS
+    )
+
+
+def test_rewards_are_joined_by_response_and_nulls_left_out():
+    verdicts = {"pool__a": rewards(i=1.0, j=0.0), "pool__b": rewards(i=0.0, j=1.0)}
+    scored = {"rm": {"pool__a": rewards(i=0.9, j=None), "pool__b": rewards(i=0.1, j=0.4)}, "other": {}}
+    (row,) = collect.reward_quality(verdicts, scored)
+    assert (row["reward"], row["n_pairs"], row["same_prompt_accuracy"]) == ("rm", 1, 1.0)
+    assert collect.reward_means({("rm", name): source for name, source in scored["rm"].items()}) == {
+        "pool__a": {"rm": 0.9},
+        "pool__b": {"rm": 0.25},
+    }
+
+
+def instructions(*ids):
+    message = [{"role": "user", "content": "ask"}]
+    rows = [{"id": id, "messages": message, "answer": f"answer {id}", "source": "x", "round": 0} for id in ids]
+    return artifacts.table(rows, artifacts.INSTRUCTIONS)
+
+
+def test_samples_are_chosen_by_hash_and_hold_all_who_answered():
+    ids = [f"i{n}" for n in range(20)]
+    given = [{"id": i, "sample": s, "response": f"{i} {s}", "finish_reason": "stop"} for i in ids for s in (1, 0)]
+    answered = [{"task": "t", "id": i, "sample": 0, "answer": i, "finish_reason": "stop"} for i in ids]
+    scored = [{"task": "t", "id": i, "sample": 0, "score": 1.0} for i in ids]
+    found = collect.samples(
+        instructions=[instructions(*ids)],
+        responses={("pool", t): artifacts.table(given, artifacts.RESPONSES) for t in ("a", "b")},
+        rewards={("pool", "a"): rewards(**dict.fromkeys(ids, 0.5))},
+        prompts={"t": instructions(*ids)},
+        answers={(m, "s"): artifacts.table(answered, artifacts.ANSWERS) for m in ("x", "y")},
+        scores={("x", "s"): artifacts.table(scored, artifacts.SCORES)},
+    )
+    chosen = [item["id"] for item in found["responses"]]
+    assert chosen == sorted(ids, key=collect.digest)[:4]
+    assert found["responses"][0]["answers"] == [
+        {"teacher": "a", "reward": 0.5, "text": f"{chosen[0]} 0", "finish_reason": "stop"},
+        {"teacher": "b", "reward": None, "text": f"{chosen[0]} 0", "finish_reason": "stop"},
+    ]
+    item = found["answers"][0]
+    assert len(found["answers"]) == 6 and item["reference_answer"] == f"answer {item['id']}"
+    assert [(a["model"], a["score"]) for a in item["answers"]] == [("x", 1.0), ("y", None)]

@@ -1,0 +1,81 @@
+"""Write config/README.md from the schema, so that it cannot say something else.
+
+python -m teachergrid.config_docs > config/README.md
+"""
+
+import json
+
+from . import spec
+from .formulas import FORMULAS
+
+HEAD = """# What is computed
+
+One YAML file says what is computed; a profile (`profiles/`) says where and how. This page is made from
+`workflow/schemas/config.schema.yaml` by `python -m teachergrid.config_docs`; a test keeps it fresh. The first line of a
+config, `# yaml-language-server: $schema=../workflow/schemas/config.schema.yaml`, makes editors complete and check it.
+
+| file | what |
+|---|---|
+| `config.yaml` | the embedded demo, run by `make demo` |
+| `alpaca_eval.yaml` | real answers of six models to 805 real instructions, through the engine `existing` |
+
+Another config: `teachergrid run --configfile config/alpaca_eval.yaml`.
+
+**Add a teacher**: five lines in one place, since a grid may say `teachers: all`:
+
+```yaml
+teachers:
+  my-teacher:
+    model: {repo: org/name, revision: <commit>, family: Qwen2.5, parameters: 7, licence: Apache-2.0}
+    sampling: {temperature: 0.7, max_tokens: 2048}
+```
+
+Names are lower-case letters and digits joined by single `.` or `-`. A number such as `1e-5` is text for YAML: write
+`1.0e-5`. Unknown keys are refused with the nearest known name; what names what is checked before any job starts, without
+any model present. Marks: **cost** changes what a job costs and not its result, **label** only describes; both rerun no
+model when they change.
+
+Seeds: a grid's `seeds` are those of SFT. Instruction draw, sampling, evaluation and bootstrap have their own, derived from
+the root `seed` unless stated. Greedy decoding has none.
+"""
+
+
+def default(part: dict) -> str:
+    if "default" not in part:
+        return ""
+    return "`" + json.dumps(part["default"], ensure_ascii=False).replace("|", "\\|") + "`"
+
+
+def kind(part: dict) -> str:
+    if "enum" in part:
+        return " \\| ".join(f"`{value}`" for value in part["enum"])
+    name = part.get("type", "")
+    return " or ".join(name) if isinstance(name, list) else name
+
+
+def rows(part: dict, required: list[str]) -> list[str]:
+    lines = ["| key | kind | default | meaning |", "|---|---|---|---|"]
+    for key, value in part["properties"].items():
+        value = spec.resolve(value)
+        mark = " **cost**" if value.get("x-cost") else " **label**" if value.get("x-label") else ""
+        need = "**required**" if key in required else default(value)
+        lines.append(f"| `{key}` | {kind(value)} | {need} | {value.get('description', '')}{mark} |")
+    return lines
+
+
+def page() -> str:
+    """Return the text of config/README.md."""
+    schema = spec.schema()
+    lines = [HEAD, "## Top level", "", *rows(schema, schema["required"])]
+    for name, part in schema["$defs"].items():
+        part = spec.resolve(part)
+        if "properties" in part and name != "talk":
+            lines += ["", f"## {name}", "", part.get("description", ""), "", *rows(part, part.get("required", []))]
+    lines += ["", "## Formulas of metrics", "", "| formula | what | unit | better |", "|---|---|---|---|"]
+    for name, formula in FORMULAS.items():
+        lines.append(f"| `{name}` | {formula.text} | {formula.unit} | {formula.best} |".replace("\n", " "))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
