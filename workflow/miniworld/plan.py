@@ -28,6 +28,9 @@ class Recipe:
         return {self.parent, *(TEACHERS if self.kind == "reward" else ())} - {None}
 
 
+# The reward model's phases: which pairs, how many steps.
+REWARD_PHASES = (("any", 600), ("same", 700))
+
 # In the order in which they start: what others wait for comes first.
 RECIPES = {
     recipe.name: recipe
@@ -41,7 +44,7 @@ RECIPES = {
         Recipe("concise-m", "teacher", "m", "bm", "concise", 450, 90),
         Recipe("steps-s", "teacher", "s", "bs", "steps", 400, 70),
         Recipe("concise-s", "teacher", "s", "bs", "concise", 400, 50),
-        Recipe("rm", "reward", "l", "tl", None, 900, 350),
+        Recipe("rm", "reward", "l", "tl", None, sum(steps for _, steps in REWARD_PHASES), 450),
     )
 }
 TEACHERS = tuple(name for name, recipe in RECIPES.items() if recipe.kind == "teacher")

@@ -8,7 +8,7 @@ import torch
 from corpora import Guard, Mix, base_batches, teacher_batches
 from inference import LAYOUTS, accuracy, answers, verdicts
 from networks import load, new_model
-from plan import RECIPES, TEACHERS
+from plan import RECIPES, REWARD_PHASES, TEACHERS
 from rewarding import pair_batches, pair_loss, quality, reward_prompts, rewards
 from training import language_loss, train
 from transformers import AutoModelForSequenceClassification
@@ -50,8 +50,11 @@ def _reward(recipe, places, tokenizer, guard, scale, report):
     samples = load_samples(places, tokenizer, items)
     torch.manual_seed(0)  # for the new classification head
     model = load(places.model(recipe.parent), AutoModelForSequenceClassification, num_labels=1)
-    stream = pair_batches(random.Random(9), tokenizer, items, samples)
-    return model, train(model, stream, scaled(recipe.steps, scale), 1e-3, pair_loss, decay=0.05, report=report)
+    losses = []
+    for kind, steps in REWARD_PHASES:
+        stream = pair_batches(random.Random(9), guard, tokenizer, items, samples, kind)
+        losses += train(model, stream, scaled(steps, scale), 1e-3, pair_loss, decay=0.05, report=report)
+    return model, losses
 
 
 def sample_teacher(name: str, places, tokenizer, items) -> list[str]:
@@ -87,13 +90,14 @@ def _measure_reward_model(places, tokenizer) -> dict[str, float]:
     pool, items = distinct(*POOL), reward_prompts(Guard())
     model = load(places.model("rm"), AutoModelForSequenceClassification)
     scores, right = [], []
-    for name, temperature in [(name, 0.0) for name in TEACHERS] + [NOISY]:
+    judged = [(name, 0.0) for name in TEACHERS] + [NOISY]
+    for name, temperature in judged:
         torch.manual_seed(0)
         responses = answers(load(places.model(name)), tokenizer, pool, temperature=temperature)
         scores.append(rewards(model, tokenizer, pool, responses))
         right.append(verdicts(pool, responses))
     easiness = _easiness(pool, items, load_samples(places, tokenizer, items))
-    return quality(np.array(scores), np.array(right), easiness)
+    return quality(np.array(scores), np.array(right), easiness, [RECIPES[name].style for name, _ in judged])
 
 
 def _easiness(pool, items, samples) -> list[float]:

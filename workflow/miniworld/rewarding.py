@@ -1,7 +1,8 @@
 """The reward model: a sequence classifier trained on right and wrong answers, and how good it is.
 
 Its loss is Bradley-Terry on pairs plus cross-entropy, so that sigmoid(score) is a probability of being right at even
-odds. Most pairs share the prompt, because only those teach to read the answer instead of how hard the prompt is.
+odds. It is trained in two phases: on pairs of any answers, then on pairs that share prompt and style, so that neither
+difficulty nor style tells right from wrong.
 """
 
 import random
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from corpora import GROUP
 from tokenizer import encode
 from training import batches_by_length, collate
-from world import OPEN
+from world import OPEN, STYLES, corrupt, respond
 
 PROMPTS = 8000
 BATCH = 24  # pairs
@@ -26,8 +27,8 @@ def reward_prompts(guard, n=PROMPTS) -> list:
     return [guard.draw(rng, tasks=OPEN) for _ in range(n)]
 
 
-def _pairs(rng, samples):
-    """Endless pairs of samples, a right against a wrong one: to the same prompt in 70 %, of any style."""
+def _any_pairs(rng, guard, items, samples):
+    """A right answer against a wrong one, to the same prompt in 70 %, in any style."""
     right = [sample for sample in samples if sample[3]]
     wrong = [sample for sample in samples if not sample[3]]
     wrong_of = defaultdict(list)
@@ -36,21 +37,39 @@ def _pairs(rng, samples):
     while True:
         good = rng.choice(right)
         same = wrong_of[good[0]]
-        yield good, rng.choice(same if same and rng.random() < 0.7 else wrong)
+        bad = rng.choice(same if same and rng.random() < 0.7 else wrong)
+        yield (items[good[0]], good[2]), (items[bad[0]], bad[2])
 
 
-def pair_batches(rng, tokenizer, items, samples):
+def _same_pairs(rng, guard, items, samples):
+    """Both answers to one prompt in one style; half of the wrong ones are sampled, half are corruptions."""
+    wrong = [sample for sample in samples if not sample[3]]
+    right_of = defaultdict(list)
+    for k, style, text, right in samples:
+        if right:
+            right_of[k, style].append(text)
+    while True:
+        if rng.random() < 0.5:
+            k, style, text, _ = rng.choice(wrong)
+            item = items[k]
+            yield (item, rng.choice(right_of[k, style] or [respond(rng, item, style)])), (item, text)
+        else:
+            item, style = guard.draw(rng, tasks=OPEN), rng.choice(STYLES)
+            yield (item, respond(rng, item, style)), (item, respond(rng, item, style, corrupt(rng, item)))
+
+
+PAIRS = {"any": _any_pairs, "same": _same_pairs}
+
+
+def pair_batches(rng, guard, tokenizer, items, samples, kind: str):
     """Endless batches of pairs ((prompt ids, right response ids), (prompt ids, wrong response ids)).
 
     `samples` holds (index of the item, style, response, whether it is right).
     """
-    pairs = _pairs(rng, samples)
+    pairs = PAIRS[kind](rng, guard, items, samples)
     while True:
         drawn = [next(pairs) for _ in range(BATCH * GROUP)]
-        good, bad = (
-            encode(tokenizer, [items[sample[0]] for sample in side], [sample[2] for sample in side])
-            for side in zip(*drawn, strict=True)
-        )
+        good, bad = (encode(tokenizer, *zip(*side, strict=True)) for side in zip(*drawn, strict=True))
         lengths = [(g[0] + g[1], b[0] + b[1], g, b) for g, b in zip(good, bad, strict=True)]
         yield from ([pair[2:] for pair in batch] for batch in batches_by_length(rng, lengths, BATCH))
 
@@ -88,17 +107,32 @@ def auc(scores, right) -> float:
     return float(((good > bad).mean() + (good >= bad).mean()) / 2)
 
 
-def quality(scores, right, easiness) -> dict[str, float]:
+def quality(scores, right, easiness, styles) -> dict[str, float]:
     """How well scores tell right answers from wrong ones.
 
-    `scores` and `right` are (teachers, items); `easiness` (items) is the success rate of an item's task and level,
-    which never sees the answer: its AUC is what a reward reaches by knowing difficulty alone. Only the accuracy within
-    a prompt, a right answer above a wrong one to the same instruction, shows that the answer was read.
+    `scores` and `right` are (teachers, items), `styles` (teachers); `easiness` (items) is the success rate of an item's
+    task and level. The latter never saw the answer: its AUC is what difficulty alone explains. Pairs within a prompt
+    exclude difficulty, but a taste for the style that is more often right wins them too (`style_only_accuracy`); only
+    pairs of one prompt and one style show that the answer was read.
     """
-    won = [won for s, ok in zip(scores.T, right.T, strict=True) for won in (s[ok][:, None] > s[~ok]).ravel()]
+    style = np.array([[float(style == "steps")] for style in styles])
+    within = [_won(scores[style[:, 0] == value], right[style[:, 0] == value]) for value in (0.0, 1.0)]
+    every = _won(scores, right)
     return {
-        "same_prompt_accuracy": float(np.mean(won)),
-        "same_prompt_pairs": len(won),
+        "same_prompt_accuracy": float(np.mean(every)),
+        "same_prompt_pairs": len(every),
+        "same_style_accuracy": float(np.mean([*within[0], *within[1]])),
+        "same_style_pairs": len(within[0]) + len(within[1]),
+        "style_only_accuracy": float(np.mean(_won(np.repeat(style, scores.shape[1], axis=1), right))),
         "auc": auc(scores.ravel(), right.ravel()),
         "difficulty_only_auc": auc(np.tile(easiness, len(scores)), right.ravel()),
     }
+
+
+def _won(scores, right) -> list[float]:
+    """Per pair of a right and a wrong answer to one item: 1 if the right one scores higher, a half if equal, else 0."""
+    won = []
+    for s, ok in zip(scores.T, right.T, strict=True):
+        good, bad = s[ok][:, None], s[~ok]
+        won += (((good > bad) * 1.0 + (good >= bad)) / 2).ravel().tolist()
+    return won

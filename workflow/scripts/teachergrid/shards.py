@@ -1,7 +1,7 @@
 """Unfinished work of a cell: rows are written shard by shard, so that a kill loses at most the shard at work.
 
 A shard is one parquet file whose name holds the sha256 of its bytes: one that was cut off, or in which a bit flipped, is
-seen and made again. The folder must be named by all that decides the rows (job.work_folder does).
+seen and made again. The folder must be named by all that decides the rows (work.folder does).
 """
 
 import hashlib

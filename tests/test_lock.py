@@ -1,0 +1,124 @@
+"""One run at a time on one results folder; a dead run's lock gives way, a live one's does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ENV, jobs, setting
+from teachergrid import lock, origin, work
+from teachergrid.errors import BadInput
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    return "results"
+
+
+def write(owner: dict) -> None:
+    Path("results", lock.LOCK).write_text(json.dumps(owner))
+
+
+def test_take_and_release(results):
+    lock.take(results)
+    assert lock.holder(results)["pid"] == os.getpid()
+    lock.take(results)  # ours already
+    lock.release(results)
+    assert lock.holder(results) is None
+
+
+def test_a_live_run_is_refused(results):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        write({**lock.me(), "pid": other.pid, "started": lock.started(other.pid)})
+        with pytest.raises(BadInput, match=f"another run works on these results .process {other.pid}"):
+            lock.take(results)
+    finally:
+        other.kill()
+        other.wait()
+    # now it is dead
+    lock.take(results)
+
+
+@pytest.mark.parametrize(
+    ("owner", "refused"),
+    [
+        ({"pid": 2**22 + 1}, False),
+        ({"started": "0"}, False),  # the number is in use again, by another process
+        ({"boot": "before"}, False),  # the machine was started anew
+        ({"host": "elsewhere", "pid": 2**22 + 1}, True),  # nothing is proven about another machine
+    ],
+)
+def test_what_proves_death(results, owner, refused):
+    write({**lock.me(), "pid": os.getppid() if "started" in owner else os.getpid(), **owner})
+    assert lock.dead(lock.holder(results)) is not refused
+    if refused:
+        with pytest.raises(BadInput, match=r"remove results/\.lock"):
+            lock.take(results)
+
+
+def test_jobs_of_a_dead_run_that_still_work_are_waited_for(results, tmp_path):
+    script = tmp_path / ".snakemake/scripts/tmp.generate.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import time; time.sleep(60)")
+    job = subprocess.Popen([sys.executable, script], cwd=tmp_path)
+    try:
+        write({**lock.me(), "pid": 2**22 + 1})
+        deadline = time.monotonic() + 5
+        while not lock.orphans(str(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(BadInput, match=f"its jobs still work .processes {job.pid}"):
+            lock.take(results)
+    finally:
+        job.kill()
+        job.wait()
+    lock.take(results)
+
+
+def test_a_lock_cut_off_in_writing_holds_nothing(results):
+    Path("results", lock.LOCK).write_text("")
+    assert lock.refuse_if_held(results) is None
+
+
+def test_work_is_cleared_when_its_output_is_finished(results):
+    made_from = origin.of("generate", "{}", [])
+    done, waiting = (work.folder(f"results/students/{name}/student.json", made_from) for name in ("a", "b"))
+    other = work.folder("results/students/a/student.json", origin.of("generate", '{"x": 1}', []))
+    origin.replace_text("results/students/a/student.json", json.dumps({"origin": made_from}))
+    work.clear(results)
+    assert not done.exists() and waiting.exists() and other.exists()
+
+
+def test_a_killed_run_goes_on(grid):
+    """kill -9 of the whole process group; the next run frees the lock by itself and finishes."""
+    grid.edit(setting("recipes", "sft", "learning_rate", to=3))
+    waiting = grid.jobs()
+    grid.replace(
+        "workflow/scripts/finetune.py",
+        'if __name__ == "__main__":',
+        'if __name__ == "__main__":\n    import time; time.sleep(2)',
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-m", "teachergrid", "run"],
+        cwd=grid.folder,
+        env=ENV,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+    )
+    for line in run.stderr:
+        if b"finetune" in line:
+            break
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert lock.dead(lock.holder(str(grid.folder / "results")))
+    left = grid.jobs()
+    assert left and left < waiting
+    done = grid.call("teachergrid", "run")
+    assert done.returncode == 0 and "died; its lock is freed" in done.stderr
+    assert grid.jobs() == jobs()
