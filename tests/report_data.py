@@ -4,6 +4,7 @@ student dead. Its numbers are drawn around those of the mini world; the statisti
 import numpy as np
 from teachergrid import artifacts, spec
 from teachergrid.formulas import FORMULAS
+from teachergrid.health import limited
 from teachergrid.metrics import variants
 from teachergrid.summary import summarise
 
@@ -81,6 +82,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
         },
         "bases": {base: {"family": "llama", "parameters": 0.0003, **about} for base in bases},
         "suites": {"miniworld": ["verify"]},
+        "gates": {"truncated": 0.2, "empty": 0.1, "repeated": 0.2},
         "recipes": {"sft": {"learning_rate": 0.0005}},
     }
 
@@ -132,20 +134,10 @@ def metric_rows(chosen: dict, base: str, teacher: str) -> list[dict]:
 
 def health(teacher: str) -> list[dict]:
     gated = teacher == GATED
-    rows = [("truncated", 168 if gated else 3, 0.2), ("empty", 0, 0.1), ("repeated", 12 if gated else 0, 0.2)]
+    example = {"example_id": "i1", "example": "red red red <b>red</b> red"}
     return [
-        {
-            **{
-                "check": check,
-                "count": count,
-                "n": 600,
-                "share": count / 600,
-                "limit": limit,
-                "passed": count / 600 <= limit,
-            },
-            **({"example_id": "i1", "example": "red red red <b>red</b> red"} if count else {}),
-        }
-        for check, count, limit in rows
+        {"check": check, "count": count, "n": 600, "share": count / 600, **(example if count else {})}
+        for check, count in [("truncated", 168 if gated else 3), ("empty", 0), ("repeated", 12 if gated else 0)]
     ]
 
 
@@ -211,7 +203,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
         "title": "Which teacher for which base, in a made-up world",
         "settings": chosen,
         **{key: getattr(found, key) for key in ("performance", "metrics", "correlations", "lineage", "recommendation")},
-        "health": checks,
+        "health": {name: limited(rows, chosen["gates"]) for name, rows in checks.items()},
         "samples": samples(teachers),
         "failures": [
             {
@@ -248,7 +240,6 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             "seeds": {"root": 1, "sft": list(seeds)},
             "jobs": 174,
         },
-        "origin": '<!-- teachergrid-origin: {"rule": "report"} -->\n',
     }
 
 

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import report_data
-from teachergrid import artifacts, origin
+from teachergrid import artifacts
 from teachergrid.report import collect, page, plots, svg, text
 
-EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None, "origin": None}
+EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None}
 
 
 @pytest.fixture(scope="module")
@@ -208,14 +208,6 @@ def test_what_is_missing_is_a_dash_and_never_a_crash(data, change):
     read = Words(html)
     assert not read.crossed and "What cannot be concluded" in read.text
     assert not re.search(r"\b(nan|NaN|None|inf)\b", without_words(html))
-
-
-def test_the_origin_is_read_back(tmp_path, data):
-    made_from = {"rule": "report", "spec": '{"title": "a -- b"}', "inputs": {"x": "sha256:0"}}
-    path = tmp_path / "report.html"
-    path.write_text(page.build({**data, "origin": origin.line(made_from, "<!-- ", " -->")}))
-    assert path.read_text().splitlines()[0] == "<!doctype html>"
-    assert origin.read(path) == made_from
 
 
 def test_same_data_same_page(data, html):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from teachergrid import stats
+from teachergrid import resampling, stats
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NAN, INF = math.nan, math.inf
@@ -44,7 +44,7 @@ def test_mean_interval_is_near_the_normal_one():
 def test_blocks_do_not_change_the_draws(monkeypatch):
     x = np.random.default_rng(0).normal(size=64)
     whole = stats.mean_interval(x)
-    monkeypatch.setattr(stats, "BLOCK", 64 * 100)
+    monkeypatch.setattr(resampling, "BLOCK", 64 * 100)
     assert stats.mean_interval(x).interval == pytest.approx(whole.interval)
 
 
@@ -160,7 +160,7 @@ def test_monte_carlo_p_agrees_with_the_exact_one(monkeypatch):
     rng = np.random.default_rng(4)
     x, y = np.arange(8), np.arange(8) + rng.normal(0, 2.5, 8)
     exact, _ = stats.permutation_p(x, y)
-    monkeypatch.setattr(stats, "EXACT_UNITS", 0)
+    monkeypatch.setattr(resampling, "EXACT_UNITS", 0)
     p, is_exact = stats.permutation_p(x, y)
     assert not is_exact
     assert p == pytest.approx(exact, abs=0.01)

@@ -35,9 +35,7 @@ if __name__ == "__main__":
                     origin.write_beside(path, made_from)
             elif path.endswith(".json"):
                 origin.replace_text(path, json.dumps({"rows": table.to_pylist(), "origin": made_from}))
-            elif path.endswith(".html"):
-                scores = {name for name in origin.read(snakemake.input.tables[0])["inputs"] if "/scores/" in name}
-                listed = "\n".join(sorted(scores))
-                origin.replace_text(path, origin.line(made_from, "<!-- ", " -->") + listed)
             else:
-                origin.replace_text(path, origin.line(made_from, "# "))
+                rests_on = origin.read(snakemake.input.tables[0])["inputs"] if rule == "report" else {}
+                origin.write_beside(path, made_from)
+                origin.replace_text(path, "\n".join(sorted(name for name in rests_on if "/scores/" in name)))

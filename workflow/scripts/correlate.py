@@ -33,4 +33,5 @@ if __name__ == "__main__":
         artifacts.write(made.correlations, found.correlations, artifacts.CORRELATIONS, made_from)
         artifacts.write(made.lineage, found.lineage, artifacts.LINEAGE, made_from)
         text = yaml.safe_dump(found.recommendation, sort_keys=False, allow_unicode=True, width=120)
-        origin.replace_text(made.recommendation, origin.line(made_from, "# ") + text)
+        origin.write_beside(made.recommendation, made_from)
+        origin.replace_text(made.recommendation, text)

@@ -13,5 +13,5 @@ if __name__ == "__main__":
         given = snakemake.input
         prompts = instructions.load_tasks(settings["tasks"], given.prompts)
         data = read.grid(given, prompts, settings, logs="results/logs", benchmarks="results/benchmarks")
-        data["origin"] = origin.line(made_from, "<!-- ", " -->")
+        origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

@@ -93,7 +93,10 @@ class Cells:
         }
         self.rows["report"][name] = {
             "spec": spec.dump(
-                title=block["title"] or name, tasks=self.fields_of(block["suites"]), models=self.models_of(pairs)
+                title=block["title"] or name,
+                tasks=self.fields_of(block["suites"]),
+                models=self.models_of(pairs),
+                judges={judge: self.config["judges"][judge] for _, _, judge in judged},
             ),
             "responses": responses,
             "instructions": list(dict.fromkeys(r.split("__")[0] for r in responses)),

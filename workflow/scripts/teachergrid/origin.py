@@ -1,7 +1,7 @@
 """Every artifact says what it was made from: rule, spec, and the sha256 of each input. Nothing in it hangs on time or machine.
 
-Kept in the file, except where a cheap job feeds a GPU job: there it lies beside (x.parquet.origin), so that the same rows
-chosen under another setting are the same bytes, and no student is trained again.
+Kept in tables and student.json. It lies beside (x.origin) texts that people read, and what a cheap job makes for a GPU job:
+the same rows chosen under another setting are then the same bytes, and no student is trained again.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 KEY = b"teachergrid"
-MARK = "teachergrid-origin: "  # in the first lines of a text file
 
 
 def sha256(path) -> str:
@@ -45,12 +44,6 @@ def write_beside(path, made_from: dict) -> None:
     replace_text(f"{path}.origin", text(made_from))
 
 
-def line(made_from: dict, opening: str, closing: str = "") -> str:
-    """Return the origin as one comment line of a text file, such as `# ...` in YAML and `<!-- ... -->` in HTML."""
-    safe = text(made_from).replace("--", "-\\u002d")  # "--" would end an HTML comment early
-    return f"{opening}{MARK}{safe}{closing}\n"
-
-
 def read(path) -> dict | None:
     """Return the origin a file carries, or None."""
     path, beside = Path(path), Path(f"{path}.origin")
@@ -63,8 +56,4 @@ def read(path) -> dict | None:
 
         found = (pq.read_metadata(path).metadata or {}).get(KEY)
         return json.loads(found) if found else None
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for row in (file.readline() for _ in range(5)):
-            if MARK in row:
-                return json.JSONDecoder().raw_decode(row.split(MARK, 1)[1])[0]
     return None

@@ -21,7 +21,6 @@ class Progress(logging.Handler):
         self.names = {}
         self.took = defaultdict(list)
         self.done = self.total = 0
-        self.failed = 0
 
     def emit(self, record) -> None:
         event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
@@ -57,9 +56,13 @@ class Progress(logging.Handler):
     def on_job_error(self, record) -> None:
         rule, name = self.names.get(record.jobid, (getattr(record, "rule_name", "job"), ""))
         self.running.pop(record.jobid, None)
-        self.failed += 1
-        logs = getattr(record, "log", None) or []
-        self.say(f"FAILED {rule} {name}" + "".join(f"\n       see {log}" for log in logs))
+        for log in getattr(record, "log", None) or [None]:
+            from .report.collect import failure
+
+            why = failure(log) if log else None
+            self.say(
+                f"FAILED {rule} {name}: {why or 'its process ended without a word'}" + (f" (see {log})" if log else "")
+            )
 
     def left(self) -> str:
         """Return the time left in words; rules not seen yet count as the mean of those seen."""

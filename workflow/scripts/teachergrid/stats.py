@@ -2,21 +2,17 @@
 
 Units are teachers (tens), items are instructions (hundreds to 100,000). A missing value is NaN: it is left out and
 counted in `dropped`. What cannot be computed is None, and `reason` says why. Intervals are 95 %. Every draw comes from
-`seed`. A metric is taken as higher-is-better: pass the negative of one that is not.
+`seed`. A metric is taken as higher-is-better: pass the negative of one that is not. The draws are in `resampling`.
 """
 
-import functools
-import itertools
 import math
 from collections import namedtuple
 from statistics import NormalDist
 
 import numpy as np
 
-NORMAL = NormalDist()
-EXACT_UNITS = 8  # 8! = 40,320 orders take milliseconds; 9! would take a second and 26 MB
-BLOCK = 2**21  # cells of the largest array of a bootstrap
-TIE = 1e-9  # two correlations or two mean differences closer than this are equal
+from . import resampling
+
 NO_INTERVAL = "no interval: rho is 1 or -1, or varies too little between resamples"
 CLAIM_FROM = 10  # with fewer units a correlation is a description, whatever its p
 # Largest sum of squared rank differences with two-sided p <= 0.05, for n = 5 .. 30 without ties: exact null up to
@@ -50,8 +46,8 @@ def mean_interval(x, rounds=2000, seed=0):
         return Mean(n=n, dropped=dropped, reason="infinite values" if n else "no items")
     if n == 1:
         return Mean(float(kept[0]), n=n, dropped=dropped, reason="fewer than 2 items")
-    draws = _bootstrap_means(kept[None], rounds, np.random.default_rng(seed))
-    return Mean(float(kept.mean()), float(kept.std(ddof=1) / math.sqrt(n)), _percentiles(draws), n, dropped)
+    draws = resampling.bootstrap_means(kept[None], rounds, np.random.default_rng(seed))
+    return Mean(float(kept.mean()), float(kept.std(ddof=1) / math.sqrt(n)), resampling.percentiles(draws), n, dropped)
 
 
 def paired(a, b, rounds=2000, permutations=9999, seed=0):
@@ -73,8 +69,8 @@ def paired(a, b, rounds=2000, permutations=9999, seed=0):
         p = min(1.0, 2 * sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant)
     else:
         rng = np.random.default_rng(seed)
-        sums = np.concatenate([(2.0 * rng.integers(0, 2, (m, n), np.int8) - 1) @ d for m in _blocks(permutations, n)])
-        p = _tail(sums, d.sum(), exact=False, tolerance=TIE * np.abs(d).sum())
+        sums = resampling.sign_flip_sums(d, permutations, rng)
+        p = resampling.two_sided_p(sums, d.sum(), exact=False, tolerance=resampling.TIE * np.abs(d).sum())
     mean = mean_interval(d, rounds, seed)
     return Paired(mean.mean, mean.se, mean.interval, p, n, dropped, mean.reason)
 
@@ -92,19 +88,19 @@ def spearman(x, y):
     """Pearson correlation of mid-ranks [n]; NaN when a side is constant, a value is missing or n < 3."""
     if np.isnan(np.asarray([x, y], float)).any():
         return math.nan
-    return float(_weighted_rho(_signs(x), _signs(y), np.ones((1, len(x))))[0])
+    return float(resampling.weighted_rho(resampling.signs(x), resampling.signs(y), np.ones((1, len(x))))[0])
 
 
 def kendall_b(x, y):
     """Kendall's tau-b: concordant minus discordant pairs over sqrt(pairs untied in x * pairs untied in y)."""
-    sx, sy = _signs(x), _signs(y)
+    sx, sy = resampling.signs(x), resampling.signs(y)
     untied = math.sqrt((sx**2).sum() * (sy**2).sum())
     return float((sx * sy).sum() / untied) if untied else math.nan
 
 
 def pairwise_accuracy(metric, performance):
     """Share of unit pairs ordered alike. A tie in the metric counts half; a tie in performance is no pair."""
-    sx, sy = _signs(metric), _signs(performance)
+    sx, sy = resampling.signs(metric), resampling.signs(performance)
     pairs = np.count_nonzero(sy)
     return float((1 + (sx * sy).sum() / pairs) / 2) if pairs else math.nan
 
@@ -131,9 +127,11 @@ def regret(metric, performance, k=1):
 def permutation_p(x, y, permutations=9999, seed=0):
     """(p, exact) of Spearman's rho, two-sided: all n! orders up to n = 8, else (hits + 1) / (permutations + 1)."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    orders, exact = _orders(len(x), permutations, np.random.default_rng(seed))
+    orders, exact = resampling.draw_orders(len(x), permutations, np.random.default_rng(seed))
     rho = spearman(x, y)
-    return (math.nan if math.isnan(rho) else _tail(_permuted_rhos(x, y, orders), rho, exact)), exact
+    if math.isnan(rho):
+        return math.nan, exact
+    return resampling.two_sided_p(resampling.permuted_rhos(x, y, orders), rho, exact), exact
 
 
 def correlation(metric, performance, seed=0, rounds=2000, permutations=9999):
@@ -145,19 +143,20 @@ def correlation(metric, performance, seed=0, rounds=2000, permutations=9999):
     metric, performance = np.asarray(metric, float), np.asarray(performance, float)
     known = ~(np.isnan(metric) | np.isnan(performance))
     x, y, n = metric[known], performance[known], int(known.sum())
-    result = Correlation(n=n, dropped=len(known) - n, reason=_undefined(metric, performance))
+    result = Correlation(n=n, dropped=len(known) - n, reason=resampling.undefined(metric, performance))
     if not np.isinf([metric, performance]).any():
         lost = [regret(metric, performance, k) if n > k else None for k in (1, 3)]
         result = result._replace(regret_1=lost[0], regret_3=lost[1])
     if result.reason:
         return result
-    rho, sx, sy = spearman(x, y), _signs(x), _signs(y)
+    rho, sx, sy = spearman(x, y), resampling.signs(x), resampling.signs(y)
     p, exact = permutation_p(x, y, permutations, seed)
     result = result._replace(rho=rho, tau_b=kendall_b(x, y), p=p, exact=exact)
-    bca = _bca(lambda weights: _weighted_rho(sx, sy, weights), n, rounds, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    bca = resampling.bca(lambda weights: resampling.weighted_rho(sx, sy, weights), n, rounds, rng)
     wright = None
-    if abs(rho) < 1 - TIE:
-        half = NORMAL.inv_cdf(0.975) * math.sqrt((1 + rho**2 / 2) / (n - 3))
+    if abs(rho) < 1 - resampling.TIE:
+        half = NormalDist().inv_cdf(0.975) * math.sqrt((1 + rho**2 / 2) / (n - 3))
         wright = math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
     reason = None if bca and wright else NO_INTERVAL
     return result._replace(bca=bca, bonett_wright=wright, pairwise_accuracy=pairwise_accuracy(x, y), reason=reason)
@@ -172,7 +171,7 @@ def pooled(metric, performance, seed=0, rounds=2000, permutations=9999):
     """
     x, y = np.array(metric, float, ndmin=2), np.array(performance, float, ndmin=2)
     known = ~(np.isnan(x) | np.isnan(y))
-    undefined = [_undefined(*base) for base in zip(x, y, strict=True)]
+    undefined = [resampling.undefined(*base) for base in zip(x, y, strict=True)]
     rhos = [None if undefined[b] else spearman(x[b, row], y[b, row]) for b, row in enumerate(known)]
     reasons = [f"base {b + 1}: {text}" for b, text in enumerate(undefined) if text]
     dropped, used = int((~known).sum()), [b for b, text in enumerate(undefined) if not text]
@@ -182,19 +181,20 @@ def pooled(metric, performance, seed=0, rounds=2000, permutations=9999):
     x, y, known = x[cells], y[cells], known[cells]
     n, n_base = known.shape[1], known.sum(1, keepdims=True)
     limit = 1 - 6 / (n_base * (n_base**2 - 1))
-    signs = [(_signs(a), _signs(b)) for a, b in zip(x, y, strict=True)]
+    signs = [(resampling.signs(a), resampling.signs(b)) for a, b in zip(x, y, strict=True)]
 
     def centre(base_rhos):  # [bases, draws] -> [draws]
         return np.tanh(np.arctanh(np.clip(base_rhos, -limit, limit)).mean(0))
 
     def reweighted(weights):  # [draws, teachers] -> [draws]
-        return centre([_weighted_rho(sx, sy, weights * row) for (sx, sy), row in zip(signs, known, strict=True)])
+        bases = zip(signs, known, strict=True)
+        return centre([resampling.weighted_rho(*own, weights * row) for own, row in bases])
 
     rng = np.random.default_rng(seed)
     rho = float(reweighted(np.ones((1, n)))[0])
-    orders, exact = _orders(n, permutations, rng)
-    p = _tail(centre([_permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)]), rho, exact)
-    bca = _bca(reweighted, n, rounds, rng)
+    orders, exact = resampling.draw_orders(n, permutations, rng)
+    null = centre([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)])
+    p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(reweighted, n, rounds, rng)
     reason = "; ".join(reasons + [NO_INTERVAL] * (bca is None)) or None
     return Pooled(rho, n, p, exact, bca, min(rhos[b] for b in used), max(rhos[b] for b in used), rhos, dropped, reason)
 
@@ -203,15 +203,15 @@ def max_t(metrics, performance, permutations=9999, seed=0):
     """Family-wise p of metrics {name: [n]}: performance is shuffled once for all of them, and each |rho| compared with
     the largest |rho*| of the shuffle (Westfall and Young 1993). None for a metric without a rho."""
     y = np.asarray(performance, float)
-    orders, exact = _orders(len(y), permutations, np.random.default_rng(seed))
+    orders, exact = resampling.draw_orders(len(y), permutations, np.random.default_rng(seed))
     rhos, largest = {}, np.zeros(len(orders))
     for name, values in metrics.items():
         x = np.asarray(values, float)
         known = ~(np.isnan(x) | np.isnan(y))
-        if not _undefined(x, y):
+        if not resampling.undefined(x, y):
             rhos[name] = spearman(x[known], y[known])
-            largest = np.maximum(largest, np.abs(_permuted_rhos(x, y, orders)))
-    return {name: _tail(largest, rhos[name], exact) if name in rhos else None for name in metrics}
+            largest = np.maximum(largest, np.abs(resampling.permuted_rhos(x, y, orders)))
+    return {name: resampling.two_sided_p(largest, rhos[name], exact) if name in rhos else None for name in metrics}
 
 
 def rank_stability(items, rounds=2000, seed=0):
@@ -220,38 +220,39 @@ def rank_stability(items, rounds=2000, seed=0):
     Units that tie share their ranks equally. An item that one unit lacks is left out for all; a unit without any item
     has NaN.
     """
-    scores, has, dropped, reason = _shared_items(items)
+    scores, has, dropped, reason = resampling.shared_items(items)
     p_rank = np.full((len(has), len(has)), np.nan)
     if not reason:
         p_rank[has] = 0
-        p_rank[has, : len(scores)] = _rank_shares(_bootstrap_means(scores, rounds, np.random.default_rng(seed)))
+        draws = resampling.bootstrap_means(scores, rounds, np.random.default_rng(seed))
+        p_rank[has, : len(scores)] = resampling.rank_shares(draws)
     return Stability(p_rank[:, :1].ravel(), p_rank, scores.shape[1], dropped, reason)
 
 
 def best_with_uncertainty(items, rounds=2000, seed=0):
     """Which unit is best of [units, seeds, items], and which cannot be told from it: Best with one Standing per unit.
 
-    Bootstrap over items, the same for all units, and over the training seeds of each unit (see `_seed_noise`); with one
+    Bootstrap over items, the same for all units, and over the training seeds of each unit (see `seed_noise`); with one
     seed its noise is not in the intervals. A unit is not distinguishable when the Holm-adjusted p of its difference to
     the best (twice the smaller share of rounds on one side of 0) exceeds 0.05; `difference_interval` is unadjusted.
     """
-    scores, has, dropped, reason = _shared_items(items)  # has [units, seeds], scores [has.sum(), items]
+    scores, has, dropped, reason = resampling.shared_items(items)  # has [units, seeds], scores [has.sum(), items]
     units, n = [Standing()] * len(has), scores.shape[1]
     if reason:
         return Best(None, units, n, dropped, reason)
     rng, present = np.random.default_rng(seed), np.flatnonzero(has.any(1))
     by_unit = [scores[np.nonzero(has)[0] == unit] for unit in present]
     means = np.array([own.mean() for own in by_unit])
-    draws = _bootstrap_means(np.array([own.mean(0) for own in by_unit]), rounds, rng)
-    draws += _seed_noise(by_unit, rounds, rng)
+    draws = resampling.bootstrap_means(np.array([own.mean(0) for own in by_unit]), rounds, rng)
+    draws += resampling.seed_noise(by_unit, rounds, rng)
     best = int(np.argmax(np.round(means, 12)))
-    gaps, p_best = draws - draws[:, [best]], _rank_shares(draws)[:, 0]
-    side = np.minimum((gaps <= TIE).sum(0), (gaps >= -TIE).sum(0))
+    gaps, p_best = draws - draws[:, [best]], resampling.rank_shares(draws)[:, 0]
+    side = np.minimum((gaps <= resampling.TIE).sum(0), (gaps >= -resampling.TIE).sum(0))
     p = np.clip(2 * (side + 1) / (rounds + 1), 0.5 ** (n - 1), 1)  # no sign-flip test on n items goes lower
     p = holm(np.where(np.arange(len(present)) == best, np.nan, p))
     for i, unit in enumerate(present):
-        gap = (float(means[i] - means[best]), _percentiles(gaps[:, i]), float(p[i]), bool(p[i] > 0.05))
-        own = float(means[i]), _percentiles(draws[:, i]), float(p_best[i])
+        gap = (float(means[i] - means[best]), resampling.percentiles(gaps[:, i]), float(p[i]), bool(p[i] > 0.05))
+        own = float(means[i]), resampling.percentiles(draws[:, i]), float(p_best[i])
         units[unit] = Standing(*own, *(gap if i != best else (0.0, None, None, True)))
     return Best(int(present[best]), units, n, dropped, reason)
 
@@ -259,7 +260,7 @@ def best_with_uncertainty(items, rounds=2000, seed=0):
 def reliability(items, rounds=200, seed=0):
     """Reliability of the ranking of units by the mean of items [units, items], or None: r_xx = 2 r / (1 + r)
     (Spearman-Brown) with r the mean Spearman correlation between random halves of the items, 0 if it is negative."""
-    scores, _, _, reason = _shared_items(items)
+    scores, _, _, reason = resampling.shared_items(items)
     if reason or len(scores) < 4:
         return None
     rng, half = np.random.default_rng(seed), scores.shape[1] // 2
@@ -302,132 +303,3 @@ def small_n_note(n):
             "Read the values as a description of these teachers, not as evidence about others."
         )
     return None
-
-
-def _signs(x):
-    """Sign of x_i - x_j [n, n], 0 for a missing value: row sums are mid-ranks (centred, doubled), products are tau."""
-    x = np.asarray(x, float)
-    return (x[:, None] > x).astype(float) - (x[:, None] < x)
-
-
-def _weighted_rho(signs_x, signs_y, weights, order=None):
-    """Spearman's rho [draws] where unit t occurs weights[draw, t] times, without ranking again.
-
-    With `order` [draws, n], the y of unit t is that of unit order[draw, t].
-    """
-    weights_y = weights if order is None else np.take_along_axis(weights, np.argsort(order, axis=1), axis=1)
-    x, y = weights @ signs_x.T, weights_y @ signs_y.T
-    y = y if order is None else np.take_along_axis(y, order, axis=1)
-    xy, xx, yy = (weights * x * y).sum(1), (weights * x * x).sum(1), (weights * y * y).sum(1)
-    defined = (xx > 0) & (yy > 0) & (weights.sum(1) >= 3)
-    return np.where(defined, np.clip(xy / np.sqrt(np.where(defined, xx * yy, 1)), -1, 1), np.nan)
-
-
-def _permuted_rhos(x, y, orders):
-    """rho [draws] of x with y shuffled, over the units where x and the shuffled y are both known."""
-    known = ~np.isnan(x) & ~np.isnan(y)[orders]
-    return _weighted_rho(_signs(x), _signs(y), known.astype(float), orders)
-
-
-@functools.cache
-def _all_orders(n):
-    return np.array(list(itertools.permutations(range(n))), dtype=np.intp)
-
-
-def _orders(n, permutations, rng):
-    if n <= EXACT_UNITS:
-        return _all_orders(n), True
-    return rng.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1), False
-
-
-def _tail(null, observed, exact, tolerance=TIE):
-    """Two-sided p: share of |null| at or above |observed|. An undefined draw counts as a hit, and among random draws
-    the observation is one more."""
-    hits = int((~(np.abs(null) < abs(observed) - tolerance)).sum())
-    return hits / len(null) if exact else (hits + 1) / (len(null) + 1)
-
-
-def _undefined(x, y):
-    """Why a correlation of x and y [n] cannot be computed, or None."""
-    if np.isinf([x, y]).any():
-        return f"infinite values in the {'metric' if np.isinf(x).any() else 'performance'}"
-    known = ~(np.isnan(x) | np.isnan(y))
-    if known.sum() < 4:
-        return "fewer than 4 teachers"
-    if np.ptp(x[known]) == 0:
-        return "constant metric"
-    return "constant performance" if np.ptp(y[known]) == 0 else None
-
-
-def _bca(statistic, n, rounds, rng):
-    """BCa interval of statistic(weights [draws, n]) -> [draws], or None; draws where it is undefined are left out."""
-    value, draws = statistic(np.ones((1, n)))[0], statistic(_resample(rounds, n, rng))
-    jackknife = statistic(1 - np.eye(n))
-    draws, jackknife = draws[~np.isnan(draws)], jackknife[~np.isnan(jackknife)]
-    below = ((draws < value - TIE).mean() + (draws <= value + TIE).mean()) / 2 if len(draws) > rounds / 2 else 0
-    pull = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
-    if not 0 < below < 1 or not (pull**2).sum() > 0:
-        return None
-    z0, acceleration = NORMAL.inv_cdf(below), (pull**3).sum() / (6 * (pull**2).sum() ** 1.5)
-    shifted = (z0 + NORMAL.inv_cdf(q) for q in (0.025, 0.975))
-    levels = [NORMAL.cdf(z0 + z / (1 - acceleration * z)) for z in shifted]
-    return tuple(float(end) for end in np.quantile(draws, levels))
-
-
-def _blocks(rounds, n):
-    """Rounds per block so that a block has at most BLOCK cells: memory does not grow with the number of items."""
-    size = max(1, BLOCK // n)
-    return [min(size, rounds - start) for start in range(0, rounds, size)]
-
-
-def _resample(rounds, n, rng):
-    """How often each of n things is drawn, with replacement, in each round: [rounds, n]."""
-    picks = rng.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
-    return np.bincount(picks.ravel(), minlength=rounds * n).reshape(rounds, n).astype(float)
-
-
-def _bootstrap_means(scores, rounds, rng):
-    """Means [rounds, rows] of scores [rows, items] over resampled items, the same items for all rows."""
-    n = scores.shape[1]
-    return np.concatenate([_resample(m, n, rng) @ scores.T / n for m in _blocks(rounds, n)])
-
-
-def _seed_noise(by_unit, rounds, rng):
-    """What other training seeds would add to each unit's mean [rounds, units], from its scores [seeds, items].
-
-    Two or three seeds say little about one unit, so training noise is taken as equal for all: deviations of seed means
-    from their unit's mean, times sqrt(S / (S - 1)), are drawn from all units together. The part of their variance that
-    is only items falling out differently is taken off, as the bootstrap over items has it.
-    """
-    repeated = [own for own in by_unit if len(own) > 1]
-    between = sum(own.mean(1).var(ddof=1) for own in repeated)
-    if between == 0:
-        return np.zeros((rounds, len(by_unit)))
-    from_items = sum(own.var(0, ddof=1).mean() / own.shape[1] for own in repeated)
-    pool = np.concatenate([(own.mean(1) - own.mean()) * math.sqrt(len(own) / (len(own) - 1)) for own in repeated])
-    pool *= math.sqrt(max(0, 1 - from_items / between))
-    return np.stack([rng.choice(pool, (rounds, len(own))).mean(1) for own in by_unit], axis=1)
-
-
-def _percentiles(draws):
-    return tuple(float(end) for end in np.quantile(draws, (0.025, 0.975)))
-
-
-def _rank_shares(means):
-    """Share of rounds [units, ranks] from means [rounds, units]; g units that tie take 1/g of each of their g ranks."""
-    means = np.round(means, 12)[:, :, None]  # the same items in another order may sum to another last bit
-    ahead = (means < means.swapaxes(1, 2)).sum(2)
-    tied = (means == means.swapaxes(1, 2)).sum(2)
-    ranks = range(means.shape[1])
-    return np.stack([(((ahead <= rank) & (rank < ahead + tied)) / tied).mean(0) for rank in ranks], axis=1)
-
-
-def _shared_items(items):
-    """(scores [rows, items] without gaps, which rows [...] have any item, items dropped, reason or None)."""
-    items = np.asarray(items, float)
-    has = ~np.isnan(items).all(-1) & (items.shape[-1] > 0)
-    scores = items[has]
-    scores = scores[:, ~np.isnan(scores).any(0)]
-    reason = "infinite values" if np.isinf(scores).any() else None
-    reason = "fewer than 2 items that all units share" if scores.shape[1] < 2 else reason
-    return scores, has, items.shape[-1] - scores.shape[1], reason if len(scores) else "no items"

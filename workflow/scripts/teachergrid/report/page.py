@@ -17,7 +17,7 @@ def build(data: dict) -> str:
 
     data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
     artifacts), recommendation, health (rows by responses id), samples, failures, stages, rewards (means by responses id
-    and reward), reward_quality, notes, provenance, origin (a comment line). What is missing or null is said to be so.
+    and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
     """
     facts = gather(data)
     correlations = ranks.tables(facts)
@@ -54,7 +54,7 @@ def build(data: dict) -> str:
             items=items(facts),
         )
     )
-    return f"<!doctype html>\n{facts.data.get('origin') or ''}".rstrip("\n") + "\n" + page.strip() + "\n"
+    return f"<!doctype html>\n{page.strip()}\n"
 
 
 def items(facts) -> int | None:

@@ -44,14 +44,38 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
             {Path(path).parts[-3:-1]: path for path in given.verified},
         ),
         "rewards": collect.reward_means(rewards),
-        "reward_quality": reward_quality(given.rewards, asked["metrics"]),
+        "reward_quality": (quality := reward_quality(given.rewards)),
+        "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(benchmarks),
         "failures": failures(logs, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
 
 
-def reward_quality(paths, metrics: dict) -> list[dict]:
+def circular(judges: dict, metrics: dict) -> list[str]:
+    """Return a warning for every judge whose reward also stands in a metric."""
+    notes = []
+    for name, judge in judges.items():
+        same = sorted(metric for metric, entry in metrics.items() if entry["reward"] == judge["reward"])
+        if same:
+            notes.append(
+                f"The win rate {name} is decided by the reward {judge['reward']}, which also stands in {', '.join(same)}: "
+                "that they agree is circular and proves nothing."
+            )
+    return notes
+
+
+def weak(quality: list[dict]) -> list[str]:
+    """Return a warning for every reward that hardly tells right from wrong on the same prompt."""
+    return [
+        f"The reward {row['reward']} ranks the right of a right and a wrong response to the same prompt higher in only "
+        f"{100 * row['same_prompt_accuracy']:.0f} % of {row['n_pairs']} pairs (50 % is chance): what rests on it is weak."
+        for row in quality
+        if row["same_prompt_accuracy"] is not None and row["same_prompt_accuracy"] < 0.75
+    ]
+
+
+def reward_quality(paths) -> list[dict]:
     """Return how well each reward agrees with the first one that only takes the values 0 and 1, a verifier."""
     by_reward = inputs.by_folder(paths)
     verifiers = [name for name, sources in by_reward.items() if is_verifier(sources)]

@@ -25,6 +25,7 @@ def verdict(facts: Facts, base: str, told: dict) -> dict:
         "beats": None if gain is None else "no" if gain <= 0 else "unsure" if low is None or low <= 0 else "yes",
         "untuned": told.get("untuned_reference"),
         "untuned_score": told.get("untuned_value", untuned.get("value")),
+        "in_chat": in_chat(facts, base, told),
         "self_pair": bool(told.get("self_pair")),
         "licence": told.get("licence") or teacher.get("licence"),
         "output_terms": told.get("output_terms") or teacher.get("output_terms"),
@@ -40,6 +41,17 @@ def verdict(facts: Facts, base: str, told: dict) -> dict:
         ],
         "plots": [ranking(facts, base, panel) for panel in facts.panels],
     }
+
+
+def in_chat(facts: Facts, base: str, told: dict) -> dict | None:
+    """Return the untuned base asked in chat, as students are, where it does better in another format."""
+    for row in facts.references.get(base, []):
+        role = role_of(row["model"], facts)
+        if (role.get("role"), role.get("format")) == ("untuned", "chat") and row["value"] is not None:
+            if row["model"] == told.get("untuned_reference") or told.get("value") is None:
+                return None
+            return {"model": row["model"], "value": row["value"], "gain": told["value"] - row["value"]}
+    return None
 
 
 def ranking(facts: Facts, base: str, panel) -> str:
