@@ -32,11 +32,15 @@ rule correlate:
             only_made=config["partial"],
         ),
         students=grid.present(
-            collect(rules.finetune.output.student, student=cell("correlate", "students")),
+            collect(
+                rules.finetune.output.student, student=cell("correlate", "students")
+            ),
             only_made=config["partial"],
         ),
         health=grid.present(
-            collect(rules.check.output.health, responses=cell("correlate", "responses")),
+            collect(
+                rules.check.output.health, responses=cell("correlate", "responses")
+            ),
             only_made=config["partial"],
         ),
     output:

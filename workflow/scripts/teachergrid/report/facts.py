@@ -117,7 +117,7 @@ def with_columns(data: dict) -> dict:
     """Return the data with all its tables, and every row with all its columns."""
     tables = {key: [{**blank(key), **row} for row in data.get(key) or []] for key in TABLES}
     health = {
-        name: [{**dict.fromkeys(artifacts.HEALTH.names), **row} for row in rows or []]
+        name: [{**dict.fromkeys([*artifacts.HEALTH.names, "limit", "passed"]), **row} for row in rows or []]
         for name, rows in (data.get("health") or {}).items()
     }
     return {**dict.fromkeys(("notes", "title")), **data, **tables, "health": health}
