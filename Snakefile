@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+report: "workflow/report/workflow.rst"
+
+
 # another config (--configfile) replaces the demo's; by itself Snakemake would merge the two
 if "grids" not in config:
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "tests/small"
-PARTS = ["Snakefile", "workflow/rules", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
+PARTS = ["Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
 # one thread a process, and none of the checkout's own package
 ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
 

@@ -1,14 +1,16 @@
 """The config is checked before anything runs: every error names the key and the remedy. No model is present."""
 
+import contextlib
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ENV, ROOT, SMALL, setting
+from conftest import ENV, ROOT, SMALL, Grid, copy_code, setting
 from teachergrid import config_docs, spec
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
@@ -247,3 +249,27 @@ def test_planning_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_dag_of_shipped_configs(path, tmp_path):
+    """Snakemake itself plans every shipped config, from nothing to its reports."""
+    data = ROOT.parent / "shared/data/alpaca_eval"
+    if path.name == "alpaca_eval.yaml" and not data.exists():
+        pytest.skip("its data are not part of the project")
+    copy_code(tmp_path / "clone", stand_in=False)
+    clone = Grid(tmp_path / "clone")
+    shutil.copy2(path, clone.folder / "config/mine.yaml")
+    (clone.folder / "workflow/miniworld").symlink_to(ROOT / "workflow/miniworld")
+    (clone.folder / "data").mkdir()
+    (clone.folder / "data/alpaca_eval").symlink_to(data)
+    planned = clone.jobs("--configfile", "config/mine.yaml")
+    expected = Cells(checked_in(clone.folder, path)).rows
+    assert planned == {f"{rule} {cell}" for rule, cells in expected.items() for cell in cells}
+
+
+def checked_in(folder, path) -> dict:
+    """Return the checked config as it is seen from a folder."""
+    with contextlib.chdir(folder):
+        return checked(yaml.safe_load(path.read_text()))

@@ -5,7 +5,7 @@ import sys
 # no install step in any environment: the package lies beside the scripts
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid import grid, history, lock, work
+from teachergrid import grid, history, lock, present, work
 from teachergrid.config import checked
 
 history.follow("results")

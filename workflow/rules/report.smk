@@ -4,7 +4,7 @@
 rule correlate:
     """Rank the teachers, test what predicts them, and recommend, over what exists."""
     input:
-        metrics=grid.present(
+        metrics=present.files(
             collect(
                 rules.metric.output.metrics,
                 zip,
@@ -13,7 +13,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        verified=grid.present(
+        verified=present.files(
             collect(
                 rules.verify.output.scores,
                 model=cell("correlate", "models"),
@@ -21,7 +21,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        judged=grid.present(
+        judged=present.files(
             collect(
                 rules.judge.output.scores,
                 zip,
@@ -31,13 +31,13 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        students=grid.present(
+        students=present.files(
             collect(
                 rules.finetune.output.student, student=cell("correlate", "students")
             ),
             only_made=config["partial"],
         ),
-        health=grid.present(
+        health=present.files(
             collect(
                 rules.check.output.health, responses=cell("correlate", "responses")
             ),
@@ -65,20 +65,20 @@ rule report:
     """Write the one page that answers the question of a grid."""
     input:
         tables=rules.correlate.output,
-        instructions=grid.present(
+        instructions=present.files(
             collect(
                 rules.load_instructions.output.instructions,
                 instructions=cell("report", "instructions"),
             ),
             only_made=config["partial"],
         ),
-        responses=grid.present(
+        responses=present.files(
             collect(
                 rules.generate.output.responses, responses=cell("report", "responses")
             ),
             only_made=config["partial"],
         ),
-        rewards=grid.present(
+        rewards=present.files(
             collect(
                 rules.reward.output.rewards,
                 reward=cell("report", "rewards"),
@@ -86,11 +86,11 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        health=grid.present(
+        health=present.files(
             collect(rules.check.output.health, responses=cell("report", "responses")),
             only_made=config["partial"],
         ),
-        answers=grid.present(
+        answers=present.files(
             collect(
                 rules.answer.output.answers,
                 model=cell("report", "models"),
@@ -98,7 +98,7 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        verified=grid.present(
+        verified=present.files(
             collect(
                 rules.verify.output.scores,
                 model=cell("report", "models"),
@@ -108,7 +108,12 @@ rule report:
         ),
         prompts=cell("report", "prompts"),
     output:
-        report="<results>/grids/{grid}/report.html",
+        report=report(
+            "<results>/grids/{grid}/report.html",
+            caption="../report/grid.rst",
+            category="Which teacher",
+            labels={"grid": "{grid}"},
+        ),
     log:
         "<logs>/report/{grid}.log",
     conda:

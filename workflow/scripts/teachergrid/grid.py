@@ -4,14 +4,11 @@ An id holds all of a cell's identity: responses `{instructions}__{teacher}`, cor
 student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 """
 
-import os
 from collections import defaultdict
-from functools import cache
-from itertools import product
 
-from . import origin, spec
-from .config import ANY, VERIFY, judges_of
-from .errors import BadInput
+from . import blocks, spec
+from .blocks import picked
+from .config import ANY, VERIFY
 from .metrics import FORMULAS
 
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
@@ -26,7 +23,7 @@ class Cells:
         self.config = config
         self.rows = defaultdict(dict)
         for name, block in config["grids"].items():
-            self.add_block(name, block)
+            blocks.add(self, name, block)
 
     def column(self, rule: str, name: str):
         """Return an input function: this column of the row of a job."""
@@ -38,135 +35,6 @@ class Cells:
             return rows[key][name]
 
         return value
-
-    # --- one analysis
-
-    def add_block(self, name: str, block: dict) -> None:
-        cells = self.cells_of(name, block)
-        described = [self.describe(*cell) for cell in cells]
-        # without recipes a block only measures responses: its cells have no student
-        students = [cell for cell in described if cell["student"]]
-        for cell in students:
-            self.add_student(cell)
-        references = [
-            {"name": r, **{key: self.config["references"][r][key] for key in ("base", "role", "format")}}
-            for r in block["references"]
-        ]
-        suites = {suite: judges_of(self.config, suite) for suite in block["suites"]}
-        models = [student["student"] for student in students] + block["references"]
-        for model, (suite, judges) in product(models, suites.items()):
-            self.add_exam(model, suite, judges)
-        pairs = list(dict.fromkeys((base, corpus) for base, corpus, _, _ in cells))
-        for base, corpus in pairs:
-            self.add_metrics(base, corpus, block["metrics"])
-        responses = list(dict.fromkeys(r for _, corpus in pairs for r in self.sources(corpus)))
-        verified = [suite for suite in suites if VERIFY in suites[suite]]
-        judged = [
-            (m, suite, judge) for m, (suite, js) in product(models, suites.items()) for judge in js if judge != VERIFY
-        ]
-        self.rows["correlate"][name] = {
-            "spec": spec.dump(
-                grid=block,
-                students=described,
-                references=references,
-                pairs=pairs,
-                metrics={name: self.config["metrics"][name] for name in block["metrics"]},
-                suites=suites,
-                gates=self.config["health"]["gates"],
-                corpora={
-                    c: {key: self.config["corpora"][c][key] for key in ("instructions", "teachers")}
-                    for c in block["corpora"]
-                },
-                recipes={recipe: self.config["recipes"][recipe] for recipe in block["recipes"]},
-                teachers=self.labels("teachers", self.teachers_of(responses)),
-                bases=self.labels("bases", {base for base, _ in pairs}),
-            ),
-            "bases": [base for base, _ in pairs],
-            "corpora": [corpus for _, corpus in pairs],
-            "models": models,
-            "verified": verified,
-            "judged_models": [model for model, _, _ in judged],
-            "judged_suites": [suite for _, suite, _ in judged],
-            "judges": [judge for _, _, judge in judged],
-            "students": [student["student"] for student in students],
-            "responses": responses,
-        }
-        self.rows["report"][name] = {
-            "spec": spec.dump(
-                title=block["title"] or name,
-                tasks=self.fields_of(block["suites"]),
-                models=self.models_of(pairs),
-                judges={judge: self.config["judges"][judge] for _, _, judge in judged},
-            ),
-            "responses": responses,
-            "instructions": list(dict.fromkeys(r.split("__")[0] for r in responses)),
-            "rewards": self.rewards_of(block["metrics"]),
-            "models": [s["student"] for s in students if s["seed"] == block["seeds"][0]] + block["references"],
-            "suites": block["suites"],
-            "verified": verified,
-            "prompts": [self.config["tasks"][task]["prompts"] for task in sorted(self.fields_of(block["suites"]))],
-        }
-
-    def cells_of(self, name: str, block: dict) -> list[tuple]:
-        """Return (base, corpus, recipe, seed) of a block: the cross product without `exclude`, then `include`."""
-        whole = [f"{i}__{t}" for i, t in product(block["instructions"], block["teachers"])]
-        trained = [block["recipes"] or [None], block["seeds"] or [None]]
-        cells = list(product(block["bases"], [*whole, *block["corpora"]], *trained))
-        for index, out in enumerate(block["exclude"]):
-            kept = [cell for cell in cells if not self.matches(out, cell)]
-            if len(kept) == len(cells):
-                raise BadInput(f"config.grids.{name}.exclude[{index}]: matches no cell; remove it or mend it")
-            cells = kept
-        for index, cell in enumerate(block["include"]):
-            corpus = cell.get("corpus") or "__".join(cell.get(key, "") for key in ("instructions", "teacher"))
-            if "base" not in cell or not corpus.strip("_") or corpus.startswith("__") or corpus.endswith("__"):
-                raise BadInput(
-                    f"config.grids.{name}.include[{index}]: state base and corpus (or instructions and teacher)"
-                )
-            recipes = [cell["recipe"]] if "recipe" in cell else trained[0]
-            seeds = [cell["seed"]] if "seed" in cell else trained[1]
-            cells += product([cell["base"]], [corpus], recipes, seeds)
-        if not cells:
-            raise BadInput(f"config.grids.{name}: no cell is left; name at least one base, corpus, recipe and seed")
-        return list(dict.fromkeys(cells))
-
-    def matches(self, pattern: dict, cell: tuple) -> bool:
-        base, corpus, recipe, seed = cell
-        instructions, _, teacher = corpus.partition("__")
-        words = {
-            "base": base,
-            "corpus": corpus,
-            "recipe": recipe,
-            "seed": seed,
-            "teacher": teacher,
-            "instructions": instructions,
-        }
-        return all(words[word] == value for word, value in pattern.items())
-
-    def fields_of(self, suites: list[str]) -> dict:
-        """Return the tasks of these suites with the columns of their prompts."""
-        tasks = {task for suite in suites for task in self.config["suites"][suite]["tasks"]}
-        return {task: {"fields": self.config["tasks"][task]["fields"]} for task in tasks}
-
-    def models_of(self, pairs: list[tuple]) -> dict:
-        """Return the models of the bases and teachers of these (base, corpus)."""
-        teachers = self.teachers_of([source for _, corpus in pairs for source in self.sources(corpus)])
-        names = {self.config["teachers"][t]["model"] for t in teachers} | {
-            self.config["bases"][b]["model"] for b, _ in pairs
-        }
-        return {name: self.config["models"][name] for name in sorted(names - {None})}
-
-    def labels(self, kind: str, names) -> dict:
-        """Return what only describes these entries: family, size, licence. It decides no result."""
-        entries = {name: self.config[kind][name] for name in sorted(names)}
-        nothing = {"family": None, "parameters": None, "parent": None, "licence": None, "output_terms": None}
-        models = {name: self.config["models"].get(entry["model"], nothing) for name, entry in entries.items()}
-        return {
-            name: {"model": entries[name]["model"], **{key: m[key] for key in nothing}} for name, m in models.items()
-        }
-
-    def teachers_of(self, responses: list[str]) -> set[str]:
-        return {name.split("__")[1] for name in responses}
 
     # --- instructions, responses and what scores them
 
@@ -262,20 +130,6 @@ class Cells:
             "spec": spec.dump(metrics={name: self.config["metrics"][name] for name in measured}),
         }
 
-    def describe(self, base: str, corpus: str, recipe: str | None, seed: int | None) -> dict:
-        """Return the words of a cell; its student is None where nothing is trained."""
-        instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
-        return {
-            "student": f"{base}__{corpus}__{recipe}__s{seed}" if recipe else None,
-            "base": base,
-            "corpus": corpus,
-            "instructions": instructions,
-            "teacher": teacher,
-            "recipe": recipe,
-            "seed": seed,
-            "self_pair": self.self_pair(base, teacher),
-        }
-
     def add_student(self, cell: dict) -> None:
         files = self.add_corpus(cell["base"], cell["corpus"])
         entry, recipe = self.config["bases"][cell["base"]], self.config["recipes"][cell["recipe"]]
@@ -286,31 +140,16 @@ class Cells:
             "gates": files["responses"],
         }
 
-    def self_pair(self, base: str, teacher: str | None) -> bool:
-        """Whether a teacher is this base, or was tuned from it."""
-        name = self.config["teachers"][teacher]["model"] if teacher else None
-        seen = set()
-        while name is not None and name not in seen:
-            if name == self.config["bases"][base]["model"]:
-                return True
-            seen.add(name)
-            name = self.config["models"][name]["parent"]
-        return False
-
     def add_exam(self, model: str, suite: str, judges: list[str]) -> None:
         entry, reference = self.config["suites"][suite], self.config["references"].get(model)
         who = reference or self.config["bases"][model.split("__")[0]]
         tasks = {name: self.config["tasks"][name] for name in sorted(entry["tasks"])}
         prompts = [task["prompts"] for task in tasks.values()]
-        asked = {
-            name: {key: task[key] for key in ("fields", "prompt_version", "decoding")} for name, task in tasks.items()
-        }
-        checked = {
-            name: {key: task[key] for key in ("fields", "checker", "checker_version")} for name, task in tasks.items()
-        }
-        talk = {"model": who["model"], **{key: who[key] for key in TALK}, "format": who.get("format", "chat")}
+        asked = {name: picked(task, "fields", "prompt_version", "decoding") for name, task in tasks.items()}
+        checked = {name: picked(task, "fields", "checker", "checker_version") for name, task in tasks.items()}
+        talk = {**picked(who, "model", *TALK), "format": who.get("format", "chat")}
         talk = talk if talk["format"] == "plain" else without(talk, "plain")
-        batches = {key: entry[key] for key in ("batch", "shard")}
+        batches = picked(entry, "batch", "shard")
         self.rows["answer"][f"{model}/{suite}"] = {
             **self.with_model("reference", talk, tasks=asked, suite=batches),
             "students": [] if reference else [model],
@@ -320,7 +159,7 @@ class Cells:
             if judge == VERIFY:
                 self.rows["verify"][f"{model}/{suite}"] = {"spec": spec.dump(tasks=checked), "prompts": prompts}
             else:
-                shown = {name: {"fields": task["fields"]} for name, task in tasks.items()}
+                shown = {name: picked(task, "fields") for name, task in tasks.items()}
                 self.add_comparison(model, suite, judge, prompts, shown)
 
     def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str], tasks: dict) -> None:
@@ -339,19 +178,3 @@ class Cells:
 
 def without(entry: dict, *keys: str) -> dict:
     return {key: value for key, value in entry.items() if key not in keys}
-
-
-def present(paths, only_made: bool):
-    """Return an input function that leaves out what is not made, for a report while some cells are dead.
-
-    A file whose own inputs are gone does not count: what died upstream left it behind.
-    """
-
-    @cache
-    def made(path: str) -> bool:
-        if not os.path.exists(path):
-            return False
-        made_from = origin.read(path)
-        return made_from is None or all(made(name) for name in made_from["inputs"])
-
-    return (lambda wildcards: [path for path in paths(wildcards) if made(path)]) if only_made else paths

@@ -89,8 +89,14 @@ def main(argv: list[str]) -> None:
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)
-    logger.addHandler(Progress())
-    snakemake(argv)
+    progress = Progress()
+    logger.addHandler(progress)
+    try:
+        snakemake(argv)
+    except SystemExit as end:
+        if not end.code and not progress.total:
+            progress.say("nothing to do: every result is up to date")
+        raise
 
 
 if __name__ == "__main__":

@@ -1,0 +1,163 @@
+"""One analysis of the config (a grid block): its cells, and the rows of its summary and its report in the table of cells."""
+
+from itertools import product
+
+from . import spec
+from .config import VERIFY, judges_of
+from .errors import BadInput
+
+LABELS = ("family", "parameters", "parent", "licence", "output_terms")
+
+
+def add(cells, name: str, block: dict) -> None:
+    """Add all jobs of a block to the table of cells (grid.Cells). Raises BadInput where no cell is left."""
+    config = cells.config
+    found = combinations(name, block)
+    described = [describe(config, *words) for words in found]
+    # without recipes a block only measures responses: its cells have no student
+    students = [cell for cell in described if cell["student"]]
+    models = [cell["student"] for cell in students] + block["references"]
+    suites = {suite: judges_of(config, suite) for suite in block["suites"]}
+    pairs = list(dict.fromkeys((base, corpus) for base, corpus, _, _ in found))
+    for cell in students:
+        cells.add_student(cell)
+    for model, (suite, judges) in product(models, suites.items()):
+        cells.add_exam(model, suite, judges)
+    for base, corpus in pairs:
+        cells.add_metrics(base, corpus, block["metrics"])
+    responses = list(dict.fromkeys(source for _, corpus in pairs for source in cells.sources(corpus)))
+    judged = [(m, suite, judge) for m, suite in product(models, suites) for judge in suites[suite] if judge != VERIFY]
+    exams = {"models": models, "verified": [suite for suite in suites if VERIFY in suites[suite]]}
+    cells.rows["correlate"][name] = {
+        **exams,
+        "spec": summary_spec(config, block, described, suites, pairs, responses),
+        "bases": [base for base, _ in pairs],
+        "corpora": [corpus for _, corpus in pairs],
+        "judged_models": [model for model, _, _ in judged],
+        "judged_suites": [suite for _, suite, _ in judged],
+        "judges": [judge for _, _, judge in judged],
+        "students": [cell["student"] for cell in students],
+        "responses": responses,
+    }
+    tasks = fields_of(config, block["suites"])
+    cells.rows["report"][name] = {
+        **exams,
+        "spec": spec.dump(
+            title=block["title"] or name,
+            tasks=tasks,
+            models=models_of(config, pairs, responses),
+            judges={judge: config["judges"][judge] for _, _, judge in judged},
+        ),
+        # one seed is enough to look at
+        "models": [c["student"] for c in students if c["seed"] == block["seeds"][0]] + block["references"],
+        "instructions": list(dict.fromkeys(name.split("__")[0] for name in responses)),
+        "responses": responses,
+        "rewards": cells.rewards_of(block["metrics"]),
+        "suites": block["suites"],
+        "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
+    }
+
+
+def combinations(name: str, block: dict) -> list[tuple]:
+    """Return (base, corpus, recipe, seed) of a block: the cross product without `exclude`, then `include`."""
+    whole = [f"{i}__{t}" for i, t in product(block["instructions"], block["teachers"])]
+    trained = [block["recipes"] or [None], block["seeds"] or [None]]
+    cells = list(product(block["bases"], [*whole, *block["corpora"]], *trained))
+    for index, pattern in enumerate(block["exclude"]):
+        kept = [cell for cell in cells if not matches(pattern, cell)]
+        if len(kept) == len(cells):
+            raise BadInput(f"config.grids.{name}.exclude[{index}]: matches no cell; remove it or mend it")
+        cells = kept
+    for index, cell in enumerate(block["include"]):
+        corpus = cell.get("corpus")
+        if "instructions" in cell and "teacher" in cell:
+            corpus = f"{cell['instructions']}__{cell['teacher']}"
+        if "base" not in cell or corpus is None:
+            raise BadInput(f"config.grids.{name}.include[{index}]: state base and corpus (or instructions and teacher)")
+        recipes = [cell["recipe"]] if "recipe" in cell else trained[0]
+        seeds = [cell["seed"]] if "seed" in cell else trained[1]
+        cells += product([cell["base"]], [corpus], recipes, seeds)
+    if not cells:
+        raise BadInput(f"config.grids.{name}: no cell is left; name at least one base, corpus, recipe and seed")
+    return list(dict.fromkeys(cells))
+
+
+def matches(pattern: dict, cell: tuple) -> bool:
+    words = dict(zip(("base", "corpus", "recipe", "seed"), cell, strict=True))
+    words["instructions"], _, words["teacher"] = words["corpus"].partition("__")
+    return all(words[word] == value for word, value in pattern.items())
+
+
+def describe(config: dict, base: str, corpus: str, recipe: str | None, seed: int | None) -> dict:
+    """Return the words of a cell; its student is None where nothing is trained."""
+    instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
+    return {
+        "student": f"{base}__{corpus}__{recipe}__s{seed}" if recipe else None,
+        "base": base,
+        "corpus": corpus,
+        "instructions": instructions,
+        "teacher": teacher,
+        "recipe": recipe,
+        "seed": seed,
+        "self_pair": self_pair(config, base, teacher),
+    }
+
+
+def self_pair(config: dict, base: str, teacher: str | None) -> bool:
+    """Whether a teacher is this base, or was tuned from it."""
+    name = config["teachers"][teacher]["model"] if teacher else None
+    seen = set()
+    while name is not None and name not in seen:
+        if name == config["bases"][base]["model"]:
+            return True
+        seen.add(name)
+        name = config["models"][name]["parent"]
+    return False
+
+
+def summary_spec(config: dict, block: dict, described: list, suites: dict, pairs: list, responses: list[str]) -> str:
+    references = {name: config["references"][name] for name in block["references"]}
+    corpora = {name: config["corpora"][name] for name in block["corpora"]}
+    return spec.dump(
+        grid=block,
+        students=described,
+        references=[{"name": name, **picked(entry, "base", "role", "format")} for name, entry in references.items()],
+        pairs=pairs,
+        metrics={name: config["metrics"][name] for name in block["metrics"]},
+        suites=suites,
+        gates=config["health"]["gates"],
+        corpora={name: picked(entry, "instructions", "teachers") for name, entry in corpora.items()},
+        recipes={recipe: config["recipes"][recipe] for recipe in block["recipes"]},
+        teachers=labels(config, "teachers", teachers_of(responses)),
+        bases=labels(config, "bases", {base for base, _ in pairs}),
+    )
+
+
+def labels(config: dict, kind: str, names) -> dict:
+    """Return what only describes these entries: family, size, licence. It decides no result."""
+    found = {}
+    for name in sorted(names):
+        model = config[kind][name]["model"]
+        found[name] = {"model": model, **picked(config["models"].get(model, dict.fromkeys(LABELS)), *LABELS)}
+    return found
+
+
+def fields_of(config: dict, suites: list[str]) -> dict:
+    """Return the tasks of these suites with the columns of their prompts."""
+    tasks = {task for suite in suites for task in config["suites"][suite]["tasks"]}
+    return {task: picked(config["tasks"][task], "fields") for task in tasks}
+
+
+def models_of(config: dict, pairs: list[tuple], responses: list[str]) -> dict:
+    """Return the models of these bases and teachers."""
+    names = {config["teachers"][teacher]["model"] for teacher in teachers_of(responses)}
+    names |= {config["bases"][base]["model"] for base, _ in pairs}
+    return {name: config["models"][name] for name in sorted(names - {None})}
+
+
+def teachers_of(responses: list[str]) -> set[str]:
+    return {name.split("__")[1] for name in responses}
+
+
+def picked(entry: dict, *keys: str) -> dict:
+    return {key: entry[key] for key in keys}
