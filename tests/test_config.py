@@ -266,7 +266,9 @@ def test_dag_of_shipped_configs(path, tmp_path):
     (clone.folder / "data/alpaca_eval").symlink_to(data)
     planned = clone.jobs("--configfile", "config/mine.yaml")
     expected = Cells(checked_in(clone.folder, path)).rows
-    assert planned == {f"{rule} {cell}" for rule, cells in expected.items() for cell in cells}
+    # nothing is trained behind a gate where a block only measures
+    rules = expected.keys() - ({"gate"} if not expected["finetune"] else set())
+    assert planned == {f"{rule} {cell}" for rule in rules for cell in expected[rule]}
 
 
 def checked_in(folder, path) -> dict:

@@ -5,6 +5,7 @@ student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 """
 
 from collections import defaultdict
+from functools import cache
 
 from . import blocks, spec
 from .blocks import picked
@@ -39,6 +40,8 @@ class Cells:
     # --- instructions, responses and what scores them
 
     def add_responses(self, responses: str) -> None:
+        if responses in self.rows["generate"]:
+            return
         instructions, name = responses.split("__")
         source, teacher = self.config["instructions"][instructions], self.config["teachers"][name]
         hub = source["source"].startswith("hub:")
@@ -81,12 +84,9 @@ class Cells:
             self.add_responses(source)
             instructions = [source.split("__")[0]]
             for name in rewards:
-                row = self.with_model("reward", without(self.config["rewards"][name], "plain"))
-                self.rows["reward"][f"{name}/{source}"] = {**row, "instructions": instructions}
+                self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), "instructions": instructions}
             for name in scorers:
-                entry = self.config["bases"].get(name) or self.config["scorers"][name]
-                row = self.with_model("base", entry, likelihood=self.config["likelihood"])
-                self.rows["likelihood"][f"{name}/{source}"] = {**row, "instructions": instructions}
+                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), "instructions": instructions}
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
     # --- corpora, students, exams
@@ -127,46 +127,32 @@ class Cells:
             **files,
             **self.add_measures(measured, base, files["responses"]),
             "metrics": metrics,
-            "spec": spec.dump(metrics={name: self.config["metrics"][name] for name in measured}),
+            "spec": self.metric_spec(tuple(measured)),
         }
 
     def add_student(self, cell: dict) -> None:
         files = self.add_corpus(cell["base"], cell["corpus"])
-        entry, recipe = self.config["bases"][cell["base"]], self.config["recipes"][cell["recipe"]]
-        self.rows["finetune"][cell["student"]] = {
-            **files,
-            # the recipe has a number format of its own
-            **self.with_model("base", without(entry, "plain"), unused=("dtype",), recipe=recipe, seed=cell["seed"]),
-            "gates": files["responses"],
-        }
+        row = self.student_row(cell["base"], cell["recipe"], cell["seed"])
+        self.rows["finetune"][cell["student"]] = {**files, **row, "gates": files["responses"]}
 
     def add_exam(self, model: str, suite: str, judges: list[str]) -> None:
-        entry, reference = self.config["suites"][suite], self.config["references"].get(model)
-        who = reference or self.config["bases"][model.split("__")[0]]
-        tasks = {name: self.config["tasks"][name] for name in sorted(entry["tasks"])}
-        prompts = [task["prompts"] for task in tasks.values()]
-        asked = {name: picked(task, "fields", "prompt_version", "decoding") for name, task in tasks.items()}
-        checked = {name: picked(task, "fields", "checker", "checker_version") for name, task in tasks.items()}
-        talk = {**picked(who, "model", *TALK), "format": who.get("format", "chat")}
-        talk = talk if talk["format"] == "plain" else without(talk, "plain")
-        batches = picked(entry, "batch", "shard")
+        who = model if model in self.config["references"] else model.split("__")[0]
+        prompts = [task["prompts"] for task in self.tasks_of(suite).values()]
         self.rows["answer"][f"{model}/{suite}"] = {
-            **self.with_model("reference", talk, tasks=asked, suite=batches),
-            "students": [] if reference else [model],
+            **self.answer_row(who, suite),
+            "students": [] if who == model else [model],
             "prompts": prompts,
         }
         for judge in judges:
             if judge == VERIFY:
-                self.rows["verify"][f"{model}/{suite}"] = {"spec": spec.dump(tasks=checked), "prompts": prompts}
+                self.rows["verify"][f"{model}/{suite}"] = {"spec": self.verify_spec(suite), "prompts": prompts}
             else:
-                shown = {name: picked(task, "fields") for name, task in tasks.items()}
-                self.add_comparison(model, suite, judge, prompts, shown)
+                self.add_comparison(model, suite, judge, prompts)
 
-    def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str], tasks: dict) -> None:
-        entry = self.config["judges"][judge]
-        opponent, reward = entry["baseline"], without(self.config["rewards"][entry["reward"]], "plain")
+    def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str]) -> None:
+        opponent = self.config["judges"][judge]["baseline"]
         self.rows["judge"][f"{model}/{suite}/{judge}"] = {
-            **self.with_model("reward", reward, tasks=tasks, judge={"tie": entry["tie"]}),
+            **self.judge_row(judge, suite),
             # the opponent itself ties with itself
             "baselines": [opponent] if opponent != model else [],
             "suites": [suite],
@@ -174,6 +160,54 @@ class Cells:
         }
         if f"{opponent}/{suite}" not in self.rows["answer"]:
             self.add_exam(opponent, suite, [])
+
+    def tasks_of(self, suite: str) -> dict:
+        return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
+
+    # --- what many cells share is dumped once
+
+    @cache
+    def reward_row(self, name: str) -> dict:
+        return self.with_model("reward", without(self.config["rewards"][name], "plain"))
+
+    @cache
+    def scorer_row(self, name: str) -> dict:
+        entry = self.config["bases"].get(name) or self.config["scorers"][name]
+        return self.with_model("base", entry, likelihood=self.config["likelihood"])
+
+    @cache
+    def student_row(self, base: str, recipe: str, seed: int) -> dict:
+        entry = without(self.config["bases"][base], "plain")
+        # the recipe has a number format of its own
+        return self.with_model("base", entry, unused=("dtype",), recipe=self.config["recipes"][recipe], seed=seed)
+
+    @cache
+    def answer_row(self, who: str, suite: str) -> dict:
+        entry = self.config["references"].get(who) or self.config["bases"][who]
+        talk = {**picked(entry, "model", *TALK), "format": entry.get("format", "chat")}
+        tasks = {n: picked(task, "fields", "prompt_version", "decoding") for n, task in self.tasks_of(suite).items()}
+        return self.with_model(
+            "reference",
+            talk if talk["format"] == "plain" else without(talk, "plain"),
+            tasks=tasks,
+            suite=picked(self.config["suites"][suite], "batch", "shard"),
+        )
+
+    @cache
+    def verify_spec(self, suite: str) -> str:
+        tasks = self.tasks_of(suite)
+        return spec.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+
+    @cache
+    def judge_row(self, judge: str, suite: str) -> dict:
+        entry = self.config["judges"][judge]
+        reward = without(self.config["rewards"][entry["reward"]], "plain")
+        tasks = {name: picked(task, "fields") for name, task in self.tasks_of(suite).items()}
+        return self.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
+
+    @cache
+    def metric_spec(self, metrics: tuple[str, ...]) -> str:
+        return spec.dump(metrics={name: self.config["metrics"][name] for name in metrics})
 
 
 def without(entry: dict, *keys: str) -> dict:

@@ -11,6 +11,9 @@ def health(facts: Facts) -> dict:
     for rows in tables.values():
         for row in rows:
             limits[row["check"]] = row["limit"] if row["limit"] is not None else limits.get(row["check"])
+    # a check that found nothing and stops nothing only widens the table
+    found_any = {row["check"] for rows in tables.values() for row in rows if row["count"]}
+    limits = {check: limit for check, limit in limits.items() if limit is not None or check in found_any}
     found, examples = [], []
     for name, rows in tables.items():
         by_check = {row["check"]: row for row in rows}
