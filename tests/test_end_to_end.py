@@ -40,7 +40,7 @@ def small_demo(folder: Path, seed: int = 1) -> Grid:
         config["metrics"] = {
             name: config["metrics"][name] for name in ("reward-verifier", "car", "ifd", "length", "size")
         }
-        config["recipes"]["sft"]["num_train_epochs"] = 1
+        config["recipes"]["sft"]["num_train_epochs"] = 3
         config["grids"]["teachers"] |= {"seeds": [1], "bootstrap": 200}
 
     grid.edit(cut)
@@ -154,7 +154,7 @@ def test_a_kill_loses_nothing(undisturbed, tmp_path, stage):
         return sorted(results.glob(".work/responses/*/*/*.parquet"))
 
     def training() -> bool:
-        return any("step " in path.read_text() for path in results.glob("logs/finetune/*.log"))
+        return any("from the start" in path.read_text() for path in results.glob("logs/finetune/*.log"))
 
     killed_run(grid, (lambda: len(shards()) >= 2) if stage == "generation" else training)
     kept = {path: path.stat().st_mtime_ns for path in shards()}

@@ -136,6 +136,7 @@ def _student_rows(grid: dict, measure: str, table: Scores, same: list[Unit], opp
     seeds = sorted({seed for unit in same for seed in unit.students})
     nothing = np.full(len(table.items), np.nan)
     cube = np.array([[table.values.get(unit.students.get(seed), nothing) for seed in seeds] for unit in same])
+    cube = cube.reshape(len(same), len(seeds), len(table.items))  # also where nothing was trained
     known = ~np.isnan(cube).all((1, 2))
     standings = iter(
         stats.best_with_uncertainty(cube[known], grid["bootstrap"], grid["seed"]).units if known.any() else ()

@@ -13,7 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers st
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from transformers import TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from . import chat, models
@@ -75,7 +75,7 @@ def arguments(recipe: dict, seed: int, folder: Path) -> SFTConfig:
         save_strategy="no",  # Marks saves by time: steps take milliseconds here and minutes there
         # the newest may be half written when the power goes, so the one before it stays
         save_total_limit=2,
-        logging_steps=10,
+        logging_steps=1,  # a mean over several steps would be another one after a resume
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -140,6 +140,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path) ->
         peft_config=lora(recipe["lora"]),
     )
     resume = last_checkpoint(checkpoints)
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Marks(int(resume.name.split("-")[1]) if resume else 0))
     print(f"{len(examples)} examples, {'from ' + resume.name if resume else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
