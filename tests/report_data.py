@@ -42,18 +42,18 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
     filled = {name: spec.filled(entry, spec.definition("metric")) for name, entry in entries.items() if metrics}
     students = [
         {
-            "student": f"{base}__pool__{teacher}__sft__s{seed}",
+            "student": f"{base}__pool__{teacher}__sft__s{seed}" if seed else None,
             "base": base,
             "corpus": f"pool__{teacher}",
             "instructions": "pool",
             "teacher": teacher,
-            "recipe": "sft",
+            "recipe": "sft" if seed else None,
             "seed": seed,
             "self_pair": teacher[-1] == base[-1] or (base == "bm" and "-t" in teacher),
         }
         for base in bases
         for teacher in teachers
-        for seed in seeds
+        for seed in seeds or (None,)
     ]
     about = {"licence": "Apache-2.0", "output_terms": "free", "parent": None, "model": "made up"}
     return {
@@ -61,9 +61,9 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             "compare": "teacher",
             "teachers": list(teachers),
             "bases": list(bases),
-            "recipes": ["sft"],
+            "recipes": ["sft"] if seeds else [],
             "seeds": list(seeds),
-            "performance": ["miniworld/verify"],
+            "performance": ["miniworld/verify"] if seeds else [],
             "primary": "car" if metrics else None,
             "bootstrap": 500,
             "seed": 1,
@@ -73,6 +73,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             {"name": f"{base}-untuned{tail}", "base": base, "role": "untuned", "format": format}
             for base in bases
             for tail, format in (("", "chat"), ("-plain", "plain"))
+            if seeds
         ],
         "pairs": [[base, f"pool__{teacher}"] for base in bases for teacher in teachers],
         "metrics": filled,
@@ -81,7 +82,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             for name in teachers
         },
         "bases": {base: {"family": "llama", "parameters": 0.0003, **about} for base in bases},
-        "suites": {"miniworld": ["verify"]},
+        "suites": {"miniworld": ["verify"]} if seeds else {},
         "gates": {"truncated": 0.2, "empty": 0.1, "repeated": 0.2},
         "recipes": {"sft": {"learning_rate": 0.0005}},
     }
@@ -180,9 +181,12 @@ def samples(teachers) -> dict:
 
 
 def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=True, untuned=UNTUNED) -> dict:
-    """Return all that page.build takes."""
+    """Return all that page.build takes; without seeds that of a grid that trains nothing and only measures."""
     chosen = settings(bases, teachers, seeds, metrics)
-    students, made = [s for s in chosen["students"] if s["teacher"] != GATED and s["student"] != DEAD], {}
+    students, made = (
+        [s for s in chosen["students"] if s["student"] and s["teacher"] != GATED and s["student"] != DEAD],
+        {},
+    )
     for s in students:
         made[s["student"], "miniworld", "verify"] = scores(AP[s["base"]][s["teacher"]], [s["seed"], len(made)])
     for reference in chosen["references"]:
@@ -204,8 +208,10 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
         "settings": chosen,
         **{key: getattr(found, key) for key in ("performance", "metrics", "correlations", "lineage", "recommendation")},
         "health": {name: limited(rows, chosen["gates"]) for name, rows in checks.items()},
-        "samples": samples(teachers),
-        "failures": [
+        "samples": samples(teachers) if seeds else {**samples(teachers), "answers": []},
+        "failures": []
+        if not seeds
+        else [
             {
                 "cell": DEAD,
                 "rule": "finetune",
@@ -224,7 +230,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             {"rule": "check", "jobs": 8, "wall_s": 3.1, "cpu_s": None, "max_rss_mb": None},
             {"rule": "finetune", "jobs": 32, "wall_s": 402.0, "cpu_s": 377.5, "max_rss_mb": 910.0},
             {"rule": "answer", "jobs": 36, "wall_s": 143.7, "cpu_s": 120.1, "max_rss_mb": 640.0},
-        ],
+        ][: None if seeds else 2],
         "rewards": {
             f"pool__{t}": {"verifier": TEACHERS[t][1], "rm": 0.42 + 0.2 * TEACHERS[t][1] + 0.03 * TEACHERS[t][3]}
             for t in teachers

@@ -95,30 +95,37 @@ def test_work_is_cleared_when_its_output_is_finished(results):
     assert not done.exists() and waiting.exists() and other.exists()
 
 
-def test_a_killed_run_goes_on(grid):
-    """kill -9 of the whole process group; the next run frees the lock by itself and finishes."""
+def slow_run(grid) -> subprocess.Popen:
+    """Start a run in a process group of its own, and return when it is in the middle of a training."""
     grid.edit(setting("recipes", "sft", "learning_rate", to=3))
-    waiting = grid.jobs()
-    grid.replace(
-        "workflow/scripts/finetune.py",
-        'if __name__ == "__main__":',
-        'if __name__ == "__main__":\n    import time; time.sleep(2)',
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-m", "teachergrid", "run"],
-        cwd=grid.folder,
-        env=ENV,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-    )
+    start = 'if __name__ == "__main__":'
+    grid.replace("workflow/scripts/finetune.py", start, f"{start}\n    import time; time.sleep(2)")
+    argv = [sys.executable, "-m", "teachergrid", "run"]
+    run = subprocess.Popen(argv, cwd=grid.folder, env=ENV, start_new_session=True, stderr=subprocess.PIPE)
     for line in run.stderr:
         if b"finetune" in line:
-            break
+            return run
+    raise AssertionError("no training was seen")
+
+
+def test_a_killed_run_goes_on(grid):
+    """kill -9 of the whole process group; the next run frees the lock by itself and finishes."""
+    run = slow_run(grid)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert lock.dead(lock.holder(str(grid.folder / "results")))
-    left = grid.jobs()
-    assert left and left < waiting
+    assert grid.jobs()
     done = grid.call("teachergrid", "run")
     assert done.returncode == 0 and "died; its lock is freed" in done.stderr
     assert "nothing to do: every result is up to date" in grid.call("teachergrid", "run").stderr
+
+
+def test_ctrl_c_stops_and_keeps(grid):
+    run = slow_run(grid)
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.stderr.read().decode()
+    assert run.wait() == 130 and "stopped; what is finished is kept" in said
+    assert lock.holder(str(grid.folder / "results")) is None
+    assert not list((grid.folder / ".snakemake/locks").glob("*"))
+    done = grid.call("teachergrid", "run")
+    assert done.returncode == 0 and "lock is freed" not in done.stderr

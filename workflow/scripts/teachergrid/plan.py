@@ -26,7 +26,7 @@ def planned(argv: list[str]) -> list:
         built.append(workflow.dag)
 
     with patch.object(DAGApi, "execute_workflow", build):
-        parser, args = parse_args(["--dry-run", "--quiet", "all", *argv])
+        parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
         if not args_to_api(args, parser):
             raise SystemExit(1)
     jobs = built[0].needrun_jobs()

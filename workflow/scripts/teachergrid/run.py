@@ -1,6 +1,8 @@
 """Run the workflow to its end: free a dead run's lock, go on when a cell dies, report over what exists.
 
-teachergrid run [Snakemake's options]        exit 0: all done; 1: some cells failed, the report says which; 2: not started
+teachergrid run [Snakemake's options]
+
+Exit code 0: all done; 1: some cells failed, the report says which; 2: not started; 130: stopped by Ctrl-C.
 """
 
 import subprocess
@@ -27,6 +29,9 @@ def main(argv: list[str]) -> int:
         if failed and any_made():
             print("some cells failed; the report is made over what exists", file=sys.stderr, flush=True)
             snakemake(with_config(argv, "partial=True"))
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept, run again to go on", file=sys.stderr)
+        return 130
     finally:
         lock.release(RESULTS)
     show_reports()
@@ -34,9 +39,21 @@ def main(argv: list[str]) -> int:
 
 
 def snakemake(argv: list[str]) -> int:
-    """Run Snakemake in a process of its own, with our progress lines instead of its job descriptions."""
+    """Run Snakemake in a process of its own, with our progress lines instead of its job descriptions.
+
+    Raises KeyboardInterrupt after Ctrl-C, when Snakemake, which gets it too, has ended its jobs and freed its lock.
+    """
     quiet = [] if any(arg in ("--quiet", "-q", "-n", "--dry-run") for arg in argv) else ["--quiet", "all"]
-    return subprocess.call([sys.executable, "-m", "teachergrid.progress", *argv, *quiet])
+    process = subprocess.Popen([sys.executable, "-m", "teachergrid.progress", *argv, *quiet])
+    interrupted = None
+    while process.returncode is None:
+        try:
+            process.wait()
+        except KeyboardInterrupt as interrupt:
+            interrupted = interrupt
+    if interrupted:
+        raise interrupted
+    return process.returncode
 
 
 def free_dead_lock() -> None:

@@ -8,6 +8,7 @@ from .. import artifacts, spec
 
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
+NOT_ASKED = "not in this grid"
 
 
 @dataclass
@@ -26,6 +27,11 @@ class Facts:
     def cell(self, base, panel, unit) -> dict:
         """Return the AP row of a cell, all null where there is none."""
         return self.cells.get((base, panel, unit)) or blank("performance")
+
+    @property
+    def only_measured(self) -> bool:
+        """Whether nothing is trained: a block without recipes only measures responses, and its cells have no student."""
+        return bool(self.settings["students"]) and not any(s["student"] for s in self.settings["students"])
 
     def series(self, unit: str) -> int:
         """Return the number of a unit's family: its colour and shape in every plot."""
@@ -148,10 +154,12 @@ def why_missing(facts: Facts, base: str, unit: str) -> str:
         s["student"] for s in facts.settings["students"] if s["base"] == base and unit_of(s, facts.compare) == unit
     ]
     if not students:
-        return "not in this grid"
+        return NOT_ASKED
     for failure in facts.data["failures"]:
         cell = failure["cell"] or ""
-        if any(student in cell for student in students) or set(cell.split("/")) & set(facts.corpora(unit, base)):
+        if any(student in cell for student in students if student) or set(cell.split("/")) & set(
+            facts.corpora(unit, base)
+        ):
             return f"{failure['rule'] or 'failed'}: {failure['reason'] or 'no reason in its log'}"
     return "no result"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import measures, plots, ranks, records, tasks, text, verdict
-from .facts import gather
+from . import measures, plots, ranks, records, tasks, text, values, verdict
+from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
 REPRODUCE = "snakemake --workflow-profile profiles/default"
@@ -20,8 +20,7 @@ def build(data: dict) -> str:
     and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
     """
     facts = gather(data)
-    correlations = ranks.tables(facts)
-    verdicts = verdict.verdicts(facts)
+    tables = values.tables(facts)
     told = facts.data.get("recommendation") or {}
     gated, failed = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
     page = (
@@ -32,32 +31,51 @@ def build(data: dict) -> str:
             title=facts.data.get("title") or "Which model should teach yours",
             style=Markup((FOLDER / "style.css").read_text()),
             script=Markup((FOLDER / "sort.js").read_text()),
-            verdicts=verdicts,
-            headline=verdict.headline(verdicts),
-            heat=verdict.heat(facts),
-            strength=measures.strength(facts),
-            metrics=measures.against_performance(facts),
-            correlations=correlations,
-            overview=ranks.overview(correlations),
-            sensitivity=ranks.sensitivity(facts),
-            gains=tasks.gains(facts),
+            values=tables,
+            **(measured(facts, tables) if facts.only_measured else answered(facts)),
             health=records.health(facts),
             samples=records.samples(facts),
             stages=records.stages(facts),
             training=records.training(facts),
             provenance=records.flat(facts.data.get("provenance") or {}),
             reproduce=REPRODUCE,
-            cannot_say=told.get("cannot_say") or [],
             gated=gated,
             untold={corpus: reason for corpus, reason in gated.items() if corpus not in failed},
             missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in failed)],
-            items=items(facts),
         )
     )
     return f"<!doctype html>\n{page.strip()}\n"
 
 
-def items(facts) -> int | None:
+def answered(facts: Facts) -> dict:
+    """Return what only a page about students shows."""
+    correlations, verdicts, heat = ranks.tables(facts), verdict.verdicts(facts), verdict.heat(facts)
+    return {
+        "verdicts": verdicts,
+        "headline": verdict.headline(verdicts),
+        "heat": heat,
+        "empty": heat["empty"],
+        "items": items(facts),
+        "strength": measures.strength(facts),
+        "metrics": measures.against_performance(facts),
+        "correlations": correlations,
+        "overview": ranks.overview(correlations),
+        "sensitivity": ranks.sensitivity(facts),
+        "gains": tasks.gains(facts),
+        "cannot_say": (facts.data.get("recommendation") or {}).get("cannot_say") or [],
+    }
+
+
+def measured(facts: Facts, tables: list[dict]) -> dict:
+    """Return what only a page without students shows. What the recommendation cannot say is all about students."""
+    return {
+        "plots": values.dots(facts, tables),
+        "empty": sum(len(table["absent"]) for table in tables),
+        "cannot_say": [],
+    }
+
+
+def items(facts: Facts) -> int | None:
     """Return how many benchmark items a student's AP rests on; the greatest number where cells differ."""
     return max((row.get("n_items") or 0 for row in facts.cells.values()), default=0) or None
 

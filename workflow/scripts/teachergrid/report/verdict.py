@@ -1,7 +1,7 @@
 """The answer: per base the teacher to use with how sure that is, and the base x teacher table behind it."""
 
 from . import plots, text
-from .facts import Facts, role_of, why_missing
+from .facts import NOT_ASKED, Facts, role_of, why_missing
 
 
 def verdicts(facts: Facts) -> list[dict]:
@@ -67,7 +67,7 @@ def ranking(facts: Facts, base: str, panel) -> str:
             "css": "best" if row["behind_best"] == 0 else "" if row["tied_with_best"] else "behind",
         }
         for unit, row in rows
-        if row["kind"] or why_missing(facts, base, unit) != "not in this grid"
+        if row["kind"] or why_missing(facts, base, unit) != NOT_ASKED
     ]
     lines = [
         (

@@ -1,0 +1,80 @@
+"""The metrics' own values, base by base: all that a grid without students has to say."""
+
+import math
+from statistics import median
+
+from . import plots, text
+from .facts import NOT_ASKED, Facts, blank, place, places, why_missing
+from .measures import own_metrics
+
+
+def tables(facts: Facts) -> list[dict]:
+    """Return one table per base and panel, of every metric in the variant that the config states.
+
+    {"name", "columns": own_metrics with the decimals and notes of their values, "rows": {"unit", "cells": one row of
+    artifacts.GRID_METRICS per column}, "absent": {unit: why it has no value}, "undefined": {metric: why it has none}}
+    """
+    by_cell = {(r["base"], r["panel"], r["unit"], r["metric"]): r for r in facts.data["metrics"]}
+    return [_table(facts, base, panel, by_cell) for base, panel in places(facts)]
+
+
+def _table(facts, base, panel, by_cell):
+    def cells(unit):
+        return [by_cell.get((base, panel, unit, metric["metric"])) or blank("metrics") for metric in metrics]
+
+    metrics = own_metrics(facts)
+    found = {unit: cells(unit) for unit in facts.units}
+    units = [unit for unit, row in found.items() if any(cell["value"] is not None for cell in row)]
+    columns, undefined = [], {}
+    for i, metric in enumerate(metrics):
+        column = [found[unit][i] for unit in units]
+        notes = list(dict.fromkeys(cell["reason"] for cell in column if cell["reason"]))
+        if any(cell["value"] is not None for cell in column):
+            columns.append({**metric, "at": i, "digits": decimals(column), "notes": notes})
+        else:
+            undefined[metric["entry"] or metric["metric"]] = notes[0] if notes else "no value"
+    absent = {unit: why_missing(facts, base, unit) for unit in found if unit not in units}
+    return {
+        "name": place(facts, base, panel),
+        "columns": columns,
+        "rows": [{"unit": unit, "cells": [found[unit][c["at"]] for c in columns]} for unit in units],
+        "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_ASKED},
+        "undefined": undefined,
+    }
+
+
+def decimals(column: list[dict]) -> int:
+    """Return how many decimals tell the values of a column apart: two digits of the usual width of their intervals, else
+    three of their spread, else of the largest value."""
+    known = [cell["value"] for cell in column if cell["value"] is not None]
+    widths = [cell["high"] - cell["low"] for cell in column if None not in (cell["low"], cell["high"])]
+    widths = [width for width in widths if width > 0]
+    finest = median(widths) if widths else (max(known) - min(known) or max(map(abs, known))) / 10
+    return min(max(1 - math.floor(math.log10(finest)), 0), 8) if finest else 0
+
+
+def dots(facts: Facts, tables: list[dict]) -> list[str]:
+    """Return per table a dot plot of its first metric, which is the primary one where one was named: the most promising
+    value on top."""
+    return [_dots(facts, table, table["columns"][0]) for table in tables if table["columns"]]
+
+
+def _dots(facts, table, metric):
+    name, about, digits = metric["entry"] or metric["metric"], metric["about"], metric["digits"]
+    rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
+    sign = 1 if about and about.best == "lowest" else -1
+    rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])
+    return plots.dots(
+        [
+            {
+                **{key: cell[key] for key in ("value", "low", "high")},
+                "label": unit,
+                "text": text.number(cell["value"], digits),
+                "title": f"{unit}: {text.within(cell['value'], cell['low'], cell['high'], digits)}",
+            }
+            for unit, cell in rows
+        ],
+        f"{name} of the responses of every {facts.compare}, {table['name']}",
+        "One row per " + facts.compare + ", the most promising first, with 95 % intervals.",
+        f"{table['name']}: {name}" + (f" ({about.unit})" if about else ""),
+    )
