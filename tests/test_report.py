@@ -271,16 +271,16 @@ def test_a_grid_that_only_measures_shows_every_value_first(measured):
     assert "8 teachers, measured for 2 base models; nothing was trained." in read.text
     assert ids(html)[0] == "values" and not set(ids(html)) & set(ABOUT_STUDENTS)
     head, *rows = body_of(html, "Values of all metrics, bm")
-    assert head[:3] == ["Teacher", "car primary promising: highest", "car-rm promising: highest"]
-    assert "nll promising: lowest" in head and not any("borrowed" in name for name in head)
+    assert head[:3] == ["Teacher", "car primary promise: high", "car-rm promise: high"]
+    assert "nll promise: low" in head and not any("borrowed" in name for name in head)
     by_unit = {row[0]: row[1:] for row in rows}
     assert list(by_unit) == list(report_data.TEACHERS)
     for row in measured["metrics"]:
         if row["base"] == "bm" and row["metric"] in ("nll_mean/chat", "car_mean/verifier/chat/beta=1"):
-            shown = by_unit[row["unit"]][0 if row["entry"] == "car" else head.index("nll promising: lowest") - 1]
+            shown = by_unit[row["unit"]][0 if row["entry"] == "car" else head.index("nll promise: low") - 1]
             assert shown == text.within(row["value"], row["low"], row["high"], 3)
     assert html.count("<title>car of the responses of every teacher") == 2
-    assert "No student was made" in read.text and "Without any value: borrowed (no performance on bm)" in read.text
+    assert "No student was made" in read.text and "borrowed" not in read.text
     assert not read.crossed and not re.search(r"\b(nan|NaN|None|inf)\b", without_words(html))
 
 
@@ -312,9 +312,12 @@ def test_left_out_responses_and_failures_of_a_grid_that_only_measures(measured):
     found |= {"n": 583, "missing": 17, "reason": "17 of 600 responses left out: too long"}
     lost = next(row for row in made["metrics"] if row["metric"] == "ifd_loss/chat")
     lost |= {"value": None, "low": None, "high": None, "reason": "no response is left"}
+    for row in made["metrics"]:
+        row |= {"value": None, "low": None, "high": None, "reason": "no text"} if row["metric"] == "length" else {}
     failure = {"cell": "bs/pool__steps-s", "rule": "metric", "reason": "out of memory", "log": "x.log"}
     html = page.build({**made, "failures": [failure]})
     assert "Not measured: steps-s (metric: out of memory)" in Words(html).text
+    assert "Without any value: length (no text)" in Words(html).text
     first, second = body_of(html, "Values of all metrics, bs")[:2]
     at = {name.split()[0]: i for i, name in enumerate(first)}
     assert second[at["nll"]].endswith("583 of 600") and second[at["ifd"]] == "—"

@@ -165,16 +165,22 @@ def test_response_without_instruction():
         rewards.score(response_table(("zz", "x")), ASKED, {"reward": reward_entry(checker=FINAL)}, None)
 
 
-def test_rewards_are_the_logits_of_the_chat_ids(model, tmp_path):
+# the usual ChatML writes a line break after the end token, and models trained on it are read there
+LINE_BREAK = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+
+@pytest.mark.parametrize(("read_at", "tail"), [("end", ""), ("template", "\n")])
+def test_rewards_are_the_logits_of_the_chat_ids(model, tmp_path, read_at, tail):
     import torch
 
-    table = scored(model, tmp_path, batch=4)
+    table = scored(model, tmp_path, batch=4, read_at=read_at, template=LINE_BREAK)
     assert table.schema.equals(artifacts.REWARDS) and table["id"].to_pylist() == ANSWERED["id"].to_pylist()
     tokenizer, net = models.load_tokenizer(model, reward_entry()), models.load_model(model, kind="reward")
     expected = []
     for i, text in enumerate(TEXTS):
         ids = tokenizer(
-            f"<|im_start|>user\nsort q{i}<|im_end|>\n<|im_start|>assistant\n{text}<|im_end|>", add_special_tokens=False
+            f"<|im_start|>user\nsort q{i}<|im_end|>\n<|im_start|>assistant\n{text}<|im_end|>{tail}",
+            add_special_tokens=False,
         )["input_ids"]
         with torch.no_grad():
             hidden = net.model(torch.tensor([ids])).last_hidden_state

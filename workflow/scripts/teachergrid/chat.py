@@ -91,6 +91,13 @@ def example(tokenizer, messages: list[dict], text: str, talk: dict, format: str 
     return Example(before + said, [0] * len(before) + [1] * len(said))
 
 
+def conversation(tokenizer, messages: list[dict], text: str, talk: dict) -> list[int]:
+    """Return the ids of a whole conversation as the template renders it, with what it writes after the last turn."""
+    turns = [*_with_system(messages, talk), {"role": "assistant", "content": text}]
+    rendered = _render(tokenizer, turns, talk, add_generation_prompt=False)
+    return tokenizer(rendered, add_special_tokens=False)["input_ids"]
+
+
 def _bos(tokenizer) -> list[int]:
     return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 

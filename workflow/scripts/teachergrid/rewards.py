@@ -82,15 +82,15 @@ def _load(model: dict, reward: dict):
     tokenizer, net = models.load_tokenizer(model, reward), models.load_model(model, kind="reward")
     config = net.config.get_text_config()
     if config.pad_token_id is None:
-        # the score is read at the last token that is not padding, and every text ends with the end token
-        config.pad_token_id = int(chat.end(tokenizer, reward) == [0])
+        # the score is read at the last token that is not padding, and every text ends with the same token
+        last = _ids(tokenizer, {"messages": [{"role": "user", "content": "Hello"}], "response": "Hello"}, reward)[-1]
+        config.pad_token_id = int(last == 0)
     return tokenizer, net, min(reward["max_length"], models.context(net) or math.inf)
 
 
 def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list[dict]:
     """Return the rows of REWARDS of one shard. Its batches are a fixed function of the shard: sorted by length."""
-    end = chat.end(tokenizer, reward)
-    ids = [_ids(tokenizer, row, reward) + end for row in rows]
+    ids = [_ids(tokenizer, row, reward) for row in rows]
     scored = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
     fitting = sorted((k for k, row in enumerate(scored) if row["reason"] is None), key=lambda k: len(ids[k]))
     for start in range(0, len(fitting), reward["batch"]):
@@ -101,7 +101,9 @@ def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list
 
 
 def _ids(tokenizer, row: dict, reward: dict) -> list[int]:
-    return chat.prompt(tokenizer, row["messages"], reward).ids + chat.response(tokenizer, row["response"])
+    if reward["read_at"] == "template":
+        return chat.conversation(tokenizer, row["messages"], row["response"], reward)
+    return chat.example(tokenizer, row["messages"], row["response"], reward).input_ids
 
 
 def _unscorable(row: dict, tokens: int, limit: float) -> str | None:

@@ -12,7 +12,7 @@ def tables(facts: Facts) -> list[dict]:
     """Return one table per base and panel, of every metric in the variant that the config states.
 
     {"name", "columns": own_metrics with the decimals and notes of their values, "rows": {"unit", "cells": one row of
-    artifacts.GRID_METRICS per column}, "absent": {unit: why it has no value}, "undefined": {metric: why it has none}}
+    artifacts.GRID_METRICS per column}, "absent": {unit: why it has no value}, "undefined": {entry of the config: why it has none}}
     """
     by_cell = {(r["base"], r["panel"], r["unit"], r["metric"]): r for r in facts.data["metrics"]}
     return [_table(facts, base, panel, by_cell) for base, panel in places(facts)]
@@ -31,8 +31,8 @@ def _table(facts, base, panel, by_cell):
         notes = list(dict.fromkeys(cell["reason"] for cell in column if cell["reason"]))
         if any(cell["value"] is not None for cell in column):
             columns.append({**metric, "at": i, "digits": decimals(column), "notes": notes})
-        else:
-            undefined[metric["entry"] or metric["metric"]] = notes[0] if notes else "no value"
+        elif metric["entry"] in facts.settings["metrics"]:
+            undefined[metric["entry"]] = notes[0] if notes else "no value"
     absent = {unit: why_missing(facts, base, unit) for unit in found if unit not in units}
     return {
         "name": place(facts, base, panel),
