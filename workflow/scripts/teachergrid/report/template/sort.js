@@ -8,7 +8,7 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
     const body = head.closest("table").tBodies[0];
     const up = head.getAttribute("aria-sort") !== "ascending";
     const key = (row) => {
-      const cell = row.cells[head.cellIndex];
+      const cell = row.cells[head.cellIndex] ?? row.cells[row.cells.length - 1]; // a cell may span the rest
       const value = cell.dataset.v ?? cell.textContent.trim();
       return value === "" || isNaN(value) ? value : Number(value);
     };
