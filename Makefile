@@ -38,4 +38,5 @@ lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/snakemake --lint
 
 clean: ## results and environment
-	rm -rf results/* .snakemake $(VENV)
+	find results -mindepth 1 -not -name README.md -delete
+	rm -rf .snakemake $(VENV)
