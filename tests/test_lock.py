@@ -97,7 +97,7 @@ def test_work_is_cleared_when_its_output_is_finished(results):
 
 def slow_run(grid) -> subprocess.Popen:
     """Start a run in a process group of its own, and return when it is in the middle of a training."""
-    grid.edit(setting("recipes", "sft", "learning_rate", to=3))
+    grid.edit(setting("grids", "instructions", "seeds", to=[1, 2]))
     start = 'if __name__ == "__main__":'
     grid.replace("workflow/scripts/finetune.py", start, f"{start}\n    import time; time.sleep(2)")
     argv = [sys.executable, "-m", "teachergrid", "run"]

@@ -184,6 +184,7 @@ def test_data_file(grid):
     assert grid.jobs() == EXAM_OF_MATH | ALL_REPORTS
 
 
+@pytest.mark.slow
 def test_touched_small_and_large(grid):
     path = grid.folder / "results/responses/seed__large.parquet"
     table = pq.read_table(path)
@@ -258,6 +259,7 @@ def test_freed_weights(grid):
     assert grid.jobs() == set()
 
 
+@pytest.mark.slow
 def test_dead_cell(grid):
     """One student fails: the rest runs; the report is made over what exists; when it is cured, all is made."""
     grid.edit(setting("recipes", "sft", to=SWAPPED))
