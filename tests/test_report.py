@@ -520,3 +520,16 @@ def test_samples_are_chosen_by_hash_and_hold_all_who_answered():
     item = found["answers"][0]
     assert len(found["answers"]) == 6 and item["reference_answer"] == f"answer {item['id']}"
     assert [(a["model"], a["score"]) for a in item["answers"]] == [("x", 1.0), ("y", None)]
+
+
+def test_a_judge_stands_beside_ap_and_is_marked_circular(data):
+    """The win rate of a reward that also stands in a metric proves nothing by agreeing with it."""
+    judged = [{**r, "measure": "miniworld/rm-wins"} for r in data["performance"] if r["measure"] == "miniworld/verify"]
+    reward = next(entry["reward"] for entry in data["settings"]["metrics"].values() if entry.get("reward"))
+    shown = {**data, "performance": data["performance"] + judged, "judges": {"rm-wins": {"reward": reward}}}
+    html = page.build(copy.deepcopy(shown))
+    assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' in html
+    # another reward is no circle, and what alone is AP is not shown twice
+    html = page.build(copy.deepcopy({**shown, "judges": {"rm-wins": {"reward": "another"}}}))
+    assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' not in html
+    assert "Beside it" not in page.build(copy.deepcopy(data))

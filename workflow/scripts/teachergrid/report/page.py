@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import measures, plots, ranks, records, tasks, text, values, verdict
+from . import beside, measures, plots, ranks, records, tasks, text, values, verdict
 from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
@@ -54,6 +54,7 @@ def answered(facts: Facts) -> dict:
         "verdicts": verdicts,
         "headline": verdict.headline(verdicts),
         "heat": heat,
+        "beside": beside.tables(facts),
         "empty": heat["empty"],
         "items": items(facts),
         "strength": measures.strength(facts),

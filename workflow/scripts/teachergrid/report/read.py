@@ -45,6 +45,7 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         ),
         "rewards": collect.reward_means(rewards),
         "reward_quality": (quality := reward_quality(given.rewards)),
+        "judges": settings["judges"],
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(benchmarks),
         "failures": failures(logs, asked),

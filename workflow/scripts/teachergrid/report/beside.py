@@ -1,0 +1,36 @@
+"""Scores that stand beside AP, such as the win rate of a pairwise judge."""
+
+from . import text
+from .facts import Facts, places
+
+
+def tables(facts: Facts) -> list[dict]:
+    """Return per suite and judge {"name", "circular": metrics with the judge's reward, "columns", "rows"}.
+
+    A score that alone is AP is not repeated.
+    """
+    primary = facts.settings["grid"].get("performance") or []
+    rows = [row for row in facts.data["performance"] if row["measure"].count("/") == 1]
+    names = dict.fromkeys(row["measure"] for row in rows if [row["measure"]] != primary)
+    return [_table(facts, name, [row for row in rows if row["measure"] == name]) for name in names]
+
+
+def _table(facts: Facts, name: str, rows: list[dict]) -> dict:
+    columns = places(facts)
+    by = {(row["base"], row["panel"] if row["kind"] == "student" else None, _of(row)): row for row in rows}
+    lines = []
+    for unit in dict.fromkeys(map(_of, rows)):
+        found = [by.get((base, panel, unit)) or by.get((base, None, unit)) or {} for base, panel in columns]
+        values = [(row.get("value"), row.get("low"), row.get("high")) for row in found]
+        lines.append({"name": unit, "cells": [{"value": v[0], "text": text.within(*v)} for v in values]})
+    return {"name": name, "circular": circular(facts, name.split("/")[1]), "columns": columns, "rows": lines}
+
+
+def _of(row: dict) -> str:
+    return row["unit"] if row["kind"] == "student" else row["model"]
+
+
+def circular(facts: Facts, judge: str) -> list[str]:
+    """Return the metrics that hold the reward by which a judge decides."""
+    reward = ((facts.data.get("judges") or {}).get(judge) or {}).get("reward")
+    return [name for name, entry in facts.settings["metrics"].items() if reward and entry.get("reward") == reward]
