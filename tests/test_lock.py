@@ -90,9 +90,14 @@ def test_work_is_cleared_when_its_output_is_finished(results):
     made_from = origin.of("generate", "{}", [])
     done, waiting = (work.folder(f"results/students/{name}/student.json", made_from) for name in ("a", "b"))
     other = work.folder("results/students/a/student.json", origin.of("generate", '{"x": 1}', []))
+    for path in (done, waiting, other):
+        (path / "shard").touch()
     origin.replace_text("results/students/a/student.json", json.dumps({"origin": made_from}))
     work.clear(results)
     assert not done.exists() and waiting.exists() and other.exists()
+    origin.replace_text("results/students/b/student.json", json.dumps({"origin": made_from}))
+    work.clear(results)
+    assert not waiting.parent.exists() and other.exists(), "what is empty goes, what waits stays"
 
 
 def slow_run(grid) -> subprocess.Popen:

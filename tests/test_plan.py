@@ -21,7 +21,12 @@ def test_new_gone_and_inputs(grid):
     why = reasons(grid)
     assert why["generate seed__new"] == ["new", []]
     assert why["verify q-raw/math"][0] == "gone"
-    assert why["correlate teachers"][0] == "settings"
+    kind, details = why["correlate teachers"]
+    assert kind == "settings" and details[:2] == [
+        "grid.teachers: + new",
+        "pairs: + ['q', 'seed__new'], + ['w', 'seed__new']",
+    ]
+    assert details[2] == "students: + q__seed__new__sft__s1, + w__seed__new__sft__s1"
 
 
 def test_options_and_profiles_count(grid):

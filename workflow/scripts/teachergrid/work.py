@@ -27,3 +27,7 @@ def clear(results: str) -> None:
             made_from = origin.read(output)
             if made_from is not None and origin.key(made_from) == key.name:
                 shutil.rmtree(key)
+    # deepest first, so that a folder is seen after what it held
+    for path in sorted(Path(results, WORK).glob("**/"), key=lambda path: -len(path.parts)):
+        if not any(path.iterdir()):
+            path.rmdir()
