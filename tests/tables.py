@@ -47,13 +47,15 @@ LIKELIHOOD = (
 
 
 def likelihoods(rows: dict) -> pa.Table:
-    """rows: {(id, sample): the columns of LIKELIHOOD, or the reason why they are undefined}."""
+    """rows: {(id, sample): the columns of LIKELIHOOD, all columns by name, or the reason why they are undefined}."""
+
+    def columns(value) -> dict:
+        if isinstance(value, dict):
+            return value
+        return {"reason": value} if isinstance(value, str) else dict(zip(LIKELIHOOD, value, strict=True))
+
     return artifacts.table(
-        [
-            {"id": id, "sample": sample, "truncated": False}
-            | ({"reason": value} if isinstance(value, str) else dict(zip(LIKELIHOOD, value, strict=True)))
-            for (id, sample), value in rows.items()
-        ],
+        [{"id": id, "sample": sample, "truncated": False} | columns(value) for (id, sample), value in rows.items()],
         artifacts.LIKELIHOODS,
     )
 

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pyarrow as pa
 import pytest
-from tables import entry, likelihoods, responses, rewards
+from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
 from teachergrid import artifacts
 from teachergrid.errors import BadInput
 from teachergrid.formulas import FORMULAS
@@ -137,6 +137,9 @@ def test_per_response_below_zero_is_undefined():
         per_response(entry("distinct_2"), four())
 
 
+LOST = {"n_question": 0, "question": None, "reason": "question not found in the prompt"}
+LOST |= dict(zip(LIKELIHOOD[1:3] + LIKELIHOOD[4:], (3, 1, -3, -1, -6, -2), strict=True))
+
 # formula, what is wrong with row i1, the value of the other three rows, the reason
 UNDEFINED = [
     ("reward_mean", {"reward": "prompt and response are too long"}, 1 / 3, "prompt and response are too long"),
@@ -148,6 +151,7 @@ UNDEFINED = [
     ("nll_mean", {"chat": (4, 3, 1, -8, -math.inf, -1, -6, -2)}, 1.0, "value is not finite"),
     ("ifd_loss", {"chat": (4, 3, 1, -8, -3, -1, 0, 0)}, 2.75 / 3, "loss of the answer alone is not above 1e-06"),
     ("ic_ifd_loss", {"chat": (4, 3, 1, 0, -3, -1, -6, -2)}, 2.5625 / 3, "loss of the question is not above 1e-06"),
+    ("ic_ifd_loss", {"chat": LOST}, 2.5625 / 3, "question not found in the prompt"),
     ("ic_ifd_ppl", {"chat": (0, 3, 1, 0, -3, -1, -6, -2)}, None, "loss of the question is not above 1e-06"),
 ]
 

@@ -39,7 +39,7 @@ INSTRUCTIONS = _schema(
 RESPONSES = _schema(
     *_KEY,
     ("response", pa.string()),
-    ("finish_reason", pa.string()),  # stop, length, or unknown where the responses came from elsewhere
+    ("finish_reason", pa.string()),  # stop, length, prompt_too_long; unknown: from elsewhere
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("seed", pa.int64()),

@@ -174,6 +174,8 @@ def _columns(entry: dict, frame):
             inputs = inputs._replace(length=_length(entry, frame)[0])
             _flag(reasons, np.isnan(inputs.length), "no token count")
         for name in formula.divides_by:
+            known = frame.likelihoods[entry["scorer"], entry["format"]]["reason"]
+            _flag(reasons, np.isnan(getattr(inputs, name)), known)
             _flag(reasons, ~(getattr(inputs, name) >= VANISHES), f"{LOSSES[name]} is not above {VANISHES:g}")
         columns = np.stack(formula.columns(inputs), axis=1)
     _flag(reasons, ~np.isfinite(columns).all(1), "value is not finite")
