@@ -1,4 +1,4 @@
-"""The table of cells, the history and the lock of the results, and the shape of every wildcard."""
+"""The table of cells and what they need, the history and the lock of the results, and the shape of every wildcard."""
 
 import sys
 
@@ -12,7 +12,8 @@ history.follow("results")
 if workflow.is_main_process:
     history.adopt("results")
 config.update(checked(config))
-cell = grid.Cells(config).column
+cells = grid.Cells(config)
+cell, needs = cells.column, cells.needs
 
 
 onstart:

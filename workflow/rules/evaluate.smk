@@ -18,11 +18,36 @@ rule answer:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("answer", "gpus"),
+        **needs("answer"),
     params:
         spec=cell("answer", "spec"),
     script:
         "../scripts/answer.py"
+
+
+rule free:
+    """Delete what a recipe does not keep of a student's weights when no answer of it is missing."""
+    input:
+        answers=collect(
+            rules.answer.output.answers,
+            model="{student}",
+            suite=cell("free", "suites"),
+            allow_missing=True,
+        ),
+    output:
+        # student.json stays as it is, and so nothing is trained again
+        freed="<results>/students/{student}/freed.json",
+    log:
+        "<logs>/free/{student}.log",
+    # before further students train: it makes room, where its work is
+    priority: 2
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=cell("free", "spec"),
+    script:
+        "../scripts/free.py"
 
 
 rule verify:
@@ -38,6 +63,8 @@ rule verify:
         "<benchmarks>/verify/{model}/{suite}.jsonl"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("verify"),
     params:
         spec=cell("verify", "spec"),
     script:
@@ -63,7 +90,7 @@ rule judge:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("judge", "gpus"),
+        **needs("judge"),
     params:
         spec=cell("judge", "spec"),
     script:

@@ -18,7 +18,7 @@ rule reward:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("reward", "gpus"),
+        **needs("reward"),
     params:
         spec=cell("reward", "spec"),
     script:
@@ -43,7 +43,7 @@ rule likelihood:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("likelihood", "gpus"),
+        **needs("likelihood"),
     params:
         spec=cell("likelihood", "spec"),
     script:
@@ -77,6 +77,8 @@ rule select:
         "<logs>/select/{corpus}/{scorer}.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("select"),
     params:
         spec=cell("select", "spec"),
     script:
@@ -117,6 +119,8 @@ rule metric:
         "<benchmarks>/metric/{base}/{corpus}.jsonl"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("metric"),
     params:
         spec=cell("metric", "spec"),
     script:

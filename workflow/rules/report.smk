@@ -55,6 +55,8 @@ rule correlate:
         "<benchmarks>/correlate/{grid}.jsonl"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("correlate"),
     params:
         spec=cell("correlate", "spec"),
     script:
@@ -118,6 +120,8 @@ rule report:
         "<logs>/report/{grid}.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("report"),
     params:
         spec=cell("report", "spec"),
     script:

@@ -11,8 +11,12 @@ rule load_instructions:
         "<logs>/load_instructions/{instructions}.log",
     benchmark:
         "<benchmarks>/load_instructions/{instructions}.jsonl"
+    # once per set, and a hub data set may need the login node's network
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("load_instructions"),
     params:
         spec=cell("load_instructions", "spec"),
     script:
@@ -36,7 +40,7 @@ rule generate:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("generate", "gpus"),
+        **needs("generate"),
     params:
         spec=cell("generate", "spec"),
     script:
@@ -59,6 +63,8 @@ rule check:
         "<benchmarks>/check/{responses}.jsonl"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        **needs("check"),
     params:
         spec=cell("check", "spec"),
     script:
@@ -73,6 +79,8 @@ rule gate:
         passed="<results>/health/{responses}.passed",
     log:
         "<logs>/gate/{responses}.log",
+    # a look at one small file
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:

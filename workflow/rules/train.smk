@@ -28,7 +28,7 @@ rule finetune:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=cell("finetune", "gpus"),
+        **needs("finetune"),
     params:
         spec=cell("finetune", "spec"),
     script:

@@ -1,23 +1,35 @@
 """teachergrid: plan, run and explain the grid. Every command takes Snakemake's own options, so that profiles count.
 
-teachergrid run  [OPTIONS]         run to the end, then report over what exists
-teachergrid plan [OPTIONS]         which jobs would run, and why; --jsonl for programs
-teachergrid why OUTPUT [OPTIONS]   why one file would be made again
+teachergrid run      [OPTIONS]   run to the end, then report over what exists; --help for what else it does
+teachergrid plan     [OPTIONS]   which jobs would run, and why; --jsonl for programs
+teachergrid why FILE [OPTIONS]   why one file would be made again
+teachergrid status   [OPTIONS]   cells by stage and state, what runs where, failures by class with their remedy
+teachergrid prefetch [OPTIONS]   fetch every model and data set that the planned jobs need; --pin writes their commits
+teachergrid site                 the site's lines of profiles/slurm for the cluster at hand
 """
 
+import signal
 import sys
+from importlib import import_module
+
+COMMANDS = {
+    "run": ("run", "main"),
+    "plan": ("plan", "main"),
+    "why": ("plan", "explain"),
+    "status": ("status", "main"),
+    "prefetch": ("prefetch", "main"),
+    "site": ("site", "main"),
+}
 
 
 def main() -> None:
     command, *argv = sys.argv[1:] or ["--help"]
-    if command == "run":
-        from . import run
-
-        sys.exit(run.main(argv))
-    if command in ("plan", "why"):
-        from . import plan
-
-        sys.exit(plan.main(argv) if command == "plan" else plan.explain(argv))
+    if command != "run":
+        # `teachergrid plan | head` ends quietly
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if command in COMMANDS:
+        module, function = COMMANDS[command]
+        sys.exit(getattr(import_module(f".{module}", __package__), function)(argv))
     print(__doc__.strip())
     sys.exit(0 if command in ("-h", "--help", "help") else 2)
 

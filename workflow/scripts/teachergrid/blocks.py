@@ -38,6 +38,8 @@ def add(cells, name: str, block: dict) -> None:
         "judges": [judge for _, _, judge in judged],
         "students": [cell["student"] for cell in students],
         "responses": responses,
+        # items of a suite: some hundreds to a thousand
+        "rows": 1_000 * len(models),
     }
     tasks = fields_of(config, block["suites"])
     cells.rows["report"][name] = {
@@ -55,6 +57,7 @@ def add(cells, name: str, block: dict) -> None:
         "rewards": cells.rewards_of(block["metrics"]),
         "suites": block["suites"],
         "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
+        "rows": cells.rows_of(responses),
     }
 
 

@@ -7,7 +7,7 @@ student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 from collections import defaultdict
 from functools import cache
 
-from . import blocks, spec
+from . import blocks, code, costs, pins, spec
 from .blocks import picked
 from .config import ANY, VERIFY
 from .metrics import FORMULAS
@@ -15,10 +15,11 @@ from .metrics import FORMULAS
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 TALK = ("template", "template_args", "system", "plain")
+MODEL_RULES = tuple(costs.TOKENS_PER_SECOND)
 
 
 class Cells:
-    """rows[rule]["wildcard/wildcard"] = {"spec": text, "gpus": number, what it reads: ids and files}"""
+    """rows[rule]["wildcard/wildcard"] = {"spec": text, what it costs (see costs), what it reads: ids and files}"""
 
     def __init__(self, config: dict):
         self.config = config
@@ -27,15 +28,28 @@ class Cells:
             blocks.add(self, name, block)
 
     def column(self, rule: str, name: str):
-        """Return an input function: this column of the row of a job."""
+        """Return an input function: this column of the row of a job. The code of a cheap rule is part of its spec."""
 
         def value(wildcards):
-            key, rows = "/".join(wildcards), self.rows[rule]
-            if key not in rows:
-                raise LookupError(f"{rule}: the grids have no '{key}'" + spec.nearest(key, rows))
-            return rows[key][name]
+            found = self.row(rule, wildcards)[name]
+            return code.stamped(rule, found) if name == "spec" else found
 
         return value
+
+    def row(self, rule: str, wildcards) -> dict:
+        key, rows = "/".join(wildcards), self.rows[rule]
+        if key not in rows:
+            raise LookupError(f"{rule}: the grids have no '{key}'" + spec.nearest(key, rows))
+        return rows[key]
+
+    def needs(self, rule: str) -> dict:
+        """Return the resources of a rule, each as Snakemake asks for it: by wildcards and attempt."""
+
+        def resource(name):
+            return lambda wildcards, attempt: costs.need(rule, name, self.row(rule, wildcards), attempt)
+
+        devices = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+        return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
 
     # --- instructions, responses and what scores them
 
@@ -43,30 +57,54 @@ class Cells:
         if responses in self.rows["generate"]:
             return
         instructions, name = responses.split("__")
-        source, teacher = self.config["instructions"][instructions], self.config["teachers"][name]
-        hub = source["source"].startswith("hub:")
-        # a file is an input: its content counts and not its name
-        entry = source if hub else without(source, "source")
-        self.rows["load_instructions"][instructions] = {
-            "spec": spec.dump(instructions=entry),
-            "files": [] if hub else [source["source"]],
-        }
+        teacher = self.config["teachers"][name]
+        self.add_instructions(instructions)
+        rows = self.rows_of([responses])
         self.rows["generate"][responses] = {
             **self.with_model("teacher", without(teacher, "source", "plain")),
+            "rows": rows,
+            "tokens": min(teacher["sampling"]["max_tokens"], costs.USUAL_TOKENS),
             "instructions": [instructions],
             "files": [teacher["source"]] if teacher["engine"] == "existing" else [],
         }
         self.rows["check"][responses] = {
             "spec": spec.dump(health=self.config["health"]),
             "instructions": [instructions],
+            "rows": rows,
         }
         self.rows["gate"][responses] = {"spec": spec.dump()}
 
+    def add_instructions(self, name: str) -> None:
+        source = self.config["instructions"][name]
+        hub = source["source"].startswith(pins.HUB)
+        # a file is an input: its content counts and not its name
+        entry = source if hub else without(source, "source")
+        self.rows["load_instructions"][name] = {
+            "spec": spec.dump(instructions=entry),
+            "files": [] if hub else [source["source"]],
+            "rows": costs.count(source["source"], None),
+        }
+
+    @cache
+    def rows_of_one(self, responses: str) -> int:
+        instructions, teacher = responses.split("__")
+        source = self.config["instructions"][instructions]
+        return costs.count(source["source"], source["sample"]) * self.config["teachers"][teacher]["sampling"]["samples"]
+
+    def rows_of(self, sources: list[str]) -> int:
+        """Return how many responses these are, as far as the plan can know."""
+        return sum(self.rows_of_one(source) for source in sources)
+
     def with_model(self, kind: str, entry: dict, unused: tuple = (), **parts) -> dict:
-        """Return spec and GPUs of a cell that loads the model of an entry; keys of the model that it does not use stay out."""
+        """Return spec and cost of a cell that loads the model of an entry; keys of the model that it does not use stay out."""
         model = self.config["models"].get(entry["model"])
         parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
-        return {"spec": spec.dump(**parts), "gpus": model["gpus"] if model else 0}
+        cost = (
+            picked(model, "gpus", "gpu_model", "parameters")
+            if model
+            else {"gpus": 0, "gpu_model": None, "parameters": 0}
+        )
+        return {"spec": spec.dump(**parts), **cost, "nodes": 1}
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
         return sorted({m["reward"] for m in (self.config["metrics"][name] for name in metrics) if m["reward"]})
@@ -82,11 +120,11 @@ class Cells:
         rewards, scorers = self.rewards_of(metrics), self.scorers_of(metrics, base)
         for source in sources:
             self.add_responses(source)
-            instructions = [source.split("__")[0]]
+            shared = {"instructions": [source.split("__")[0]], "rows": self.rows_of([source])}
             for name in rewards:
-                self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), "instructions": instructions}
+                self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), **shared}
             for name in scorers:
-                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), "instructions": instructions}
+                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), **shared}
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
     # --- corpora, students, exams
@@ -114,6 +152,7 @@ class Cells:
         self.rows["select"][f"{corpus}/{variant}"] = {
             **measures,
             "spec": spec.dump(corpus=without(entry, "teachers"), metrics=metric),
+            "rows": self.rows_of(sources),
         }
         return {**row, "derived": [corpus], "variant": [variant]}
 
@@ -126,6 +165,7 @@ class Cells:
         self.rows["metric"][f"{base}/{corpus}"] = {
             **files,
             **self.add_measures(measured, base, files["responses"]),
+            "rows": self.rows_of(files["responses"]),
             "metrics": metrics,
             "spec": self.metric_spec(tuple(measured)),
         }
@@ -133,23 +173,29 @@ class Cells:
     def add_student(self, cell: dict) -> None:
         files = self.add_corpus(cell["base"], cell["corpus"])
         row = self.student_row(cell["base"], cell["recipe"], cell["seed"])
-        self.rows["finetune"][cell["student"]] = {**files, **row, "gates": files["responses"]}
+        # a derived corpus takes one row of each instruction
+        rows = max(self.rows_of([source]) for source in files["responses"])
+        self.rows["finetune"][cell["student"]] = {**files, **row, "rows": rows, "gates": files["responses"]}
 
     def add_exam(self, model: str, suite: str, judges: list[str]) -> None:
         who = model if model in self.config["references"] else model.split("__")[0]
-        prompts = [task["prompts"] for task in self.tasks_of(suite).values()]
+        prompts, items = self.prompts_of(suite)
         self.rows["answer"][f"{model}/{suite}"] = {
             **self.answer_row(who, suite),
             "students": [] if who == model else [model],
             "prompts": prompts,
+            "rows": items,
         }
+        if who != model:
+            self.add_freeing(model, suite)
         for judge in judges:
             if judge == VERIFY:
-                self.rows["verify"][f"{model}/{suite}"] = {"spec": self.verify_spec(suite), "prompts": prompts}
+                row = {"spec": self.verify_spec(suite), "prompts": prompts, "rows": items}
+                self.rows["verify"][f"{model}/{suite}"] = row
             else:
-                self.add_comparison(model, suite, judge, prompts)
+                self.add_comparison(model, suite, judge, prompts, items)
 
-    def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str]) -> None:
+    def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str], items: int) -> None:
         opponent = self.config["judges"][judge]["baseline"]
         self.rows["judge"][f"{model}/{suite}/{judge}"] = {
             **self.judge_row(judge, suite),
@@ -157,9 +203,29 @@ class Cells:
             "baselines": [opponent] if opponent != model else [],
             "suites": [suite],
             "prompts": prompts,
+            # both sides are scored
+            "rows": 2 * items,
         }
         if f"{opponent}/{suite}" not in self.rows["answer"]:
             self.add_exam(opponent, suite, [])
+
+    @cache
+    def prompts_of(self, suite: str) -> tuple[list[str], int]:
+        """Return the prompt files of a suite and how many items they hold; add the job of those that are instruction sets."""
+        tasks, items = self.tasks_of(suite).values(), 0
+        for task in tasks:
+            named = self.config["instructions"].get(task["instructions"])
+            if named:
+                self.add_instructions(task["instructions"])
+            items += costs.count(named["source"], named["sample"]) if named else costs.count(task["prompts"], None)
+        return [task["prompts"] for task in tasks], items
+
+    def add_freeing(self, student: str, suite: str) -> None:
+        """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
+        keep = self.config["recipes"][student.split("__")[-2]]["keep"]
+        if keep != "model" and not self.config["partial"]:
+            row = self.rows["free"].setdefault(student, {"spec": spec.dump(keep=keep), "suites": []})
+            row["suites"] += [suite] if suite not in row["suites"] else []
 
     def tasks_of(self, suite: str) -> dict:
         return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
@@ -168,30 +234,47 @@ class Cells:
 
     @cache
     def reward_row(self, name: str) -> dict:
-        return self.with_model("reward", without(self.config["rewards"][name], "plain"))
+        entry = self.config["rewards"][name]
+        return {
+            **self.with_model("reward", without(entry, "plain")),
+            "tokens": min(entry["max_length"], costs.USUAL_TOKENS),
+        }
 
     @cache
     def scorer_row(self, name: str) -> dict:
         entry = self.config["bases"].get(name) or self.config["scorers"][name]
-        return self.with_model("base", entry, likelihood=self.config["likelihood"])
+        settings = self.config["likelihood"]
+        tokens = costs.LIKELIHOOD_PASSES * min(settings["max_length"], costs.USUAL_TOKENS)
+        return {**self.with_model("base", entry, likelihood=settings), "tokens": tokens}
 
     @cache
     def student_row(self, base: str, recipe: str, seed: int) -> dict:
         entry = without(self.config["bases"][base], "plain")
+        settings = self.config["recipes"][recipe]
         # the recipe has a number format of its own
-        return self.with_model("base", entry, unused=("dtype",), recipe=self.config["recipes"][recipe], seed=seed)
+        row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
+        return row | {
+            "gpus": row["gpus"] if settings["gpus"] is None else settings["gpus"],
+            "nodes": settings["nodes"],
+            "deepspeed": settings["deepspeed"],
+            "keep": settings["keep"],
+            "lora": settings["lora"] is not None,
+            "tokens": min(settings["max_length"], costs.USUAL_TOKENS) * settings["num_train_epochs"],
+        }
 
     @cache
     def answer_row(self, who: str, suite: str) -> dict:
         entry = self.config["references"].get(who) or self.config["bases"][who]
         talk = {**picked(entry, "model", *TALK), "format": entry.get("format", "chat")}
         tasks = {n: picked(task, "fields", "prompt_version", "decoding") for n, task in self.tasks_of(suite).items()}
-        return self.with_model(
+        row = self.with_model(
             "reference",
             talk if talk["format"] == "plain" else without(talk, "plain"),
             tasks=tasks,
             suite=picked(self.config["suites"][suite], "batch", "shard"),
         )
+        longest = max(task["decoding"]["max_tokens"] for task in tasks.values())
+        return row | {"tokens": min(longest, costs.USUAL_TOKENS)}
 
     @cache
     def verify_spec(self, suite: str) -> str:
@@ -203,7 +286,8 @@ class Cells:
         entry = self.config["judges"][judge]
         reward = without(self.config["rewards"][entry["reward"]], "plain")
         tasks = {name: picked(task, "fields") for name, task in self.tasks_of(suite).items()}
-        return self.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
+        row = self.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
+        return row | {"tokens": min(reward["max_length"], costs.USUAL_TOKENS)}
 
     @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:

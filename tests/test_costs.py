@@ -1,0 +1,50 @@
+"""What jobs ask for: more rows, a larger model and a further attempt ask for more, more GPUs for less time."""
+
+import pytest
+from teachergrid import costs
+
+ROW = {"rows": 100_000, "tokens": 1_000, "parameters": 7.0, "gpus": 1, "gpu_model": "h100", "nodes": 1}
+
+
+def test_generation_by_hand():
+    # 1e8 tokens at 30,000 / 7 a second are 388.9 minutes, four times that is longer than a day; on eight GPUs 194.4
+    assert costs.need("generate", "runtime", ROW, 1) == costs.LONGEST
+    assert costs.need("generate", "runtime", ROW | {"gpus": 8}, 1) == pytest.approx(10 + 7 / 6 + 194.4, abs=1)
+
+
+@pytest.mark.parametrize("rule", ["generate", "answer", "likelihood", "reward", "finetune", "metric"])
+@pytest.mark.parametrize("resource", ["runtime", "mem_mb"])
+def test_more_work_and_further_attempts_ask_for_more(rule, resource):
+    row = ROW | {"rows": 1_000}
+    first = costs.need(rule, resource, row, 1)
+    assert costs.need(rule, resource, row, 2) >= 1.9 * first
+    assert costs.need(rule, resource, row | {"rows": 20_000}, 1) > first
+    if rule != "metric":
+        assert costs.need(rule, resource, row | {"parameters": 70.0}, 1) > first
+
+
+def test_sft_loads_a_model_in_each_process_of_a_node():
+    one = costs.need("finetune", "mem_mb", ROW, 1)
+    four = costs.need("finetune", "mem_mb", ROW | {"gpus": 4}, 1)
+    assert four - one == pytest.approx(3 * 4_200 * 7, abs=3)
+    assert costs.need("finetune", "mem_mb", ROW | {"gpus": 4, "nodes": 2}, 1) < four
+
+
+def test_devices_do_not_grow_with_the_attempt_and_a_job_without_gpu_names_no_type():
+    assert [costs.need("generate", name, ROW, 3) for name in ("gpu", "gpu_model", "nodes")] == [1, "h100", None]
+    assert costs.need("reward", "gpu_model", ROW | {"gpus": 0}, 1) is None
+    assert costs.need("finetune", "nodes", ROW | {"nodes": 2}, 1) == 2
+
+
+def test_an_unknown_size_is_no_small_size():
+    assert costs.need("generate", "mem_mb", ROW | {"parameters": None}, 1) > costs.need("generate", "mem_mb", ROW, 1)
+
+
+def test_rows_of_files(tmp_path):
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("{}\n" * 7)
+    listed = tmp_path / "a.json"
+    listed.write_text("[{}, {}]")
+    counts = [costs.count(str(path), None) for path in (lines, listed, tmp_path / "hub:org/name")]
+    assert counts == [7, 2, costs.UNKNOWN_ROWS]
+    assert costs.count(str(lines), 5) == 5
