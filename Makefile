@@ -1,22 +1,24 @@
 # make demo: set up, run the embedded grid, say where the report is.      make test: set up, run the quick tests.
 PYTHON ?= python3
 VENV := .venv
-READY := $(VENV)/ready
+# envs/gpu.lock on a machine or cluster with GPUs
+LOCK ?= envs/cpu.lock
+READY := $(VENV)/ready-$(notdir $(LOCK))
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup demo test test-all lint clean help
+.PHONY: setup demo test test-all test-slurm test-slurm-long lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
 
-setup: $(READY) ## environment in .venv, from the lock file
+setup: $(READY) ## environment in .venv, from the lock file (LOCK=envs/gpu.lock: with CUDA and DeepSpeed)
 
-$(READY): envs/cpu.lock
+$(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "Python 3.11 or 3.12 is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "venv is missing: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r envs/cpu.lock
+	$(VENV)/bin/pip install -q -r $(LOCK)
 	printf '%s\n' "$(CURDIR)/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"
 	printf '#!%s\nfrom teachergrid.__main__ import main\n\nmain()\n' "$(CURDIR)/$(VENV)/bin/python" > $(VENV)/bin/teachergrid
 	chmod +x $(VENV)/bin/teachergrid
@@ -26,10 +28,16 @@ demo: setup ## the embedded demo: eight teachers, two bases, a report
 	@$(VENV)/bin/teachergrid run
 
 test: setup ## quick tests
-	$(VENV)/bin/python -m pytest -m "not slow" -n 2
+	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long" -n 2
 
 test-all: setup ## all tests, with the small end-to-end runs
-	$(VENV)/bin/python -m pytest -n 2
+	$(VENV)/bin/python -m pytest -m "not slurm and not slurm_long" -n 2
+
+test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
+	$(VENV)/bin/python -m pytest -m slurm tests/slurm
+
+test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a node that dies, and slow faults
+	$(VENV)/bin/python -m pytest -m slurm_long tests/slurm
 
 lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/ruff check .

@@ -31,3 +31,4 @@ rule all:
     default_target: True
     input:
         collect(rules.report.output.report, grid=config["grids"]),
+        collect(rules.free.output.freed, student=cells.rows["free"]),

@@ -70,11 +70,23 @@ BAD = {
     "derived corpus by an unknown metric": (setting("corpora", "best", "by", to="cars"), "did you mean 'car'?"),
     "two revisions": (
         setting("models", "again", to={"repo": "org/q", "revision": "9"}),
-        "config.models.again.revision: 'org/q' is also config.models.q with revision 333",
+        "config.models.again.revision: 'org/q' is also config.models.q with revision sha256-333",
     ),
     "missing file": (
         setting("instructions", "seed", "source", to="config/none.jsonl"),
         "config.instructions.seed.source: there is no file 'config/none.jsonl'",
+    ),
+    "task with two sources": (
+        setting("tasks", "gsm", "instructions", to="seed"),
+        "config.tasks.gsm: state either 'prompts' or 'instructions'",
+    ),
+    "task of an unknown set": (
+        setting("tasks", "gsm", to={"instructions": "sed"}),
+        "config.tasks.gsm.instructions: there is no 'sed', did you mean 'seed'?",
+    ),
+    "missing import": (
+        setting("teachers", "small", to={"engine": "existing", "source": "config/none.jsonl"}),
+        "config.teachers.small.source: there is no file 'config/none.jsonl'",
     ),
     "missing template": (
         setting("bases", "q", "template", to="chat.jinja"),
@@ -243,7 +255,7 @@ def test_shipped_configs(path, monkeypatch):
 
 def test_planning_imports_no_torch():
     code = (
-        "import sys, json; from teachergrid import config, grid, history, lock, plan, progress, run, work, stats, summary;"
+        "import sys, json; from teachergrid import config, grid, history, lock, needed, pins, plan, prefetch, progress, run, work, stats, summary;"
         "from teachergrid.report import page;"
         "print(json.dumps([m for m in ('torch', 'transformers', 'trl', 'datasets') if m in sys.modules]))"
     )
@@ -262,6 +274,7 @@ def test_dag_of_shipped_configs(path, tmp_path):
     clone = Grid(tmp_path / "clone")
     shutil.copy2(path, clone.folder / "config/mine.yaml")
     (clone.folder / "workflow/miniworld").symlink_to(ROOT / "workflow/miniworld")
+    (clone.folder / "config/templates").symlink_to(ROOT / "config/templates")
     (clone.folder / "data").mkdir()
     (clone.folder / "data/alpaca_eval").symlink_to(data)
     planned = clone.jobs("--configfile", "config/mine.yaml")

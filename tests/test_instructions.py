@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -176,26 +175,35 @@ def test_bad_files(tmp_path, name, content, message):
         instructions.load(str(path), entry(), "set")
 
 
-def test_hub_set(monkeypatch):
-    import datasets
+def test_hub_set(tmp_path, monkeypatch):
+    """Read from a folder, as the hub's library leaves it (tests/test_prefetch.py has it over HTTP)."""
+    import huggingface_hub
 
-    asked = {}
+    (tmp_path / "README.md").write_text("configs: none")
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"instruction": split}) + "\n")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **options: str(tmp_path))
+    commit = "a" * 40
+    found = instructions.load(None, entry(source="hub:org/name", revision=commit, split="test"), "set")
+    assert found["messages"].to_pylist() == [user("test")]
+    with pytest.raises(BadInput, match=f"hub:org/name, revision {commit}, split no: .*no"):
+        instructions.load(None, entry(source="hub:org/name", revision=commit, split="no"), "set")
+    one = instructions.load(None, entry(source="hub:org/name/train.jsonl", revision=commit, split="no"), "set")
+    assert one["messages"].to_pylist() == [user("train")]
+    with pytest.raises(BadInput, match=r"hub:org/name, revision main, .*prefetch --pin"):
+        instructions.load(None, entry(source="hub:org/name", revision="main"), "set")
 
-    def load_dataset(repo, **options):
-        asked.update(repo=repo, **options)
-        return datasets.Dataset.from_list([{"instruction": "a"}])
 
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    found = instructions.load(None, entry(source="hub:org/name", revision="abc", split="test"), "set")
-    assert found["messages"].to_pylist() == [user("a")]
-    assert asked == {"repo": "org/name", "revision": "abc", "split": "test"}
-
-    def offline(repo, **options):
-        raise ConnectionError(f"Couldn't reach '{repo}' on the Hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", offline)
-    with pytest.raises(BadInput, match=re.escape("hub:org/name") + ".*Without a network.*parquet"):
-        instructions.load(None, entry(source="hub:org/name"), "set")
+def test_a_task_may_ask_a_set(tmp_path):
+    """The table that a set's own job makes is a prompt file as any other: same ids, messages and reference answers."""
+    rows = [{"question": "1 + 1?", "answer": 2, "kind": "sum"}, {"question": "why?", "answer": None, "kind": None}]
+    (tmp_path / "raw.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fields = {"instruction": "question", "answer": "answer", "category": "kind"}
+    made = instructions.load(str(tmp_path / "raw.jsonl"), entry(fields=fields), "set")
+    path = str(tmp_path / "set.parquet")
+    artifacts.write(path, made, artifacts.INSTRUCTIONS, {})
+    task = spec.filled({}, spec.definition("task"))
+    assert instructions.load_tasks({"exam": task}, [path])["exam"].to_pylist() == made.to_pylist()
 
 
 @pytest.mark.skipif(not ALPACA_EVAL.exists(), reason=f"needs the AlpacaEval instructions at {ALPACA_EVAL}")

@@ -440,22 +440,6 @@ def test_stages_are_summed_over_jobs_and_what_was_not_sampled_is_null(tmp_path):
     assert collect.stages(tmp_path / "nothing") == []
 
 
-@pytest.mark.parametrize(
-    "log, wanted",
-    [
-        ("start\nERROR: a\nTraceback\nERROR: truncated: 28 %\n\n", "truncated: 28 %"),
-        ("start\nKilled\n\n", "Killed"),
-        ("\n \n", None),
-        (None, None),
-    ],
-)
-def test_the_line_of_a_log_that_decided_it(tmp_path, log, wanted):
-    path = tmp_path / "x.log"
-    if log is not None:
-        path.write_text(log)
-    assert collect.failure(path) == wanted
-
-
 def test_quality_of_a_reward_by_hand():
     # instruction 1: teachers a, b right (.9, .5), c wrong (.5): pairs won 1 + tie 1/2 = 1.5 of 2
     # instruction 2: a right (.1), b and c wrong (.8, .0): 0 + 1 = 1 of 2; instruction 3: all wrong, no pair

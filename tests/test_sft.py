@@ -22,6 +22,7 @@ RECIPE = {
     "dtype": "float32",
     "max_length": 64,
 }
+LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0, "target_modules": "all-linear"}
 TRAIN = """
 import json, sys
 from pathlib import Path
@@ -115,6 +116,42 @@ def test_trl_takes_these_ids_and_labels(model, tmp_path):
         assert sorted(labels) == sorted(trained)
 
 
+@pytest.mark.parametrize(
+    "mark, kept, removed",
+    [
+        ("", "checkpoint-4", {"checkpoint-5", "checkpoint-6"}),
+        ("zero3 on 4 processes", "checkpoint-5", {"checkpoint-4", "checkpoint-6"}),
+        ("zero3 on 8 processes", None, {"checkpoint-4", "checkpoint-5", "checkpoint-6"}),
+    ],
+)
+def test_a_checkpoint_serves_only_those_who_can_read_it(tmp_path, capsys, mark, kept, removed):
+    from teachergrid import sft
+
+    for step, text in ((4, ""), (5, sft.readers(4, Path("work/zero3.json"))), (6, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if text is not None:
+            (tmp_path / f"checkpoint-{step}" / sft.COMPLETE).write_text(text)
+    found = sft.last_checkpoint(tmp_path, mark)
+    assert (found and found.name) == kept
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == removed
+    assert {path.name for path in tmp_path.iterdir()} == {kept} - {None}
+
+
+def test_a_model_that_does_not_fit_the_gpus_is_refused(model, monkeypatch):
+    from teachergrid import models
+    from teachergrid.errors import BadInput
+    from transformers import LlamaForCausalLM
+
+    # as accelerate says where the parts went
+    for places, outside in (({"model.layers.0": 0, "lm_head": 1}, None), ({"model": 0, "lm_head": "disk"}, "disk")):
+        monkeypatch.setattr(LlamaForCausalLM, "hf_device_map", places, raising=False)
+        if outside is None:
+            models.load_model(model)
+            continue
+        with pytest.raises(BadInput, match=f"parts of it lie on {outside}; raise the model's `gpus`"):
+            models.load_model(model)
+
+
 def test_cut_and_left_out_rows_are_counted(model):
     from teachergrid import models, sft
     from teachergrid.errors import BadInput
@@ -149,11 +186,41 @@ def test_a_kill_inside_a_save_gives_the_same_weights(model, undisturbed, tmp_pat
 
 
 @pytest.mark.slow
-def test_lora_is_merged(model, undisturbed, tmp_path):
-    train(model, tmp_path, lora={"r": 4, "lora_alpha": 8, "lora_dropout": 0, "target_modules": "all-linear"})
-    files = {path.name for path in (tmp_path / "final").iterdir()}
-    assert "model.safetensors" in files and "adapter_model.safetensors" not in files
-    assert weights(tmp_path) != undisturbed[1]
+def test_a_kill_in_the_second_epoch_keeps_its_order_of_rows(model, tmp_path):
+    """Rows by length are drawn anew in each epoch, from random numbers that a resumed training no longer has."""
+    train(model, tmp_path / "undisturbed", group_by_length=True, lora=LORA | {"lora_dropout": 0.1})
+    train(model, tmp_path / "killed", stop=15, group_by_length=True, lora=LORA | {"lora_dropout": 0.1})
+    found = train(model, tmp_path / "killed", group_by_length=True, lora=LORA | {"lora_dropout": 0.1})
+    assert "from checkpoint-14" in found["said"]
+    assert weights(tmp_path / "killed") == weights(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_lora_is_merged_and_the_adapter_gives_the_same_model(model, tmp_path, dtype):
+    import torch
+    from teachergrid import models
+
+    train(model, tmp_path, lora=LORA, dtype=dtype)
+    final = tmp_path / "final"
+    assert {"model.safetensors", "adapter"} < {path.name for path in final.iterdir()}
+    merged, base = models.load_model(model, folder=final).state_dict(), models.load_model(model).state_dict()
+    (final / "model.safetensors").unlink()
+    freed = models.load_model(model, folder=final).state_dict()
+    assert merged.keys() == freed.keys() == base.keys()
+    assert all(torch.equal(merged[name], freed[name]) for name in merged)
+    assert any(not torch.equal(merged[name], base[name]) for name in merged)
+
+
+@pytest.mark.slow
+def test_weights_are_saved_in_the_recipes_number_format(model, undisturbed, tmp_path):
+    from safetensors.torch import load_file
+
+    train(model, tmp_path, dtype="bfloat16")
+    assert {str(tensor.dtype) for tensor in load_file(tmp_path / "final/model.safetensors").values()} == {
+        "torch.bfloat16"
+    }
+    assert undisturbed[1] != weights(tmp_path)
 
 
 @pytest.mark.slow

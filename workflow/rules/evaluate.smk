@@ -15,6 +15,8 @@ rule answer:
         "<logs>/answer/{model}/{suite}.log",
     benchmark:
         "<benchmarks>/answer/{model}/{suite}.jsonl"
+    # before further students are trained: one that has all its answers may be freed
+    priority: 1
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -39,7 +41,6 @@ rule free:
         freed="<results>/students/{student}/freed.json",
     log:
         "<logs>/free/{student}.log",
-    # before further students train: it makes room, where its work is
     priority: 2
     localrule: True
     conda:

@@ -11,8 +11,6 @@ rule load_instructions:
         "<logs>/load_instructions/{instructions}.log",
     benchmark:
         "<benchmarks>/load_instructions/{instructions}.jsonl"
-    # once per set, and a hub data set may need the login node's network
-    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:

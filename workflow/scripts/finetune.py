@@ -6,20 +6,20 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, corpora, inputs, job, origin
+from teachergrid import artifacts, corpora, inputs, job, launch, origin
 from teachergrid import work as unfinished
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def trained(folder: Path, settings: dict, rows: list, work: Path, made_from: dict) -> dict:
+def trained(
+    folder: Path, settings: dict, rows: list, work: Path, made_from: dict, team: launch.Team, name: str
+) -> dict:
     """Put weights and training log into the student's folder and return the facts of the training."""
-    from teachergrid import sft
-
-    final, facts, log = sft.train(
-        [row[:2] for row in rows], settings["base"], settings["model"], settings["recipe"], settings["seed"], work
-    )
+    pairs = [row[:2] for row in rows]
+    base, model, recipe, seed = (settings[key] for key in ("base", "model", "recipe", "seed"))
+    final, facts, log = launch.train(pairs, base, model, recipe, seed, work, team, name)
     artifacts.write(folder / "training.parquet", log, artifacts.TRAINING_LOG, made_from)
     (final / "made").write_text(json.dumps({"key": origin.key(made_from), "facts": facts}))
     shutil.rmtree(folder / "weights", ignore_errors=True)
@@ -43,9 +43,10 @@ if __name__ == "__main__":
         chosen = snakemake.input.corpus[0] if snakemake.input.corpus else None
         teachers = inputs.by_teacher(snakemake.input.responses)
         rows, left_out = corpora.examples(teachers, chosen, snakemake.input.instructions)
-        facts = finished(folder, made_from) or trained(folder, settings, rows, work, made_from)
-        weights = {path.name: origin.sha256(path) for path in sorted((folder / "weights").glob("*.safetensors"))}
         base, *corpus, recipe, seed = student.split("__")
+        team = launch.team(snakemake.resources)
+        facts = finished(folder, made_from) or trained(folder, settings, rows, work, made_from, team, recipe)
+        weights = {path.name: origin.sha256(path) for path in sorted((folder / "weights").glob("*.safetensors"))}
         names = {"student": student, "base": base, "corpus": "__".join(corpus), "recipe": recipe, "seed": int(seed[1:])}
         content = {**names, **facts, "left_out": left_out, "weights": weights, "origin": made_from}
         origin.replace_text(snakemake.output.student, json.dumps(content, indent=1, sort_keys=True))

@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import spec
+from . import pins, spec
 from .errors import BadInput
 from .metrics import FORMULAS
 
@@ -17,7 +17,7 @@ ANY = "any"  # the scorer of a corpus that is the same for all bases
 
 
 def checked(config: dict) -> dict:
-    """Return the config with every default filled in, seeds derived and chat templates read.
+    """Return the config with every default and pinned commit filled in, seeds derived and chat templates read.
 
     Raises BadInput.
     """
@@ -25,7 +25,8 @@ def checked(config: dict) -> dict:
     spec.refuse_unknown_keys(config)
     _validate(config)
     config = spec.filled(config, spec.schema(), outside_too=True)
-    for check in (_models, _files, _entries, _judges, _grids):
+    pins.fill(config)
+    for check in (_models, _tasks, _files, _entries, _judges, _grids, _imports):
         check(config)
     _read_templates(config)
     _derive_seeds(config)
@@ -92,17 +93,41 @@ def _models(config: dict) -> None:
                 _known(f"config.{kind}.{name}.model", entry["model"], config["models"])
 
 
+def _tasks(config: dict) -> None:
+    for name, task in config["tasks"].items():
+        where, instructions = f"config.tasks.{name}", task["instructions"]
+        if (task["prompts"] is None) == (instructions is None):
+            raise BadInput(f"{where}: state either 'prompts' or 'instructions'")
+        if instructions is not None:
+            _known(f"{where}.instructions", instructions, config["instructions"])
+            # what the set's own job makes is then a file as any other
+            task["prompts"] = f"results/instructions/{instructions}.parquet"
+
+
 def _files(config: dict) -> None:
     paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
-    paths |= {f"tasks.{name}.prompts": task["prompts"] for name, task in config["tasks"].items()}
-    paths |= {f"teachers.{name}.source": t["source"] for name, t in config["teachers"].items() if t["source"]}
+    paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
     for kind in MODELED:
         for name, entry in config[kind].items():
             if entry["template"] != "own":
                 paths[f"{kind}.{name}.template"] = entry["template"]
     for where, path in paths.items():
-        if not path.startswith("hub:") and not Path(path).is_file():
-            raise BadInput(f"config.{where}: there is no file '{path}' (paths start at {Path.cwd()})")
+        _is_there(f"config.{where}", path)
+
+
+def _is_there(where: str, path: str) -> None:
+    if not path.startswith(pins.HUB) and not Path(path).is_file():
+        raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
+
+
+def _imports(config: dict) -> None:
+    # after the grids: an import that no grid names yet may still have to come
+    named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
+    named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
+    for name in sorted(named):
+        teacher = config["teachers"][name]
+        if teacher["engine"] == "existing":
+            _is_there(f"config.teachers.{name}.source", teacher["source"])
 
 
 def _entries(config: dict) -> None:
@@ -118,6 +143,9 @@ def _entries(config: dict) -> None:
     for kind in ("bases", "scorers"):
         if ANY in config[kind]:
             raise BadInput(f"config.{kind}.{ANY}: this name is taken; rename it")
+    for name, recipe in config["recipes"].items():
+        if recipe["keep"] == "adapter" and recipe["lora"] is None:
+            raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
     for name, metric in config["metrics"].items():
         where = f"config.metrics.{name}"
         if "reward" in FORMULAS[metric["formula"]].needs:

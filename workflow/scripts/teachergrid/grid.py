@@ -257,7 +257,7 @@ class Cells:
             "gpus": row["gpus"] if settings["gpus"] is None else settings["gpus"],
             "nodes": settings["nodes"],
             "deepspeed": settings["deepspeed"],
-            "keep": settings["keep"],
+            **picked(settings, "dtype", "keep"),
             "lora": settings["lora"] is not None,
             "tokens": min(settings["max_length"], costs.USUAL_TOKENS) * settings["num_train_epochs"],
         }

@@ -42,10 +42,14 @@ def follow(results: str) -> None:
 def adopt(results: str) -> list[str]:
     """Give every output without a record one from its own origin; one of unknown origin is made again."""
     history, digest, adopted = Path(results, ".history"), cache(origin.sha256), []
-    for folder, folders, files in os.walk(results):
+    # what lies in a linked folder of somebody else's needs a record, too
+    for folder, folders, files in os.walk(results, followlinks=True):
         folders[:] = [f for f in folders if f not in ASIDE and not f.startswith(".")]
-        for path in (os.path.join(folder, f) for f in files if os.path.splitext(f)[1] in OUTPUTS):
-            if not (record := record_path(history, path)).exists():
+        # no output lies in the results' own folder: a run's summary and the live page do
+        made = files if folder != results else ()
+        for path in (os.path.join(folder, f) for f in made if os.path.splitext(f)[1] in OUTPUTS):
+            # a link whose file is gone is no output
+            if not (record := record_path(history, path)).exists() and os.path.exists(path):
                 record.parent.mkdir(parents=True, exist_ok=True)
                 record.write_text(json.dumps(recall(path, digest)))
                 adopted.append(path)
@@ -54,7 +58,10 @@ def adopt(results: str) -> list[str]:
 
 def recall(path: str, digest) -> dict:
     """Return Snakemake's record of an output as its origin tells it."""
-    known = origin.read(path)
+    try:
+        known = origin.read(path)
+    except (ValueError, OSError):  # cut off or damaged: whatever made it, it is no more
+        known = None
     record = {
         "record_format_version": FORMAT,
         "incomplete": False,

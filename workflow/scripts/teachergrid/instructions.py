@@ -6,10 +6,13 @@ or of code. The prompts of a benchmark task come through the same function.
 
 import hashlib
 import re
+from collections.abc import Iterable
+from glob import escape
+from pathlib import Path
 
 import pyarrow as pa
 
-from . import artifacts, files
+from . import artifacts, files, pins
 from .errors import BadInput
 
 USUAL = ("messages", "conversations", "instruction", "prompt", "question")
@@ -52,19 +55,36 @@ def load_tasks(tasks: dict, paths: list[str]) -> dict[str, pa.Table]:
     return {name: load(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
 
 
-def _from_hub(entry: dict) -> list[dict]:
-    import datasets
+def _from_hub(entry: dict) -> Iterable[dict]:
+    """Yield the rows of a hub data set, or of one file of it, at its commit: from the cache if it is there, as prefetched.
 
-    repo = entry["source"].removeprefix("hub:")
+    A job reads it as a folder and in a stream: the library's own way needs the hub even for what is cached, and a second
+    copy of the data on disk.
+    """
+    from huggingface_hub import snapshot_download
+
+    repo, file = pins.data_set(entry["source"])
+    where = f"hub:{repo}, revision {entry['revision']}, split {entry['split']}"
+    if not pins.is_commit(entry["revision"]):
+        raise BadInput(f"{where}: no commit is stated; {pins.REMEDY}")
     try:
-        return datasets.load_dataset(repo, revision=entry["revision"], split=entry["split"]).to_list()
-    except ConnectionError as error:
+        folder = snapshot_download(
+            repo, repo_type="dataset", revision=entry["revision"], allow_patterns=file and escape(file)
+        )
+    except OSError as error:
         raise BadInput(
-            f"hub:{repo}: {error}. Without a network, fetch it where there is one and copy its cache (HF_HOME), or save it "
+            f"{where}: {str(error).strip()}. Without a network, run `teachergrid prefetch` where there is one, or save it "
             "as parquet and name that file as source"
         ) from error
+    if file:
+        yield from files.read_rows(Path(folder, file))
+        return
+    import datasets
+
+    try:
+        yield from datasets.load_dataset(folder, split=entry["split"], streaming=True)
     except (FileNotFoundError, RuntimeError, ValueError) as error:
-        raise BadInput(f"hub:{repo}, revision {entry['revision']}, split {entry['split']}: {error}") from error
+        raise BadInput(f"{where}: {error}") from error
 
 
 def item_of(row: dict, entry: dict, name: str, where: str) -> dict:

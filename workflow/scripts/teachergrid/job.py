@@ -1,12 +1,12 @@
-"""What every entry script does first and last: log, settings, origin, and an error a person can read."""
+"""What every entry script does first and last: log, settings, origin, devices, and an error a person can read."""
 
 import os
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import origin, spec
+from . import code, devices, disk, origin, spec
 from .errors import BadInput
 
 
@@ -23,15 +23,33 @@ def log_to(path) -> None:
 
 @contextmanager
 def running(snakemake):
-    """Yield (settings, origin) of a job: the parts of its spec with all defaults, and what its outputs were made from."""
-    log_to(snakemake.log[0])
+    """Yield (settings, origin) of a job: the parts of its spec with all defaults, and what its outputs were made from.
+
+    The job sees its own devices only, so CUDA must not have started before.
+    """
+    terminal = os.dup(2)
     try:
-        yield spec.load(snakemake.params.spec), origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
-    except BadInput as error:
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        log_to(snakemake.log[0])
+        settings = spec.load(snakemake.params.spec)
+        made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
+        with devices.taken(snakemake.resources.get("gpu", 0)):
+            made_with = code.fingerprint(snakemake.rule)
+            yield settings, made_from
+        code.remember(Path(snakemake.output[0]).parts[0], snakemake.rule, "/".join(snakemake.wildcards), made_with)
     except Exception as error:
-        traceback.print_exc()
+        if message := disk.full(error, snakemake.output):
+            say(message, terminal)
+        elif not isinstance(error, BadInput):
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
         # last line, so that a report can quote what decided it
-        print(f"ERROR: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        say(message or str(error), 2)
         sys.exit(1)
+
+
+def say(message: str, to: int) -> None:
+    # the log may lie on the disk that is full
+    with suppress(OSError):
+        sys.stdout.flush()
+    with suppress(OSError):
+        os.write(to, f"ERROR: {message}\n".encode())

@@ -6,6 +6,7 @@ The lock names its process. It gives way only when that process is proven dead: 
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import BadInput
@@ -35,8 +36,12 @@ def me() -> dict:
 
 def holder(results: str) -> dict | None:
     """Return who holds the lock, or None."""
+    return _read(Path(results, LOCK))
+
+
+def _read(path: Path) -> dict | None:
     try:
-        return json.loads(Path(results, LOCK).read_text())
+        return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):  # an empty lock: its writer died in between
         return None
 
@@ -68,38 +73,65 @@ def orphans(folder: str) -> list[int]:
     return sorted(found)
 
 
-def refuse_if_held(results: str) -> dict | None:
-    """Return the dead holder of the lock, or None when nobody holds it.
+def dead_holder(results: str) -> dict | None:
+    """Return the dead holder of the lock, or None when nobody holds it, or we do.
 
-    Raises BadInput when the holder lives, may live on another machine, or has left jobs that still run.
+    Raises BadInput when the holder lives, or may live on another machine.
     """
     owner = holder(results)
     if owner is None or ours(owner):
         return None
-    who = f"process {owner['pid']} on {owner['host']}, started in {owner['folder']}"
     if not dead(owner):
         raise BadInput(
-            f"{results}: another run works on these results ({who}); wait for it or stop it. "
+            f"{results}: another run works on these results ({_who(owner)}); wait for it or stop it. "
             f"If you know that it is gone, remove {results}/{LOCK}"
-        )
-    if alive := orphans(owner["folder"]):
-        raise BadInput(
-            f"{results}: the run of {who} is dead, but its jobs still work (processes {', '.join(map(str, alive))}); "
-            "wait for them or stop them"
         )
     return owner
 
 
+def refuse_if_held(results: str) -> dict | None:
+    """Return the dead holder of the lock, or None when nobody holds it.
+
+    Raises BadInput when the holder lives, may live on another machine, or has left jobs on this one that still run.
+    """
+    owner = dead_holder(results)
+    if owner and (alive := orphans(owner["folder"])):
+        raise BadInput(
+            f"{results}: the run of {_who(owner)} is dead, but its jobs still work "
+            f"(processes {', '.join(map(str, alive))}); wait for them or stop them"
+        )
+    return owner
+
+
+def _who(owner: dict) -> str:
+    return f"process {owner['pid']} on {owner['host']}, started in {owner['folder']}"
+
+
 def take(results: str) -> None:
-    """Take the lock. Raises BadInput when another live run holds it."""
+    """Take the lock. Raises BadInput when another live run holds it, also when two are started at once."""
     path = Path(results, LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_if_held(results)
     if (owner := holder(results)) and ours(owner):
         return
     part = path.with_name(f"{LOCK}.{os.getpid()}")
+    _remove_dead(path, part, owner)
     part.write_text(json.dumps(me()))
-    os.replace(part, path)
+    try:
+        os.link(part, path)  # unlike a rename it fails when the other was quicker
+    except FileExistsError:
+        dead_holder(results)
+        raise BadInput(f"{results}: another run has just started on these results; wait for it or stop it") from None
+    finally:
+        part.unlink()
+
+
+def _remove_dead(path: Path, aside: Path, owner: dict | None) -> None:
+    """Remove a dead run's lock (None: one cut off in writing), and not the one that another run has just put there."""
+    with suppress(FileNotFoundError):
+        os.rename(path, aside)
+        if _read(aside) != owner:
+            os.link(aside, path)
 
 
 def release(results: str) -> None:

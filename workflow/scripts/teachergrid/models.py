@@ -1,11 +1,16 @@
 """Load tokenizers and models the same way everywhere, and name a model folder by what is in it."""
 
 import hashlib
+import json
 import math
 import os
+import platform
 import re
+import sys
+import sysconfig
 from pathlib import Path
 
+from . import pins
 from .errors import BadInput
 
 # read when the libraries are imported; one thread unless said otherwise, since threads move the last bits
@@ -15,11 +20,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products need on a GPU
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+ADAPTER = "adapter"  # in a student's folder, the LoRA adapter that its weights have merged in
+CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 # what decides a model's output; read-me files and training states do not
-_DECISIVE = (
+DECISIVE = (
     "*.safetensors *.safetensors.index.json pytorch_model*.bin pytorch_model.bin.index.json config.json "
-    "generation_config.json tokenizer* *.model vocab.* merges.txt added_tokens.json special_tokens_map.json "
+    "generation_config.json tokenizer* *.model *.tiktoken vocab.* merges.txt added_tokens.json special_tokens_map.json "
     "chat_template* *.py"
 )
 
@@ -56,12 +62,24 @@ def load_tokenizer(model: dict, talk: dict, folder=None):
     return tokenizer
 
 
-def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None = None):
+def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None = None, spread: bool = True):
     """Return the model of an entry in eval mode: on the GPU (spread over all that are visible) if there is one.
 
-    kind: `causal`, or `reward` (a sequence classifier with one output). folder, dtype: in place of the entry's own.
-    Raises BadInput for a missing folder, a wrong digest, missing weights, and weights that do not cover the model.
+    kind: `causal`, or `reward` (a sequence classifier with one output). folder, dtype: in place of the entry's own; a
+    folder whose weights were freed but for the adapter gives the entry's own model with the adapter merged in, in float32
+    and then rounded as the freed weights were. spread: False leaves it on the CPU, for one of several processes that
+    train it.
+    Raises BadInput for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
+    that is too large for the GPUs.
     """
+    if folder is not None and Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors")):
+        import torch
+
+        saved = json.loads(Path(folder, "config.json").read_text())["dtype"]
+        base = load_model(model, kind, dtype="float32", spread=spread)
+        network = with_adapter(base, Path(folder, ADAPTER)).to(getattr(torch, saved))
+        return network.to(getattr(torch, dtype or model["dtype"])).eval()
+    caches()
     _quiet()
     import torch
     from safetensors import SafetensorError
@@ -76,7 +94,7 @@ def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None
             place,
             dtype=dtype or model["dtype"],
             attn_implementation=model["attention"],
-            device_map={0: None, 1: "cuda"}.get(torch.cuda.device_count(), "auto"),
+            device_map={0: None, 1: "cuda"}.get(torch.cuda.device_count(), "auto") if spread else None,
             output_loading_info=True,
             **options,
         )
@@ -85,9 +103,44 @@ def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None
     if found["missing_keys"]:
         # they would be random numbers, such as the score head of a model that was never a reward model
         raise BadInput(f"{place}: no {kind} model, its weights lack {', '.join(sorted(found['missing_keys'])[:3])}")
+    if outside := {"cpu", "disk"} & set(map(str, getattr(loaded, "hf_device_map", {}).values())):
+        # it would run, a hundred times slower
+        raise BadInput(
+            f"{place}: too large for {torch.cuda.device_count()} GPUs, parts of it lie on {' and '.join(sorted(outside))}; "
+            "raise the model's `gpus`"
+        )
     if kind == "reward" and loaded.config.num_labels != 1:
         raise BadInput(f"{place}: a reward model has one output, this one has {loaded.config.num_labels}")
     return loaded.eval()
+
+
+def with_adapter(network, adapter: Path):
+    """Return a base with a LoRA adapter merged in."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(network, adapter).merge_and_unload()
+
+
+def caches() -> None:
+    """Say where compiled code of vLLM, DeepSpeed, Triton and torch is kept, unless the environment says so already.
+
+    `${TEACHERGRID_CACHE:-~/.cache/teachergrid}/<environment>/<GPU model or cpu>--<CPU model>/`: code that was compiled for
+    another torch, or another instruction set, crashes or is built again by every job.
+    """
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    environment = hashlib.sha256("\n".join([sys.prefix, *packages]).encode()).hexdigest()[:12]
+    root = Path(os.environ.get("TEACHERGRID_CACHE", "~/.cache/teachergrid")).expanduser() / environment / node_type()
+    for variable in CACHES:
+        os.environ.setdefault(variable, str(root / variable.lower()))
+
+
+def node_type() -> str:
+    """Return the names of this machine's GPU and CPU, read without starting CUDA."""
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [*(gpus[0].read_text().splitlines() if gpus else ()), *Path("/proc/cpuinfo").read_text().splitlines()]
+    named = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    named = {key.strip(): re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") for key, value in named.items()}
+    return f"{named.get('Model', 'cpu')}--{named.get('model name', platform.machine())}"
 
 
 def context(model) -> float:
@@ -97,7 +150,7 @@ def context(model) -> float:
 
 def digest(folder) -> str:
     """Return `sha256-` and 64 hex digits over names and bytes of weights, config, tokenizer and template files."""
-    files = sorted({path for pattern in _DECISIVE.split() for path in Path(folder).glob(pattern)})
+    files = sorted({path for pattern in DECISIVE.split() for path in Path(folder).glob(pattern)})
     total = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -106,15 +159,17 @@ def digest(folder) -> str:
 
 
 def check_revision(model: dict) -> None:
-    """Raise BadInput unless a folder with a revision has this digest, and a hub model none in place of a commit."""
+    """Raise BadInput unless a folder with a revision has this digest, and a hub model a commit."""
     repo, revision = model["repo"], model["revision"]
     if Path(repo).is_dir():
         if revision is not None and revision != (actual := digest(repo)):
             raise BadInput(f"{repo}: the folder's revision is {actual}, the config says {revision}; mend `revision`")
-    elif not _HUB_ID.fullmatch(repo):
-        raise BadInput(f"{repo}: no such folder (taken from where the workflow runs), and no hub id such as org/name")
     elif (revision or "").startswith("sha256-"):
         raise BadInput(f"{repo}: no such folder, and `revision` of a hub model is a commit, not {revision[:15]}...")
+    elif not pins.on_hub(model):
+        raise BadInput(f"{repo}: no such folder (taken from where the workflow runs), and no hub id such as org/name")
+    elif not pins.is_commit(revision):
+        raise BadInput(f"{repo}: no commit is stated, `revision` is {revision}; {pins.REMEDY}")
 
 
 def _place(model: dict, folder) -> tuple[str, dict]:
@@ -127,7 +182,7 @@ def _place(model: dict, folder) -> tuple[str, dict]:
             )
         return str(folder), options
     check_revision(model)
-    revision = {} if Path(model["repo"]).is_dir() or model["revision"] is None else {"revision": model["revision"]}
+    revision = {} if Path(model["repo"]).is_dir() else {"revision": model["revision"]}
     return model["repo"], options | revision
 
 

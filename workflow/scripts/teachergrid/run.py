@@ -1,80 +1,230 @@
-"""Run the workflow to its end: free a dead run's lock, go on when a cell dies, report over what exists.
+"""Run the grid to its end: teachergrid run [--live refuse|wait|cancel] [Snakemake's options]
 
-teachergrid run [Snakemake's options]
+One command around Snakemake, on a cluster and on one machine. It refuses to start beside another run or beside jobs of a
+killed one; ends a Snakemake that waits for jobs which no longer exist, and goes on with what is left; goes on when a cell
+dies, and makes the report over what exists. The log is results/logs/run.log, the summary results/run.json.
 
-Exit code 0: all done; 1: some cells failed, the report says which; 2: not started; 130: stopped by Ctrl-C.
+--live refuse   do not start while jobs of an earlier run of this folder are alive on the cluster (the default)
+--live wait     wait for them; what they finish is kept
+--live cancel   cancel them; what they saved is gone on from
+
+Ctrl-C            stop: the jobs are cancelled, what is finished or saved is kept; the same command goes on
+Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` comes back to them
+closed terminal   goes on without it, as kill -TERM is one Ctrl-C
+
+TEACHERGRID_WATCH, _HANG, _GRACE, _GONE: seconds between two looks at squeue (60), without a job before a run counts as hung
+(600), for a second Ctrl-C (5), for cancelled jobs to end (120).
+
+Exit code: 0 all done; 1 some cells failed, or the rest could not be run; 2 not started; 130 stopped, jobs cancelled;
+131 stopped, jobs left running.
 """
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import yaml
 
-from . import lock
+from . import cluster, disk, grid, lock, options, outcome, pins, plan, salvage
 from .errors import BadInput
+from .progress import Progress
+from .supervise import Patience, Signals, Snakemake, follow
 
 RESULTS = "results"
+RESTARTS = 3  # of a hung Snakemake, without a cell finished in between
+# all that a report over what exists may make: with other rules out of sight, nothing that failed is tried again
+REPORT = ["--allowed-rules", "all", "correlate", "report"]
+CODES = {"stopped": 130, "detached": 131}
 
 
 def main(argv: list[str]) -> int:
+    if {"-h", "--help"} & set(argv):
+        print(__doc__.strip())
+        return 0
     try:
-        free_dead_lock()
-        lock.take(RESULTS)
+        asked = options.read(argv)
+        if asked.aside:
+            return subprocess.call([sys.executable, "-m", "snakemake", *asked.argv])
+        refuse_missing(asked)
+        begin(asked)
     except BadInput as error:
         print(f"not started: {error}", file=sys.stderr)
         return 2
-    try:
-        failed = snakemake(argv) != 0
-        if failed and any_made():
-            print("some cells failed; the report is made over what exists", file=sys.stderr, flush=True)
-            snakemake(with_config(argv, "partial=True"))
     except KeyboardInterrupt:
-        print("stopped; what is finished is kept, run again to go on", file=sys.stderr)
+        print("not started", file=sys.stderr)
         return 130
-    finally:
+    code = supervised(asked)
+    # left behind, the lock tells the next run, of whichever checkout, where to look for jobs
+    if code != CODES["detached"]:
         lock.release(RESULTS)
-    show_reports()
-    return int(failed)
+    if code in (0, 1):
+        show_reports()
+    return code
 
 
-def snakemake(argv: list[str]) -> int:
-    """Run Snakemake in a process of its own, with our progress lines instead of its job descriptions.
-
-    Raises KeyboardInterrupt after Ctrl-C, when Snakemake, which gets it too, has ended its jobs and freed its lock.
-    """
-    quiet = [] if any(arg in ("--quiet", "-q", "-n", "--dry-run") for arg in argv) else ["--quiet", "all"]
-    process = subprocess.Popen([sys.executable, "-m", "teachergrid.progress", *argv, *quiet])
-    interrupted = None
-    while process.returncode is None:
-        try:
-            process.wait()
-        except KeyboardInterrupt as interrupt:
-            interrupted = interrupt
-    if interrupted:
-        raise interrupted
-    return process.returncode
+# --- before the start
 
 
-def free_dead_lock() -> None:
-    """Free the locks of a run that is proven dead. Raises BadInput when it lives, or its jobs do."""
-    owner = lock.refuse_if_held(RESULTS)
-    if owner is not None:
-        print(
-            f"the run of process {owner['pid']} died; its lock is freed, and its work goes on",
-            file=sys.stderr,
-            flush=True,
+def refuse_missing(asked: options.Options) -> None:
+    """Raises BadInput when a model is not pinned, when jobs without a network would miss something, and when answers are to
+    be written by students whose weights were freed."""
+    if names := pins.unpinned(asked.config):
+        raise BadInput(f"no commit is stated for {', '.join(names)}; {pins.REMEDY}")
+    if any(Path(RESULTS, "students").glob("*/freed.json")):
+        dag = plan.graph(asked.argv)
+        jobs = plan.described(plan.sorted_jobs(dag.needrun_jobs()))
+        if freed := disk.freed_but_needed(jobs, dag.workflow.globals["cells"], asked.argv):
+            raise BadInput(disk.refusal(freed, asked.argv))
+    if lack := disk.lacking(grid.Cells(asked.config), asked.at_once):
+        tell(f"disk: {lack}")
+    if asked.on_cluster and pins.entries(asked.config):
+        check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *asked.argv]
+        found = subprocess.run(check, capture_output=True, text=True)
+        if found.returncode:
+            raise BadInput(f"the jobs would miss something:\n{found.stderr.strip()}")
+    if asked.on_cluster:
+        # compute nodes may have no network, and no job should wait to find out; sbatch passes it on
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def begin(asked: options.Options) -> None:
+    """Take the lock of the results, when nothing of an earlier run is alive. Raises BadInput."""
+    owner = lock.dead_holder(RESULTS)
+    folders = {str(Path.cwd()), *([owner["folder"]] if owner else [])}  # another checkout may share the results
+    left = asked.on_cluster and guard(sorted(folders), asked.live)
+    lock.take(RESULTS)
+    if owner:
+        tell(f"the run of process {owner['pid']} died; its lock is freed, and its work goes on")
+    if owner or left:
+        salvage.free_locks()
+        if kept := salvage.keep_finished(RESULTS):
+            tell(f"{len(kept)} outputs were finished meanwhile")
+
+
+def guard(folders: list[str], live: str, every_s: float = 10) -> bool:
+    """Return whether there were live jobs of an earlier run; they are gone then. Raises BadInput."""
+    found = alive(folders)
+    if not found:
+        return False
+    which = "\n".join(f"  {job.id} {job.state} {job.rule} {job.cell} {job.node}" for job in found[:10])
+    count = f"{len(found)} jobs of an earlier run are alive"
+    if live == "refuse":
+        raise BadInput(
+            f"{count}, and would be submitted a second time:\n{which}\nthree ways out: `teachergrid run --live wait` waits for "
+            f"them and keeps what they finish, `--live cancel` cancels them, or: scancel {' '.join(job.id for job in found)}"
         )
-        subprocess.call([sys.executable, "-m", "snakemake", "--unlock", "--quiet", "all"])
+    tell(f"{count}: {'waiting for them' if live == 'wait' else 'cancelled'}\n{which}")
+    while found:
+        if live == "cancel":
+            cluster.cancel(job.id for job in found)
+        time.sleep(every_s if live == "wait" else 1)
+        found = alive(folders)
+    return True
 
 
-def with_config(argv: list[str], setting: str) -> list[str]:
-    """Add a setting to Snakemake's options; a second --config would replace the first."""
-    for flag in ("--config", "-C"):
-        if flag in argv:
-            at = argv.index(flag) + 1
-            return [*argv[:at], setting, *argv[at:]]
-    return [*argv, "--config", setting]
+def alive(folders: list[str]) -> list[cluster.Job]:
+    found = [cluster.live(folder) for folder in folders]
+    if None in found:
+        raise BadInput(
+            "squeue does not answer, so nobody knows whether jobs of an earlier run are alive; try again later"
+        )
+    return [job for jobs in found for job in jobs]
+
+
+# --- the run
+
+
+def supervised(asked: options.Options) -> int:
+    """Run Snakemake until nothing is left that it can do; then the report over what exists. Return the exit code."""
+    folder = str(Path.cwd()) if asked.on_cluster else None
+    runs, patience, idle = [], Patience.of_environment(), 0
+    path = Path(RESULTS, outcome.LOG)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file, Signals() as signals:
+        log = Log(file)
+        log.write(f"---- teachergrid run {' '.join(asked.argv)}, process {os.getpid()}")
+        summary = outcome.begin(RESULTS, asked.argv)
+        while True:
+            code, how, run = once(asked.argv, log, signals, folder, patience)
+            runs.append(run)
+            idle = 0 if run.done else idle + 1
+            if how != "hung" or idle > RESTARTS:
+                break
+            log.say("started again with what is left")
+        report = None
+        if code and how == "ended" and any_made() and not asked.targets and run.total:
+            log.say("some cells failed; the report is made over what exists")
+            partial = options.with_config(asked.argv, "partial=True") + REPORT
+            failed, how, _ = once(partial, log, signals, folder, patience)
+            report = None if failed else "partial"
+        elif not code:
+            report = "complete"
+        code = CODES.get(how) or (2 if code and run.total is None else int(code != 0 or how == "hung"))
+        summary = outcome.end(RESULTS, summary, code, runs, report, folder)
+        for line in outcome.lines(RESULTS, summary):
+            log.say(line)
+    return code
+
+
+def once(argv: list[str], log: "Log", signals: Signals, folder, patience: Patience) -> tuple[int, str, Progress]:
+    """Run Snakemake once. Return its exit code, how it ended (see follow) and what it did; none of its jobs is left."""
+    progress = Progress(log.say)
+    snakemake = Snakemake(argv, log.write, progress)
+    how = follow(snakemake, signals, progress, folder, patience)
+    code = snakemake.close()
+    if code == 0 and progress.total is None:
+        log.say("nothing to do: every result is up to date")
+    if how != "ended":
+        salvage.free_locks()
+    if how == "detached":
+        log.say(
+            "stopped; the cluster's jobs go on: `teachergrid run --live wait` waits for them and goes on from there"
+        )
+    else:
+        settle(folder, log, patience)
+    if how == "stopped":
+        log.say("stopped; what is finished is kept, run again to go on")
+    return code, how, progress
+
+
+def settle(folder, log: "Log", patience: Patience) -> None:
+    """Cancel what Snakemake has left on the cluster, and see it gone."""
+    end = time.monotonic() + patience.gone
+    while folder and time.monotonic() < end:
+        left = cluster.live(folder)
+        if left == []:
+            return
+        if stray := [job.id for job in left or [] if job.state != "COMPLETING"]:
+            log.say(f"cancelling {len(stray)} jobs that Snakemake has left: {' '.join(stray[:10])}")
+            cluster.cancel(stray)
+        time.sleep(2)
+    if folder:
+        log.say("squeue still shows jobs of this run, or does not answer: look with squeue --me before the next run")
+
+
+class Log:
+    """results/logs/run.log: all that Snakemake and we say, each line with its time."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, text: str) -> None:
+        for line in text.split("\n"):
+            self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        self.file.flush()
+
+    def say(self, line: str) -> None:
+        self.write(line)
+        tell(line)
+
+
+def tell(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+# --- after the end
 
 
 def any_made() -> bool:

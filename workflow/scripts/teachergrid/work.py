@@ -19,14 +19,22 @@ def folder(output: str, made_from: dict) -> Path:
     return path
 
 
-def clear(results: str) -> None:
-    """Remove the work on outputs that are finished, which their own origin proves; the rest waits to be resumed."""
+def finished(results: str) -> list[Path]:
+    """Return the folders of work on outputs that are finished, which their own origin proves."""
+    found = []
     for key in sorted(Path(results, WORK).glob("**/*")):
         output = Path(results, *key.parent.relative_to(Path(results, WORK)).parts)
         if key.is_dir() and output.is_file():
             made_from = origin.read(output)
             if made_from is not None and origin.key(made_from) == key.name:
-                shutil.rmtree(key)
+                found.append(key)
+    return found
+
+
+def clear(results: str) -> None:
+    """Remove the work on finished outputs; the rest waits to be resumed."""
+    for key in finished(results):
+        shutil.rmtree(key)
     # deepest first, so that a folder is seen after what it held
     for path in sorted(Path(results, WORK).glob("**/"), key=lambda path: -len(path.parts)):
         if not any(path.iterdir()):

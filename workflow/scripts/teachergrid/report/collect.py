@@ -1,4 +1,4 @@
-"""Read what a report shows beside the grid's tables: samples, benchmark files, logs, and how good the rewards are.
+"""Read what a report shows beside the grid's tables: samples, benchmark files, and how good the rewards are.
 
 A source is the path of a table, or the table itself.
 """
@@ -99,7 +99,7 @@ def question(row: dict) -> str:
     return turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
 
 
-# --- cost and failures
+# --- cost
 
 
 def stages(folder) -> list[dict]:
@@ -128,16 +128,6 @@ def stages(folder) -> list[dict]:
         }
         for rule, row in sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
     ]
-
-
-def failure(log) -> str | None:
-    """Return the line of a log that decided a failure: the last that starts with ERROR:, without that word, else the last
-    that is not blank; None where there is no log or nothing in it."""
-    path = Path(log)
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()] if path.exists() else []
-    lines = [line for line in lines if line]
-    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or [None])[-1]
 
 
 # --- rewards

@@ -95,7 +95,7 @@ TABLES = {
     "metrics": artifacts.GRID_METRICS.names,
     "correlations": artifacts.CORRELATIONS.names,
     "lineage": artifacts.LINEAGE.names,
-    "failures": ("cell", "rule", "reason", "log"),
+    "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
     "reward_quality": ("reward", "same_prompt_accuracy", "auc", "auc_difficulty_only", "n_pairs"),
 }

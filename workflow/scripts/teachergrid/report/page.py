@@ -22,7 +22,7 @@ def build(data: dict) -> str:
     facts = gather(data)
     tables = values.tables(facts)
     told = facts.data.get("recommendation") or {}
-    gated, failed = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
+    gated, told_of = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
     page = (
         environment()
         .get_template("page.html")
@@ -34,14 +34,15 @@ def build(data: dict) -> str:
             values=tables,
             **(measured(facts, tables) if facts.only_measured else answered(facts)),
             health=records.health(facts),
+            failed=records.failed(facts),
             samples=records.samples(facts),
             stages=records.stages(facts),
             training=records.training(facts),
             provenance=records.flat(facts.data.get("provenance") or {}),
             reproduce=REPRODUCE,
             gated=gated,
-            untold={corpus: reason for corpus, reason in gated.items() if corpus not in failed},
-            missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in failed)],
+            untold={corpus: reason for corpus, reason in gated.items() if corpus not in told_of},
+            missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in told_of)],
         )
     )
     return f"<!doctype html>\n{page.strip()}\n"
@@ -100,6 +101,7 @@ def environment() -> jinja2.Environment:
         "count",
         "duration",
         "breakable",
+        "coded",
         "listing",
         "together",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from .. import artifacts, health, inputs, origin, spec
+from .. import artifacts, failures, health, inputs, origin, spec
 from . import collect
 
 TABLES = {
@@ -48,7 +48,7 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         "judges": settings["judges"],
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(benchmarks),
-        "failures": failures(logs, asked),
+        "failures": failed(logs, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
 
@@ -97,17 +97,16 @@ def is_verifier(sources: dict) -> bool:
     return {value for column in values for value in column} <= {0.0, 1.0, None}
 
 
-def failures(logs: str, asked: dict) -> list[dict]:
-    """Return the cells of a grid whose last run ended in an error, with the line that decided it."""
+def failed(logs: str, asked: dict) -> list[dict]:
+    """Return the cells of a grid whose last try died, each with its class and the line that decided it."""
     names = {part for student in asked["students"] for part in (student["student"], student["corpus"], student["base"])}
     names |= {reference["name"] for reference in asked["references"]} | {corpus for _, corpus in asked["pairs"]}
     found = []
-    for path in sorted(Path(logs).rglob("*.log")):
-        rule, *cell = path.relative_to(logs).with_suffix("").parts
-        if names & set(cell) and any(
-            line.startswith("ERROR:") for line in path.read_text(errors="replace").splitlines()
-        ):
-            found.append({"rule": rule, "cell": "/".join(cell), "reason": collect.failure(path), "log": str(path)})
+    for rule, cell in failures.tried(logs):
+        paths = failures.logs(logs, rule, cell) if names & set(cell.split("/")) else []
+        if why := failures.died(paths):
+            log = failures.quoted(paths, why.line)
+            found.append({"cell": cell, "rule": rule, "kind": why.kind, "reason": why.line, "log": log})
     return found
 
 

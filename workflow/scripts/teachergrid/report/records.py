@@ -1,5 +1,6 @@
 """What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
 
+from ..failures import REMEDIES, UNKNOWN
 from . import text
 from .facts import Facts
 
@@ -27,6 +28,16 @@ def health(facts: Facts) -> dict:
         )
         examples += [{**row, "name": found[-1]["name"]} for row in rows if row["example"]]
     return {"checks": list(limits.items()), "rows": found, "examples": examples}
+
+
+def failed(facts: Facts) -> list[dict]:
+    """Return the failures by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
+    found = {}
+    for row in facts.data["failures"]:
+        job = " ".join(filter(None, (row["rule"], row["cell"])))
+        found.setdefault(row["kind"] or UNKNOWN, []).append({"job": job, "line": row["reason"], "log": row["log"]})
+    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    return [{"kind": kind, "remedy": REMEDIES[kind], "cells": rows} for kind, rows in ordered]
 
 
 def training(facts: Facts) -> list[dict]:

@@ -94,6 +94,12 @@ def breakable(name: str) -> Markup:
     return escape(name).replace("/", Markup("/<wbr>"))
 
 
+def coded(words: str) -> Markup:
+    """run `x` -> run <code>x</code>"""
+    parts = enumerate(words.split("`"))
+    return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in parts)
+
+
 def clipped(text: str | None, longest: int = 900) -> str:
     """Return the text, cut with a note on how much is left out, so that a page stays small."""
     text = text or ""

@@ -1,0 +1,150 @@
+"""`teachergrid run` on a real cluster: nothing is submitted twice, and every way to stop it leaves what it says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ENV
+from teachergrid import lock
+from teachergrid.cluster import cancel, live
+
+from slurm.grids import Run, SlurmGrid
+
+pytestmark = pytest.mark.usefixtures("cluster")
+CELL = "generate seed__small"
+TARGET = "results/responses/seed__small.parquet"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks at squeue every other second, and takes 15 s without a job for a hang; the profile's sleeps are 10 s and more."""
+    for name, seconds in {"WATCH": 2, "HANG": 15, "GRACE": 4}.items():
+        monkeypatch.setitem(ENV, f"TEACHERGRID_{name}", str(seconds))
+
+
+@pytest.fixture
+def slow(tmp_path, quick) -> SlurmGrid:
+    """A grid whose teacher takes four parts of three seconds."""
+    return SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}})
+
+
+def start(grid: SlurmGrid, *argv: str) -> Run:
+    """Start a run of one cell and return when its job runs."""
+    run = Run(grid.folder, *argv, TARGET)
+    until(lambda: states(grid) == ["RUNNING"] and grid.tries(CELL), 120, run)
+    return run
+
+
+def until(found, seconds: float, run: Run) -> None:
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end and run.process.poll() is None, run.text()
+        time.sleep(0.3)
+
+
+def states(grid: SlurmGrid) -> list[str]:
+    return [job.state for job in live(grid.folder)]
+
+
+def summary(grid: SlurmGrid) -> dict:
+    return json.loads((grid.folder / "results/run.json").read_text())
+
+
+def is_free(grid: SlurmGrid) -> bool:
+    return lock.holder(str(grid.folder / "results")) is None and not list((grid.folder / ".snakemake").glob("locks/*"))
+
+
+@pytest.mark.slurm_long
+def test_a_job_of_a_killed_run_is_neither_doubled_nor_lost(slow):
+    killed = start(slow)
+    killed.kill()
+    (job,) = live(slow.folder)
+    assert (job.rule, job.cell) == ("generate", "seed__small") and 0 < job.elapsed_s < job.limit_s and job.node
+
+    refused = Run(slow.folder, TARGET)
+    assert refused.ends(60) == 2, refused.text()
+    assert f"{job.id} RUNNING generate seed__small" in refused.text()
+    assert all(way in refused.text() for way in ("--live wait", "--live cancel", f"scancel {job.id}"))
+
+    waited = Run(slow.folder, "--live", "wait", TARGET)
+    assert waited.ends(180) == 0, waited.text()
+    assert "waiting for them" in waited.text() and "nothing to do" in waited.text()
+    assert len(slow.tries(CELL)) == 1 and is_free(slow)
+
+
+@pytest.mark.slurm
+def test_jobs_of_a_killed_run_are_cancelled_when_asked(slow):
+    start(slow).kill()
+    run = Run(slow.folder, "--live=cancel", TARGET)
+    assert run.ends(240) == 0, run.text()
+    first, second = slow.tries(CELL)
+    assert first["end"] < second["begin"] and summary(slow)["done"] == [CELL]
+
+
+@pytest.mark.slurm
+def test_a_squeue_without_answer_is_no_empty_queue(slow, monkeypatch, tmp_path):
+    """The controller of this configuration is not there."""
+    text = re.sub(r"(?m)^SlurmctldPort=.*", "SlurmctldPort=1", Path("/etc/slurm/slurm.conf").read_text())
+    (tmp_path / "slurm.conf").write_text(text + "\nMessageTimeout=2\n")
+    monkeypatch.setitem(ENV, "SLURM_CONF", str(tmp_path / "slurm.conf"))
+    run = Run(slow.folder, TARGET)
+    assert run.ends(180) == 2 and "squeue does not answer" in run.text(), run.text()
+
+
+@pytest.mark.slurm_long
+def test_a_job_cancelled_from_outside_is_tried_again(slow):
+    run = start(slow)
+    cancel(job.id for job in live(slow.folder))
+    assert run.ends(240) == 0, run.text()
+    first, second = slow.tries(CELL)
+    assert first["end"] < second["begin"] and summary(slow)["restarts"] == 0
+
+
+@pytest.mark.slurm_long
+def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path, quick):
+    """A partition with PreemptMode=CANCEL: the plugin leaves the job to SLURM, and SLURM has dropped it."""
+    where = {"generate": {"slurm_partition": "gpu-h100-cancel"}}
+    grid = SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}}, resources=where)
+    run = start(grid)
+    other = ["sbatch", "--parsable", "-A", "teachergrid", "-p", "gpu-h100-high", "--nodes=2", "--exclusive", "-t", "1"]
+    other = subprocess.run([*other, "-o", "/dev/null", "--wrap", "sleep 5"], capture_output=True, text=True, check=True)
+    assert run.ends(280) == 0, run.text()
+    assert "no job is alive and Snakemake waits" in run.text() and summary(grid)["restarts"] == 1, other
+    first, second = grid.tries(CELL)
+    assert first["end"] < second["begin"] and is_free(grid)
+
+
+@pytest.mark.slurm_long
+def test_ctrl_c_cancels_the_jobs(slow):
+    run = start(slow)
+    run.interrupt()
+    assert run.ends(180) == 130, run.text()
+    assert states(slow) == [] and is_free(slow) and "what is finished is kept" in run.text()
+    again = Run(slow.folder, TARGET)
+    assert again.ends(180) == 0, again.text()
+    first, second = slow.tries(CELL)
+    assert first["end"] < second["begin"]
+
+
+@pytest.mark.slurm
+def test_a_second_ctrl_c_leaves_the_jobs_running(slow):
+    run = start(slow)
+    run.interrupt()
+    until(lambda: "Ctrl-C again leaves them running" in run.text(), 5, run)
+    run.interrupt()
+    assert run.ends(120) == 131, run.text()
+    assert states(slow) == ["RUNNING"] and "teachergrid run --live wait" in run.text()
+    # another checkout that shares the results finds the jobs too
+    other = slow.folder.with_name("other")
+    shutil.copytree(slow.folder, other, ignore=shutil.ignore_patterns("results", ".snakemake", "run-*"))
+    os.symlink(slow.folder / "results", other / "results")
+    refused = Run(other, TARGET)
+    assert refused.ends(60) == 2 and "1 jobs of an earlier run are alive" in refused.text(), refused.text()
+    waited = Run(slow.folder, "--live", "wait", TARGET)
+    assert waited.ends(180) == 0, waited.text()
+    assert len(slow.tries(CELL)) == 1 and is_free(slow)

@@ -1,0 +1,111 @@
+"""How a grid stands while it runs, for a terminal and as a page of its own: what `status.gather` found."""
+
+import os
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+from ..disk import amount
+from . import text
+
+COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
+SHOWN = 3  # cells of a class of failures
+SHOWN_RUNNING = 20
+
+
+def terminal() -> tuple[int, bool]:
+    """Return the columns of the terminal, 80 where there is none, and whether it shows colours."""
+    return shutil.get_terminal_size((80, 24)).columns, sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def terminal_view(found: dict, width: int = 80, colour: bool = False) -> str:
+    """Return the view of a terminal."""
+
+    def wrapped(words: str, indent: int) -> list[str]:
+        room = {"initial_indent": " " * indent, "subsequent_indent": " " * (indent + 2)}
+        return textwrap.wrap(words, width, max_lines=4, placeholder=" …", break_on_hyphens=False, **room)
+
+    def painted(words: str, state: str) -> str:
+        return f"\033[{COLOURS[state]}m{words}\033[0m" if colour and state in COLOURS else words
+
+    shown = [found["run"], "", *table(found["stages"], painted)]
+    running = found["running"]
+    if running:
+        shown += ["", painted(f"running: {len(running)}", "running")]
+        rows = [(job["job"], where(job)) for job in running[:SHOWN_RUNNING]]
+        longest = max(len(job) for job, _ in rows)
+        fits = all(longest + len(place) + 4 <= width for _, place in rows)
+        shown += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
+        shown += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
+    for group in found["failures"]:
+        n = len(group["cells"])
+        shown += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
+        for cell in group["cells"][:SHOWN]:
+            shown += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
+            shown += [f"    log: {cell['log']}"] * bool(cell["log"])
+        shown += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
+    facts = {"time left": left(found["time_left"]), "GPU-hours": spent(found["gpu_hours"]), "disk": disk(found["disk"])}
+    shown += [""]
+    for name, words in facts.items():
+        shown += wrapped(f"{name + ':':10} {words}", 0)
+    return "\n".join(shown)
+
+
+def table(stages: dict, painted) -> list[str]:
+    """Return one line a stage with the number of cells in each state, and their sums."""
+    states = list(next(iter(stages.values()), {}))
+    rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
+    head = f"{'stage':18}" + "".join(f"{state:>9}" for state in states) + f"{'all':>8}"
+    return [
+        head,
+        *(
+            f"{rule:18}"
+            + "".join(painted(f"{n or '.':>9}", state if n else "") for state, n in counts.items())
+            + f"{sum(counts.values()):8}"
+            for rule, counts in rows.items()
+        ),
+    ]
+
+
+def where(job: dict) -> str:
+    """Return node and time of a running job."""
+    limit = f" of {text.duration(job['limit_s'])}" if job["limit_s"] else ""
+    elapsed = f"{text.duration(job['elapsed_s'])}{limit}" if job["elapsed_s"] is not None else ""
+    return f"{job['node'] or ''}  {elapsed}".strip()
+
+
+def left(found: dict) -> str:
+    """Return the time left in words, and how much of it is not known."""
+    unknown = ", ".join(f"{rule} {n}" for rule, n in found["unknown"].items())
+    if not found["job_s"]:
+        return f"unknown: none has finished yet of {unknown}" if unknown else "nothing left that can run"
+    if found["seconds"] is None:
+        words = f"{text.duration(found['job_s'])} of jobs one after another; none runs now"
+    else:
+        words = f"about {text.duration(found['seconds'])} with {found['at_a_time']} at a time"
+    return f"{words}, and what is not known: none has finished yet of {unknown}" if unknown else words
+
+
+def spent(found: dict) -> str:
+    return f"{text.significant(found['hours'])} ({found['of']})"
+
+
+def disk(used: dict) -> str:
+    parts = [f"{stage} {amount(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
+    return f"{amount(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+
+
+def page(found: dict) -> str:
+    """Return the view as one HTML file without anything from outside."""
+    from markupsafe import Markup
+
+    from .page import FOLDER, environment
+
+    states = list(next(iter(found["stages"].values()), {}))
+    told = {"left": left(found["time_left"]), "spent": spent(found["gpu_hours"]), "used": disk(found["disk"])}
+    html = environment().get_template("status.html")
+    folder = Path.cwd().name
+    return html.render(
+        found=found, states=states, folder=folder, where=where, style=Markup((FOLDER / "style.css").read_text()), **told
+    )
