@@ -33,7 +33,16 @@ def test_sft_loads_a_model_in_each_process_of_a_node():
 def test_devices_do_not_grow_with_the_attempt_and_a_job_without_gpu_names_no_type():
     assert [costs.need("generate", name, ROW, 3) for name in ("gpu", "gpu_model", "nodes")] == [1, "h100", None]
     assert costs.need("reward", "gpu_model", ROW | {"gpus": 0}, 1) is None
-    assert costs.need("finetune", "nodes", ROW | {"nodes": 2}, 1) == 2
+
+
+def test_on_several_nodes_the_gpus_of_each_are_asked_for():
+    spread = ROW | {"nodes": 2, "gpus": 8, "deepspeed": "zero3"}
+    asked = {
+        name: costs.need("finetune", name, spread, 1) for name in ("gpu", "gpu_model", "nodes", "gres", "deepspeed")
+    }
+    assert asked == {"gpu": None, "gpu_model": None, "nodes": 2, "gres": "gpu:h100:4", "deepspeed": "zero3"}
+    assert costs.need("finetune", "gres", spread | {"gpu_model": None}, 1) == "gpu:4"
+    assert costs.gpus(asked) == 8 and costs.gpus({"gpu": 3}) == 3 and costs.gpus({}) == 0
 
 
 def test_an_unknown_size_is_no_small_size():

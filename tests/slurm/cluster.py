@@ -1,4 +1,4 @@
-"""A real SLURM on one machine: slurmctld, slurmdbd with a database of its own, and six slurmd with pretended GPUs.
+"""A real SLURM on one machine: slurmctld, slurmdbd with a database of its own, and nine slurmd, most with pretended GPUs.
 
     python tests/slurm/cluster.py start | stop | status
 
@@ -21,14 +21,15 @@ from pathlib import Path
 
 ACCOUNT = "teachergrid"
 GPUS = 4
-# node -> type of its GPUs; p1 and p2 are where jobs are preempted, apart from the others so that only those who ask for it are
-NODES = {"cpu1": None, "a1": "a100", "h1": "h100", "h2": "h100", "p1": "h100", "p2": "h100"}
+# node -> type of its GPUs; jobs are preempted on p1 and p2, and d1 to d3 die: apart from the others, so that several tests
+# can disturb their own jobs at the same time
+NODES = {"cpu1": None, "a1": "a100"} | dict.fromkeys(("h1", "h2", "p1", "p2", "d1", "d2", "d3"), "h100")
 # the jobstep plugin takes SLURM_CONF out of the environment of a job, so only this place is seen everywhere
 ETC = Path("/etc/slurm")
 # what a task finds in its environment when it starts, for tests to read
 NOTE_TASK = """\
 #!/bin/sh
-env | grep -E '^(SLURM_(JOB_ID|JOB_GPUS|STEP_GPUS|RESTART_COUNT)|SLURMD_NODENAME|CUDA_VISIBLE_DEVICES)=' \\
+env | grep -E '^(SLURM_(JOB_ID|STEP_GPUS)|SLURMD_NODENAME|CUDA_VISIBLE_DEVICES)=' \\
     > {folder}/tasks/$SLURM_JOB_ID.${{SLURM_STEP_ID:-batch}}.${{SLURM_RESTART_COUNT:-0}}.$SLURM_PROCID
 """
 PROGRAMS = {
@@ -89,9 +90,10 @@ AccountingStorageTRES=gres/gpu,gres/gpu:a100,gres/gpu:h100
 PartitionName=cpu              Nodes=cpu1  MaxTime=1-0  PriorityTier=10 PreemptMode=OFF Default=YES
 PartitionName=gpu-a100         Nodes=a1    MaxTime=1-0  PriorityTier=10 PreemptMode=OFF
 PartitionName=gpu-h100         Nodes=h1,h2 MaxTime=2-0  PriorityTier=10 PreemptMode=OFF
-PartitionName=gpu-h100-preempt Nodes=p1,p2 MaxTime=12:0 PriorityTier=1  PreemptMode=REQUEUE
-PartitionName=gpu-h100-cancel  Nodes=p1,p2 MaxTime=12:0 PriorityTier=1  PreemptMode=CANCEL
-PartitionName=gpu-h100-urgent  Nodes=p1,p2 MaxTime=12:0 PriorityTier=20 PreemptMode=OFF
+PartitionName=gpu-h100-preempt Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=1  PreemptMode=REQUEUE
+PartitionName=gpu-h100-cancel  Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=1  PreemptMode=CANCEL
+PartitionName=gpu-h100-high    Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=20 PreemptMode=OFF
+PartitionName=gpu-h100-frail   Nodes=d1,d2,d3 MaxTime=12:0:0 PriorityTier=10 PreemptMode=OFF
 """
 DATABASE = """\
 AuthType=auth/munge

@@ -1,6 +1,8 @@
 """One cluster for all tests of a session; one that runs already (cluster.py start) is used and left running."""
 
 import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,3 +32,23 @@ def undisturbed(tmp_path_factory) -> dict[str, pa.Table]:
     grid = SlurmGrid(Path(tmp_path_factory.mktemp("slurm"), "local"))
     grid.run()
     return tables(grid.folder)
+
+
+@pytest.fixture(scope="session")
+def started(request, cluster, tmp_path_factory) -> dict[Callable, Future]:
+    """All chosen cases that disturb nothing but their own jobs, started at once: they mostly wait.
+
+    A case is a function (cluster, folder of its own) that a test has as its parameter `case`.
+    """
+    items = (item for item in request.session.items if "started" in item.fixturenames and hasattr(item, "callspec"))
+    cases = list(dict.fromkeys(item.callspec.params["case"] for item in items))
+    folder = tmp_path_factory.mktemp("cases").resolve()
+    with ThreadPoolExecutor(len(cases) or 1) as pool:
+        yield {case: pool.submit(case, cluster, folder / case.__name__) for case in cases}
+
+
+@pytest.fixture
+def calm(started, cluster) -> Cluster:
+    """The cluster when no case is under way: for a test that takes it down."""
+    wait(started.values())
+    return cluster

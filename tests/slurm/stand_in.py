@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PARTS = 4
 RESUMES = ("generate", "likelihood", "reward", "finetune", "answer", "judge")
 ROWS = pa.schema([("id", pa.int64()), ("value", pa.string())])
-SEEN = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
+SEEN = ("SLURM_JOB_ID", "SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")
 
 
 def begin(rule: str, wildcards: list[str]) -> int:

@@ -1,12 +1,11 @@
 """Faults on a real cluster: each grid ends, its tables equal those of an undisturbed run, no cell was worked on twice at once.
 
-Those that disturb their own grid only run at the same time, each in a folder of its own.
+Those that disturb their own jobs only run at the same time (conftest.started), on nodes of their own where they need some.
 """
 
 import os
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ TEACHERS = ("small", "large", "whole")
 def urgent(node: str) -> str:
     """Fill a node with a job that is more important than all others there."""
     argv = ["-N1", "--gres=gpu:4", "-w", node, "--mem=400", "-t", "2", "-A", "teachergrid", "-o", "/dev/null"]
-    return output("sbatch", "--parsable", "-p", "gpu-h100-urgent", *argv, "--wrap", "sleep 5")
+    return output("sbatch", "--parsable", "-p", "gpu-h100-high", *argv, "--wrap", "sleep 5")
 
 
 def running(grid: SlurmGrid, cell: str) -> list[queue.Job]:
@@ -84,7 +83,8 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
         urgent(job.node)
     assert run.ends(LONG) == 0, run.text()
     assert grid.states("generate seed__whole") == ["PREEMPTED", "COMPLETED"]
-    assert grid.tries("generate seed__whole")[1]["SLURM_RESTART_COUNT"] == "1"
+    first, second = grid.tries("generate seed__whole")
+    assert first["SLURM_JOB_ID"] == second["SLURM_JOB_ID"]
     assert "shards are there from an earlier run" in grid.log("generate seed__whole")
     assert grid.states("answer rival/math") == ["PREEMPTED", "COMPLETED"]
     assert "no job is alive and Snakemake waits" in run.text()
@@ -158,34 +158,6 @@ def disk_full(cluster: Cluster, folder: Path) -> SlurmGrid:
     return grid
 
 
-FAULTS = [memory_and_time, preempted, main_process, refused, disk_full]
-
-
-@pytest.fixture(scope="module")
-def ended(request, cluster, tmp_path_factory):
-    """All chosen faults, started at the same time: name -> the grid when it has ended."""
-    chosen = {
-        item.callspec.params["fault"] for item in request.session.items if "fault" in getattr(item, "fixturenames", ())
-    }
-    with ThreadPoolExecutor(len(FAULTS)) as pool:
-        folder = tmp_path_factory.mktemp("faults")
-        yield {fault: pool.submit(fault, cluster, folder / fault.__name__) for fault in FAULTS if fault in chosen}
-
-
-@pytest.mark.slurm
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_fault_of_one_grid(fault, ended, undisturbed):
-    grid = ended[fault].result()
-    made = tables(grid.folder)
-    assert made and differing(made, {name: undisturbed[name] for name in made}) == set()
-    if fault is main_process:
-        assert made.keys() == undisturbed.keys()
-    assert at_the_same_time(grid.folder) == set()
-
-
-# --- faults of the cluster, one after the other in one grid
-
-
 def lose_node_under(cluster: Cluster, grid: SlurmGrid, cell: str, work: str, shards: int) -> str:
     """Let the node of a cell's job die when it has so many shards. Return the node."""
     job = working(grid, cell)
@@ -201,36 +173,104 @@ def revive_after_second_try(cluster: Cluster, grid: SlurmGrid, cell: str, node: 
     cluster.revive(node)
 
 
-@pytest.mark.slurm
-def test_a_bad_night_of_the_cluster(cluster, undisturbed, tmp_path):
-    """Nodes die under generation (and two of three shards are damaged) and under SFT; slurmdbd and slurmctld go away."""
-    generation, training = "generate seed__small", "finetune q__seed__small__sft__s1"
-    grid = SlurmGrid(tmp_path / "night", {generation: {"seconds": 4}, training: {"seconds": 4}})
-    run = grid.run_on_cluster()
-
-    node = lose_node_under(cluster, grid, generation, "responses/seed__small.parquet", 3)
-    cut, flipped, _ = grid.shards("responses/seed__small.parquet")
+def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
+    """The job goes on elsewhere from its shards, and makes again the one that was cut off and the one with a flipped bit."""
+    cell, work = "generate seed__whole", "responses/seed__whole.parquet"
+    grid = SlurmGrid(folder, {cell: {"seconds": 3}}, {"generate": {"slurm_partition": "gpu-h100-frail"}})
+    run = grid.run_on_cluster("results/health/seed__whole.parquet")
+    node = lose_node_under(cluster, grid, cell, work, 3)
+    cut, flipped, _ = grid.shards(work)
     cut.write_bytes(cut.read_bytes()[:-40])
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
-    revive_after_second_try(cluster, grid, generation, node)
+    revive_after_second_try(cluster, grid, cell, node)
+    assert run.ends(LONG) == 0, run.text()
+    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
+    said = grid.log(cell)
+    assert said.count("is damaged and is made again") == 2 and "1 of 4 shards are there from an earlier run" in said
+    return grid
 
-    wait("likelihood", lambda: running(grid, "likelihood q/seed__small"), LONG)
-    cluster.end("slurmdbd")
-    node = lose_node_under(cluster, grid, training, "students/q__seed__small__sft__s1/student.json", 2)
-    cluster.begin("slurmdbd")
-    revive_after_second_try(cluster, grid, training, node)
 
-    working(grid, "answer q__seed__small__sft__s1/math")
-    cluster.end("slurmctld")
-    time.sleep(60)
-    cluster.begin("slurmctld")
-    assert run.ends(2 * LONG) == 0, run.text()
+def node_dies_under_training(cluster: Cluster, folder: Path) -> SlurmGrid:
+    cell = "finetune q__seed__whole__sft__s1"
+    needs = {"slurm_partition": "gpu-h100-frail", "gpu": 4, "gpu_model": "h100"}
+    grid = SlurmGrid(folder, {cell: {"seconds": 3}}, {"finetune": needs})
+    run = grid.run_on_cluster("results/students/q__seed__whole__sft__s1/student.json")
+    node = lose_node_under(cluster, grid, cell, "students/q__seed__whole__sft__s1/student.json", 2)
+    revive_after_second_try(cluster, grid, cell, node)
+    assert run.ends(LONG) == 0, run.text()
+    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
+    assert "shards are there from an earlier run" in grid.log(cell)
+    return grid
 
-    assert grid.states(generation) == grid.states(training) == ["NODE_FAIL", "COMPLETED"]
-    said = grid.log(generation)
-    assert said.count("is damaged and is made again") == 2 and "1 of 4 shards are there" in said
-    assert "shards are there from an earlier run" in grid.log(training)
-    assert differing(tables(grid.folder), undisturbed) == set()
+
+FAULTS = [
+    main_process,
+    memory_and_time,
+    preempted,
+    disk_full,
+    node_dies_under_generation,
+    node_dies_under_training,
+    refused,
+]
+
+
+def equal_and_never_twice(grid: SlurmGrid, undisturbed: dict) -> None:
+    made = tables(grid.folder)
+    assert made and differing(made, {name: undisturbed[name] for name in made}) == set()
     assert at_the_same_time(grid.folder) == set()
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("case", FAULTS)
+def test_fault_of_one_grid(case, started, undisturbed):
+    grid = started[case].result()
+    equal_and_never_twice(grid, undisturbed)
+    if case is main_process:
+        assert tables(grid.folder).keys() == undisturbed.keys()
+
+
+# --- faults of the cluster
+
+
+@pytest.mark.slurm
+def test_daemons_go_away(calm, undisturbed, tmp_path):
+    """slurmdbd, and slurmctld for a minute, while jobs run and others are to be submitted."""
+    cell = "generate seed__small"
+    grid = SlurmGrid(tmp_path.resolve() / "grid", {cell: {"seconds": 3}})
+    run = grid.run_on_cluster("results/health/seed__small.parquet")
+    working(grid, cell)
+    calm.end("slurmdbd")
+    calm.end("slurmctld")
+    time.sleep(60)
+    calm.begin("slurmctld")
+    wait("the next stage without accounting", lambda: grid.tries("check seed__small"), LONG)
+    calm.begin("slurmdbd")
+    assert run.ends(LONG) == 0, run.text()
+    wait("the accounting", lambda: grid.states("check seed__small") == ["COMPLETED"])
+    assert grid.states(cell) == ["COMPLETED"]
+    equal_and_never_twice(grid, undisturbed)
+
+
+@pytest.mark.slurm_long
+def test_a_bad_night(calm, undisturbed, tmp_path):
+    """A whole grid in which nodes die under generation and SFT, slurmdbd goes away, and slurmctld for a minute."""
+    generation, training = "generate seed__small", "finetune q__seed__small__sft__s1"
+    grid = SlurmGrid(tmp_path.resolve() / "grid", {generation: {"seconds": 4}, training: {"seconds": 4}})
+    run = grid.run_on_cluster()
+    node = lose_node_under(calm, grid, generation, "responses/seed__small.parquet", 3)
+    revive_after_second_try(calm, grid, generation, node)
+    wait("likelihood", lambda: running(grid, "likelihood q/seed__small"), LONG)
+    calm.end("slurmdbd")
+    node = lose_node_under(calm, grid, training, "students/q__seed__small__sft__s1/student.json", 2)
+    calm.begin("slurmdbd")
+    revive_after_second_try(calm, grid, training, node)
+    working(grid, "answer q__seed__small__sft__s1/math")
+    calm.end("slurmctld")
+    time.sleep(60)
+    calm.begin("slurmctld")
+    assert run.ends(2 * LONG) == 0, run.text()
+    assert grid.states(generation) == grid.states(training) == ["NODE_FAIL", "COMPLETED"]
+    equal_and_never_twice(grid, undisturbed)
+    assert tables(grid.folder).keys() == undisturbed.keys()

@@ -50,5 +50,7 @@ if __name__ == "__main__":
         names = {"student": student, "base": base, "corpus": "__".join(corpus), "recipe": recipe, "seed": int(seed[1:])}
         content = {**names, **facts, "left_out": left_out, "weights": weights, "origin": made_from}
         origin.replace_text(snakemake.output.student, json.dumps(content, indent=1, sort_keys=True))
+        # it has served: a training that is asked for again is one
+        (folder / "weights/made").unlink(missing_ok=True)
         # only the facts are needed from here on, and checkpoints are large
         shutil.rmtree(work)

@@ -63,14 +63,25 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
 
 
 def need(rule: str, resource: str, row: dict, attempt: int):
-    """Return one resource of a job: gpu, gpu_model, nodes, mem_mb or runtime (minutes). None leaves it to the profile."""
+    """Return one resource of a job; None leaves it to the profile. runtime is in minutes, gpu counts all nodes, gres one."""
     if resource == "runtime":
         return minutes(rule, row, attempt)
     if resource == "mem_mb":
         return megabytes(rule, row, attempt)
-    if resource == "nodes":
-        return row["nodes"] if row["nodes"] > 1 else None
-    return row["gpus"] if resource == "gpu" else (row["gpu_model"] if row["gpus"] else None)
+    if resource == "deepspeed":
+        return row["deepspeed"]
+    if row["nodes"] > 1:
+        # SLURM's executor starts a job's step with all of its `gpu`, which no single node has
+        kind = ["gpu", row["gpu_model"], str(row["gpus"] // row["nodes"])]
+        return {"nodes": row["nodes"], "gres": ":".join(filter(None, kind))}.get(resource)
+    alone = {"gpu": row["gpus"], "gpu_model": row["gpu_model"] if row["gpus"] else None}
+    return alone.get(resource)
+
+
+def gpus(resources) -> int:
+    """Return how many GPUs a job has over all nodes, from its resources as `need` gives them."""
+    per_node = (resources.get("gres") or "gpu:0").split(":")[-1]
+    return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
 
 
 @cache

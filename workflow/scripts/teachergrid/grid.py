@@ -7,7 +7,7 @@ student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 from collections import defaultdict
 from functools import cache
 
-from . import blocks, code, costs, pins, spec
+from . import blocks, code, costs, launch, pins, spec
 from .blocks import picked
 from .config import ANY, VERIFY
 from .metrics import FORMULAS
@@ -48,7 +48,8 @@ class Cells:
         def resource(name):
             return lambda wildcards, attempt: costs.need(rule, name, self.row(rule, wildcards), attempt)
 
-        devices = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+        devices = ("gpu", "gpu_model") if rule in MODEL_RULES else ()
+        devices += ("nodes", "gres", "deepspeed") if rule == "finetune" else ()
         return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
 
     # --- instructions, responses and what scores them
@@ -253,8 +254,10 @@ class Cells:
         settings = self.config["recipes"][recipe]
         # the recipe has a number format of its own
         row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
+        gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
+        launch.check_shares(settings, gpus, settings["nodes"], recipe)
         return row | {
-            "gpus": row["gpus"] if settings["gpus"] is None else settings["gpus"],
+            "gpus": gpus,
             "nodes": settings["nodes"],
             "deepspeed": settings["deepspeed"],
             **picked(settings, "dtype", "keep"),

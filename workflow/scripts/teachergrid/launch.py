@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import models, zero
+from . import costs, models, zero
 from .errors import BadInput
 
 # where several nodes meet: by the job's id, below the ports that Linux gives out by itself (32768 and up)
@@ -35,22 +35,18 @@ class Team(NamedTuple):
 
 
 def team(resources) -> Team:
-    """Return the team of a job from its resources: gpu (over all nodes) or gres `gpu:TYPE:N` (per node), nodes, deepspeed.
-
-    Raises BadInput when the GPUs cannot be the same number on each node.
-    """
+    """Return the team of a job from its resources: gpu (over all nodes) or gres `gpu:TYPE:N` (per node), nodes, deepspeed."""
     nodes = resources.get("nodes") or 1
-    gpus = resources.get("gpu") or nodes * int((resources.get("gres") or "gpu:0").split(":")[-1])
+    return Team(max(costs.gpus(resources), nodes), nodes, resources.get("deepspeed") or None)
+
+
+def check_shares(recipe: dict, gpus: int, nodes: int, name: str) -> None:
+    """Raise BadInput unless nodes have the same number of GPUs, and these can share the steps of an update. name: the recipe's."""
     if gpus % nodes:
         raise BadInput(
-            f"{gpus} GPUs on {nodes} nodes: each needs the same number; change the recipe's `gpus` or `nodes`"
+            f"recipe {name}: {gpus} GPUs on {nodes} nodes, each needs the same number; change `gpus` or `nodes`"
         )
-    return Team(max(gpus, nodes), nodes, resources.get("deepspeed") or None)
-
-
-def check_shares(recipe: dict, processes: int, name: str) -> None:
-    """Raise BadInput unless the processes of a training can share the steps of an update. name: the recipe's."""
-    steps = recipe["gradient_accumulation_steps"]
+    steps, processes = recipe["gradient_accumulation_steps"], max(gpus, nodes)
     if steps % processes:
         fewer = max(count for count in range(1, processes) if steps % count == 0)
         raise BadInput(
@@ -73,7 +69,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, te
 
     Raises BadInput as the checks above and sft.train do, RuntimeError when a process failed, or not each rank ran exactly once.
     """
-    check_shares(recipe, team.processes, name)
+    check_shares(recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
     models.caches()
     if team == Team():
@@ -153,7 +149,8 @@ def run(argv: list[str]) -> int:
     inner = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in KEPT}
     paths = {"PYTHONPATH": Path(__file__).parents[1], "PATH": Path(sys.executable).parent}  # DeepSpeed looks for ninja
     inner |= {key: os.pathsep.join(filter(None, [str(path), inner.get(key)])) for key, path in paths.items()}
-    child = subprocess.Popen([*WORKER, "tied", str(os.getpid()), *argv], env=inner)
+    # with open descriptors: the job's devices stay taken (devices.py) until its last worker has ended
+    child = subprocess.Popen([*WORKER, "tied", str(os.getpid()), *argv], env=inner, close_fds=False)
     try:
         return child.wait()
     finally:

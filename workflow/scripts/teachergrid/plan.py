@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
-from . import code
+from . import code, costs
 from .reasons import why
 
 RESULTS = "results"
@@ -55,7 +55,7 @@ def described(jobs: list) -> list[dict]:
     return [
         {
             "job": f"{job.rule.name} {cell(job)}",
-            "gpu": job.resources.get("gpu", 0),
+            "gpu": costs.gpus(job.resources),
             "output": str(job.output[0]),
             "why": why(RESULTS, str(job.output[0]), job.params.spec, list(map(str, job.input)), remade),
         }

@@ -14,6 +14,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from . import costs
+
 # the plugin's and Snakemake's own words, where there is no event for a fact
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
@@ -136,7 +138,7 @@ class Facts(logging.Handler):
         elif event == "job_info":
             known = {"rule": record.rule_name, "cell": "/".join(map(str, record.wildcards.values()))}
             known |= {"local": record.local or record.rule_name == "all", "log": list(record.log)}
-            known |= {"gpus": record.resources.get("gpu", 0), "benchmark": record.benchmark}
+            known |= {"gpus": costs.gpus(record.resources), "benchmark": record.benchmark}
             yield "ready", {"job": record.jobid, **known}
         elif event == "job_started":
             yield "started", {"jobs": record.jobs if isinstance(record.jobs, list) else [record.jobs]}

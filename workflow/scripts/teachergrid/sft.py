@@ -6,6 +6,7 @@ One process trains in the job itself; several are started by `launch`, and each 
 """
 
 import json
+import math
 import os
 import shutil
 import time
@@ -159,6 +160,8 @@ class Marks(TrainerCallback):
         self.saved = time.monotonic()
 
     def on_log(self, args, state, control, logs=None, **_):
+        if not math.isfinite((logs or {}).get("loss", 0)):
+            raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
         now, done = time.monotonic(), state.global_step - self.start
         if "loss" in (logs or {}) and done and now - self.said > 2:
             left = (state.max_steps - state.global_step) * (now - self.began) / done
