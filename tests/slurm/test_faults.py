@@ -118,14 +118,16 @@ def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
 
 
 def refused(cluster: Cluster, folder: Path) -> SlurmGrid:
-    """sbatch refuses for a while: the partition is closed."""
+    """sbatch refuses for a while, longer than all retries take: the partition is closed."""
     name = f"moody-{os.getpid()}"
     output("scontrol", "create", f"PartitionName={name}", "Nodes=h1,h2", "State=INACTIVE", "MaxTime=60")
     grid = SlurmGrid(folder, resources={"generate": {"slurm_partition": name}})
     run = grid.run_on_cluster("results/responses/seed__small.parquet")
-    wait("a refusal", lambda: "sbatch: error" in (folder / "results/logs/run.log").read_text(), LONG)
+    wait("the end of the retries", lambda: "started again" in run.text(), LONG)
+    assert run.text().count("FAILED generate seed__small") == 3
     output("scontrol", "update", f"PartitionName={name}", "State=UP")
     assert run.ends(LONG) == 0, run.text()
+    assert grid.states("generate seed__small") == ["COMPLETED"]
     output("scontrol", "delete", f"PartitionName={name}")
     return grid
 
