@@ -14,7 +14,7 @@ from teachergrid import cluster as queue
 from slurm.cluster import Cluster, output, wait
 from slurm.grids import SlurmGrid, at_the_same_time, differing, tables
 
-LONG = 420  # seconds, of a grid with faults on a busy machine
+LONG = 900  # seconds, of a grid with faults on a busy machine
 TEACHERS = ("small", "large", "whole")
 
 
@@ -64,8 +64,10 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
     # without cgroups the step is killed, which reads as FAILED
     assert grid.states("generate seed__large") in (["FAILED", "COMPLETED"], ["OUT_OF_MEMORY", "COMPLETED"])
     assert grid.states("likelihood q/seed__small") == ["CANCELLED", "COMPLETED"]
-    assert grid.states("likelihood q/seed__large") == ["TIMEOUT", "COMPLETED"]
-    assert grid.states("likelihood q/seed__whole") == ["TIMEOUT", "COMPLETED"]
+    for cell in ("likelihood q/seed__large", "likelihood q/seed__whole"):
+        *before, last = grid.states(cell)
+        # on a busy machine a second time is not impossible
+        assert set(before) == {"TIMEOUT"} and last == "COMPLETED"
     assert "shards are there from an earlier run" in grid.log("likelihood q/seed__whole")
     return grid
 
@@ -92,13 +94,13 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
 
 
 def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
-    """Ctrl-C in the first stage, kill -9 in a later one; the same command goes on each time."""
-    slow = {f"generate seed__{teacher}": {"seconds": 8} for teacher in TEACHERS}
+    """Ctrl-C under generation, kill -9 under generation and training; the same command goes on each time."""
+    generation = "generate seed__small"
     students = [f"q__seed__{teacher}__sft__s1" for teacher in TEACHERS]
-    grid = SlurmGrid(folder, slow | {f"finetune {student}": {"seconds": 5} for student in students})
+    pauses = {generation: {"seconds": 12}} | {f"finetune {student}": {"seconds": 5} for student in students}
+    grid = SlurmGrid(folder, pauses)
     first = grid.run_on_cluster()
-    for teacher in TEACHERS:
-        wait("a shard", lambda name=teacher: grid.shards(f"responses/seed__{name}.parquet"), LONG)
+    wait("a shard", lambda: grid.shards("responses/seed__small.parquet"), LONG)
     first.interrupt()
     assert first.ends(LONG) == 130, first.text()
     assert queue.live(folder) == [] and not (folder / "results/.lock").exists()
@@ -106,13 +108,14 @@ def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
     second = grid.run_on_cluster()
     wait("a training", lambda: any(running(grid, f"finetune {student}") for student in students), LONG)
     second.kill()
-    assert "shards are there from an earlier run" in grid.log("generate seed__whole")
     assert any(job.rule == "finetune" for job in queue.live(folder))
 
     third = grid.run_on_cluster()
     assert third.ends(120) == 2 and "alive" in third.text()
     fourth = grid.run_on_cluster("--live", "wait")
     assert fourth.ends(LONG) == 0, fourth.text()
+    # what was cancelled went on from its shards, what was left running was not begun again
+    assert len(grid.tries(generation)) == 2 and "shards are there from an earlier run" in grid.log(generation)
     assert [len(grid.tries(f"finetune {student}")) for student in students] == [1, 1, 1]
     return grid
 
@@ -120,7 +123,7 @@ def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
 def refused(cluster: Cluster, folder: Path) -> SlurmGrid:
     """sbatch refuses for a while, longer than all retries take: the partition is closed."""
     name = f"moody-{os.getpid()}"
-    output("scontrol", "create", f"PartitionName={name}", "Nodes=h1,h2", "State=INACTIVE", "MaxTime=60")
+    output("scontrol", "create", f"PartitionName={name}", "Nodes=d1,d2,d3", "State=INACTIVE", "MaxTime=60")
     grid = SlurmGrid(folder, resources={"generate": {"slurm_partition": name}})
     run = grid.run_on_cluster("results/responses/seed__small.parquet")
     wait("the end of the retries", lambda: "started again" in run.text(), LONG)
@@ -149,14 +152,13 @@ def disk_full(cluster: Cluster, folder: Path) -> SlurmGrid:
         ballast.unlink()
         again = grid.run_on_cluster(*targets)
         assert again.ends(LONG) == 0, again.text()
-        made = tables(folder)
-        assert made and queue.live(folder) == []
-        # kept for the comparison, the mount goes
-        output("cp", "-a", str(results), str(folder / "kept"))
+        assert queue.live(folder) == []
     finally:
+        # the mount goes, what was in it stays
+        output("cp", "-a", str(results), str(folder / "kept"))
         output("umount", str(results))
-    results.rmdir()
-    (folder / "kept").rename(results)
+        results.rmdir()
+        (folder / "kept").rename(results)
     return grid
 
 
@@ -236,7 +238,7 @@ def test_fault_of_one_grid(case, started, undisturbed):
 # --- faults of the cluster
 
 
-@pytest.mark.slurm
+@pytest.mark.slurm_long
 def test_daemons_go_away(calm, undisturbed, tmp_path):
     """slurmdbd, and slurmctld for a minute, while jobs run and others are to be submitted."""
     cell = "generate seed__small"
