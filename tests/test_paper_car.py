@@ -173,7 +173,7 @@ def test_plans_without_models_gpu_and_network(tmp_path, profile):
     )
     assert done.returncode == 0, done.stderr
     jobs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(jobs) > 800 and {job["why"][0] for job in jobs} == {"new"}
+    assert len(jobs) > 800 and {job["why"][0] for job in jobs} == {"first run"}
     gpus = {job["job"]: job["gpu"] for job in jobs}
     assert gpus["generate magpie-100k__llama-3.1-405b-instruct"] == 8
     assert gpus["finetune gemma-2-2b__magpie-100k__gemma-2-9b-it__paper__s1"] == 4

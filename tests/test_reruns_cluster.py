@@ -183,7 +183,7 @@ def test_unknown_origins_are_said(grid):
     damaged = grid.folder / "results/scores/w__best__sft__s1/math/verify.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
     why = reasons(grid)
-    assert why["select best/w"] == ["unknown", ["the output does not say what made it"]]
+    assert why["select best/w"] == ["origin unknown", ["the output does not say what made it"]]
     assert set(why) == jobs("select best/w", "finetune w__best__sft__s1", "metric w/best") | exams_of_best() | REPORT
 
 
@@ -212,7 +212,7 @@ def test_a_mended_bug_in_a_cheap_stage(grid):
     why = reasons(grid)
     assert set(why) == METRICS | ALL_REPORTS
     assert why["metric q/best"] == ["code", ["its code changed"]]
-    assert why["correlate teachers"][0] == "upstream"
+    assert why["correlate teachers"][0] == "follows"
 
 
 def test_a_mended_bug_in_a_gpu_stage(grid):
