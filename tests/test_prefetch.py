@@ -99,8 +99,9 @@ def planned(change=None) -> list:
     if change:
         change(config)
     config = checked(config)
-    rows = [row for rows in Cells(config).rows.values() for row in rows.values()]
-    rule = SimpleNamespace(workflow=SimpleNamespace(config=config))
+    cells = Cells(config)
+    rows = [row for rows in cells.rows.values() for row in rows.values()]
+    rule = SimpleNamespace(workflow=SimpleNamespace(config=config, globals={"cells": cells}))
     return [SimpleNamespace(params=SimpleNamespace(spec=row["spec"]), rule=rule) for row in rows]
 
 
