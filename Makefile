@@ -45,6 +45,6 @@ lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/snakefmt --check $(SOURCES)
 	$(VENV)/bin/snakemake --lint
 
-clean: ## results and environment
-	find results -mindepth 1 -not -name README.md -delete
+clean: ## results and environment; what finished jobs took stays (results/.jobs), since plans learn from it
+	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -delete
 	rm -rf .snakemake $(VENV)

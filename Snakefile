@@ -24,11 +24,13 @@ include: "workflow/rules/teach.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/pilot.smk"
 include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        collect(rules.report.output.report, grid=config["grids"]),
+        collect(rules.pilot.output.pilot, grid=pilot.waiting(cells)),
+        collect(rules.report.output.report, grid=cells.rows["report"]),
         collect(rules.free.output.freed, student=cells.rows["free"]),

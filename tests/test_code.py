@@ -75,7 +75,8 @@ MENDED = {
     ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid
     ("job", "running"): set(),
-    ("plan", "plan"): set(),
+    ("planning/actuals", "measured"): set(),
+    ("plan", "shown"): set(),
     ("grid", "add_exam"): set(),
 }
 

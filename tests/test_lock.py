@@ -113,6 +113,7 @@ def slow_run(grid) -> subprocess.Popen:
     raise AssertionError("no training was seen")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(grid):
     """kill -9 of the whole process group; the next run frees the lock by itself and finishes."""
     run = slow_run(grid)
@@ -125,6 +126,7 @@ def test_a_killed_run_goes_on(grid):
     assert "nothing to do: every result is up to date" in grid.call("teachergrid", "run").stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_and_keeps(grid):
     run = slow_run(grid)
     os.killpg(run.pid, signal.SIGINT)

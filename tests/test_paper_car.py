@@ -96,7 +96,7 @@ def test_all_of_it_comes_from_the_hub(paper):
     names = pins.unpinned(paper)
     assert len(names) == 30 + 3 and "Magpie-Align/Llama-3-Magpie-Air-3M-v0.1" in names
     jobs = {row["spec"] for rows in grid.Cells(paper).rows.values() for row in rows.values()}
-    wanted, folders = needed.needs([type("Job", (), {"params": type("Params", (), {"spec": text})}) for text in jobs])
+    wanted, folders = needed.needs(jobs)
     assert not folders and {need.repo for need in wanted} == set(names)
     assert [need.file for need in wanted if need.file] == ["data/arena-hard-v0.1/question.jsonl", "alpaca_eval.json"]
 
@@ -173,7 +173,7 @@ def test_plans_without_models_gpu_and_network(tmp_path, profile):
     )
     assert done.returncode == 0, done.stderr
     jobs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(jobs) > 800 and {job["why"][0] for job in jobs} == {"new"}
+    assert len(jobs) > 800 and {job["why"][0] for job in jobs} == {"first run"}
     gpus = {job["job"]: job["gpu"] for job in jobs}
     assert gpus["generate magpie-100k__llama-3.1-405b-instruct"] == 8
     assert gpus["finetune gemma-2-2b__magpie-100k__gemma-2-9b-it__paper__s1"] == 4

@@ -99,8 +99,9 @@ def planned(change=None) -> list:
     if change:
         change(config)
     config = checked(config)
-    rows = [row for rows in Cells(config).rows.values() for row in rows.values()]
-    rule = SimpleNamespace(workflow=SimpleNamespace(config=config))
+    cells = Cells(config)
+    rows = [row for rows in cells.rows.values() for row in rows.values()]
+    rule = SimpleNamespace(workflow=SimpleNamespace(config=config, globals={"cells": cells}))
     return [SimpleNamespace(params=SimpleNamespace(spec=row["spec"]), rule=rule) for row in rows]
 
 
@@ -312,7 +313,7 @@ def test_the_command(hub, tmp_path):
     shutil.copy2("there.jsonl", grid.folder)
     hub.repos["model", "org/big"].gated = True
     secret = "hf_" + "s" * 34
-    env = ENV | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": secret}
+    env = ENV | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": secret}
 
     def call(*argv, **more):
         return subprocess.run(

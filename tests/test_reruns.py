@@ -309,5 +309,5 @@ def test_every_path_is_made_by_one_rule(made):
     }
     files = {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()}
     assert shapes <= files
-    kinds = {shape.split("/")[0] for shape in shapes} | {"logs", "benchmarks", ".history", ".code"}
+    kinds = {shape.split("/")[0] for shape in shapes} | {"logs", "benchmarks", ".history", ".jobs"}
     assert {name.split("/")[0] for name in files} == kinds

@@ -5,19 +5,21 @@ import sys
 # no install step in any environment: the package lies beside the scripts
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid import grid, history, lock, present, work
+from teachergrid import grid, history, lock, pilot, present, work
 from teachergrid.config import checked
 
 history.follow("results")
 if workflow.is_main_process:
     history.adopt("results")
 config.update(checked(config))
-cells = grid.Cells(config)
+# a job expands what its run has settled on, whatever a pilot says since
+cells = grid.Cells(config, {} if workflow.is_main_process else pilot.settled("results"))
 cell, needs = cells.column, cells.needs
 
 
 onstart:
     lock.take("results")
+    pilot.settle("results", cells.chosen)
 
 
 onsuccess:

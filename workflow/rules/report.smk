@@ -109,6 +109,17 @@ rule report:
             only_made=config["partial"],
         ),
         prompts=cell("report", "prompts"),
+        pilots=present.files(
+            collect(rules.pilot.output.pilot, grid=cell("report", "pilots")),
+            only_made=config["partial"],
+        ),
+        # of a grid that trains all students, and so knows what a pilot loses
+        complete=present.files(
+            collect(
+                rules.correlate.output.performance, grid=cell("report", "complete")
+            ),
+            only_made=config["partial"],
+        ),
     output:
         report=report(
             "<results>/grids/{grid}/report.html",

@@ -1,7 +1,7 @@
 """teachergrid: plan, run and explain the grid. Every command takes Snakemake's own options, so that profiles count.
 
 teachergrid run      [OPTIONS]   run to the end, then report over what exists; --help for what else it does
-teachergrid plan     [OPTIONS]   which jobs would run, and why; --jsonl for programs
+teachergrid plan     [OPTIONS]   what would run and why, its cost and its end; budgets, differences, variants: --help
 teachergrid why FILE [OPTIONS]   why one file would be made again
 teachergrid status   [OPTIONS]   cells by stage and state, what runs where, failures by class with their remedy
 teachergrid prefetch [OPTIONS]   fetch every model and data set that the planned jobs need; --pin writes their commits

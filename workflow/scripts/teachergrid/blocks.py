@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from . import spec
+from . import pilot, spec
 from .config import VERIFY, judges_of
 from .errors import BadInput
 
@@ -10,9 +10,17 @@ LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 
 
 def add(cells, name: str, block: dict) -> None:
-    """Add all jobs of a block to the table of cells (grid.Cells). Raises BadInput where no cell is left."""
+    """Add all jobs of a block to the table of cells (grid.Cells), or those of its pilot alone as long as that has no result.
+
+    Raises BadInput where no cell is left.
+    """
     config = cells.config
-    found = combinations(name, block)
+    found = whole = combinations(name, block)
+    if block["pilot"]:
+        chosen = pilot.add(cells, name, block, whole)
+        if chosen is None:
+            return
+        found = pilot.kept(chosen, whole)
     described = [describe(config, *words) for words in found]
     # without recipes a block only measures responses: its cells have no student
     students = [cell for cell in described if cell["student"]]
@@ -49,7 +57,10 @@ def add(cells, name: str, block: dict) -> None:
             tasks=tasks,
             models=models_of(config, pairs, responses),
             judges={judge: config["judges"][judge] for _, _, judge in judged},
+            **({"saved": pilot.savings(cells, whole, found)} if block["pilot"] else {}),
         ),
+        "pilots": [name] if block["pilot"] else [],
+        "complete": pilot.complete(config, block, whole, combinations) if block["pilot"] else [],
         # one seed is enough to look at
         "models": [c["student"] for c in students if c["seed"] == block["seeds"][0]] + block["references"],
         "instructions": list(dict.fromkeys(name.split("__")[0] for name in responses)),

@@ -4,7 +4,7 @@ Read from the source, nothing is imported. Functions are followed by name, so th
 call it and for no other. Comments, docstrings, formatting and other packages do not count.
 
 The fingerprint of a cheap rule is part of its spec: a mended metric is computed again by itself. What GPU work hangs on is
-never made again for its code: each job leaves a line in `results/.code/`, and the plan says what was made by older code.
+never made again for its code: each job leaves a line in `results/.jobs/`, and the plan says what was made by older code.
 """
 
 import ast
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 PACKAGE = __package__
 SCRIPTS = Path(__file__).parents[1]
-INDEX = ".code"
+INDEX = ".jobs"
 # no model is loaded for them, and no rule that loads one reads what they make
 CHEAP = ("metric", "verify", "correlate", "report")
 # how a job runs and not what it makes: log, devices, disk, unfinished work, and this module
@@ -218,25 +218,37 @@ def watched(rule: str) -> bool:
     return rule not in (*CHEAP, "free")
 
 
-def remember(results: str, rule: str, cell: str, made_with: str) -> None:
-    """Note with which code a job made its outputs, where that is asked for later.
+def remember(results: str, rule: str, cell: str, made_with: str, took: dict | None = None) -> None:
+    """Note with which code a job made its outputs, and what it took (planning.actuals); None for a part of a job's work.
 
     One file a machine and one write a line: jobs of one machine may write at once, and no file is written by two machines,
     which a shared file system would not keep apart.
     """
-    if watched(rule):
-        folder = Path(results, INDEX)
-        folder.mkdir(exist_ok=True)
-        with open(folder / socket.gethostname(), "a") as file:
-            file.write(f"{time.time_ns()} {rule} {cell} {made_with}\n")
+    folder = Path(results, INDEX)
+    folder.mkdir(exist_ok=True)
+    beside = [] if took is None else [json.dumps(took, separators=(",", ":"))]
+    line = " ".join([str(time.time_ns()), rule, cell, made_with, *beside])
+    with open(folder / socket.gethostname(), "a") as file:
+        file.write(f"{line}\n")
+
+
+def lines(results: str) -> Iterator[list[str]]:
+    """Yield the words of each job's line: time in ns, rule, cell, fingerprint, and what it took in JSON.
+
+    A line that a dying machine cut off says nothing.
+    """
+    for path in sorted(Path(results, INDEX).glob("*")):
+        for line in path.read_text().splitlines():
+            words = line.split(" ", 4)
+            if len(words) == 4 or (len(words) == 5 and words[4].endswith("}")):
+                yield words
 
 
 @cache
 def remembered(results: str) -> dict[tuple[str, str], str]:
-    """Return (rule, cell) -> the fingerprint it was made with last. A line that a dying machine cut off says nothing."""
-    lines = (line.split() for path in Path(results, INDEX).glob("*") for line in path.read_text().splitlines())
-    whole = sorted((words for words in lines if len(words) == 4), key=lambda words: int(words[0]))
-    return {(rule, cell): made_with for _, rule, cell, made_with in whole}
+    """Return (rule, cell) -> the fingerprint it was made with last."""
+    whole = sorted(lines(results), key=lambda words: int(words[0]))
+    return {(rule, cell): made_with for _, rule, cell, made_with, *_ in whole if watched(rule)}
 
 
 def older(results: str, rule: str, cells: list[str]) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from . import pins, spec
 from .errors import BadInput
 from .metrics import FORMULAS
+from .pilot import subset
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -26,7 +27,7 @@ def checked(config: dict) -> dict:
     _validate(config)
     config = spec.filled(config, spec.schema(), outside_too=True)
     pins.fill(config)
-    for check in (_models, _tasks, _files, _entries, _judges, _grids, _imports):
+    for check in (_models, _tasks, _files, _entries, _judges, _grids, _pilots, _imports):
         check(config)
     _read_templates(config)
     _derive_seeds(config)
@@ -62,6 +63,7 @@ def _validate(config: dict) -> None:
     import jsonschema
 
     for error in jsonschema.Draft202012Validator(spec.schema()).iter_errors(config):
+        error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
         if isinstance(error.instance, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", error.instance):
@@ -218,6 +220,34 @@ def _grids(config: dict) -> None:
         for key in ("include", "exclude"):
             for index, cell in enumerate(block[key]):
                 _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _pilots(config: dict) -> None:
+    for name, block in config["grids"].items():
+        if block["pilot"]:
+            _pilot(config, f"config.grids.{name}.pilot", block, block["pilot"])
+
+
+def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
+    """Check a pilot, and add its instructions: those that a smaller sample of each set would draw with the same seed."""
+    if block["compare"] != "teacher" or not block["recipes"]:
+        raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
+    for metric in _all(f"{where}.by", asked["by"], config["metrics"]):
+        formula = config["metrics"][metric]["formula"]
+        if FORMULAS[formula].combine is None:
+            raise BadInput(
+                f"{where}.by: '{metric}' ({formula}) has no value of a single response; rank by another metric"
+            )
+    if asked["keep"] >= len(block["teachers"]):
+        raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
+    for name in block["instructions"]:
+        entry, drawn = config["instructions"][name], subset(name, asked["sample"])
+        if entry["sample"] is not None and entry["sample"] <= asked["sample"]:
+            raise BadInput(f"{where}.sample: config.instructions.{name} has {entry['sample']} instructions; lower it")
+        seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
+        fewer = {**entry, "sample": asked["sample"], "seed": seed}
+        if config["instructions"].setdefault(drawn, fewer) != fewer:
+            raise BadInput(f"config.instructions.{drawn}: this name is taken by a pilot; rename it")
 
 
 def _cell(config: dict, where: str, cell: dict) -> None:

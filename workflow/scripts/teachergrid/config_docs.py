@@ -19,6 +19,7 @@ config, `# yaml-language-server: $schema=../workflow/schemas/config.schema.yaml`
 | `config.yaml` | the embedded demo, run by `make demo` |
 | `alpaca_eval.yaml` | real answers of six models to 805 real instructions, through the engine `existing` |
 | `paper_car.yaml` | the grid of "Stronger Models are NOT Stronger Teachers" (19 open teachers, 5 bases) for a cluster, with what is not the paper's marked |
+| `machines.yaml` | what GPUs can do and cost, prices of APIs, with a date; `teachergrid plan --machines FILE` puts yours over it |
 | `revisions.lock` | the commits of hub models and data sets that a config leaves out, written by `teachergrid prefetch --pin` |
 
 Another config: `teachergrid run --configfile config/alpaca_eval.yaml`.

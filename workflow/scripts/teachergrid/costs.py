@@ -9,51 +9,42 @@ import math
 from functools import cache
 from pathlib import Path
 
-# Tokens a second and GPU for a model of one billion parameters. Generation: published vLLM runs on an H100 (3,900 at 8 B,
-# 445 at 70 B); scoring and SFT: 2 and 6 FLOPs a parameter and token at 40 % of 989 TFLOP/s, SFT less a third for packing
-# and checkpointing.
-TOKENS_PER_SECOND = {
-    "generate": 30_000,
-    "answer": 30_000,
-    "reward": 200_000,
-    "judge": 200_000,
-    "likelihood": 200_000,
-    "finetune": 45_000,
-}
-# no model is so small that a job goes faster than this
-FASTEST = 8_000
+from .planning import machines, throughput, work
+
+MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = work.MODEL_RULES, work.USUAL_TOKENS, work.UNKNOWN_PARAMETERS
 # an A100 has about 40 % of an H100's speed; rows that are longer than most are the rest
 SLACK = 4
-# rows rarely reach the longest length; the mean of real responses is 500 to 1,000
-USUAL_TOKENS = 1_500
 # question and response in two text formats, and the response alone
 LIKELIHOOD_PASSES = 4
 # what most partitions allow; a job that needs longer is killed there and goes on from its last shard or checkpoint
 LONGEST = 24 * 60
 UNKNOWN_ROWS = 100_000
-UNKNOWN_PARAMETERS = 8.0
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
-    """Return the walltime of a job. row: rows, tokens (a row's longest), parameters (billions or None), gpus."""
-    if rule not in TOKENS_PER_SECOND:
+    """Return the walltime of a job: several times what an H100 takes when rows are long. row: of grid.Cells."""
+    if rule not in MODEL_RULES:
         # tables and statistics: a minute per 10,000 rows is ten times what they take
         return min(LONGEST, attempt * (20 + row["rows"] // 10_000))
-    size = UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"]
     if not row["gpus"]:
         return min(LONGEST, attempt * (20 + row["rows"] // 1_000))
-    speed = min(FASTEST, TOKENS_PER_SECOND[rule] / size) * row["gpus"]
-    tokens = row["rows"] * row["tokens"]
+    job = work.of_row(rule, row)
+    long = job._replace(written=job.written / work.MEAN)
     # weights come from a shared file system at 0.2 GB a second or faster
-    loading = 10 + size / 6
-    return min(LONGEST, math.ceil(attempt * (loading + SLACK * tokens / speed / 60)))
+    loading = 10 + job.parameters / 6
+    return min(LONGEST, math.ceil(attempt * (loading + SLACK * throughput.seconds(long, reference()).work / 60)))
+
+
+@cache
+def reference() -> machines.Device:
+    return machines.read().device("h100")
 
 
 def megabytes(rule: str, row: dict, attempt: int) -> int:
     """Return the host memory of a job on one node."""
     # two Snakemake processes of 260 MB are part of each job on a cluster; tables take up to 30 kB a row
     tables = 2_000 + row["rows"] * 30 // 1_000
-    if rule not in TOKENS_PER_SECOND or not row["gpus"]:
+    if rule not in MODEL_RULES or not row["gpus"]:
         return attempt * tables
     size = UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"]
     # weights pass through host memory in 2 bytes a parameter; for SFT each process loads them in 4

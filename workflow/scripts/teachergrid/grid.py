@@ -15,15 +15,16 @@ from .metrics import FORMULAS
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 TALK = ("template", "template_args", "system", "plain")
-MODEL_RULES = tuple(costs.TOKENS_PER_SECOND)
+MODEL_RULES = costs.MODEL_RULES
 
 
 class Cells:
-    """rows[rule]["wildcard/wildcard"] = {"spec": text, what it costs (see costs), what it reads: ids and files}"""
+    """rows[rule]["wildcard/wildcard"] = {"spec": text, what it costs (see costs), what it reads: ids and files}
+    chosen[grid] = what its pilot chose (see pilot): as `given` has it, else by its result"""
 
-    def __init__(self, config: dict):
-        self.config = config
-        self.rows = defaultdict(dict)
+    def __init__(self, config: dict, given: dict | None = None, results: str = "results"):
+        self.config, self.given, self.results = config, given or {}, results
+        self.rows, self.chosen = defaultdict(dict), {}
         for name, block in config["grids"].items():
             blocks.add(self, name, block)
 

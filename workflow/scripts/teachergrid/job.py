@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import code, devices, disk, origin, spec
 from .errors import BadInput
+from .planning import actuals
 
 
 def log_to(path) -> None:
@@ -32,10 +34,13 @@ def running(snakemake):
         log_to(snakemake.log[0])
         settings = spec.load(snakemake.params.spec)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
+        resumed, asked = actuals.begun(snakemake.output[0], made_from), time.monotonic()
         with devices.taken(snakemake.resources.get("gpu", 0)):
-            made_with = code.fingerprint(snakemake.rule)
+            waited, made_with = time.monotonic() - asked, code.fingerprint(snakemake.rule)
             yield settings, made_from
-        code.remember(Path(snakemake.output[0]).parts[0], snakemake.rule, "/".join(snakemake.wildcards), made_with)
+            took = None if resumed else actuals.measured(snakemake, waited)
+        results, cell = Path(snakemake.output[0]).parts[0], "/".join(snakemake.wildcards)
+        code.remember(results, snakemake.rule, cell, made_with, took)
     except Exception as error:
         if message := disk.full(error, snakemake.output):
             say(message, terminal)

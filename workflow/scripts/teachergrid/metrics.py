@@ -116,6 +116,16 @@ def measure(entries: dict, frame, seed: int, rounds: int = 500) -> list[dict]:
     return rows
 
 
+def sums(entries: dict, frame):
+    """Return (instructions [n], {name: what its formula sums over an instruction's responses [n, columns + 1]}).
+
+    The last column counts responses. `combine` of a formula takes the total over instructions, or any multiple of it.
+    Raises KeyError where the frame lacks what an entry needs.
+    """
+    parts = _parts(list(entries.values()), frame)
+    return np.unique(frame.id), {name: parts[full_name(entry)][0] for name, entry in entries.items()}
+
+
 def _parts(entries: list[dict], frame) -> dict:
     """{full name: (what a formula sums [instructions, columns + 1], reasons [n])}, once for all betas."""
     instructions, member = np.unique(frame.id, return_inverse=True)

@@ -4,7 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from . import models, pins, spec
+from . import models, pilot, pins, spec
 from .errors import BadInput
 
 REMEDY = "run `teachergrid prefetch` where there is a network"
@@ -28,13 +28,19 @@ class Found(NamedTuple):
     files: dict[str, int]  # the needed ones with their sizes in bytes
 
 
-def needs(jobs: list) -> tuple[list[Need], list[dict]]:
-    """Return what these jobs take from the hub, and the models among theirs that are folders.
+def specs(jobs: list) -> set[str]:
+    """Return the specs of jobs of plan.planned, and of what may follow when a pilot has chosen: by then nobody sits at the
+    login node."""
+    if not jobs:
+        return set()
+    later = pilot.upper_bound(jobs[0].rule.workflow.globals["cells"])
+    return {job.params.spec for job in jobs} | {row["spec"] for _, _, row in later}
 
-    jobs: of plan.planned.
-    """
+
+def needs(texts: set[str]) -> tuple[list[Need], list[dict]]:
+    """Return what jobs with these specs take from the hub, and the models among theirs that are folders."""
     found, folders = set(), {}
-    for text in {job.params.spec for job in jobs}:
+    for text in texts:
         parts = spec.load(text)
         model, source = parts.get("model"), parts.get("instructions", {}).get("source", "")
         if source.startswith(pins.HUB):
@@ -71,7 +77,7 @@ def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
 
 def absent(jobs: list) -> list[str]:
     """Return what these jobs need and the cache lacks, each with its remedy. Asks no hub and reads no weights."""
-    wanted, folders = needs(jobs)
+    wanted, folders = needs(specs(jobs))
     problems = [*map(lacks, wanted), *(wrong_folder(model, digest=False) for model in folders)]
     return [problem for problem in problems if problem]
 

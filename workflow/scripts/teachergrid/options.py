@@ -1,4 +1,4 @@
-"""Snakemake's options as Snakemake reads them, profiles included, and the one of our own."""
+"""Snakemake's options as Snakemake reads them, profiles included, and those of our own."""
 
 import io
 import os
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .config import checked
 from .errors import BadInput
+from .planning import options as planning
 
 LIVE = ("refuse", "wait", "cancel")
 # options that only look, or do something else than running; Snakemake may have them as they are
@@ -18,7 +19,7 @@ ASIDE += "touch cleanup_metadata delete_all_output delete_temp_output conda_crea
 
 class Options(NamedTuple):
     """argv: Snakemake's own. live: what to do about jobs of an earlier run. aside: it is not a run. targets: named ones.
-    at_once: jobs that may run at the same time."""
+    at_once: jobs that may run at the same time. plan: the budget and the plan that the run is held to."""
 
     argv: list[str]
     live: str
@@ -27,6 +28,7 @@ class Options(NamedTuple):
     targets: list[str]
     config: dict
     at_once: int
+    plan: planning.Asked
 
 
 def read(argv: list[str]) -> Options:
@@ -34,6 +36,8 @@ def read(argv: list[str]) -> Options:
     from snakemake.cli import parse_args
 
     argv, live = own(argv)
+    plan = planning.read(argv, of_run=True)
+    argv = plan.argv
     said = io.StringIO()  # which profile it uses: Snakemake says it again when it runs
     try:
         with redirect_stderr(said):
@@ -47,7 +51,7 @@ def read(argv: list[str]) -> Options:
         )
     aside = any(getattr(args, name, None) for name in ASIDE.split())
     config = {} if aside else checked(configured(args))
-    return Options(argv, live, aside, args.executor == "slurm", sorted(args.targets), config, at_once(args))
+    return Options(argv, live, aside, args.executor == "slurm", sorted(args.targets), config, at_once(args), plan)
 
 
 def at_once(args) -> int:

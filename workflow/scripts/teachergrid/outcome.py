@@ -19,10 +19,13 @@ def begin(results: str, argv: list[str]) -> dict:
     return summary
 
 
-def end(results: str, summary: dict, code: int, runs: list[Progress], report: str | None, folder) -> dict:
+def end(
+    results: str, summary: dict, code: int, runs: list[Progress], report: str | None, folder, phases: int = 1
+) -> dict:
     """Complete the summary, write and return it.
 
-    runs: each start of Snakemake; what has failed and what waits is the last one's. report: complete, partial or None.
+    runs: each start of Snakemake, of which `phases` were for a phase of their own; what has failed and what waits is the
+    last one's. report: complete, partial or None.
     folder: of the cluster's jobs, None without a cluster. Keys: started and ended (seconds since 1970), argv, code, done
     (cells), failed (cell, kind, line, remedy, logs, slurm), waiting (rule: number of cells not made because of them),
     restarts, errors (of Snakemake itself), report, gpu_hours, gpu_hours_from (sacct or benchmarks).
@@ -40,7 +43,7 @@ def end(results: str, summary: dict, code: int, runs: list[Progress], report: st
         "done": [run.name(job) for run in runs for job in run.done],
         "failed": [failure(last, job) for job in last.failed],
         "waiting": {rule: n for rule, n in sorted(last.waiting.items()) if n > 0},
-        "restarts": len(runs) - 1,
+        "restarts": len(runs) - phases,
         "errors": [text for run in runs for text in run.errors],
         "report": report,
         "gpu_hours": round(used / 3600, 4),

@@ -1,91 +1,106 @@
-"""The jobs that Snakemake would run and why, with its own options and profiles, and what older code has made. Nothing runs.
+"""Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing runs.
+
+--cluster h100=16,a100=32@48h,cpu=128   plan on these GPUs and CPUs (@48h: jobs are ended there after 48 hours); without it
+                  on the partitions of a SLURM profile, or on this machine
+--gpu TYPE        count with this type where a job may run on several, or the cluster does not say which it has
+--machines FILE   GPU types and prices of yours over config/machines.yaml
+--start-delay S   seconds from submitted to started (60 on a cluster)
+--details         every job: its reason, time and machine
+--why FILE|CELL   why one result would be made again
+--json            the whole plan for programs: workflow/schemas/plan.schema.json; --jsonl: one line a job, without costs
+--html FILE       the plan as a page, with a Gantt chart
+--diff WHAT       what changed since an earlier plan: a file of --json, a plan's hash, `last`, or a git revision of the config
+--what-if CHANGE  the same grid otherwise, side by side; may be given several times, `--what-if list` names the changes
+--max-gpu-hours N, --max-usd N, --deadline 48h|3d|2026-05-01T18:00   refuse a plan that takes more: exit code 3, and the
+                  shortest list of cuts; --fit-budget: the lines for the config that keep the most
+--older RULE      the files of a rule that older code has made
 
 A mended bug makes nothing again that GPU work went into or hangs on. The plan counts such results and gives the command that
-makes them again; it is for the user to decide.
+makes them again; it is for the user to decide. Exit code: 0, 2 for a mistake in options or config, 3 over budget.
 """
 
 import json
-import os
 import shlex
+import shutil
 import sys
-from collections import Counter, defaultdict
-from contextlib import redirect_stdout
-from unittest.mock import patch
+import textwrap
+from pathlib import Path
 
-from . import code, costs
-from .reasons import why
+from .errors import BadInput
+from .planning import options as own
+from .planning.graph import RESULTS, by_older_code, cell, described, graph, name, plan, planned, sorted_jobs
 
-RESULTS = "results"
+__all__ = ["by_older_code", "command", "described", "explain", "graph", "main", "plan", "planned", "sorted_jobs"]
 AT_MOST = 3  # files in a command; more are asked for by a command of their own
 
 
-def graph(argv: list[str]):
-    """Return Snakemake's graph of jobs. No public way to it counts profiles, so the last step of its CLI is replaced:
-    the graph is built and not run, which also saves a quarter of a dry run's time."""
-    from snakemake.api import DAGApi
-    from snakemake.cli import args_to_api, parse_args
-
-    built = []
-
-    def build(api, *args, **kwargs):
-        workflow = api.workflow_api._workflow
-        workflow._prepare_dag(forceall=api.dag_settings.forceall, ignore_incomplete=False, lock_warn_only=True)
-        workflow._build_dag()
-        built.append(workflow.dag)
-
-    with patch.object(DAGApi, "execute_workflow", build), redirect_stdout(sys.stderr):  # it prints its summary
-        parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
-        if not args_to_api(args, parser):
-            raise SystemExit(1)
-    return built[0]
+def main(argv: list[str]) -> int:
+    """Print the plan, see this module's own words."""
+    if {"-h", "--help"} & set(argv):
+        print(__doc__.strip())
+        return 0
+    try:
+        asked = own.read(argv)
+        if asked.why:
+            return explain([asked.why, *asked.argv])
+        if asked.older or asked.jsonl:
+            return listed(asked)
+        return shown(asked)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
-def sorted_jobs(jobs) -> list:
-    return sorted((job for job in jobs if not job.rule.norun), key=lambda job: (job.rule.name, *job.wildcards))
+def listed(asked: own.Asked) -> int:
+    """Print what programs ask for without costs: the files of older code, or a line a job."""
+    dag = graph(asked.argv)
+    if asked.older:
+        files, _, _ = by_older_code(dag).get(asked.older, ([], 0, 0))
+        print(*files, sep="\n")
+        return 0
+    for job in described(sorted_jobs(dag.needrun_jobs())):
+        print(json.dumps(job))
+    return 0
 
 
-def planned(argv: list[str]) -> list:
-    """Return Snakemake's objects of the jobs to run."""
-    return sorted_jobs(graph(argv).needrun_jobs())
+def shown(asked: own.Asked) -> int:
+    from .planning import budget, diff, document, kept, text, whatif
 
+    if asked.what_if == ["list"]:
+        print(whatif.HELP)
+        return 0
+    setting = document.Setting.of(asked)
+    others = whatif.variants(asked.what_if, setting)
+    before = diff.earlier(asked.diff, setting) if asked.diff else None
+    found = setting.plan(asked.argv)
+    kept.keep(found)
+    over = budget.over(found, asked)
+    if asked.html:
+        from .planning import page
 
-def described(jobs: list) -> list[dict]:
-    """Return one dict a job: job (rule and cell), gpu, output, why (class of the reason, details)."""
-    remade = {str(path) for job in jobs for path in job.output}
-    return [
-        {
-            "job": f"{job.rule.name} {cell(job)}",
-            "gpu": costs.gpus(job.resources),
-            "output": str(job.output[0]),
-            "why": why(RESULTS, str(job.output[0]), job.params.spec, list(map(str, job.input)), remade),
-        }
-        for job in jobs
-    ]
-
-
-def plan(argv: list[str]) -> list[dict]:
-    """Return the jobs to run, one dict each (see `described`)."""
-    return described(planned(argv))
-
-
-def cell(job) -> str:
-    return "/".join(job.wildcards)
+        Path(asked.html).write_text(page.build(found))
+    if asked.json:
+        print(json.dumps(found))
+    else:
+        width = min(shutil.get_terminal_size().columns, 160)
+        parts = [text.page(found, width)]
+        if asked.details:
+            parts.append(text.details(found))
+        parts.append(show_older(found, asked.argv, width))
+        if before:
+            parts.append(diff.text(diff.between(before, found), width))
+        if others:
+            parts.append(whatif.text([("as planned", found), *(whatif.planned(*other) for other in others)], width))
+        if found["jobs"]:
+            parts.append(text.more(found))
+        print("\n\n".join(part for part in parts if part))
+    if over:
+        print(budget.refusal(found, asked, over), file=sys.stderr)
+        return budget.OVER
+    return 0
 
 
 # --- what older code has made
-
-
-def by_older_code(dag) -> dict[str, tuple[list[str], int, int]]:
-    """Return rule -> (files made by older code, how many are not known, how many there are) of what would not be made again."""
-    made = defaultdict(dict)
-    for job in sorted_jobs(set(dag.jobs) - set(dag.needrun_jobs())):
-        if code.watched(job.rule.name) and os.path.exists(job.output[0]):
-            made[job.rule.name][cell(job)] = str(job.output[0])
-    found = {}
-    for rule, outputs in made.items():
-        old, unknown = code.older(RESULTS, rule, list(outputs))
-        found[rule] = [outputs[name] for name in old], len(unknown), len(outputs)
-    return found
 
 
 def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str:
@@ -97,52 +112,33 @@ def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str
     return f"{run} -R {which} --until {rule} && {run}"
 
 
-def show_older(dag, options: list[str]) -> None:
-    found = by_older_code(dag)
-    if any(files for files, _, _ in found.values()):
-        print("made by older code, and kept; to make them again, and then what follows from those that change:")
-    for rule, (files, _, n) in found.items():
-        if files:
-            print(f"{len(files):7} of {n} {rule}: {command(rule, files, len(files) == n, options)}")
-    unknown = [f"{n} {rule}" for rule, (_, n, _) in found.items() if n]
+def show_older(found: dict, options: list[str], width: int) -> str:
+    lines = []
+    if any(row["files"] for row in found["older"]):
+        lines.append("made by older code, and kept; to make them again, and then what follows from those that change:")
+    for row in found["older"]:
+        if files := row["files"]:
+            again = command(row["rule"], files, len(files) == row["of"], options)
+            lines.append(f"{len(files):7} of {row['of']} {row['rule']}: {again}")
+    unknown = [f"{row['unknown']} {row['rule']}" for row in found["older"] if row["unknown"]]
     if unknown:
-        print(f"made by code that is not recorded: {', '.join(unknown)}")
+        lines += textwrap.wrap(
+            f"made by code that is not recorded: {', '.join(unknown)}", width, subsequent_indent="  "
+        )
+    return "\n".join(lines)
 
 
-# --- commands
-
-
-def main(argv: list[str]) -> int:
-    """Print the plan: counts by rule and reason, every job, what older code has made.
-
-    --jsonl prints one JSON line a job, --older RULE the files of a rule that older code has made.
-    """
-    if "--older" in argv:
-        at = argv.index("--older")
-        files, _, _ = by_older_code(graph(argv[:at] + argv[at + 2 :])).get(argv[at + 1], ([], 0, 0))
-        print(*files, sep="\n")
-        return 0
-    options = [arg for arg in argv if arg != "--jsonl"]
-    dag = graph(options)
-    jobs = described(sorted_jobs(dag.needrun_jobs()))
-    if "--jsonl" in argv:
-        for job in jobs:
-            print(json.dumps(job))
-        return 0
-    print(f"{len(jobs)} jobs to do" if jobs else "nothing to do")
-    for (rule, reason), n in sorted(Counter((job["job"].split()[0], job["why"][0]) for job in jobs).items()):
-        print(f"{n:7} {rule:18} {reason}")
-    for job in jobs:
-        print(f"  {job['job']}  ({job['why'][0]}{': ' + '; '.join(job['why'][1][:3]) if job['why'][1] else ''})")
-    show_older(dag, options)
-    return 0
+# --- one result
 
 
 def explain(argv: list[str]) -> int:
-    """Print why one output would be made again, or by which code it was made."""
-    output, *options = argv
-    dag = graph([*options, output])
-    mine = [job for job in described(sorted_jobs(dag.needrun_jobs())) if job["output"] == output]
+    """Print why one output (or cell, `generate seed__large`) would be made again, or by which code it was made."""
+    what, *options = argv
+    is_file = what.startswith(f"{RESULTS}/")
+    dag = graph([*options, what] if is_file else options)
+    jobs = sorted_jobs(dag.needrun_jobs())
+    output = what if is_file else output_of(dag, what)
+    mine = [job for job in described(jobs) if job["output"] == output]
     reason, details = mine[0]["why"] if mine else ("up to date", [])
     for rule, (files, _, _) in by_older_code(dag).items():
         if output in files:
@@ -151,3 +147,14 @@ def explain(argv: list[str]) -> int:
     for line in details:
         print(f"  {line}")
     return 0
+
+
+def output_of(dag, what: str) -> str:
+    """Return the output of a cell, named with or without its rule. Raises BadInput."""
+    from .spec import nearest
+
+    jobs = sorted_jobs(dag.jobs)
+    found = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]
+    if not found:
+        raise BadInput(f"--why {what}: the grid has no such cell{nearest(what, [name(job) for job in jobs])}")
+    return found[0]

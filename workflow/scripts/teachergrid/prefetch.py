@@ -71,7 +71,7 @@ def fetch(jobs: list, pin: bool, dry: bool) -> list[str]:
 
     if constants.HF_HUB_OFFLINE:
         raise BadInput("HF_HUB_OFFLINE is set: unset it here, and set it for the jobs alone")
-    wanted, folders = needed.needs(jobs)
+    wanted, folders = needed.needs(needed.specs(jobs))
     problems = [problem for model in folders if (problem := needed.wrong_folder(model, digest=True))]
     if pin and jobs:
         commits, unpinned = _pin(jobs[0].rule.workflow.config, write=not dry)

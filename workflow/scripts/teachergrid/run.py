@@ -8,6 +8,10 @@ dies, and makes the report over what exists. The log is results/logs/run.log, th
 --live wait     wait for them; what they finish is kept
 --live cancel   cancel them; what they saved is gone on from
 
+--plan HASH       run what was agreed, or not at all: the hash or file of a plan (`teachergrid plan`, its --json)
+--max-gpu-hours N, --max-usd N, --deadline 48h|3d|2026-05-01T18:00   do not start what is expected to take more, and stop,
+                  as by Ctrl-C, when so many GPU-hours are used or the time is over; --cluster, --gpu, --machines: as in `plan`
+
 Ctrl-C            stop: the jobs are cancelled, what is finished or saved is kept; the same command goes on
 Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` comes back to them
 closed terminal   goes on without it, as kill -TERM is one Ctrl-C
@@ -16,19 +20,21 @@ TEACHERGRID_WATCH, _HANG, _GRACE, _GONE: seconds between two looks at squeue (60
 (600), for a second Ctrl-C (5), for cancelled jobs to end (120).
 
 Exit code: 0 all done; 1 some cells failed, or the rest could not be run; 2 not started; 130 stopped, jobs cancelled;
-131 stopped, jobs left running.
+131 stopped, jobs left running; 3 over budget: not started, or stopped.
 """
 
 import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
 
-from . import cluster, disk, grid, lock, options, outcome, pins, plan, salvage
+from . import cluster, disk, grid, lock, options, outcome, pilot, pins, plan, salvage
 from .errors import BadInput
+from .planning.budget import OVER, Bound
 from .progress import Progress
 from .supervise import Patience, Signals, Snakemake, follow
 
@@ -48,7 +54,11 @@ def main(argv: list[str]) -> int:
         if asked.aside:
             return subprocess.call([sys.executable, "-m", "snakemake", *asked.argv])
         refuse_missing(asked)
+        refuse_other(asked)
         begin(asked)
+    except OverBudget as error:
+        print(f"not started: {error}", file=sys.stderr)
+        return OVER
     except BadInput as error:
         print(f"not started: {error}", file=sys.stderr)
         return 2
@@ -77,7 +87,7 @@ def refuse_missing(asked: options.Options) -> None:
         jobs = plan.described(plan.sorted_jobs(dag.needrun_jobs()))
         if freed := disk.freed_but_needed(jobs, dag.workflow.globals["cells"], asked.argv):
             raise BadInput(disk.refusal(freed, asked.argv))
-    if lack := disk.lacking(grid.Cells(asked.config), asked.at_once):
+    if lack := disk.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):
         tell(f"disk: {lack}")
     if asked.on_cluster and pins.entries(asked.config):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *asked.argv]
@@ -87,6 +97,23 @@ def refuse_missing(asked: options.Options) -> None:
     if asked.on_cluster:
         # compute nodes may have no network, and no job should wait to find out; sbatch passes it on
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+class OverBudget(BadInput):
+    """What would run is expected to take more than allowed."""
+
+
+def refuse_other(asked: options.Options) -> None:
+    """Raises BadInput when what would run is not the plan that was agreed, and OverBudget."""
+    if not asked.plan.bounded():
+        return
+    from .planning import budget, diff, document
+
+    found = document.Setting.of(asked.plan).plan(asked.argv)
+    if asked.plan.plan is not None:
+        diff.refuse(asked.plan.plan, found)
+    if limits := budget.over(found, asked.plan):
+        raise OverBudget(budget.refusal(found, asked.plan, limits))
 
 
 def begin(asked: options.Options) -> None:
@@ -139,16 +166,26 @@ def alive(folders: list[str]) -> list[cluster.Job]:
 def supervised(asked: options.Options) -> int:
     """Run Snakemake until nothing is left that it can do; then the report over what exists. Return the exit code."""
     folder = str(Path.cwd()) if asked.on_cluster else None
-    runs, patience, idle = [], Patience.of_environment(), 0
+    runs, patience, idle, phases = [], Patience.of_environment(), 0, 1
+    chosen = grid.Cells(asked.config).chosen
     path = Path(RESULTS, outcome.LOG)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file, Signals() as signals:
+    with ExitStack() as stack:
+        file, signals = stack.enter_context(path.open("a")), stack.enter_context(Signals())
         log = Log(file)
+        limits = asked.plan.max_gpu_hours, asked.plan.deadline
+        bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         log.write(f"---- teachergrid run {' '.join(asked.argv)}, process {os.getpid()}")
         summary = outcome.begin(RESULTS, asked.argv)
         while True:
-            code, how, run = once(asked.argv, log, signals, folder, patience)
+            code, how, run = once(asked.argv, log, signals, folder, patience, bound)
             runs.append(run)
+            if code == 0 and (now := grid.Cells(asked.config).chosen) != chosen:
+                log.say(
+                    f"the pilot of {', '.join(name for name in now if now[name] != chosen.get(name))} has chosen: on with it"
+                )
+                chosen, phases = now, phases + 1
+                continue
             idle = 0 if run.done else idle + 1
             if how != "hung" or idle > RESTARTS:
                 break
@@ -157,20 +194,25 @@ def supervised(asked: options.Options) -> int:
         if code and how == "ended" and any_made() and not asked.targets and run.total:
             log.say("some cells failed; the report is made over what exists")
             partial = options.with_config(asked.argv, "partial=True") + REPORT
-            failed, how, _ = once(partial, log, signals, folder, patience)
+            failed, how, _ = once(partial, log, signals, folder, patience, bound)
             report = None if failed else "partial"
         elif not code:
             report = "complete"
-        code = CODES.get(how) or (2 if code and run.total is None else int(code != 0 or how == "hung"))
-        summary = outcome.end(RESULTS, summary, code, runs, report, folder)
+        ended = OVER if bound.broken and how == "stopped" else CODES.get(how)
+        code = ended or (2 if code and run.total is None else int(code != 0 or how == "hung"))
+        summary = outcome.end(RESULTS, summary, code, runs, report, folder, phases)
         for line in outcome.lines(RESULTS, summary):
             log.say(line)
     return code
 
 
-def once(argv: list[str], log: "Log", signals: Signals, folder, patience: Patience) -> tuple[int, str, Progress]:
+def once(
+    argv: list[str], log: "Log", signals: Signals, folder, patience: Patience, bound: Bound | None = None
+) -> tuple[int, str, Progress]:
     """Run Snakemake once. Return its exit code, how it ended (see follow) and what it did; none of its jobs is left."""
     progress = Progress(log.say)
+    if bound:
+        bound.progress = progress
     snakemake = Snakemake(argv, log.write, progress)
     how = follow(snakemake, signals, progress, folder, patience)
     code = snakemake.close()

@@ -16,7 +16,7 @@ from ..frames import read
 
 # in the order of the workflow
 STAGES = ("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer")
-STAGES += ("verify", "judge", "metric", "correlate", "report")
+STAGES += ("verify", "judge", "metric", "pilot", "correlate", "report")
 
 
 # --- samples

@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import beside, measures, plots, ranks, records, tasks, text, values, verdict
+from . import beside, measures, pilot, plots, ranks, records, tasks, text, values, verdict
 from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
@@ -16,7 +16,7 @@ def build(data: dict) -> str:
     """Return the page of a grid block.
 
     data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
-    artifacts), recommendation, health (rows by responses id), samples, failures, stages, rewards (means by responses id
+    artifacts), recommendation, pilot (see pilot.section), health (rows by responses id), samples, failures, stages, rewards (means by responses id
     and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
     """
     facts = gather(data)
@@ -54,6 +54,7 @@ def answered(facts: Facts) -> dict:
     return {
         "verdicts": verdicts,
         "headline": verdict.headline(verdicts),
+        "pilot": pilot.section(facts),
         "heat": heat,
         "beside": beside.tables(facts),
         "empty": heat["empty"],

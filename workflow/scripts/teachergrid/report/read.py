@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib.metadata
+import json
 import platform
 from pathlib import Path
 
 import yaml
 
-from .. import artifacts, failures, health, inputs, origin, spec
+from .. import artifacts, failures, health, inputs, origin, pilot_ranking, spec
 from . import collect
 
 TABLES = {
@@ -34,6 +35,7 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         "settings": asked,
         **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
+        "pilot": pilot(given, settings),
         "health": {Path(path).stem: checks(path, asked["gates"]) for path in given.health},
         "samples": collect.samples(
             given.instructions,
@@ -51,6 +53,16 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         "failures": failed(logs, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
+
+
+def pilot(given, settings: dict) -> dict | None:
+    """Return the result of a grid's pilot, what it saved, and what it lost where another grid knows all students."""
+    if not given.pilots:
+        return None
+    found = json.loads(Path(given.pilots[0]).read_text())
+    tables = [artifacts.read(path, artifacts.PERFORMANCE).to_pylist() for path in given.complete]
+    lost = pilot_ranking.regret(found, tables[0]) if tables else None
+    return {**found, "saved": settings["saved"], "regret": lost}
 
 
 def circular(judges: dict, metrics: dict) -> list[str]:

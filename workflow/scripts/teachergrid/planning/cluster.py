@@ -1,0 +1,128 @@
+"""The machines that a plan is simulated on: given by --cluster, or what the profile and SLURM say."""
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import BadInput
+from .makespan import CPU
+
+POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
+FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
+# until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
+DELAY_S = 60.0
+
+
+class Pool(NamedTuple):
+    """amount: GPUs of one type, or CPUs; limit_s: the longest walltime, None without a limit."""
+
+    amount: int
+    limit_s: float | None = None
+
+
+class Cluster(NamedTuple):
+    """delay: seconds from ready to started; submitted: jobs at once, None without a bound; source: who says so."""
+
+    pools: dict[str, Pool]
+    delay: float
+    submitted: int | None
+    source: str
+
+    def amounts(self) -> dict[str, int]:
+        return {kind: pool.amount for kind, pool in self.pools.items()}
+
+
+def parse(text: str, delay: float | None = None, submitted: int | None = None) -> Cluster:
+    """Return the cluster of `h100=16,cpu=128`. Raises BadInput."""
+    pools = {}
+    for part in filter(None, text.split(",")):
+        found = POOL.fullmatch(part.strip())
+        if not found or not int(found["amount"]):
+            raise BadInput(f"--cluster {part}: {FORM}")
+        pools[found["kind"]] = Pool(int(found["amount"]), 3600 * float(found["hours"]) if found["hours"] else None)
+    if not pools:
+        raise BadInput(f"--cluster: {FORM}")
+    # whoever names GPUs alone has CPUs beside them: the tables need few
+    pools.setdefault(CPU, Pool(4 * sum(pool.amount for pool in pools.values())))
+    return Cluster(pools, DELAY_S if delay is None else delay, submitted, "--cluster")
+
+
+def of_profile(args, delay: float | None = None) -> Cluster:
+    """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
+
+    args: Snakemake's, parsed.
+    """
+    if args.executor == "slurm" and (partitions := read_partitions(args)):
+        submitted = int(args.jobs) if str(args.jobs).isdigit() else None
+        return of_partitions(partitions, DELAY_S if delay is None else delay, submitted)
+    cores = str(args.cores or args.jobs or 1)
+    pools = {CPU: Pool(int(cores) if cores.isdigit() else os.cpu_count())}
+    return Cluster(pools, delay or 0.0, None, "this machine")
+
+
+def read_partitions(args) -> dict[str, dict]:
+    """Return the partitions of SLURM where it answers, else those of the profile's file; {} without either."""
+    import yaml
+
+    from .. import site
+
+    try:
+        nodes = site.ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D")
+        return yaml.safe_load("\n".join(site.partitions(nodes, {})))["partitions"] or {}
+    except BadInput:
+        path = Path(getattr(args, "slurm_partition_config", None) or "")
+        return (yaml.safe_load(path.read_text()) or {}).get("partitions") or {} if path.is_file() else {}
+
+
+def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | None) -> Cluster:
+    """Return GPUs by type. Partitions may share nodes, so the largest number of a type counts, and the longest limit."""
+    from ..site import minutes
+
+    pools = {}
+    for partition in partitions.values():
+        limit = partition.get("max_runtime")
+        limit_s = math.inf if limit is None else 60 * (limit if isinstance(limit, int) else minutes(str(limit)))
+        for kind in partition.get("available_gpu_models") or ([ANY] if partition.get("max_gpu") else [CPU]):
+            amount = partition.get("max_gpu") or submitted or os.cpu_count()
+            before = pools.get(kind, Pool(0, 0.0))
+            pools[kind] = Pool(max(before.amount, amount), max(before.limit_s, limit_s))
+    pools.setdefault(CPU, Pool(submitted or os.cpu_count(), math.inf))
+    pools = {
+        kind: Pool(pool.amount, None if pool.limit_s == math.inf else pool.limit_s) for kind, pool in pools.items()
+    }
+    return Cluster(pools, delay, submitted, "SLURM's partitions")
+
+
+ANY = "gpu"  # of a partition that does not say which GPUs it has
+
+
+class TooLong(NamedTuple):
+    """A job that is ended before it is done, wherever it runs. attempts: so many would do it, each going on from the last."""
+
+    hours: float
+    kind: str
+    limit_h: float
+    attempts: int
+
+    def told(self, rule: str, retries: int) -> str:
+        """Return what it means, and what to do about it. retries: how often the profile starts a job again."""
+        where = "checkpoint" if rule == "finetune" else "shard"
+        words = f"takes {self.hours:.3g} h on {self.kind}, where jobs are ended after {self.limit_h:.3g} h: "
+        if self.attempts <= retries + 1:
+            return f"{words}goes on from its last {where}, in {self.attempts} parts"
+        smaller = "more `gpus` in the recipe" if rule == "finetune" else "more `gpus` for its model"
+        split = f", or {self.attempts} smaller instruction sets" if rule in ("generate", "likelihood", "reward") else ""
+        again = f"`retries: {self.attempts - 1}` in the profile, to go on from its last {where}"
+        return f"{words}take {again}; or {smaller}{split}"
+
+
+def too_long(seconds: dict[str, float], amount: int, cluster: Cluster) -> TooLong | None:
+    """Return by how much a job is too long for every pool that holds it; None when one lets it end. seconds: by pool."""
+    offers = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
+    if not offers or any(p.limit_s is None or seconds[kind] <= p.limit_s for kind, p in offers.items()):
+        return None
+    kind = max(offers, key=lambda kind: offers[kind].limit_s / seconds[kind])
+    took, limit = seconds[kind], offers[kind].limit_s
+    return TooLong(took / 3600, kind, limit / 3600, math.ceil(took / limit))

@@ -1,0 +1,207 @@
+"""Will a job fit a GPU: weights, gradients, optimizer, key-value cache, activations and logits, against its memory.
+
+Counted as this package computes: SFT holds float32 weights under bfloat16 autocast (18 bytes a parameter, LLaMA-Factory's
+figure for mixed precision: 120 GB at 7 B), DeepSpeed a float32 master and 16-bit weights and gradients.
+"""
+
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+from . import shapes, work
+from .machines import CPU, Device, Machines
+
+# what CUDA, its libraries and a fragmented heap keep: GB, and a share
+KEPT, USABLE = 1.0, 0.97
+# vLLM claims this share of a GPU, and needs GB for its graphs and a prefill
+CLAIMED, GRAPHS = 0.9, 3.0
+# bytes a trained parameter: weight, gradient, Adam's two, and autocast's 16-bit copy; a frozen one, with its copy in use
+MIXED, FULL, FROZEN = 18, 16, 4
+# DeepSpeed, bytes a parameter: 16-bit weight | its gradient, and float32 master and Adam's two
+ZERO_WEIGHTS, ZERO_REST = 2, 14
+# with ZeRO-3: parameters of a few layers at once, and its buffers (GB)
+GATHERED = 2.0
+ADAPTER = 0.03  # of the weights at rank 64 on all linear layers; the usual rank of 16 is less
+# bytes a token, layer and unit of width: kept for the backward pass; its input alone; and a layer's own while it computes
+ACTIVATIONS, CHECKPOINT, ONE_LAYER = 34, 2, 40
+# bytes a token and word of the vocabulary: logits in 16 bits, in float32, and their gradient; in generation float32 twice
+LOGITS_TRAINED, LOGITS = 10, 8
+SCORED_LOGITS = 0.5  # GB: likelihood makes logits in chunks
+GPUS, NODE = (1, 2, 4, 8, 16, 32), 8
+
+
+class Change(NamedTuple):
+    """A change of the config: what it says, the settings and GPUs under it (None: as before), and how much it changes."""
+
+    says: str
+    settings: dict
+    gpus: int | None
+    size: float
+
+    @classmethod
+    def of(cls, several: list["Change"]) -> "Change":
+        """Return several changes as one."""
+        settings = {key: value for change in several for key, value in change.settings.items()}
+        gpus = next((change.gpus for change in several if change.gpus), None)
+        return cls(" and ".join(change.says for change in several), settings, gpus, sum(it.size for it in several))
+
+
+def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
+    """Return None when a cell fits the GPUs it asks for, else a sentence that names the smallest change with which it would.
+
+    row: of grid.Cells. Raises BadInput for a GPU type that the machines do not know.
+    """
+    job = work.of_row(rule, row)
+    if rule not in work.MODEL_RULES or device == CPU or not job.gpus or not job.parameters:
+        return None
+    machines.device(device)
+    return _verdict(job._replace(rows=0), shape(row, job.parameters), device, tuple(machines.gpus.items()))
+
+
+@cache
+def _verdict(job: work.Work, found: shapes.Shape, name: str, gpus: tuple[tuple[str, Device], ...]) -> str | None:
+    """Return the sentence of `fits`, once for all cells that are alike."""
+    device = dict(gpus)[name]
+    need = memory(job, found)
+    if need <= usable(job, device):
+        return None
+    each = f"each of {job.gpus} {name}" if job.gpus > 1 else f"one {name}"
+    problem = f"needs {need:.0f} GB on {each}, {'which have' if job.gpus > 1 else 'which has'} {device.memory_gb:g} GB"
+    for change in changes(job):
+        other = _changed(job, change)
+        if memory(other, found) <= usable(other, device):
+            return f"{problem}; it would fit with {change.says}"
+    larger = [(other.memory_gb, kind) for kind, other in gpus if need <= usable(job, other)]
+    if larger:
+        return f"{problem}; no setting makes it fit, `gpu_model: {min(larger)[1]}` would"
+    return f"{problem}; no setting and no known GPU makes it fit: take a smaller model, or less length"
+
+
+def shape(row: dict, billions: float) -> shapes.Shape:
+    """Return the shape of a cell's model: from its config.json where this machine has it, else usual for its size."""
+    return shapes.of_spec(row["spec"]) or shapes.guessed(billions)
+
+
+def usable(job: work.Work, device: Device) -> float:
+    """Return the GB of a GPU that a job may fill."""
+    return device.memory_gb * (CLAIMED if job.get("engine") == work.VLLM else USABLE) - KEPT
+
+
+def memory(job: work.Work, shape: shapes.Shape) -> float:
+    """Return the GB that a job needs on each of its GPUs."""
+    if job.rule == "finetune":
+        return _trained(job, shape)
+    if job.get("limit") is not None:
+        return _generated(job, shape)
+    return _scored(job, shape)
+
+
+# --- what each kind of job holds
+
+
+def weights(job: work.Work) -> float:
+    """Return the GB of weights, gradients and optimizer on one GPU in SFT."""
+    size, gpus, stage = job.parameters, max(job.gpus, 1), job.get("deepspeed")
+    half = job.get("dtype") == "bfloat16"
+    trained = ADAPTER * size if job.get("lora") else size
+    if stage is None:
+        frozen = FROZEN * (size - trained) if job.get("lora") else 0
+        return frozen + (MIXED if half else FULL) * trained
+    kept = ZERO_WEIGHTS if half else FROZEN
+    if stage == "zero2":
+        return kept * size + ZERO_REST * trained / gpus
+    if stage == "zero3":
+        return (kept * size + ZERO_REST * trained) / gpus + GATHERED
+    return GATHERED + ZERO_WEIGHTS * trained / gpus  # zero3_offload
+
+
+def _trained(job: work.Work, shape: shapes.Shape) -> float:
+    tokens = job.get("batch") * job.get("max_length")
+    per_layer = CHECKPOINT if job.get("gradient_checkpointing") else ACTIVATIONS
+    kept = tokens * shape.hidden * (shape.layers * per_layer + ONE_LAYER)
+    # float32 keeps twice the bytes
+    wide = 1 if job.get("dtype") == "bfloat16" else 2
+    return weights(job) + (wide * kept + tokens * shape.vocabulary * LOGITS_TRAINED) / 1e9
+
+
+def _generated(job: work.Work, shape: shapes.Shape) -> float:
+    gpus, held = max(job.gpus, 1), job.get("bytes", 2)
+    each = 2 * shape.layers * shape.kv * max(held, 2) / 1e9  # keys and values of one token
+    longest = (job.read + job.get("limit")) * each
+    if job.get("engine") == work.VLLM:
+        # its scheduler fills what is left; one sequence of the longest length must have room
+        return job.parameters * held / gpus + GRAPHS + longest / min(gpus, max(1, shape.kv // 128))
+    batch = job.get("batch")
+    return (job.parameters * held + batch * longest) / gpus + batch * shape.vocabulary * LOGITS / 1e9
+
+
+def _scored(job: work.Work, shape: shapes.Shape) -> float:
+    """A padded batch passes one layer after the other; its logits are made in chunks, or are one number."""
+    tokens = max(job.get("batch_tokens") or job.get("batch") * job.get("max_length"), job.get("max_length"))
+    held = job.get("bytes", 2)
+    passing = tokens * (3 * shape.hidden + 3 * shape.inner) * held / 1e9
+    return job.parameters * held / max(job.gpus, 1) + passing + SCORED_LOGITS
+
+
+# --- what would make it fit
+
+
+def changes(job: work.Work) -> list[Change]:
+    """Return changes of the config, and several of them together, the smallest first."""
+    choices = [_smaller(job), _gpus(job), *(_training(job) if job.rule == "finetune" else [])]
+    # at most one of each kind
+    together = [[change for change in found if change] for found in product(*([None, *kind] for kind in choices))]
+    found = [Change.of(several) for several in together if several]
+    return sorted((it for it in found if _possible(job, it)), key=lambda change: change.size)
+
+
+def _training(job: work.Work) -> list[list[Change]]:
+    stage, stages = job.get("deepspeed"), [None, "zero2", "zero3", "zero3_offload"]
+    shared = [
+        Change(f"`deepspeed: {name}`", {"deepspeed": name}, None, 4 if name == stages[-1] else 1)
+        for name in stages[stages.index(stage) + 1 :]
+    ]
+    checkpoints = [Change("`gradient_checkpointing: true`", {"gradient_checkpointing": True}, None, 1)]
+    adapter = [Change("`lora: {}`", {"lora": True}, None, 5)]
+    return [shared, [] if job.get("gradient_checkpointing") else checkpoints, [] if job.get("lora") else adapter]
+
+
+def _possible(job: work.Work, change: Change) -> bool:
+    """Whether the GPUs share the steps of an update and the nodes' places, and DeepSpeed has GPUs to share over."""
+    gpus, settings = job.gpus if change.gpus is None else change.gpus, dict(job.settings) | change.settings
+    if job.rule != "finetune":
+        return True
+    alone = gpus == 1 and change.settings.get("deepspeed") in ("zero2", "zero3")
+    return settings["gradient_accumulation_steps"] % gpus == 0 and gpus % job.nodes == 0 and not alone
+
+
+def _gpus(job: work.Work) -> list[Change]:
+    """Return more GPUs; only SFT goes over several nodes."""
+    most = GPUS[-1] if job.rule == "finetune" else NODE
+    return [Change(f"`gpus: {gpus}`", {}, gpus, 1 + gpus / job.gpus / 2) for gpus in GPUS if job.gpus < gpus <= most]
+
+
+def _smaller(job: work.Work) -> list[Change]:
+    """Return smaller batches, each half of the one before; in SFT with as many more steps to an update."""
+    if job.rule == "likelihood":
+        tokens = [job.get("batch_tokens") // 2**i for i in range(1, 12)]
+        tokens = [n for n in tokens if n >= max(job.get("max_length"), 64)]
+        return [Change(f"`batch_tokens: {n}`", {"batch_tokens": n}, None, 1) for n in tokens]
+    batch, steps = job.get("batch"), job.get("gradient_accumulation_steps")
+    sizes = [batch // 2**i for i in range(1, 12) if batch // 2**i]
+    if job.rule != "finetune":
+        return [Change(f"`batch: {n}`", {"batch": n}, None, 1) for n in sizes]
+    return [
+        Change(
+            f"`per_device_train_batch_size: {n}` and `gradient_accumulation_steps: {steps * batch // n}`",
+            {"batch": n, "gradient_accumulation_steps": steps * batch // n},
+            None,
+            1,
+        )
+        for n in sizes
+    ]
+
+
+def _changed(job: work.Work, change: Change) -> work.Work:
+    settings = tuple(sorted((dict(job.settings) | change.settings).items()))
+    return job._replace(settings=settings, gpus=job.gpus if change.gpus is None else change.gpus)

@@ -1,0 +1,172 @@
+"""The plan as one HTML file without anything from outside: the text's content, a Gantt chart, and the graph by stage."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from . import text
+
+STYLE = Path(__file__).parents[1] / "report/template/style.css"
+TEMPLATE = Path(__file__).parent / "template"
+WIDE, ROW, LEFT, TOP = 760, 26, 130, 24  # of the charts, in pixels
+PARTS = 150  # of the time, in a Gantt row
+MOST = 2000  # jobs listed
+
+
+def build(plan: dict, now: float | None = None) -> str:
+    """Return the page of a plan document. now: seconds since 1970, when it starts."""
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {name: getattr(text, name) for name in ("count", "number", "span", "dollars", "percent")}
+    rows = {word: [row for row in plan[f"{word}s"] if row[word] is not None] for word in ("teacher", "base")}
+    total = plan["total"]
+    return environment.get_template("plan.html").render(
+        plan=plan,
+        style=Markup(STYLE.read_text()),
+        head={
+            "work": text.work(total),
+            "cost": text.money(total),
+            "end": text.ending(plan, now),
+            "disk": text.room(plan),
+        },
+        tables={"teacher": rows["teacher"], "base": rows["base"]},
+        gantt=plan["schedule"] and gantt(plan),
+        use=plan["schedule"] and utilisation(plan),
+        graph=graph(plan) if plan["jobs"] else None,
+        jobs=sorted(plan["jobs"], key=lambda job: -job["seconds"]["expected"] * (job["gpus"] or 0.01))[:MOST],
+        left=max(0, len(plan["jobs"]) - MOST),
+    )
+
+
+# --- charts
+
+
+def gantt(plan: dict):
+    """Return a row per stage: the darker, the more of its jobs run then; below it the chain that decides the end."""
+    from ..report.svg import element, picture
+    from ..report.svg import text as words
+
+    end, stages = plan["schedule"]["seconds"] or 1.0, [row["stage"] for row in plan["stages"] if row["jobs"]]
+    width = (WIDE - LEFT) / PARTS
+    shares = {stage: [0.0] * PARTS for stage in stages}
+    for job in plan["jobs"]:
+        first, last = job["start"] / end * PARTS, job["end"] / end * PARTS
+        for part in range(int(first), min(PARTS, int(last) + 1)):
+            shares[job["rule"]][part] += max(0.0, min(last, part + 1) - max(first, part))
+    content = []
+    for index, stage in enumerate(stages):
+        y, most = TOP + index * ROW, max(shares[stage]) or 1.0
+        content.append(words(LEFT - 8, y + 15, stage, anchor="end", css="tick"))
+        for part, n in enumerate(shares[stage]):
+            if n > 0.005:
+                label = element("title", f"{stage}: about {text.number(n)} jobs at {text.span(part / PARTS * end)}")
+                content.append(
+                    element(
+                        "rect",
+                        label,
+                        x=LEFT + part * width,
+                        y=y + 3.0,
+                        width=width + 0.3,
+                        height=ROW - 6.0,
+                        fill="currentColor",
+                        opacity=f"{0.2 + 0.8 * n / most:.2f}",
+                        css="s0",
+                    )
+                )
+    for run in plan["schedule"]["critical"]:
+        stage = run["job"].split()[0]
+        x = LEFT + run["start"] / end * (WIDE - LEFT)
+        label = element("title", f"{run['job']} on {run['pool']}: {text.span(run['end'] - run['start'])}")
+        y = TOP + stages.index(stage) * ROW
+        span = max(1.5, (run["end"] - run["start"]) / end * (WIDE - LEFT))
+        content.append(
+            element("rect", label, x=x, y=y + ROW - 6.0, width=span, height=3.0, fill="currentColor", css="s1")
+        )
+    height = TOP + len(stages) * ROW + 20
+    return picture(WIDE, height, "When each stage runs", "One row per stage over time.", *axis(end, height), *content)
+
+
+def axis(end: float, height: float) -> list:
+    """Return the marks of time, from the start of the plan."""
+    from ..report.svg import line
+    from ..report.svg import text as words
+
+    marks = []
+    for part in range(5):
+        x = LEFT + part / 4 * (WIDE - LEFT)
+        anchor = "start" if part == 0 else "end" if part == 4 else "middle"
+        marks.append(line(x, TOP - 4, x, height - 16, "rule"))
+        marks.append(words(x, TOP - 10, text.span(part / 4 * end) if part else "start", anchor=anchor, css="tick"))
+    return marks
+
+
+def utilisation(plan: dict):
+    """Return a curve per pool: the share of it that is in use."""
+    from ..report.svg import element, picture, polyline
+    from ..report.svg import text as words
+
+    use, end, high = plan["schedule"]["utilisation"], plan["schedule"]["seconds"], 56
+    content = []
+    for index, (pool, shares) in enumerate(use.items()):
+        bottom = TOP + (index + 1) * (high + 14) - 10
+        step = (WIDE - LEFT) / len(shares)
+        corners = [(LEFT + i * step + d, bottom - high * share) for i, share in enumerate(shares) for d in (0, step)]
+        amount = plan["cluster"]["pools"][pool]["amount"]
+        content.append(words(LEFT - 8, bottom - high / 2, f"{amount} {pool}", anchor="end", css="tick"))
+        mean = text.percent(sum(shares) / len(shares))
+        content.append(words(LEFT - 8, bottom - high / 2 + 13, mean, anchor="end", css="tick"))
+        points = [(LEFT, bottom), *corners, (WIDE, bottom)]
+        content.append(element("g", polyline(points, "area"), css=f"s{index % 8}"))
+    height = TOP + len(use) * (high + 14) + 10
+    return picture(WIDE, height, "Machines in use", "The share of each pool over time.", *axis(end, height), *content)
+
+
+def graph(plan: dict):
+    """Return the stages as boxes, left to right in the order of what they read, with an arrow for each dependency."""
+    from ..report.svg import element, picture
+    from ..report.svg import text as words
+
+    jobs, rows = plan["jobs"], {row["stage"]: row for row in plan["stages"] if row["jobs"]}
+    edges = Counter((jobs[need]["rule"], job["rule"]) for job in jobs for need in job["needs"])
+    depth = dict.fromkeys(rows, 0)
+    # stages stand in the order of the workflow, each after those that it reads
+    for stage in rows:
+        depth[stage] = max((depth[a] + 1 for a, b in edges if b == stage and a in depth), default=0)
+    columns = defaultdict(list)
+    for stage in rows:
+        columns[depth[stage]].append(stage)
+    box, gap, high = 116, 26, 44
+    tallest = max(map(len, columns.values()))
+    place = {
+        stage: (x * (box + gap), (tallest - len(column)) * (high + 14) / 2 + y * (high + 14) + 4)
+        for x, column in columns.items()
+        for y, stage in enumerate(column)
+    }
+    content = []
+    for a, b in sorted(edges):
+        (x1, y1), (x2, y2) = place[a], place[b]
+        x1, y1, y2, bend = x1 + box, y1 + high / 2, y2 + high / 2, gap
+        path = f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+        content.append(element("path", d=path, css="rule"))
+    for stage, (x, y) in place.items():
+        row = rows[stage]
+        cost = row["gpu_hours"] if row["gpu_hours"]["high"] else row["cpu_hours"]
+        unit = "GPU-h" if row["gpu_hours"]["high"] else "CPU-h"
+        content.append(element("rect", x=float(x), y=float(y), width=box, height=high, rx=5, css="box-of-stage"))
+        content.append(words(x + 8, y + 17, stage, css="stage"))
+        told = f"{text.count(row['jobs'])} jobs, {text.number(cost['expected'])} {unit}"
+        content.append(words(x + 8, y + 33, told, css="tick"))
+    return picture(
+        (max(columns) + 1) * (box + gap) - gap + 2,
+        tallest * (high + 14) + 6,
+        "Stages and what they read",
+        "A box per stage, an arrow to each stage that reads it.",
+        *content,
+    )

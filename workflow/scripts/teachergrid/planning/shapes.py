@@ -1,0 +1,90 @@
+"""The shape of a model: read from its config.json when the folder or the hub's cache has it, else guessed from its size."""
+
+import json
+import math
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+# what configs call the same thing
+NAMES = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers"),
+    "hidden": ("hidden_size", "n_embd", "d_model"),
+    "heads": ("num_attention_heads", "n_head"),
+    "vocabulary": ("vocab_size",),
+}
+
+
+class Shape(NamedTuple):
+    """kv: width of the keys of a token in one layer (its values are as wide); inner: of the feed-forward layer; experts: 1
+    where all weights see every token; gated: three matrices a feed-forward layer and not two."""
+
+    layers: int
+    hidden: int
+    kv: int
+    inner: int
+    vocabulary: int
+    tied: bool = False
+    gated: bool = True
+    experts: int = 1
+
+
+@cache
+def of_spec(text: str) -> Shape | None:
+    """Return the shape of the model in a cell's spec, or None when its config.json is not on this machine."""
+    model = json.loads(text).get("model")
+    return None if model is None else of_model(model["repo"], model.get("revision"))
+
+
+@cache
+def of_model(repo: str, revision: str | None) -> Shape | None:
+    """Return the shape of a model folder, or of a hub model in the local cache; None where neither has its config.json."""
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface"), "hub"))
+    snapshots = hub.expanduser() / f"models--{repo.replace('/', '--')}" / "snapshots"
+    found = [Path(repo, "config.json"), *sorted(snapshots.glob(f"{revision or '*'}/config.json"))]
+    path = next((path for path in found if path.is_file()), None)
+    return None if path is None else of_config(json.loads(path.read_text()))
+
+
+def of_config(config: dict) -> Shape | None:
+    """Return the shape that a config.json tells, or None when it names its parts otherwise."""
+    config = config.get("text_config") or config
+    said = {name: next((config[key] for key in keys if key in config), None) for name, keys in NAMES.items()}
+    if None in said.values():
+        return None
+    width = config.get("head_dim") or said["hidden"] // said["heads"]
+    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * said["hidden"]
+    experts = config.get("num_local_experts") or config.get("num_experts") or 1
+    return Shape(
+        said["layers"],
+        said["hidden"],
+        width * (config.get("num_key_value_heads") or said["heads"]),
+        config.get("moe_intermediate_size") or inner,
+        said["vocabulary"],
+        config.get("tie_word_embeddings", "n_embd" in config),
+        "n_embd" not in config,
+        experts,
+    )
+
+
+def parameters(shape: Shape) -> float:
+    """Return how many billions of parameters a model has."""
+    attention = 2 * shape.hidden**2 + 2 * shape.hidden * shape.kv
+    feed = (3 if shape.gated else 2) * shape.hidden * shape.inner * shape.experts
+    embedding = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
+    return (shape.layers * (attention + feed) + embedding) / 1e9
+
+
+def guessed(billions: float) -> Shape:
+    """Return the shape that models of this size usually have: 8 heads of keys and a vocabulary of 128,000."""
+    layers, vocabulary = max(1, round(depth(billions))), 128_000
+    # 13 layers hidden^2 + vocabulary hidden = parameters
+    hidden = (math.sqrt(vocabulary**2 + 52 * layers * billions * 1e9) - vocabulary) / (26 * layers)
+    hidden = max(64, round(hidden / 64) * 64)
+    return Shape(layers, hidden, min(1024, max(64, hidden // 4)), 7 * hidden // 2, vocabulary, tied=True)
+
+
+def depth(billions: float) -> float:
+    """Return how many layers a model of this size usually has: 38 at 7.6 B, 75 at 70 B (published: 28 to 32, 80)."""
+    return 20 * billions**0.31

@@ -1,0 +1,227 @@
+"""The plan for a terminal, read in ten seconds: a headline, a table by stage, why it runs, and where the rest is."""
+
+import textwrap
+import time
+
+from ..disk import amount
+
+MOST = 6  # rows of the tables by teacher and base
+REASONS = 12
+MORE = "more: --details (every job), --why FILE, --html FILE, --json, --diff last, --what-if list"
+CHAIN = 4  # jobs of the critical path
+
+
+def page(plan: dict, width: int = 80, now: float | None = None) -> str:
+    """Return the text of a plan document. now: seconds since 1970, when it starts."""
+    if not plan["jobs"]:
+        return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
+    parts = [
+        "\n".join(headline(plan, width, now)),
+        stages(plan, width),
+        reasons(plan, width),
+        by(plan, "teacher", width),
+        by(plan, "base", width),
+        finish(plan, width),
+        warnings(plan, width),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def more(plan: dict) -> str:
+    """Return where to go on from here."""
+    return f"to run this and nothing else: teachergrid run --plan {plan['hash']} ...\n{MORE}"
+
+
+def headline(plan: dict, width: int, now: float | None = None) -> list[str]:
+    """Return the lines that one decides by: jobs, cost, end, disk."""
+    total = plan["total"]
+    blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
+    said = {
+        "jobs": f"{count(total['jobs'])} to do{blocked}; {count(total['reused'])} results are kept",
+        "work": work(total),
+        "cost": money(total),
+        "end": ending(plan, now),
+        "disk": room(plan),
+    }
+    return [line for word, text in said.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def work(total: dict) -> str:
+    cpu = spread(total["cpu_hours"], "CPU-hours")
+    return f"{spread(total['gpu_hours'], 'GPU-hours')}; {cpu}" if total["gpu_hours"]["high"] else f"{cpu}, no GPU"
+
+
+def room(plan: dict) -> str:
+    stored = plan["storage"]
+    can_go = f", {amount(stored['can_go'])} could go" if stored["can_go"] else ""
+    return f"up to {amount(sum(stored['new'].values()))} more, {amount(stored['free'])} free{can_go}"
+
+
+def ending(plan: dict, now: float | None = None) -> str:
+    if plan["schedule"] is None:
+        return f"not known: {plan['no_schedule']}"
+    on = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
+    seconds = plan["schedule"]["seconds"]
+    return f"{end_time(seconds, now)}, after {span(seconds)} on {on} ({plan['cluster']['source']})"
+
+
+def stages(plan: dict, width: int) -> str:
+    rows = [line(row["stage"], row, row["reused"]) for row in plan["stages"] if row["jobs"] or width > 100]
+    rows.append(line("all", plan["total"], plan["total"]["reused"]))
+    return table(["stage", "to do", "kept", "blocked", *COST, "from"], rows, width, last=width > 100)
+
+
+COST = ["GPU-h", "low to high", "CPU-h", "USD"]
+
+
+def line(name: str, row: dict, reused: int) -> list[str]:
+    sources = ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
+    return [
+        name,
+        count(row["jobs"]),
+        count(reused),
+        count(row["blocked"]) if row["blocked"] else "",
+        *cost(row),
+        sources,
+    ]
+
+
+def cost(row: dict) -> list[str]:
+    gpu, high = row["gpu_hours"], row["gpu_hours"]["high"]
+    between = f"{number(gpu['low'])} to {number(high)}" if high else ""
+    cpu = number(row["cpu_hours"]["expected"]) if row["cpu_hours"]["high"] else ""
+    return [number(gpu["expected"]) if high else "", between, cpu, dollars(row)]
+
+
+def reasons(plan: dict, width: int) -> str:
+    rows = []
+    for row in plan["reasons"][:REASONS]:
+        first = row["details"][0]["detail"] if row["details"] else ""
+        others = len(row["details"]) - 1
+        example = f"{first}, and others" if others > 0 else first
+        hours, cpu = row["gpu_hours"], row["cpu_hours"]
+        work = f"{number(hours['expected'])} GPU-h" if hours["high"] else f"{number(cpu['expected'])} CPU-h"
+        rows.append([row["reason"], count(row["jobs"]), count(row["direct"]), work, example])
+    return table(["why", "jobs", "directly", "costs", "for example"], rows, width)
+
+
+def by(plan: dict, word: str, width: int) -> str:
+    rows = [row for row in plan[f"{word}s"] if row[word] is not None]
+    if len(rows) < 2:
+        return ""
+    shown = [[row[word], count(row["jobs"]), *cost(row)] for row in rows[:MOST]]
+    left = [f"... and {len(rows) - MOST} cheaper ones"] if len(rows) > MOST else []
+    return "\n".join([table([word, "jobs", *COST], shown, width, last=True), *left])
+
+
+def finish(plan: dict, width: int) -> str:
+    """Return what decides the end: the chain of jobs, how busy the machines are, what would shorten it."""
+    schedule = plan["schedule"]
+    if not schedule or schedule["seconds"] < 60:
+        return ""
+    chain = sorted(schedule["critical"], key=lambda run: run["start"] - run["end"])
+    longest = ", ".join(f"{run['job']} {span(run['end'] - run['start'])}" for run in chain[:CHAIN])
+    more = f" and {len(chain) - CHAIN} shorter" if len(chain) > CHAIN else ""
+    busy = ", ".join(f"{pool} {percent(sum(use) / len(use))}" for pool, use in schedule["utilisation"].items())
+    faster = "; ".join(f"{item['change']}: {span(item['seconds'])}" for item in schedule["halving"][:3])
+    lines = [f"the end waits for: {longest}{more}", f"in use: {busy}"]
+    lines.append(
+        f"sooner with: {faster}"
+        if faster
+        else f"more machines do not help: the longest chain of jobs takes {span(schedule['longest_path_s'])}"
+    )
+    return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
+
+
+def warnings(plan: dict, width: int) -> str:
+    lacking = plan["storage"]["lacking"]
+    texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
+    return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
+
+
+def details(plan: dict) -> str:
+    """Return a line for every job: its reason, time and place."""
+    lines = []
+    for job in plan["jobs"]:
+        why = "; ".join([job["reason"], *job["details"][:3]])
+        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {job['device']} ({job['source']})"
+        lines.append(f"  {job['job']}  {time}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}")
+    return "\n".join(lines)
+
+
+# --- words and numbers
+
+
+def end_time(seconds: float, now: float | None = None) -> str:
+    """Return when a plan that starts now (or at a time since 1970) ends, in local time."""
+    return time.strftime("%a %d %b %H:%M", time.localtime((time.time() if now is None else now) + seconds))
+
+
+def table(header: list[str], rows: list[list[str]], width: int, last: bool = True) -> str:
+    """Return columns: names left, numbers right, the last one left and cut to the width; empty columns are left out."""
+    cut = header if last else header[:-1]
+    kept = [i for i in range(len(cut)) if any(row[i] for row in rows)]
+    grid = [[row[i] for i in kept] for row in [header, *rows]]
+    wide = [max(len(row[i]) for row in grid) for i in range(len(kept))]
+    text = {
+        i
+        for i, k in enumerate(kept)
+        if header[k] in ("stage", "why", "teacher", "base", "from", "for example", "variant")
+    }
+    lines = [
+        "  ".join(c.ljust(w) if i in text else c.rjust(w) for i, (c, w) in enumerate(zip(row, wide, strict=True)))
+        for row in grid
+    ]
+    return "\n".join(clipped(item.rstrip(), width) for item in lines)
+
+
+def clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def count(n: int) -> str:
+    return f"{n:,}"
+
+
+def number(value: float) -> str:
+    """1234.5 -> 1,234; 3.21 -> 3.2; what is not quite nothing is never 0."""
+    if 0 < value < 0.05:
+        return "<0.1" if value >= 0.005 else "<0.01"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def spread(of: dict, unit: str) -> str:
+    """12 GPU-hours (8.0 to 21)"""
+    return f"{number(of['expected'])} {unit} ({number(of['low'])} to {number(of['high'])})"
+
+
+def dollars(row: dict) -> str:
+    if row["usd"] is None:
+        return "unknown"
+    return number(row["usd"]["expected"]) + ("+?" if row["unpriced"] else "")
+
+
+def money(row: dict) -> str:
+    """Return the price with its spread; jobs without a known price are counted beside it."""
+    if row["usd"] is None:
+        return "unknown: no price is known for these machines"
+    low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
+    beside = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
+    return f"{mid} USD ({low} to {high}){beside}"
+
+
+def span(seconds: float) -> str:
+    """50 -> 50 s, 250 -> 4 min, 8000 -> 2.2 h, 300000 -> 3.5 d"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

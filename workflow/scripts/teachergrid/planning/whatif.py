@@ -1,0 +1,135 @@
+"""The same grid otherwise, side by side: the config is changed in memory and planned again on the same results."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from .. import costs
+from .. import options as run_options
+from ..errors import BadInput
+from ..spec import nearest
+from . import document
+from .text import cost, count, span, table
+
+HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
+  gpu=TYPE              count with another GPU type: --what-if gpu=a100
+  without-teacher=NAME  a teacher less (several: a,b); without-base=NAME a base less
+  instructions=0.5      this share of each instruction set
+  lora                  every recipe trains an adapter (rank 64) in place of all weights
+  seeds=1               the first so many seeds
+The results that exist are looked at for each variant: what it would make again is in its cost."""
+LORA = {"r": 64}
+
+
+def variants(changes: list[str], setting: document.Setting) -> list[tuple[str, dict, document.Setting]]:
+    """Return (name, config, setting) of each change. Raises BadInput, before anything is planned."""
+    return [(change, *changed(change, setting)) for change in changes]
+
+
+def changed(change: str, setting: document.Setting) -> tuple[dict, document.Setting]:
+    # by its text: entries that share an anchor are each their own then
+    config = json.loads(json.dumps(run_options.configured(setting.args)))
+    for part in change.split("+"):
+        word, _, value = part.strip().partition("=")
+        if word not in CHANGES and word != "gpu":
+            raise BadInput(f"--what-if {part}: no such change{nearest(word, [*CHANGES, 'gpu'])}\n{HELP}")
+        if word == "gpu":
+            setting.machines.device(value)
+            setting = setting._replace(gpu=value, cluster=exchanged(setting.cluster, value))
+            free_of_type(config)
+        else:
+            CHANGES[word](config, value)
+    return config, setting
+
+
+def planned(name: str, config: dict, setting: document.Setting) -> tuple[str, dict]:
+    """Return (name, plan document) of a variant."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.json")
+        path.write_text(json.dumps(config))
+        return name, setting.plan_with([path])
+
+
+def exchanged(cluster, gpu: str):
+    """Return the cluster with all of its GPUs of one type."""
+    cpus = {kind: pool for kind, pool in cluster.pools.items() if kind == "cpu"}
+    gpus = [pool for kind, pool in cluster.pools.items() if kind != "cpu"]
+    if not gpus:
+        return cluster
+    largest = max(gpus, key=lambda pool: pool.amount)
+    return cluster._replace(pools={gpu: largest._replace(amount=sum(pool.amount for pool in gpus)), **cpus})
+
+
+def free_of_type(config: dict) -> None:
+    for model in config.get("models", {}).values():
+        model.pop("gpu_model", None)
+
+
+def without(kind: str):
+    """Return a change of the config that takes these teachers (bases) out of every list."""
+    word = kind[:-1]
+
+    def change(config: dict, value: str) -> None:
+        for name in value.split(","):
+            if name not in config.get(kind, {}):
+                raise BadInput(f"--what-if without-{word}={name}: no such {word}{nearest(name, config.get(kind, {}))}")
+            for block in (*config["grids"].values(), *config.get("corpora", {}).values()):
+                names = config[kind] if block.get(kind) == "all" else block.get(kind, [])
+                # by a block of each kind: corpora have no bases
+                block |= {kind: [other for other in names if other != name]} if kind in block else {}
+                # a pattern that matches no cell is a mistake in a config
+                for list_of in ("exclude", "include"):
+                    if list_of in block:
+                        block[list_of] = [pattern for pattern in block[list_of] if pattern.get(word) != name]
+
+    return change
+
+
+def share_of_instructions(config: dict, value: str) -> None:
+    share = positive("instructions", value)
+    if share > 1:
+        raise BadInput(f"--what-if instructions={value}: say a share of at most 1, such as 0.5")
+    for source in config["instructions"].values():
+        source["sample"] = max(1, int(share * costs.count(source["source"], source.get("sample"))))
+
+
+def adapters(config: dict, value: str) -> None:
+    for recipe in config["recipes"].values():
+        recipe["lora"] = recipe.get("lora") or dict(LORA)
+
+
+def fewer_seeds(config: dict, value: str) -> None:
+    n = int(positive("seeds", value))
+    for block in config["grids"].values():
+        if "seeds" in block:
+            block["seeds"] = block["seeds"][: max(1, n)]
+
+
+def positive(word: str, value: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if found <= 0:
+        raise BadInput(f"--what-if {word}={value}: say a number above 0")
+    return found
+
+
+CHANGES = {
+    "without-teacher": without("teachers"),
+    "without-base": without("bases"),
+    "instructions": share_of_instructions,
+    "lora": adapters,
+    "seeds": fewer_seeds,
+}
+
+
+def text(found: list[tuple[str, dict]], width: int) -> str:
+    rows = []
+    for name, plan in found:
+        schedule, total = plan["schedule"], plan["total"]
+        takes = span(schedule["seconds"]) if schedule else "unknown"
+        rows.append(
+            [name, count(total["jobs"]), *cost(total), takes, count(total["blocked"]) if total["blocked"] else ""]
+        )
+    return table(["variant", "jobs", "GPU-h", "low to high", "CPU-h", "USD", "takes", "blocked"], rows, width)
