@@ -28,10 +28,10 @@ demo: setup ## the embedded demo: eight teachers, two bases, a report
 	@$(VENV)/bin/teachergrid run
 
 test: setup ## quick tests
-	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long" -n 2
+	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long and not bench" -n 2
 
 test-all: setup ## all tests, with the small end-to-end runs
-	$(VENV)/bin/python -m pytest -m "not slurm and not slurm_long" -n 2
+	$(VENV)/bin/python -m pytest -m "not slurm and not slurm_long and not bench" -n 2
 
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
 	$(VENV)/bin/python -m pytest -m slurm tests/slurm
