@@ -111,3 +111,11 @@ def grid(made, tmp_path) -> Grid:
     """The made grid with its file times, as if nothing had happened since."""
     shutil.copytree(made, tmp_path / "grid", symlinks=True)
     return Grid(tmp_path / "grid")
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(request, monkeypatch):
+    """Other tests are the same on a machine with a SLURM, whose commands read this variable before any file."""
+    if not {"slurm", "slurm_long"} & {mark.name for mark in request.node.iter_markers()}:
+        monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+        monkeypatch.setitem(ENV, "SLURM_CONF", "/nowhere/slurm.conf")

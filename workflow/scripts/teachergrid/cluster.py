@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+CONFIGURED = ("/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf")
 ANSWER_S = 60  # a busy controller answers late; the plugin waits as long
 COMMENT = re.compile(r"rule_(\w+?)(?:_wildcards_(.*))?")
 # one _ joins wildcards, two of them belong to a name
@@ -32,8 +33,9 @@ class Job(NamedTuple):
 
 def available() -> bool:
     """Whether this machine can ask a SLURM: its commands are here, and a controller is configured."""
-    files = [os.environ.get("SLURM_CONF"), "/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf"]
-    configured = "SLURM_CONF_SERVER" in os.environ or any(path and Path(path).exists() for path in files)
+    # as for SLURM's own commands, the variable decides where it is set
+    files = [os.environ["SLURM_CONF"]] if "SLURM_CONF" in os.environ else CONFIGURED
+    configured = "SLURM_CONF_SERVER" in os.environ or any(Path(path).exists() for path in files)
     return configured and shutil.which("squeue") is not None
 
 
