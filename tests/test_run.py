@@ -55,7 +55,7 @@ def until(found, seconds: float = 60) -> None:
 
 
 def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
-    with Path("run.log").open("w") as file, supervise.Signals() as signals:
+    with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
         log = run.Log(file)
         code, how, progress = run.once(
             ["--cores", "1", "--keep-going", "all"], log, signals, None, supervise.Patience.of_environment()
@@ -77,7 +77,7 @@ def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
 
 
 def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
-    with Path("run.log").open("w") as file, supervise.Signals() as signals:
+    with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
         log = run.Log(file)
         progress = Progress(log.say)
         snakemake = supervise.Snakemake(["--cores", "1", "never"], log.write, progress)

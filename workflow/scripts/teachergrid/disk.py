@@ -1,5 +1,6 @@
 """Space of a grid: what it will need, what can go, what went, and what to say when a disk is full."""
 
+import errno
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import costs, work
@@ -228,3 +230,18 @@ def _advice(results: str) -> str:
     largest = "; ".join(f"{path} ({amount(n)}, {why})" for path, n, why in can_go[:3])
     total = amount(sum(n for _, n, _ in can_go))
     return f"{total} can go, the largest: {largest}. Delete some, then run again"
+
+
+@contextmanager
+def spared():
+    """Leave out a write for which there is no space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def filled(folder) -> bool:
+    """Whether a log of a few lines has no place in a folder."""
+    return os.path.exists(folder) and shutil.disk_usage(folder).free < 65_536

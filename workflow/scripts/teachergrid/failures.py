@@ -17,6 +17,7 @@ NAN = "NaN loss"
 MISSING = "missing model"
 BAD_INPUT = "bad input"
 LAUNCH = "launch"
+REFUSED = "refused"
 UNKNOWN = "unknown"
 
 REMEDIES = {
@@ -36,6 +37,7 @@ REMEDIES = {
     BAD_INPUT: "Mend what the message names, then run again.",
     LAUNCH: "Run again; if it repeats, the first error of a rank stands further up in the log, and `nodes: 1` or fewer "
     "`gpus` in the recipe tells a broken network from a broken job.",
+    REFUSED: "sbatch did not take it: mend what it says in the profile (partition, account, limits), or wait, then run again.",
     UNKNOWN: "Read its log; what ended without a word was most often killed for its memory.",
 }
 
@@ -53,6 +55,7 @@ STATES = {
 # The first that any line of the logs matches decides, so causes stand before what follows from them: a full GPU or disk
 # brings a launch down, and SLURM says CANCELLED also of a job that it killed for its memory or time.
 SIGNS = [
+    (REFUSED, r"SLURM sbatch failed"),
     (
         GPU_MEMORY,
         r"(CUDA|HIP) out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"

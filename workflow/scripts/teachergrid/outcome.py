@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import cluster, origin
+from . import cluster, disk, origin
 from .progress import Progress, duration
 
 SUMMARY = "run.json"
@@ -69,7 +69,8 @@ def benchmarked(run: Progress) -> float:
 
 
 def write(results: str, summary: dict) -> None:
-    origin.replace_text(Path(results, SUMMARY), json.dumps(summary, indent=1) + "\n")
+    with disk.spared():
+        origin.replace_text(Path(results, SUMMARY), json.dumps(summary, indent=1) + "\n")
 
 
 def lines(results: str, summary: dict) -> list[str]:

@@ -73,7 +73,12 @@ class Progress:
     def on_failed(self, job: int, logs: list[str], message: str) -> None:
         self.running.pop(job, None)
         self.waiting[self.jobs[job]["rule"]] -= 1
+        from . import disk
+
         died = DIED.search(message)
+        # a job cannot write why it died then
+        if disk.filled("results"):
+            message += "\nNo space left on device: the results' file system is full"
         self.failed[job] = {"logs": logs, "message": message, **(died.groupdict() if died else {})}
         self.say(f"FAILED {self.name(job)}: {self.why(job).line}")
 
@@ -90,15 +95,17 @@ class Progress:
         return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
 
     def why(self, job: int):
-        """Return the class of a failure, the line that decided it and the remedy."""
+        """Return the class of a failure, the line that decided it and the remedy; Snakemake's words count where no log tells."""
         from . import failures
 
         failed = self.failed[job]
         # a job that never began has left the log of an earlier run where it is; clocks of nodes may differ by a minute
         logs = [path for path in map(Path, failed["logs"]) if path.exists() and path.stat().st_mtime > self.begun - 60]
-        if any(path.stat().st_size for path in logs):
-            return failures.of(logs, failed.get("state"))
-        return failures.classify(failed["message"], failed.get("state"))
+        found = failures.of(logs, failed.get("state")) if any(path.stat().st_size for path in logs) else None
+        if found and found.kind != failures.UNKNOWN:
+            return found
+        said = failures.classify(failed["message"], failed.get("state"))
+        return found if found and said.kind == failures.UNKNOWN else said
 
     def awaits_cluster(self) -> bool:
         """Whether every job that Snakemake waits for is one of the cluster's, so that some of them must be alive there."""

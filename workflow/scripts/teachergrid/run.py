@@ -16,8 +16,8 @@ Ctrl-C            stop: the jobs are cancelled, what is finished or saved is kep
 Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` comes back to them
 closed terminal   goes on without it, as kill -TERM is one Ctrl-C
 
-TEACHERGRID_WATCH, _HANG, _GRACE, _GONE: seconds between two looks at squeue (60), without a job before a run counts as hung
-(600), for a second Ctrl-C (5), for cancelled jobs to end (120).
+TEACHERGRID_WATCH, _HANG, _GRACE, _REFUSED, _GONE: seconds between two looks at squeue (60), without a job before a run counts
+as hung (600), for a second Ctrl-C (5), before jobs that sbatch refused are submitted again (60), for cancelled jobs to end (120).
 
 Exit code: 0 all done; 1 some cells failed, or the rest could not be run; 2 not started; 130 stopped, jobs cancelled;
 131 stopped, jobs left running; 3 over budget: not started, or stopped.
@@ -32,14 +32,14 @@ from pathlib import Path
 
 import yaml
 
-from . import cluster, disk, grid, lock, options, outcome, pilot, pins, plan, salvage
+from . import cluster, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
 from .errors import BadInput
 from .planning.budget import OVER, Bound
 from .progress import Progress
 from .supervise import Patience, Signals, Snakemake, follow
 
 RESULTS = "results"
-RESTARTS = 3  # of a hung Snakemake, without a cell finished in between
+RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
 # all that a report over what exists may make: with other rules out of sight, nothing that failed is tried again
 REPORT = ["--allowed-rules", "all", "correlate", "report"]
 CODES = {"stopped": 130, "detached": 131}
@@ -171,7 +171,7 @@ def supervised(asked: options.Options) -> int:
     path = Path(RESULTS, outcome.LOG)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        file, signals = stack.enter_context(path.open("a")), stack.enter_context(Signals())
+        file, signals = stack.enter_context(path.open("ab", buffering=0)), stack.enter_context(Signals())
         log = Log(file)
         limits = asked.plan.max_gpu_hours, asked.plan.deadline
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
@@ -187,7 +187,11 @@ def supervised(asked: options.Options) -> int:
                 chosen, phases = now, phases + 1
                 continue
             idle = 0 if run.done else idle + 1
-            if how != "hung" or idle > RESTARTS:
+            refused = how == "ended" and any(run.why(job).kind == failures.REFUSED for job in run.failed)
+            if not (refused or how == "hung") or idle > RESTARTS:
+                break
+            if refused and not signals.idle(patience.refused):
+                how = "stopped"
                 break
             log.say("started again with what is left")
         report = None
@@ -247,15 +251,19 @@ def settle(folder, log: "Log", patience: Patience) -> None:
 
 
 class Log:
-    """results/logs/run.log: all that Snakemake and we say, each line with its time."""
+    """results/logs/run.log: all that Snakemake and we say, each line with its time.
+
+    file: binary and unbuffered, since what a full disk refuses would be tried again, and fail, when it is closed.
+    """
 
     def __init__(self, file):
         self.file = file
 
     def write(self, text: str) -> None:
-        for line in text.split("\n"):
-            self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-        self.file.flush()
+        # a full disk must not end the run that the jobs hang on; the terminal still says it all
+        with disk.spared():
+            for line in text.split("\n"):
+                self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
 
     def say(self, line: str) -> None:
         self.write(line)

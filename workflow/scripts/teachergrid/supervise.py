@@ -44,6 +44,7 @@ class Patience(NamedTuple):
     # on a shared file system (60 s)
     hang: float = 600
     grace: float = 5  # after Ctrl-C, for a second one, before the cluster's jobs are cancelled
+    refused: float = 60  # before jobs are submitted again that sbatch did not take
     gone: float = 120  # for cancelled jobs to leave squeue (KillWait is 30 s by default)
 
     @classmethod
@@ -77,6 +78,13 @@ class Signals:
             return False
         self.taken += 1
         return True
+
+    def idle(self, seconds: float) -> bool:
+        """Sleep; return whether nothing came in between."""
+        end = time.monotonic() + seconds
+        while self.taken == self.came and time.monotonic() < end:
+            time.sleep(0.2)
+        return not self.take()
 
     def closed(self, *_) -> None:
         """Go on without the terminal, to which nothing can be written any more; the log has it all."""
