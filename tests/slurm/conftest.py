@@ -12,6 +12,15 @@ from slurm.cluster import Cluster, ready
 from slurm.grids import SlurmGrid, tables
 
 
+def pytest_collection_modifyitems(items):
+    """Cases are waited for last: the other tests run beside them."""
+    items.sort(key=is_case)
+
+
+def is_case(item) -> bool:
+    return "started" in item.fixturenames and hasattr(item, "callspec")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     if reason := ready():
@@ -40,8 +49,7 @@ def started(request, cluster, tmp_path_factory) -> dict[Callable, Future]:
 
     A case is a function (cluster, folder of its own) that a test has as its parameter `case`.
     """
-    items = (item for item in request.session.items if "started" in item.fixturenames and hasattr(item, "callspec"))
-    cases = list(dict.fromkeys(item.callspec.params["case"] for item in items))
+    cases = [item.callspec.params["case"] for item in request.session.items if is_case(item)]
     folder = tmp_path_factory.mktemp("cases").resolve()
     with ThreadPoolExecutor(len(cases) or 1) as pool:
         yield {case: pool.submit(case, cluster, folder / case.__name__) for case in cases}

@@ -45,13 +45,13 @@ def small(config: dict) -> None:
 class Run:
     """`teachergrid run` on the cluster, in a terminal of its own."""
 
-    def __init__(self, folder: Path, *argv: str):
+    def __init__(self, folder: Path, *argv: str, env: dict | None = None):
         self.log = folder / f"run-{len(list(folder.glob('run-*.log'))) + 1}.log"
         self.start = time.time()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "teachergrid", "run", *PROFILE, *argv],
             cwd=folder,
-            env=ENV | PATIENCE,
+            env=ENV | PATIENCE | (env or {}),
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,

@@ -17,7 +17,8 @@ exec srun -n1 --cpu-bind=q --cpus-per-task=1 --nodes=2 {python} -c "$PROGRAM" "$
 
 
 @pytest.mark.slurm
-def test_two_nodes_train_as_one_process(cluster, model, tmp_path):  # noqa: F811
+@pytest.mark.usefixtures("started")  # the cases go on meanwhile
+def test_two_nodes_train_as_one_process(model, tmp_path):  # noqa: F811
     work = tmp_path / "work"
     given = [TALK, model, recipe(gradient_accumulation_steps=4), LENGTHS, str(work), [2, 2], None]
     job = tmp_path / "job.sh"

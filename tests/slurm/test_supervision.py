@@ -9,33 +9,25 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ENV
 from teachergrid import lock
 from teachergrid.cluster import cancel, live
 
 from slurm.grids import Run, SlurmGrid
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = pytest.mark.usefixtures("started")  # the cases go on meanwhile
 CELL = "generate seed__small"
 TARGET = "results/responses/seed__small.parquet"
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Looks at squeue every other second, and takes 15 s without a job for a hang; the profile's sleeps are 10 s and more."""
-    for name, seconds in {"WATCH": 2, "HANG": 15, "GRACE": 4}.items():
-        monkeypatch.setitem(ENV, f"TEACHERGRID_{name}", str(seconds))
-
-
-@pytest.fixture
-def slow(tmp_path, quick) -> SlurmGrid:
+def slow(tmp_path) -> SlurmGrid:
     """A grid whose teacher takes four parts of three seconds."""
     return SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}})
 
 
-def start(grid: SlurmGrid, *argv: str) -> Run:
+def start(grid: SlurmGrid, env: dict | None = None) -> Run:
     """Start a run of one cell and return when its job runs."""
-    run = Run(grid.folder, *argv, TARGET)
+    run = Run(grid.folder, TARGET, env=env)
     until(lambda: states(grid) == ["RUNNING"] and grid.tries(CELL), 120, run)
     return run
 
@@ -87,12 +79,11 @@ def test_jobs_of_a_killed_run_are_cancelled_when_asked(slow):
 
 
 @pytest.mark.slurm
-def test_a_squeue_without_answer_is_no_empty_queue(slow, monkeypatch, tmp_path):
+def test_a_squeue_without_answer_is_no_empty_queue(slow, tmp_path):
     """The controller of this configuration is not there."""
     text = re.sub(r"(?m)^SlurmctldPort=.*", "SlurmctldPort=1", Path("/etc/slurm/slurm.conf").read_text())
     (tmp_path / "slurm.conf").write_text(text + "\nMessageTimeout=2\n")
-    monkeypatch.setitem(ENV, "SLURM_CONF", str(tmp_path / "slurm.conf"))
-    run = Run(slow.folder, TARGET)
+    run = Run(slow.folder, TARGET, env={"SLURM_CONF": str(tmp_path / "slurm.conf")})
     assert run.ends(180) == 2 and "squeue does not answer" in run.text(), run.text()
 
 
@@ -106,7 +97,7 @@ def test_a_job_cancelled_from_outside_is_tried_again(slow):
 
 
 @pytest.mark.slurm_long
-def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path, quick):
+def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path):
     """A partition with PreemptMode=CANCEL: the plugin leaves the job to SLURM, and SLURM has dropped it."""
     where = {"generate": {"slurm_partition": "gpu-h100-cancel"}}
     grid = SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}}, resources=where)
@@ -133,9 +124,9 @@ def test_ctrl_c_cancels_the_jobs(slow):
 
 @pytest.mark.slurm
 def test_a_second_ctrl_c_leaves_the_jobs_running(slow):
-    run = start(slow)
+    run = start(slow, {"TEACHERGRID_GRACE": "60"})
     run.interrupt()
-    until(lambda: "Ctrl-C again leaves them running" in run.text(), 5, run)
+    until(lambda: "Ctrl-C again leaves them running" in run.text(), 50, run)
     run.interrupt()
     assert run.ends(120) == 131, run.text()
     assert states(slow) == ["RUNNING"] and "teachergrid run --live wait" in run.text()
