@@ -15,6 +15,7 @@ from ..reasons import words_of
 from . import cluster as clusters
 from . import forecast as forecasts
 from .actuals import load
+from .fit import fits
 from .graph import RESULTS, by_older_code, cell, described, graph, name, resource, roots, sorted_jobs, uncollected
 from .kept import FORMAT
 from .machines import read as read_machines
@@ -234,7 +235,7 @@ def block(jobs: list[dict], wanted: list[dict], found, setting: Setting, config:
     retries, problems, longest = setting.args.retries or 0, defaultdict(list), defaultdict(list)
     for index, job in enumerate(jobs):
         task = found.tasks[index]
-        if problem := forecasts.unfit(job["rule"], wanted[index]["row"], job["device"], setting.machines):
+        if problem := fits(job["rule"], wanted[index]["row"], job["device"], setting.machines):
             job["blocked"] = problem
             problems[problem].append(job["job"])
         elif long := clusters.too_long(task.seconds, task.amount, setting.cluster):

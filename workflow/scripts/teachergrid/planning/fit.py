@@ -49,8 +49,10 @@ class Change(NamedTuple):
 def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
     """Return None when a cell fits the GPUs it asks for, else a sentence that names the smallest change with which it would.
 
-    row: of grid.Cells. Raises BadInput for a GPU type that the machines do not know.
+    A model of unknown size is not judged. row: of grid.Cells. Raises BadInput for a GPU type that the machines do not know.
     """
+    if row.get("parameters") is None:
+        return None
     job = work.of_row(rule, row)
     if rule not in work.MODEL_RULES or device == CPU or not job.gpus or not job.parameters:
         return None

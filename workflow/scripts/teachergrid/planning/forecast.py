@@ -63,13 +63,8 @@ def fitting(job: dict, places: dict[str, str], machines) -> dict[str, str]:
     """Return the pools whose devices hold a job; all of them where none does, so that it has a cost."""
     if len(places) == 1:
         return places
-    good = {pool: d for pool, d in places.items() if unfit(job["rule"], job["row"], d, machines) is None}
+    good = {pool: d for pool, d in places.items() if fits(job["rule"], job["row"], d, machines) is None}
     return good or places
-
-
-def unfit(rule: str, row: dict, device: str, machines) -> str | None:
-    """Return why a job does not fit its GPUs; a model of unknown size is not judged."""
-    return None if row.get("parameters") is None else fits(rule, row, device, machines)
 
 
 def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
