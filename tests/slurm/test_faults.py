@@ -111,7 +111,7 @@ def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
     assert any(job.rule == "finetune" for job in queue.live(folder))
 
     third = grid.run_on_cluster()
-    assert third.ends(120) == 2 and "alive" in third.text()
+    assert third.ends(LONG) == 2 and "alive" in third.text()
     fourth = grid.run_on_cluster("--live", "wait")
     assert fourth.ends(LONG) == 0, fourth.text()
     # what was cancelled went on from its shards, what was left running was not begun again
