@@ -223,6 +223,15 @@ def test_outputs_of_unknown_origin_are_made_again(grid):
     assert grid.jobs() == jobs("metric q/seed__small") | ALL_REPORTS
 
 
+@pytest.mark.parametrize("left", [0, 200])
+def test_records_that_a_full_disk_cut_off(grid, left):
+    for record in (grid.folder / "results/.history").rglob("*"):
+        if record.is_file():
+            os.truncate(record, left)
+    grid.edit(setting("recipes", "sft", to=SWAPPED))
+    assert grid.jobs() == RECIPE
+
+
 def test_a_mended_check_trains_nothing(grid):
     """Checks forced to run again up to the gate: what passes has the same bytes, so no student is made again."""
     grid.run("--forcerun", "check", "--until", "gate")

@@ -74,6 +74,12 @@ class Run:
     def text(self) -> str:
         return self.log.read_text()
 
+    def story(self) -> str:
+        """What a test prints that expected another end: the run's words, and the end of each log that SLURM wrote for it."""
+        logs = sorted(self.log.parent.glob("results/logs/slurm/**/*.log"))
+        recent = [path for path in logs if path.stat().st_mtime > self.start]
+        return "\n".join([self.text(), *(f"--- {path}\n{path.read_text()[-2000:]}" for path in recent)])
+
 
 class SlurmGrid(Grid):
     """A folder with the workflow, the profile for SLURM, and entry scripts that fail as the test asks.

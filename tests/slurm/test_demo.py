@@ -42,7 +42,7 @@ def local(tmp_path_factory) -> dict:
 def test_undisturbed(cluster, local, tmp_path):
     grid = demo(tmp_path.resolve() / "grid")
     run = Run(grid.folder)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert differing(tables(grid.folder), local) == set()
     assert at_the_same_time(grid.folder) == set()
 
@@ -70,7 +70,7 @@ def test_nodes_die_under_generation_and_training(cluster, local, tmp_path):
     grid = demo(tmp_path.resolve() / "grid")
     run = Run(grid.folder)
     cells = [lose_node(cluster, grid.folder, rule) for rule in ("generate", "finetune")]
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert [states(grid.folder, cell) for cell in cells] == [["NODE_FAIL", "COMPLETED"]] * 2
     assert differing(tables(grid.folder), local) == set()
     assert at_the_same_time(grid.folder) == set()

@@ -60,7 +60,7 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
     grid = SlurmGrid(folder, faults, resources)
     run = grid.run_on_cluster(*(f"results/likelihoods/q/chat/seed__{teacher}.parquet" for teacher in TEACHERS))
     output("scancel", working(grid, "likelihood q/seed__small").id)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     # without cgroups the step is killed, which reads as FAILED
     assert grid.states("generate seed__large") in (["FAILED", "COMPLETED"], ["OUT_OF_MEMORY", "COMPLETED"])
     assert grid.states("likelihood q/seed__small") == ["CANCELLED", "COMPLETED"]
@@ -83,7 +83,7 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
         if cell.startswith("generate"):
             wait("a shard", lambda: grid.shards("responses/seed__whole.parquet"))
         urgent(job.node)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert grid.states("generate seed__whole") == ["PREEMPTED", "COMPLETED"]
     first, second = grid.tries("generate seed__whole")
     assert first["SLURM_JOB_ID"] == second["SLURM_JOB_ID"]
@@ -113,7 +113,7 @@ def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
     third = grid.run_on_cluster()
     assert third.ends(LONG) == 2 and "alive" in third.text()
     fourth = grid.run_on_cluster("--live", "wait")
-    assert fourth.ends(LONG) == 0, fourth.text()
+    assert fourth.ends(LONG) == 0, fourth.story()
     # what was cancelled went on from its shards, what was left running was not begun again
     assert len(grid.tries(generation)) == 2 and "shards are there from an earlier run" in grid.log(generation)
     assert [len(grid.tries(f"finetune {student}")) for student in students] == [1, 1, 1]
@@ -129,7 +129,7 @@ def refused(cluster: Cluster, folder: Path) -> SlurmGrid:
     wait("the end of the retries", lambda: "started again" in run.text(), LONG)
     assert run.text().count("FAILED generate seed__small") == 3
     output("scontrol", "update", f"PartitionName={name}", "State=UP")
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert grid.states("generate seed__small") == ["COMPLETED"]
     output("scontrol", "delete", f"PartitionName={name}")
     return grid
@@ -151,7 +151,7 @@ def disk_full(cluster: Cluster, folder: Path) -> SlurmGrid:
         assert "disk full" in run.text()
         ballast.unlink()
         again = grid.run_on_cluster(*targets)
-        assert again.ends(LONG) == 0, again.text()
+        assert again.ends(LONG) == 0, again.story()
         assert queue.live(folder) == []
     finally:
         # the mount goes, what was in it stays
@@ -189,7 +189,7 @@ def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
     revive_after_second_try(cluster, grid, cell, node)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
     said = grid.log(cell)
     assert said.count("is damaged and is made again") == 2 and "1 of 4 shards are there from an earlier run" in said
@@ -203,7 +203,7 @@ def node_dies_under_training(cluster: Cluster, folder: Path) -> SlurmGrid:
     run = grid.run_on_cluster("results/students/q__seed__whole__sft__s1/student.json")
     node = lose_node_under(cluster, grid, cell, "students/q__seed__whole__sft__s1/student.json", 2)
     revive_after_second_try(cluster, grid, cell, node)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
     assert "shards are there from an earlier run" in grid.log(cell)
     return grid
@@ -251,7 +251,7 @@ def test_daemons_go_away(calm, undisturbed, tmp_path):
     calm.begin("slurmctld")
     wait("the next stage without accounting", lambda: grid.tries("check seed__small"), LONG)
     calm.begin("slurmdbd")
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     wait("the accounting", lambda: grid.states("check seed__small") == ["COMPLETED"])
     assert grid.states(cell) == ["COMPLETED"]
     equal_and_never_twice(grid, undisturbed)
@@ -274,7 +274,7 @@ def test_a_bad_night(calm, undisturbed, tmp_path):
     calm.end("slurmctld")
     time.sleep(60)
     calm.begin("slurmctld")
-    assert run.ends(2 * LONG) == 0, run.text()
+    assert run.ends(2 * LONG) == 0, run.story()
     assert grid.states(generation) == grid.states(training) == ["NODE_FAIL", "COMPLETED"]
     equal_and_never_twice(grid, undisturbed)
     assert tables(grid.folder).keys() == undisturbed.keys()

@@ -49,7 +49,7 @@ def test_within_15_percent(cluster, tmp_path):
     faults = {name: {"seconds": seconds / PARTS} for name, seconds in sleeps.items()}
     (grid.folder / "faults.json").write_text(json.dumps(faults))
     run = grid.run_on_cluster()
-    assert run.ends(3000) == 0, run.text()
+    assert run.ends(3000) == 0, run.story()
     rows = accounting(grid.folder)
     assert len(rows) >= 100
     took = max(row["end"] for row in rows) - run.start

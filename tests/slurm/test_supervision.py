@@ -65,7 +65,7 @@ def test_a_job_of_a_killed_run_is_neither_doubled_nor_lost(slow):
     assert all(way in refused.text() for way in ("--live wait", "--live cancel", f"scancel {job.id}"))
 
     waited = Run(slow.folder, "--live", "wait", TARGET)
-    assert waited.ends(LONG) == 0, waited.text()
+    assert waited.ends(LONG) == 0, waited.story()
     assert "waiting for them" in waited.text() and "nothing to do" in waited.text()
     assert len(slow.tries(CELL)) == 1 and is_free(slow)
 
@@ -74,7 +74,7 @@ def test_a_job_of_a_killed_run_is_neither_doubled_nor_lost(slow):
 def test_jobs_of_a_killed_run_are_cancelled_when_asked(slow):
     start(slow).kill()
     run = Run(slow.folder, "--live=cancel", TARGET)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     first, second = slow.tries(CELL)
     assert first["end"] < second["begin"] and summary(slow)["done"] == [CELL]
 
@@ -92,7 +92,7 @@ def test_a_squeue_without_answer_is_no_empty_queue(slow, tmp_path):
 def test_a_job_cancelled_from_outside_is_tried_again(slow):
     run = start(slow)
     cancel(job.id for job in live(slow.folder))
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     first, second = slow.tries(CELL)
     assert first["end"] < second["begin"] and summary(slow)["restarts"] == 0
 
@@ -105,7 +105,7 @@ def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path):
     run = start(grid)
     other = ["sbatch", "--parsable", "-A", "teachergrid", "-p", "gpu-h100-high", "--nodes=2", "--exclusive", "-t", "1"]
     other = subprocess.run([*other, "-o", "/dev/null", "--wrap", "sleep 5"], capture_output=True, text=True, check=True)
-    assert run.ends(LONG) == 0, run.text()
+    assert run.ends(LONG) == 0, run.story()
     assert "no job is alive and Snakemake waits" in run.text() and summary(grid)["restarts"] == 1, other
     first, second = grid.tries(CELL)
     assert first["end"] < second["begin"] and is_free(grid)
@@ -118,7 +118,7 @@ def test_ctrl_c_cancels_the_jobs(slow):
     assert run.ends(LONG) == 130, run.text()
     assert states(slow) == [] and is_free(slow) and "what is finished is kept" in run.text()
     again = Run(slow.folder, TARGET)
-    assert again.ends(LONG) == 0, again.text()
+    assert again.ends(LONG) == 0, again.story()
     first, second = slow.tries(CELL)
     assert first["end"] < second["begin"]
 
@@ -138,5 +138,5 @@ def test_a_second_ctrl_c_leaves_the_jobs_running(slow):
     refused = Run(other, TARGET)
     assert refused.ends(LONG) == 2 and "1 jobs of an earlier run are alive" in refused.text(), refused.text()
     waited = Run(slow.folder, "--live", "wait", TARGET)
-    assert waited.ends(LONG) == 0, waited.text()
+    assert waited.ends(LONG) == 0, waited.story()
     assert len(slow.tries(CELL)) == 1 and is_free(slow)

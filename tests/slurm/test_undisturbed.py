@@ -90,7 +90,7 @@ def local_and_cluster(folder: Path, config) -> tuple[Grid, Grid, list[dict]]:
     run = Run(on_cluster.folder)
     done = subprocess.run([sys.executable, "-m", "teachergrid", "run"], cwd=local.folder, env=ENV, capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert run.ends(1500) == 0, run.text()
+    assert run.ends(1500) == 0, run.story()
     return local, on_cluster, planned
 
 

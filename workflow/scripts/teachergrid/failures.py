@@ -98,7 +98,8 @@ OF_THE_LOG = (GPU_MEMORY, DISK)  # tell more than the state that SLURM gives the
 
 ERROR = "ERROR: "
 EXCEPTION = re.compile(r"[A-Z]\w*:( |$)")  # how job.py begins the message of all but BadInput
-RAISED = re.compile(r"^[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
+# "Error in rule" begins what Snakemake says of any dead job
+RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
 GOOD_END = "steps (100%) done"  # Snakemake's last word in a SLURM log
 SILENT = "its process ended without a word"
 

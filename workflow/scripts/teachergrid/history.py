@@ -40,7 +40,7 @@ def follow(results: str) -> None:
 
 
 def adopt(results: str) -> list[str]:
-    """Give every output without a record one from its own origin; one of unknown origin is made again."""
+    """Give every output without a whole record one from its own origin; one of unknown origin is made again."""
     history, digest, adopted = Path(results, ".history"), cache(origin.sha256), []
     # what lies in a linked folder of somebody else's needs a record, too
     for folder, folders, files in os.walk(results, followlinks=True):
@@ -49,11 +49,21 @@ def adopt(results: str) -> list[str]:
         made = files if folder != results else ()
         for path in (os.path.join(folder, f) for f in made if os.path.splitext(f)[1] in OUTPUTS):
             # a link whose file is gone is no output
-            if not (record := record_path(history, path)).exists() and os.path.exists(path):
+            if not whole(record := record_path(history, path)) and os.path.exists(path):
                 record.parent.mkdir(parents=True, exist_ok=True)
                 record.write_text(json.dumps(recall(path, digest)))
                 adopted.append(path)
     return adopted
+
+
+def whole(record: Path) -> bool:
+    """Whether a record is there to its end. Snakemake takes one that a full disk cut off for none, so any change would pass."""
+    try:
+        with record.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"}"
+    except OSError:  # not there, or empty: nothing lies one byte before its end
+        return False
 
 
 def recall(path: str, digest) -> dict:
