@@ -177,6 +177,11 @@ GRID_METRICS = pa.schema(
     + list(METRICS)
 )
 
+_ENDS = [
+    (f"{end}_{name}", pa.float64())
+    for name in ("nested", "accuracy", "regret_1", "regret_3", "family")
+    for end in ("low", "high")
+]
 # one row per base (or "pooled") x panel x metric
 CORRELATIONS = _schema(
     ("base", pa.string()),
@@ -198,9 +203,33 @@ CORRELATIONS = _schema(
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
     ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
+    # 95 % over units, items and seeds: of rho (nested), pairwise accuracy and regret; family: rho when one is left out
+    *_ENDS,
+    ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
     optional="rho low high low_bonett_wright high_bonett_wright tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice "
-    "ceiling reason",
+    "ceiling family reason " + " ".join(name for name, _ in _ENDS),
+)
+
+# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics
+EFFECTS = _schema(
+    ("base", pa.string()),
+    ("panel", pa.string()),
+    # step: bigger less next smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual
+    # (sd of a base) of teachers that descend from the base, of others of its family; detectable: smallest difference of
+    # two units that four of five such studies find, points
+    ("effect", pa.string()),
+    ("family", pa.string()),
+    ("smaller", pa.string()),
+    ("larger", pa.string()),
+    ("value", pa.float64()),
+    ("low", pa.float64()),  # 95 % over items and seeds
+    ("high", pa.float64()),
+    ("p", pa.float64()),
+    ("p_holm", pa.float64()),  # over the steps of a base
+    ("n", pa.int64()),  # items; of rises the steps, of kinship the cells
+    ("reason", pa.string()),  # why value is null
+    optional="family smaller larger value low high p p_holm reason",
 )
 
 # where every student came from, and under which terms its training data may be used
