@@ -177,11 +177,9 @@ GRID_METRICS = pa.schema(
     + list(METRICS)
 )
 
-_ENDS = [
-    (f"{end}_{name}", pa.float64())
-    for name in ("nested", "accuracy", "regret_1", "regret_3", "family")
-    for end in ("low", "high")
-]
+_SPREAD = ("nested", "accuracy", "regret_1", "regret_3", "family")
+_ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
+
 # one row per base (or "pooled") x panel x metric
 CORRELATIONS = _schema(
     ("base", pa.string()),
@@ -211,23 +209,14 @@ CORRELATIONS = _schema(
     "ceiling family reason " + " ".join(name for name, _ in _ENDS),
 )
 
-# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics
+# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics. step: bigger less next
+# smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual (sd of a base) of teachers
+# that descend from the base, of others of its family; detectable: smallest difference of two units that four of five such
+# studies find, points. low, high: 95 % over items and seeds; p_holm: over the steps of a base; n: items, steps or cells
 EFFECTS = _schema(
-    ("base", pa.string()),
-    ("panel", pa.string()),
-    # step: bigger less next smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual
-    # (sd of a base) of teachers that descend from the base, of others of its family; detectable: smallest difference of
-    # two units that four of five such studies find, points
-    ("effect", pa.string()),
-    ("family", pa.string()),
-    ("smaller", pa.string()),
-    ("larger", pa.string()),
-    ("value", pa.float64()),
-    ("low", pa.float64()),  # 95 % over items and seeds
-    ("high", pa.float64()),
-    ("p", pa.float64()),
-    ("p_holm", pa.float64()),  # over the steps of a base
-    ("n", pa.int64()),  # items; of rises the steps, of kinship the cells
+    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
+    *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
+    ("n", pa.int64()),
     ("reason", pa.string()),  # why value is null
     optional="family smaller larger value low high p p_holm reason",
 )
