@@ -177,7 +177,7 @@ GRID_METRICS = pa.schema(
     + list(METRICS)
 )
 
-_SPREAD = ("nested", "accuracy", "regret_1", "regret_3", "family")
+_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family")
 _ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
 
 # one row per base (or "pooled") x panel x metric
@@ -191,8 +191,6 @@ CORRELATIONS = _schema(
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
-    ("low_bonett_wright", pa.float64()),
-    ("high_bonett_wright", pa.float64()),
     ("tau_b", pa.float64()),
     ("p", pa.float64()),  # two-sided permutation
     ("p_max_t", pa.float64()),  # corrected for all metrics of the table
@@ -201,12 +199,13 @@ CORRELATIONS = _schema(
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
     ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
-    # 95 % over units, items and seeds: of rho (nested), pairwise accuracy and regret; family: rho when one is left out
+    # 95 %: of rho by Bonett and Wright; over units, items and seeds of rho (nested), pairwise accuracy and regret. family:
+    # lowest and highest rho when one is left out
     *_ENDS,
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
-    optional="rho low high low_bonett_wright high_bonett_wright tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice "
-    "ceiling family reason " + " ".join(name for name, _ in _ENDS),
+    optional="rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + " ".join(name for name, _ in _ENDS),
 )
 
 # one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics. step: bigger less next

@@ -146,13 +146,12 @@ def leave_one_out(metric, performance, families):
 
     None is no family. Left out: families without which fewer than 4 units have both values, or one side is constant.
     """
-    names = sorted({name for name in families if name is not None})
-    weights = np.array([[name != own for own in families] for name in names], float).reshape(len(names), -1)
-    known = np.array(~(np.isnan(metric) | np.isnan(performance)), float, ndmin=2)
-    rhos = (
-        np.where((weights @ known.T >= 4).all(1), reweighted(metric, performance)(weights), math.nan) if names else []
-    )
-    return {name: float(rho) for name, rho in zip(names, rhos, strict=True) if not math.isnan(rho)}
+    x, y, found = np.asarray(metric, float), np.asarray(performance, float), {}
+    for name in sorted({own for own in families if own is not None}):
+        kept = np.array([own != name for own in families])
+        if (kept & ~np.isnan(x) & ~np.isnan(y)).sum(-1).min() >= 4:
+            found[name] = float(reweighted(np.where(kept, x, math.nan), y)(np.ones((1, len(kept))))[0])
+    return {name: rho for name, rho in found.items() if not math.isnan(rho)}
 
 
 def pooled(metric, performance, seed=0, rounds=2000, permutations=9999):
