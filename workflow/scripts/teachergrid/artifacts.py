@@ -199,8 +199,7 @@ CORRELATIONS = _schema(
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
     ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
-    # 95 %: of rho by Bonett and Wright; of rho (nested), pairwise accuracy, regret over units, items and seeds; family: of rho
-    # when one is left out, lowest and highest
+    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family
     *_ENDS,
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
