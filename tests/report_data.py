@@ -206,7 +206,10 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
     return {
         "title": "Which teacher for which base, in a made-up world",
         "settings": chosen,
-        **{key: getattr(found, key) for key in ("performance", "metrics", "correlations", "lineage", "recommendation")},
+        **{
+            key: getattr(found, key)
+            for key in ("performance", "metrics", "correlations", "effects", "lineage", "recommendation")
+        },
         "health": {name: limited(rows, chosen["gates"]) for name, rows in checks.items()},
         "samples": samples(teachers) if seeds else {**samples(teachers), "answers": []},
         "failures": []
@@ -255,6 +258,7 @@ def assert_schemas(data: dict) -> None:
         ("performance", artifacts.PERFORMANCE),
         ("metrics", artifacts.GRID_METRICS),
         ("correlations", artifacts.CORRELATIONS),
+        ("effects", artifacts.EFFECTS),
         ("lineage", artifacts.LINEAGE),
     ):
         artifacts.table(data[key], schema)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import report_data
 from teachergrid import artifacts
-from teachergrid.report import collect, page, plots, svg, text
+from teachergrid.report import collect, page, plots, ranks, svg, text
 from teachergrid.report import values as metric_values
 
 EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None}
@@ -75,6 +75,25 @@ def test_the_answer_stands_before_all_tables(data, html):
         assert text.percent(told["p_best"]) in first.replace(" ", text.SPACE)
         assert all(sentence in first for sentence in data["recommendation"]["cannot_say"][:3])
     assert "concise-m descends from bm itself" in first and "steps-l descends" not in first
+
+
+def test_siblings_kinship_and_how_firm_a_correlation_is(data, html):
+    read = Words(html).text
+    assert "bm: the bigger sibling is the better teacher in 0 of 1 step (exact p 1.000)." in read
+    assert "Teachers that descend from a base: " in read and "Steps within families, students of bs" in html
+    row = next(r for r in data["correlations"] if r["role"] == "primary" and r["base"] == "bs")
+    for low, high in (("low_nested", "high_nested"), ("low", "high")):
+        assert text.within(row["rho"], row[low], row[high], 2) in read
+    assert text.within(row["regret_1"], row["low_regret_1"], row["high_regret_1"]) in read
+    assert f"(most without {row['family']})" in read
+    assert "differences below" in read
+
+
+def test_enough_teachers_for_a_claim_are_told_what_they_can_show():
+    assert ranks.power(9) is None
+    assert ranks.power(19).startswith(
+        "With 19 no rho between \u22120.46 and 0.46 is significant, and a true one of 0.62"
+    )
 
 
 def test_every_teacher_cell_and_failure_is_there(data, html):

@@ -103,6 +103,7 @@ class World:
         artifacts.table(found.performance, artifacts.PERFORMANCE)
         artifacts.table(found.metrics, artifacts.GRID_METRICS)
         artifacts.table(found.correlations, artifacts.CORRELATIONS)
+        artifacts.table(found.effects, artifacts.EFFECTS)
         artifacts.table(found.lineage, artifacts.LINEAGE)
         assert yaml.safe_load(yaml.safe_dump(found.recommendation)) == found.recommendation
         return found

@@ -47,6 +47,7 @@ rule correlate:
         metrics="<results>/grids/{grid}/metrics.parquet",
         performance="<results>/grids/{grid}/performance.parquet",
         correlations="<results>/grids/{grid}/correlations.parquet",
+        effects="<results>/grids/{grid}/effects.parquet",
         lineage="<results>/grids/{grid}/lineage.parquet",
         recommendation="<results>/grids/{grid}/recommendation.yaml",
     log:

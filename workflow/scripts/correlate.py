@@ -31,6 +31,7 @@ if __name__ == "__main__":
         artifacts.write(made.performance, found.performance, artifacts.PERFORMANCE, made_from)
         artifacts.write(made.metrics, found.metrics, artifacts.GRID_METRICS, made_from)
         artifacts.write(made.correlations, found.correlations, artifacts.CORRELATIONS, made_from)
+        artifacts.write(made.effects, found.effects, artifacts.EFFECTS, made_from)
         artifacts.write(made.lineage, found.lineage, artifacts.LINEAGE, made_from)
         text = yaml.safe_dump(found.recommendation, sort_keys=False, allow_unicode=True, width=120)
         origin.write_beside(made.recommendation, made_from)

@@ -5,6 +5,7 @@ teachergrid plan     [OPTIONS]   what would run and why, its cost and its end; b
 teachergrid why FILE [OPTIONS]   why one file would be made again
 teachergrid status   [OPTIONS]   cells by stage and state, what runs where, failures by class with their remedy
 teachergrid prefetch [OPTIONS]   fetch every model and data set that the planned jobs need; --pin writes their commits
+teachergrid replicate            the first paper's tables through the same statistics; --html FILE writes the page
 teachergrid site                 the site's lines of profiles/slurm for the cluster at hand
 """
 
@@ -18,6 +19,7 @@ COMMANDS = {
     "why": ("plan", "explain"),
     "status": ("status", "main"),
     "prefetch": ("prefetch", "main"),
+    "replicate": ("replicate", "main"),
     "site": ("site", "main"),
 }
 

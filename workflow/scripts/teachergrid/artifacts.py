@@ -177,6 +177,9 @@ GRID_METRICS = pa.schema(
     + list(METRICS)
 )
 
+_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family")
+_ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
+
 # one row per base (or "pooled") x panel x metric
 CORRELATIONS = _schema(
     ("base", pa.string()),
@@ -188,8 +191,6 @@ CORRELATIONS = _schema(
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
-    ("low_bonett_wright", pa.float64()),
-    ("high_bonett_wright", pa.float64()),
     ("tau_b", pa.float64()),
     ("p", pa.float64()),  # two-sided permutation
     ("p_max_t", pa.float64()),  # corrected for all metrics of the table
@@ -198,9 +199,24 @@ CORRELATIONS = _schema(
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
     ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
+    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family
+    *_ENDS,
+    ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
-    optional="rho low high low_bonett_wright high_bonett_wright tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice "
-    "ceiling reason",
+    optional="rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + " ".join(name for name, _ in _ENDS),
+)
+
+# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics. step: bigger less next
+# smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual (sd of a base) of teachers
+# that descend from the base, of others of its family; detectable: smallest difference of two units that four of five such
+# studies find, points. low, high: 95 % over items and seeds; p_holm: over the steps of a base; n: items, steps or cells
+EFFECTS = _schema(
+    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
+    *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
+    ("n", pa.int64()),
+    ("reason", pa.string()),  # why value is null
+    optional="family smaller larger value low high p p_holm reason",
 )
 
 # where every student came from, and under which terms its training data may be used

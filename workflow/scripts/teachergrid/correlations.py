@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import artifacts, stats
+from . import artifacts, noise, standings, stats
 from .formulas import FORMULAS
 from .frames import read
 from .metrics import own_variant, variants
@@ -76,30 +76,46 @@ class Table(NamedTuple):
     ap: np.ndarray  # [units]
     values: dict  # {metric: [units]}, NaN where undefined
     self_pair: np.ndarray  # [units]
+    families: list  # [units]
+    draws: np.ndarray  # [rounds, units]: performance under other items and seeds
     ceiling: float | None
 
 
 def correlations(settings: dict, units: list[Unit], rows: list[dict], ap: dict, items: dict) -> list[dict]:
     """Return the rows of artifacts.CORRELATIONS: per base and panel, then pooled over bases.
 
-    rows: of grid_metrics; items: {(base, corpus, recipe): [items] behind AP}. rho keeps the sign of the metric's values;
-    regret, first choice and pairwise accuracy take the direction that the formula states. The primary metric stands there
-    a second time without the teachers that descend from the base. p_max_t is over the own variants of a table.
+    rows: of grid_metrics; items: {(base, corpus, recipe): [seeds, items] behind AP}. rho keeps the sign of the metric's
+    values; regret, first choice and pairwise accuracy take the direction that the formula states. The primary metric stands
+    there a second time without the teachers that descend from the base. p_max_t is over the own variants of a table.
     """
     labels = _labels(settings, rows)
-    usable = [unit for unit in units if unit.teacher and not unit.gated and (unit.base, unit.corpus, unit.recipe) in ap]
     found, seed, rounds = [], settings["grid"]["seed"], settings["grid"]["bootstrap"]
-    for panel in dict.fromkeys(unit.panel for unit in usable):
-        tables = {}
-        for unit in usable:
-            if unit.panel == panel and unit.base not in tables:
-                same = [u for u in usable if (u.base, u.panel) == (unit.base, panel)]
-                tables[unit.base] = _table(same, rows, ap, items, seed)
+    for panel, by_base in by_panel(units, ap).items():
+        tables = {base: _table(settings, same, rows, ap, items) for base, same in by_base.items()}
         for base, table in tables.items():
             found += [{"base": base, "panel": panel, **row} for row in _of_base(table, labels, rounds, seed)]
         if len(tables) > 1:
             found += [{"base": POOLED, "panel": panel, **row} for row in _pooled(tables, labels, rounds, seed)]
     return found
+
+
+def by_panel(units: list[Unit], ap: dict) -> dict[str, dict[str, list[Unit]]]:
+    """Return {panel: {base: units}} of the units that test a metric."""
+    found = {}
+    for unit in units:
+        if unit.teacher and not unit.gated and (unit.base, unit.corpus, unit.recipe) in ap:
+            found.setdefault(unit.panel, {}).setdefault(unit.base, []).append(unit)
+    return found
+
+
+def family_of(settings: dict, unit: Unit) -> str | None:
+    return settings["teachers"].get(unit.teacher, {}).get("family")
+
+
+def drawn(settings: dict, same: list[Unit], items: dict) -> np.ndarray:
+    """Return performance [rounds, units] in points under other items and seeds."""
+    cubes = [items[unit.base, unit.corpus, unit.recipe] for unit in same]
+    return 100 * noise.performance_draws(cubes, settings["grid"]["bootstrap"], settings["grid"]["seed"])
 
 
 def _labels(settings: dict, rows: list[dict]) -> dict:
@@ -116,7 +132,7 @@ def _labels(settings: dict, rows: list[dict]) -> dict:
     return labels
 
 
-def _table(same: list[Unit], rows: list[dict], ap: dict, items: dict, seed: int) -> Table:
+def _table(settings: dict, same: list[Unit], rows: list[dict], ap: dict, items: dict) -> Table:
     keys = [(unit.base, unit.corpus, unit.recipe) for unit in same]
     place = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(same)}
     values = {}
@@ -125,9 +141,16 @@ def _table(same: list[Unit], rows: list[dict], ap: dict, items: dict, seed: int)
         if i is not None:
             array = values.setdefault(row["metric"], np.full(len(same), np.nan))
             array[i] = np.nan if row.get("value") is None else row["value"]
-    ceiling = stats.ceiling(np.array([items[key] for key in keys]), seed=seed).ceiling
-    names, self_pair = [unit.unit for unit in same], np.array([unit.self_pair for unit in same])
-    return Table(names, np.array([ap[key] for key in keys]), values, self_pair, ceiling)
+    means = np.array([items[key].mean(0) for key in keys])
+    return Table(
+        names=[unit.unit for unit in same],
+        ap=np.array([ap[key] for key in keys]),
+        values=values,
+        self_pair=np.array([unit.self_pair for unit in same]),
+        families=[family_of(settings, unit) for unit in same],
+        draws=drawn(settings, same, items),
+        ceiling=standings.ceiling(means, seed=settings["grid"]["seed"]).ceiling,
+    )
 
 
 def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
@@ -139,10 +162,35 @@ def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
         # many variants rank alike, and ranks are all that counts
         key = tuple(np.unique(x, return_inverse=True)[1]), tuple(np.isnan(x)), tuple(left_out)
         if key not in cached:
-            cached[key] = stats.correlation(x, y, seed, rounds)
+            found = stats.correlation(x, y, seed, rounds)
+            without = stats.leave_one_out(x, y, table.families)
+            cached[key] = found, noise.nested(x, y, table.draws, seed), _moved(found.rho, without)
+        found, nested, moved = cached[key]
         labelled = {"metric": name, "entry": entry, "role": role, "p_max_t": family.get(name), "ceiling": table.ceiling}
-        rows.append(labelled | _numbers(cached[key], sign) | {"choice": _choice(x, y, table.names)})
+        firm = _nested(nested, sign) | _by_family(moved, sign)
+        rows.append(labelled | _numbers(found, sign) | firm | {"choice": _choice(x, y, table.names)})
     return rows
+
+
+def _nested(found: noise.Nested, sign: int) -> dict:
+    """The columns of what other units, items and seeds might have given; only rho has the sign of the metric's values."""
+    ends = {"nested": _signed(found.rho, sign), "accuracy": _signed(found.pairwise_accuracy, 1)}
+    ends |= {"regret_1": _signed(found.regret_1, 1), "regret_3": _signed(found.regret_3, 1)}
+    return {
+        f"{end}_{name}": value for name, pair in ends.items() for end, value in zip(("low", "high"), pair, strict=True)
+    }
+
+
+def _moved(rho: float | None, without: dict) -> tuple | None:
+    """(lowest, highest, family that moves rho most) when one family is left out."""
+    if rho is None or not without:
+        return None
+    return min(without.values()), max(without.values()), max(without, key=lambda name: abs(without[name] - rho))
+
+
+def _by_family(moved: tuple | None, sign: int) -> dict:
+    low, high = _signed(moved and moved[:2], sign)
+    return {"low_family": low, "high_family": high, "family": moved and moved[2]}
 
 
 def _shown(metrics, labels: dict, self_pair: np.ndarray) -> list[tuple]:
@@ -183,18 +231,27 @@ def _pooled(by_base: dict[str, Table], labels: dict, rounds: int, seed: int) -> 
         return np.array([known.get(name, nothing) for name in names])
 
     ap = np.array([aligned(table, table.ap) for table in tables])
+    draws = np.array([np.array([aligned(table, row) for row in table.draws]) for table in tables])
+    weights = noise.teacher_weights(len(names), rounds, seed)
+    family = {name: own for table in tables for name, own in zip(table.names, table.families, strict=True)}
+    families = [family[name] for name in names]
     self_pair = np.array([aligned(table, table.self_pair, False) for table in tables])
     metrics, rows = dict.fromkeys(metric for table in tables for metric in table.values), []
     for name, metric, left_out in _shown(metrics, labels, self_pair):
         entry, role, sign, _ = labels[metric]
         nothing = np.full(len(names), np.nan)
         x = np.array([aligned(t, t.values[metric]) if metric in t.values else nothing for t in tables])
-        found = stats.pooled(sign * x, np.where(left_out, np.nan, ap), seed, rounds)
+        x, y = sign * x, np.where(left_out, np.nan, ap)
+        found = stats.pooled(x, y, seed, rounds)
+        used = [base for base, own in enumerate(found.rhos) if own is not None]
+        without = stats.leave_one_out(x[used], y[used], families) if used else {}
+        nested = noise.nested_rho(x[used], y[used], draws[used], weights) if used else None
         low, high = _signed(found.bca, sign)
         rho = None if found.rho is None else sign * found.rho + 0.0
         row = {"metric": name, "entry": entry, "role": role, "n": found.n or 0, "rho": rho, "low": low, "high": high}
         reason = found.reason
         for number, base in reversed(list(enumerate(by_base, start=1))):
             reason = reason and reason.replace(f"base {number}: ", f"{base}: ")
-        rows.append({**row, "p": found.p, "reason": reason})
+        firm = _nested(noise.Nested(nested), sign) | _by_family(_moved(found.rho, without), sign)
+        rows.append({**row, **firm, "p": found.p, "reason": reason})
     return rows

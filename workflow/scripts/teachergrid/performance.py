@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import artifacts, stats
+from . import artifacts, standings
 from .frames import read
 from .health import limited
 
@@ -92,7 +92,7 @@ class Scores(NamedTuple):
 
 class Performance(NamedTuple):
     rows: list  # of artifacts.PERFORMANCE
-    items: dict  # {(base, corpus, recipe): [items] behind AP, 0..1, mean over seeds}
+    items: dict  # {(base, corpus, recipe): [seeds, items] behind AP, 0..1}
     opponents: dict  # {base: the untuned reference that gains are measured against, or None}
 
 
@@ -118,7 +118,7 @@ def performance(settings: dict, grid_units: list[Unit], scores: dict) -> Perform
         for unit in mine:
             known = [measures[AP].values[m] for m in unit.students.values() if m in measures[AP].values]
             if known:
-                items[unit.base, unit.corpus, unit.recipe] = np.mean(known, axis=0)
+                items[unit.base, unit.corpus, unit.recipe] = np.array(known)
     return Performance([row for row in rows if row], items, opponents)
 
 
@@ -138,9 +138,8 @@ def _student_rows(grid: dict, measure: str, table: Scores, same: list[Unit], opp
     cube = np.array([[table.values.get(unit.students.get(seed), nothing) for seed in seeds] for unit in same])
     cube = cube.reshape(len(same), len(seeds), len(table.items))  # also where nothing was trained
     known = ~np.isnan(cube).all((1, 2))
-    standings = iter(
-        stats.best_with_uncertainty(cube[known], grid["bootstrap"], grid["seed"]).units if known.any() else ()
-    )
+    found = standings.best_with_uncertainty(cube[known], grid["bootstrap"], grid["seed"]).units if known.any() else ()
+    of_unit = iter(found)
     rows = []
     for unit, scores, has_any in zip(same, cube, known, strict=True):
         model = f"{unit.base}__{unit.corpus}__{unit.recipe}"
@@ -150,9 +149,7 @@ def _student_rows(grid: dict, measure: str, table: Scores, same: list[Unit], opp
         }
         row = {"kind": "student", "model": model, **names, "measure": measure, "n_items": len(table.items)}
         if has_any:
-            rows.append(
-                row | _by_seed(seeds, scores) | _standing(next(standings)) | _gain(grid, scores, table, opponent)
-            )
+            rows.append(row | _by_seed(seeds, scores) | _standing(next(of_unit)) | _gain(grid, scores, table, opponent))
         elif measure.count("/") < 2:  # one line for a missing cell and score, not one for each category
             lost = {table.reasons[model] for model in unit.students.values() if model in table.reasons}
             reason = unit.gated or "; ".join(sorted(lost))
@@ -186,7 +183,7 @@ def _gain(grid: dict, scores: np.ndarray, table: Scores, opponent: str | None) -
     if opponent not in table.values:
         return {}
     made = scores[~np.isnan(scores).all(1)]
-    result = stats.paired(made.mean(0), table.values[opponent], grid["bootstrap"], seed=grid["seed"])
+    result = standings.paired(made.mean(0), table.values[opponent], grid["bootstrap"], seed=grid["seed"])
     low, high = _points(result.interval)
     return {"gain": 100 * result.difference, "gain_low": low, "gain_high": high, "p_gain": result.p}
 
@@ -206,7 +203,7 @@ def _reference_row(grid: dict, measure: str, table: Scores, reference: dict, opp
     if name not in table.values:
         return {**row, "n_items": 0, "reason": table.reasons[name]} if measure.count("/") < 2 else {}
     items = table.values[name]
-    result = stats.mean_interval(items, grid["bootstrap"], grid["seed"])
+    result = standings.mean_interval(items, grid["bootstrap"], grid["seed"])
     low, high = _points(result.interval)
     gain = {} if name == opponent else _gain(grid, items[None], table, opponent)
     return {**row, "value": 100 * result.mean, "low": low, "high": high, "n_items": len(items), **gain}

@@ -5,7 +5,12 @@ from .performance import AP, Performance, Unit
 
 
 def recommendation(
-    settings: dict, units: list[Unit], found: Performance, correlations: list[dict], missing: list[str]
+    settings: dict,
+    units: list[Unit],
+    found: Performance,
+    correlations: list[dict],
+    effects: list[dict],
+    missing: list[str],
 ) -> dict:
     """Return {"bases": {base: answer}, "cannot_say": [sentences], "gated": ..., "missing": ...}, of plain YAML types.
 
@@ -21,6 +26,7 @@ def recommendation(
                 if (r["base"], r["panel"]) == (base, panel) and r.get("value") is not None
             ]
             panels[panel] = _answer(settings, rows, found, base, panel, correlations)
+            panels[panel]["detectable"] = _detectable(base, panel, effects)
             where = base if len(panels) == 1 else f"{base} ({panel})"
             doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], found.opponents.get(base))]
         best = max(panels, key=lambda panel: -1 if panels[panel]["value"] is None else panels[panel]["value"])
@@ -92,6 +98,12 @@ def _answer(
     }
 
 
+def _detectable(base: str, panel: str, effects: list[dict]) -> float | None:
+    """The smallest difference in points between two units that four of five such grids would find."""
+    asked = base, panel, "detectable"
+    return next((row["value"] for row in effects if (row["base"], row["panel"], row["effect"]) == asked), None)
+
+
 def _primary(base: str, panel: str, correlations: list[dict]) -> dict | None:
     """What the metric that was named beforehand would have chosen, and the performance that loses."""
     rows = [row for row in correlations if (row["base"], row["panel"], row["role"]) == (base, panel, "primary")]
@@ -125,6 +137,8 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, opponent: str | None
         doubts.append(
             f"{answer['best']} cannot be told from {', '.join(answer['tied'])}: the difference is within the noise."
         )
+        if answer["detectable"] is not None:
+            doubts.append(f"differences below {answer['detectable']:.1f} points: one in five would be missed, or more.")
     if len(rows) > 1 and (note := stats.small_n_note(teachers)):
         doubts.append(note)
     if opponent is None:

@@ -8,6 +8,7 @@ weighted by how often each unit was drawn. NaN is missing. `stats` turns these p
 import functools
 import itertools
 import math
+from collections import namedtuple
 from statistics import NormalDist
 
 import numpy as np
@@ -15,6 +16,11 @@ import numpy as np
 EXACT_UNITS = 8  # 8! = 40,320 orders take milliseconds; 9! would take a second and 26 MB
 BLOCK = 2**21  # cells of the largest array of a bootstrap
 TIE = 1e-9  # two correlations or two mean differences closer than this are equal
+
+
+def result(name, fields):
+    """A namedtuple whose fields are None unless given."""
+    return namedtuple(name, fields, defaults=[None] * len(fields.split()))
 
 
 def undefined(x, y):
@@ -44,22 +50,49 @@ def shared_items(items):
 
 
 def signs(x):
-    """Sign of x_i - x_j [n, n], 0 for a missing value: row sums are mid-ranks (centred, doubled), products are tau."""
+    """Sign of x_i - x_j [..., n, n], 0 for a missing value: row sums are mid-ranks (centred, doubled), products are tau."""
     x = np.asarray(x, float)
-    return (x[:, None] > x).astype(float) - (x[:, None] < x)
+    return (x[..., :, None] > x[..., None, :]).astype(float) - (x[..., :, None] < x[..., None, :])
 
 
 def weighted_rho(signs_x, signs_y, weights, order=None):
-    """Spearman's rho [draws] where unit t occurs weights[draw, t] times, without ranking again; signs are [n, n].
+    """Spearman's rho [draws] where unit t occurs weights[draw, t] times, without ranking again; signs are [n, n], those
+    of y also [draws, n, n].
 
     With `order` [draws, n], the y of unit t is that of unit order[draw, t].
     """
     weights_y = weights if order is None else np.take_along_axis(weights, np.argsort(order, axis=1), axis=1)
-    x, y = weights @ signs_x.T, weights_y @ signs_y.T
+    x = weights @ signs_x.T
+    y = weights_y @ signs_y.T if signs_y.ndim == 2 else (signs_y @ weights_y[:, :, None])[:, :, 0]
     y = y if order is None else np.take_along_axis(y, order, axis=1)
     xy, xx, yy = (weights * x * y).sum(1), (weights * x * x).sum(1), (weights * y * y).sum(1)
     defined = (xx > 0) & (yy > 0) & (weights.sum(1) >= 3)
     return np.where(defined, np.clip(xy / np.sqrt(np.where(defined, xx * yy, 1)), -1, 1), np.nan)
+
+
+def weighted_accuracy(signs_x, signs_y, weights):
+    """Share of pairs ordered alike [draws] where unit t occurs weights[draw, t] times; signs as in `weighted_rho`, but
+    those of y have draws. NaN where no pair differs in y."""
+
+    def pairs(signs):
+        return ((signs @ weights[:, :, None])[:, :, 0] * weights).sum(1)
+
+    alike, both = pairs(signs_x * signs_y), pairs(np.abs(signs_y))
+    return np.where(both > 0, (1 + alike / np.where(both > 0, both, 1)) / 2, np.nan)
+
+
+def drawn_regret(x, y, weights, k, rng):
+    """Best y among the units that occur less the best among the k of them with the highest x [draws].
+
+    x [n], y and weights [draws, n]. Ties in x are broken at random; a unit without x cannot be picked, one without y does
+    not count.
+    """
+    there = (weights > 0) & ~np.isnan(y)
+    order = np.lexsort((rng.random(y.shape), -np.broadcast_to(x, y.shape)))  # NaN is last
+    can = np.take_along_axis(there & ~np.isnan(x), order, axis=1)
+    worth = np.take_along_axis(np.where(there, y, -np.inf), order, axis=1)
+    picked = np.where(can & (can.cumsum(1) <= k), worth, -np.inf).max(1)
+    return np.where(np.isfinite(picked), worth.max(1) - np.where(np.isfinite(picked), picked, 0), np.nan)
 
 
 def permuted_rhos(x, y, orders):
@@ -83,8 +116,8 @@ def _all_orders(n):
 
 def sign_flip_sums(d, permutations, rng):
     """Sums [permutations] of the differences d [n], each with a random sign."""
-    blocks = _blocks(permutations, len(d))
-    return np.concatenate([(2.0 * rng.integers(0, 2, (m, len(d)), np.int8) - 1) @ d for m in blocks])
+    sizes = blocks(permutations, len(d))
+    return np.concatenate([(2.0 * rng.integers(0, 2, (m, len(d)), np.int8) - 1) @ d for m in sizes])
 
 
 def two_sided_p(null, observed, exact, tolerance=TIE):
@@ -94,11 +127,22 @@ def two_sided_p(null, observed, exact, tolerance=TIE):
     return hits / len(null) if exact else (hits + 1) / (len(null) + 1)
 
 
+def two_sided_of_draws(gaps, n):
+    """p of differences from draws of them [rounds, k]: twice the smaller share on one side of 0, and never below what a
+    sign-flip test on n items can reach."""
+    side = np.minimum((gaps <= TIE).sum(0), (gaps >= -TIE).sum(0))
+    return np.clip(2 * (side + 1) / (len(gaps) + 1), 0.5 ** (n - 1), 1)
+
+
 def bca(statistic, n, rounds, rng):
-    """BCa interval (low, high) over n units of statistic(weights [draws, n]) -> [draws], or None; draws where it is
-    undefined are left out."""
-    value, draws = statistic(np.ones((1, n)))[0], statistic(_resample(rounds, n, rng))
-    jackknife = statistic(1 - np.eye(n))
+    """BCa interval (low, high) over n units of statistic(weights [draws, n]) -> [draws], or None."""
+    return accelerated(statistic, n, statistic(resample(rounds, n, rng)))
+
+
+def accelerated(statistic, n, draws):
+    """BCa interval of `bca` from draws [rounds] of the statistic; those where it is undefined are left out. None where
+    most are, or where nothing varies."""
+    rounds, value, jackknife = len(draws), statistic(np.ones((1, n)))[0], statistic(1 - np.eye(n))
     draws, jackknife = draws[~np.isnan(draws)], jackknife[~np.isnan(jackknife)]
     below = ((draws < value - TIE).mean() + (draws <= value + TIE).mean()) / 2 if len(draws) > rounds / 2 else 0
     pull = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
@@ -120,13 +164,13 @@ def _quantiles(draws, levels):
     return tuple(float(end) for end in np.quantile(draws, levels))
 
 
-def _blocks(rounds, n):
+def blocks(rounds, n):
     """Rounds per block so that a block has at most BLOCK cells: memory does not grow with the number of items."""
     size = max(1, BLOCK // n)
     return [min(size, rounds - start) for start in range(0, rounds, size)]
 
 
-def _resample(rounds, n, rng):
+def resample(rounds, n, rng):
     """How often each of n things is drawn, with replacement, in each round: [rounds, n]."""
     picks = rng.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
     return np.bincount(picks.ravel(), minlength=rounds * n).reshape(rounds, n).astype(float)
@@ -135,7 +179,12 @@ def _resample(rounds, n, rng):
 def bootstrap_means(scores, rounds, rng):
     """Means [rounds, rows] of scores [rows, items] over resampled items, the same items for all rows."""
     n = scores.shape[1]
-    return np.concatenate([_resample(m, n, rng) @ scores.T / n for m in _blocks(rounds, n)])
+    return np.concatenate([resample(m, n, rng) @ scores.T / n for m in blocks(rounds, n)])
+
+
+def unit_means(by_unit, rounds, rng):
+    """Means [rounds, units] of units with scores [seeds, items] each: other items, the same for all, and other seeds."""
+    return bootstrap_means(np.array([own.mean(0) for own in by_unit]), rounds, rng) + seed_noise(by_unit, rounds, rng)
 
 
 def seed_noise(by_unit, rounds, rng):

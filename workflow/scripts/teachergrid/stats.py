@@ -1,87 +1,30 @@
-"""Statistics of the report: scores of models, ranks of teachers, metrics against performance.
+"""Metrics against performance: rank correlations, what a metric's choice costs, tests and intervals over teachers.
 
-Units are teachers (tens), items are instructions (hundreds to 100,000). A missing value is NaN: it is left out and
-counted in `dropped`. What cannot be computed is None, and `reason` says why. Intervals are 95 %. Every draw comes from
-`seed`. A metric is taken as higher-is-better: pass the negative of one that is not. The draws are in `resampling`.
+Units are teachers (tens). A missing value is NaN: it is left out and counted in `dropped`. What cannot be computed is
+None, and `reason` says why. Intervals are 95 %. Every draw comes from `seed`. A metric is taken as higher-is-better:
+pass the negative of one that is not. The draws are in `resampling`; `noise` adds that of performance itself.
 """
 
 import math
-from collections import namedtuple
 from statistics import NormalDist
 
 import numpy as np
 
 from . import resampling
+from .resampling import result
 
 NO_INTERVAL = "no interval: rho is 1 or -1, or varies too little between resamples"
+POWER = 0.8  # a correlation or difference is called detectable when four of five studies would find it
 CLAIM_FROM = 10  # with fewer units a correlation is a description, whatever its p
 # Largest sum of squared rank differences with two-sided p <= 0.05, for n = 5 .. 30 without ties: exact null up to
 # n = 17, at least 3,000,000 random orders above (50,000,000 where p was within 0.0005 of the limit).
 CRITICAL = (0, 4, 12, 22, 36, 58, 84, 118, 160, 210, 268, 338, 418, 512, 616, 736, 868, 1018, 1182, 1366, 1564, 1784)
 CRITICAL = dict(enumerate((*CRITICAL, 2024, 2282, 2564, 2866), start=5))
 
-
-def _result(name, fields):
-    return namedtuple(name, fields, defaults=[None] * len(fields.split()))
-
-
-Mean = _result("Mean", "mean se interval n dropped reason")
-Paired = _result("Paired", "difference se interval p n dropped reason")
-Correlation = _result(
+Correlation = result(
     "Correlation", "rho tau_b n p exact bca bonett_wright regret_1 regret_3 pairwise_accuracy dropped reason"
 )
-Pooled = _result("Pooled", "rho n p exact bca lowest highest rhos dropped reason")
-Stability = _result("Stability", "p_best p_rank n dropped reason")
-Standing = _result("Standing", "mean interval p_best difference difference_interval p not_distinguishable")
-Best = _result("Best", "best units n dropped reason")
-Ceiling = _result("Ceiling", "ceiling performance_reliability metric_reliability reason")
-
-
-def mean_interval(x, rounds=2000, seed=0):
-    """Mean of items [n], SE = sd(ddof 1) / sqrt(n), percentile bootstrap over items."""
-    x = np.asarray(x, float)
-    kept = x[~np.isnan(x)]
-    n, dropped = len(kept), len(x) - len(kept)
-    if n == 0 or np.isinf(kept).any():
-        return Mean(n=n, dropped=dropped, reason="infinite values" if n else "no items")
-    if n == 1:
-        return Mean(float(kept[0]), n=n, dropped=dropped, reason="fewer than 2 items")
-    draws = resampling.bootstrap_means(kept[None], rounds, np.random.default_rng(seed))
-    return Mean(float(kept.mean()), float(kept.std(ddof=1) / math.sqrt(n)), resampling.percentiles(draws), n, dropped)
-
-
-def paired(a, b, rounds=2000, permutations=9999, seed=0):
-    """Two models on the same items [n]: d = a - b with SE and bootstrap interval, and a two-sided p.
-
-    0/1 items: exact McNemar, 2 sum_{k <= min(b, c)} C(b + c, k) / 2^(b + c) with b and c the discordant items. Other
-    scores (means over seeds, rewards): random signs of d, (hits + 1) / (permutations + 1).
-    """
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    if a.shape != b.shape:
-        raise ValueError(f"paired items differ in number: {a.shape} and {b.shape}")
-    known = ~(np.isnan(a) | np.isnan(b))
-    a, b, n, dropped = a[known], b[known], int(known.sum()), int((~known).sum())
-    if n == 0 or np.isinf([a, b]).any():
-        return Paired(n=n, dropped=dropped, reason="infinite values" if n else "no items")
-    d = a - b
-    if np.isin([a, b], (0, 1)).all():
-        discordant, fewer = int((d != 0).sum()), int(min((d > 0).sum(), (d < 0).sum()))
-        p = min(1.0, 2 * sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant)
-    else:
-        rng = np.random.default_rng(seed)
-        sums = resampling.sign_flip_sums(d, permutations, rng)
-        p = resampling.two_sided_p(sums, d.sum(), exact=False, tolerance=resampling.TIE * np.abs(d).sum())
-    mean = mean_interval(d, rounds, seed)
-    return Paired(mean.mean, mean.se, mean.interval, p, n, dropped, mean.reason)
-
-
-def holm(p):
-    """Holm-adjusted p values [m]: max over j <= i of min(1, (m - j + 1) p_(j)). NaN stays NaN and does not count."""
-    p = np.asarray(p, float)
-    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
-    adjusted = np.full(p.shape, np.nan)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
-    return adjusted
+Pooled = result("Pooled", "rho n p exact bca lowest highest rhos dropped reason")
 
 
 def spearman(x, y):
@@ -137,8 +80,8 @@ def permutation_p(x, y, permutations=9999, seed=0):
 def correlation(metric, performance, seed=0, rounds=2000, permutations=9999):
     """A metric against performance over teachers [n], as a Correlation.
 
-    bca: BCa bootstrap over teachers (Efron 1987). bonett_wright: tanh(atanh(rho) +- 1.96 sqrt((1 + rho^2/2) / (n - 3)))
-    (Bonett and Wright 2000). Regret is in units of performance; with n <= k nothing is left to choose, and it is None.
+    bca: BCa bootstrap over teachers (Efron 1987). Regret is in units of performance; with n <= k nothing is left to
+    choose, and it is None.
     """
     metric, performance = np.asarray(metric, float), np.asarray(performance, float)
     known = ~(np.isnan(metric) | np.isnan(performance))
@@ -149,17 +92,66 @@ def correlation(metric, performance, seed=0, rounds=2000, permutations=9999):
         result = result._replace(regret_1=lost[0], regret_3=lost[1])
     if result.reason:
         return result
-    rho, sx, sy = spearman(x, y), resampling.signs(x), resampling.signs(y)
+    rho = spearman(x, y)
     p, exact = permutation_p(x, y, permutations, seed)
     result = result._replace(rho=rho, tau_b=kendall_b(x, y), p=p, exact=exact)
-    rng = np.random.default_rng(seed)
-    bca = resampling.bca(lambda weights: resampling.weighted_rho(sx, sy, weights), n, rounds, rng)
-    wright = None
-    if abs(rho) < 1 - resampling.TIE:
-        half = NormalDist().inv_cdf(0.975) * math.sqrt((1 + rho**2 / 2) / (n - 3))
-        wright = math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
+    bca = resampling.bca(reweighted(x, y), n, rounds, np.random.default_rng(seed))
+    wright = bonett_wright(rho, n)
     reason = None if bca and wright else NO_INTERVAL
     return result._replace(bca=bca, bonett_wright=wright, pairwise_accuracy=pairwise_accuracy(x, y), reason=reason)
+
+
+def bonett_wright(rho, n):
+    """tanh(atanh(rho) +- 1.96 sqrt((1 + rho^2/2) / (n - 3))) (Bonett and Wright 2000); None where |rho| is 1 or n < 4."""
+    return _around(rho, (1 + rho**2 / 2) / (n - 3)) if n > 3 else None
+
+
+def fieller(rho, n):
+    """tanh(atanh(rho) +- 1.96 sqrt(1.06 / (n - 3))) (Fieller, Hartley and Pearson 1957): narrower, and too narrow where
+    |rho| is high. Papers print it as Fisher's interval."""
+    return _around(rho, 1.06 / (n - 3)) if n > 3 else None
+
+
+def _around(rho, variance):
+    if abs(rho) >= 1 - resampling.TIE:
+        return None
+    half = NormalDist().inv_cdf(0.975) * math.sqrt(variance)
+    return math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
+
+
+def reweighted(metric, performance):
+    """Spearman's rho as a function of weights [draws, teachers] -> [draws]: how often each teacher occurs.
+
+    metric [teachers], or [bases, teachers] for the rho over bases of `pooled`. performance is the same, or has draws of
+    its own [..., draws, teachers]. A teacher without a value has no weight.
+    """
+    x, y = np.asarray(metric, float), np.asarray(performance, float)
+    known = ~np.isnan(x) & ~np.isnan(y if x.ndim == y.ndim else y[..., 0, :])
+    if x.ndim == 1:
+        pair = resampling.signs(x), resampling.signs(y)
+        return lambda weights: resampling.weighted_rho(*pair, weights * known)
+    bases = [(resampling.signs(a), resampling.signs(b), row) for a, b, row in zip(x, y, known, strict=True)]
+    return lambda weights: _centre([resampling.weighted_rho(a, b, weights * row) for a, b, row in bases], known)
+
+
+def _centre(rhos, known):
+    """tanh of the mean atanh of rhos [bases, draws] -> [draws], clipped as `pooled` says for units known [bases, n]."""
+    n = known.sum(1, keepdims=True)
+    limit = 1 - 6 / (n * (n**2 - 1))
+    return np.tanh(np.arctanh(np.clip(rhos, -limit, limit)).mean(0))
+
+
+def leave_one_out(metric, performance, families):
+    """{family: rho without its units}, from values [n] or [bases, n] as `reweighted` takes them and families [n].
+
+    None is no family. Left out: families without which fewer than 4 units have both values, or one side is constant.
+    """
+    x, y, found = np.asarray(metric, float), np.asarray(performance, float), {}
+    for name in sorted({own for own in families if own is not None}):
+        kept = np.array([own != name for own in families])
+        if (kept & ~np.isnan(x) & ~np.isnan(y)).sum(-1).min() >= 4:
+            found[name] = float(reweighted(np.where(kept, x, math.nan), y)(np.ones((1, len(kept))))[0])
+    return {name: rho for name, rho in found.items() if not math.isnan(rho)}
 
 
 def pooled(metric, performance, seed=0, rounds=2000, permutations=9999):
@@ -179,22 +171,12 @@ def pooled(metric, performance, seed=0, rounds=2000, permutations=9999):
         return Pooled(n=0, rhos=rhos, dropped=dropped, reason="; ".join(reasons))
     cells = np.ix_(used, np.flatnonzero(known[used].any(0)))
     x, y, known = x[cells], y[cells], known[cells]
-    n, n_base = known.shape[1], known.sum(1, keepdims=True)
-    limit = 1 - 6 / (n_base * (n_base**2 - 1))
-    signs = [(resampling.signs(a), resampling.signs(b)) for a, b in zip(x, y, strict=True)]
-
-    def centre(base_rhos):  # [bases, draws] -> [draws]
-        return np.tanh(np.arctanh(np.clip(base_rhos, -limit, limit)).mean(0))
-
-    def reweighted(weights):  # [draws, teachers] -> [draws]
-        bases = zip(signs, known, strict=True)
-        return centre([resampling.weighted_rho(*own, weights * row) for own, row in bases])
-
+    n, statistic = known.shape[1], reweighted(x, y)
     rng = np.random.default_rng(seed)
-    rho = float(reweighted(np.ones((1, n)))[0])
+    rho = float(statistic(np.ones((1, n)))[0])
     orders, exact = resampling.draw_orders(n, permutations, rng)
-    null = centre([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)])
-    p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(reweighted, n, rounds, rng)
+    null = _centre([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)], known)
+    p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(statistic, n, rounds, rng)
     reason = "; ".join(reasons + [NO_INTERVAL] * (bca is None)) or None
     return Pooled(rho, n, p, exact, bca, min(rhos[b] for b in used), max(rhos[b] for b in used), rhos, dropped, reason)
 
@@ -214,72 +196,6 @@ def max_t(metrics, performance, permutations=9999, seed=0):
     return {name: resampling.two_sided_p(largest, rhos[name], exact) if name in rhos else None for name in metrics}
 
 
-def rank_stability(items, rounds=2000, seed=0):
-    """P(best) [units] and P(rank) [units, ranks] from items [units, items]: bootstrap over items, the same for all.
-
-    Units that tie share their ranks equally. An item that one unit lacks is left out for all; a unit without any item
-    has NaN.
-    """
-    scores, has, dropped, reason = resampling.shared_items(items)
-    p_rank = np.full((len(has), len(has)), np.nan)
-    if not reason:
-        p_rank[has] = 0
-        draws = resampling.bootstrap_means(scores, rounds, np.random.default_rng(seed))
-        p_rank[has, : len(scores)] = resampling.rank_shares(draws)
-    return Stability(p_rank[:, :1].ravel(), p_rank, scores.shape[1], dropped, reason)
-
-
-def best_with_uncertainty(items, rounds=2000, seed=0):
-    """Which unit is best of [units, seeds, items], and which cannot be told from it: Best with one Standing per unit.
-
-    Bootstrap over items, the same for all units, and over the training seeds of each unit (see `seed_noise`); with one
-    seed its noise is not in the intervals. A unit is not distinguishable when the Holm-adjusted p of its difference to
-    the best (twice the smaller share of rounds on one side of 0) exceeds 0.05; `difference_interval` is unadjusted.
-    """
-    scores, has, dropped, reason = resampling.shared_items(items)  # has [units, seeds], scores [has.sum(), items]
-    units, n = [Standing()] * len(has), scores.shape[1]
-    if reason:
-        return Best(None, units, n, dropped, reason)
-    rng, present = np.random.default_rng(seed), np.flatnonzero(has.any(1))
-    by_unit = [scores[np.nonzero(has)[0] == unit] for unit in present]
-    means = np.array([own.mean() for own in by_unit])
-    draws = resampling.bootstrap_means(np.array([own.mean(0) for own in by_unit]), rounds, rng)
-    draws += resampling.seed_noise(by_unit, rounds, rng)
-    best = int(np.argmax(np.round(means, 12)))
-    gaps, p_best = draws - draws[:, [best]], resampling.rank_shares(draws)[:, 0]
-    side = np.minimum((gaps <= resampling.TIE).sum(0), (gaps >= -resampling.TIE).sum(0))
-    p = np.clip(2 * (side + 1) / (rounds + 1), 0.5 ** (n - 1), 1)  # no sign-flip test on n items goes lower
-    p = holm(np.where(np.arange(len(present)) == best, np.nan, p))
-    for i, unit in enumerate(present):
-        gap = (float(means[i] - means[best]), resampling.percentiles(gaps[:, i]), float(p[i]), bool(p[i] > 0.05))
-        own = float(means[i]), resampling.percentiles(draws[:, i]), float(p_best[i])
-        units[unit] = Standing(*own, *(gap if i != best else (0.0, None, None, True)))
-    return Best(int(present[best]), units, n, dropped, reason)
-
-
-def reliability(items, rounds=200, seed=0):
-    """Reliability of the ranking of units by the mean of items [units, items], or None: r_xx = 2 r / (1 + r)
-    (Spearman-Brown) with r the mean Spearman correlation between random halves of the items, 0 if it is negative."""
-    scores, _, _, reason = resampling.shared_items(items)
-    if reason or len(scores) < 4:
-        return None
-    rng, half = np.random.default_rng(seed), scores.shape[1] // 2
-    orders = (rng.permutation(scores.shape[1]) for _ in range(rounds))
-    r = [spearman(scores[:, order[:half]].mean(1), scores[:, order[half : 2 * half]].mean(1)) for order in orders]
-    r = np.mean([value for value in r if not math.isnan(value)] or [math.nan])
-    return None if math.isnan(r) else float(max(0, 2 * r / (1 + r)))
-
-
-def ceiling(performance, metric=None, rounds=200, seed=0):
-    """Highest rho that noise lets a perfect metric reach, sqrt(r_xx r_yy) (Spearman 1904), from items [units, items] of
-    performance and of the metric; a metric without items counts as measured without noise."""
-    r_yy = reliability(performance, rounds, seed)
-    r_xx = 1.0 if metric is None else reliability(metric, rounds, seed)
-    if r_xx is None or r_yy is None:
-        return Ceiling(None, r_yy, r_xx, "reliability undefined: fewer than 4 units or 2 items, or all equal")
-    return Ceiling(math.sqrt(r_xx * r_yy), r_yy, r_xx)
-
-
 def minimum_detectable_rho(n):
     """Smallest |rho| over n units with two-sided permutation p <= 0.05; None below 5, where none has.
 
@@ -291,6 +207,21 @@ def minimum_detectable_rho(n):
 
     t = float(stdtrit(n - 2, 0.975))
     return t / math.sqrt(t**2 + n - 2)
+
+
+def detectable_rho(n):
+    """Smallest true rho that four of five studies with n units would find at p <= 0.05; None below 5 units.
+
+    Solves atanh(rho) = atanh(minimum_detectable_rho(n)) + 0.84 sqrt((1 + rho^2/2) / (n - 3)).
+    """
+    if n < 5:
+        return None
+    # just below 1 for 5 units, where only a perfect order is significant
+    limit = math.atanh(min(minimum_detectable_rho(n), 1 - 1e-6))
+    rho = 0.0
+    for _ in range(50):  # contracts: each step moves rho by at most a quarter of the last
+        rho = math.tanh(limit + NormalDist().inv_cdf(POWER) * math.sqrt((1 + rho**2 / 2) / (n - 3)))
+    return rho
 
 
 def small_n_note(n):

@@ -5,16 +5,18 @@ import json
 from typing import NamedTuple
 
 from .correlations import correlations, grid_metrics
+from .effects import effects
 from .performance import AP, Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 
 
 class Summary(NamedTuple):
-    """The rows of artifacts.PERFORMANCE, GRID_METRICS, CORRELATIONS and LINEAGE, and the recommendation."""
+    """The rows of artifacts.PERFORMANCE, GRID_METRICS, CORRELATIONS, EFFECTS and LINEAGE, and the recommendation."""
 
     performance: list
     metrics: list
     correlations: list
+    effects: list
     lineage: list
     recommendation: dict
 
@@ -33,9 +35,11 @@ def summarise(settings: dict, scores: dict, metrics: dict, students: dict, healt
     ap = {(r["base"], r["corpus"], r["recipe"]): r["value"] for r in students_ap if r.get("value") is not None}
     metric_rows = grid_metrics(settings, grid_units, metrics, ap)
     correlation_rows = correlations(settings, grid_units, metric_rows, ap, found.items)
+    effect_rows = effects(settings, grid_units, ap, found.items)
     missing = _missing(settings, grid_units, scores, metrics, students)
-    answer = recommendation(settings, grid_units, found, correlation_rows, missing)
-    return Summary(found.rows, metric_rows, correlation_rows, lineage(settings, students), answer)
+    answer = recommendation(settings, grid_units, found, correlation_rows, effect_rows, missing)
+    origins = lineage(settings, students)
+    return Summary(found.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
 
 
 def lineage(settings: dict, students: dict) -> list[dict]:

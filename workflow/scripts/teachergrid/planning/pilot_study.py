@@ -1,6 +1,6 @@
-"""What a pilot would have saved and lost in a published study: python -m teachergrid.planning.pilot_study TABLES.csv
+"""What a pilot would have saved and lost in a published study: python -m teachergrid.planning.pilot_study [TABLES.csv]
 
-The CSV has the columns table, base_model, teacher, metric, value. A metric AP holds the performance of every teacher's
+Without a CSV the first paper's tables. A CSV has the columns table, base_model, teacher, metric, value. A metric AP holds the performance of every teacher's
 student of a base, `spearman:NAME` (teacher: any text) how a metric ranked these teachers against it. Two kinds of rankings:
 
 - computed: the teacher's size, as its name states it, and the mean AP of the other bases' students (borrowed). No draw.
@@ -17,6 +17,8 @@ import re
 import sys
 from itertools import combinations
 
+from .. import published
+
 KEPT = (1, 3, 5, 10)
 DRAWS = 4000
 TOLERANCE = 0.01
@@ -25,10 +27,13 @@ SIZES = {"Phi-3-mini": 3.8, "Phi-3-small": 7, "Phi-3-medium": 14}
 
 
 def main(argv: list[str]) -> int:
-    with open(argv[0], newline="") as file:
-        rows = list(csv.DictReader(file))
-    print(*lines(study(rows)), sep="\n")
+    print(*lines(study(read(argv[0]) if argv else published.rows())), sep="\n")
     return 0
+
+
+def read(path: str) -> list[dict]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def study(rows: list[dict]) -> list[dict]:

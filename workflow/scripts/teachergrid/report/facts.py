@@ -94,6 +94,7 @@ TABLES = {
     "performance": artifacts.PERFORMANCE.names,
     "metrics": artifacts.GRID_METRICS.names,
     "correlations": artifacts.CORRELATIONS.names,
+    "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),

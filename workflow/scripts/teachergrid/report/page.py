@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import beside, measures, pilot, plots, ranks, records, tasks, text, values, verdict
+from . import beside, measures, pilot, plots, ranks, records, siblings, tasks, text, values, verdict
 from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
@@ -60,6 +60,7 @@ def answered(facts: Facts) -> dict:
         "empty": heat["empty"],
         "items": items(facts),
         "strength": measures.strength(facts),
+        "siblings": siblings.section(facts),
         "metrics": measures.against_performance(facts),
         "correlations": correlations,
         "overview": ranks.overview(correlations),

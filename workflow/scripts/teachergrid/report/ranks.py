@@ -18,7 +18,7 @@ VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, Fals
 
 def tables(facts: Facts) -> list[dict]:
     """Return one correlation table per base and panel, pooled last: {"name", "rows", "columns" that any row has a value
-    for, "chooses", "note", "ceiling"}."""
+    for, "chooses", "note", "power", "ceiling", "firm": rows of `firmness`}."""
     own = {metric["metric"] for metric in own_metrics(facts)}
     groups = {}
     for row in facts.data["correlations"]:
@@ -38,10 +38,43 @@ def tables(facts: Facts) -> list[dict]:
                 "columns": [pair for pair in COLUMNS.items() if any(row[pair[0]] is not None for row in rows)],
                 "chooses": any(row["choice"] for row in rows),
                 "note": stats.small_n_note(n),
+                "power": power(n),
+                "firm": [firmness(row) for row in rows if row["rho"] is not None],
                 "ceiling": max(ceilings, default=None),
             }
         )
     return found
+
+
+def power(n: int) -> str | None:
+    """What so many units can show, where they are enough for a claim."""
+    if n < stats.CLAIM_FROM:
+        return None
+    least, found = stats.minimum_detectable_rho(n), stats.detectable_rho(n)
+    return (
+        f"With {n} no rho between {text.number(-least, 2)} and {text.number(least, 2)} is significant, and a true one of "
+        f"{text.number(found, 2)} is found in four of five studies."
+    )
+
+
+def firmness(row: dict) -> dict:
+    """How far a metric's numbers would move: what stands in a row of the table of intervals."""
+    family = None
+    if row["low_family"] is not None:
+        family = f"{text.number(row['low_family'], 2)} to {text.number(row['high_family'], 2)} (most without {row['family']})"
+    return {
+        **{key: row[key] for key in ("metric", "role")},
+        "over": [
+            text.within(row["rho"], row["low"], row["high"], 2),
+            text.within(row["rho"], row["low_nested"], row["high_nested"], 2)
+            if row["low_nested"] is not None
+            else None,
+            family,
+            text.within(row["pairwise_accuracy"], row["low_accuracy"], row["high_accuracy"], 2),
+            text.within(row["regret_1"], row["low_regret_1"], row["high_regret_1"]),
+            text.within(row["regret_3"], row["low_regret_3"], row["high_regret_3"]),
+        ],
+    }
 
 
 def group_name(facts: Facts, base: str, panel) -> str:

@@ -15,6 +15,7 @@ TABLES = {
     "performance": artifacts.PERFORMANCE,
     "metrics": artifacts.GRID_METRICS,
     "correlations": artifacts.CORRELATIONS,
+    "effects": artifacts.EFFECTS,
     "lineage": artifacts.LINEAGE,
 }
 VERSIONS = ["snakemake", "torch", "transformers", "tokenizers", "trl", "accelerate", "datasets", "numpy", "pyarrow"]
