@@ -30,9 +30,11 @@ def begin(rule: str, wildcards: list[str]) -> int:
     folder = Path("tries", rule, ",".join(wildcards))
     folder.mkdir(parents=True, exist_ok=True)
     number = 1 + len(list(folder.iterdir()))
-    # "x": two tries that start at once are seen too
-    with (folder / f"{number}.json").open("x") as file:
-        json.dump({"begin": time.time(), **{name: os.environ.get(name) for name in SEEN}}, file)
+    # whole as soon as it is there, and no try takes the place of another that starts at once
+    aside = Path("tries", f".{os.getpid()}")
+    aside.write_text(json.dumps({"begin": time.time(), **{name: os.environ.get(name) for name in SEEN}}))
+    os.link(aside, folder / f"{number}.json")
+    aside.unlink()
 
     def live():
         while True:
