@@ -65,9 +65,10 @@ def expected(cells, setting, on_cluster: bool) -> dict[str, dict[str, list[Estim
 
 
 def of_profile(args, rule: str) -> int | None:
-    """Return the GPUs that Snakemake's options give each job of a rule, whatever the config says; None where they do not."""
+    """Return the GPUs that Snakemake's options give each job of a rule, whatever the config says; None where they do not, or
+    by an expression, which only a job has the values for."""
     asked = ((args.set_resources or {}).get(rule) or {}).get("gpu")
-    return asked.value if asked is not None and isinstance(asked.value, int) else None
+    return None if asked is None or asked.is_evaluable() else asked.value
 
 
 def keep(found: dict, results: str, now_ns: int | None = None) -> None:
@@ -127,21 +128,22 @@ def _finished(time_ns: str, rule: str, cell: str, _, *told: str) -> Finished | N
 def paired(jobs: Iterable[Finished], noted: list[tuple[float, dict]]) -> list[tuple[Finished, Estimate | None]]:
     """Return each job with the last estimate that was made before it began, None where there is none.
 
-    noted: (seconds since 1970, estimates as `expected` gives them), oldest first. Of several device types the job's own
-    counts, else the likeliest.
+    noted: (seconds since 1970, estimates as `expected` gives them, or as JSON), oldest first. Of several device types the
+    job's own counts, else the likeliest.
     """
-    found = []
-    for job in jobs:
-        offered = None
-        for made, estimates in reversed(noted):
-            if made <= job.began and (offered := estimates.get(job.rule, {}).get(job.cell)):
-                break
-        found.append((job, _of_device(offered, job.device) if offered else None))
-    return found
+    return [(job, _chosen(_before(job, noted), job.device)) for job in jobs]
 
 
-def _of_device(offered: list[Estimate], device: str) -> Estimate:
-    return next((one for one in offered if one.device == device), offered[0])
+def _before(job: Finished, noted: list[tuple[float, dict]]) -> list:
+    for made, estimates in reversed(noted):
+        if made <= job.began and (offered := estimates.get(job.rule, {}).get(job.cell)):
+            return offered
+    return []
+
+
+def _chosen(offered: list, device: str) -> Estimate | None:
+    known = [Estimate(*one) for one in offered]
+    return next((one for one in known if one.device == device), known[0] if known else None)
 
 
 def by_stage(pairs: Iterable[tuple[Finished, Estimate]]) -> list[dict]:
@@ -152,17 +154,8 @@ def by_stage(pairs: Iterable[tuple[Finished, Estimate]]) -> list[dict]:
     """
     rows = {}
     for job, guess in pairs:
-        row = rows.setdefault(
-            (job.rule, job.gpus > 0),
-            {
-                "rule": job.rule,
-                "on_gpus": job.gpus > 0,
-                "jobs": 0,
-                "estimated_s": 0.0,
-                "actual_s": 0.0,
-                "inside": 0,
-            },
-        )
+        sums = dict.fromkeys(("jobs", "estimated_s", "actual_s", "inside"), 0)
+        row = rows.setdefault((job.rule, job.gpus > 0), {"rule": job.rule, "on_gpus": job.gpus > 0, **sums})
         row["jobs"] += 1
         row["estimated_s"] += guess.expected * max(1, job.gpus)
         row["actual_s"] += job.seconds * max(1, job.gpus)
@@ -177,7 +170,7 @@ def compared(results: str, cells: Iterable[tuple[str, str]]) -> dict:
     cells: the (rule, cell) to look at, in the order of the stages; those that no job has finished here do not count.
     """
     jobs = finished(results, cells)
-    noted = [(_time_ns(path) / 1e9, _read(path)) for path in kept(results)]
+    noted = [(_time_ns(path) / 1e9, json.loads(gzip.decompress(path.read_bytes()))) for path in kept(results)]
     pairs = paired(filter(None, jobs), noted)
     known = [(job, guess) for job, guess in pairs if guess]
     return {
@@ -185,11 +178,4 @@ def compared(results: str, cells: Iterable[tuple[str, str]]) -> dict:
         "unplanned": len(pairs) - len(known),
         "resumed": jobs.count(None),
         "elsewhere": sum(job.device != guess.device for job, guess in known),
-    }
-
-
-def _read(path: Path) -> dict:
-    found = json.loads(gzip.decompress(path.read_bytes()))
-    return {
-        rule: {cell: [Estimate(*one) for one in each] for cell, each in cells.items()} for rule, cells in found.items()
     }

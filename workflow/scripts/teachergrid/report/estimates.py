@@ -8,10 +8,14 @@ def table(found: dict | None) -> dict | None:
 
     None where no job has an estimate. found: of hindsight.compared.
     """
-    stages = (found or {}).get("stages")
+    stages = [stage for stage in (found or {}).get("stages") or () if stage["estimated_s"] and stage["actual_s"]]
     if not stages:
         return None
-    return {"rows": list(map(shown, stages)), "total": list(map(shown, totals(stages))), "sentences": sentences(found)}
+    return {
+        "rows": list(map(shown, stages)),
+        "total": list(map(shown, totals(stages))),
+        "sentences": sentences(found, stages),
+    }
 
 
 def totals(stages: list[dict]) -> list[dict]:
@@ -39,15 +43,14 @@ def amount(seconds: float, on_gpus: bool) -> str:
     return f"{text.significant(seconds / 3600)}{text.SPACE}GPU-h" if on_gpus else text.duration(seconds)
 
 
-def sentences(found: dict) -> list[str]:
+def sentences(found: dict, stages: list[dict]) -> list[str]:
     """Return what the numbers say, and what they leave out."""
-    stages = found["stages"]
     jobs, inside = (sum(stage[key] for stage in stages) for key in ("jobs", "inside"))
     parts = [
-        f"{row['actual']} taken where {row['estimated']} were estimated ({text.significant(row['ratio'])} times)"
+        f"{row['actual']} taken where {row['estimated']} were expected ({text.significant(row['ratio'], 2)} times)"
         for row in map(shown, totals(stages))
     ]
-    said = [f"{', '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within low to high."]
+    said = [f"{' and '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within their range."]
     left = {
         "began without an estimate": found["unplanned"],
         "went on from what a killed job had left": found["resumed"],
