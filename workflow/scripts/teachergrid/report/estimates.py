@@ -51,12 +51,12 @@ def sentences(found: dict, stages: list[dict]) -> list[str]:
         for row in map(shown, totals(stages))
     ]
     said = [f"{' and '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within their range."]
+    if n := found["elsewhere"]:
+        said.append(f"{text.count(n)} of them ran on another type of device than was counted with.")
     left = {
         "began without an estimate": found["unplanned"],
         "went on from what a killed job had left": found["resumed"],
     }
     if any(left.values()):
         said.append(f"Not compared: {', '.join(f'{text.count(n)} that {what}' for what, n in left.items() if n)}.")
-    if n := found["elsewhere"]:
-        said.append(f"{text.count(n)} of them ran on another type of device than was counted with.")
     return said
