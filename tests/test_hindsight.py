@@ -66,9 +66,10 @@ def test_without_a_scheduler_a_job_gets_what_this_machine_has(cells, monkeypatch
 
 
 def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
-    from snakemake.cli import parse_set_resources
+    from snakemake.resources import Resources
 
-    given = parse_set_resources(["generate:gpu=4", "reward:gpu=2 * attempt", "reward:runtime=600"])
+    asked = {"generate": ["gpu=4"], "reward": ["gpu=2 * attempt", "runtime=600"]}
+    given = {rule: Resources.parse(said, allow_expressions=True) for rule, said in asked.items()}
     found = hindsight.expected(cells, setting(**given), on_cluster=True)
     assert {one.gpus for each in found["generate"].values() for one in each} == {4}
     assert {one.gpus for each in found["reward"].values() for one in each} == {1}
