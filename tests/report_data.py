@@ -234,6 +234,22 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             {"rule": "finetune", "jobs": 32, "wall_s": 402.0, "cpu_s": 377.5, "max_rss_mb": 910.0},
             {"rule": "answer", "jobs": 36, "wall_s": 143.7, "cpu_s": 120.1, "max_rss_mb": 640.0},
         ][: None if seeds else 2],
+        "estimates": {
+            "stages": [
+                {
+                    "rule": "generate",
+                    "on_gpus": True,
+                    "jobs": 8,
+                    "estimated_s": 7200.0,
+                    "actual_s": 9360.0,
+                    "inside": 7,
+                },
+                {"rule": "check", "on_gpus": False, "jobs": 8, "estimated_s": 4.0, "actual_s": 3.0, "inside": 6},
+            ],
+            "unplanned": 3,
+            "resumed": 1,
+            "elsewhere": 2,
+        },
         "rewards": {
             f"pool__{t}": {"verifier": TEACHERS[t][1], "rm": 0.42 + 0.2 * TEACHERS[t][1] + 0.03 * TEACHERS[t][3]}
             for t in teachers

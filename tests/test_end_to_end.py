@@ -101,6 +101,8 @@ def test_report_shows_them(undisturbed):
     page = (undisturbed.folder / "results/grids/teachers/report.html").read_text()
     for words in (*TEACHERS, "bs-untuned", "bs-instruct", "car_mean/verifier/chat/beta=1"):
         assert words in page
+    # all but the report itself and what leaves no benchmark
+    assert "jobs within their range" in page and "Not compared" not in page
 
 
 def test_nothing_to_do_the_second_time(undisturbed):

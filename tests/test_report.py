@@ -234,6 +234,19 @@ def test_same_data_same_page(data, html):
     assert page.build(data) == html
 
 
+def test_estimated_against_actual(data, html):
+    read = Words(html).text
+    assert "Actual / estimated Within range generate 8 2 GPU-h 2.6 GPU-h 1.3 88 % check 8 4.0 s 3.0 s 0.75 75 %" in read
+    assert "All on GPUs 8 2 GPU-h" in read and "All on CPUs 8 4.0 s" in read
+    assert (
+        "2.6 GPU-h taken where 2 GPU-h were expected (1.3 times) and 3.0 s taken where 4.0 s were expected (0.75 times); "
+        "81 % of 16 jobs within their range. 2 of them ran on another type of device than was counted with. Not "
+        "compared: 3 that began without an estimate, 1 that went on from what a killed job had left." in read
+    )
+    nothing = {"stages": [], "unplanned": 3, "resumed": 0, "elsewhere": 0}
+    assert "Actual / estimated" not in page.build({**data, "estimates": nothing})
+
+
 def test_two_recipes_are_two_panels(data):
     made = copy.deepcopy(data)
     for key in ("performance", "metrics", "correlations"):
@@ -457,6 +470,8 @@ def test_stages_are_summed_over_jobs_and_what_was_not_sampled_is_null(tmp_path):
     assert found[1] == {"rule": "check", "jobs": 1, "wall_s": 0.25, "cpu_s": None, "max_rss_mb": None}
     assert found[0]["wall_s"] == 5.0 and found[0]["cpu_s"] == 2.0
     assert collect.stages(tmp_path / "nothing") == []
+    assert collect.timed(tmp_path)[:3] == [("generate", "d"), ("check", "c"), ("finetune", "a")]
+    assert collect.timed(tmp_path)[3] == ("finetune", "deep/b")
 
 
 def test_quality_of_a_reward_by_hand():

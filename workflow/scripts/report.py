@@ -12,6 +12,6 @@ if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
         given = snakemake.input
         prompts = instructions.load_tasks(settings["tasks"], given.prompts)
-        data = read.grid(given, prompts, settings, logs="results/logs", benchmarks="results/benchmarks")
+        data = read.grid(given, prompts, settings, results="results")
         origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

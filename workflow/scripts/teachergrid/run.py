@@ -34,6 +34,7 @@ import yaml
 
 from . import cluster, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
 from .errors import BadInput
+from .planning import hindsight
 from .planning.budget import OVER, Bound
 from .progress import Progress
 from .supervise import Patience, Signals, Snakemake, follow
@@ -167,7 +168,7 @@ def supervised(asked: options.Options) -> int:
     """Run Snakemake until nothing is left that it can do; then the report over what exists. Return the exit code."""
     folder = str(Path.cwd()) if asked.on_cluster else None
     runs, patience, idle, phases = [], Patience.of_environment(), 0, 1
-    chosen = grid.Cells(asked.config).chosen
+    cells = grid.Cells(asked.config)
     path = Path(RESULTS, outcome.LOG)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -177,14 +178,15 @@ def supervised(asked: options.Options) -> int:
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         log.write(f"---- teachergrid run {' '.join(asked.argv)}, process {os.getpid()}")
         summary = outcome.begin(RESULTS, asked.argv)
+        hindsight.note(cells, asked, RESULTS, log.say)
         while True:
             code, how, run = once(asked.argv, log, signals, folder, patience, bound)
             runs.append(run)
-            if code == 0 and (now := grid.Cells(asked.config).chosen) != chosen:
-                log.say(
-                    f"the pilot of {', '.join(name for name in now if now[name] != chosen.get(name))} has chosen: on with it"
-                )
-                chosen, phases = now, phases + 1
+            if code == 0 and (now := grid.Cells(asked.config)).chosen != cells.chosen:
+                grids = (name for name in now.chosen if now.chosen[name] != cells.chosen.get(name))
+                log.say(f"the pilot of {', '.join(grids)} has chosen: on with it")
+                cells, phases = now, phases + 1
+                hindsight.note(cells, asked, RESULTS, log.say)
                 continue
             idle = 0 if run.done else idle + 1
             refused = how == "ended" and any(run.why(job).kind == failures.REFUSED for job in run.failed)

@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from . import cluster, failures, history, lock, origin
+from .planning import hindsight
 from .reasons import old_record
 
 RESULTS = "results"
@@ -201,6 +202,7 @@ def gather(argv: list[str]) -> dict:
         "time_left": time_left(grid, took),
         "failures": grouped(grid),
         "gpu_hours": gpu_hours(grid, took, accounts),
+        "estimates": hindsight.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
     }
 

@@ -110,14 +110,14 @@ def stages(folder) -> list[dict]:
     time, and a rule of such jobs alone has null CPU time and memory.
     """
     found = {}
-    for path in sorted(Path(folder).rglob("*.jsonl")):
-        row = found.setdefault(path.relative_to(folder).parts[0], {"jobs": 0, "s": [], "cpu_time": [], "max_rss": []})
+    for rule, cell in timed(folder):
+        row = found.setdefault(rule, {"jobs": 0, "s": [], "cpu_time": [], "max_rss": []})
         row["jobs"] += 1
+        path = Path(folder, rule, f"{cell}.jsonl")
         for run in map(json.loads, path.read_text().splitlines()):
             for key in ("s", "cpu_time", "max_rss"):
                 if isinstance(run.get(key), int | float):
                     row[key].append(run[key])
-    order = {rule: i for i, rule in enumerate(STAGES)}
     return [
         {
             "rule": rule,
@@ -126,8 +126,16 @@ def stages(folder) -> list[dict]:
             "cpu_s": sum(row["cpu_time"]) if row["cpu_time"] else None,
             "max_rss_mb": max(row["max_rss"], default=None),
         }
-        for rule, row in sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
+        for rule, row in found.items()
     ]
+
+
+def timed(folder) -> list[tuple[str, str]]:
+    """Return the (rule, cell) of the benchmarks in a folder, in the order of the workflow."""
+    order = {rule: i for i, rule in enumerate(STAGES)}
+    paths = (path.relative_to(folder).with_suffix("") for path in Path(folder).rglob("*.jsonl"))
+    found = ((path.parts[0], "/".join(path.parts[1:])) for path in paths)
+    return sorted(found, key=lambda item: (order.get(item[0], len(order)), item))
 
 
 # --- rewards

@@ -127,7 +127,7 @@ def with_columns(data: dict) -> dict:
         name: [{**dict.fromkeys([*artifacts.HEALTH.names, "limit", "passed"]), **row} for row in rows or []]
         for name, rows in (data.get("health") or {}).items()
     }
-    return {**dict.fromkeys(("notes", "title")), **data, **tables, "health": health}
+    return {**dict.fromkeys(("notes", "title", "estimates")), **data, **tables, "health": health}
 
 
 def unit_of(student: dict, compare: str) -> str:

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from ..disk import amount
-from . import text
+from . import estimates, text
 
 COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
 SHOWN = 3  # cells of a class of failures
@@ -46,6 +46,8 @@ def terminal_view(found: dict, width: int = 80, colour: bool = False) -> str:
             shown += [f"    log: {cell['log']}"] * bool(cell["log"])
         shown += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
     facts = {"time left": left(found["time_left"]), "GPU-hours": spent(found["gpu_hours"]), "disk": disk(found["disk"])}
+    if against := estimates.table(found["estimates"]):
+        facts["estimated"] = " ".join(against["sentences"])
     shown += [""]
     for name, words in facts.items():
         shown += wrapped(f"{name + ':':10} {words}", 0)
@@ -104,8 +106,6 @@ def page(found: dict) -> str:
 
     states = list(next(iter(found["stages"].values()), {}))
     told = {"left": left(found["time_left"]), "spent": spent(found["gpu_hours"]), "used": disk(found["disk"])}
+    told["estimates"], style = estimates.table(found["estimates"]), Markup((FOLDER / "style.css").read_text())
     html = environment().get_template("status.html")
-    folder = Path.cwd().name
-    return html.render(
-        found=found, states=states, folder=folder, where=where, style=Markup((FOLDER / "style.css").read_text()), **told
-    )
+    return html.render(found=found, states=states, folder=Path.cwd().name, where=where, style=style, **told)

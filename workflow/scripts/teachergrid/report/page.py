@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import beside, measures, pilot, plots, ranks, records, siblings, tasks, text, values, verdict
+from . import beside, estimates, measures, pilot, plots, ranks, records, siblings, tasks, text, values, verdict
 from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
@@ -16,8 +16,8 @@ def build(data: dict) -> str:
     """Return the page of a grid block.
 
     data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
-    artifacts), recommendation, pilot (see pilot.section), health (rows by responses id), samples, failures, stages, rewards (means by responses id
-    and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
+    artifacts), recommendation, pilot (see pilot.section), health (rows by responses id), samples, failures, stages, estimates (of
+    hindsight.compared), rewards (means by responses id and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
     """
     facts = gather(data)
     tables = values.tables(facts)
@@ -37,6 +37,7 @@ def build(data: dict) -> str:
             failed=records.failed(facts),
             samples=records.samples(facts),
             stages=records.stages(facts),
+            estimates=estimates.table(facts.data["estimates"]),
             training=records.training(facts),
             provenance=records.flat(facts.data.get("provenance") or {}),
             reproduce=REPRODUCE,

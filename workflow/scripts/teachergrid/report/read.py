@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from .. import artifacts, failures, health, inputs, origin, pilot_ranking, spec
+from ..planning import hindsight
 from . import collect
 
 TABLES = {
@@ -21,10 +22,10 @@ TABLES = {
 VERSIONS = ["snakemake", "torch", "transformers", "tokenizers", "trl", "accelerate", "datasets", "numpy", "pyarrow"]
 
 
-def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> dict:
+def grid(given, prompts: dict, settings: dict, results: str) -> dict:
     """Return the data of page.build.
 
-    given: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; logs, benchmarks: folders.
+    given: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
     """
     tables = {Path(path).stem: path for path in given.tables}
     made_from = origin.read(tables["performance"])
@@ -50,8 +51,9 @@ def grid(given, prompts: dict, settings: dict, logs: str, benchmarks: str) -> di
         "reward_quality": (quality := reward_quality(given.rewards)),
         "judges": settings["judges"],
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
-        "stages": collect.stages(benchmarks),
-        "failures": failed(logs, asked),
+        "stages": collect.stages(f"{results}/benchmarks"),
+        "estimates": hindsight.compared(results, collect.timed(f"{results}/benchmarks")),
+        "failures": failed(f"{results}/logs", asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
 
