@@ -51,7 +51,7 @@ class Setting(NamedTuple):
         if asked.cluster:
             given = clusters.parse(asked.cluster, delay, submitted)
         else:
-            given = clusters.of_profile(args, delay, gpus_here(machines))
+            given = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here(machines))
         return cls(asked.argv, args, given, asked.gpu, load(RESULTS), machines, at_once)
 
     def plan(self, argv: list[str]) -> dict:

@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 
     rule: str
     model: str
-    planned: work.Work
+    work: work.Work
     device: str
     threads: int
     cells: list[tuple[str, dict]]
@@ -100,54 +100,53 @@ def kinds(wanted: list[dict], here: Machine, setting) -> tuple[list[Kind], Count
     wanted: dicts with rule, cell, row, threads. Left out are kinds that were probed already, and jobs whose estimate on this
     machine rests on finished ones.
     """
-    found, left = {}, Counter()
     known = {actuals.kind(probe, probe.model) for probe in setting.actuals.probes}
+    found, left = {}, Counter()
     for job in wanted:
-        rule, row = job["rule"], job["row"]
-        planned = work.of_row(rule, row)
-        if not planned.parameters or planned.get("engine") == EXISTING:
+        one = kind_of(job, here, setting)
+        if one is None or (key := actuals.kind(one, one.model)) in known:
             continue
-        on_cpu = set(forecast.pools_of(row, setting.cluster, setting.gpu)) == {CPU}
-        device = CPU if on_cpu else here.device
-        if why := impossible(planned, row, on_cpu, here, setting.machines):
+        if why := impossible(one, job["row"], here, setting.machines):
             left[why] += 1
-            continue
-        planned = planned._replace(
-            gpus=0 if on_cpu else planned.gpus, parameters=work.parameters(row | {"parameters": None})
-        )
-        model = named(row)
-        key = rule, model, planned.settings, planned.parameters, planned.gpus, device
-        if key in known:
-            continue
-        expected = estimate.estimate(rule, row, device, setting.actuals, setting.machines, job["cell"])
-        if expected.source != estimate.MEASURED:
-            kind = found.setdefault(key, Kind(rule, model, planned, device, job["threads"], []))
-            kind.cells.append((job["cell"], row))
-    there = []
-    for kind in sorted(
-        found.values(), key=lambda kind: (work.MODEL_RULES.index(kind.rule), kind.model, kind.cells[0][0])
-    ):
-        if why := lacking(kind.cells[0][1]):
-            left[why] += len(kind.cells)
-        else:
-            there.append(kind)
-    return there, left
+        elif not is_measured(one, job, setting):
+            found.setdefault(key, one).cells.append((job["cell"], job["row"]))
+    for key, one in list(found.items()):
+        if why := lacking(one.cells[0][1]):
+            left[why] += len(found.pop(key).cells)
+    # who is scored, or learned from, speaks before
+    order = work.MODEL_RULES.index
+    return sorted(found.values(), key=lambda one: (order(one.rule), one.model, one.cells[0][0])), left
 
 
-def impossible(planned: work.Work, row: dict, on_cpu: bool, here: Machine, machines) -> str | None:
-    """Return why a job cannot be probed on this machine, if so."""
-    team = launch.team({"gpu": planned.gpus, "nodes": planned.nodes, "deepspeed": row.get("deepspeed")})
-    if planned.rule == "finetune" and team != launch.Team():
+def kind_of(job: dict, here: Machine, setting) -> Kind | None:
+    """Return the kind of a job on the device of this machine that it is planned for; None where it loads no model."""
+    rule, row = job["rule"], job["row"]
+    done = work.of_row(rule, row)
+    if not done.parameters or done.get("engine") == EXISTING:
+        return None
+    on_cpu = set(forecast.pools_of(row, setting.cluster, setting.gpu)) == {CPU}
+    # as a finished job counts them
+    done = done._replace(gpus=0 if on_cpu else done.gpus, parameters=work.parameters(row | {"parameters": None}))
+    return Kind(rule, named(row), done, CPU if on_cpu else here.device, job["threads"], [])
+
+
+def is_measured(kind: Kind, job: dict, setting) -> bool:
+    found = estimate.estimate(kind.rule, job["row"], kind.device, setting.actuals, setting.machines, job["cell"])
+    return found.source == estimate.MEASURED
+
+
+def impossible(kind: Kind, row: dict, here: Machine, machines) -> str | None:
+    """Return why a kind of job cannot be probed on this machine, if so."""
+    team = launch.team({"gpu": row.get("gpus"), "nodes": row.get("nodes"), "deepspeed": row.get("deepspeed")})
+    if kind.rule == "finetune" and team != launch.Team():
         return "trained by several processes"
-    if on_cpu:
+    if kind.work.gpus == 0:
         return None
     if not here.gpus:
         return "ask for a GPU, and this machine has none (--cluster cpu=4 plans on CPUs)"
     if here.device not in machines.gpus:
-        return (
-            f"this machine's GPUs are of no known type ('{here.device}'); add it under `gpus` in a file for --machines"
-        )
-    return f"ask for more GPUs than the {here.gpus} of this machine" if planned.gpus > here.gpus else None
+        return f"this machine's GPUs are of no known type ({here.device}); add it under `gpus` in a file for --machines"
+    return f"ask for more GPUs than the {here.gpus} of this machine" if kind.work.gpus > here.gpus else None
 
 
 def lacking(row: dict) -> str | None:
@@ -183,8 +182,8 @@ def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: flo
         # a base answers in the place of its students
         who, _, suite = at.partition("/")
         name = f"{who.split('__')[0]}/{suite}" if kind.rule == "answer" and row["students"] else at
-        facts = {"model": kind.model, "device": kind.device, "gpus": kind.planned.gpus}
-        facts |= {"parameters": kind.planned.parameters, "settings": dict(kind.planned.settings)}
+        facts = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
+        facts |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
         code.remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), found | facts, code.PROBES)
     shutil.rmtree(folder)
     return found
@@ -193,7 +192,7 @@ def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: flo
 def usual(kind: Kind, at: str, row: dict, setting) -> tuple[float, float]:
     """Return the tokens of a prompt and a response that are made up: as long as expected, and short enough to be read."""
     expected, _ = estimate.expected_work(kind.rule, row, setting.actuals, at)
-    longest = ROOM * kind.planned.get("max_length", float("inf"))
+    longest = ROOM * kind.work.get("max_length", float("inf"))
     shorter = min(1.0, longest / (expected.read + expected.written))
     return shorter * expected.read, shorter * expected.written
 
@@ -203,7 +202,7 @@ def started(kind: Kind, folder: Path, seconds: float) -> dict:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
     log = folder / "log"
     # waiting for a device is no time of the probe; what it says is no part of the plan
-    with redirect_stdout(sys.stderr), devices.taken(kind.planned.gpus), log.open("wb") as file:
+    with redirect_stdout(sys.stderr), devices.taken(kind.work.gpus), log.open("wb") as file:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         env["OMP_NUM_THREADS"] = str(kind.threads)  # as Snakemake sets it
         try:
