@@ -52,7 +52,7 @@ class Actual(NamedTuple):
 class Probe(NamedTuple):
     """A few rows of one kind of job, in two parts. seconds: from its process' start to the end of the rows of `work`, with
     what it does after its last row; more: the work of the rows after these, which took more_seconds (0 rows where its time
-    was over before). model: repo@revision. cell: of the grid, or a base that answered in its students' place."""
+    was over before). cpu_seconds: of all. model: repo@revision. cell: of the grid, or a base that answered in its students' place."""
 
     rule: str
     cell: str
@@ -62,6 +62,7 @@ class Probe(NamedTuple):
     seconds: float
     more: work.Work
     more_seconds: float
+    cpu_seconds: float
     gpu_gb: float | None
     host_gb: float
 
@@ -205,8 +206,8 @@ def _probe(rule: str, cell: str, said: dict) -> Probe:
     found = tuple(sorted(said["settings"].items()))
     done = work.Work(rule, said["rows"], said["read"], said["written"], said["parameters"], said["gpus"], 1, found)
     more = done._replace(rows=said["more_rows"])
-    beside = said["more_seconds"], said["gpu_gb"], said["host_gb"]
-    return Probe(rule, cell, said["model"], done, said["device"], said["seconds"], more, *beside)
+    took = [said[name] for name in ("more_seconds", "cpu_seconds", "gpu_gb", "host_gb")]
+    return Probe(rule, cell, said["model"], done, said["device"], said["seconds"], more, *took)
 
 
 def _actual(rule: str, cell: str, said: dict, lengths: dict) -> Actual:

@@ -238,6 +238,7 @@ def probed(folder: Path, given: dict) -> dict:
         "more_seconds": round(found.ends[-1] - found.ends[0], 3),
         "read": round(found.read, 1),
         "written": round(found.written, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "gpu_gb": actuals.gpu_gb(),
         "host_gb": round(used.ru_maxrss / 1e6, 2),
     }
