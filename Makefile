@@ -45,6 +45,6 @@ lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/snakefmt --check $(SOURCES)
 	$(VENV)/bin/snakemake --lint
 
-clean: ## results and environment; what finished jobs took stays (results/.jobs), since plans learn from it
-	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -delete
+clean: ## results and environment; what finished jobs and probes took stays (results/.jobs, .probes), since plans learn from it
+	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -not -path 'results/.probes*' -delete
 	rm -rf .snakemake $(VENV)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 PACKAGE = __package__
 SCRIPTS = Path(__file__).parents[1]
-INDEX = ".jobs"
+INDEX, PROBES = ".jobs", ".probes"
 # no model is loaded for them, and no rule that loads one reads what they make
 CHEAP = ("metric", "verify", "correlate", "report")
 # how a job runs and not what it makes: log, devices, disk, unfinished work, and this module
@@ -218,26 +218,28 @@ def watched(rule: str) -> bool:
     return rule not in (*CHEAP, "free")
 
 
-def remember(results: str, rule: str, cell: str, made_with: str, took: dict | None = None) -> None:
+def remember(results: str, rule: str, cell: str, made_with: str, took: dict | None = None, index: str = INDEX) -> None:
     """Note with which code a job made its outputs, and what it took (planning.actuals); None for a part of a job's work.
+
+    index: PROBES for a few rows that made no output.
 
     One file a machine and one write a line: jobs of one machine may write at once, and no file is written by two machines,
     which a shared file system would not keep apart.
     """
-    folder = Path(results, INDEX)
-    folder.mkdir(exist_ok=True)
+    folder = Path(results, index)
+    folder.mkdir(parents=True, exist_ok=True)
     beside = [] if took is None else [json.dumps(took, separators=(",", ":"))]
     line = " ".join([str(time.time_ns()), rule, cell, made_with, *beside])
     with open(folder / socket.gethostname(), "a") as file:
         file.write(f"{line}\n")
 
 
-def lines(results: str) -> Iterator[list[str]]:
-    """Yield the words of each job's line: time in ns, rule, cell, fingerprint, and what it took in JSON.
+def lines(results: str, index: str = INDEX) -> Iterator[list[str]]:
+    """Yield the words of each job's (probe's) line: time in ns, rule, cell, fingerprint, and what it took in JSON.
 
     A line that a dying machine cut off says nothing.
     """
-    for path in sorted(Path(results, INDEX).glob("*")):
+    for path in sorted(Path(results, index).glob("*")):
         for line in path.read_text().splitlines():
             words = line.split(" ", 4)
             if len(words) == 4 or (len(words) == 5 and words[4].endswith("}")):

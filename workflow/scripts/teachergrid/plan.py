@@ -1,7 +1,7 @@
 """Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing runs.
 
 --cluster h100=16,a100=32@48h,cpu=128   plan on these GPUs and CPUs (@48h: jobs are ended there after 48 hours); without it
-                  on the partitions of a SLURM profile, or on this machine
+                  on the partitions of a SLURM profile, or on this machine. With CPUs alone (cpu=8) every job runs on them
 --gpu TYPE        count with this type where a job may run on several, or the cluster does not say which it has
 --machines FILE   GPU types and prices of yours over config/machines.yaml
 --start-delay S   seconds from submitted to started (60 on a cluster)
@@ -13,6 +13,8 @@
 --what-if CHANGE  the same grid otherwise, side by side; may be given several times, `--what-if list` names the changes
 --max-gpu-hours N, --max-usd N, --deadline 48h|3d|2026-05-01T18:00   refuse a plan that takes more: exit code 3, and the
                   shortest list of cuts; --fit-budget: the lines for the config that keep the most
+--probe           first run a few rows of each kind of job (stage, model, settings) of which none was measured, on this machine:
+                  on its GPUs, or on its CPU what is planned on CPUs (--cluster cpu=8); --probe-seconds S: the most for one (300)
 --older RULE      the files of a rule that older code has made
 
 A mended bug makes nothing again that GPU work went into or hangs on. The plan counts such results and gives the command that
@@ -70,6 +72,10 @@ def shown(asked: own.Asked) -> int:
         print(whatif.HELP)
         return 0
     setting = document.Setting.of(asked)
+    if asked.probe:
+        from .planning import probe
+
+        setting = probe.probed(setting, asked.probe_seconds)
     others = whatif.variants(asked.what_if, setting)
     before = diff.earlier(asked.diff, setting) if asked.diff else None
     found = setting.plan(asked.argv)

@@ -1,6 +1,6 @@
 """What finished jobs really took: one line a job in `results/.jobs/`, which outlives its outputs and `make clean`.
 
-Written by the job itself at its end. Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
+Written by the job itself at its end; `results/.probes/` holds what a few rows of a kind of job took (probe.py). Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
 neither rows nor tokens; what both know is only written there.
 """
 
@@ -49,6 +49,24 @@ class Actual(NamedTuple):
     host_gb: float
 
 
+class Probe(NamedTuple):
+    """A few rows of one kind of job, in two parts. seconds: from its process' start to the end of the rows of `work`, with
+    what it does after its last row; more: the work of the rows after these, which took more_seconds (0 rows where its time
+    was over before). cpu_seconds: of all. model: repo@revision. cell: of the grid, or a base that answered in its students' place."""
+
+    rule: str
+    cell: str
+    model: str
+    work: work.Work
+    device: str
+    seconds: float
+    more: work.Work
+    more_seconds: float
+    cpu_seconds: float
+    gpu_gb: float | None
+    host_gb: float
+
+
 # --- written by a job
 
 
@@ -69,14 +87,14 @@ def measured(snakemake, waited: float) -> dict:
     has_model = "model" in json.loads(snakemake.params.spec)
     device = device_type() if gpus else machines.CPU
     return {
-        "seconds": round(_age() - waited, 2),
+        "seconds": round(age() - waited, 2),
         "cpu_seconds": round(used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime, 2),
         "device": device,
         "gpus": gpus if device != machines.CPU else 0,
         "nodes": resources.get("nodes") or 1,
         "parameters": work.parameters(row) if has_model else 0,
         "settings": dict(work.with_cost(found, deepspeed=resources.get("deepspeed") or None)),
-        "gpu_gb": _gpu_gb(),
+        "gpu_gb": gpu_gb(),
         "host_gb": round(max(used.ru_maxrss, children.ru_maxrss) / 1e6, 2),
         **_counted(rule, snakemake.input, snakemake.output),
     }
@@ -94,13 +112,13 @@ def device_type() -> str:
     return machines.type_of(named[1], machines.read().gpus) if named else machines.CPU
 
 
-def _age() -> float:
+def age() -> float:
     """Return the seconds since this process started."""
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
-def _gpu_gb() -> float | None:
+def gpu_gb() -> float | None:
     """Return the most that torch held on one GPU; None where other processes used them, or none was used."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
@@ -139,10 +157,14 @@ def _rows(path) -> int:
 
 
 class Actuals(NamedTuple):
-    """jobs: by rule, oldest first. lengths: (rule, cell) -> (settings, mean tokens of a row before, and in, its response)."""
+    """jobs: by rule, oldest first. lengths: (rule, cell) -> (settings, mean tokens of a row before, and in, its response).
+
+    probes: the latest of each kind of job.
+    """
 
     jobs: dict[str, list[Actual]]
     lengths: dict[tuple[str, str], tuple]
+    probes: tuple[Probe, ...] = ()
 
 
 def load(results: str, extra: list[str] = ()) -> Actuals:
@@ -157,7 +179,7 @@ def load(results: str, extra: list[str] = ()) -> Actuals:
             raise BadInput(f"--actuals {folder}: no jobs are recorded in {folder}/{code.INDEX}; name a results folder")
         lines += found
     lines.sort(key=lambda words: int(words[0]))
-    lengths, jobs, known = {}, {}, {}
+    lengths, jobs, known, probes = {}, {}, {}, {}
     told = [(words[1], words[2], json.loads(words[4])) for words in lines if len(words) == 5]
     for rule, cell, said in told:
         said["settings"] = known.setdefault(json.dumps(said["settings"]), tuple(sorted(said["settings"].items())))
@@ -169,7 +191,23 @@ def load(results: str, extra: list[str] = ()) -> Actuals:
             )
     for rule, cell, said in told:
         jobs.setdefault(rule, []).append(_actual(rule, cell, said, lengths))
-    return Actuals(jobs, lengths)
+    for _, rule, cell, _, said in sorted(code.lines(results, code.PROBES), key=lambda words: int(words[0])):
+        probe = _probe(rule, cell, json.loads(said))
+        probes[kind(probe, probe.model)] = probe
+    return Actuals(jobs, lengths, tuple(probes.values()))
+
+
+def kind(job: Actual | Probe, model: str | None = None) -> tuple:
+    """Return what jobs of one kind share."""
+    return job.rule, model, job.work.settings, job.work.parameters, job.work.gpus, job.device
+
+
+def _probe(rule: str, cell: str, said: dict) -> Probe:
+    found = tuple(sorted(said["settings"].items()))
+    done = work.Work(rule, said["rows"], said["read"], said["written"], said["parameters"], said["gpus"], 1, found)
+    more = done._replace(rows=said["more_rows"])
+    took = [said[name] for name in ("more_seconds", "cpu_seconds", "gpu_gb", "host_gb")]
+    return Probe(rule, cell, said["model"], done, said["device"], said["seconds"], more, *took)
 
 
 def _actual(rule: str, cell: str, said: dict, lengths: dict) -> Actual:

@@ -10,6 +10,7 @@ from ..errors import BadInput
 from .makespan import CPU
 
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
+NAMED = "--cluster"
 FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
 # until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
 DELAY_S = 60.0
@@ -46,19 +47,20 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
         raise BadInput(f"--cluster: {FORM}")
     # whoever names GPUs alone has CPUs beside them: the tables need few
     pools.setdefault(CPU, Pool(4 * sum(pool.amount for pool in pools.values())))
-    return Cluster(pools, DELAY_S if delay is None else delay, submitted, "--cluster")
+    return Cluster(pools, DELAY_S if delay is None else delay, submitted, NAMED)
 
 
-def of_profile(args, delay: float | None = None) -> Cluster:
+def of_profile(args, delay: float | None = None, gpus: dict[str, int] | None = None) -> Cluster:
     """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
 
-    args: Snakemake's, parsed.
+    args: Snakemake's, parsed. gpus: of this machine, by type.
     """
     if args.executor == "slurm" and (partitions := read_partitions(args)):
         submitted = int(args.jobs) if str(args.jobs).isdigit() else None
         return of_partitions(partitions, DELAY_S if delay is None else delay, submitted)
     cores = str(args.cores or args.jobs or 1)
     pools = {CPU: Pool(int(cores) if cores.isdigit() else os.cpu_count())}
+    pools |= {kind: Pool(n) for kind, n in (gpus or {}).items()}
     return Cluster(pools, delay or 0.0, None, "this machine")
 
 

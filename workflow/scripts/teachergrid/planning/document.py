@@ -9,15 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from .. import disk, pins
+from .. import devices, disk, pins
 from ..options import at_once as jobs_at_once
 from ..reasons import words_of
 from . import cluster as clusters
 from . import forecast as forecasts
-from .actuals import load
+from .actuals import device_type, load
 from .fit import fits
 from .graph import RESULTS, by_older_code, cell, described, graph, name, resource, roots, sorted_jobs, uncollected
 from .kept import FORMAT
+from .machines import CPU
 from .machines import read as read_machines
 from .options import Asked
 
@@ -36,6 +37,7 @@ class Setting(NamedTuple):
     actuals: object
     machines: object
     at_once: int
+    problems: tuple[str, ...] = ()  # that probes found
 
     @classmethod
     def of(cls, asked: Asked) -> "Setting":
@@ -46,8 +48,12 @@ class Setting(NamedTuple):
             _, args = parse_args(asked.argv)
         at_once, delay = jobs_at_once(args), asked.start_delay
         submitted = at_once if args.executor == "slurm" else None
-        given = clusters.parse(asked.cluster, delay, submitted) if asked.cluster else clusters.of_profile(args, delay)
-        return cls(asked.argv, args, given, asked.gpu, load(RESULTS), read_machines(asked.machines), at_once)
+        machines = read_machines(asked.machines)
+        if asked.cluster:
+            given = clusters.parse(asked.cluster, delay, submitted)
+        else:
+            given = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here(machines))
+        return cls(asked.argv, args, given, asked.gpu, load(RESULTS), machines, at_once)
 
     def plan(self, argv: list[str]) -> dict:
         """Return the plan document of Snakemake's options."""
@@ -57,6 +63,12 @@ class Setting(NamedTuple):
     def plan_with(self, files: list[Path]) -> dict:
         """Return the plan document of other config files on the same results."""
         return self.plan([*self.argv, "--configfile", *map(str, files)])  # the last --configfile counts
+
+
+def gpus_here(machines) -> dict[str, int]:
+    """Return this machine's GPUs by type; none of a type that nobody knows."""
+    device = device_type()
+    return {device: len(devices.known())} if device in machines.gpus else {}
 
 
 def build(dag, setting: Setting, options: list[str]) -> dict:
@@ -83,7 +95,8 @@ def build(dag, setting: Setting, options: list[str]) -> dict:
     runs = found.schedule.runs if found.schedule else [None] * len(running)
     jobs = []
     for index, job in enumerate(running):
-        estimate, run, gpus = found.jobs[index], runs[index], told[index]["gpu"]
+        estimate, run = found.jobs[index], runs[index]
+        gpus = 0 if estimate.device == CPU else told[index]["gpu"]
         amount = gpus or wanted[index]["threads"]
         hours = {bound: amount * getattr(estimate, bound) / 3600 for bound in BOUNDS}
         kind, details = told[index]["why"]
@@ -111,7 +124,7 @@ def build(dag, setting: Setting, options: list[str]) -> dict:
                 "spec": hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
             }
         )
-    problems = block(jobs, wanted, found, setting, cells.config)
+    problems = [*setting.problems, *block(jobs, wanted, found, setting, cells.config)]
     reused = Counter(job.rule.name for job in dag.jobs if job not in place and not job.rule.norun)
     order = [rule.name for rule in dag.workflow.rules]
     document = {

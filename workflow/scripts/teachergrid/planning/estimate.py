@@ -5,6 +5,7 @@
 a and b are 1 until jobs were measured. They are fitted in logarithms, robustly, to the jobs of this rule, those of a like
 size, the same settings and the same device counting most; few jobs move them little and leave the interval wide. Jobs on
 another GPU type count through the arithmetic of their own type. A cell that ran before is expected to take as long again.
+A probe (a few rows, `plan --probe`) counts less than a finished job, and no more once one of its kind has finished.
 """
 
 import math
@@ -13,17 +14,17 @@ from typing import NamedTuple
 
 from .. import costs, disk
 from . import throughput, work
-from .actuals import Actual, Actuals, load, mean_lengths
+from .actuals import Actual, Actuals, Probe, kind, load, mean_lengths
 from .machines import CPU, Machines, read
 
-MEASURED, SCALED, ANALYTIC = "measured", "scaled", "analytic"
+MEASURED, PROBED, SCALED, ANALYTIC = "measured", "probe", "scaled", "analytic"
 # standard deviations of natural logarithms: of arithmetic's start and work, of one job around the fit, of the same job done
-# again, and of a response's length, guessed and known from other teachers
-START, WORK, JOB, AGAIN, GUESSED, OTHERS = 0.7, 0.7, 0.3, 0.25, 0.5, 0.3
+# again, and of a response's length: guessed, known from other teachers, and from a few of its own
+START, WORK, JOB, AGAIN, GUESSED, OTHERS, SAMPLED = 0.7, 0.7, 0.3, 0.25, 0.5, 0.3, 0.2
 # of a normal distribution between low and high: 90 %
 Z = 1.64
-# how much the job of another size (per factor e), of other settings, of another device type counts
-SIZE, SETTINGS, DEVICE = 1.0, 0.3, 0.3
+# how much the job of another size (per factor e), of other settings, of another device type, and a probe counts
+SIZE, SETTINGS, DEVICE, PROBE = 1.0, 0.3, 0.3, 0.7
 # the weight from which on an estimate rests on measured jobs
 ENOUGH = 0.2
 # so many of the latest like jobs are fitted, in so many rounds; outliers weigh as in Student's t of 4 degrees
@@ -33,8 +34,8 @@ SMALL = 20_000
 
 
 class Estimate(NamedTuple):
-    """Seconds of one job: 90 % of jobs should lie between low and high. source: measured, scaled (measured on another GPU
-    type) or analytic. gpus: that it holds, 0 on a CPU."""
+    """Seconds of one job: 90 % of jobs should lie between low and high. source: measured, probe (a few rows were), scaled
+    (either, on another GPU type) or analytic. gpus: that it holds, 0 on a CPU."""
 
     low: float
     expected: float
@@ -94,9 +95,10 @@ def expected_work(rule: str, row: dict, actuals: Actuals, cell: str = "") -> tup
         return planned, 0.0
     if known := mean_lengths(rule, cell, planned.settings, actuals.lengths):
         return planned._replace(read=known[0], written=known[1]), 0.0
-    like = _usual_lengths(
-        _Held(actuals, None), "answer" if rule in ("answer", "judge") else "generate", planned.get("limit")
-    )
+    held = _Held(actuals, None)
+    if known := mean_lengths(rule, cell, planned.settings, _probed_lengths(held)):
+        return planned._replace(read=known[0], written=known[1]), SAMPLED
+    like = _usual_lengths(held, "answer" if rule in ("answer", "judge") else "generate", planned.get("limit"))
     if like is None:
         return planned, GUESSED
     return planned._replace(read=like[0], written=like[1]), OTHERS
@@ -147,10 +149,28 @@ def fitted(key: _Key, held: _Held) -> Fit:
         (throughput.seconds(job.work, held.machines.device(job.device)), math.log(job.seconds), weight)
         for job, weight in jobs
     ]
-    here = sum(weight for job, weight in jobs if job.device == key.device)
-    there = sum(weight for _, weight in jobs) - here
-    source = MEASURED if here >= ENOUGH else SCALED if there >= ENOUGH else ANALYTIC
-    return _solved(points, source)
+    probes = [
+        (probe, PROBE * weight)
+        for probe in _open(held, key.rule)
+        if (weight := _weight(probe, key, held.machines)) > 0.01
+    ]
+    for probe, weight in probes:
+        device = held.machines.device(probe.device)
+        points.append((throughput.seconds(probe.work, device), math.log(probe.seconds), weight))
+        if probe.more_seconds > 0:
+            rest = throughput.seconds(probe.more, device)._replace(start=0.0)
+            points.append((rest, math.log(probe.more_seconds), weight))
+    return _solved(points, _source(jobs, probes, key.device))
+
+
+def _source(jobs: list, probes: list, device: str) -> str:
+    """Return where a fit comes from: what weighs most of what was timed on this device type, else on another one."""
+    here = sum(weight for job, weight in jobs if job.device == device)
+    probed = sum(weight for probe, weight in probes if probe.device == device)
+    there = sum(weight for _, weight in [*jobs, *probes]) - here - probed
+    if max(here, probed) >= ENOUGH:
+        return MEASURED if here >= probed else PROBED
+    return SCALED if there >= ENOUGH else ANALYTIC
 
 
 def _solved(points: list, source: str) -> Fit:
@@ -190,8 +210,8 @@ def _predicted(fit: Fit, job: Actual, planned: work.Work, machines: Machines) ->
     return math.log(math.exp(fit.start) * arithmetic.start + math.exp(fit.work) * arithmetic.work)
 
 
-def _weight(job: Actual, key: _Key, machines: Machines) -> float:
-    """Return how much a finished job says about another kind of job; nothing across CPUs and GPUs."""
+def _weight(job: Actual | Probe, key: _Key, machines: Machines) -> float:
+    """Return how much a finished job (probe) says about another kind of job; nothing across CPUs and GPUs."""
     if (job.device == CPU) != (key.device == CPU) or (job.device != CPU and job.device not in machines.gpus):
         return 0.0
     apart = math.log(job.work.parameters or 1) - key.size
@@ -211,8 +231,22 @@ def _latest(held: _Held, rule: str) -> list[Actual]:
     kinds = {}
     for job in held.actuals.jobs.get(rule, ()):
         if job.seconds > 0:
-            kinds.setdefault((job.work.settings, job.work.parameters, job.work.gpus, job.device), []).append(job)
+            kinds.setdefault(kind(job), []).append(job)
     return [job for jobs in kinds.values() for job in jobs[-LATEST:]]
+
+
+@cache
+def _open(held: _Held, rule: str) -> list[Probe]:
+    """Return the probes of a rule of whose kind no job has finished."""
+    finished = {kind(job) for job in _latest(held, rule)}
+    return [probe for probe in held.actuals.probes if probe.rule == rule and kind(probe) not in finished]
+
+
+@cache
+def _probed_lengths(held: _Held) -> dict[tuple[str, str], tuple]:
+    """Return what Actuals.lengths holds, of the rows of probes."""
+    own = [probe for probe in held.actuals.probes if probe.rule in ("generate", "answer")]
+    return {(probe.rule, probe.cell): (probe.work.settings, probe.work.read, probe.work.written) for probe in own}
 
 
 def _history(actuals: Actuals) -> dict[tuple[str, str], list[Actual]]:
@@ -232,9 +266,10 @@ def _by_cell(held: _Held) -> dict[tuple[str, str], list[Actual]]:
 @cache
 def _usual_lengths(held: _Held, rule: str, limit: int | None) -> tuple[float, float] | None:
     """Return the median tokens of a row, before and in its response, over the measured ones under the same limit."""
+    lengths = _probed_lengths(held) | held.actuals.lengths
     told = [
         (before, within)
-        for (known, _), (settings, before, within) in held.actuals.lengths.items()
+        for (known, _), (settings, before, within) in lengths.items()
         if known == rule and limit in (None, dict(settings).get("limit"))
     ]
     if not told:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from . import makespan
-from .cluster import ANY, CPU, Cluster
+from .cluster import ANY, CPU, NAMED, Cluster
 from .estimate import Estimate, estimate
 from .fit import fits
 
@@ -41,7 +41,7 @@ def forecast(jobs: list[dict], cluster: Cluster, gpu: str | None, actuals, machi
         makespan.Task(
             job["name"],
             {pool: e.expected for pool, e in by_pool.items()},
-            job["row"].get("gpus") or job["threads"],
+            job["threads"] if CPU in by_pool else job["row"]["gpus"],
             tuple(job["needs"]),
         )
         for job, by_pool in zip(jobs, found, strict=True)
@@ -50,7 +50,7 @@ def forecast(jobs: list[dict], cluster: Cluster, gpu: str | None, actuals, machi
     try:
         schedule = makespan.simulate(tasks, cluster.amounts(), cluster.delay, cluster.submitted)
     except BadInput as error:
-        if cluster.source == "--cluster":
+        if cluster.source == NAMED:
             raise
         why_not = f"{error}; say --cluster h100=16" if CPU in cluster.pools and len(cluster.pools) > 1 else NO_GPUS
     chosen = [
@@ -70,10 +70,11 @@ def fitting(job: dict, places: dict[str, str], machines) -> dict[str, str]:
 def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
     """Return pool -> the device to count with, for each pool that a job may run in; the likeliest first.
 
-    A job that no pool can hold keeps one, so that it has a cost.
+    On a cluster that was named without any GPU all jobs run on CPUs. A job that no pool can hold keeps one, so that it has a
+    cost.
     """
     gpus, model = row.get("gpus") or 0, row.get("gpu_model")
-    if not gpus:
+    if not gpus or (cluster.source == NAMED and set(cluster.pools) == {CPU}):
         return {CPU: CPU}
     kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
     if model:

@@ -28,6 +28,8 @@ class Asked(NamedTuple):
     json: bool = False
     jsonl: bool = False
     details: bool = False
+    probe: bool = False
+    probe_seconds: float = 300.0
     fit_budget: bool = False
     what_if: list[str] = ()
 
@@ -54,9 +56,10 @@ def parser(of_run: bool = False) -> Parser:
         return found
     for option in ("--html", "--diff", "--why", "--older"):
         add(option)
-    for option in ("--json", "--jsonl", "--details", "--fit-budget"):
+    for option in ("--json", "--jsonl", "--details", "--fit-budget", "--probe"):
         add(option, action="store_true")
     add("--what-if", action="append", default=[])
+    add("--probe-seconds", type=float, default=Asked._field_defaults["probe_seconds"])
     return found
 
 
@@ -67,6 +70,8 @@ def read(argv: list[str], of_run: bool = False) -> Asked:
     for name in ("max_gpu_hours", "max_usd", "start_delay"):
         if values[name] is not None and not values[name] >= 0:
             raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: say a number of 0 or more")
+    if not values.get("probe_seconds", 1) > 0:
+        raise BadInput(f"--probe-seconds {values['probe_seconds']:g}: say how long one probe may take, such as 300")
     values["deadline"] = None if own.deadline is None else seconds_until(own.deadline, time.time())
     return Asked(rest, **values)
 

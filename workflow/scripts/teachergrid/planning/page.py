@@ -32,6 +32,7 @@ def build(plan: dict, now: float | None = None) -> str:
         style=Markup(STYLE.read_text()),
         head={
             "work": text.work(total),
+            "from": text.sources(total),
             "cost": text.money(total),
             "end": text.ending(plan, now),
             "disk": text.room(plan),

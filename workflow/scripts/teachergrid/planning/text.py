@@ -39,6 +39,7 @@ def headline(plan: dict, width: int, now: float | None = None) -> list[str]:
     said = {
         "jobs": f"{count(total['jobs'])} to do{blocked}; {count(total['reused'])} results are kept",
         "work": work(total),
+        "from": sources(total),
         "cost": money(total),
         "end": ending(plan, now),
         "disk": room(plan),
@@ -75,15 +76,19 @@ COST = ["GPU-h", "low to high", "CPU-h", "USD"]
 
 
 def line(name: str, row: dict, reused: int) -> list[str]:
-    sources = ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
     return [
         name,
         count(row["jobs"]),
         count(reused),
         count(row["blocked"]) if row["blocked"] else "",
         *cost(row),
-        sources,
+        sources(row),
     ]
+
+
+def sources(row: dict) -> str:
+    """Return where estimates come from: analytic 65, probe 92"""
+    return ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
 
 
 def cost(row: dict) -> list[str]:
