@@ -1,4 +1,4 @@
-"""Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing runs.
+"""Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing of it runs.
 
 --cluster h100=16,a100=32@48h,cpu=128   plan on these GPUs and CPUs (@48h: jobs are ended there after 48 hours); without it
                   on the partitions of a SLURM profile, or on this machine. With CPUs alone (cpu=8) every job runs on them
