@@ -1,5 +1,7 @@
 """When a plan ends, on schedules that one can work out by hand."""
 
+from types import SimpleNamespace
+
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.planning import cluster, forecast
@@ -124,3 +126,21 @@ def test_where_a_job_may_run():
     assert forecast.pools_of({"gpus": 2, "gpu_model": "h100"}, two, "a100") == {"h100": "h100"}
     untyped = cluster.of_partitions({"any": {"max_gpu": 2}}, 0, 4)
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, untyped, "a100") == {"gpu": "a100"}
+
+
+def test_this_machine():
+    """A machine without a GPU runs all on its CPUs; a profile that states GPUs plans for the machine that has them."""
+    job, stated = {"gpus": 2, "gpu_model": "h100"}, {"gpu": SimpleNamespace(value=4)}
+
+    def here(resources, gpus):
+        return cluster.of_profile(
+            SimpleNamespace(executor="local", cores=2, jobs=None, resources=resources), None, gpus
+        )
+
+    laptop = here({}, {})
+    assert laptop.amounts() == {"cpu": 2} and "no GPU" in laptop.source
+    assert forecast.pools_of(job, laptop, None) == {"cpu": "cpu"}
+    assert forecast.pools_of(job, laptop, "a100") == {"h100": "h100"}  # asked what it would take there
+    assert here({}, {"l4": 2}).amounts() == {"cpu": 2, "l4": 2}
+    assert here(stated, {}).amounts() == {"cpu": 2, "gpu": 4}
+    assert here(stated, {"l4": 8}).amounts() == {"cpu": 2, "l4": 4}

@@ -167,7 +167,7 @@ def test_a_plan_is_agreed_on_and_held(grid):
     assert refused.returncode == 2 and "2 with other settings (generate seed__large, report teachers)" in refused.stderr
     told = grid.call("teachergrid", "plan", "--diff", plan["hash"]).stdout
     assert f"since {plan['hash']}" in told and "~1" in told
-    over = grid.call("teachergrid", "run", "--max-gpu-hours", "0")
+    over = grid.call("teachergrid", "run", "--max-gpu-hours", "0", *CLUSTER)
     assert over.returncode == 3 and "over budget" in over.stderr
 
 

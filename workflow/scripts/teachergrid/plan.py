@@ -1,7 +1,7 @@
 """Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing of it runs.
 
 --cluster h100=16,a100=32@48h,cpu=128   plan on these GPUs and CPUs (@48h: jobs are ended there after 48 hours); without it
-                  on the partitions of a SLURM profile, or on this machine. With CPUs alone (cpu=8) every job runs on them
+                  on the partitions of a SLURM profile, or on this machine. Where CPUs are alone, every job runs on them
 --gpu TYPE        count with this type where a job may run on several, or the cluster does not say which it has
 --machines FILE   GPU types and prices of yours over config/machines.yaml
 --start-delay S   seconds from submitted to started (60 on a cluster)

@@ -262,7 +262,11 @@ def gpu_hours(grid: list[Cell], took: dict, accounts: list[dict]) -> dict:
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
-    seconds = sum(took[cell.rule].get(cell.cell, 0) * cell.gpus for cell in grid)
+    done = hindsight.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
+    used = {
+        (job.rule, job.cell): job.gpus for job in done if job
+    }  # none on a machine without GPUs, whatever was asked for
+    seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)
     return {"hours": seconds / 3600, "of": "finished cells"}
 
 

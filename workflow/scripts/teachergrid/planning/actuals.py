@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import code, devices, origin
+from .. import code, costs, devices, origin
 from ..errors import BadInput
 from ..work import WORK
 from . import machines, work
@@ -80,7 +80,7 @@ def begun(output: str, made_from: dict) -> bool:
 def measured(snakemake, waited: float) -> dict:
     """Return what a job that is done took, for its line. waited: seconds until its devices were free."""
     resources = snakemake.resources
-    rule, gpus = snakemake.rule, resources.get("gpu") or 0
+    rule, gpus = snakemake.rule, costs.gpus(resources)
     used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     found = work.settings(rule, snakemake.params.spec) if rule in work.MODEL_RULES else ()
     row = {"spec": snakemake.params.spec, "parameters": None}

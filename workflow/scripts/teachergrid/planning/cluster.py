@@ -11,6 +11,7 @@ from .makespan import CPU
 
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
 NAMED = "--cluster"
+HERE, NO_GPU = "this machine", "this machine, which has no GPU; --cluster h100=16 counts on others"
 FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
 # until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
 DELAY_S = 60.0
@@ -53,15 +54,18 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
 def of_profile(args, delay: float | None = None, gpus: dict[str, int] | None = None) -> Cluster:
     """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
 
-    args: Snakemake's, parsed. gpus: of this machine, by type.
+    args: Snakemake's, parsed. gpus: of this machine, by type; a profile that states how many `gpu` there are decides.
     """
     if args.executor == "slurm" and (partitions := read_partitions(args)):
         submitted = int(args.jobs) if str(args.jobs).isdigit() else None
         return of_partitions(partitions, DELAY_S if delay is None else delay, submitted)
     cores = str(args.cores or args.jobs or 1)
     pools = {CPU: Pool(int(cores) if cores.isdigit() else os.cpu_count())}
-    pools |= {kind: Pool(n) for kind, n in (gpus or {}).items()}
-    return Cluster(pools, delay or 0.0, None, "this machine")
+    gpus, stated = gpus or {}, (args.resources or {}).get("gpu")
+    if stated is not None:
+        gpus = {next(iter(gpus), ANY): stated.value}
+    pools |= {kind: Pool(n) for kind, n in gpus.items() if n}
+    return Cluster(pools, delay or 0.0, None, HERE if len(pools) > 1 else NO_GPU)
 
 
 def read_partitions(args) -> dict[str, dict]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from . import makespan
-from .cluster import ANY, CPU, NAMED, Cluster
+from .cluster import ANY, CPU, NAMED, NO_GPU, Cluster
 from .estimate import Estimate, estimate
 from .fit import fits
 
@@ -70,11 +70,11 @@ def fitting(job: dict, places: dict[str, str], machines) -> dict[str, str]:
 def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
     """Return pool -> the device to count with, for each pool that a job may run in; the likeliest first.
 
-    On a cluster that was named without any GPU all jobs run on CPUs. A job that no pool can hold keeps one, so that it has a
-    cost.
+    On a machine without a GPU, and on a cluster that was named without any, all jobs run on CPUs, unless `gpu` asks what they
+    would take. A job that no pool can hold keeps one, so that it has a cost.
     """
     gpus, model = row.get("gpus") or 0, row.get("gpu_model")
-    if not gpus or (cluster.source == NAMED and set(cluster.pools) == {CPU}):
+    if not gpus or (gpu is None and cluster.source in (NAMED, NO_GPU) and set(cluster.pools) == {CPU}):
         return {CPU: CPU}
     kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
     if model:
