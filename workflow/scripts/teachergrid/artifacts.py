@@ -81,6 +81,8 @@ LIKELIHOODS = _schema(
 
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
+# the same as SFT reads it; why lies beside it (x.parquet.why), so that the same rows are the same bytes
+CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
 
 # one row per logged training step
 TRAINING_LOG = _schema(
