@@ -35,6 +35,20 @@ INSTRUCTIONS = _schema(
     optional="answer category parent_id operator",
 )
 
+# one row per instruction x benchmark task that share text (see contamination)
+CONTAMINATION = _schema(
+    ("instructions", pa.string()),
+    ("id", pa.string()),
+    ("task", pa.string()),
+    ("item", pa.string()),  # id of the benchmark's prompt
+    ("how", pa.string()),  # equal, overlap or near
+    ("similarity", pa.float64()),  # of near ones
+    ("removed", pa.bool_()),  # it is in the instruction set no more
+    ("instruction", pa.string()),
+    ("prompt", pa.string()),
+    optional="similarity",
+)
+
 # one row per instruction x sample; a row group is a shard
 RESPONSES = _schema(
     *_KEY,
