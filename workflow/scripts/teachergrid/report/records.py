@@ -56,7 +56,7 @@ def budgets(facts: Facts) -> dict | None:
     """
     by_model = {}
     for row in training(facts):
-        by_model.setdefault(row["student"].rpartition("__")[0], []).append(row)
+        by_model.setdefault((row["student"] or "").rpartition("__")[0], []).append(row)
     columns, rows, ratio = places(facts), [], 1.0
     for unit in facts.units:
         found = [by_model.get(facts.cell(base, panel, unit)["model"], []) for base, panel in columns]
