@@ -2,11 +2,13 @@
 
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SMALL, setting
-from teachergrid import spec
+from conftest import ROOT, SMALL, setting
+from teachergrid import config_docs, spec
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -166,3 +168,23 @@ def test_a_set_without_the_prompts_of_suites(small):
     table = cells(small)
     assert table.rows["load_instructions"]["seed"]["prompts"][0] == "results/instructions/evolved.parquet"
     assert "evolved" in table.rows["load_instructions"]
+
+
+def test_the_examples_of_the_docs_are_configs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(Path("config/config.yaml").read_text())
+    examples = [yaml.safe_load(text) for text in re.findall(r"(?s)```yaml\n(.*?)```", config_docs.HEAD)[1:]]
+    for kind, entries in (pair for example in examples for pair in example.items()):
+        config[kind] = {**config.get(kind, {}), **entries}
+    config["grids"]["teachers"]["corpora"] = list(config["corpora"])
+    table = cells(config)
+    students = table.rows["finetune"]
+    assert {f"{base}__top__sft__s1" for base in ("bs", "bm")} <= students.keys()
+    assert {"bs__pool__steps-l__fast__s1", "bm__pool__steps-l__slow__s1"} <= set(
+        table.rows["correlate"]["tuned"]["students"]
+    )
+    assert "bs__pool__steps-l__slow__s1" not in table.rows["correlate"]["tuned"]["students"]
+    assert {
+        variant.split("/")[1] for variant in table.rows["select"] if variant.startswith(("best", "lot", "blend"))
+    } == {"any"}
+    assert table.rows["select"].keys() >= {"grape/bs", "grape/bm", "mixed/bs", "few-steps/bm"}

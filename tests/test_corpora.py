@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 from tables import entry, likelihoods, responses, rewards
-from teachergrid import artifacts, spec
-from teachergrid.corpora import examples, select
+from teachergrid import artifacts, origin, spec
+from teachergrid.corpora import examples, select, write
 from teachergrid.errors import BadInput
 from teachergrid.frames import frame
 
@@ -100,6 +100,17 @@ def test_random_takes_every_teacher_and_hangs_on_the_seed():
 def test_an_unsuitable_metric_is_refused():
     with pytest.raises(BadInput, match="compression"):
         taken(frames(SCORES), {"rm": entry("compression")})
+
+
+def test_the_same_rows_for_other_reasons_are_the_same_bytes(tmp_path):
+    rows = [{"id": "i1", "sample": 0, "teacher": "a", "why": "best of 2 by car: 1"}]
+    for name, why in (("one", "best of 2 by car: 1"), ("two", "best of 2 by car: 0.9")):
+        write(tmp_path / name, [{**row, "why": why} for row in rows], {"spec": why})
+        assert origin.read(tmp_path / name) == {"spec": why}
+        assert artifacts.read(f"{tmp_path / name}.why", artifacts.CORPUS)["why"].to_pylist() == [why]
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    # and it is what SFT reads
+    assert examples({"a": responses({("i1", 0): "text"})}, str(tmp_path / "one"), [INSTRUCTIONS])[0][0][1] == "text"
 
 
 # --- samples, mixes, ratios

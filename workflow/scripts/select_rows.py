@@ -16,7 +16,4 @@ if __name__ == "__main__":
             table = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "category"])
             categories |= zip(table["id"].to_pylist(), table["category"].to_pylist(), strict=True)
         rows = corpora.select(settings["corpus"], settings["metrics"], frames, categories)
-        corpus = snakemake.output.corpus
-        # origin and reasons beside: the same rows chosen by another setting must train no student again
-        artifacts.write(f"{corpus}.why", rows, artifacts.CORPUS, made_from)
-        artifacts.write(corpus, rows, artifacts.CORPUS_ROWS, made_from, beside=True)
+        corpora.write(snakemake.output.corpus, rows, made_from)

@@ -65,6 +65,16 @@ def select(entry: dict, metrics: dict, frames: dict, categories: dict | None = N
     ]
 
 
+def write(path, rows: list[dict], made_from: dict) -> None:
+    """Write the rows of a corpus as SFT reads them; origin and reasons lie beside (x.origin, x.why).
+
+    So the same rows chosen by another setting are the same bytes, and no student is trained again.
+    """
+    table = artifacts.table(rows, artifacts.CORPUS)
+    artifacts.write(f"{path}.why", table, artifacts.CORPUS, made_from)
+    artifacts.write(path, table, artifacts.CORPUS_ROWS, made_from, beside=True)
+
+
 def usable(entry: dict, metrics: dict, frames: dict) -> dict[str, list[Row]]:
     """Return {instruction id: its responses that have text and a finite value}; the list may be empty."""
     values, found = _values(entry, metrics, frames), {}
