@@ -257,10 +257,12 @@ def test_the_best_share():
 
 def test_each_category_keeps_the_same_share(capsys):
     given, categories = ten()
-    # 3.5, 1 and 0.5 of 5: the first of the equal remainders is that of no category
+    # 3.5, 1 and 0.5 of 5: equal remainders go by lot
+    first = min(("x", "none"), key=lambda name: hashlib.sha256(f"0/category {name}".encode()).digest())
     rows = taken(given, categories=categories, share=0.5, each=["category"])
-    assert ids(rows) == {"i4", "i5", "i6", "i8", "i9"}
-    assert rows[-1]["why"].endswith("number 1 of 1 in category none, 1 kept")
+    assert ids(rows) == {"i4", "i5", "i6", "i8", {"x": "i3", "none": "i9"}[first]}
+    (why,) = [row["why"] for row in rows if row["id"] == "i8"]
+    assert why == "best of 1 by reward_mean/rm: 8; number 1 of 2 in category y, 1 kept"
     # 2.1, 0.6 and 0.3 of 3: a category with too few rows loses all, and the log says so
     assert ids(taken(given, categories=categories, share=0.3, each=["category"])) == {"i5", "i6", "i8"}
     assert "none of 1 rows kept in category none" in capsys.readouterr().out
@@ -276,6 +278,18 @@ def test_a_metric_that_loves_length_cannot_pick_the_long_ones():
     # one of each tenth of four, its longest
     assert ids(taken(given, share=0.25, each=["length"])) == {f"i{i:02}" for i in range(3, 40, 4)}
     assert "in tenth 1 of lengths" in taken(given, share=0.25, each=["length"])[0]["why"]
+
+
+def test_both_at_once_keep_the_share_of_each_category():
+    keys = [(f"i{i:02}", 0) for i in range(60)]
+    given = {"t": answers("t", {key: 1.0 for key in keys}, {key: 1 + i % 20 for i, key in enumerate(keys)})}
+    categories = {id: "xyyzzz"[i % 6] for i, (id, _) in enumerate(keys)}
+    for each in (["category", "length"], ["length", "category"]):
+        rows = taken(given, categories=categories, share=0.2, each=each)
+        assert Counter(categories[row["id"]] for row in rows) == {"x": 2, "y": 4, "z": 6}
+        # never two of one group while another has none
+        places = Counter(row["why"].split(" in ")[1].split(", 1 kept")[0] for row in rows)
+        assert set(places.values()) == {1}
 
 
 def test_responses_of_one_length_are_one_group():

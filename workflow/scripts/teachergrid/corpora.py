@@ -103,30 +103,35 @@ def choose(entry: dict, sign: int, rows: list[Row], name: str) -> list[Row]:
 
 
 def best_part(entry: dict, sign: int, rows: list[Row], categories: dict | None) -> list[Row]:
-    """Return the share or number of rows that is kept: the same share of each group, by largest remainders.
+    """Return the share or number of rows that is kept: of each category the same share, and in it of each length.
 
     Raises BadInput when there are fewer rows than asked for, or no categories.
     """
     total = entry["rows"] or max(1, int(entry["share"] * len(rows) + 0.5))
     if total > len(rows):
         raise BadInput(f"`rows` asks for {total} of {len(rows)} rows; lower it")
+    return _allotted(entry, sign, rows, total, sorted(entry["each"]), categories, [])
+
+
+def _allotted(entry: dict, sign: int, rows: list[Row], total: int, each: list[str], categories, within: list[str]):
+    """Share a number of rows out to the groups of the first word of `each`, by largest remainders; ties go by lot."""
+    where = f" in {', '.join(within)}" if within else ""
+    if not each:
+        ordered = sorted(rows, key=lambda row: (-sign * row.value, _lot(entry, row)))[:total]
+        told = f"of {len(rows)}{where}, {total} kept"
+        return [row._replace(why=f"{row.why}; number {place} {told}") for place, row in enumerate(ordered, 1)]
     groups = {}
-    for row, group in zip(rows, _groups(entry["each"], rows, categories), strict=True):
+    for row, group in zip(rows, _groups(each[0], rows, categories), strict=True):
         groups.setdefault(group, []).append(row)
     parts = {group: divmod(total * len(mine), len(rows)) for group, mine in groups.items()}
-    more = sorted(parts, key=lambda group: (-parts[group][1], group))
-    more = more[: total - sum(part for part, _ in parts.values())]
+    order = sorted(parts, key=lambda group: (-parts[group][1], _digest(f"{entry['seed']}/{group}")))
+    more = set(order[: total - sum(part for part, _ in parts.values())])
     kept = []
     for group, mine in groups.items():
         size = parts[group][0] + (group in more)
-        ordered = sorted(mine, key=lambda row: (-sign * row.value, _lot(entry, row)))
-        where = f" in {', '.join(group)}" if group else ""
-        kept += [
-            row._replace(why=f"{row.why}; number {place} of {len(mine)}{where}, {size} kept")
-            for place, row in enumerate(ordered[:size], 1)
-        ]
-        if not size:
-            print(f"none of {len(mine)} rows kept{where}")
+        if not size and each[0] == "category":
+            print(f"none of {len(mine)} rows kept in {group}")
+        kept += _allotted(entry, sign, mine, size, each[1:], categories, [*within, group])
     return kept
 
 
@@ -204,21 +209,18 @@ def _tokens(entry: dict, rows) -> np.ndarray:
     return scored["n_answer"] + scored["n_end"]
 
 
-def _groups(each: list[str], rows: list[Row], categories: dict | None) -> list[tuple[str, ...]]:
-    """Return the group of each row: its category, the tenth of all rows' lengths it lies in, both or none."""
-    parts = []
-    if "category" in each:
+def _groups(word: str, rows: list[Row], categories: dict | None) -> list[str]:
+    """Return the category of each row, or the tenth of these rows' lengths that it lies in."""
+    if word == "category":
         if not any((categories or {}).values()):
             raise BadInput(
                 "`each: [category]`: no instruction has a category; name its column under the set's `fields`"
             )
-        parts.append([f"category {categories.get(row.id) or 'none'}" for row in rows])
-    if "length" in each:
-        words = np.array([row.words for row in rows])
-        # equal lengths lie in the same tenth
-        tenths = np.searchsorted(np.quantile(words, TENTHS), words, side="right")
-        parts.append([f"tenth {tenth + 1} of lengths" for tenth in tenths])
-    return list(zip(*parts, strict=True)) if parts else [()] * len(rows)
+        return [f"category {categories.get(row.id) or 'none'}" for row in rows]
+    words = np.array([row.words for row in rows])
+    # equal lengths lie in the same tenth
+    tenths = np.searchsorted(np.quantile(words, TENTHS), words, side="right")
+    return [f"tenth {tenth + 1} of lengths" for tenth in tenths]
 
 
 # --- draws
