@@ -77,7 +77,7 @@ MENDED = {
     ("job", "running"): set(),
     ("planning/actuals", "measured"): set(),
     ("plan", "shown"): set(),
-    ("grid", "add_exam"): set(),
+    ("exam", "add"): set(),
 }
 
 

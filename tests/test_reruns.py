@@ -54,6 +54,16 @@ def add_metric(config):
     config["metrics"]["diversity"] = {"formula": "distinct_2"}
 
 
+def add_stripped(config):
+    config["teachers"]["new"] = {"engine": "stripped", "of": "large"}
+
+
+def add_mix(config):
+    ratios = {"small": 1, "large": 3}
+    config["corpora"]["mix"] = {"instructions": "seed", "teachers": "all", "choose": "random", "ratios": ratios}
+    config["grids"]["teachers"]["corpora"].append("mix")
+
+
 def own_template(config):
     config["bases"]["w"]["template"] = "config/chat.jinja"
 
@@ -87,6 +97,8 @@ INSTRUCTIONS = (
     | jobs("{correlate,report} instructions")
 )
 LARGE = column("large") | BEST | REPORT
+# chosen alike for all bases, without likelihoods
+MIX = jobs("select mix/any", "finetune {q,w}__mix__sft__s1", "metric {q,w}/mix") | exams("{q,w}__mix__sft__s1") | REPORT
 RECIPE = (
     jobs("finetune {q,w}__{seed__small,seed__large,best}__sft__s1", "finetune q__evolved__small__sft__s1")
     | exams("{q,w}__{seed__small,seed__large,best}__sft__s1")
@@ -108,6 +120,9 @@ EXAM_OF_MATH = jobs(f"{{answer,verify}} {MODELS}/math") | exams("q__evolved__sma
 
 CASES = {
     "add a teacher": (add_teacher, TEACHER),
+    # no model answers, and all else is made as for any teacher
+    "add a stripped teacher": (add_stripped, TEACHER),
+    "add a derived corpus": (add_mix, MIX),
     "add a base": (add_base, BASE),
     "add a seed": (setting("grids", "teachers", "seeds", to=[1, 2]), SEED),
     "add an instruction set": (add_instructions, INSTRUCTIONS),
@@ -257,6 +272,16 @@ def test_same_rows_train_nothing(grid):
     grid.edit(setting("metrics", "car", "beta", to=[0.5]))
     grid.run("--until", "select")
     assert grid.jobs() == METRICS | ALL_REPORTS
+
+
+def test_a_changed_ratio(grid):
+    """Its own corpus, students and exams; with the same rows, nothing but the metrics' tables."""
+    grid.edit(add_mix)
+    grid.run()
+    grid.edit(setting("corpora", "mix", "ratios", "large", to=4))
+    assert grid.jobs() == MIX
+    grid.run("--until", "select")
+    assert grid.jobs() == set()
 
 
 def test_freed_weights(grid):

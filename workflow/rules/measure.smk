@@ -51,8 +51,13 @@ rule likelihood:
 
 
 rule select:
-    """Choose the rows of a derived corpus by a metric."""
+    """Choose the rows of a derived corpus."""
     input:
+        # where categories count
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("select", "instructions"),
+        ),
         responses=collect(
             rules.generate.output.responses, responses=cell("select", "responses")
         ),

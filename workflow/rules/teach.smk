@@ -5,6 +5,8 @@ rule load_instructions:
     """Read, normalise, de-duplicate and sample one set of instructions."""
     input:
         files=cell("load_instructions", "files"),
+        # of the suites that are taken out of the set
+        prompts=cell("load_instructions", "prompts"),
     output:
         instructions="<results>/instructions/{instructions}.parquet",
     log:

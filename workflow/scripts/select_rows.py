@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
-        entry, (metric,) = settings["corpus"], settings["metrics"].values()
         teachers = inputs.by_teacher(snakemake.input.responses)
         frames = {name: inputs.of_teacher(snakemake.input, snakemake.wildcards.scorer, name) for name in teachers}
-        rows = corpora.select(entry, metric, frames, entry["seed"])
-        # beside: the same rows chosen by another setting must train no student again
-        artifacts.write(snakemake.output.corpus, rows, artifacts.CORPUS, made_from, beside=True)
+        categories = {}
+        for path in snakemake.input.instructions:
+            table = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "category"])
+            categories |= zip(table["id"].to_pylist(), table["category"].to_pylist(), strict=True)
+        rows = corpora.select(settings["corpus"], settings["metrics"], frames, categories)
+        corpora.write(snakemake.output.corpus, rows, made_from)

@@ -35,6 +35,20 @@ INSTRUCTIONS = _schema(
     optional="answer category parent_id operator",
 )
 
+# one row per instruction x benchmark task that share text (see contamination)
+CONTAMINATION = _schema(
+    ("instructions", pa.string()),
+    ("id", pa.string()),
+    ("task", pa.string()),
+    ("item", pa.string()),  # id of the benchmark's prompt
+    ("how", pa.string()),  # equal, overlap or near
+    ("similarity", pa.float64()),  # of near ones
+    ("removed", pa.bool_()),  # it is in the instruction set no more
+    ("instruction", pa.string()),
+    ("prompt", pa.string()),
+    optional="similarity",
+)
+
 # one row per instruction x sample; a row group is a shard
 RESPONSES = _schema(
     *_KEY,
@@ -81,6 +95,8 @@ LIKELIHOODS = _schema(
 
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
+# the same as SFT reads it; why lies beside it (x.parquet.why), so that the same rows are the same bytes
+CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
 
 # one row per logged training step
 TRAINING_LOG = _schema(

@@ -2,9 +2,10 @@
 
 from itertools import product
 
-from . import pilot, spec
+from . import exam, pilot, spec
 from .config import VERIFY, judges_of
 from .errors import BadInput
+from .spec import picked
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 
@@ -30,7 +31,7 @@ def add(cells, name: str, block: dict) -> None:
     for cell in students:
         cells.add_student(cell)
     for model, (suite, judges) in product(models, suites.items()):
-        cells.add_exam(model, suite, judges)
+        exam.add(cells, model, suite, judges)
     for base, corpus in pairs:
         cells.add_metrics(base, corpus, block["metrics"])
     responses = list(dict.fromkeys(source for _, corpus in pairs for source in cells.sources(corpus)))
@@ -171,7 +172,3 @@ def models_of(config: dict, pairs: list[tuple], responses: list[str]) -> dict:
 
 def teachers_of(responses: list[str]) -> set[str]:
     return {name.split("__")[1] for name in responses}
-
-
-def picked(entry: dict, *keys: str) -> dict:
-    return {key: entry[key] for key in keys}

@@ -7,10 +7,11 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import pins, spec
+from . import config_data, pins, spec
 from .errors import BadInput
 from .metrics import FORMULAS
 from .pilot import subset
+from .spec import known as _known
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -27,7 +28,7 @@ def checked(config: dict) -> dict:
     _validate(config)
     config = spec.filled(config, spec.schema(), outside_too=True)
     pins.fill(config)
-    for check in (_models, _tasks, _files, _entries, _judges, _grids, _pilots, _imports):
+    for check in (_models, _tasks, _files, _entries, config_data.check, _judges, _grids, _pilots, _imports):
         check(config)
     _read_templates(config)
     _derive_seeds(config)
@@ -71,11 +72,6 @@ def _validate(config: dict) -> None:
         elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
             hint = ": names are lower-case letters and digits, joined by single . or -"
         raise BadInput(f"{where}: {error.message}{hint}")
-
-
-def _known(where: str, name, names) -> None:
-    if name not in names:
-        raise BadInput(f"{where}: there is no '{name}'" + (spec.nearest(name, names) or f"; known: {', '.join(names)}"))
 
 
 def _models(config: dict) -> None:
@@ -134,7 +130,7 @@ def _imports(config: dict) -> None:
 
 def _entries(config: dict) -> None:
     for name, teacher in config["teachers"].items():
-        needed = "source" if teacher["engine"] == "existing" else "model"
+        needed = {"existing": "source", "stripped": "of"}.get(teacher["engine"], "model")
         if teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
     for name, reward in config["rewards"].items():
@@ -160,7 +156,6 @@ def _entries(config: dict) -> None:
     for name, corpus in config["corpora"].items():
         where = f"config.corpora.{name}"
         _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
-        _known(f"{where}.by", corpus["by"], config["metrics"])
         corpus["teachers"] = _all(f"{where}.teachers", corpus["teachers"], config["teachers"])
     for name, reference in config["references"].items():
         where = f"config.references.{name}"

@@ -38,6 +38,54 @@ Names are lower-case letters and digits joined by single `.` or `-`. A number su
 any model present. Marks: **cost** changes what a job costs and not its result, **label** only describes; both rerun no
 model when they change.
 
+**Derived corpora** are rows chosen from responses; they cost no model by themselves, and are trained on, measured and
+examined like a teacher's whole responses once a grid lists them under `corpora`. Names are of the demo:
+
+```yaml
+corpora:
+  # best of N: over teachers, or over the samples of one (sampling: {temperature: 1, samples: 5})
+  best: {instructions: pool, teachers: all, by: reward-rm}
+  # each prompt to the teacher whose answer the base finds most likely (GRAPE); CAR per prompt; quality and likelihood mixed
+  grape: {instructions: pool, teachers: all, by: nll}
+  car-routed: {instructions: pool, teachers: [steps-l, concise-l], by: car}
+  mixed: {instructions: pool, teachers: all, by: {reward-rm: 0.6, nll: 0.4}}
+  # the tenth with the highest IFD, as many of each category and length; its control, drawn by lot
+  top: {instructions: pool, teachers: [steps-l], by: ifd, share: 0.1, each: [category, length]}
+  lot: {instructions: pool, teachers: [steps-l], choose: random, share: 0.1, each: [category, length]}
+  # one prompt in four from one teacher
+  blend: {instructions: pool, teachers: [steps-l, concise-l], choose: random, ratios: {steps-l: 3, concise-l: 1}}
+  # the same number of trained tokens for each
+  few-steps: {instructions: pool, teachers: [steps-l], choose: all, tokens: 4000}
+  few-concise: {instructions: pool, teachers: [concise-l], choose: all, tokens: 4000}
+```
+
+**Learning rate.** One for all may favour some teachers. A scan is a grid that compares recipes; its students are shared with
+other grids. A base of its own rate is one `exclude` line:
+
+```yaml
+recipes:
+  slow: {learning_rate: 1.0e-5}
+  fast: {learning_rate: 4.0e-5}
+grids:
+  scan: {compare: recipe, instructions: [pool], teachers: [steps-l], bases: [bs, bm], recipes: [slow, fast], seeds: [1], suites: [miniworld], performance: [miniworld/verify]}
+  tuned:
+    compare: teacher
+    instructions: [pool]
+    teachers: all
+    bases: [bs, bm]
+    recipes: [slow, fast]
+    exclude: [{base: bs, recipe: slow}, {base: bm, recipe: fast}]
+    seeds: [1]
+    suites: [miniworld]
+    performance: [miniworld/verify]
+```
+
+**Think blocks** are trained on as they stand. A teacher without them is a second one, `{engine: stripped, of: NAME}`: what is
+scored is then what SFT sees, and the raw responses stay.
+
+**Contamination**: the report counts the instructions that a grid's suites also hold. `decontaminate: [SUITE]` of a set
+removes them before the draw; decide it before teachers answer, since another set is answered anew.
+
 Seeds: a grid's `seeds` are those of SFT. Instruction draw, sampling, evaluation and bootstrap have their own, derived from
 the root `seed` unless stated. Greedy decoding has none.
 """

@@ -16,7 +16,7 @@ def respond(
     """Return a teacher's responses (artifacts.RESPONSES) and the lengths of their row groups, one per shard.
 
     settings: {"teacher": the config's entry, "model": its model unless responses exist already}. work: folder of unfinished
-    shards. source: the file of responses that exist already. Rows come in the order of the instructions, then sample.
+    shards. source: the file of responses that exist already, or of those to strip. Rows come in the order of the instructions, then sample.
     Raises BadInput as chat, models and engines.existing do, and when every prompt is too long for the model.
     """
     teacher = settings["teacher"]
@@ -25,6 +25,11 @@ def respond(
 
         rows = existing.respond(instructions.to_pylist(), teacher, source)
         return artifacts.table(rows, artifacts.RESPONSES), [len(rows)]
+    if teacher["engine"] == "stripped":
+        from . import think
+
+        rows = think.stripped(artifacts.read(source, artifacts.RESPONSES))
+        return rows, [rows.num_rows]
     sampling = teacher["sampling"]
     rows = _asked(instructions, sampling["samples"])
     parts = shards.bounds(len(rows), teacher["shard"])

@@ -4,18 +4,20 @@ An id holds all of a cell's identity: responses `{instructions}__{teacher}`, cor
 student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
 """
 
+import math
 from collections import defaultdict
 from functools import cache
 
 from . import blocks, code, costs, launch, pins, spec
-from .blocks import picked
-from .config import ANY, VERIFY
+from .config import ANY
+from .config_data import metrics_of
 from .metrics import FORMULAS
+from .spec import picked, without
 
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
-TALK = ("template", "template_args", "system", "plain")
 MODEL_RULES = costs.MODEL_RULES
+NO_MODEL = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
 
 class Cells:
@@ -63,11 +65,11 @@ class Cells:
         self.add_instructions(instructions)
         rows = self.rows_of([responses])
         self.rows["generate"][responses] = {
-            **self.with_model("teacher", without(teacher, "source", "plain")),
+            **self.teacher_row(teacher),
             "rows": rows,
             "tokens": min(teacher["sampling"]["max_tokens"], costs.USUAL_TOKENS),
             "instructions": [instructions],
-            "files": [teacher["source"]] if teacher["engine"] == "existing" else [],
+            "files": self.files_of(instructions, teacher),
         }
         self.rows["check"][responses] = {
             "spec": spec.dump(health=self.config["health"]),
@@ -76,16 +78,37 @@ class Cells:
         }
         self.rows["gate"][responses] = {"spec": spec.dump()}
 
+    def teacher_row(self, teacher: dict) -> dict:
+        if teacher["engine"] == "stripped":
+            # no model runs; the other teacher's responses are an input
+            return {"spec": spec.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
+        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
+
+    def files_of(self, instructions: str, teacher: dict) -> list[str]:
+        """Return the file of responses that a teacher takes, if it does not generate; add the job that makes it."""
+        if teacher["engine"] == "stripped":
+            raw = f"{instructions}__{teacher['of']}"
+            self.add_responses(raw)
+            return [f"{self.results}/responses/{raw}.parquet"]
+        return [teacher["source"]] if teacher["engine"] == "existing" else []
+
     def add_instructions(self, name: str) -> None:
+        if name in self.rows["load_instructions"]:
+            return
         source = self.config["instructions"][name]
         hub = source["source"].startswith(pins.HUB)
-        # a file is an input: its content counts and not its name
-        entry = source if hub else without(source, "source")
+        # a file is an input: its content counts and not its name; of suites their prompts count
+        entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
+        tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
+        removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
         self.rows["load_instructions"][name] = {
-            "spec": spec.dump(instructions=entry),
+            "spec": spec.dump(instructions=entry, **removed),
             "files": [] if hub else [source["source"]],
+            "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
             "rows": costs.count(source["source"], None),
         }
+        for suite in source["decontaminate"]:
+            self.prompts_of(suite)
 
     @cache
     def rows_of_one(self, responses: str) -> int:
@@ -101,11 +124,7 @@ class Cells:
         """Return spec and cost of a cell that loads the model of an entry; keys of the model that it does not use stay out."""
         model = self.config["models"].get(entry["model"])
         parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
-        cost = (
-            picked(model, "gpus", "gpu_model", "parameters")
-            if model
-            else {"gpus": 0, "gpu_model": None, "parameters": 0}
-        )
+        cost = picked(model, "gpus", "gpu_model", "parameters") if model else NO_MODEL
         return {"spec": spec.dump(**parts), **cost, "nodes": 1}
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
@@ -117,9 +136,11 @@ class Cells:
         needed = {m["scorer"] for m in entries if "likelihood" in FORMULAS[m["formula"]].needs}
         return sorted({base if name == "self" else name for name in needed})
 
-    def add_measures(self, metrics: list[str], base: str, sources: list[str]) -> dict:
-        """Add the rewards and likelihoods that these metrics join, and return their ids."""
+    def add_measures(self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None) -> dict:
+        """Add the rewards and likelihoods that these metrics join, or whose tokens are counted, and return their ids."""
         rewards, scorers = self.rewards_of(metrics), self.scorers_of(metrics, base)
+        if counted_by:
+            scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
             self.add_responses(source)
             shared = {"instructions": [source.split("__")[0]], "rows": self.rows_of([source])}
@@ -148,15 +169,27 @@ class Cells:
         if "__" in corpus:
             return row
         entry = self.config["corpora"][corpus]
-        measures = self.add_measures([entry["by"]], base, sources)
+        metrics = metrics_of(entry)
+        measures = self.add_measures(metrics, base, sources, entry["counted_by"] if entry["tokens"] else None)
         variant = base if base in measures["scorers"] else ANY
-        metric = {entry["by"]: self.config["metrics"][entry["by"]]}
         self.rows["select"][f"{corpus}/{variant}"] = {
             **measures,
-            "spec": spec.dump(corpus=without(entry, "teachers"), metrics=metric),
+            "spec": spec.dump(
+                corpus=without(entry, "teachers"), metrics={name: self.config["metrics"][name] for name in metrics}
+            ),
+            "instructions": instructions if "category" in entry["each"] else [],
             "rows": self.rows_of(sources),
         }
         return {**row, "derived": [corpus], "variant": [variant]}
+
+    def rows_in(self, corpus: str, sources: list[str]) -> int:
+        """Return how many rows a corpus has at most."""
+        if "__" in corpus:
+            return self.rows_of(sources)
+        entry = self.config["corpora"][corpus]
+        source = self.config["instructions"][entry["instructions"]]
+        rows = self.rows_of(sources) if entry["choose"] == "all" else costs.count(source["source"], source["sample"])
+        return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
 
     def add_metrics(self, base: str, corpus: str, metrics: list[str]) -> None:
         row = self.rows["metric"].get(f"{base}/{corpus}")
@@ -175,41 +208,8 @@ class Cells:
     def add_student(self, cell: dict) -> None:
         files = self.add_corpus(cell["base"], cell["corpus"])
         row = self.student_row(cell["base"], cell["recipe"], cell["seed"])
-        # a derived corpus takes one row of each instruction
-        rows = max(self.rows_of([source]) for source in files["responses"])
+        rows = self.rows_in(cell["corpus"], files["responses"])
         self.rows["finetune"][cell["student"]] = {**files, **row, "rows": rows, "gates": files["responses"]}
-
-    def add_exam(self, model: str, suite: str, judges: list[str]) -> None:
-        who = model if model in self.config["references"] else model.split("__")[0]
-        prompts, items = self.prompts_of(suite)
-        self.rows["answer"][f"{model}/{suite}"] = {
-            **self.answer_row(who, suite),
-            "students": [] if who == model else [model],
-            "prompts": prompts,
-            "rows": items,
-        }
-        if who != model:
-            self.add_freeing(model, suite)
-        for judge in judges:
-            if judge == VERIFY:
-                row = {"spec": self.verify_spec(suite), "prompts": prompts, "rows": items}
-                self.rows["verify"][f"{model}/{suite}"] = row
-            else:
-                self.add_comparison(model, suite, judge, prompts, items)
-
-    def add_comparison(self, model: str, suite: str, judge: str, prompts: list[str], items: int) -> None:
-        opponent = self.config["judges"][judge]["baseline"]
-        self.rows["judge"][f"{model}/{suite}/{judge}"] = {
-            **self.judge_row(judge, suite),
-            # the opponent itself ties with itself
-            "baselines": [opponent] if opponent != model else [],
-            "suites": [suite],
-            "prompts": prompts,
-            # both sides are scored
-            "rows": 2 * items,
-        }
-        if f"{opponent}/{suite}" not in self.rows["answer"]:
-            self.add_exam(opponent, suite, [])
 
     @cache
     def prompts_of(self, suite: str) -> tuple[list[str], int]:
@@ -221,13 +221,6 @@ class Cells:
                 self.add_instructions(task["instructions"])
             items += costs.count(named["source"], named["sample"]) if named else costs.count(task["prompts"], None)
         return [task["prompts"] for task in tasks], items
-
-    def add_freeing(self, student: str, suite: str) -> None:
-        """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
-        keep = self.config["recipes"][student.split("__")[-2]]["keep"]
-        if keep != "model" and not self.config["partial"]:
-            row = self.rows["free"].setdefault(student, {"spec": spec.dump(keep=keep), "suites": []})
-            row["suites"] += [suite] if suite not in row["suites"] else []
 
     def tasks_of(self, suite: str) -> dict:
         return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
@@ -267,36 +260,5 @@ class Cells:
         }
 
     @cache
-    def answer_row(self, who: str, suite: str) -> dict:
-        entry = self.config["references"].get(who) or self.config["bases"][who]
-        talk = {**picked(entry, "model", *TALK), "format": entry.get("format", "chat")}
-        tasks = {n: picked(task, "fields", "prompt_version", "decoding") for n, task in self.tasks_of(suite).items()}
-        row = self.with_model(
-            "reference",
-            talk if talk["format"] == "plain" else without(talk, "plain"),
-            tasks=tasks,
-            suite=picked(self.config["suites"][suite], "batch", "shard"),
-        )
-        longest = max(task["decoding"]["max_tokens"] for task in tasks.values())
-        return row | {"tokens": min(longest, costs.USUAL_TOKENS)}
-
-    @cache
-    def verify_spec(self, suite: str) -> str:
-        tasks = self.tasks_of(suite)
-        return spec.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
-
-    @cache
-    def judge_row(self, judge: str, suite: str) -> dict:
-        entry = self.config["judges"][judge]
-        reward = without(self.config["rewards"][entry["reward"]], "plain")
-        tasks = {name: picked(task, "fields") for name, task in self.tasks_of(suite).items()}
-        row = self.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
-        return row | {"tokens": min(reward["max_length"], costs.USUAL_TOKENS)}
-
-    @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:
         return spec.dump(metrics={name: self.config["metrics"][name] for name in metrics})
-
-
-def without(entry: dict, *keys: str) -> dict:
-    return {key: value for key, value in entry.items() if key not in keys}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from . import artifacts, files, pins
+from . import artifacts, contamination, files, pins
 from .errors import BadInput
 
 USUAL = ("messages", "conversations", "instruction", "prompt", "question")
@@ -30,6 +30,15 @@ def load(path: str | None, entry: dict, name: str) -> pa.Table:
     smallest sha256 of "seed/id", so it hangs on what the rows are and not on their order.
     Raises BadInput, with row numbers, for what cannot be read, has no text, doubles an id, or is too small for the sample.
     """
+    return load_without({}, path, entry, name)[0]
+
+
+def load_without(tasks: dict, path: str | None, entry: dict, name: str) -> tuple[pa.Table, list[dict]]:
+    """Return the same without what the prompts of these tasks also hold, and what was removed (rows of contamination.find).
+
+    tasks: {name: table of artifacts.INSTRUCTIONS}. They are removed before the draw, so that a sample is as large as asked
+    for, and a smaller one still a part of a larger one.
+    """
     where = path or entry["source"]
     rows = files.read_rows(path) if path else _from_hub(entry)
     found, first_with, dropped, other_answer = {}, {}, 0, 0
@@ -42,12 +51,16 @@ def load(path: str | None, entry: dict, name: str) -> pa.Table:
     items = list(found.values())
     if not items:
         raise BadInput(f"{where}: no instructions; give a source with rows")
+    removed = contamination.find(artifacts.table(items, artifacts.INSTRUCTIONS), tasks) if tasks else []
+    ids = {row["id"] for row in removed}
+    items = [item for item in items if item["id"] not in ids]
     drawn = _sampled(items, entry.get("sample"), entry.get("seed"), where)
     print(
         f"{name}: {len(drawn)} of {len(items)} instructions in {where}; {dropped} exact duplicates dropped, {other_answer} "
         "of them with another reference answer than the row that is kept"
+        + (f"; {len(ids)} removed for {', '.join(sorted(tasks))}" if tasks else "")
     )
-    return artifacts.table(drawn, artifacts.INSTRUCTIONS)
+    return artifacts.table(drawn, artifacts.INSTRUCTIONS), removed
 
 
 def load_tasks(tasks: dict, paths: list[str]) -> dict[str, pa.Table]:

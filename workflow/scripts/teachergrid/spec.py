@@ -69,6 +69,15 @@ def filled(value, part: dict, outside_too: bool = False):
     return {key: filled(item, member(part, key), outside_too) for key, item in (defaults | value).items()}
 
 
+def picked(entry: dict, *keys: str) -> dict:
+    """Return these keys of a config entry: what decides a result and nothing else."""
+    return {key: entry[key] for key in keys}
+
+
+def without(entry: dict, *keys: str) -> dict:
+    return {key: value for key, value in entry.items() if key not in keys}
+
+
 def definition(name: str) -> dict:
     return resolve(schema()["$defs"].get(name, {}))
 
@@ -88,6 +97,12 @@ def nearest(word: str, known) -> str:
     """Return ", did you mean 'x'?" for the nearest known word, or nothing."""
     near = get_close_matches(str(word), list(known), n=1)
     return f", did you mean '{near[0]}'?" if near else ""
+
+
+def known(where: str, name: str, names) -> None:
+    """Raise BadInput unless a name is among those that there are."""
+    if name not in names:
+        raise BadInput(f"{where}: there is no '{name}'" + (nearest(name, names) or f"; known: {', '.join(names)}"))
 
 
 def refuse_unknown_keys(value, part: dict | None = None, where: str = "config") -> None:

@@ -96,6 +96,7 @@ TABLES = {
     "correlations": artifacts.CORRELATIONS.names,
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
+    "contamination": artifacts.CONTAMINATION.names,
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
     "reward_quality": ("reward", "same_prompt_accuracy", "auc", "auc_difficulty_only", "n_pairs"),

@@ -6,9 +6,10 @@ import json
 import platform
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import yaml
 
-from .. import artifacts, failures, health, inputs, origin, pilot_ranking, spec
+from .. import artifacts, contamination, failures, health, inputs, origin, pilot_ranking, spec
 from ..planning import hindsight
 from . import collect
 
@@ -38,6 +39,8 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
         "pilot": pilot(given, settings),
+        "contamination": [row for path in given.instructions for row in contaminated(path, prompts)],
+        "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in given.instructions},
         "health": {Path(path).stem: checks(path, asked["gates"]) for path in given.health},
         "samples": collect.samples(
             given.instructions,
@@ -103,6 +106,14 @@ def reward_quality(paths) -> list[dict]:
 
 def checks(path: str, gates: dict) -> list[dict]:
     return health.limited(artifacts.read(path, artifacts.HEALTH).to_pylist(), gates)
+
+
+def contaminated(path: str, prompts: dict) -> list[dict]:
+    """Return the rows of artifacts.CONTAMINATION of one instruction set: what was removed from it, and what is in it."""
+    removed = Path(f"{path}.removed")
+    gone = artifacts.read(removed, artifacts.CONTAMINATION).to_pylist() if removed.exists() else []
+    found = contamination.find(artifacts.read(path, artifacts.INSTRUCTIONS), prompts)
+    return gone + [{"instructions": Path(path).stem, "removed": False, **row} for row in found]
 
 
 def is_verifier(sources: dict) -> bool:

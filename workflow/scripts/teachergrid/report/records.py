@@ -1,8 +1,9 @@
 """What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
 
+from ..contamination import WAYS
 from ..failures import REMEDIES, UNKNOWN
 from . import text
-from .facts import Facts
+from .facts import Facts, places
 
 
 def health(facts: Facts) -> dict:
@@ -45,6 +46,65 @@ def training(facts: Facts) -> list[dict]:
     recipes = facts.settings["recipes"]
     rows = facts.data["lineage"]
     return [{**row, "learning_rate": (recipes.get(row["recipe"]) or {}).get("learning_rate")} for row in rows]
+
+
+def budgets(facts: Facts) -> dict | None:
+    """Return what the students of every cell were trained on, beside what they reached; None where nothing was trained.
+
+    {"columns": places, "rows": [{"name", "cells": [{"tokens": mean over seeds, "text"}]}], "ratio": the most over the fewest
+    trained tokens of a base}.
+    """
+    by_model = {}
+    for row in training(facts):
+        by_model.setdefault((row["student"] or "").rpartition("__")[0], []).append(row)
+    columns, rows, ratio = places(facts), [], 1.0
+    for unit in facts.units:
+        found = [by_model.get(facts.cell(base, panel, unit)["model"], []) for base, panel in columns]
+        rows.append({"name": unit, "cells": [_budget(students) for students in found]})
+    for column in zip(*(row["cells"] for row in rows), strict=True):
+        tokens = [cell["tokens"] for cell in column if cell["tokens"]]
+        ratio = max(ratio, max(tokens, default=1) / min(tokens, default=1))
+    return {"columns": columns, "rows": rows, "ratio": ratio} if by_model else None
+
+
+def _budget(students: list[dict]) -> dict:
+    tokens = [row["trained_tokens"] for row in students if row["trained_tokens"] is not None]
+    if not tokens:
+        return {"tokens": None, "text": text.DASH}
+    mean, steps = sum(tokens) / len(tokens), {row["steps"] for row in students}
+    rates = sorted({row["learning_rate"] for row in students if row["learning_rate"]})
+    rate = f", lr {' '.join(text.significant(rate, 2) for rate in rates)}" if rates else ""
+    said = f"{text.count(round(mean))} in {text.listing(sorted(map(str, steps)))} steps{rate}"
+    return {"tokens": mean, "text": said}
+
+
+SHOWN = 3  # examples of one way in one set and task
+
+
+def contamination(facts: Facts) -> dict:
+    """Return {"rows": [{"name", "task", "n": {way: count}, "removed", "share"}], "examples": [...]} of what is shared."""
+    groups = {}
+    for row in facts.data["contamination"]:
+        groups.setdefault((row["instructions"], row["task"]), []).append(row)
+    rows, examples = [], []
+    for (name, task), found in groups.items():
+        left = [row for row in found if not row["removed"]]
+        size = (facts.data.get("sizes") or {}).get(name)
+        count = {way: sum(row["how"] == way for row in left) for way in WAYS}
+        removed = len(found) - len(left)
+        share = len(left) / size if size else None
+        rows.append({"name": name, "task": task, "n": count, "removed": removed, "share": share})
+        for way in WAYS:
+            same = [row for row in found if row["how"] == way][:SHOWN]
+            examples += [
+                {
+                    **row,
+                    "instruction": text.clipped(row["instruction"], 400),
+                    "prompt": text.clipped(row["prompt"], 400),
+                }
+                for row in same
+            ]
+    return {"rows": rows, "examples": examples}
 
 
 def stages(facts: Facts) -> dict:
