@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, corpora, inputs, job
+from teachergrid import artifacts, corpora, inputs, job, metrics
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
         entry, (metric,) = settings["corpus"], settings["metrics"].values()
-        teachers = inputs.by_teacher(snakemake.input.responses)
-        frames = {name: inputs.of_teacher(snakemake.input, snakemake.wildcards.scorer, name) for name in teachers}
+        teachers, wanted = inputs.by_teacher(snakemake.input.responses), metrics.wanted(settings["metrics"])
+        base = snakemake.wildcards.scorer
+        frames = {name: inputs.of_teacher(snakemake.input, base, name, **wanted) for name in teachers}
         rows = corpora.select(entry, metric, frames, entry["seed"])
         # beside: the same rows chosen by another setting must train no student again
         artifacts.write(snakemake.output.corpus, rows, artifacts.CORPUS, made_from, beside=True)

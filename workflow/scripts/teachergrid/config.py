@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import pins, spec
 from .errors import BadInput
-from .metrics import FORMULAS
+from .expressions import OWN, RANK_CAP, compiled, needs, settled, swept
 from .pilot import subset
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -149,14 +149,7 @@ def _entries(config: dict) -> None:
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
     for name, metric in config["metrics"].items():
-        where = f"config.metrics.{name}"
-        if "reward" in FORMULAS[metric["formula"]].needs:
-            if metric["reward"] is None:
-                raise BadInput(
-                    f"{where}.reward: formula '{metric['formula']}' needs a reward; known: {', '.join(config['rewards'])}"
-                )
-            _known(f"{where}.reward", metric["reward"], config["rewards"])
-        _known(f"{where}.scorer", metric["scorer"], ["self", *config["bases"], *config["scorers"]])
+        _metric(config, f"config.metrics.{name}", metric)
     for name, corpus in config["corpora"].items():
         where = f"config.corpora.{name}"
         _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
@@ -168,6 +161,38 @@ def _entries(config: dict) -> None:
             _known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":
             raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
+
+
+def _metric(config: dict, where: str, metric: dict) -> None:
+    if (metric["formula"] == OWN) == (metric["expression"] is None):
+        raise BadInput(f"{where}: state either 'formula' or 'expression'")
+    if (metric["formula"] == OWN) == (metric["best"] is None):
+        raise BadInput(f"{where}.best: goes with an expression: highest or lowest, where a better student is expected")
+    try:
+        parameter, values = swept(metric)
+    except BadInput as error:
+        raise BadInput(f"{where}.expression: {error}") from None
+    if values is None:
+        raise BadInput(
+            f"{where}.{parameter}: the formula needs it; state a list of numbers, the first is the primary one"
+        )
+    if metric["below"] is not None and compiled(metric) is None:
+        raise BadInput(f"{where}.below: '{metric['formula']}' has no value of a single response; leave it out")
+    for joined in settled(metric, "reward"):
+        if joined["reward"] is None:
+            what = "the expression" if metric["formula"] == OWN else f"formula '{metric['formula']}'"
+            raise BadInput(f"{where}.reward: {what} needs a reward; known: {', '.join(config['rewards'])}")
+        _known(f"{where}.reward", joined["reward"], config["rewards"])
+    for joined in [metric, *settled(metric, "likelihood")]:
+        _known(f"{where}.scorer", joined["scorer"], ["self", *config["bases"], *config["scorers"]])
+        if joined["format"] not in ("chat", "plain"):
+            raise BadInput(f"{where}.expression: there is no format '{joined['format']}'; it is chat or plain")
+    likelihood = config["likelihood"]
+    if "ranks" in needs(metric) and (not likelihood["tokens"] or likelihood["rank_cap"] < RANK_CAP):
+        raise BadInput(
+            f"{where}: takes ranks of tokens up to {RANK_CAP}; config.likelihood needs `tokens: true` and a `rank_cap` of at "
+            f"least {RANK_CAP} (which takes the likelihoods again), or leave this metric out"
+        )
 
 
 def _judges(config: dict) -> None:
@@ -233,10 +258,13 @@ def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
     if block["compare"] != "teacher" or not block["recipes"]:
         raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
     for metric in _all(f"{where}.by", asked["by"], config["metrics"]):
-        formula = config["metrics"][metric]["formula"]
-        if FORMULAS[formula].combine is None:
+        found = compiled(config["metrics"][metric])
+        if found is None or found.medians:
+            formula = config["metrics"][metric]["formula"]
             raise BadInput(
                 f"{where}.by: '{metric}' ({formula}) has no value of a single response; rank by another metric"
+                if found is None
+                else f"{where}.by: '{metric}' ({formula}) is no mean over responses; rank by another metric"
             )
     if asked["keep"] >= len(block["teachers"]):
         raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")

@@ -6,9 +6,8 @@ import numpy as np
 
 from . import artifacts
 from .errors import BadInput
-from .formulas import FORMULAS
 from .frames import frame, read
-from .metrics import own_variant, per_response
+from .metrics import own_variant, per_response, sign
 
 
 def select(entry: dict, metric: dict, frames: dict, seed: int) -> list[dict]:
@@ -20,9 +19,7 @@ def select(entry: dict, metric: dict, frames: dict, seed: int) -> list[dict]:
     nor another instruction moves them. Responses without text and undefined values are never chosen; instructions
     without any other are left out, and their number is printed.
     """
-    sign = {"best": 1, "worst": -1, "random": 0}[entry["choose"]] * (
-        1 if FORMULAS[metric["formula"]].best == "highest" else -1
-    )
+    wanted = {"best": 1, "worst": -1, "random": 0}[entry["choose"]] * sign(metric)
     candidates = {}
     for teacher, rows in sorted(frames.items()):
         values = np.where(rows.words > 0, per_response(metric, rows)[0], np.nan)
@@ -33,8 +30,8 @@ def select(entry: dict, metric: dict, frames: dict, seed: int) -> list[dict]:
         defined = [candidate for candidate in all_of_it if not np.isnan(candidate[0])]
         if not defined:
             continue
-        top = max(sign * value for value, _, _ in defined)
-        tied = [candidate for candidate in defined if sign * candidate[0] == top]
+        top = max(wanted * value for value, _, _ in defined)
+        tied = [candidate for candidate in defined if wanted * candidate[0] == top]
         value, teacher, sample = min(tied, key=lambda candidate: _lot(seed, id, *candidate[1:]))
         why = f"{entry['choose']} of {len(defined)} by {name}: {value:.3g}"
         chosen.append({"id": id, "sample": sample, "teacher": teacher, "why": why})
