@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from . import artifacts
 from .errors import BadInput
 from .expressions import RANK_CAP
+from .texts import Texts
 
 _KEY = ["id", "sample"]
 _COUNTS = ["n_question", "n_answer", "n_end"]
@@ -33,7 +34,7 @@ class Frame(NamedTuple):
     id: np.ndarray  # [n] of str
     sample: np.ndarray  # [n]
     teacher: np.ndarray  # [n] of str
-    response: pa.ChunkedArray | None  # [n]
+    texts: Texts | None
     words: np.ndarray  # [n], 0 for a response without text
     response_tokens: np.ndarray  # [n], by the teacher's own tokenizer
     rewards: dict  # reward -> {"reward": [n], "reason": Reasons}
@@ -42,16 +43,21 @@ class Frame(NamedTuple):
     category: np.ndarray  # [n] of str, "" where the instruction has none
 
     def where(self, rows: np.ndarray) -> "Frame":
-        """Return some rows. rows: mask [n]."""
+        """Return some rows without their texts. rows: mask [n]."""
 
         def part(values):
             if isinstance(values, dict):
                 return {key: part(value) for key, value in values.items()}
             if isinstance(values, Reasons):
                 return values._replace(code=values.code[rows])
-            return values.filter(pa.array(rows)) if isinstance(values, pa.ChunkedArray) else values[rows]
+            return None if values is None or isinstance(values, Texts) else values[rows]
 
-        return Frame(*(None if values is None else part(values) for values in self))
+        return Frame(*map(part, self))
+
+    @property
+    def response(self) -> pa.ChunkedArray:
+        """The texts [n], where they were kept."""
+        return self.texts.rows
 
 
 def frame(
@@ -102,15 +108,21 @@ def frame(
         columns = [*_COUNTS, *_SUMS, "reason"]
         return _arrays(joined(sources, artifacts.LIKELIHOODS, columns, _rank_sums if ranks else None))
 
-    table = joined(responses, artifacts.RESPONSES, ["response_tokens", *(["response"] * text)], _word_counts)
+    if text:
+        table = joined(responses, artifacts.RESPONSES, ["response_tokens", "response"])
+        texts = Texts(table["response"])
+        words = texts.words[1].astype(float)
+    else:
+        table = joined(responses, artifacts.RESPONSES, ["response_tokens"], _word_counts)
+        texts, words = None, table["words"].to_numpy()
     whole = whole.take(order)
     ids = np.array(whole["id"].to_pylist())
     return Frame(
         ids,
         whole["sample"].to_numpy(),
         np.array(whole["teacher"].to_pylist()),
-        table["response"] if text else None,
-        table["words"].to_numpy(),
+        texts,
+        words,
         _floats(table["response_tokens"]),
         {name: _arrays(joined(sources, artifacts.REWARDS, ["reward", "reason"])) for name, sources in rewards.items()},
         {key: scored(sources) for key, sources in likelihoods.items()},
@@ -202,9 +214,7 @@ def _word_counts(responses) -> dict:
     """{"words": [rows]}, 0 for a response without text."""
     parts = [np.empty(0)]
     for batch in _batches(responses, artifacts.RESPONSES, ["response"]):
-        trimmed = pc.utf8_trim_whitespace(batch["response"])
-        counts = pc.list_value_length(pc.utf8_split_whitespace(trimmed))
-        parts.append(pc.if_else(pc.equal(trimmed, ""), 0, counts).to_numpy(zero_copy_only=False).astype(float))
+        parts.append(Texts(pa.chunked_array([batch["response"]])).words[1].astype(float))
     return {"words": np.concatenate(parts)}
 
 

@@ -99,7 +99,9 @@ def wanted(entries: dict) -> dict:
 
 
 def measure(entries: dict, frame, seed: int, rounds: int = 500) -> list[dict]:
-    """Return the rows of artifacts.METRICS: of all responses, then each entry's own variant by category.
+    """Return the rows of artifacts.METRICS: of all responses, then by category.
+
+    By category there are the own variants of what is computed over responses: texts as a whole are not compared in parts.
 
     Intervals are 95 % percentiles over `rounds` draws of instructions, the same draws for all metrics; formulas on the
     corpus as a whole have none (a drawn corpus repeats instructions, which they count as repetition). Variants beside
@@ -107,7 +109,8 @@ def measure(entries: dict, frame, seed: int, rounds: int = 500) -> list[dict]:
     """
     measured = {name: entry for name, entry in entries.items() if needs(entry)}
     chosen = {full: v for full, v in variants(measured).items() if v.own or columns.has_values(v.entry, frame)}
-    rows, own = _measured(chosen, frame, seed, rounds), {full: v for full, v in chosen.items() if v.own}
+    rows = _measured(chosen, frame, seed, rounds)
+    own = {full: variant for full, variant in chosen.items() if variant.own and compiled(variant.entry)}
     categories = sorted(set(frame.category.tolist()))
     for category in categories if len(categories) > 1 else ():
         if category:  # instructions without one are in no part
@@ -138,7 +141,7 @@ def combine(entry: dict, sums: np.ndarray) -> np.ndarray:
 
 
 def _measured(chosen: dict[str, Variant], frame, seed: int, rounds: int) -> list[dict]:
-    pool, parts, texts, rows = resampled.Pool(frame), {}, Texts(frame.response), []
+    pool, parts, rows = resampled.Pool(frame), {}, []
     for variant in chosen.values():
         key = _key(variant)
         if key not in parts and compiled(variant.entry) and not columns.lacking(variant.entry, frame):
@@ -151,7 +154,7 @@ def _measured(chosen: dict[str, Variant], frame, seed: int, rounds: int) -> list
         elif reason := columns.lacking(entry, frame):
             result = {"n": 0, "missing": len(frame.id), "reason": reason}
         else:
-            result = _whole(formula_of(entry), texts, int((frame.words == 0).sum()))
+            result = _whole(formula_of(entry), frame.texts, int((frame.words == 0).sum()))
         if unit := next((columns.lengths(term, frame)[1] for term in settled(entry, "text")), None):
             result["reason"] = "; ".join(filter(None, [result["reason"], f"counted in {unit}"]))
         rows.append({"metric": full, "entry": variant.name, **_labels(variant), **result})

@@ -4,57 +4,59 @@ Words are what blanks separate. All take time in proportion to the text (and a s
 """
 
 import zlib
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 
-BLOCK = 8192  # rows at once
+BLOCK = 16384  # rows at once
 BUCKETS = 20  # bits of the hash of a word pair in self_similarity
 # odd and random, so that sums of word numbers times these tell n-grams apart (but for a chance of about pairs / 2^64)
 MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB], np.uint64)
 
 
 class Texts:
-    """The texts of n responses: a pyarrow ChunkedArray of strings."""
+    """The texts of n responses: `rows`, a pyarrow ChunkedArray of strings."""
 
     def __init__(self, rows):
         self.rows = rows
 
-    def blocks(self):
+    def blocks(self) -> Iterator:
         """Yield the texts as arrays of at most BLOCK."""
         for chunk in self.rows.chunks:
             yield from (chunk.slice(start, BLOCK) for start in range(0, len(chunk), BLOCK))
 
     @cached_property
-    def words(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Per block the numbers of its words, one after the other, and how many each row has."""
+    def words(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of all words, one row after the other, and how many each row has [n]."""
         import pyarrow.compute as pc
 
-        known, found = {}, []
+        known, numbers, counts = {"": 0}, [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         for block in self.blocks():
-            rows = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(block))
-            words = rows.flatten().dictionary_encode()
+            split = pc.utf8_split_whitespace(block)
+            words = split.flatten().dictionary_encode()
             number = [known.setdefault(word, len(known)) for word in words.dictionary.to_pylist()]
-            number = np.array(number, np.int32)
-            found.append((number[words.indices.to_numpy()], rows.value_lengths().to_numpy()))
-        # a text without words splits into one empty word
-        empty = known.get("")
-        return [(words[words != empty], _counts(words, counts, empty)) for words, counts in found]
+            number = np.array(number, np.int32)[words.indices.to_numpy()]
+            # blanks at an end of a text split off an empty word
+            count, empty = split.value_lengths().to_numpy().astype(np.int64), np.flatnonzero(number == 0)
+            np.subtract.at(count, np.searchsorted(np.cumsum(count), empty, "right"), 1)
+            numbers.append(np.delete(number, empty))
+            counts.append(count)
+        return np.concatenate(numbers), np.concatenate(counts)
 
-    def ngrams(self, n: int):
-        """Yield per block (64-bit codes of the runs of n words within a row, the row of each)."""
-        for words, counts in self.words:
-            row, starts = np.repeat(np.arange(len(counts)), counts), max(len(words) - n + 1, 0)
-            code = np.zeros(starts, np.uint64)
+    def ngrams(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (64-bit codes of the runs of n words within a row, the row of each) for BLOCK rows at a time."""
+        words, counts = self.words
+        ends = np.r_[0, np.cumsum(counts)]
+        for start in range(0, len(counts), BLOCK):
+            mine = counts[start : start + BLOCK]
+            part, row = words[ends[start] : ends[start + len(mine)]], np.repeat(np.arange(len(mine)), mine)
+            runs = max(len(part) - n + 1, 0)
+            code = np.zeros(runs, np.uint64)
             for k in range(n):
-                code += words[k : k + starts].astype(np.uint64) * MULTIPLIERS[k]
-            whole = row[:starts] == row[n - 1 : n - 1 + starts]
-            yield code[whole], row[:starts][whole]
-
-
-def _counts(words: np.ndarray, counts: np.ndarray, empty) -> np.ndarray:
-    row = np.repeat(np.arange(len(counts)), counts)
-    return np.bincount(row[words != empty], minlength=len(counts))
+                code += part[k : k + runs].astype(np.uint64) * MULTIPLIERS[k]
+            whole = row[:runs] == row[n - 1 : n - 1 + runs]
+            yield code[whole], row[:runs][whole]
 
 
 def distinct(texts: Texts, n: int) -> float:
@@ -95,7 +97,6 @@ def compression(texts: Texts) -> float:
     """Bytes of the responses, one after the other, as zlib (level 1) leaves them over their own number; NaN without text."""
     packer, raw, packed = zlib.compressobj(1), 0, 0
     for block in texts.blocks():
-        for text in block.to_pylist():
-            data = f"{text}\n".encode()
-            raw, packed = raw + len(data), packed + len(packer.compress(data))
+        data = "".join(f"{text}\n" for text in block.to_pylist()).encode()
+        raw, packed = raw + len(data), packed + len(packer.compress(data))
     return (packed + len(packer.flush())) / raw if raw > len(texts.rows) else np.nan
