@@ -2,9 +2,9 @@
 
 import pytest
 from tables import entry
-from teachergrid.config import _metric
 from teachergrid.errors import BadInput
 from teachergrid.expressions import compiled, needs, settled
+from teachergrid.metric_entries import check
 from teachergrid.metrics import own_variant, per_response, variants
 from test_metrics import BY_HAND, CHAT, PLAIN, REWARD, four, measured, with_ranks
 
@@ -164,12 +164,12 @@ REFUSED = [
 @pytest.mark.parametrize(("settings", "message"), REFUSED)
 def test_config_errors_name_the_key_and_the_remedy(settings, message):
     with pytest.raises(BadInput) as error:
-        _metric(CONFIG, "config.metrics.m", entry(**settings))
+        check(CONFIG, "config.metrics.m", entry(**settings))
     assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize("likelihood", [{"tokens": False, "rank_cap": 100}, {"tokens": True, "rank_cap": 50}])
 def test_ranks_need_lists_that_hold_them(likelihood):
     with pytest.raises(BadInput, match="takes ranks of tokens up to 100"):
-        _metric({**CONFIG, "likelihood": likelihood}, "config.metrics.m", entry("rsr"))
-    _metric(CONFIG, "config.metrics.m", entry("rsr"))
+        check({**CONFIG, "likelihood": likelihood}, "config.metrics.m", entry("rsr"))
+    check(CONFIG, "config.metrics.m", entry("rsr"))

@@ -275,35 +275,26 @@ def read(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
 
     Raises BadTable when the file is cut off, is no parquet, or misses a column.
     """
-    with _readable(path):
-        data = _opened(path, schema, columns).read(columns=columns or schema.names)
-    wanted = pa.schema([schema.field(name) for name in data.column_names])
-    return table(data, wanted)
+    with _opened(path, schema, columns) as file:
+        data = file.read(columns=columns or schema.names)
+    return table(data, pa.schema([schema.field(name) for name in data.column_names]))
 
 
 def batches(path, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a table, BATCH rows at a time, so that no list column is ever held whole.
-
-    Raises BadTable as `read` does.
-    """
-    with _readable(path):
-        yield from _opened(path, schema, columns).iter_batches(BATCH, columns=columns)
-
-
-def _opened(path, schema: pa.Schema, columns: list[str] | None) -> pq.ParquetFile:
-    file = pq.ParquetFile(path)
-    missing = set(columns or schema.names) - set(file.schema_arrow.names)
-    if missing:
-        raise BadTable(
-            f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
-        )
-    return file
+    """Yield some columns of a table, BATCH rows at a time, so that no list column is ever held whole. Raises as `read` does."""
+    with _opened(path, schema, columns) as file:
+        yield from file.iter_batches(BATCH, columns=columns)
 
 
 @contextmanager
-def _readable(path):
+def _opened(path, schema: pa.Schema, columns: list[str] | None):
     try:
-        yield
+        file = pq.ParquetFile(path)
+        if missing := set(columns or schema.names) - set(file.schema_arrow.names):
+            raise BadTable(
+                f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
+            )
+        yield file
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise

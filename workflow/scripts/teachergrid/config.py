@@ -7,10 +7,11 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import pins, spec
+from . import metric_entries, pins, spec
 from .errors import BadInput
-from .expressions import OWN, RANK_CAP, compiled, needs, settled, swept
+from .expressions import compiled
 from .pilot import subset
+from .spec import known as _known
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -71,11 +72,6 @@ def _validate(config: dict) -> None:
         elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
             hint = ": names are lower-case letters and digits, joined by single . or -"
         raise BadInput(f"{where}: {error.message}{hint}")
-
-
-def _known(where: str, name, names) -> None:
-    if name not in names:
-        raise BadInput(f"{where}: there is no '{name}'" + (spec.nearest(name, names) or f"; known: {', '.join(names)}"))
 
 
 def _models(config: dict) -> None:
@@ -149,7 +145,7 @@ def _entries(config: dict) -> None:
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
     for name, metric in config["metrics"].items():
-        _metric(config, f"config.metrics.{name}", metric)
+        metric_entries.check(config, f"config.metrics.{name}", metric)
     for name, corpus in config["corpora"].items():
         where = f"config.corpora.{name}"
         _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
@@ -161,38 +157,6 @@ def _entries(config: dict) -> None:
             _known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":
             raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
-
-
-def _metric(config: dict, where: str, metric: dict) -> None:
-    if (metric["formula"] == OWN) == (metric["expression"] is None):
-        raise BadInput(f"{where}: state either 'formula' or 'expression'")
-    if (metric["formula"] == OWN) == (metric["best"] is None):
-        raise BadInput(f"{where}.best: goes with an expression: highest or lowest, where a better student is expected")
-    try:
-        parameter, values = swept(metric)
-    except BadInput as error:
-        raise BadInput(f"{where}.expression: {error}") from None
-    if values is None:
-        raise BadInput(
-            f"{where}.{parameter}: the formula needs it; state a list of numbers, the first is the primary one"
-        )
-    if metric["below"] is not None and compiled(metric) is None:
-        raise BadInput(f"{where}.below: '{metric['formula']}' has no value of a single response; leave it out")
-    for joined in settled(metric, "reward"):
-        if joined["reward"] is None:
-            what = "the expression" if metric["formula"] == OWN else f"formula '{metric['formula']}'"
-            raise BadInput(f"{where}.reward: {what} needs a reward; known: {', '.join(config['rewards'])}")
-        _known(f"{where}.reward", joined["reward"], config["rewards"])
-    for joined in [metric, *settled(metric, "likelihood")]:
-        _known(f"{where}.scorer", joined["scorer"], ["self", *config["bases"], *config["scorers"]])
-        if joined["format"] not in ("chat", "plain"):
-            raise BadInput(f"{where}.expression: there is no format '{joined['format']}'; it is chat or plain")
-    likelihood = config["likelihood"]
-    if "ranks" in needs(metric) and (not likelihood["tokens"] or likelihood["rank_cap"] < RANK_CAP):
-        raise BadInput(
-            f"{where}: takes ranks of tokens up to {RANK_CAP}; config.likelihood needs `tokens: true` and a `rank_cap` of at "
-            f"least {RANK_CAP} (which takes the likelihoods again), or leave this metric out"
-        )
 
 
 def _judges(config: dict) -> None:

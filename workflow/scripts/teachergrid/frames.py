@@ -78,51 +78,39 @@ def frame(
 
     Raises BadInput, naming the file, where a row is missing or there twice.
     """
-    keys = {teacher: read(source, artifacts.RESPONSES, _KEY) for teacher, source in responses.items()}
-    for teacher, source in responses.items():
-        if keys[teacher].group_by(_KEY).aggregate([]).num_rows < keys[teacher].num_rows:
-            _positions(source, keys[teacher])  # names the row
+    keys = {teacher: _keys(source) for teacher, source in responses.items()}
     wanted = _wanted(responses, keys, corpus)
-    whole = (
-        pa.concat_tables(
-            keys[teacher].take(rows).append_column("teacher", pa.array([teacher] * len(rows)))
-            for teacher, rows in wanted.items()
-        )
-        if wanted
-        else None
-    )
-    if not whole:
+    named = [
+        keys[teacher].take(rows).append_column("teacher", pa.array([teacher] * len(rows)))
+        for teacher, rows in wanted.items()
+    ]
+    whole = pa.concat_tables(named) if named else ()
+    if not len(whole):
         raise BadInput(
             f"{', '.join(map(_name, responses.values())) or 'no responses'}: no row; generate responses first"
         )
     order = pc.sort_indices(whole, [(name, "ascending") for name in (*_KEY, "teacher")])
 
     def joined(sources, schema, columns, made_here=None):
-        parts = []
-        for teacher, rows in wanted.items():
-            table = _aligned(sources[teacher], schema, columns, keys[teacher], made_here)
-            parts.append(table.take(rows))
+        parts = [
+            _aligned(sources[teacher], schema, columns, keys[teacher], made_here).take(rows)
+            for teacher, rows in wanted.items()
+        ]
         return pa.concat_tables(parts).take(order)
 
     def scored(sources):
         columns = [*_COUNTS, *_SUMS, "reason"]
         return _arrays(joined(sources, artifacts.LIKELIHOODS, columns, _rank_sums if ranks else None))
 
-    if text:
-        table = joined(responses, artifacts.RESPONSES, ["response_tokens", "response"])
-        texts = Texts(table["response"])
-        words = texts.words[1].astype(float)
-    else:
-        table = joined(responses, artifacts.RESPONSES, ["response_tokens"], _word_counts)
-        texts, words = None, table["words"].to_numpy()
-    whole = whole.take(order)
-    ids = np.array(whole["id"].to_pylist())
+    columns = ["response_tokens", *(["response"] * text)]
+    table, whole = joined(responses, artifacts.RESPONSES, columns, None if text else _word_counts), whole.take(order)
+    texts, ids = Texts(table["response"]) if text else None, np.array(whole["id"].to_pylist())
     return Frame(
         ids,
         whole["sample"].to_numpy(),
         np.array(whole["teacher"].to_pylist()),
         texts,
-        words,
+        texts.words[1].astype(float) if text else table["words"].to_numpy(),
         _floats(table["response_tokens"]),
         {name: _arrays(joined(sources, artifacts.REWARDS, ["reward", "reason"])) for name, sources in rewards.items()},
         {key: scored(sources) for key, sources in likelihoods.items()},
@@ -145,6 +133,13 @@ def _batches(source, schema: pa.Schema, columns: list[str]):
 
 def _name(source) -> str:
     return "the given table" if isinstance(source, pa.Table) else str(source)
+
+
+def _keys(responses) -> pa.Table:
+    keys = read(responses, artifacts.RESPONSES, _KEY)
+    if keys.group_by(_KEY).aggregate([]).num_rows < keys.num_rows:
+        _positions(responses, keys)  # names the row
+    return keys
 
 
 def _wanted(responses: dict, keys: dict, corpus) -> dict:
@@ -182,7 +177,7 @@ def _missing(source, missing: int, rows: int, id: str, sample: int) -> BadInput:
 
 def _aligned(source, schema: pa.Schema, columns: list[str], keys: pa.Table, made_here) -> pa.Table:
     """Return columns of a table in the order of the keys; made_here(source) adds some of its own."""
-    own, table = read(source, schema, _KEY), read(source, schema, columns)
+    own, table = read(source, schema, _KEY), _large(read(source, schema, columns))
     for name, values in made_here(source).items() if made_here else ():
         table = table.append_column(name, pa.array(values))
     # what scores responses keeps their order; a table with other rows, or in another order, is looked up row by row
@@ -193,6 +188,12 @@ def _aligned(source, schema: pa.Schema, columns: list[str], keys: pa.Table, made
     if missing := [key for key in asked if key not in positions]:
         raise _missing(source, len(missing), len(asked), *missing[0])
     return table.take([positions[key] for key in asked])
+
+
+def _large(table: pa.Table) -> pa.Table:
+    """Texts of more than 2 GB cannot be reordered otherwise."""
+    kinds = [pa.large_string() if kind == pa.string() else kind for kind in table.schema.types]
+    return table.cast(pa.schema(zip(table.column_names, kinds, strict=True)))
 
 
 def _arrays(table: pa.Table) -> dict:
@@ -214,7 +215,9 @@ def _word_counts(responses) -> dict:
     """{"words": [rows]}, 0 for a response without text."""
     parts = [np.empty(0)]
     for batch in _batches(responses, artifacts.RESPONSES, ["response"]):
-        parts.append(Texts(pa.chunked_array([batch["response"]])).words[1].astype(float))
+        trimmed = pc.utf8_trim_whitespace(batch["response"])
+        counts = pc.list_value_length(pc.utf8_split_whitespace(trimmed))
+        parts.append(pc.if_else(pc.equal(trimmed, ""), 0, counts).to_numpy(zero_copy_only=False).astype(float))
     return {"words": np.concatenate(parts)}
 
 

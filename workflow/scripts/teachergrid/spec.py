@@ -90,6 +90,12 @@ def nearest(word: str, known) -> str:
     return f", did you mean '{near[0]}'?" if near else ""
 
 
+def known(where: str, name, names) -> None:
+    """Raise BadInput unless a name is among those known."""
+    if name not in names:
+        raise BadInput(f"{where}: there is no '{name}'" + (nearest(name, names) or f"; known: {', '.join(names)}"))
+
+
 def refuse_unknown_keys(value, part: dict | None = None, where: str = "config") -> None:
     """Stop at a key the schema does not know, and name the nearest one it does.
 
