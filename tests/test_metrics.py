@@ -14,6 +14,7 @@ from teachergrid.expressions import RANK_CAP, needs
 from teachergrid.formulas import FORMULAS
 from teachergrid.frames import frame
 from teachergrid.metrics import full_name, measure, own_variant, per_response, variants
+from teachergrid.resampled import _median
 
 TEXT = {("i1", 0): "a b c", ("i2", 0): "a b a b", ("i3", 0): "c", ("i4", 0): "x y z"}
 REWARD = {("i1", 0): 1.0, ("i2", 0): 0.5, ("i3", 0): 0.5, ("i4", 0): 0.0}
@@ -558,3 +559,19 @@ def test_a_derived_corpus_takes_its_rows_from_several_teachers():
     assert rows.rewards["rm"]["reward"].tolist() == [1.0, 10.5]
     with pytest.raises(BadInput, match="teacher 'b'"):
         frame({"a": responses(TEXT)}, {}, {}, corpus)
+
+
+@pytest.mark.parametrize("skew", [False, True])
+def test_medians_of_draws_are_those_of_the_drawn_values(skew):
+    """With a few values in the middle, and with one instruction's many samples on one side of it."""
+    rng = np.random.default_rng(3)
+    member = (
+        np.sort(rng.integers(40, size=3000)) if not skew else np.r_[np.zeros(1500, int), rng.integers(1, 40, size=1500)]
+    )
+    values = np.round(rng.normal(size=3000), 2) if not skew else np.arange(3000.0)
+    counts = rng.integers(0, 4, size=(30, 40)).astype(float)
+    counts[0] = 0
+    order = np.argsort(values, kind="stable")
+    found = _median(values[order], member[order], counts)
+    expected = [np.median(np.repeat(values, row[member].astype(int))) for row in counts[1:]]
+    assert np.isnan(found[0]) and found[1:].tolist() == expected

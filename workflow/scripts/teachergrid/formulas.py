@@ -34,7 +34,7 @@ class Formula(NamedTuple):
 _NATS = "nats per token"
 _CAR = "CAR (Xu et al. 2024, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
 _IFD = "(Li et al. 2023, arXiv 2308.12032)"
-_SUPER = "(Li et al. 2024, Superfiltering, arXiv 2402.00530)"
+_SUPER = "(Li et al. 2024, Superfiltering)"
 _IC = "(Hui et al. 2024, equation 2)"
 _LI = "(Li et al. 2016); falls with the size of a corpus"
 _RSR = "(arXiv 2601.14249)"

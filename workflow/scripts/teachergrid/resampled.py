@@ -1,6 +1,7 @@
 """Sums over the responses of each instruction, and the means and medians over instructions drawn again and again."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class Pool:
                 with np.errstate(all="ignore"):
                     means = totals[:, part.columns[:-1]] / totals[:, part.columns[-1:]]
                 for term, (values, member) in part.medians.items():
-                    means[:, term] = _median(values, counts[:, member])
+                    means[:, term] = _median(values, member, counts)
                 found[name].append(means)
         return {name: np.concatenate(blocks) for name, blocks in found.items()}
 
@@ -77,15 +78,26 @@ def _counts(n: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
     rng, size = np.random.default_rng(seed), max(1, BLOCK // n)
     yield np.ones((1, n))
     for start in range(0, rounds, size):
-        picks = rng.integers(n, size=(min(size, rounds - start), n))
-        yield np.stack([np.bincount(row, minlength=n) for row in picks]).astype(float)
+        counts = np.empty((min(size, rounds - start), n))
+        for row in counts:
+            row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
+        yield counts
 
 
-def _median(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the medians [rounds] of sorted values [k] that occur counts [rounds, k] times; NaN of none."""
+def _median(values: np.ndarray, member: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the medians [rounds] of sorted values [k], each as often as counts [rounds, instructions] has its member; NaN of
+    none. Only the middle of the values is looked at, unless the median of a draw lies elsewhere.
+    """
     if not len(values):
         return np.full(len(counts), np.nan)
-    running = counts.cumsum(1)
-    half, last = running[:, -1:] / 2, len(values) - 1
-    low, high = (running < half).sum(1), (running <= half).sum(1)
-    return np.where(half[:, 0] > 0, (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2, np.nan)
+    n, half = len(values), counts @ np.bincount(member, minlength=counts.shape[1]) / 2
+    for reach in (8 * math.isqrt(n), n):
+        start, stop = max(n // 2 - reach, 0), min(n // 2 + reach, n)
+        before = counts @ np.bincount(member[:start], minlength=counts.shape[1])
+        running = before[:, None] + counts[:, member[start:stop]].cumsum(1)
+        if ((before < half) & (running[:, -1] > half)).all():
+            break
+    # of an even number the two in the middle
+    places = (running < half[:, None]).sum(1), (running <= half[:, None]).sum(1)
+    low, high = (values[np.minimum(start + place, n - 1)] for place in places)
+    return np.where(half > 0, (low + high) / 2, np.nan)

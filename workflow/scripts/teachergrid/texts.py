@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-BLOCK = 16384  # rows at once
+BLOCK = 32768  # rows at once
 BUCKETS = 20  # bits of the hash of a word pair in self_similarity
 # odd and random, so that sums of word numbers times these tell n-grams apart (but for a chance of about pairs / 2^64)
 MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB], np.uint64)
