@@ -90,17 +90,22 @@ def frame(
             f"{', '.join(map(_name, responses.values())) or 'no responses'}: no row; generate responses first"
         )
     order = pc.sort_indices(whole, [(name, "ascending") for name in (*_KEY, "teacher")])
+    before = np.cumsum([0, *(keys[teacher].num_rows for teacher in wanted)])
+    places = np.concatenate([start + np.asarray(rows) for start, rows in zip(before, wanted.values(), strict=False)])[
+        order
+    ]
+    known = {}  # the base's own likelihoods stand under two names
 
     def joined(sources, schema, columns, made_here=None):
-        parts = [
-            _aligned(sources[teacher], schema, columns, keys[teacher], made_here).take(rows)
-            for teacher, rows in wanted.items()
-        ]
-        return pa.concat_tables(parts).take(order)
+        parts = [_aligned(sources[teacher], schema, columns, keys[teacher], made_here) for teacher in wanted]
+        return pa.concat_tables(parts).take(places)
 
     def scored(sources):
-        columns = [*_COUNTS, *_SUMS, "reason"]
-        return _arrays(joined(sources, artifacts.LIKELIHOODS, columns, _rank_sums if ranks else None))
+        if id(sources) not in known:
+            columns = [*_COUNTS, *_SUMS, "reason"]
+            rows = joined(sources, artifacts.LIKELIHOODS, columns, _rank_sums if ranks else None)
+            known[id(sources)] = _arrays(rows)
+        return known[id(sources)]
 
     columns = ["response_tokens", *(["response"] * text)]
     table, whole = joined(responses, artifacts.RESPONSES, columns, None if text else _word_counts), whole.take(order)
@@ -110,7 +115,7 @@ def frame(
         whole["sample"].to_numpy(),
         np.array(whole["teacher"].to_pylist()),
         texts,
-        texts.words[1].astype(float) if text else table["words"].to_numpy(),
+        texts.counts.astype(float) if text else table["words"].to_numpy(),
         _floats(table["response_tokens"]),
         {name: _arrays(joined(sources, artifacts.REWARDS, ["reward", "reason"])) for name, sources in rewards.items()},
         {key: scored(sources) for key, sources in likelihoods.items()},

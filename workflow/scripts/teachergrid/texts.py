@@ -27,11 +27,11 @@ class Texts:
             yield from (chunk.slice(start, BLOCK) for start in range(0, len(chunk), BLOCK))
 
     @cached_property
-    def words(self) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of all words, one row after the other, and how many each row has [n]."""
+    def words(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per block the numbers of its words, one row after the other, and how many each row has."""
         import pyarrow.compute as pc
 
-        known, numbers, counts = {"": 0}, [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        known, found = {"": 0}, []
         for block in self.blocks():
             split = pc.utf8_split_whitespace(block)
             words = split.flatten().dictionary_encode()
@@ -40,21 +40,21 @@ class Texts:
             # blanks at an end of a text split off an empty word
             count, empty = split.value_lengths().to_numpy().astype(np.int64), np.flatnonzero(number == 0)
             np.subtract.at(count, np.searchsorted(np.cumsum(count), empty, "right"), 1)
-            numbers.append(np.delete(number, empty))
-            counts.append(count)
-        return np.concatenate(numbers), np.concatenate(counts)
+            found.append((np.delete(number, empty), count))
+        return found
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The number of words of each row [n]."""
+        return np.concatenate([np.empty(0, np.int64), *(counts for _, counts in self.words)])
 
     def ngrams(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (64-bit codes of the runs of n words within a row, the row of each) for BLOCK rows at a time."""
-        words, counts = self.words
-        ends = np.r_[0, np.cumsum(counts)]
-        for start in range(0, len(counts), BLOCK):
-            mine = counts[start : start + BLOCK]
-            part, row = words[ends[start] : ends[start + len(mine)]], np.repeat(np.arange(len(mine)), mine)
-            runs = max(len(part) - n + 1, 0)
+        """Yield per block (64-bit codes of the runs of n words within a row, the row of each)."""
+        for words, counts in self.words:
+            row, runs = np.repeat(np.arange(len(counts)), counts), max(len(words) - n + 1, 0)
             code = np.zeros(runs, np.uint64)
             for k in range(n):
-                code += part[k : k + runs].astype(np.uint64) * MULTIPLIERS[k]
+                code += words[k : k + runs].astype(np.uint64) * MULTIPLIERS[k]
             whole = row[:runs] == row[n - 1 : n - 1 + runs]
             yield code[whole], row[:runs][whole]
 
