@@ -1,7 +1,7 @@
 """Small tables for tests of what joins and compares them."""
 
 import pyarrow as pa
-from teachergrid import artifacts
+from teachergrid import artifacts, spec
 
 
 def responses(rows: dict, tokens: dict | None = None) -> pa.Table:
@@ -62,5 +62,4 @@ def likelihoods(rows: dict) -> pa.Table:
 
 def entry(formula: str, **settings) -> dict:
     """A metric of the config with all its defaults."""
-    defaults = {"reward": None, "scorer": "self", "format": "chat", "end_token": True, "beta": [1], "offset": None}
-    return {"formula": formula, **defaults, **settings}
+    return spec.filled({"formula": formula, **settings}, spec.definition("metric"))

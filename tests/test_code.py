@@ -61,7 +61,7 @@ def put_into(path: Path, function: str, line: str) -> None:
 MENDED = {
     ("metrics", "measure"): {"metric"},
     # what corpora are chosen by
-    ("metrics", "_columns"): {"metric", "select"},
+    ("columns", "columns"): {"metric", "select"},
     ("health", "gate"): {"gate"},
     ("health", "check"): {"check"},
     ("verify", "verdict"): {"verify", "reward", "judge"},

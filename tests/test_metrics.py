@@ -10,9 +10,11 @@ import pytest
 from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
 from teachergrid import artifacts
 from teachergrid.errors import BadInput
+from teachergrid.expressions import RANK_CAP, needs
 from teachergrid.formulas import FORMULAS
 from teachergrid.frames import frame
 from teachergrid.metrics import full_name, measure, own_variant, per_response, variants
+from teachergrid.resampled import _median
 
 TEXT = {("i1", 0): "a b c", ("i2", 0): "a b a b", ("i3", 0): "c", ("i4", 0): "x y z"}
 REWARD = {("i1", 0): 1.0, ("i2", 0): 0.5, ("i3", 0): 0.5, ("i4", 0): 0.0}
@@ -30,12 +32,18 @@ PLAIN = {
     ("i3", 0): (5, 1, 0, -20, -2, 0, -1, 0),
     ("i4", 0): (1, 9, 0, -1, -36, 0, -9, 0),
 }
+# of each token of the response, then of the end token: means 2, 2, 50.5 (of 1 and 300, capped at 100) and 1
+RANKS = {("i1", 0): [1, 1, 2, 4], ("i2", 0): [1, 1, 1, 1, 6], ("i3", 0): [1, 300], ("i4", 0): [1] * 10}
 NOT_ASKED = dict.fromkeys(CHAT, "format not asked for")
 
 
-def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED):
+def with_ranks(chat=CHAT, ranks=RANKS):
+    return {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"token_ranks": ranks.get(key)} for key, row in chat.items()}
+
+
+def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, ranks=True, **settings):
     tables = {("self", "chat"): {"t": likelihoods(chat)}, ("self", "plain"): {"t": likelihoods(plain)}}
-    return frame({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables)
+    return frame({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables, ranks=ranks, **settings)
 
 
 def measured(entries, rows=None, **settings):
@@ -52,6 +60,22 @@ def value(formula, rows=None, **settings):
 
 BY_HAND = {
     "reward_mean": 0.5,
+    "reward_median": 0.5,
+    "reward_share": 0.25,  # above 0.5
+    "car_pooled": 0.5 / (1 + 20 / 21),
+    "car_each": (1 / 2 + 0.5 / 3 + 0.5 / 1.5 + 0) / 4,
+    "nll_question": 2.0,
+    "grape": -1.0,
+    "ppl_mean": (math.exp(1) + math.exp(2) + 2 * math.exp(0.5)) / 4,
+    "ic_ifd_reverse_loss": (1 + 2 + 1 + 0.5) / 4,
+    "ic_ifd_reverse_ppl": (math.exp(1) + math.exp(2) + math.exp(2.5) + math.exp(0.5)) / 4,
+    "ifd_power": math.log(0.25 * 2 * 0.0625 * 0.5) / 4,  # with a power of 1
+    "rsr": (2 + 2 + 50.5 + 1) / (1 + 2 + 0.5 + 0.5),
+    "rank_mean": 55.5 / 4,
+    "distinct_1": 6 / 11,
+    "distinct_3": 1.0,  # abc, aba bab, none, xyz
+    "distinct_4": 1.0,  # abab
+    "self_similarity": 2 / math.sqrt(2 * 5) / 3,  # (ab bc) and (2 ab, ba) share one of three pairs of responses
     "car_mean": 0.5 / (1 + 1),
     "car_sum": 0.5 / (1 + (4 + 10 + 1 + 5) / 4),
     "nll_mean": 1.0,
@@ -68,12 +92,14 @@ BY_HAND = {
 
 @pytest.mark.parametrize("formula", BY_HAND)
 def test_values_by_hand(formula):
-    assert value(formula, reward="rm") == pytest.approx(BY_HAND[formula], rel=1e-12)
+    rows = four(chat=with_ranks())
+    assert value(formula, rows, reward="rm", threshold=[0.5]) == pytest.approx(BY_HAND[formula], rel=1e-12)
 
 
 def test_every_formula_is_tested_or_belongs_to_the_grid():
-    assert set(FORMULAS) - set(BY_HAND) == {"size", "borrowed"}
-    assert measured({"s": entry("size"), "b": entry("borrowed")}) == {}
+    of_the_grid = {"size", "own_score", "borrowed", "random"}
+    assert set(FORMULAS) - set(BY_HAND) == of_the_grid
+    assert measured({name: entry(name) for name in of_the_grid}) == {}
 
 
 WITHOUT_END = {
@@ -83,12 +109,14 @@ WITHOUT_END = {
     "ppl": math.exp(13.5 / 17),
     "ifd_loss": (0.5 + 2 + 0.5 + 2 / 9) / 4,
     "ic_ifd_loss": (0.25 + 2 + 0.125 + 2 / 9) / 4,
+    "rsr": (4 / 3 + 1 + 1 + 1) / (1 + 2 + 0.5 + 2 / 9),
 }
 
 
 @pytest.mark.parametrize("formula", WITHOUT_END)
 def test_end_tokens_are_left_out_when_told(formula):
-    assert value(formula, reward="rm", end_token=False) == pytest.approx(WITHOUT_END[formula], rel=1e-12)
+    rows = four(chat=with_ranks())
+    assert value(formula, rows, reward="rm", end_token=False) == pytest.approx(WITHOUT_END[formula], rel=1e-12)
 
 
 def test_plain_format():
@@ -123,7 +151,7 @@ def test_per_response():
     values, reasons = per_response(entry("car_mean", reward="rm"), four())
     assert values == pytest.approx([1 / 2, 0.5 / 3, 0.5 / 1.5, 0])
     assert reasons.tolist() == [""] * 4
-    values, _ = per_response(entry("car_mean", reward="rm"), four(), beta=2)
+    values, _ = per_response(entry("car_mean", reward="rm"), four(), value=2)
     assert values == pytest.approx([1 / 3, 0.5 / 5, 0.5 / 2, 0])
     values, _ = per_response(entry("ppl"), four())
     assert values == pytest.approx(np.exp([1, 2, 0.5, 0.5]))
@@ -224,6 +252,8 @@ NAMES = [
     (entry("length", scorer="bs"), "length/by=bs"),
     (entry("distinct_2", scorer="bs"), "distinct_2"),
     (entry("borrowed"), "borrowed"),
+    (entry("ppl", below=9.5, end_token=False), "ppl/chat/no-end/below=9.5"),
+    (entry("reward_median", reward="rm", scorer="bs"), "reward_median/rm"),
 ]
 
 
@@ -273,28 +303,207 @@ def test_a_shared_variant_belongs_to_the_entry_that_states_it():
     }
 
 
+# --- rows that are left out knowingly
+
+
+def test_ifd_below_1_is_an_option_and_says_what_it_removes():
+    chosen = entry("ifd_loss", below=1)
+    row = measured({"m": chosen})["ifd_loss/chat/below=1"]
+    assert row["value"] == pytest.approx((0.5 + 0.25 + 0.5) / 3)
+    assert (row["n"], row["missing"], row["removed"]) == (3, 0, 1)
+    assert row["reason"].startswith("1 of 4 responses removed: value is not below 1")
+    values, reasons = per_response(chosen, four())
+    assert np.isnan(values).tolist() == [False, True, False, False] and reasons[1] == "value is not below 1"
+    nothing = measured({"m": entry("ifd_loss", below=0.1)})["ifd_loss/chat/below=0.1"]
+    assert (nothing["n"], nothing.get("value"), nothing["removed"]) == (0, None, 4)
+    # what is undefined is not counted as removed
+    rows = four(chat={**CHAT, ("i1", 0): "response is empty"})
+    both = measured({"m": chosen}, rows)["ifd_loss/chat/below=1"]
+    assert (both["n"], both["missing"], both["removed"]) == (2, 1, 1)
+    assert measured({"m": entry("ifd_loss")})["ifd_loss/chat"].get("removed") is None
+
+
+def test_car_of_each_response_is_undefined_with_any_reward_below_0():
+    chosen = entry("car_each", reward="rm", offset=-0.25)
+    row = measured({"m": chosen})[own_variant(chosen)]
+    assert row.get("value") is None
+    assert row["reason"].startswith("1 of 4 responses: reward below 0: CAR is undefined")
+
+
+def test_ranks_that_were_not_kept_are_explained():
+    row = measured({"m": entry("rsr")}, four(ranks=True))["rsr/chat"]
+    assert (row["n"], row.get("value")) == (0, None)
+    assert row["reason"].endswith("no ranks of its tokens were kept (config.likelihood.tokens)")
+    part = {key: ranks for key, ranks in RANKS.items() if key != ("i3", 0)}
+    row = measured({"m": entry("rsr")}, four(chat=with_ranks(ranks=part)))["rsr/chat"]
+    assert (row["n"], row["missing"], row["value"]) == (3, 1, pytest.approx(5 / 3.5))
+    assert RANK_CAP == 100  # that of RSR's code
+
+
+# --- properties
+
+
+def times(factor: float, chat=CHAT):
+    """The same with all log-probabilities of answers times a factor."""
+    return {key: (*row[:4], *(factor * value for value in row[4:6]), *row[6:]) for key, row in chat.items()}
+
+
+RISE_WITH_LOSS = [
+    "nll_mean",
+    "ppl",
+    "ppl_mean",
+    "ifd_loss",
+    "ifd_ppl",
+    "ic_ifd_loss",
+    "ic_ifd_ppl",
+    "ic_ifd_reverse_loss",
+    "ifd_power",
+]
+
+
+@pytest.mark.parametrize("formula", [*RISE_WITH_LOSS, "car_mean", "car_pooled", "car_sum", "car_each", "grape", "rsr"])
+def test_monotone_in_the_loss(formula):
+    losses = [four(chat=with_ranks(times(factor))) for factor in (0.5, 1, 1.5, 4)]
+    steps = np.diff([value(formula, rows, reward="rm") for rows in losses])
+    assert (steps > 0).all() if formula in RISE_WITH_LOSS else (steps < 0).all()
+
+
+@pytest.mark.parametrize("formula", ["car_mean", "car_pooled", "car_sum", "car_each"])
+def test_scales_of_reward_and_beta(formula):
+    """CAR is in the reward's unit, and beta in that of one over the loss."""
+    own = value(formula, reward="rm", beta=[0.3])
+    tripled = four(reward={key: 3 * reward for key, reward in REWARD.items()})
+    assert value(formula, tripled, reward="rm", beta=[0.3]) == pytest.approx(3 * own)
+    assert value(formula, four(chat=times(3)), reward="rm", beta=[0.1]) == pytest.approx(own)
+
+
+def test_the_family_over_lambda_ranks_as_its_members():
+    for power, member in ((0, "ifd_loss"), (1, "ic_ifd_loss"), (-1, "ic_ifd_reverse_loss")):
+        values, _ = per_response(entry("ifd_power"), four(), power)
+        assert np.exp(values) == pytest.approx(per_response(entry(member), four())[0])
+    swept = measured({"m": entry("ifd_power", power=[0.5, 2])})
+    assert [row["power"] for row in swept.values()] == [0.5, 2, 0.5, 2]
+
+
+def test_share_above_a_threshold_falls_with_it():
+    rows = measured({"m": entry("reward_share", reward="rm", threshold=[-1, 0, 0.5, 1])})
+    assert [(row["threshold"], row["value"]) for row in rows.values()] == [(-1, 1), (0, 0.75), (0.5, 0.25), (1, 0)]
+
+
+def test_ties_everywhere():
+    same = dict.fromkeys(CHAT, CHAT["i1", 0])
+    ranks = dict.fromkeys(CHAT, RANKS["i1", 0])
+    rows = four(dict.fromkeys(TEXT, "a b c d"), dict.fromkeys(TEXT, 1.0), with_ranks(same, ranks))
+    for row in measured(ALL, rows, rounds=50).values():
+        assert row["value"] is not None
+        if not FORMULAS[row["formula"]].whole:
+            assert row["low"] == pytest.approx(row["value"]) == row["high"]
+    assert value("self_similarity", rows) == pytest.approx(1)
+
+
+NOTHING = [
+    ("no rewards", {"reward": dict.fromkeys(TEXT, "prompt too long")}, "reward"),
+    ("infinite rewards", {"reward": dict.fromkeys(TEXT, math.inf)}, "reward"),
+    ("rewards that are NaN", {"reward": dict.fromkeys(TEXT, math.nan)}, "reward"),
+    ("empty answers", {"text": dict.fromkeys(TEXT, ""), "chat": dict.fromkeys(TEXT, "empty answer")}, "likelihood"),
+]
+
+
+@pytest.mark.parametrize(("name", "tables", "without"), NOTHING)
+def test_what_is_not_there_is_null_and_explained(name, tables, without):
+    for row in measured(ALL, four(**{"chat": with_ranks(), **tables}), rounds=20).values():
+        joins = needs(ALL[row["formula"]])
+        if without in joins or (without == "likelihood" and FORMULAS[row["formula"]].whole):
+            assert (row["n"], row["missing"], row.get("value")) == (0, 4, None) and row["reason"], row
+        elif row["formula"] != "length":
+            assert row["value"] is not None and row["n"] == 4
+
+
+def test_answers_of_one_token():
+    one = {key: (2, 1, 0, -2, -0.5, 0, -1, 0) for key in TEXT}
+    rows = four(dict.fromkeys(TEXT, "yes"), chat=with_ranks(one, {key: [3] for key in TEXT}))
+    found = measured(ALL, rows, rounds=20)
+    assert found["rsr/chat"]["value"] == 6 and found["ifd_loss/chat"]["value"] == 0.5
+    undefined = {name for name, row in found.items() if row.get("value") is None}
+    assert undefined == {"distinct_2", "distinct_3", "distinct_4", "self_similarity"}
+    assert {found[name]["reason"] for name in undefined} == {"too little text"}
+
+
+# --- by category
+
+
+def test_values_by_category():
+    kinds = {"i1": "maths", "i2": "maths", "i3": "code", "i4": None}
+    table = artifacts.table(
+        [{"id": id, "messages": [], "source": "", "category": kind, "round": 0} for id, kind in kinds.items()],
+        artifacts.INSTRUCTIONS,
+    )
+    entries = {
+        "r": entry("reward_mean", reward="rm"),
+        "nll": entry("nll_mean", format="chat"),
+        "d": entry("distinct_2"),
+    }
+    rows = measure(entries, four(instructions=[table]), seed=0)
+    artifacts.table(rows, artifacts.METRICS)
+    found = {(row["metric"], row.get("category")): row for row in rows}
+    assert found["reward_mean/rm", None]["value"] == 0.5
+    assert found["reward_mean/rm", "maths"]["value"] == 0.75 and found["reward_mean/rm", "maths"]["n"] == 2
+    assert found["reward_mean/rm", "code"]["reason"] == "no interval: one instruction"
+    assert found["nll_mean/chat", "maths"]["value"] == 1.5
+    # variants beside an entry's own, texts as a whole, and instructions without a category have none
+    assert {category for metric, category in found if metric == "distinct_2"} == {None}
+    assert {category for metric, category in found if metric == "nll_mean/chat/no-end"} == {None}
+    assert {category for _, category in found} == {None, "maths", "code"}
+
+
 # --- order, repetition, intervals
 
 
-ALL = {name: entry(name, reward="rm") for name in BY_HAND}
+ALL = {name: entry(name, reward="rm", threshold=[0.5]) for name in BY_HAND}
 
 
 def test_order_of_rows_moves_nothing():
-    shuffled = [dict(sorted(table.items(), reverse=True)) for table in (TEXT, REWARD, CHAT)]
-    assert measured(ALL, four(*shuffled), rounds=100) == measured(ALL, rounds=100)
+    tables = TEXT, REWARD, with_ranks()
+    shuffled = [dict(sorted(table.items(), reverse=True)) for table in tables]
+    expected = measured(ALL, four(*tables), rounds=100)
+    assert measured(ALL, four(*shuffled), rounds=100) == expected
+    # and also where one file has another order than the others
+    assert measured(ALL, four(TEXT, *shuffled[1:]), rounds=100) == expected
+
+
+def test_shards_move_nothing(tmp_path):
+    """Row groups of files are what was written at once."""
+    whole = {"t": responses(TEXT)}, {"rm": {"t": rewards(REWARD)}}, likelihoods(with_ranks())
+    scored = {("self", "chat"): {"t": whole[2]}}
+    expected = measured(ALL, frame(whole[0], whole[1], scored, ranks=True), rounds=50)
+    for groups in ([4], [1, 3], [2, 1, 1]):
+        paths = []
+        for name, table in (("RESPONSES", whole[0]["t"]), ("REWARDS", whole[1]["rm"]["t"]), ("LIKELIHOODS", whole[2])):
+            paths.append(tmp_path / f"{name}.parquet")
+            artifacts.write(paths[-1], table, getattr(artifacts, name), None, row_groups=groups)
+        answers, reward, scored = map(str, paths)
+        found = frame({"t": answers}, {"rm": {"t": reward}}, {("self", "chat"): {"t": scored}}, ranks=True)
+        assert measured(ALL, found, rounds=50) == expected
 
 
 def test_a_corpus_there_twice_has_the_same_means():
     def twice(table):
         return {**table, **{(id, 1): value for (id, _), value in table.items()}}
 
-    once, doubled = measured(ALL), measured(ALL, four(twice(TEXT), twice(REWARD), twice(CHAT), twice(NOT_ASKED)))
-    for name in set(once) - {"distinct_2", "compression"}:
+    once = measured(ALL, four(chat=with_ranks()))
+    tables = twice(TEXT), twice(REWARD), twice(with_ranks()), twice(NOT_ASKED)
+    doubled = measured(ALL, four(*tables))
+    for name in set(once) - {name for name, formula in FORMULAS.items() if formula.whole}:
         assert doubled[name]["value"] == pytest.approx(once[name]["value"], rel=1e-12)
         # the unit of the bootstrap is the instruction, so that a second sample of it adds no certainty
         assert (doubled[name]["low"], doubled[name]["high"]) == pytest.approx((once[name]["low"], once[name]["high"]))
         assert doubled[name]["n"] == 2 * once[name]["n"]
-    assert doubled["distinct_2"]["value"] == once["distinct_2"]["value"] / 2
+    # text as a whole takes what is there twice for repetition
+    for n in (1, 2, 3, 4):
+        assert doubled[f"distinct_{n}"]["value"] == once[f"distinct_{n}"]["value"] / 2
+    # each of the three rows with a pair of words meets itself, and four times each other's pairs
+    similarity = (3 + 4 * 2 / math.sqrt(10)) / 15
+    assert doubled["self_similarity"]["value"] == pytest.approx(similarity, rel=1e-12)
     assert doubled["compression"]["value"] < once["compression"]["value"]
 
 
@@ -350,3 +559,19 @@ def test_a_derived_corpus_takes_its_rows_from_several_teachers():
     assert rows.rewards["rm"]["reward"].tolist() == [1.0, 10.5]
     with pytest.raises(BadInput, match="teacher 'b'"):
         frame({"a": responses(TEXT)}, {}, {}, corpus)
+
+
+@pytest.mark.parametrize("skew", [False, True])
+def test_medians_of_draws_are_those_of_the_drawn_values(skew):
+    """With a few values in the middle, and with one instruction's many samples on one side of it."""
+    rng = np.random.default_rng(3)
+    member = (
+        np.sort(rng.integers(40, size=3000)) if not skew else np.r_[np.zeros(1500, int), rng.integers(1, 40, size=1500)]
+    )
+    values = np.round(rng.normal(size=3000), 2) if not skew else np.arange(3000.0)
+    counts = rng.integers(0, 4, size=(30, 40)).astype(float)
+    counts[0] = 0
+    order = np.argsort(values, kind="stable")
+    found = _median(values[order], member[order], counts)
+    expected = [np.median(np.repeat(values, row[member].astype(int))) for row in counts[1:]]
+    assert np.isnan(found[0]) and found[1:].tolist() == expected

@@ -46,6 +46,11 @@ def test_metrics_and_report(measured):
     rows = pq.read_table(results / "grids/answers/metrics.parquet").to_pylist()
     lengths = {row["unit"]: row["value"] for row in rows if row["metric"] == "length"}
     assert len(lengths) == 6 and lengths["alpaca-7b"] < lengths["claude-2"]
+    config = yaml.safe_load((ROOT / "config/alpaca_eval.yaml").read_text())["metrics"]
+    own = {row["entry"]: row for row in rows if row["unit"] == "claude-2"}
+    assert set(config) < set(own) and all(own[name]["value"] is not None for name in config)
+    removed = next(row for row in rows if row["metric"] == "ifd_ppl/chat/below=1" and row["unit"] == "claude-2")
+    assert removed["n"] + removed["missing"] + removed["removed"] == 805 and removed["value"] < 1
     page = (results / "grids/answers/report.html").read_text()
     assert "AlpacaEval" in page and "vicuna-7b" in page
 

@@ -51,7 +51,10 @@ def add_instructions(config):
 
 
 def add_metric(config):
+    """A formula on text, one on ranks of tokens, and an expression: what they join lies there already."""
     config["metrics"]["diversity"] = {"formula": "distinct_2"}
+    config["metrics"]["rsr"] = {"formula": "rsr"}
+    config["metrics"]["mine"] = {"expression": "reward_median - 0.1 * ppl_mean", "best": "highest", "reward": "rm"}
 
 
 def add_stripped(config):
@@ -159,6 +162,7 @@ CASES = {
         | ALL_REPORTS,
     ),
     "a family label": (setting("models", "large", "family", to="Llama"), REPORT),
+    "a teacher's own score": (setting("teachers", "large", "score", to=71.5), REPORT),
     "a title": (setting("grids", "teachers", "title", to="Mine"), jobs("report teachers")),
     "gpus": (setting("models", "large", "gpus", to=8), set()),
     "1.0 for 1": (setting("recipes", "sft", "learning_rate", to=1.0), set()),

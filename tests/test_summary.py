@@ -274,6 +274,69 @@ def test_borrowed_needs_all_other_bases():
     assert rows["b1", "y", "borrowed"]["value"] == pytest.approx(60)
 
 
+def own_scores(world) -> dict:
+    world.settings["metrics"] = {**METRICS, "own": entry("own_score")}
+    rows = [row for row in world.summary().metrics if row["metric"] == "own_score"]
+    assert {row["entry"] for row in rows} == {"own"}
+    return {(row["base"], row["unit"]): (row["value"], row["reason"]) for row in rows}
+
+
+def test_own_score_is_the_stated_one():
+    world = World()
+    for teacher, score in (("x", 71.5), ("y", 60)):
+        world.settings["teachers"][teacher]["score"] = score
+    found = own_scores(world)
+    assert found["b1", "x"] == found["b2", "x"] == (71.5, None) and found["b1", "y"] == (60.0, None)
+    assert found["b1", "z"] == (None, "teacher 'z' states no `score`, and others do")
+
+
+def test_own_score_is_else_that_of_the_reference_that_is_its_model():
+    world = World()
+    world.settings["references"] += [
+        {"name": "x-as-it-is", "base": "b1", "role": "instruct", "format": "chat", "model": "x"},
+        {"name": "y-bare", "base": "b1", "role": "other", "format": "plain", "model": "y"},
+    ]
+    for name, right in (("x-as-it-is", 17), ("y-bare", 3)):
+        world.scores[name, "test", "verify"] = scores_of(right)
+    found = own_scores(world)
+    assert found["b1", "x"] == found["b2", "x"] == (pytest.approx(85), None)
+    # asked without its chat template a model does not show what it can
+    assert found["b1", "y"] == (None, "teacher 'y' states no `score`, and no reference is its model")
+
+
+def test_random_is_seeded_and_moves_with_no_other_teacher():
+    def drawn(**settings) -> dict:
+        world = World(**settings)
+        world.settings["metrics"] = {**METRICS, "chance": entry("random")}
+        rows = [row for row in world.summary().metrics if row["metric"] == "random"]
+        return {(row["base"], row["unit"]): row["value"] for row in rows}
+
+    once = drawn()
+    assert once == drawn() != drawn(seed=6)
+    assert len(set(once.values())) == 6 and all(0 <= value < 1 for value in once.values())
+    fewer = drawn(right={base: {t: row[t] for t in "xy"} for base, row in RIGHT.items()})
+    assert fewer.items() < once.items()
+
+
+def test_an_expression_has_the_direction_that_it_states():
+    """Loss as something to maximise chooses another teacher than nll_mean does."""
+    world = World(primary="own")
+    chosen = entry("expression", expression="2 * nll_mean", best="highest")
+    world.settings["metrics"] = {**METRICS, "own": chosen}
+    for reward, key in zip((3.0, 2.0, 1.0) * 2, list(world.metrics), strict=True):
+        row = {"metric": "(2 * nll_mean)/chat", "entry": "own", "formula": "expression", "value": -2 * reward}
+        row |= {"n": 4, "missing": 0}
+        category = {**row, "category": "maths", "value": 100.0}
+        table = [*metric_table(reward, -reward).to_pylist(), row, category]
+        world.metrics[key] = artifacts.table(table, artifacts.METRICS)
+    found = world.summary()
+    assert correlation(found, "b1", "nll_mean/chat")["choice"] == "x"
+    own = correlation(found, "b1", "(2 * nll_mean)/chat")
+    assert (own["choice"], own["role"]) == ("z", "primary")
+    # values by category stand in the table, and in no statistic
+    assert {row.get("category") for row in found.metrics if row["entry"] == "own"} == {None, "maths"}
+
+
 def test_three_teachers_give_regret_and_no_correlation(whole):
     row = correlation(whole, "b1", "reward_mean/rm")
     assert (row["n"], row["rho"], row["reason"]) == (3, None, "fewer than 4 teachers")

@@ -98,6 +98,10 @@ rule metric:
             corpus=cell("metric", "derived"),
             scorer=cell("metric", "variant"),
         ),
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("metric", "instructions"),
+        ),
         responses=collect(
             rules.generate.output.responses, responses=cell("metric", "responses")
         ),

@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, corpora, inputs, job
+from teachergrid import artifacts, corpora, inputs, job, metrics
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
-        teachers = inputs.by_teacher(snakemake.input.responses)
-        frames = {name: inputs.of_teacher(snakemake.input, snakemake.wildcards.scorer, name) for name in teachers}
+        teachers, wanted = inputs.by_teacher(snakemake.input.responses), metrics.wanted(settings["metrics"])
+        base = snakemake.wildcards.scorer
+        frames = {name: inputs.of_teacher(snakemake.input, base, name, **wanted) for name in teachers}
         categories = {}
         for path in snakemake.input.instructions:
             table = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "category"])

@@ -5,6 +5,8 @@ Units: rewards are raw scores, log-probabilities are natural (nats), counts are 
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from .errors import BadInput
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _KEY = [("id", pa.string()), ("sample", pa.int32())]
+BATCH = 4096  # rows that `batches` reads at once
 
 
 def _schema(*fields: tuple[str, pa.DataType], optional: str = "") -> pa.Schema:
@@ -135,7 +138,7 @@ SCORES = _schema(
     optional="category score verdict first second raw cost reason",
 )
 
-# one row per metric of a corpus under a base
+# one row per metric of a corpus under a base, and per category of its instructions
 METRICS = _schema(
     ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
     ("entry", pa.string()),  # its name in the config
@@ -144,13 +147,17 @@ METRICS = _schema(
     ("scorer", pa.string()),
     ("format", pa.string()),
     ("beta", pa.float64()),
+    ("threshold", pa.float64()),
+    ("power", pa.float64()),
+    ("category", pa.string()),  # null: all responses
     ("value", pa.float64()),
     ("low", pa.float64()),  # 95 % bootstrap interval over instructions
     ("high", pa.float64()),
     ("n", pa.int64()),  # responses it rests on
-    ("missing", pa.int64()),  # responses left out, see reason
+    ("missing", pa.int64()),  # responses left out since their value is undefined, see reason
+    ("removed", pa.int64()),  # responses left out by the entry's `below`
     ("reason", pa.string()),
-    optional="reward scorer format beta value low high reason",
+    optional="reward scorer format beta threshold power category value low high removed reason",
 )
 
 # one row per unit of a grid (base x corpus x recipe, or a reference) x measure
@@ -300,17 +307,27 @@ def read(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
 
     Raises BadTable when the file is cut off, is no parquet, or misses a column.
     """
+    with _opened(path, schema, columns) as file:
+        data = file.read(columns=columns or schema.names)
+    return table(data, pa.schema([schema.field(name) for name in data.column_names]))
+
+
+def batches(path, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a table, BATCH rows at a time, so that no list column is ever held whole. Raises as `read` does."""
+    with _opened(path, schema, columns) as file:
+        yield from file.iter_batches(BATCH, columns=columns)
+
+
+@contextmanager
+def _opened(path, schema: pa.Schema, columns: list[str] | None):
     try:
         file = pq.ParquetFile(path)
-        missing = set(columns or schema.names) - set(file.schema_arrow.names)
-        if missing:
+        if missing := set(columns or schema.names) - set(file.schema_arrow.names):
             raise BadTable(
                 f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
             )
-        data = file.read(columns=columns or schema.names)
+        yield file
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise BadTable(f"{path}: not a whole parquet file ({error}); delete it and run again") from error
-    wanted = pa.schema([schema.field(name) for name in data.column_names])
-    return table(data, wanted)

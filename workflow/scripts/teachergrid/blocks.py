@@ -8,6 +8,7 @@ from .errors import BadInput
 from .spec import picked
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
+OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
 def add(cells, name: str, block: dict) -> None:
@@ -136,7 +137,9 @@ def summary_spec(config: dict, block: dict, described: list, suites: dict, pairs
     return spec.dump(
         grid=block,
         students=described,
-        references=[{"name": name, **picked(entry, "base", "role", "format")} for name, entry in references.items()],
+        references=[
+            {"name": name, **picked(entry, "model", "base", "role", "format")} for name, entry in references.items()
+        ],
         pairs=pairs,
         metrics={name: config["metrics"][name] for name in block["metrics"]},
         suites=suites,
@@ -149,11 +152,12 @@ def summary_spec(config: dict, block: dict, described: list, suites: dict, pairs
 
 
 def labels(config: dict, kind: str, names) -> dict:
-    """Return what only describes these entries: family, size, licence. It decides no result."""
+    """Return what only describes these entries: family, size, licence, own score. It decides no model's result."""
     found = {}
     for name in sorted(names):
-        model = config[kind][name]["model"]
-        found[name] = {"model": model, **picked(config["models"].get(model, dict.fromkeys(LABELS)), *LABELS)}
+        entry = config[kind][name]
+        model = picked(config["models"].get(entry["model"], dict.fromkeys(LABELS)), *LABELS)
+        found[name] = {"model": entry["model"], **model, **picked(entry, *OWN_LABELS[kind])}
     return found
 
 

@@ -7,9 +7,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, pins, spec
+from . import config_data, metric_entries, pins, spec
 from .errors import BadInput
-from .metrics import FORMULAS
+from .expressions import compiled
 from .pilot import subset
 from .spec import known as _known
 
@@ -145,14 +145,7 @@ def _entries(config: dict) -> None:
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
     for name, metric in config["metrics"].items():
-        where = f"config.metrics.{name}"
-        if "reward" in FORMULAS[metric["formula"]].needs:
-            if metric["reward"] is None:
-                raise BadInput(
-                    f"{where}.reward: formula '{metric['formula']}' needs a reward; known: {', '.join(config['rewards'])}"
-                )
-            _known(f"{where}.reward", metric["reward"], config["rewards"])
-        _known(f"{where}.scorer", metric["scorer"], ["self", *config["bases"], *config["scorers"]])
+        metric_entries.check(config, f"config.metrics.{name}", metric)
     for name, corpus in config["corpora"].items():
         where = f"config.corpora.{name}"
         _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
@@ -228,10 +221,13 @@ def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
     if block["compare"] != "teacher" or not block["recipes"]:
         raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
     for metric in _all(f"{where}.by", asked["by"], config["metrics"]):
-        formula = config["metrics"][metric]["formula"]
-        if FORMULAS[formula].combine is None:
+        found = compiled(config["metrics"][metric])
+        if found is None or found.medians:
+            formula = config["metrics"][metric]["formula"]
             raise BadInput(
                 f"{where}.by: '{metric}' ({formula}) has no value of a single response; rank by another metric"
+                if found is None
+                else f"{where}.by: '{metric}' ({formula}) is no mean over responses; rank by another metric"
             )
     if asked["keep"] >= len(block["teachers"]):
         raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")

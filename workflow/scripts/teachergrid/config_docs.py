@@ -6,6 +6,7 @@ python -m teachergrid.config_docs > config/README.md
 import json
 
 from . import spec
+from .expressions import COLUMNS, FUNCTIONS, OPERATORS_TEXT, needs
 from .formulas import FORMULAS
 
 HEAD = """# What is computed
@@ -90,6 +91,31 @@ Seeds: a grid's `seeds` are those of SFT. Instruction draw, sampling, evaluation
 the root `seed` unless stated. Greedy decoding has none.
 """
 
+FORMULAS_OF_METRICS = f"""## Formulas of metrics
+
+A metric is a formula of this table, or an `expression` of your own with its direction:
+
+```yaml
+metrics:
+  easy-and-good: {{expression: "reward_mean - 0.1 * nll_mean", best: highest, reward: rm}}
+  known-to-gpt2: {{expression: "ppl - ppl(scorer='gpt2')", best: lowest}}
+  long-and-good: {{expression: "mean(reward * length) / mean(length)", best: highest, reward: rm}}
+```
+
+An expression holds numbers, {OPERATORS_TEXT}, {", ".join(f"`{name}`" for name in FUNCTIONS)}, parameters (`beta`,
+`threshold`, `power`), formulas that are computed as means, and `mean(...)` or `median(...)` over responses of the columns
+{", ".join(f"`{name}`" for name in COLUMNS)}. `given` is -log p(answer given question) summed over `tokens`, `loss` is given /
+tokens, `alone` the same answer's loss without the question, `question` the question's loss, `rank` the mean rank of a token
+(at most 100). A formula takes the entry's settings, or its own: `car_mean(reward="rm", beta=2)`. `positive(x)` is undefined
+below 0. A response without one of the numbers is left out of all of them, and counted. An expression is read and never run
+as Python.
+
+Not here, since no pass takes what they need: reverse IFD, which scores the question given the answer; LALP, whose window is
+not stated; GRACE, which needs a gradient per example; ASLEC, which needs the steps of an answer. PerSyn, SCAS and SPPL are
+not stated completely. Surprisal is `nll_mean`, the family of IFD over lambda is `ifd_power`, and verified accuracy is
+`reward_mean` of a verifier.
+"""
+
 
 def default(part: dict) -> str:
     if "default" not in part:
@@ -99,7 +125,7 @@ def default(part: dict) -> str:
 
 def kind(part: dict) -> str:
     if "enum" in part:
-        return " \\| ".join(f"`{value}`" for value in part["enum"])
+        return " \\| ".join(f"`{'null' if value is None else value}`" for value in part["enum"])
     name = part.get("type", "")
     return " or ".join(name) if isinstance(name, list) else name
 
@@ -122,9 +148,14 @@ def page() -> str:
         part = spec.resolve(part)
         if "properties" in part and name != "talk":
             lines += ["", f"## {name}", "", part.get("description", ""), "", *rows(part, part.get("required", []))]
-    lines += ["", "## Formulas of metrics", "", "| formula | what | unit | better |", "|---|---|---|---|"]
+    head = ["| formula | what and from where | computed as | joins | unit | better |", "|---|---|---|---|---|---|"]
+    lines += ["", FORMULAS_OF_METRICS, *head]
     for name, formula in FORMULAS.items():
-        lines.append(f"| `{name}` | {formula.text} | {formula.unit} | {formula.best} |".replace("\n", " "))
+        computed = (
+            f"`{formula.expression}`" if formula.expression else "all texts" if formula.whole else "over the grid"
+        )
+        joined = ", ".join(sorted(needs({"formula": name})))
+        lines.append(f"| `{name}` | {formula.text} | {computed} | {joined} | {formula.unit} | {formula.best} |")
     return "\n".join(lines) + "\n"
 
 

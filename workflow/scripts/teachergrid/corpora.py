@@ -14,9 +14,9 @@ import numpy as np
 
 from . import artifacts
 from .errors import BadInput
-from .formulas import FORMULAS
 from .frames import frame, read
 from .metrics import own_variant, per_response
+from .metrics import sign as direction_of
 
 TENTHS = np.arange(1, 10) / 10
 
@@ -176,20 +176,16 @@ def _values(entry: dict, metrics: dict, frames: dict) -> dict[str, np.ndarray]:
         every = np.concatenate([found[name][teacher][defined[teacher]] for teacher in sorted(frames)])
         # one value everywhere says nothing: 0
         spread = every.std() if every.size and np.ptp(every) else np.inf
-        sign = _direction(metrics[name]) * weight
+        sign = direction_of(metrics[name]) * weight
         for teacher in frames:
             values = np.where(defined[teacher], found[name][teacher], np.nan)
             total[teacher] = total[teacher] + sign * (values - (every.mean() if every.size else 0)) / spread
     return total
 
 
-def _direction(metric: dict) -> int:
-    return 1 if FORMULAS[metric["formula"]].best == "highest" else -1
-
-
 def _sign(entry: dict, metrics: dict) -> int:
     """Return 1 where the highest values come first, -1 where the lowest do, 0 where a hash decides."""
-    direction = 1 if isinstance(entry["by"], dict) or not metrics else _direction(metrics[entry["by"]])
+    direction = 1 if isinstance(entry["by"], dict) or not metrics else direction_of(metrics[entry["by"]])
     return {"best": 1, "all": 1, "worst": -1, "random": 0}[entry["choose"]] * direction
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a grid's cells beside the performance that they hope to predict, and how well they do.
+"""How well the metrics of a grid's cells (baselines.grid_metrics) predict the performance beside them.
 
 Units are whole corpora of teachers: a derived corpus was chosen by a metric and cannot test one. Gated units and those
 without performance are left out.
@@ -8,62 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import artifacts, noise, standings, stats
-from .formulas import FORMULAS
-from .frames import read
-from .metrics import own_variant, variants
+from . import noise, standings, stats
+from .baselines import ALWAYS, OF_A_GRID
+from .expressions import OWN
+from .metrics import own_variant, sign
 from .performance import Unit
 
 POOLED = "pooled"
-BASELINES = ("length", "size", "borrowed", "reward_mean")  # what needs no new idea
+BASELINES = ("length", "reward_mean", *OF_A_GRID)  # what needs no new idea
 WITHOUT_SELF_PAIRS = " (without self-pairs)"
-
-
-# --- metrics of all cells
-
-
-def grid_metrics(settings: dict, units: list[Unit], metrics: dict, ap: dict) -> list[dict]:
-    """Return the rows of artifacts.GRID_METRICS.
-
-    metrics: {(base, corpus): source of artifacts.METRICS}; ap: {(base, corpus, recipe): AP}. The teacher's size and the
-    borrowed ranking are always among them; the latter is the mean AP of the other bases' students of the same unit, and
-    undefined where one of them is missing, as bases differ in level.
-    """
-    wanted, rows = variants(settings["metrics"]), []
-    entries = {entry["formula"]: name for name, entry in reversed(settings["metrics"].items())}
-    for unit in units:
-        place = {"base": unit.base, "corpus": unit.corpus, "unit": unit.unit, "panel": unit.panel}
-        source = metrics.get((unit.base, unit.corpus))
-        for row in read(source, artifacts.METRICS).to_pylist() if source is not None else ():
-            # another block's metrics may stand in the same file, and call a shared variant by another name
-            if row["metric"] in wanted:
-                rows.append({**place, **row, "entry": wanted[row["metric"]].name})
-        for formula, (value, reason) in (("size", _size(settings, unit)), ("borrowed", _borrowed(units, unit, ap))):
-            names = {"metric": formula, "entry": entries.get(formula, formula), "formula": formula}
-            rows.append({**place, **names, "value": value, "n": 0, "missing": 0, "reason": reason})
-    return rows
-
-
-def _size(settings: dict, unit: Unit) -> tuple:
-    if unit.teacher is None:
-        return None, "a derived corpus has no size"
-    size = settings["teachers"].get(unit.teacher, {}).get("parameters")
-    return (
-        (None, f"teacher '{unit.teacher}': its model states no `parameters`") if size is None else (float(size), None)
-    )
-
-
-def _borrowed(units: list[Unit], unit: Unit, ap: dict) -> tuple:
-    others = sorted({u.base for u in units} - {unit.base})
-    if not others:
-        return None, "one base only"
-    known = {
-        u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == (unit.unit, unit.panel)
-    }
-    lost = [base for base in others if known.get(base) is None]
-    return (
-        (None, f"no performance on {', '.join(lost)}") if lost else (float(np.mean([known[b] for b in others])), None)
-    )
 
 
 # --- metrics against performance
@@ -120,7 +73,7 @@ def drawn(settings: dict, same: list[Unit], items: dict) -> np.ndarray:
 
 def _labels(settings: dict, rows: list[dict]) -> dict:
     """{metric: (entry, role, sign of its direction, whether it is an own variant)}."""
-    own = {own_variant(entry) for entry in settings["metrics"].values()} | {"size", "borrowed"}
+    own = {own_variant(entry) for entry in settings["metrics"].values()} | set(ALWAYS)
     primary = settings["grid"]["primary"]
     primary = own_variant(settings["metrics"][primary]) if primary else None
     labels = {}
@@ -128,7 +81,8 @@ def _labels(settings: dict, rows: list[dict]) -> dict:
         metric, formula = row["metric"], row["formula"]
         baseline = formula in BASELINES and metric in own
         role = "primary" if metric == primary else "baseline" if baseline else "exploratory"
-        labels[metric] = row["entry"], role, 1 if FORMULAS[formula].best == "highest" else -1, metric in own
+        entry = settings["metrics"][row["entry"]] if formula == OWN else {"formula": formula}
+        labels[metric] = row["entry"], role, sign(entry), metric in own
     return labels
 
 

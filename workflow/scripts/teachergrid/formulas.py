@@ -1,171 +1,163 @@
 """The formulas of metrics: numbers on a corpus that hope to predict the student.
 
-A formula is a mean over responses or a function of such means, so it is written once, as the columns that it sums over
-responses and what it makes of the sums. The sums of all responses give the corpus' value, those of one response the
-value that ranks responses, and those of resampled instructions the interval.
+Nearly all are means over responses and functions of such means, written in the language of `expressions`: the text that is
+printed is what is computed. A new one is one row here, or `expression` in the config, and schedules no GPU job. Some take a
+corpus' text as a whole (`texts`); those with neither are computed over a grid (`baselines`).
+
+Not here, since no pass takes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
+windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
+regression is not stated). PerSyn, SCAS and SPPL are not stated completely.
 """
 
-import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
+from . import texts
 
 
 class Formula(NamedTuple):
-    """What a formula is, and how it is computed.
+    """What a formula is, where it comes from, and how it is computed.
 
-    `needs` says which files it joins. `columns(inputs)` gives what is summed over responses and `combine(sums, beta)`
-    what becomes of the sums [..., columns + 1], the last of which counts responses; formulas on the corpus as a whole
-    have `whole(responses)` instead; those with neither are computed over a grid (summary.py).
+    `text` describes it and names its source. `expression` is over the columns of `expressions.COLUMNS`, from which follows
+    which files it joins. A loss in `divides_by` leaves a response out where it vanishes. `whole` takes texts.Texts.
     """
 
     text: str
     unit: str
     best: str = "highest"  # which value is taken as a promise of a better student
-    needs: tuple[str, ...] = ()
-    columns: Callable | None = None
-    combine: Callable | None = None
-    divides_by: tuple[str, ...] = ()  # losses that must not vanish
+    expression: str | None = None
+    divides_by: tuple[str, ...] = ()
     whole: Callable | None = None
 
-    @property
-    def is_car(self) -> bool:
-        return "reward" in self.needs and "likelihood" in self.needs
 
-
-class Inputs(NamedTuple):
-    """What the columns are made of, [responses] each; NaN where undefined."""
-
-    reward: np.ndarray | None = None
-    given: np.ndarray | None = None  # -log p(A|Q), summed over the response's tokens (nats)
-    tokens: np.ndarray | None = None
-    loss: np.ndarray | None = None  # s(A|Q) = given / tokens
-    alone: np.ndarray | None = None  # s(A), of the same tokens without the question
-    question: np.ndarray | None = None  # s(Q), nats per token
-    length: np.ndarray | None = None
-
-
-def _mean(sums, beta):
-    return sums[..., 0] / sums[..., -1]
-
-
-def _perplexity(sums, beta):
-    return np.exp(sums[..., 0] / sums[..., 1])
-
-
-def _car(sums, beta):
-    reward, loss = sums[..., 0] / sums[..., -1], sums[..., 1] / sums[..., -1]
-    # with a reward below 0 a larger loss would give a larger CAR
-    return np.where(reward >= 0, reward / (1 + beta * loss), np.nan)
-
-
-def distinct_2(responses) -> float:
-    """Distinct pairs of adjacent words over all such pairs (Li et al. 2016); NaN without any pair."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    text = pc.utf8_trim_whitespace(responses.cast(pa.large_string()).combine_chunks())
-    rows = pc.utf8_split_whitespace(text)
-    row = pc.list_parent_indices(rows).to_numpy()
-    word = rows.flatten().dictionary_encode().indices.to_numpy().astype(np.int64)
-    pairs = np.sort((word[:-1] << 32 | word[1:])[row[:-1] == row[1:]])  # 100 times as fast as np.unique
-    return (1 + np.count_nonzero(np.diff(pairs))) / len(pairs) if len(pairs) else np.nan
-
-
-def compression(responses) -> float:
-    """Bytes of the responses, one after the other, as zlib (level 1) leaves them over their own number; NaN without text."""
-    packer, raw, packed = zlib.compressobj(1), 0, 0
-    for text in responses.to_pylist():
-        data = f"{text}\n".encode()
-        raw, packed = raw + len(data), packed + len(packer.compress(data))
-    return (packed + len(packer.flush())) / raw if raw > len(responses) else np.nan
-
-
-_BOTH = ("reward", "likelihood")
-_SCORED = ("likelihood",)
-_CAR = "CAR = r / (1 + beta L) (Xu et al. 2024, arXiv 2411.07133), r the mean reward and L the untuned base's loss"
 _NATS = "nats per token"
+_CAR = "CAR (Xu et al. 2024, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
+_IFD = "(Li et al. 2023, arXiv 2308.12032)"
+_SUPER = "(Li et al. 2024, Superfiltering)"
+_IC = "(Hui et al. 2024, equation 2)"
+_LI = "(Li et al. 2016); falls with the size of a corpus"
+_RSR = "(arXiv 2601.14249)"
+
 FORMULAS = {
-    "reward_mean": Formula("r = mean reward", "reward", "highest", ("reward",), lambda x: (x.reward,), _mean),
+    "reward_mean": Formula("mean reward", "reward", "highest", "mean(reward)"),
+    "reward_median": Formula("median reward", "reward", "highest", "median(reward)"),
+    "reward_share": Formula("share of rewards above `threshold`", "share", "highest", "mean(reward > threshold)"),
     "car_mean": Formula(
-        f"{_CAR}: mean over responses of s(A|Q)", "reward", "highest", _BOTH, lambda x: (x.reward, x.loss), _car
-    ),
-    "car_sum": Formula(
-        f"{_CAR} as printed: mean over responses of -log p(A|Q), summed over tokens",
+        f"{_CAR} loss: mean over responses of their token means",
         "reward",
         "highest",
-        _BOTH,
-        lambda x: (x.reward, x.given),
-        _car,
+        "positive(mean(reward)) / (1 + beta * mean(loss))",
     ),
-    "nll_mean": Formula("mean over responses of s(A|Q)", _NATS, "lowest", _SCORED, lambda x: (x.loss,), _mean),
+    "car_pooled": Formula(
+        f"{_CAR} loss: over all tokens of the corpus",
+        "reward",
+        "highest",
+        "positive(mean(reward)) / (1 + beta * mean(given) / mean(tokens))",
+    ),
+    "car_sum": Formula(
+        f"{_CAR} loss as printed: mean over responses of their sums over tokens",
+        "reward",
+        "highest",
+        "positive(mean(reward)) / (1 + beta * mean(given))",
+    ),
+    "car_each": Formula(
+        f"{_CAR} of each response, then their mean; undefined with any reward below 0",
+        "reward",
+        "highest",
+        "mean(positive(reward) / (1 + beta * loss))",
+    ),
+    "nll_mean": Formula(
+        f"loss of the answer, mean over responses; surprisal of RSR {_RSR}", _NATS, "lowest", "mean(loss)"
+    ),
+    "nll_question": Formula("loss of the question, mean over responses", _NATS, "lowest", "mean(question)"),
+    "grape": Formula(
+        "mean log-probability of a token (GRAPE, arXiv 2502.04194), mean over responses; of a single response what GRAPE "
+        "chooses by",
+        _NATS,
+        "highest",
+        "mean(-loss)",
+    ),
     "ppl": Formula(
-        "exp(sum of -log p(A|Q) / number of tokens), over all tokens of the corpus",
+        "perplexity over all tokens of the corpus; with `scorer`, under another model",
         "perplexity",
         "lowest",
-        _SCORED,
-        lambda x: (x.given, x.tokens),
-        _perplexity,
+        "exp(mean(given) / mean(tokens))",
     ),
-    "ifd_loss": Formula(
-        "mean of s(A|Q) / s(A) (Li et al. 2023, arXiv 2308.12032)",
-        "ratio",
-        "highest",
-        _SCORED,
-        lambda x: (x.loss / x.alone,),
-        _mean,
-        ("alone",),
-    ),
-    "ifd_ppl": Formula(
-        "mean of exp(s(A|Q)) / exp(s(A)) (Li et al. 2024, Superfiltering)",
-        "ratio",
-        "highest",
-        _SCORED,
-        lambda x: (np.exp(x.loss - x.alone),),
-        _mean,
-        ("alone",),
-    ),
+    "ppl_mean": Formula("mean over responses of their perplexities", "perplexity", "lowest", "mean(exp(loss))"),
+    "ifd_loss": Formula(f"IFD in losses {_IFD}", "ratio", "highest", "mean(loss / alone)", ("alone",)),
+    "ifd_ppl": Formula(f"IFD in perplexities {_SUPER}", "ratio", "highest", "mean(exp(loss - alone))", ("alone",)),
     "ic_ifd_loss": Formula(
-        "mean of s(A|Q) / (s(Q) s(A)) (Hui et al. 2024, equation 2)",
-        "1 / nats",
-        "highest",
-        _SCORED,
-        lambda x: (x.loss / x.alone / x.question,),
-        _mean,
-        ("alone", "question"),
+        f"IC-IFD in losses {_IC}", "1 / nats", "highest", "mean(loss / alone / question)", ("alone", "question")
     ),
     "ic_ifd_ppl": Formula(
-        "mean of exp(s(A|Q)) / (exp(s(Q)) exp(s(A))), perplexities as the same paper's prose says",
+        "IC-IFD in perplexities, as the same paper's prose says",
         "ratio",
         "highest",
-        _SCORED,
-        lambda x: (np.exp(x.loss - x.alone - x.question),),
-        _mean,
+        "mean(exp(loss - alone - question))",
         ("alone", "question"),
     ),
+    "ic_ifd_reverse_loss": Formula(
+        "IFD times the question's loss, as one commit of IC-IFD's code ranks (its direction is not stated)",
+        "nats",
+        "highest",
+        "mean(loss * question / alone)",
+        ("alone",),
+    ),
+    "ic_ifd_reverse_ppl": Formula(
+        "the same in perplexities", "perplexity", "highest", "mean(exp(loss + question - alone))", ("alone",)
+    ),
+    "ifd_power": Formula(
+        "log of IFD over the question's loss to the `power` (lambda): 0 ranks as IFD, 1 as IC-IFD, -1 as its reverse; mean "
+        "of logs over responses",
+        "log ratio",
+        "highest",
+        "mean(log(loss)) - mean(log(alone)) - power * mean(log(question))",
+        ("loss", "alone", "question"),
+    ),
+    "rsr": Formula(
+        f"rank-surprisal ratio {_RSR} as its code has it: mean over responses of their average ranks (capped at 100) over "
+        "mean of their average surprisals",
+        "ranks per nat",
+        "lowest",
+        "mean(rank) / mean(loss)",
+    ),
+    "rank_mean": Formula(
+        f"average rank of the response's tokens {_RSR}, capped at 100, mean over responses",
+        "rank",
+        "lowest",
+        "mean(rank)",
+    ),
     "length": Formula(
-        "mean response length in the scorer's tokens; without likelihoods in the teacher's, else in words",
+        "response length in the scorer's tokens; without likelihoods in the teacher's, else in words",
         "tokens",
         "highest",
-        ("text",),
-        lambda x: (x.length,),
-        _mean,
+        "mean(length)",
     ),
+    "distinct_1": Formula(f"distinct over all words {_LI}", "share", whole=partial(texts.distinct, n=1)),
     "distinct_2": Formula(
-        "distinct over all pairs of adjacent words (Li et al. 2016); falls with the size of a corpus",
-        "share",
-        "highest",
-        ("text",),
-        whole=distinct_2,
+        f"distinct over all pairs of adjacent words {_LI}", "share", whole=partial(texts.distinct, n=2)
+    ),
+    "distinct_3": Formula(f"the same of three words {_LI}", "share", whole=partial(texts.distinct, n=3)),
+    "distinct_4": Formula(f"the same of four words {_LI}", "share", whole=partial(texts.distinct, n=4)),
+    "self_similarity": Formula(
+        "mean cosine over all pairs of responses of their counts of adjacent word pairs, hashed; in place of sentence "
+        "embeddings, which need a model",
+        "cosine",
+        "lowest",
+        whole=texts.self_similarity,
     ),
     "compression": Formula(
-        "bytes after zlib (level 1) over bytes before; low is repetitive",
-        "share",
-        "highest",
-        ("text",),
-        whole=compression,
+        "bytes after zlib (level 1) over bytes before; low is repetitive", "share", whole=texts.compression
     ),
     "size": Formula("the teacher's parameters", "billions"),
+    "own_score": Formula(
+        "the teacher's own benchmark score: `score` of its entry, or where no teacher states one the AP of the reference "
+        "that is its model",
+        "points",
+    ),
     "borrowed": Formula("mean AP of the other bases' students of the same unit", "points"),
+    "random": Formula(
+        "a random number for each unit, from the grid's seed: what no metric must fall behind", "uniform"
+    ),
 }

@@ -11,7 +11,7 @@ from functools import cache
 from . import blocks, code, costs, launch, pins, spec
 from .config import ANY
 from .config_data import metrics_of
-from .metrics import FORMULAS
+from .expressions import needs, settled
 from .spec import picked, without
 
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
@@ -127,13 +127,18 @@ class Cells:
         cost = picked(model, "gpus", "gpu_model", "parameters") if model else NO_MODEL
         return {"spec": spec.dump(**parts), **cost, "nodes": 1}
 
+    @cache
+    def joined(self, metric: str, need: str | None = None):
+        """Return what a metric joins, or of one need the settings with which it does."""
+        entry = self.config["metrics"][metric]
+        return settled(entry, need) if need else needs(entry)
+
     def rewards_of(self, metrics: list[str]) -> list[str]:
-        return sorted({m["reward"] for m in (self.config["metrics"][name] for name in metrics) if m["reward"]})
+        return sorted({joined["reward"] for metric in metrics for joined in self.joined(metric, "reward")})
 
     def scorers_of(self, metrics: list[str], base: str) -> list[str]:
         """Return whose likelihoods these metrics join."""
-        entries = [self.config["metrics"][name] for name in metrics]
-        needed = {m["scorer"] for m in entries if "likelihood" in FORMULAS[m["formula"]].needs}
+        needed = {joined["scorer"] for metric in metrics for joined in self.joined(metric, "likelihood")}
         return sorted({base if name == "self" else name for name in needed})
 
     def add_measures(self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None) -> dict:
@@ -195,7 +200,7 @@ class Cells:
         row = self.rows["metric"].get(f"{base}/{corpus}")
         # two blocks that share a cell share its job, which measures what either asks for
         metrics = sorted({*metrics, *(row["metrics"] if row else ())})
-        measured = [m for m in metrics if FORMULAS[self.config["metrics"][m]["formula"]].needs]
+        measured = [metric for metric in metrics if self.joined(metric)]
         files = self.add_corpus(base, corpus)
         self.rows["metric"][f"{base}/{corpus}"] = {
             **files,

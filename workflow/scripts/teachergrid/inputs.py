@@ -29,17 +29,17 @@ def likelihoods(chat, plain, base: str) -> dict[tuple[str, str], dict[str, str]]
     return found
 
 
-def joined(files, base: str, corpus=None) -> Frame:
+def joined(files, base: str, corpus=None, **wanted) -> Frame:
     """Return the rows of a corpus with all that scored them.
 
-    files: a job's inputs responses, rewards, chat and plain; corpus: path of a derived corpus, or None.
+    files: a job's inputs responses, rewards, chat and plain; corpus: path of a derived corpus, or None. wanted: of metrics.wanted.
     """
     scored = likelihoods(files.chat, files.plain, base)
-    return frame(by_teacher(files.responses), by_folder(files.rewards), scored, corpus)
+    return frame(by_teacher(files.responses), by_folder(files.rewards), scored, corpus, **wanted)
 
 
-def of_teacher(files, base: str, teacher: str) -> Frame:
-    """Return the rows of one teacher's responses with all that scored them."""
+def of_teacher(files, base: str, teacher: str, **wanted) -> Frame:
+    """Return the rows of one teacher's responses with all that scored them. wanted: of metrics.wanted."""
     rewards = {name: {teacher: paths[teacher]} for name, paths in by_folder(files.rewards).items()}
     scored = {key: {teacher: paths[teacher]} for key, paths in likelihoods(files.chat, files.plain, base).items()}
-    return frame({teacher: by_teacher(files.responses)[teacher]}, rewards, scored)
+    return frame({teacher: by_teacher(files.responses)[teacher]}, rewards, scored, **wanted)

@@ -13,7 +13,7 @@ import numpy as np
 from . import artifacts, health, inputs, metrics, resampling
 from .config import derived_seed
 from .errors import BadInput
-from .formulas import FORMULAS
+from .expressions import settled
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
@@ -49,7 +49,7 @@ def gated(paths, gates: dict) -> dict[str, str]:
 
 def frames_of(entries: dict, files, base: str, teacher: str) -> list:
     """Return the rows of a teacher's responses to each set, with what scored them and these metrics ask for."""
-    asked = {entry["scorer"] for entry in entries.values() if "likelihood" in FORMULAS[entry["formula"]].needs}
+    asked = {joined["scorer"] for entry in entries.values() for joined in settled(entry, "likelihood")}
     scorers, found = {base if name == "self" else name for name in asked}, []
     for path in files.responses:
         name = Path(path).stem
@@ -62,7 +62,7 @@ def frames_of(entries: dict, files, base: str, teacher: str) -> list:
                     for format in LIKELIHOOD_FORMATS
                 },
             )
-            found.append(inputs.of_teacher(mine, base, teacher))
+            found.append(inputs.of_teacher(mine, base, teacher, **metrics.wanted(entries)))
     return found
 
 
@@ -129,7 +129,6 @@ def position(values: np.ndarray) -> np.ndarray:
 
 def drawn(entry: dict, name: str, sums: dict[str, tuple], seed: int) -> dict:
     """Return a metric's {"draws" [1 + rounds, teachers] signed so that higher is better, "sign", "n" [teachers]}."""
-    formula = FORMULAS[entry["formula"]]
     every = np.unique(np.concatenate([ids for ids, _ in sums.values()]))
     table = np.zeros((len(sums), len(every), sums[next(iter(sums))][1][name].shape[1]))
     for own, (ids, parts) in zip(table, sums.values(), strict=True):
@@ -137,9 +136,7 @@ def drawn(entry: dict, name: str, sums: dict[str, tuple], seed: int) -> dict:
     flat = table.transpose(0, 2, 1).reshape(-1, len(every))
     means = resampling.bootstrap_means(flat, ROUNDS, np.random.default_rng(seed))
     means = np.concatenate([flat.mean(1)[None], means]).reshape(ROUNDS + 1, len(sums), -1)
-    sign = 1 if formula.best == "highest" else -1
-    with np.errstate(all="ignore"):
-        values = formula.combine(means, entry["beta"][0] if formula.is_car else None)
+    sign, values = metrics.sign(entry), metrics.combine(entry, means)
     return {"draws": sign * np.where(np.isfinite(values), values, np.nan), "sign": sign, "n": table[:, :, -1].sum(1)}
 
 

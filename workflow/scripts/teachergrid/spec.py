@@ -99,7 +99,7 @@ def nearest(word: str, known) -> str:
     return f", did you mean '{near[0]}'?" if near else ""
 
 
-def known(where: str, name: str, names) -> None:
+def known(where: str, name, names) -> None:
     """Raise BadInput unless a name is among those that there are."""
     if name not in names:
         raise BadInput(f"{where}: there is no '{name}'" + (nearest(name, names) or f"; known: {', '.join(names)}"))

@@ -4,9 +4,10 @@ import hashlib
 import json
 from typing import NamedTuple
 
-from .correlations import correlations, grid_metrics
+from .baselines import grid_metrics, student_ap
+from .correlations import correlations
 from .effects import effects
-from .performance import AP, Unit, performance, units
+from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 
 
@@ -31,10 +32,10 @@ def summarise(settings: dict, scores: dict, metrics: dict, students: dict, healt
     """
     grid_units = units(settings, health)
     found = performance(settings, grid_units, scores)
-    students_ap = [row for row in found.rows if row["kind"] == "student" and row["measure"] == AP]
-    ap = {(r["base"], r["corpus"], r["recipe"]): r["value"] for r in students_ap if r.get("value") is not None}
-    metric_rows = grid_metrics(settings, grid_units, metrics, ap)
-    correlation_rows = correlations(settings, grid_units, metric_rows, ap, found.items)
+    ap = student_ap(found.rows)
+    metric_rows = grid_metrics(settings, grid_units, metrics, found.rows)
+    whole = [row for row in metric_rows if row.get("category") is None]
+    correlation_rows = correlations(settings, grid_units, whole, ap, found.items)
     effect_rows = effects(settings, grid_units, ap, found.items)
     missing = _missing(settings, grid_units, scores, metrics, students)
     answer = recommendation(settings, grid_units, found, correlation_rows, effect_rows, missing)

@@ -1,5 +1,6 @@
 """Scores that stand beside AP, such as the win rate of a pairwise judge."""
 
+from ..expressions import settled
 from . import text
 from .facts import Facts, places
 
@@ -33,4 +34,5 @@ def _of(row: dict) -> str:
 def circular(facts: Facts, judge: str) -> list[str]:
     """Return the metrics that hold the reward by which a judge decides."""
     reward = ((facts.data.get("judges") or {}).get(judge) or {}).get("reward")
-    return [name for name, entry in facts.settings["metrics"].items() if reward and entry.get("reward") == reward]
+    metrics = facts.settings["metrics"].items() if reward else ()
+    return [name for name, entry in metrics if any(joined["reward"] == reward for joined in settled(entry, "reward"))]

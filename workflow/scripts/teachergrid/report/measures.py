@@ -1,5 +1,6 @@
 """What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
 
+from ..expressions import OWN, formula_of
 from ..formulas import FORMULAS
 from ..metrics import variants
 from . import plots, text
@@ -80,9 +81,8 @@ def own_metrics(facts: Facts) -> list[dict]:
         metric, entry = row["metric"], row["entry"]
         if metric not in known or known[metric].own:
             role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
-            found.setdefault(
-                metric, {"metric": metric, "entry": entry, "role": role, "about": FORMULAS.get(row["formula"])}
-            )
+            about = formula_of(known[metric].entry) if row["formula"] == OWN else FORMULAS.get(row["formula"])
+            found.setdefault(metric, {"metric": metric, "entry": entry, "role": role, "about": about})
     return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
 
 

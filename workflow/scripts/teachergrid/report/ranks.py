@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import stats
 from ..correlations import WITHOUT_SELF_PAIRS
-from ..formulas import FORMULAS
+from ..expressions import compiled, swept
 from ..metrics import full_name, own_variant
 from . import plots, text
 from .facts import POOLED, Facts, place
@@ -111,7 +111,7 @@ def _dot(row: dict) -> dict:
 def sensitivity(facts: Facts) -> dict:
     """Return how much the ranking hangs on beta, text format and end token.
 
-    {"beta": plots of rho over beta, one per CAR entry, "formats": rows {"entry", "base", "rho": {(format, end): rho},
+    {"beta": plots of rho over beta (or another parameter), one per entry that sweeps one, "formats": rows {"entry", "base", "rho": {(format, end): rho},
     "own": (format, end), "agreement": the smallest rank correlation of another variant's values with the own one's}}
     """
     rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in facts.data["correlations"]}
@@ -122,25 +122,27 @@ def sensitivity(facts: Facts) -> dict:
     scored = {
         name: entry
         for name, entry in facts.settings["metrics"].items()
-        if "likelihood" in FORMULAS[entry["formula"]].needs
+        if compiled(entry) and compiled(entry).uses("scorer")
     }
-    swept = [_over_beta(facts, name, entry, rho, groups) for name, entry in scored.items()]
+    over = [_over_parameter(facts, name, entry, rho, groups) for name, entry in facts.settings["metrics"].items()]
     rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
-    return {"beta": [plot for plot in swept if plot], "formats": rows}
+    return {"beta": [plot for plot in over if plot], "formats": rows}
 
 
-def _over_beta(facts, name, entry, rho, groups):
-    if not FORMULAS[entry["formula"]].is_car or len(entry["beta"]) < 2:
+def _over_parameter(facts, name, entry, rho, groups):
+    parameter, values = swept(entry)
+    if len(values) < 2:
         return None
     series = []
     for i, (base, panel) in enumerate(groups):
-        points = [(beta, rho.get((base, panel, full_name(entry, beta)))) for beta in entry["beta"]]
+        points = [(value, rho.get((base, panel, full_name(entry, value)))) for value in values]
         series.append(
             {"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points}
         )
     if all(value is None for s in series for _, value in s["points"]):
         return None
-    return plots.lines(series, f"Rank correlation of {name} over beta", "One line per base.", f"beta of {name}", "rho")
+    label = f"{parameter} of {name}"
+    return plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
 
 
 def _over_formats(facts, name, entry, rho, values, groups) -> list[dict]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from .. import artifacts, contamination, failures, health, inputs, origin, pilot_ranking, spec
+from ..expressions import settled
 from ..planning import hindsight
 from . import collect
 
@@ -75,7 +76,10 @@ def circular(judges: dict, metrics: dict) -> list[str]:
     """Return a warning for every judge whose reward also stands in a metric."""
     notes = []
     for name, judge in judges.items():
-        same = sorted(metric for metric, entry in metrics.items() if entry["reward"] == judge["reward"])
+        rewards = {
+            metric: {joined["reward"] for joined in settled(entry, "reward")} for metric, entry in metrics.items()
+        }
+        same = sorted(metric for metric, taken in rewards.items() if judge["reward"] in taken)
         if same:
             notes.append(
                 f"The win rate {name} is decided by the reward {judge['reward']}, which also stands in {', '.join(same)}: "
