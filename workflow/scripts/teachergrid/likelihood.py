@@ -17,7 +17,12 @@ from . import artifacts, shards
 from .errors import BadInput
 
 FORMATS = ("chat", "plain")
-LOGITS = 2**25  # logits held at once (128 MB in float32), so that a vocabulary of 256K needs no matrix of all positions
+PADDING = 0.08  # of a batch's tokens at most, so that a small shard wastes no more than a large one
+# logits made at once, so that a vocabulary of 256K needs no matrix of all positions; on a CPU under the 32 MB above which
+# memory comes fresh from the system each time, page by page, and slower than the logits are made
+LOGITS = {"cuda": 2**25, "cpu": 2**23}
+# and of these normalised at once: all on a GPU, as many as stay in its cache on a CPU
+NORMALISED = {"cuda": 2**25, "cpu": 2**18}
 
 
 class Pair(NamedTuple):
@@ -137,13 +142,15 @@ def token_logprobs(model, sequences: list[list[int]], places: list[list[int]], b
 
 
 def _batches(lengths: list[int], batch_tokens: int):
-    """Yield row numbers, longest first, as many as fit into batch_tokens when padded; at least one."""
-    batch = []
+    """Yield row numbers, longest first: as many as fit into batch_tokens when padded, with PADDING at most; at least one."""
+    batch, real = [], 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
+        if padded > min(batch_tokens, (real + lengths[i]) / (1 - PADDING)):
             yield batch
-            batch = []
+            batch, real = [], 0
         batch.append(i)
+        real += lengths[i]
     if batch:
         yield batch
 
@@ -152,21 +159,22 @@ def _scored(model, hidden, targets):
     """Return log-probabilities (float32) and ranks of target tokens [n] after hidden states [n, width]."""
     import torch
 
-    size = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
+    head, kind = model.get_output_embeddings(), hidden.device.type
+    made, few = (max(1, size[kind] // head.weight.shape[0]) for size in (LOGITS, NORMALISED))
     values, ranks = [], []
-    for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-        logits = _logits(model, states)
-        own = logits.gather(1, wanted[:, None])
-        values.append(own[:, 0] - logits.logsumexp(1))
-        ranks.append(1 + (logits > own).sum(1))
+    for states, wanted in zip(hidden.split(made), targets.split(made), strict=True):
+        for raw, target in zip(head(states).split(few), wanted[:, None].split(few), strict=True):
+            logits = _finished(model, raw)
+            values.append(logits.log_softmax(1).gather(1, target)[:, 0])
+            ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
     return torch.cat(values).cpu(), torch.cat(ranks).cpu()
 
 
-def _logits(model, hidden):
-    """Return float32 logits of hidden states, scaled and capped as Cohere, Granite and Gemma 2 do after the output layer."""
+def _finished(model, raw):
+    """Return float32 logits of the output layer's, scaled and capped as Cohere, Granite and Gemma 2 do after it."""
     config = model.config.get_text_config()
-    logits = model.get_output_embeddings()(hidden).float()
-    logits = logits * getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
+    logits, scale = raw.float(), getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
+    logits = logits if scale == 1 else logits * scale
     cap = getattr(config, "final_logit_softcapping", None)
     return logits if cap is None else (logits / cap).tanh() * cap
 
@@ -178,7 +186,8 @@ def _check_head(model) -> None:
     ids = torch.arange(8, device=model.device)[None]
     with torch.inference_mode():
         own = model(input_ids=ids, use_cache=False).logits.float()
-        ours = _logits(model, model.base_model(input_ids=ids, use_cache=False).last_hidden_state).to(own.device)
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        ours = _finished(model, model.get_output_embeddings()(hidden)).to(own.device)
     if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2):
         kind = model.config.model_type
         raise BadInput(
