@@ -6,8 +6,11 @@ what stands before an answer to nothing (chat.header). Both carry BOS where prom
 arXiv:2308.12032), with the mask by token and not by text, and answers cut alike in both.
 """
 
+import hashlib
 import math
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,46 +39,73 @@ class Pair(NamedTuple):
     truncated: bool
 
 
-def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, pa.Table]:
-    """Return artifacts.LIKELIHOODS per text format, one row per response in their order, from one model load.
+def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, Iterator[pa.Table]]:
+    """Return per text format a row of artifacts.LIKELIHOODS for each response in their order, as one table a shard.
 
     settings: {"scorer": entry with the talk keys, "model": its model, "likelihood": the config's}. work: folder of unfinished
-    shards. Sums are in nats over the counted tokens. n_question leaves out a token that nothing stands before.
+    shards. One model load serves all, or one for each GPU (models.copies). All is scored when this returns; the tables are
+    read one by one. Sums are in nats over the counted tokens. n_question leaves out a token that nothing stands before.
     Over max_length, or the model's context, the answer is cut alike in both sequences, its end token is not scored (n_end 0),
     and the row is marked truncated. Null with a reason: an empty answer; a question that leaves no room for an answer; a
-    question that the template alters; a format that was not asked for.
+    question that the template alters; log-probabilities that are not finite; a format that was not asked for; an
+    instruction outside the subset.
     Raises BadInput when a response has no instruction, and as chat and models do.
     """
-    asked = dict(zip(instructions["id"].to_pylist(), instructions["messages"].to_pylist(), strict=True))
-    rows = responses.select(["id", "sample", "response"]).to_pylist()
-    strangers = [row["id"] for row in rows if row["id"] not in asked]
+    place = {key: i for i, key in enumerate(instructions["id"].to_pylist())}
+    ids, scorer, options = responses["id"].to_pylist(), settings["scorer"], settings["likelihood"]
+    strangers = [key for key in ids if key not in place]
     if strangers:
         raise BadInput(
-            f"{len(strangers)} of {len(rows)} responses answer no instruction of this set, such as {strangers[0]}; take the "
+            f"{len(strangers)} of {len(ids)} responses answer no instruction of this set, such as {strangers[0]}; take the "
             "instructions they were made from"
         )
-    scorer, options = settings["scorer"], settings["likelihood"]
-    parts = shards.bounds(len(rows), options["shard"])
+    drawn = subset(place, options["subset"])
+    parts = _parts([i for i, key in enumerate(ids) if key in drawn], len(ids), options["shard"])
+    keys = responses.select(["id", "sample"])
 
     @cache
-    def loaded():
+    def load() -> list[tuple]:
         from . import models
 
-        tokenizer, model = models.load_tokenizer(settings["model"], scorer), models.load_model(settings["model"])
-        _check_head(model)
-        return tokenizer, model
+        copies = models.copies(settings["model"], scorer)
+        for _, model in copies:
+            _check_head(model)
+        return copies
 
-    def scored(format: str) -> pa.Table:
-        def make(i: int) -> list[dict]:
-            part = [(asked[row["id"]], row["response"]) for row in rows[slice(*parts[i])]]
-            values = score_rows(*loaded(), part, scorer, format, options)
-            keys = [{"id": row["id"], "sample": row["sample"]} for row in rows[slice(*parts[i])]]
-            return [key | value for key, value in zip(keys, values, strict=True)]
+    def scored(format: str) -> Iterator[pa.Table]:
+        def make(i: int, tokenizer, model) -> list[dict]:
+            rows = keys.slice(*parts[i]).to_pylist()
+            asked = [row["id"] in drawn for row in rows]
+            texts = responses["response"].slice(*parts[i]).filter(pa.array(asked)).to_pylist()
+            messages = (
+                instructions["messages"].take([place[row["id"]] for row in rows if row["id"] in drawn]).to_pylist()
+            )
+            pairs = list(zip(messages, texts, strict=True))
+            values = iter(score_rows(tokenizer, model, pairs, scorer, format, options))
+            return [
+                row | (next(values) if one else _nothing("not in the subset"))
+                for row, one in zip(rows, asked, strict=True)
+            ]
 
-        tables = shards.run(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, f"likelihoods, {format}")
-        return pa.concat_tables([artifacts.LIKELIHOODS.empty_table(), *tables])
+        what = f"likelihoods, {format}"
+        return shards.made(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, what, load)
 
-    return {format: scored(format) if format in options["formats"] else _not_asked(rows) for format in FORMATS}
+    return {
+        format: scored(format) if format in options["formats"] else (_not_asked(keys.slice(*part)) for part in parts)
+        for format in FORMATS
+    }
+
+
+def subset(ids: Iterable[str], size: int | None) -> set[str]:
+    """Return the ids that are scored: the `size` with the smallest sha256, so that all teachers' answers to them are, by
+    every scorer, and a larger subset holds a smaller one; None: all."""
+    return set(ids if size is None else sorted(ids, key=lambda key: hashlib.sha256(key.encode()).digest())[:size])
+
+
+def _parts(chosen: list[int], rows: int, size: int) -> list[tuple[int, int]]:
+    """Return (first row, number of rows) of each shard: all rows in turn, with `size` chosen ones in each but the last."""
+    cuts = [0, *chosen[size::size], rows]
+    return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
 
 
 def score_rows(
@@ -188,7 +218,7 @@ def _check_head(model) -> None:
         own = model(input_ids=ids, use_cache=False).logits.float()
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         ours = _finished(model, model.get_output_embeddings()(hidden)).to(own.device)
-    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2):
+    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2, equal_nan=True):
         kind = model.config.model_type
         raise BadInput(
             f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another scorer"
@@ -230,6 +260,6 @@ def _nothing(reason: str, truncated: bool = False) -> dict:
     return {"truncated": truncated, "reason": reason}
 
 
-def _not_asked(rows: list[dict]) -> pa.Table:
-    empty = [{"id": row["id"], "sample": row["sample"], **_nothing("format not asked for")} for row in rows]
+def _not_asked(keys: pa.Table) -> pa.Table:
+    empty = [row | _nothing("format not asked for") for row in keys.to_pylist()]
     return artifacts.table(empty, artifacts.LIKELIHOODS)
