@@ -125,7 +125,7 @@ def test_batches_change_nothing(loaded):
 
 def test_logits_in_chunks_change_nothing(loaded, monkeypatch):
     want = scored(loaded, PAIRS)
-    monkeypatch.setitem(likelihood.LOGITS, "cpu", 3 * 512)  # three positions of this vocabulary
+    monkeypatch.setattr(likelihood, "LOGITS", 3 * 512)  # three positions of this vocabulary
     monkeypatch.setitem(likelihood.NORMALISED, "cpu", 2 * 512)
     for row, pieces in zip(want, scored(loaded, PAIRS), strict=True):
         assert pieces["answer"] == (None if row["answer"] is None else pytest.approx(row["answer"], abs=1e-4))

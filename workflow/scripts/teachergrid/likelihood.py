@@ -20,12 +20,10 @@ from . import artifacts, shards
 from .errors import BadInput
 
 FORMATS = ("chat", "plain")
-PADDING = 0.08  # of a batch's tokens at most, so that a small shard wastes no more than a large one
-# logits made at once, so that a vocabulary of 256K needs no matrix of all positions; on a CPU under the 32 MB above which
-# memory comes fresh from the system each time, page by page, and slower than the logits are made
-LOGITS = {"cuda": 2**25, "cpu": 2**23}
-# and of these normalised at once: all on a GPU, as many as stay in its cache on a CPU
-NORMALISED = {"cuda": 2**25, "cpu": 2**18}
+PADDING = 0.04  # of a batch's tokens at most, so that a small shard wastes no more than a large one
+LOGITS = 2**26  # made at once (256 MB in float32), so that a vocabulary of 256K needs no matrix of all positions
+# of these normalised at once: on a CPU as many as its cache holds
+NORMALISED = {"cuda": 2**24, "cpu": 2**18}
 
 
 class Pair(NamedTuple):
@@ -189,11 +187,12 @@ def _scored(model, hidden, targets):
     """Return log-probabilities (float32) and ranks of target tokens [n] after hidden states [n, width]."""
     import torch
 
-    head, kind = model.get_output_embeddings(), hidden.device.type
-    made, few = (max(1, size[kind] // head.weight.shape[0]) for size in (LOGITS, NORMALISED))
+    head = model.get_output_embeddings()
+    words = head.weight.shape[0]
+    chunks, few = math.ceil(len(hidden) * words / LOGITS), max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // words)
     values, ranks = [], []
-    for states, wanted in zip(hidden.split(made), targets.split(made), strict=True):
-        for raw, target in zip(head(states).split(few), wanted[:, None].split(few), strict=True):
+    for states, wanted in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
+        for raw, target in zip(head(states).split(few), wanted.split(few), strict=True):
             logits = _finished(model, raw)
             values.append(logits.log_softmax(1).gather(1, target)[:, 0])
             ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
