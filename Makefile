@@ -6,7 +6,7 @@ LOCK ?= envs/cpu.lock
 READY := $(VENV)/ready-$(notdir $(LOCK))
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup demo test test-all test-slurm test-slurm-long lint clean help
+.PHONY: setup demo test test-all test-slurm test-slurm-long bench-scorer lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -38,6 +38,9 @@ test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (D
 
 test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a node that dies, and slow faults
 	$(VENV)/bin/python -m pytest -m slurm_long tests/slurm
+
+bench-scorer: setup ## likelihood scorer against the published way: speed, what bounds it, padding, memory
+	$(VENV)/bin/python tests/bench_scorer.py
 
 lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/ruff check .

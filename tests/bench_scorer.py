@@ -10,8 +10,9 @@ busy machine changes less than the wall time. On a GPU it is the wall time up to
 
 import argparse
 import math
+import os
 import random
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ import time
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # of the profiler, which else prints a line as it starts
 
 import tiny
 from teachergrid import artifacts, chat, files, likelihood, models
@@ -33,12 +36,23 @@ OPTIONS = {
     "batch_tokens": 8192,
     "shard": 1024,
 }
-# the width and heads of Qwen2.5-0.5B and half of its layers
-CPU = {"hidden_size": 896, "num_hidden_layers": 12, "intermediate_size": 4864}
-HEADS = {"num_attention_heads": 14, "num_key_value_heads": 2}
-GPU = {"hidden_size": 1536, "num_hidden_layers": 28, "intermediate_size": 8960}
-GPU_HEADS = {"num_attention_heads": 12, "num_key_value_heads": 2}
-VOCABULARY = {"cpu": 102_400, "cuda": 151_936}
+SHAPES = {
+    # the width and heads of Qwen2.5-0.5B and half of its layers; Qwen2.5-1.5B
+    "cpu": {
+        "hidden_size": 896,
+        "num_hidden_layers": 12,
+        "intermediate_size": 4864,
+        "num_attention_heads": 14,
+        "vocab_size": 102_400,
+    },
+    "cuda": {
+        "hidden_size": 1536,
+        "num_hidden_layers": 28,
+        "intermediate_size": 8960,
+        "num_attention_heads": 12,
+        "vocab_size": 151_936,
+    },
+}
 BARS = {"cpu": (("ours bfloat16", 3), ("ours float32", 1.3)), "cuda": (("ours bfloat16", 20),)}
 
 
@@ -53,9 +67,11 @@ def main() -> None:
         return memory(options.memory)
     import torch
 
+    grown = flat_memory()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer, rows = tiny.tokenizer(), texts(options.rows or {"cpu": 6, "cuda": 512}[device])
+    tokenizer, rows = tiny.tokenizer(), texts(options.rows or {"cpu": 5, "cuda": 512}[device])
+    tokenizer.model_max_length = OPTIONS["max_length"]
     networks = {dtype: network(dtype, device) for dtype in ("float32", "bfloat16")}
     variants = {
         "published float32": lambda: published(tokenizer, networks["float32"], rows),
@@ -85,13 +101,12 @@ def main() -> None:
     for dtype, model in networks.items():
         bound(f"ours {dtype}", best[f"ours {dtype}"].seconds, model, tokenizer, rows, pairs, padded, dtype, device)
     print()
-    grown = flat_memory()
     verdict(best, ratio, grown, device)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, help="responses to score (6, on a GPU 512)")
+    parser.add_argument("--rows", type=int, help="responses to score (5, on a GPU 512)")
     parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -122,9 +137,8 @@ def network(dtype: str, device: str):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    sizes = CPU | HEADS if device == "cpu" else GPU | GPU_HEADS
     config = AutoConfig.for_model(
-        "qwen2", **sizes, vocab_size=VOCABULARY[device], max_position_embeddings=4096, tie_word_embeddings=True
+        "qwen2", **SHAPES[device], num_key_value_heads=2, max_position_embeddings=4096, tie_word_embeddings=True
     )
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
@@ -245,7 +259,7 @@ def bound(name, seconds, model, tokenizer, rows, pairs, padded, dtype, device) -
     )
     print(f"  templates and tokens, in Python: {prepared / seconds:.1%}, {len(rows) / prepared:.0f} rows/s")
     print(f"  reading all weights once: {once:.3f} s at {bandwidth / 1e9:.0f} GB/s")
-    for kind, share in profile(lambda: ours(tokenizer, model, rows), device).items():
+    for kind, share in profile(lambda: ours(tokenizer, model, rows[:3]), device).items():
         print(f"  {kind}: {share:.0%}")
 
 
@@ -305,7 +319,7 @@ def least(work, device: str, times: int) -> float:
 # --- memory
 
 
-def flat_memory(rows: int = 500) -> float:
+def flat_memory(rows: int = 1000) -> float:
     """Print the peak memory of a whole job over a corpus and one four times as large; return its growth per row in KB."""
     peaks, sizes = [], []
     for n in (rows, 4 * rows):
@@ -340,7 +354,8 @@ def memory(n: int) -> None:
         settings = {"scorer": TALK, "model": entry, "likelihood": OPTIONS | {"shard": 128}}
         for format, tables in likelihood.score(responses, instructions, settings, Path(folder, "work")).items():
             artifacts.write(Path(folder, f"{format}.parquet"), tables, artifacts.LIKELIHOODS, None)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, size)
+    # not getrusage, whose peak counts what the parent held when it started this process
+    print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1], size)
 
 
 # --- bars
@@ -360,7 +375,7 @@ def verdict(best: dict[str, Measured], ratio: float, grown: float, device: str) 
     bars += [
         ("float32 sums equal to 1e-4 or 1e-6 of them", same),
         (f"padded/real {ratio:.3f} under 1.1", ratio < 1.1),
-        (f"memory grows by {grown:.1f} KB a row, at most 16", grown <= 16),
+        (f"memory grows by {grown:.1f} KB a row, at most 8", grown <= 8),
     ]
     for text, met in bars:
         print(f"{'met   ' if met else 'MISSED'} {text}")

@@ -4,9 +4,10 @@ import os
 
 import pyarrow as pa
 import pytest
+import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, likelihood, models, shards
+from teachergrid import artifacts, chat, files, frames, likelihood, metrics, models, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
@@ -348,3 +349,19 @@ def test_a_larger_subset_holds_a_smaller_one():
     ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
     assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
     assert len(likelihood.subset(ids, 7)) == 7
+
+
+def test_metrics_count_what_is_outside_of_the_subset_as_missing():
+    rows = {("a", 0): (4, 3, 1, -8, -3, -1, -6, -2), ("b", 0): (2, 4, 1, -2, -8, -2, -4, -1)}
+    text = {key: "red" for key in [*rows, ("c", 0), ("d", 0)]}
+    scored = rows | dict.fromkeys([("c", 0), ("d", 0)], "not in the subset")
+
+    def measured(text, scored):
+        tables = {("self", "chat"): {"t": tables_of.likelihoods(scored)}}
+        frame = frames.frame({"t": tables_of.responses(text)}, {}, tables)
+        return metrics.measure({"m": tables_of.entry("ifd_loss")}, frame, seed=0)[0]
+
+    few, alone = measured(text, scored), measured(dict.fromkeys(rows, "red"), rows)
+    assert few["value"] == alone["value"]
+    assert (few["n"], few["missing"]) == (2, 2)
+    assert few["reason"].startswith("2 of 4 responses left out, most often: not in the subset")

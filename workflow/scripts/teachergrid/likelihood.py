@@ -189,7 +189,10 @@ def _scored(model, hidden, targets):
 
     head = model.get_output_embeddings()
     words = head.weight.shape[0]
-    chunks, few = math.ceil(len(hidden) * words / LOGITS), max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // words)
+    chunks, few = (
+        math.ceil(len(hidden) * words / LOGITS),
+        max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // words),
+    )
     values, ranks = [], []
     for states, wanted in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
         for raw, target in zip(head(states).split(few), wanted.split(few), strict=True):
