@@ -6,7 +6,7 @@ LOCK ?= envs/cpu.lock
 READY := $(VENV)/ready-$(notdir $(LOCK))
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup demo test test-all test-slurm test-slurm-long bench-metrics lint clean help
+.PHONY: setup demo test test-all test-slurm test-slurm-long bench-scorer bench-metrics lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -38,6 +38,9 @@ test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (D
 
 test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a node that dies, and slow faults
 	$(VENV)/bin/python -m pytest -m slurm_long tests/slurm
+
+bench-scorer: setup ## likelihood scorer against the published way: speed, what bounds it, padding, memory
+	$(VENV)/bin/python tests/bench_scorer.py
 
 bench-metrics: setup ## CPU seconds and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
 	PYTHONPATH=workflow/scripts $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000

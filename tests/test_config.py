@@ -203,6 +203,18 @@ def test_a_block_without_recipes_only_measures(small):
     assert not rows["finetune"] and not rows["answer"] and rows["metric"] and rows["likelihood"]
 
 
+def test_a_subset_of_the_likelihoods_is_in_their_spec_and_in_their_cost(small):
+    small["instructions"]["seed"]["sample"] = 5
+    before = Cells(checked(small)).rows["likelihood"]["q/seed__large"]
+    small["likelihood"] = {"subset": None}
+    assert Cells(checked(small)).rows["likelihood"]["q/seed__large"] == before
+    small["likelihood"]["subset"] = 2
+    rows = Cells(checked(small)).rows
+    assert spec.load(rows["likelihood"]["q/seed__large"]["spec"])["likelihood"]["subset"] == 2
+    assert (before["rows"], rows["likelihood"]["q/seed__large"]["rows"]) == (5, 2)
+    assert rows["reward"]["rm/seed__large"]["rows"] == rows["generate"]["seed__large"]["rows"] == 5
+
+
 def test_self_pairs_follow_the_parents(small):
     small["models"]["large"]["parent"] = "small"
     small["models"]["small"]["parent"] = "w"

@@ -4,9 +4,10 @@ import os
 
 import pyarrow as pa
 import pytest
+import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, likelihood, models
+from teachergrid import artifacts, chat, files, frames, likelihood, metrics, models, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
@@ -16,6 +17,7 @@ OPTIONS = {
     "tokens": True,
     "rank_cap": 100,
     "max_length": 200,
+    "subset": None,
     "batch_tokens": 128,
     "shard": 4,
 }
@@ -125,6 +127,7 @@ def test_batches_change_nothing(loaded):
 def test_logits_in_chunks_change_nothing(loaded, monkeypatch):
     want = scored(loaded, PAIRS)
     monkeypatch.setattr(likelihood, "LOGITS", 3 * 512)  # three positions of this vocabulary
+    monkeypatch.setitem(likelihood.NORMALISED, "cpu", 2 * 512)
     for row, pieces in zip(want, scored(loaded, PAIRS), strict=True):
         assert pieces["answer"] == (None if row["answer"] is None else pytest.approx(row["answer"], abs=1e-4))
         assert pieces["token_logprobs"] == pytest.approx(row["token_logprobs"], abs=1e-5)
@@ -225,10 +228,15 @@ def test_an_unknown_change_of_the_logits_is_refused(loaded, monkeypatch):
         likelihood._check_head(loaded[1])
 
 
+def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:
+    found = likelihood.score(responses, instructions, settings, work)
+    return {format: pa.concat_tables(tables) for format, tables in found.items()}
+
+
 def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_path, monkeypatch, capsys):
     asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
     settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
-    tables = likelihood.score(given, asked, settings, tmp_path)
+    tables = whole(given, asked, settings, tmp_path)
     assert list(tables) == ["chat", "plain"]
     for format, table in tables.items():
         assert table.schema == artifacts.LIKELIHOODS
@@ -239,24 +247,121 @@ def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_
     assert tables["chat"]["answer"] != tables["plain"]["answer"]
     damaged = sorted((tmp_path / "plain").glob("*.parquet"))[1]
     os.truncate(damaged, 100)
-    assert likelihood.score(given, asked, settings, tmp_path) == tables
+    assert whole(given, asked, settings, tmp_path) == tables
     assert "likelihoods, plain: shard 2 is damaged" in capsys.readouterr().out
     with monkeypatch.context() as patch:
         patch.setattr(models, "load_model", lambda *_, **__: pytest.fail("work that is finished loads no model"))
-        assert likelihood.score(given, asked, settings, tmp_path) == tables
+        assert whole(given, asked, settings, tmp_path) == tables
 
 
 def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(folders, tmp_path):
     options = OPTIONS | {"formats": ["plain"], "tokens": False}
     settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": options}
-    tables = likelihood.score(responses(PAIRS[:2]), instructions(["red", PAIRS[1][0]]), settings, tmp_path)
+    tables = whole(responses(PAIRS[:2]), instructions(["red", PAIRS[1][0]]), settings, tmp_path)
     assert set(tables["chat"]["reason"].to_pylist()) == {"format not asked for"}
     assert tables["chat"]["n_answer"].null_count == 2
     assert tables["plain"]["answer"].null_count == 0
     assert tables["plain"]["token_ranks"].null_count == tables["plain"]["token_logprobs"].null_count == 2
 
 
+def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):
+    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 1}}
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    want = whole(given, asked, settings, tmp_path / "one")
+    busy, most = set(), []
+    one_shard = likelihood.score_rows
+
+    def watched(tokenizer, model, *rest):
+        busy.add(id(model))
+        most.append(len(busy))
+        found = one_shard(tokenizer, model, *rest)
+        busy.remove(id(model))
+        return found
+
+    monkeypatch.setattr(models, "_homes", lambda *_: ["cpu", "cpu"])
+    monkeypatch.setattr(likelihood, "score_rows", watched)
+    assert whole(given, asked, settings, tmp_path / "two") == want
+    assert max(most) == 2
+    assert len(most) == 2 * len(PAIRS)
+
+
+GB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("memory", "weights", "homes"),
+    [
+        ([], 0, [None]),
+        ([80 * GB], 0, [None]),
+        ([80 * GB, 80 * GB], 16 * GB, ["cuda:0", "cuda:1"]),
+        ([80 * GB, 24 * GB], 17 * GB, [None]),
+        ([80 * GB] * 4, 140 * GB, [None]),
+    ],
+)
+def test_a_model_is_copied_to_each_gpu_where_it_fits_one(memory, weights, homes):
+    assert models._homes(memory, weights) == homes
+
+
+def test_the_size_of_the_weights_is_known_before_they_are_loaded(folders):
+    entry = MODEL | {"repo": str(folders["qwen2"])}
+    loaded = sum(weight.numel() for weight in models.load_model(entry).parameters())
+    assert models.weight_bytes(entry) == 4 * loaded
+    assert models.weight_bytes(entry | {"dtype": "bfloat16"}) == 2 * loaded
+
+
+def test_a_failure_beside_another_copy_ends_the_job(tmp_path):
+    def make(i, copy):
+        if i == 1:
+            raise BadInput("no")
+        return [{"id": str(i), "sample": 0, "truncated": False}]
+
+    with pytest.raises(BadInput, match="no"):
+        shards.made(tmp_path, 9, make, artifacts.LIKELIHOODS, "rows", lambda: [("a",), ("b",)])
+
+
 def test_responses_to_other_instructions_are_refused(folders, tmp_path):
     settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
     with pytest.raises(BadInput, match="5 of 6 responses answer no instruction of this set"):
         likelihood.score(responses(PAIRS), instructions(["red"]), settings, tmp_path)
+
+
+SUBSET = [0, 2, 3]  # by the hashes of their ids
+
+
+def test_a_subset_is_the_same_instructions_for_all_teachers_and_the_rest_says_so(folders, tmp_path):
+    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 2}}
+    few = settings | {"likelihood": settings["likelihood"] | {"subset": 3}}
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    alone = whole(given.take(SUBSET), asked, settings, tmp_path / "alone")["chat"]
+    table = whole(given, asked, few, tmp_path / "few")["chat"]
+    assert table["id"].to_pylist() == given["id"].to_pylist()
+    assert table.take(SUBSET) == alone
+    assert [i for i, reason in enumerate(table["reason"].to_pylist()) if reason != "not in the subset"] == SUBSET
+    assert table["n_answer"].null_count == table["token_ranks"].null_count == 3
+    assert len(list((tmp_path / "few/chat").glob("*.parquet"))) == 2  # three scored rows, two to a shard
+    # another teacher, who answered some of them, in another order
+    other = given.take([5, 3, 1, 0])
+    table = whole(other, asked, few, tmp_path / "other")["chat"]
+    assert [reason == "not in the subset" for reason in table["reason"].to_pylist()] == [True, False, True, False]
+
+
+def test_a_larger_subset_holds_a_smaller_one():
+    ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
+    assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
+    assert len(likelihood.subset(ids, 7)) == 7
+
+
+def test_metrics_count_what_is_outside_of_the_subset_as_missing():
+    rows = {("a", 0): (4, 3, 1, -8, -3, -1, -6, -2), ("b", 0): (2, 4, 1, -2, -8, -2, -4, -1)}
+    text = {key: "red" for key in [*rows, ("c", 0), ("d", 0)]}
+    scored = rows | dict.fromkeys([("c", 0), ("d", 0)], "not in the subset")
+
+    def measured(text, scored):
+        tables = {("self", "chat"): {"t": tables_of.likelihoods(scored)}}
+        frame = frames.frame({"t": tables_of.responses(text)}, {}, tables)
+        return metrics.measure({"m": tables_of.entry("ifd_loss")}, frame, seed=0)[0]
+
+    few, alone = measured(text, scored), measured(dict.fromkeys(rows, "red"), rows)
+    assert few["value"] == alone["value"]
+    assert (few["n"], few["missing"]) == (2, 2)
+    assert few["reason"].startswith("2 of 4 responses left out, most often: not in the subset")

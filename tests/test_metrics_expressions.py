@@ -64,6 +64,8 @@ def test_an_expression_sweeps_has_intervals_and_variants(rows):
 
 def test_the_text_of_an_expression_is_one_however_it_is_written():
     assert own_variant(own("reward_mean-.1*( nll_mean )")) == own_variant(own("reward_mean - 0.1 * nll_mean"))
+    # the same with the other direction is another metric
+    assert own_variant(own("nll_mean", best="lowest")) == "(nll_mean)/chat/lowest"
     # what every term states for itself is not the entry's
     assert own_variant(own("ppl(format='plain')", reward=None, scorer="gpt2", format="chat")).startswith("(ppl(")
 

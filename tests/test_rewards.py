@@ -227,7 +227,7 @@ def test_too_long(model, tmp_path):
 def test_no_second_bos(tmp_path):
     folder = tiny.make(tmp_path / "bos", kind="reward", bos=True, template=tiny.CHATML_WITH_BOS)
     entry = spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
-    tokenizer, net, _ = rewards._load(entry, reward_entry())
+    [(tokenizer, net, _)] = rewards._load(entry, reward_entry())
     seen = []
     net.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
     rows = rewards._joined(ANSWERED, ASKED)

@@ -282,24 +282,30 @@ def table(rows: list[dict] | pa.Table, schema: pa.Schema) -> pa.Table:
 def write(path, rows, schema: pa.Schema, made_from: dict | None, beside: bool = False, row_groups=()) -> None:
     """Write a table under a temporary name and rename it.
 
+    rows: a table, dicts, or an iterator of tables, of which each becomes a row group and only one is held at a time.
     made_from: the origin of the file (origin.of). It goes into the file, or beside it where a cheap job feeds a GPU job
-    (the same rows then have the same bytes whatever setting chose them). row_groups: lengths of the row groups.
+    (the same rows then have the same bytes whatever setting chose them). row_groups: lengths of a table's row groups.
     """
     path, part = Path(path), f"{path}.part"
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = table(rows, schema)
-    if made_from is not None and not beside:
-        data = data.replace_schema_metadata({origin.KEY: origin.text(made_from)})
-    with pq.ParquetWriter(part, data.schema, compression="zstd") as file:
-        start = 0
-        for length in row_groups or [data.num_rows]:
-            file.write_table(data.slice(start, length), row_group_size=max(length, 1))
-            start += length
-    if start != data.num_rows:
-        raise BadTable(f"{path}: {start} rows in row groups, {data.num_rows} rows in the table")
+    groups = rows if isinstance(rows, Iterator) else _groups(path, table(rows, schema), row_groups)
+    within = {origin.KEY: origin.text(made_from)} if made_from is not None and not beside else None
+    with pq.ParquetWriter(part, schema.with_metadata(within), compression="zstd") as file:
+        for group in groups:
+            data = table(group, schema).replace_schema_metadata(within)
+            file.write_table(data, row_group_size=max(data.num_rows, 1))
     if beside:
         origin.write_beside(path, made_from)
     os.replace(part, path)
+
+
+def _groups(path: Path, data: pa.Table, lengths) -> Iterator[pa.Table]:
+    if sum(lengths or [data.num_rows]) != data.num_rows:
+        raise BadTable(f"{path}: {sum(lengths)} rows in row groups, {data.num_rows} rows in the table")
+    start = 0
+    for length in lengths or [data.num_rows]:
+        yield data.slice(start, length)
+        start += length
 
 
 def read(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:

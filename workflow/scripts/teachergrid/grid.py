@@ -111,10 +111,11 @@ class Cells:
             self.prompts_of(suite)
 
     @cache
-    def rows_of_one(self, responses: str) -> int:
+    def rows_of_one(self, responses: str, subset: int | None = None) -> int:
         instructions, teacher = responses.split("__")
         source = self.config["instructions"][instructions]
-        return costs.count(source["source"], source["sample"]) * self.config["teachers"][teacher]["sampling"]["samples"]
+        asked = min(costs.count(source["source"], source["sample"]), subset or math.inf)
+        return asked * self.config["teachers"][teacher]["sampling"]["samples"]
 
     def rows_of(self, sources: list[str]) -> int:
         """Return how many responses these are, as far as the plan can know."""
@@ -152,7 +153,8 @@ class Cells:
             for name in rewards:
                 self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), **shared}
             for name in scorers:
-                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), **shared}
+                scored = {"rows": self.rows_of_one(source, self.config["likelihood"]["subset"])}
+                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), **shared, **scored}
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
     # --- corpora, students, exams

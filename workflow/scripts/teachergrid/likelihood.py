@@ -6,8 +6,11 @@ what stands before an answer to nothing (chat.header). Both carry BOS where prom
 arXiv:2308.12032), with the mask by token and not by text, and answers cut alike in both.
 """
 
+import hashlib
 import math
+from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +20,10 @@ from . import artifacts, shards
 from .errors import BadInput
 
 FORMATS = ("chat", "plain")
-LOGITS = 2**25  # logits held at once (128 MB in float32), so that a vocabulary of 256K needs no matrix of all positions
+PADDING = 0.04  # of a batch's tokens at most, so that a small shard wastes no more than a large one
+LOGITS = 2**26  # made at once (256 MB in float32), so that a vocabulary of 256K needs no matrix of all positions
+# of these normalised at once: on a CPU as many as its cache holds
+NORMALISED = {"cuda": 2**24, "cpu": 2**18}
 
 
 class Pair(NamedTuple):
@@ -31,46 +37,73 @@ class Pair(NamedTuple):
     truncated: bool
 
 
-def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, pa.Table]:
-    """Return artifacts.LIKELIHOODS per text format, one row per response in their order, from one model load.
+def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, Iterator[pa.Table]]:
+    """Return per text format a row of artifacts.LIKELIHOODS for each response in their order, as one table a shard.
 
     settings: {"scorer": entry with the talk keys, "model": its model, "likelihood": the config's}. work: folder of unfinished
-    shards. Sums are in nats over the counted tokens. n_question leaves out a token that nothing stands before.
+    shards. One model load serves all, or one for each GPU (models.copies). All is scored when this returns; the tables are
+    read one by one. Sums are in nats over the counted tokens. n_question leaves out a token that nothing stands before.
     Over max_length, or the model's context, the answer is cut alike in both sequences, its end token is not scored (n_end 0),
     and the row is marked truncated. Null with a reason: an empty answer; a question that leaves no room for an answer; a
-    question that the template alters; a format that was not asked for.
+    question that the template alters; log-probabilities that are not finite; a format that was not asked for; an
+    instruction outside the subset.
     Raises BadInput when a response has no instruction, and as chat and models do.
     """
-    asked = dict(zip(instructions["id"].to_pylist(), instructions["messages"].to_pylist(), strict=True))
-    rows = responses.select(["id", "sample", "response"]).to_pylist()
-    strangers = [row["id"] for row in rows if row["id"] not in asked]
+    place = {key: i for i, key in enumerate(instructions["id"].to_pylist())}
+    ids, scorer, options = responses["id"].to_pylist(), settings["scorer"], settings["likelihood"]
+    strangers = [key for key in ids if key not in place]
     if strangers:
         raise BadInput(
-            f"{len(strangers)} of {len(rows)} responses answer no instruction of this set, such as {strangers[0]}; take the "
+            f"{len(strangers)} of {len(ids)} responses answer no instruction of this set, such as {strangers[0]}; take the "
             "instructions they were made from"
         )
-    scorer, options = settings["scorer"], settings["likelihood"]
-    parts = shards.bounds(len(rows), options["shard"])
+    drawn = subset(place, options["subset"])
+    parts = _parts([i for i, key in enumerate(ids) if key in drawn], len(ids), options["shard"])
+    keys = responses.select(["id", "sample"])
 
     @cache
-    def loaded():
+    def load() -> list[tuple]:
         from . import models
 
-        tokenizer, model = models.load_tokenizer(settings["model"], scorer), models.load_model(settings["model"])
-        _check_head(model)
-        return tokenizer, model
+        copies = models.copies(settings["model"], scorer)
+        for _, model in copies:
+            _check_head(model)
+        return copies
 
-    def scored(format: str) -> pa.Table:
-        def make(i: int) -> list[dict]:
-            part = [(asked[row["id"]], row["response"]) for row in rows[slice(*parts[i])]]
-            values = score_rows(*loaded(), part, scorer, format, options)
-            keys = [{"id": row["id"], "sample": row["sample"]} for row in rows[slice(*parts[i])]]
-            return [key | value for key, value in zip(keys, values, strict=True)]
+    def scored(format: str) -> Iterator[pa.Table]:
+        def make(i: int, tokenizer, model) -> list[dict]:
+            rows = keys.slice(*parts[i]).to_pylist()
+            asked = [row["id"] in drawn for row in rows]
+            texts = responses["response"].slice(*parts[i]).filter(pa.array(asked)).to_pylist()
+            messages = (
+                instructions["messages"].take([place[row["id"]] for row in rows if row["id"] in drawn]).to_pylist()
+            )
+            pairs = list(zip(messages, texts, strict=True))
+            values = iter(score_rows(tokenizer, model, pairs, scorer, format, options))
+            return [
+                row | (next(values) if one else _nothing("not in the subset"))
+                for row, one in zip(rows, asked, strict=True)
+            ]
 
-        tables = shards.run(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, f"likelihoods, {format}")
-        return pa.concat_tables([artifacts.LIKELIHOODS.empty_table(), *tables])
+        what = f"likelihoods, {format}"
+        return shards.made(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, what, load)
 
-    return {format: scored(format) if format in options["formats"] else _not_asked(rows) for format in FORMATS}
+    return {
+        format: scored(format) if format in options["formats"] else (_not_asked(keys.slice(*part)) for part in parts)
+        for format in FORMATS
+    }
+
+
+def subset(ids: Iterable[str], size: int | None) -> set[str]:
+    """Return the ids that are scored: the `size` with the smallest sha256, so that all teachers' answers to them are, by
+    every scorer, and a larger subset holds a smaller one; None: all."""
+    return set(ids if size is None else sorted(ids, key=lambda key: hashlib.sha256(key.encode()).digest())[:size])
+
+
+def _parts(chosen: list[int], rows: int, size: int) -> list[tuple[int, int]]:
+    """Return (first row, number of rows) of each shard: all rows in turn, with `size` chosen ones in each but the last."""
+    cuts = [0, *chosen[size::size], rows]
+    return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
 
 
 def score_rows(
@@ -137,13 +170,15 @@ def token_logprobs(model, sequences: list[list[int]], places: list[list[int]], b
 
 
 def _batches(lengths: list[int], batch_tokens: int):
-    """Yield row numbers, longest first, as many as fit into batch_tokens when padded; at least one."""
-    batch = []
+    """Yield row numbers, longest first: as many as fit into batch_tokens when padded, with PADDING at most; at least one."""
+    batch, real = [], 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
+        if padded > min(batch_tokens, (real + lengths[i]) / (1 - PADDING)):
             yield batch
-            batch = []
+            batch, real = [], 0
         batch.append(i)
+        real += lengths[i]
     if batch:
         yield batch
 
@@ -152,21 +187,26 @@ def _scored(model, hidden, targets):
     """Return log-probabilities (float32) and ranks of target tokens [n] after hidden states [n, width]."""
     import torch
 
-    size = max(1, LOGITS // model.get_output_embeddings().weight.shape[0])
+    head = model.get_output_embeddings()
+    words = head.weight.shape[0]
+    chunks, few = (
+        math.ceil(len(hidden) * words / LOGITS),
+        max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // words),
+    )
     values, ranks = [], []
-    for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
-        logits = _logits(model, states)
-        own = logits.gather(1, wanted[:, None])
-        values.append(own[:, 0] - logits.logsumexp(1))
-        ranks.append(1 + (logits > own).sum(1))
+    for states, wanted in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
+        for raw, target in zip(head(states).split(few), wanted.split(few), strict=True):
+            logits = _finished(model, raw)
+            values.append(logits.log_softmax(1).gather(1, target)[:, 0])
+            ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
     return torch.cat(values).cpu(), torch.cat(ranks).cpu()
 
 
-def _logits(model, hidden):
-    """Return float32 logits of hidden states, scaled and capped as Cohere, Granite and Gemma 2 do after the output layer."""
+def _finished(model, raw):
+    """Return float32 logits of the output layer's, scaled and capped as Cohere, Granite and Gemma 2 do after it."""
     config = model.config.get_text_config()
-    logits = model.get_output_embeddings()(hidden).float()
-    logits = logits * getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
+    logits, scale = raw.float(), getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
+    logits = logits if scale == 1 else logits * scale
     cap = getattr(config, "final_logit_softcapping", None)
     return logits if cap is None else (logits / cap).tanh() * cap
 
@@ -178,8 +218,9 @@ def _check_head(model) -> None:
     ids = torch.arange(8, device=model.device)[None]
     with torch.inference_mode():
         own = model(input_ids=ids, use_cache=False).logits.float()
-        ours = _logits(model, model.base_model(input_ids=ids, use_cache=False).last_hidden_state).to(own.device)
-    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2):
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        ours = _finished(model, model.get_output_embeddings()(hidden)).to(own.device)
+    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2, equal_nan=True):
         kind = model.config.model_type
         raise BadInput(
             f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another scorer"
@@ -221,6 +262,6 @@ def _nothing(reason: str, truncated: bool = False) -> dict:
     return {"truncated": truncated, "reason": reason}
 
 
-def _not_asked(rows: list[dict]) -> pa.Table:
-    empty = [{"id": row["id"], "sample": row["sample"], **_nothing("format not asked for")} for row in rows]
+def _not_asked(keys: pa.Table) -> pa.Table:
+    empty = [row | _nothing("format not asked for") for row in keys.to_pylist()]
     return artifacts.table(empty, artifacts.LIKELIHOODS)

@@ -34,6 +34,8 @@ def full_name(entry: dict, value: float | None = None) -> str:
         parts.append("no-end")
     if entry["below"] is not None:
         parts.append(f"below={entry['below']:g}")
+    if entry["formula"] == OWN and entry["best"] == "lowest":
+        parts.append("lowest")
     return "/".join(parts)
 
 

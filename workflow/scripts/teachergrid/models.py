@@ -21,6 +21,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products need on a GPU
 
 ADAPTER = "adapter"  # in a student's folder, the LoRA adapter that its weights have merged in
+ROOM = 0.7  # of a GPU's memory at most for the weights of a copy; the rest is for activations and logits
 CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 # what decides a model's output; read-me files and training states do not
 DECISIVE = (
@@ -62,13 +63,58 @@ def load_tokenizer(model: dict, talk: dict, folder=None):
     return tokenizer
 
 
-def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None = None, spread: bool = True):
+def copies(model: dict, talk: dict, kind: str = "causal") -> list[tuple]:
+    """Return (tokenizer, model) of an entry as often as forward passes can run side by side.
+
+    That is once for each visible GPU where the weights leave one room to work, else once, over all of them or on the CPU.
+    """
+    import torch
+
+    memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+    homes = _homes(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
+    return [(load_tokenizer(model, talk), load_model(model, kind, device=device)) for device in homes]
+
+
+def _homes(memory: list[int], weights: int) -> list[str | None]:
+    """Return the device of each copy of so many bytes of weights on GPUs of this memory; None is one copy over all."""
+    alone = len(memory) > 1 and weights <= ROOM * min(memory)
+    return [f"cuda:{i}" for i in range(len(memory))] if alone else [None]
+
+
+def weight_bytes(model: dict, kind: str = "causal") -> int:
+    """Return the bytes that the weights of an entry take once loaded, from its config alone."""
+    import torch
+    from transformers import AutoConfig
+
+    place, options = _place(model, None)
+    config = AutoConfig.from_pretrained(place, **options)
+    with torch.device("meta"):
+        empty = _loader(kind).from_config(
+            config, dtype=getattr(torch, model["dtype"]), trust_remote_code=model["trust_remote_code"]
+        )
+    return sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
+
+
+def _loader(kind: str):
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification}[kind]
+
+
+def load_model(
+    model: dict,
+    kind: str = "causal",
+    folder=None,
+    dtype: str | None = None,
+    spread: bool = True,
+    device: str | None = None,
+):
     """Return the model of an entry in eval mode: on the GPU (spread over all that are visible) if there is one.
 
     kind: `causal`, or `reward` (a sequence classifier with one output). folder, dtype: in place of the entry's own; a
     folder whose weights were freed but for the adapter gives the entry's own model with the adapter merged in, in float32
     and then rounded as the freed weights were. spread: False leaves it on the CPU, for one of several processes that
-    train it.
+    train it. device: one to put it on instead.
     Raises BadInput for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
     that is too large for the GPUs.
     """
@@ -83,18 +129,16 @@ def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None
     _quiet()
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     place, options = _place(model, folder)
-    loader = {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification}[kind]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and nothing here reads such memory
     try:
-        loaded, found = loader.from_pretrained(
+        loaded, found = _loader(kind).from_pretrained(
             place,
             dtype=dtype or model["dtype"],
             attn_implementation=model["attention"],
-            device_map={0: None, 1: "cuda"}.get(torch.cuda.device_count(), "auto") if spread else None,
+            device_map=device or ({0: None, 1: "cuda"}.get(torch.cuda.device_count(), "auto") if spread else None),
             output_loading_info=True,
             **options,
         )
@@ -103,7 +147,8 @@ def load_model(model: dict, kind: str = "causal", folder=None, dtype: str | None
     if found["missing_keys"]:
         # they would be random numbers, such as the score head of a model that was never a reward model
         raise BadInput(f"{place}: no {kind} model, its weights lack {', '.join(sorted(found['missing_keys'])[:3])}")
-    if outside := {"cpu", "disk"} & set(map(str, getattr(loaded, "hf_device_map", {}).values())):
+    outside = {"cpu", "disk"} & set(map(str, getattr(loaded, "hf_device_map", {}).values()))
+    if outside and device is None:
         # it would run, a hundred times slower
         raise BadInput(
             f"{place}: too large for {torch.cuda.device_count()} GPUs, parts of it lie on {' and '.join(sorted(outside))}; "

@@ -5,7 +5,6 @@ scale: `raw` keeps it, `sigmoid` makes it a probability above 0, which CAR needs
 """
 
 import math
-from functools import cache
 
 import pyarrow as pa
 
@@ -59,12 +58,11 @@ def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
     from . import shards
 
     bounds = shards.bounds(len(rows), SHARD)
-    loaded = cache(lambda: _load(model, reward))  # at the first shard that is not there yet
 
-    def make(i: int) -> list[dict]:
-        return _shard(rows[slice(*bounds[i])], reward, *loaded())
+    def make(i: int, *copy) -> list[dict]:
+        return _shard(rows[slice(*bounds[i])], reward, *copy)
 
-    tables = shards.run(work, len(bounds), make, artifacts.REWARDS, "rewards")
+    tables = shards.made(work, len(bounds), make, artifacts.REWARDS, "rewards", lambda: _load(model, reward))
     table = pa.concat_tables([artifacts.REWARDS.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
     if NOT_FINITE in reasons and None not in reasons:
@@ -75,17 +73,19 @@ def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
     return table
 
 
-def _load(model: dict, reward: dict):
-    """Return tokenizer, reward model (which then knows what it is padded with) and the longest text it can read."""
+def _load(model: dict, reward: dict) -> list[tuple]:
+    """Return copies (models.copies) of tokenizer, reward model, which then knows what it is padded with, and the longest
+    text it can read."""
     from . import models
 
-    tokenizer, net = models.load_tokenizer(model, reward), models.load_model(model, kind="reward")
-    config = net.config.get_text_config()
-    if config.pad_token_id is None:
-        # the score is read at the last token that is not padding, and every text ends with the same token
-        last = _ids(tokenizer, {"messages": [{"role": "user", "content": "Hello"}], "response": "Hello"}, reward)[-1]
-        config.pad_token_id = int(last == 0)
-    return tokenizer, net, min(reward["max_length"], models.context(net) or math.inf)
+    copies = models.copies(model, reward, kind="reward")
+    for tokenizer, net in copies:
+        config = net.config.get_text_config()
+        if config.pad_token_id is None:
+            # the score is read at the last token that is not padding, and every text ends with the same token
+            hello = {"messages": [{"role": "user", "content": "Hello"}], "response": "Hello"}
+            config.pad_token_id = int(_ids(tokenizer, hello, reward)[-1] == 0)
+    return [(tokenizer, net, min(reward["max_length"], models.context(net))) for tokenizer, net in copies]
 
 
 def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list[dict]:

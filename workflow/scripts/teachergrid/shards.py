@@ -7,8 +7,10 @@ seen and made again. The folder must be named by all that decides the rows (work
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,27 +19,54 @@ from . import artifacts
 
 
 def run(
-    folder, number_of_shards: int, make: Callable[[int], list[dict] | pa.Table], schema: pa.Schema, what: str
+    folder, number_of_shards: int, make: Callable[..., list[dict] | pa.Table], schema: pa.Schema, what: str
 ) -> list[pa.Table]:
     """Return all shards under the schema: those in the folder as they are, the others by `make(i)`, written before the next.
 
     what: names the work in the progress lines.
     """
+    return list(made(folder, number_of_shards, make, schema, what))
+
+
+def made(folder, number_of_shards: int, make, schema: pa.Schema, what: str, load=lambda: [()]) -> Iterator[pa.Table]:
+    """Do what `run` does, and give the shards one by one, each read when it is asked for: a corpus may exceed memory.
+
+    load: called if a shard is missing; gives, for each copy of a model, what `make` takes after the shard's number. Copies
+    work side by side, and which of them makes a shard is left open: they must be alike.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tables = [_found(folder, i, schema, what) for i in range(number_of_shards)]
-    missing = [i for i, table in enumerate(tables) if table is None]
+    missing = [i for i in range(number_of_shards) if _found(folder, i, schema, what) is None]
     if len(missing) < number_of_shards:
         _say(f"{what}: {number_of_shards - len(missing)} of {number_of_shards} shards are there from an earlier run")
+    if missing:
+        _make(folder, missing, make, schema, f"{what}: shard {{}} of {number_of_shards}", load())
+    return (_found(folder, i, schema, what) for i in range(number_of_shards))
+
+
+def _make(folder: Path, missing: list[int], make, schema: pa.Schema, line: str, copies: list[tuple]) -> None:
+    free = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def work(i: int) -> int:
+        copy = free.get()
+        try:
+            table = artifacts.table(make(i, *copy), schema)
+        finally:
+            free.put(copy)
+        _write(folder, i, table)
+        return table.num_rows
+
     start, rows = time.monotonic(), 0
-    for done, i in enumerate(missing, 1):
-        tables[i] = artifacts.table(make(i), schema)
-        _write(folder, i, tables[i])
-        rows += tables[i].num_rows
-        seconds = time.monotonic() - start
-        left = seconds / done * (len(missing) - done)
-        _say(f"{what}: shard {i + 1} of {number_of_shards}, {rows / max(seconds, 1e-9):.0f} rows/s, {_span(left)} left")
-    return tables
+    with ThreadPoolExecutor(len(copies)) as threads:
+        # in this thread where it is one: Ctrl-C then ends the shard at work
+        counts = threads.map(work, missing) if len(copies) > 1 else map(work, missing)
+        for done, (i, count) in enumerate(zip(missing, counts, strict=True), 1):
+            rows += count
+            seconds = time.monotonic() - start
+            left = seconds / done * (len(missing) - done)
+            _say(f"{line.format(i + 1)}, {rows / max(seconds, 1e-9):.0f} rows/s, {_span(left)} left")
 
 
 def bounds(rows: int, size: int) -> list[tuple[int, int]]:
