@@ -1,10 +1,10 @@
 """What metrics and statistics cost: CPU seconds and memory for many cells of many rows, on files of the real schema.
 
     python tests/bench_metrics.py --cells 100 --rows 100000
-    python tests/bench_metrics.py --cells 1 --rows 1000000 --lists
+    python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
-Cells are measured one after the other in one process as `metric.py` does, with the metrics of the demo and one for each
-further formula that the files allow; then one grid of all cells is summarised as `correlate.py` does. Files are made once and
+Cells are measured one after the other in one process as `metric.py` does, with the metrics of the demo (and --all: by further
+formulas); then one grid of all cells is summarised as `correlate.py` does. Files are made once and
 linked for all cells, since reading them costs the same. Bases x teachers = 5 x cells / 5.
 """
 
@@ -28,13 +28,12 @@ FURTHER = "reward_median car_pooled car_each nll_question grape ppl_mean ic_ifd_
 SHARD = 1024
 
 
-def entries(lists: bool, texts: bool) -> dict:
+def entries(further: bool, lists: bool) -> dict:
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())["metrics"]
     found = {name: {**entry, "reward": "rm"} if entry.get("reward") else entry for name, entry in config.items()}
-    found |= {name: {"formula": name, "reward": "rm"} for name in FURTHER.split() + ["rsr", "rank_mean"] * lists}
-    filled = {name: spec.filled(entry, spec.definition("metric")) for name, entry in found.items()}
-    whole = {name for name, entry in filled.items() if metrics.formula_of(entry).whole}
-    return {name: entry for name, entry in filled.items() if texts or name not in whole}
+    more = FURTHER.split() * further + ["rsr", "rank_mean"] * lists
+    found |= {name: {"formula": name, "reward": "rm"} for name in more}
+    return {name: spec.filled(entry, spec.definition("metric")) for name, entry in found.items()}
 
 
 # --- files
@@ -201,12 +200,12 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--lists", action="store_true", help="per-token lists in the likelihoods, and metrics of ranks")
-    parser.add_argument("--no-texts", action="store_true", help="without the metrics of texts as a whole")
+    parser.add_argument("--all", action="store_true", help="metrics by further formulas")
     parser.add_argument("--make", metavar="FOLDER", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.make:
         return make(Path(asked.make), asked.rows, asked.lists)
-    chosen = entries(asked.lists, not asked.no_texts)
+    chosen = entries(asked.all, asked.lists)
     teachers = -(-asked.cells // BASES)
     cells = [(f"b{i % BASES}", f"t{i // BASES}") for i in range(asked.cells)]
     with tempfile.TemporaryDirectory() as folder:
