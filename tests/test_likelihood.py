@@ -3,11 +3,12 @@
 import os
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, frames, likelihood, metrics, models, shards
+from teachergrid import artifacts, chat, files, frames, likelihood, metrics, models, origin, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
@@ -252,6 +253,11 @@ def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(models, "load_model", lambda *_, **__: pytest.fail("work that is finished loads no model"))
         assert whole(given, asked, settings, tmp_path) == tables
+        shards_of = likelihood.score(given, asked, settings, tmp_path)["chat"]
+        artifacts.write(tmp_path / "chat.parquet", shards_of, artifacts.LIKELIHOODS, {"rule": "likelihood"})
+    assert artifacts.read(tmp_path / "chat.parquet", artifacts.LIKELIHOODS) == tables["chat"]
+    assert pq.ParquetFile(tmp_path / "chat.parquet").num_row_groups == 2
+    assert origin.read(tmp_path / "chat.parquet") == {"rule": "likelihood"}
 
 
 def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(folders, tmp_path):
