@@ -10,6 +10,7 @@ import yaml
 from conftest import SMALL
 from teachergrid import code
 from teachergrid.config import checked
+from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
 from teachergrid.planning import actuals, cluster, hindsight, machines
 from teachergrid.planning import options as planning
@@ -45,24 +46,31 @@ def setting(clustered: str = "h100=8,a100=16,cpu=32", gpu: str | None = None, **
 
 
 def test_every_cell_has_an_estimate_for_each_device_that_it_may_get(cells):
-    found = hindsight.expected(cells, setting(), on_cluster=True)
+    found = hindsight.expected(cells, setting())
     assert {rule: set(each) for rule, each in found.items()} == {rule: set(each) for rule, each in cells.rows.items()}
     [first, second] = found["generate"]["seed__large"]
     # of the type that there are more of first
     assert (first.device, second.device, first.gpus) == ("a100", "h100", 2) and first.expected > second.expected
     assert [one.device for one in found["correlate"]["teachers"]] == ["cpu"]
-    [only] = hindsight.expected(cells, setting(gpu="h100"), on_cluster=True)["generate"]["seed__large"]
+    [only] = hindsight.expected(cells, setting(gpu="h100"))["generate"]["seed__large"]
     assert only == second
 
 
-def test_without_a_scheduler_a_job_gets_what_this_machine_has(cells, monkeypatch):
-    monkeypatch.setattr(actuals, "device_type", lambda: "l40s")
-    found = hindsight.expected(cells, setting(), on_cluster=False)
+def test_without_a_scheduler_a_job_gets_what_this_machine_has(cells):
+    def here(gpus: dict):
+        args = SimpleNamespace(executor="local", cores=4, jobs=None, resources={})
+        alone = setting()
+        alone.cluster = cluster.of_profile(args, None, gpus)
+        return hindsight.expected(cells, alone)
+
+    cells.rows["generate"]["seed__large"]["gpu_model"] = "h100"
+    found = here({"l40s": 2})
     assert [one.device for one in found["generate"]["seed__large"]] == ["l40s"]
     assert [one.device for one in found["check"]["seed__large"]] == ["cpu"]
-    monkeypatch.setattr(actuals, "device_type", lambda: "cpu")
-    [only] = hindsight.expected(cells, setting(), on_cluster=False)["generate"]["seed__large"]
+    [only] = here({})["generate"]["seed__large"]
     assert (only.device, only.gpus) == ("cpu", 0)
+    with pytest.raises(BadInput, match=r"no GPU type 'rtx_3090'.*--machines"):
+        here({"rtx_3090": 1})
 
 
 def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
@@ -70,7 +78,7 @@ def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
 
     asked = {"generate": ["gpu=4"], "reward": ["gpu=2 * attempt", "runtime=600"]}
     given = {rule: Resources.parse(said, allow_expressions=True) for rule, said in asked.items()}
-    found = hindsight.expected(cells, setting(**given), on_cluster=True)
+    found = hindsight.expected(cells, setting(**given))
     assert {one.gpus for each in found["generate"].values() for one in each} == {4}
     assert {one.gpus for each in found["reward"].values() for one in each} == {1}
 
@@ -82,7 +90,7 @@ def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
 )
 def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wrong, said):
     lines = []
-    asked = SimpleNamespace(on_cluster=True, plan=planning.Asked([], **{"cluster": "h1000=1", **wrong}))
+    asked = SimpleNamespace(plan=planning.Asked([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
     assert line.startswith("no estimates are noted: ") and said in line and hindsight.kept("results") == []

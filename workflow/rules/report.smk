@@ -128,6 +128,7 @@ rule report:
             category="Which teacher",
             labels={"grid": "{grid}"},
         ),
+        contamination="<results>/grids/{grid}/contamination.parquet",
     log:
         "<logs>/report/{grid}.log",
     conda:

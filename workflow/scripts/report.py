@@ -1,6 +1,5 @@
 """Write the page of a grid."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachergrid import artifacts, instructions, job, origin
@@ -14,7 +13,6 @@ if __name__ == "__main__":
         given = snakemake.input
         prompts = instructions.load_tasks(settings["tasks"], given.prompts)
         data = read.grid(given, prompts, settings, results="results")
-        shared = Path(snakemake.output.report).with_name("contamination.parquet")
-        artifacts.write(shared, data["contamination"], artifacts.CONTAMINATION, made_from)
+        artifacts.write(snakemake.output.contamination, data["contamination"], artifacts.CONTAMINATION, made_from)
         origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

@@ -52,7 +52,7 @@ class Setting(NamedTuple):
         if asked.cluster:
             given = clusters.parse(asked.cluster, delay, submitted)
         else:
-            given = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here(machines))
+            given = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
         return cls(asked.argv, args, given, asked.gpu, load(RESULTS), machines, at_once)
 
     def plan(self, argv: list[str]) -> dict:
@@ -65,10 +65,10 @@ class Setting(NamedTuple):
         return self.plan([*self.argv, "--configfile", *map(str, files)])  # the last --configfile counts
 
 
-def gpus_here(machines) -> dict[str, int]:
-    """Return this machine's GPUs by type; none of a type that nobody knows."""
+def gpus_here() -> dict[str, int]:
+    """Return this machine's GPUs by type. One that the machines do not know is refused by `forecast`, and not taken for none."""
     device = device_type()
-    return {device: len(devices.known())} if device in machines.gpus else {}
+    return {} if device == CPU else {device: len(devices.known())}
 
 
 def build(dag, setting: Setting, options: list[str]) -> dict:

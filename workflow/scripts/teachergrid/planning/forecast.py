@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from . import makespan
-from .cluster import ANY, CPU, NAMED, NO_GPU, Cluster
+from .cluster import ANY, CPU, HERE, NAMED, NO_GPU, Cluster
 from .estimate import Estimate, estimate
 from .fit import fits
 
@@ -77,14 +77,13 @@ def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
     if not gpus or (gpu is None and cluster.source in (NAMED, NO_GPU) and set(cluster.pools) == {CPU}):
         return {CPU: CPU}
     kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
-    if model:
+    if model and cluster.source != HERE:  # without a scheduler a job gets what this machine has
         kinds = [kind for kind in kinds if kind in (model, ANY)]
     elif gpu in kinds:
         kinds = [gpu]
     large = [kind for kind in kinds if cluster.pools[kind].amount >= gpus]
-    return {kind: model or (gpu or DEFAULT_GPU if kind == ANY else kind) for kind in large or kinds[:1]} or {
-        model or gpu or DEFAULT_GPU: model or gpu or DEFAULT_GPU
-    }
+    likely = model or gpu or DEFAULT_GPU
+    return {kind: likely if kind == ANY else kind for kind in large or kinds[:1]} or {likely: likely}
 
 
 # --- what decides the end

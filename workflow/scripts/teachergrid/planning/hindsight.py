@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from .. import code, disk
 from ..errors import BadInput
-from . import actuals
 from .estimate import Estimate, estimate
 
 FOLDER = ".estimates"
@@ -29,7 +28,7 @@ def note(cells, asked, results: str, say) -> None:
     from .document import Setting
 
     try:
-        found = expected(cells, Setting.of(asked.plan), asked.on_cluster)
+        found = expected(cells, Setting.of(asked.plan))
     except BadInput as error:
         say(f"no estimates are noted: {error}")
         return
@@ -37,18 +36,15 @@ def note(cells, asked, results: str, say) -> None:
         keep(found, results)
 
 
-def expected(cells, setting, on_cluster: bool) -> dict[str, dict[str, list[Estimate]]]:
+def expected(cells, setting) -> dict[str, dict[str, list[Estimate]]]:
     """Return rule -> cell -> one estimate for each device type that the job may get, the likeliest first.
 
     cells: grid.Cells; setting: document.Setting. Raises BadInput for a GPU type that the machines do not know.
     """
     from .forecast import fitting, pools_of
 
-    here = None if on_cluster else actuals.device_type()
-
     def devices(rule: str, row: dict) -> Iterable[str]:
-        # without a scheduler a job gets what this machine has
-        pools = pools_of(row, setting.cluster, setting.gpu) if here is None else {here: here}
+        pools = pools_of(row, setting.cluster, setting.gpu)
         return dict.fromkeys(fitting({"rule": rule, "row": row}, pools, setting.machines).values())
 
     found = {}
