@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ENV, ROOT
-from teachergrid import launch, models, spec, zero
+from teachergrid import launch, lock, models, spec, zero
 from teachergrid.errors import BadInput
 from test_sft import ROWS, TALK, recipe
 
@@ -71,13 +71,6 @@ def losses(found: dict) -> list[float]:
 def descendants(pid: int) -> set[int]:
     children = set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     return children.union(*map(descendants, children))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize(
@@ -237,7 +230,7 @@ def test_kill_9_of_the_job_ends_all_and_the_next_goes_on(model, tmp_path):
     job.send_signal(signal.SIGKILL)
     job.wait()
     end = time.monotonic() + 30
-    while left := set(filter(alive, started)):
+    while left := set(filter(lock.started, started)):
         assert time.monotonic() < end, left
         time.sleep(0.05)
     shutil.copytree(work, tmp_path / "copy")

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -246,10 +248,29 @@ def test_a_dying_probe_is_reported(tmp_path, monkeypatch, ended, why):
 
 
 def test_a_real_process_ends_in_time(tmp_path):
-    given = {"rule": "likelihood", "spec": job()["row"]["spec"], "rows": 5, "read": 5, "written": 5, "seconds": 0.2}
+    text = job(base=TINY, likelihood={"batch_tokens": 64})["row"]["spec"]
+    given = {"rule": "likelihood", "spec": text, "rows": 5, "read": 5, "written": 5, "seconds": 0.2}
     (tmp_path / "given.json").write_text(json.dumps(given))
     kind = SimpleNamespace(work=SimpleNamespace(gpus=0), threads=1)
-    assert probe.started(kind, tmp_path, 0.2) == {"failed": "not ready to start within 0.2 s"}
+    found = probe.started(kind, tmp_path, 0.2)
+    assert re.fullmatch("not (ready to start|one batch was done) within 0.2 s", found["failed"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_limit_that_was_not_heard_is_told_again():
+    class Deaf:
+        def __del__(self):
+            time.sleep(0.2)  # what is raised in here, Python ignores
+
+    def work():
+        for _ in range(2):
+            Deaf()
+        time.sleep(30)
+
+    begun = time.monotonic()
+    probing.limit(0.1)
+    assert not probing.in_time(work)
+    assert time.monotonic() - begun < 10
 
 
 def test_what_is_done_when_the_time_is_up_counts(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, history, options, outcome, run, salvage, supervise
+from teachergrid import cluster, history, lock, options, outcome, run, salvage, supervise
 from teachergrid.errors import BadInput
 from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
@@ -42,10 +42,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "Snakefile").write_text(WORKFLOW)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
 
 
 def until(found, seconds: float = 60) -> None:
@@ -93,7 +89,7 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
         signals.stop()
         how = supervise.follow(snakemake, signals, progress, None, supervise.Patience.of_environment())
         assert how == "stopped" and snakemake.close() == -signal.SIGKILL
-    assert not alive(int(Path("pid").read_text()))
+    assert lock.started(int(Path("pid").read_text())) is None
 
 
 def test_nothing_outlives_a_killed_run(folder):
@@ -103,7 +99,7 @@ def test_nothing_outlives_a_killed_run(folder):
     job = int(Path("pid").read_text())
     main.kill()
     main.wait()
-    until(lambda: not alive(job), 10)
+    until(lambda: lock.started(job) is None, 10)
 
 
 def test_a_closed_terminal_ends_nothing(tmp_path):

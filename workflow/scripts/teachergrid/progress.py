@@ -27,8 +27,9 @@ DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<st
 class Progress:
     """The facts of one Snakemake process. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
 
-    def __init__(self, say):
-        self.say = say
+    def __init__(self, say, has_gpus: bool = True):
+        """say: tells a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
+        self.say, self.has_gpus = say, has_gpus
         self.start = self.last = time.monotonic()  # last: when a job last changed its state
         self.begun = time.time()
         self.total = None  # None: Snakemake has not planned yet, or has found nothing to do
@@ -50,8 +51,8 @@ class Progress:
         self.total = sum(self.waiting.values())
         self.say(f"{self.total} jobs to do")
 
-    def on_ready(self, job: int, **known) -> None:
-        self.jobs[job] = known
+    def on_ready(self, job: int, gpus: int = 0, **known) -> None:
+        self.jobs[job] = known | {"gpus": gpus if self.has_gpus else 0}
 
     def on_started(self, jobs: list[int]) -> None:
         self.running.update(dict.fromkeys(jobs, time.monotonic()))

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import yaml
 
-from . import cluster, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
+from . import cluster, devices, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
 from .errors import BadInput
 from .planning import hindsight
 from .planning.budget import OVER, Bound
@@ -216,7 +216,7 @@ def once(
     argv: list[str], log: "Log", signals: Signals, folder, patience: Patience, bound: Bound | None = None
 ) -> tuple[int, str, Progress]:
     """Run Snakemake once. Return its exit code, how it ended (see follow) and what it did; none of its jobs is left."""
-    progress = Progress(log.say)
+    progress = Progress(log.say, has_gpus=bool(folder or devices.known()))
     if bound:
         bound.progress = progress
     snakemake = Snakemake(argv, log.write, progress)

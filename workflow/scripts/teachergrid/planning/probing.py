@@ -24,6 +24,8 @@ from .probe_texts import Given
 
 # so many parts of the rows are timed: the first with the start, the others without
 PARTS = 3
+# seconds until the end of the time is told again
+AGAIN = 0.5
 # rows of a part, where they are scored: batches of it, at most
 BATCHES, MOST = 4, 512
 MEMORY = ("OutOfMemoryError", "MemoryError")
@@ -201,6 +203,16 @@ def lengths(responses) -> tuple[float, float]:
     return tuple(pc.mean(responses[name]).as_py() or 0.0 for name in ("prompt_tokens", written))
 
 
+def limit(seconds: float) -> None:
+    """Raise TimeUp when the seconds are over, and again until it is heard: Python ignores what is raised in a __del__."""
+
+    def up(*_):
+        raise TimeUp
+
+    signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+
+
 def in_time(work: Callable) -> bool:
     """Do something; return whether it ended before the time was up."""
     try:
@@ -247,12 +259,7 @@ def probed(folder: Path, given: dict) -> dict:
 def main(folder: Path) -> None:
     worker.tie(os.getppid(), signal.SIGKILL)
     given = json.loads((folder / "given.json").read_text())
-
-    def up(*_):
-        raise TimeUp
-
-    signal.signal(signal.SIGALRM, up)
-    signal.setitimer(signal.ITIMER_REAL, given["seconds"])
+    limit(given["seconds"])
     try:
         found = probed(folder, given)
     except TimeUp:
@@ -260,6 +267,7 @@ def main(folder: Path) -> None:
     except Exception as error:
         traceback.print_exc()
         found = {"failed": told(error)}
+    signal.setitimer(signal.ITIMER_REAL, 0)
     (folder / "result.json").write_text(json.dumps(found))
 
 
