@@ -35,7 +35,7 @@ def available() -> bool:
     """Whether this machine can ask a SLURM: its commands are here, and a controller is configured."""
     # as for SLURM's own commands, the variable decides where it is set
     files = [os.environ["SLURM_CONF"]] if "SLURM_CONF" in os.environ else CONFIGURED
-    configured = "SLURM_CONF_SERVER" in os.environ or any(Path(path).exists() for path in files)
+    configured = "SLURM_CONF_SERVER" in os.environ or any(Path(path).is_file() for path in files)
     return configured and shutil.which("squeue") is not None
 
 
