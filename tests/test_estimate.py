@@ -255,6 +255,16 @@ def arithmetic(row, device="h100") -> float:
     return sum(throughput.seconds(work.of_row("likelihood", row), HERE.device(device)))
 
 
+def test_copies_score_side_by_side_where_one_fits_a_gpu():
+    def rows(billions, gpus):
+        return throughput.seconds(
+            work.of_row("likelihood", likelihood(billions) | {"gpus": gpus}), HERE.device("h100")
+        ).work
+
+    assert rows(7.0, 4) == pytest.approx(rows(7.0, 1) / 4)
+    assert rows(70.0, 4) == rows(70.0, 1), "140 GB of weights lie over all four, which take turns"
+
+
 def test_nothing_measured_is_arithmetic_with_a_wide_interval():
     found = expected(likelihood(), NOTHING)
     assert found.source == "analytic" and found.expected == pytest.approx(arithmetic(likelihood()))

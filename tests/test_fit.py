@@ -102,6 +102,16 @@ def test_smaller_batches_of_likelihoods():
     assert "`batch_tokens: " in fit.fits("likelihood", row, "h100", HERE)
 
 
+def test_copies_that_fit_a_gpu_are_not_shared():
+    def held(billions, gpus):
+        return fit.memory(
+            work.of_row("likelihood", likelihood(billions, gpus)), shapes.guessed(billions), HERE.device("h100")
+        )
+
+    assert held(22, 4) == held(22, 1)
+    assert held(36, 4) < held(36, 1)
+
+
 def test_no_gpu_no_check():
     assert fit.fits("finetune", sft(700), "cpu", HERE) is None
     assert (

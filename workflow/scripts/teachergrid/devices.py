@@ -21,6 +21,8 @@ DEVICES, VISIBLE = "TEACHERGRID_DEVICES", "CUDA_VISIBLE_DEVICES"
 # where the locks lie; set it if the jobs of one machine do not share /tmp
 LOCKS = "TEACHERGRID_DEVICE_LOCKS"
 SECONDS = 0.5  # between two looks for free devices
+# of a GPU's memory at most for a model's weights where each GPU scores with a copy; the rest is for activations and logits
+ROOM = 0.7
 _GPU, _MIG = re.compile(r"GPU (\d+): .*"), re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 
 

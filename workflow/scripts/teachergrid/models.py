@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from . import pins
+from . import devices, pins
 from .errors import BadInput
 
 # read when the libraries are imported; one thread unless said otherwise, since threads move the last bits
@@ -21,7 +21,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products need on a GPU
 
 ADAPTER = "adapter"  # in a student's folder, the LoRA adapter that its weights have merged in
-ROOM = 0.7  # of a GPU's memory at most for the weights of a copy; the rest is for activations and logits
 CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 # what decides a model's output; read-me files and training states do not
 DECISIVE = (
@@ -77,7 +76,7 @@ def copies(model: dict, talk: dict, kind: str = "causal") -> list[tuple]:
 
 def _homes(memory: list[int], weights: int) -> list[str | None]:
     """Return the device of each copy of so many bytes of weights on GPUs of this memory; None is one copy over all."""
-    alone = len(memory) > 1 and weights <= ROOM * min(memory)
+    alone = len(memory) > 1 and weights <= devices.ROOM * min(memory)
     return [f"cuda:{i}" for i in range(len(memory))] if alone else [None]
 
 

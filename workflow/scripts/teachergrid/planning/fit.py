@@ -64,16 +64,16 @@ def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
 def _verdict(job: work.Work, found: shapes.Shape, name: str, gpus: tuple[tuple[str, Device], ...]) -> str | None:
     """Return the sentence of `fits`, once for all cells that are alike."""
     device = dict(gpus)[name]
-    need = memory(job, found)
+    need = memory(job, found, device)
     if need <= usable(job, device):
         return None
     each = f"each of {job.gpus} {name}" if job.gpus > 1 else f"one {name}"
     problem = f"needs {need:.0f} GB on {each}, {'which have' if job.gpus > 1 else 'which has'} {device.memory_gb:g} GB"
     for change in changes(job):
         other = _changed(job, change)
-        if memory(other, found) <= usable(other, device):
+        if memory(other, found, device) <= usable(other, device):
             return f"{problem}; it would fit with {change.says}"
-    larger = [(other.memory_gb, kind) for kind, other in gpus if need <= usable(job, other)]
+    larger = [(other.memory_gb, kind) for kind, other in gpus if memory(job, found, other) <= usable(job, other)]
     if larger:
         return f"{problem}; no setting makes it fit, `gpu_model: {min(larger)[1]}` would"
     return f"{problem}; no setting and no known GPU makes it fit: take a smaller model, or less length"
@@ -89,13 +89,13 @@ def usable(job: work.Work, device: Device) -> float:
     return device.memory_gb * (CLAIMED if job.get("engine") == work.VLLM else USABLE) - KEPT
 
 
-def memory(job: work.Work, shape: shapes.Shape) -> float:
+def memory(job: work.Work, shape: shapes.Shape, device: Device) -> float:
     """Return the GB that a job needs on each of its GPUs."""
     if job.rule == "finetune":
         return _trained(job, shape)
     if job.get("limit") is not None:
         return _generated(job, shape)
-    return _scored(job, shape)
+    return _scored(job, shape, device)
 
 
 # --- what each kind of job holds
@@ -137,12 +137,12 @@ def _generated(job: work.Work, shape: shapes.Shape) -> float:
     return (job.parameters * held + batch * longest) / gpus + batch * shape.vocabulary * LOGITS / 1e9
 
 
-def _scored(job: work.Work, shape: shapes.Shape) -> float:
+def _scored(job: work.Work, shape: shapes.Shape, device: Device) -> float:
     """A padded batch passes one layer after the other; its logits are made in chunks, or are one number."""
     tokens = max(job.get("batch_tokens") or job.get("batch") * job.get("max_length"), job.get("max_length"))
-    held = job.get("bytes", 2)
+    held, shared = job.get("bytes", 2), max(job.gpus, 1) / work.copies(job, device.memory_gb)
     passing = tokens * (3 * shape.hidden + 3 * shape.inner) * held / 1e9
-    return job.parameters * held / max(job.gpus, 1) + passing + SCORED_LOGITS
+    return job.parameters * held / shared + passing + SCORED_LOGITS
 
 
 # --- what would make it fit

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import shapes
 from .machines import Device, read
-from .work import VLLM, Work
+from .work import VLLM, Work, copies
 
 # vLLM on an H100: microseconds of one GPU a token = 57 + 15 a billion parameters (11 in 8 bits) + 38 for each further GPU that
 # shares a model and root of a billion; a job's tail and its tables leave 80 % of that
@@ -84,7 +84,7 @@ def _generate(work: Work, device: Device) -> float:
 
 
 def _score(work: Work, device: Device) -> float:
-    """Reward models and likelihoods: forward passes over whole sequences; GPUs that share a model take turns."""
+    """Reward models and likelihoods: forward passes over whole sequences; GPUs that share one model take turns."""
     if work.rule == "likelihood":
         # with the question and without it, in each text format
         tokens = work.rows * work.get("formats", 2) * (work.read + 2 * work.written)
@@ -92,7 +92,8 @@ def _score(work: Work, device: Device) -> float:
     else:
         tokens = work.rows * (work.read + work.written)
         batches = work.rows / work.get("batch")
-    return _forward(work, device, tokens) + math.ceil(batches) * (_layers(work) * LAYER + STEP)
+    once = _forward(work, device, tokens) + math.ceil(batches) * (_layers(work) * LAYER + STEP)
+    return once / copies(work, device.memory_gb)
 
 
 def _forward(work: Work, device: Device, tokens: float) -> float:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import NamedTuple
 
-from .. import spec
+from .. import devices, spec
 from . import shapes
 
 # the rules that load a model, on a GPU where there is one
@@ -39,6 +39,12 @@ class Work(NamedTuple):
 
     def get(self, name: str, default=None):
         return next((value for key, value in self.settings if key == name), default)
+
+
+def copies(job: Work, memory_gb: float | None) -> int:
+    """Return how many copies of its model score side by side on GPUs of so many GB (models.copies); None is a CPU."""
+    alone = memory_gb and job.parameters * job.get("bytes", 2) <= devices.ROOM * memory_gb
+    return max(job.gpus, 1) if alone else 1
 
 
 @cache
