@@ -5,8 +5,8 @@ from pathlib import Path
 
 from . import text
 
-STYLE = Path(__file__).parents[1] / "report/template/style.css"
-TEMPLATE = Path(__file__).parent / "template"
+# its own, and the frame of every page
+TEMPLATES = Path(__file__).parent / "template", Path(__file__).parents[1] / "report/template"
 WIDE, ROW, LEFT, TOP = 760, 26, 130, 24  # of the charts, in pixels
 PARTS = 150  # of the time, in a Gantt row
 MOST = 2000  # jobs listed
@@ -15,10 +15,9 @@ MOST = 2000  # jobs listed
 def build(plan: dict, now: float | None = None) -> str:
     """Return the page of a plan document. now: seconds since 1970, when it starts."""
     import jinja2
-    from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -29,7 +28,6 @@ def build(plan: dict, now: float | None = None) -> str:
     total = plan["total"]
     return environment.get_template("plan.html").render(
         plan=plan,
-        style=Markup(STYLE.read_text()),
         head={
             "work": text.work(total),
             "from": text.sources(total),

@@ -100,12 +100,10 @@ def disk(used: dict) -> str:
 
 def page(found: dict) -> str:
     """Return the view as one HTML file without anything from outside."""
-    from markupsafe import Markup
-
-    from .page import FOLDER, environment
+    from .page import environment
 
     states = list(next(iter(found["stages"].values()), {}))
     told = {"left": left(found["time_left"]), "spent": spent(found["gpu_hours"]), "used": disk(found["disk"])}
-    told["estimates"], style = estimates.table(found["estimates"]), Markup((FOLDER / "style.css").read_text())
+    told["estimates"] = estimates.table(found["estimates"])
     html = environment().get_template("status.html")
-    return html.render(found=found, states=states, folder=Path.cwd().name, where=where, style=style, **told)
+    return html.render(found=found, states=states, folder=Path.cwd().name, where=where, **told)

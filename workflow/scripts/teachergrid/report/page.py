@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from . import beside, estimates, measures, pilot, plots, ranks, records, siblings, tasks, text, values, verdict
 from .facts import Facts, gather
@@ -23,14 +22,12 @@ def build(data: dict) -> str:
     tables = values.tables(facts)
     told = facts.data.get("recommendation") or {}
     gated, told_of = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
-    page = (
+    return (
         environment()
         .get_template("page.html")
         .render(
             facts=facts,
             title=facts.data.get("title") or "Which model should teach yours",
-            style=Markup((FOLDER / "style.css").read_text()),
-            script=Markup((FOLDER / "sort.js").read_text()),
             values=tables,
             **(measured(facts, tables) if facts.only_measured else answered(facts)),
             health=records.health(facts),
@@ -47,7 +44,6 @@ def build(data: dict) -> str:
             missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in told_of)],
         )
     )
-    return f"<!doctype html>\n{page.strip()}\n"
 
 
 def answered(facts: Facts) -> dict:

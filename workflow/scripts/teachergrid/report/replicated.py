@@ -4,17 +4,16 @@ from markupsafe import Markup
 
 from .. import stats
 from . import plots, text
-from .page import FOLDER, environment
+from .page import environment
 
 
 def build(sections: list, more: list[str], study) -> str:
     """Return the page: sections of replicate.Section, sentences on what the paper does not print, and plots of both."""
     cells = [cell for section in sections for cell in section.cells]
-    page = (
+    return (
         environment()
         .get_template("replicate.html")
         .render(
-            style=Markup((FOLDER / "style.css").read_text()),
             sections=sections,
             more=more,
             good=sum(cell.ok for cell in cells),
@@ -22,7 +21,6 @@ def build(sections: list, more: list[str], study) -> str:
             plots=[_steps(study), _averages(study)],
         )
     )
-    return f"<!doctype html>\n{page.strip()}\n"
 
 
 def _steps(study) -> Markup:
