@@ -91,6 +91,14 @@ def setting(*path, to):
     return change
 
 
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> dict:
+    """The small grid's config, in a folder with its files."""
+    shutil.copytree(SMALL, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return yaml.safe_load((SMALL / "config.yaml").read_text())
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory, worker_id) -> Path:
     """Made once for all of pytest's worker processes."""

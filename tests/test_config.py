@@ -10,21 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ENV, ROOT, SMALL, Grid, copy_code, setting
+from conftest import ENV, ROOT, Grid, copy_code, setting
 from teachergrid import config_docs, spec
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch) -> dict:
-    """The small grid's config, in a folder with its files."""
-    (tmp_path / "config").mkdir()
-    for path in SMALL.glob("*.jsonl"):
-        (tmp_path / "config" / path.name).write_text(path.read_text())
-    monkeypatch.chdir(tmp_path)
-    return yaml.safe_load((SMALL / "config.yaml").read_text())
 
 
 def rename(*path, to):

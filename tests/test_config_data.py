@@ -7,21 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, SMALL, setting
+from conftest import ROOT, setting
 from teachergrid import config_docs, spec
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch) -> dict:
-    """The small grid's config, in a folder with its files."""
-    (tmp_path / "config").mkdir()
-    for path in SMALL.glob("*.jsonl"):
-        (tmp_path / "config" / path.name).write_text(path.read_text())
-    monkeypatch.chdir(tmp_path)
-    return yaml.safe_load((SMALL / "config.yaml").read_text())
 
 
 def best(**settings):

@@ -156,13 +156,10 @@ def test_no_adapter_to_keep(tmp_path):
     assert disk.student_weights(tmp_path / "student.json")
 
 
-def test_an_adapter_needs_lora(tmp_path, monkeypatch):
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
-    entries = yaml.safe_load(Path("config/config.yaml").read_text())
-    entries["recipes"]["sft"]["keep"] = "adapter"
+def test_an_adapter_needs_lora(small):
+    small["recipes"]["sft"]["keep"] = "adapter"
     with pytest.raises(BadInput, match=r"config.recipes.sft.keep: 'adapter' needs 'lora'"):
-        config.checked(entries)
+        config.checked(small)
 
 
 @pytest.mark.slow

@@ -1,13 +1,10 @@
 """What a run expects its jobs to take, and how that is held against what they took."""
 
 import json
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
-from conftest import SMALL
 from teachergrid import code
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
@@ -29,10 +26,8 @@ def job(began: float, seconds: float = 10, device: str = "cpu", gpus: int = 0, r
 
 
 @pytest.fixture
-def cells(tmp_path, monkeypatch) -> Cells:
-    shutil.copytree(SMALL, tmp_path / "config")
-    monkeypatch.chdir(tmp_path)
-    return Cells(checked(yaml.safe_load((SMALL / "config.yaml").read_text())))
+def cells(small) -> Cells:
+    return Cells(checked(small))
 
 
 def setting(clustered: str = "h100=8,a100=16,cpu=32", gpu: str | None = None, **resources):

@@ -8,7 +8,7 @@ from . import svg
 from .text import number
 
 WIDTH = 400
-LETTER = 6.1  # mean width of a letter at the plots' 11 units
+LETTER = 6.6  # mean width of a letter at the plots' 11 units, in a wide font
 # of a label beside its point: right and left on the line, above and below it, then over and under the point
 PLACES = (
     *((7, 4, 0), (-7, 4, 1), (7, -6, 0), (7, 14, 0), (-7, -6, 1), (-7, 14, 1)),
