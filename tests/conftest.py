@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 import yaml
 from filelock import FileLock
@@ -53,7 +53,7 @@ class Grid:
         self.folder = folder
 
     def call(self, *argv: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-m", *argv], cwd=self.folder, env=ENV, capture_output=True, text=True)
+        return preloaded.run(argv, self.folder, ENV)
 
     def run(self, *argv: str, ok: bool = True) -> str:
         done = self.call("snakemake", *argv, "--quiet", "rules")
