@@ -62,7 +62,8 @@ def gather(data: dict) -> Facts:
     settings["metrics"] = {
         name: spec.filled(entry, spec.definition("metric")) for name, entry in settings["metrics"].items()
     }
-    # all sections are about all responses of a cell
+    # all sections but one are about all responses of a cell
+    data["by_category"] = [row for row in data["metrics"] if row["category"] is not None]
     data["metrics"] = [row for row in data["metrics"] if row["category"] is None]
     settings["grid"] = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **settings["grid"]}
     block, rows = settings["grid"], data["performance"]

@@ -4,7 +4,21 @@ from pathlib import Path
 
 import jinja2
 
-from . import beside, estimates, measures, pilot, plots, ranks, records, siblings, tasks, text, values, verdict
+from . import (
+    agreement,
+    beside,
+    estimates,
+    measures,
+    pilot,
+    plots,
+    ranks,
+    records,
+    siblings,
+    tasks,
+    text,
+    values,
+    verdict,
+)
 from .facts import Facts, gather
 
 FOLDER = Path(__file__).parent / "template"
@@ -29,6 +43,7 @@ def build(data: dict) -> str:
             facts=facts,
             title=facts.data.get("title") or "Which model should teach yours",
             values=tables,
+            **agreement.section(facts),
             **(measured(facts, tables) if facts.only_measured else answered(facts)),
             health=records.health(facts),
             failed=records.failed(facts),

@@ -137,19 +137,19 @@ def _label(x, y, text, placed, frame, places):
     return ""
 
 
-def lines(series, title, description, x_axis, y_axis) -> Markup:
-    """Rank correlations over a parameter: y from -1 to 1.
+def lines(series, title, description, x_axis, y_axis, steps=RHO_STEPS) -> Markup:
+    """Rank correlations, or shares, over a parameter. steps: where y has a rule, from its lowest value to its highest.
 
     series: {"label", "points": [(x, y)], "series"}; x are few values, placed evenly, since a sweep is rarely regular.
     """
     places = sorted({x for s in series for x, _ in s["points"]})
     names = [s["label"] for s in series]
     height, left, bottom = 250, 40, 208
-    right = WIDTH - 12 - LETTER * max((len(_short(name)) for name in names), default=0)
+    right = WIDTH - 16 - LETTER * max((len(_short(name)) for name in names), default=0)
     x = svg.Scale([0, max(len(places) - 1, 1)], left + 14, right, pad=0.02)
-    y = svg.Scale([], bottom, 18, domain=(-1, 1))
+    y = svg.Scale([], bottom, 18, domain=(steps[0], steps[-1]))
     parts = [svg.text(4, 9, y_axis, css="axis"), svg.text((left + right) / 2, height - 6, x_axis, "middle", "axis")]
-    for value in RHO_STEPS:
+    for value in steps:
         css = "zero" if value == 0 else "rule"
         parts += [
             svg.line(left, y(value), right + 6, y(value), css),

@@ -13,6 +13,8 @@ from .facts import POOLED, Facts, place
 from .measures import ROLES, own_metrics
 
 COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
+# so much less rho is as good
+FLAT = 0.05
 VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, False)]
 
 
@@ -111,8 +113,9 @@ def _dot(row: dict) -> dict:
 def sensitivity(facts: Facts) -> dict:
     """Return how much the ranking hangs on beta, text format and end token.
 
-    {"beta": plots of rho over beta (or another parameter), one per entry that sweeps one, "formats": rows {"entry", "base", "rho": {(format, end): rho},
-    "own": (format, end), "agreement": the smallest rank correlation of another variant's values with the own one's}}
+    {"swept": {"plot": rho over beta (or another parameter), "plateaus": words} per entry that sweeps one,
+    "formats": rows {"entry", "base", "rho": {(format, end): rho}, "own": (format, end), "agreement": the smallest rank
+    correlation of another variant's values with the own one's}}
     """
     rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in facts.data["correlations"]}
     groups = list(dict.fromkeys((base, panel) for base, panel, _ in rho))
@@ -126,7 +129,7 @@ def sensitivity(facts: Facts) -> dict:
     }
     over = [_over_parameter(facts, name, entry, rho, groups) for name, entry in facts.settings["metrics"].items()]
     rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
-    return {"beta": [plot for plot in over if plot], "formats": rows}
+    return {"swept": [found for found in over if found], "formats": rows}
 
 
 def _over_parameter(facts, name, entry, rho, groups):
@@ -142,7 +145,25 @@ def _over_parameter(facts, name, entry, rho, groups):
     if all(value is None for s in series for _, value in s["points"]):
         return None
     label = f"{parameter} of {name}"
-    return plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
+    plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
+    flat = [(s["label"], plateau(s["points"])) for s in series]
+    words = [
+        f"{base} {low:g}" + (f" to {high:g}" if high > low else "") for base, (low, high) in flat if low is not None
+    ]
+    return {"plot": plot, "plateaus": f"{label}: {', '.join(words)}"}
+
+
+def plateau(points: list[tuple[float, float | None]]) -> tuple[float | None, float | None]:
+    """Return the first and last value of a parameter around the best |rho| in which |rho| is nearly as high."""
+    known = [(value, abs(rho)) for value, rho in sorted(points) if rho is not None]
+    if not known:
+        return None, None
+    best = low = high = max(range(len(known)), key=lambda i: known[i][1])
+    while low > 0 and known[low - 1][1] >= known[best][1] - FLAT:
+        low -= 1
+    while high + 1 < len(known) and known[high + 1][1] >= known[best][1] - FLAT:
+        high += 1
+    return known[low][0], known[high][0]
 
 
 def _over_formats(facts, name, entry, rho, values, groups) -> list[dict]:
