@@ -43,8 +43,8 @@ bench-scorer: setup ## likelihood scorer against the published way: speed, what 
 	$(VENV)/bin/python tests/bench_scorer.py
 
 bench-metrics: setup ## CPU seconds and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
-	PYTHONPATH=workflow/scripts $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000
-	PYTHONPATH=workflow/scripts $(VENV)/bin/python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
 lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/ruff check .

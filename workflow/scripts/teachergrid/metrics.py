@@ -7,8 +7,6 @@ import numpy as np
 from . import columns, expressions, resampled
 from .errors import BadInput
 from .expressions import OWN, compiled, formula_of, needs, settled, swept
-from .formulas import Formula
-from .texts import Texts
 
 # --- names
 
@@ -143,6 +141,10 @@ def combine(entry: dict, sums: np.ndarray) -> np.ndarray:
 
 
 def _measured(chosen: dict[str, Variant], frame, seed: int, rounds: int) -> list[dict]:
+    # before the rest, since words take as much memory as all numbers
+    texts = {full: _whole(variant.entry, frame) for full, variant in chosen.items() if not compiled(variant.entry)}
+    if frame.texts:
+        frame.texts.forget()
     pool, parts, rows = resampled.Pool(frame), {}, []
     for variant in chosen.values():
         key = _key(variant)
@@ -153,10 +155,10 @@ def _measured(chosen: dict[str, Variant], frame, seed: int, rounds: int) -> list
         entry, key = variant.entry, _key(variant)
         if key in parts:
             result = _result(variant, parts[key], drawn[key])
-        elif reason := columns.lacking(entry, frame):
-            result = {"n": 0, "missing": len(frame.id), "reason": reason}
+        elif full in texts:
+            result = texts[full]
         else:
-            result = _whole(formula_of(entry), frame.texts, int((frame.words == 0).sum()))
+            result = {"n": 0, "missing": len(frame.id), "reason": columns.lacking(entry, frame)}
         if unit := next((columns.lengths(term, frame)[1] for term in settled(entry, "text")), None):
             result["reason"] = "; ".join(filter(None, [result["reason"], f"counted in {unit}"]))
         rows.append({"metric": full, "entry": variant.name, **_labels(variant), **result})
@@ -208,9 +210,9 @@ def _result(variant: Variant, part, means: np.ndarray) -> dict:
     return {**result, "value": float(values[0]), "reason": "; ".join(notes) or None}
 
 
-def _whole(formula: Formula, texts: Texts, empty: int) -> dict:
-    value = formula.whole(texts)
-    result = {"n": len(texts.rows) - empty, "missing": empty}
+def _whole(entry: dict, frame) -> dict:
+    value, empty = formula_of(entry).whole(frame.texts), int((frame.words == 0).sum())
+    result = {"n": len(frame.id) - empty, "missing": empty}
     if np.isnan(value):
         return {**result, "reason": "too little text"}
     return {**result, "value": float(value), "reason": f"{empty} responses have no text" if empty else None}

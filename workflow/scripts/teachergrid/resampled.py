@@ -56,8 +56,12 @@ class Pool:
         return place
 
     def table(self) -> np.ndarray:
-        """Return [instructions, columns]."""
-        return np.stack(self.sums, axis=1) if self.sums else np.empty((len(self.first), 0))
+        """Return [instructions, columns]; no metric can be added any more."""
+        table = np.empty((len(self.first), len(self.sums)))
+        while self.sums:
+            column = self.sums.pop()  # one by one, since all of them twice would be much
+            table[:, len(self.sums)] = column
+        return table
 
     def drawn(self, parts: dict[str, Part], rounds: int, seed: int) -> dict[str, np.ndarray]:
         """Return {metric: values of its terms [1 + rounds, terms]}: of the corpus itself, then of drawn instructions."""
@@ -80,7 +84,7 @@ def _counts(n: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
     for start in range(0, rounds, size):
         counts = np.empty((min(size, rounds - start), n))
         for row in counts:
-            row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
+            row[:] = np.bincount(rng.integers(n, size=n, dtype=np.int32), minlength=n)
         yield counts
 
 

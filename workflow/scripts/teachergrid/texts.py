@@ -48,6 +48,10 @@ class Texts:
         """The number of words of each row [n]."""
         return np.concatenate([np.empty(0, np.int64), *(counts for _, counts in self.words)])
 
+    def forget(self) -> None:
+        """Free the words; who asks for them again waits again."""
+        self.__dict__.pop("words", None)
+
     def ngrams(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield per block (64-bit codes of the runs of n words within a row, the row of each)."""
         for words, counts in self.words:
@@ -61,11 +65,14 @@ class Texts:
 
 def distinct(texts: Texts, n: int) -> float:
     """Distinct runs of n adjacent words over all such runs (Li et al. 2016); NaN without any."""
-    total, codes = 0, [np.empty(0, np.uint64)]
+    total, codes, code = 0, [np.empty(0, np.uint64)], None
     for code, _ in texts.ngrams(n):
         total += len(code)
         codes.append(_unique(code))
-    return len(_unique(np.concatenate(codes))) / total if total else np.nan
+    every = np.concatenate(codes)
+    del codes, code
+    every.sort()
+    return (1 + np.count_nonzero(every[1:] != every[:-1])) / total if total else np.nan
 
 
 def _unique(values: np.ndarray) -> np.ndarray:
