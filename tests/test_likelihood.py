@@ -8,7 +8,7 @@ import pytest
 import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, frames, likelihood, metrics, models, origin, shards
+from teachergrid import artifacts, chat, files, frames, heads, likelihood, metrics, models, origin, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
@@ -213,7 +213,7 @@ def test_logits_are_scaled_as_the_architecture_does(architecture, setting):
     with torch.inference_mode():
         bare = model.get_output_embeddings()(model.base_model(input_ids=ids).last_hidden_state)
         assert not torch.allclose(bare, model(input_ids=ids).logits, rtol=0.1)
-    likelihood._check_head(model)
+    heads.check(model)
 
 
 def test_an_unknown_change_of_the_logits_is_refused(loaded, monkeypatch):
@@ -226,7 +226,7 @@ def test_an_unknown_change_of_the_logits_is_refused(loaded, monkeypatch):
 
     monkeypatch.setattr(type(loaded[1]), "forward", changed)
     with pytest.raises(BadInput, match=f"{loaded[1].config.model_type} models change their logits"):
-        likelihood._check_head(loaded[1])
+        heads.check(loaded[1])
 
 
 def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:

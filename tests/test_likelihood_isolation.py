@@ -3,7 +3,7 @@
 import pytest
 import tiny
 import torch
-from teachergrid import chat, likelihood
+from teachergrid import chat, heads, likelihood
 
 WINDOW = 8  # of sliding attention; the sequences are longer
 SLIDING = {"sliding_window": WINDOW}
@@ -84,7 +84,7 @@ def test_a_batched_sequence_scores_as_it_does_alone(name, attention, monkeypatch
     # one batch, whatever it wastes
     monkeypatch.setattr(likelihood, "PADDING", 0.99)
     model, all_ids = network(name, attention), sequences()
-    likelihood._check_head(model)
+    heads.check(model)
     places = [list(range(1, len(ids))) for ids in all_ids]
     assert len(list(likelihood._batches(LENGTHS, 10_000))) == 1
     found = likelihood.token_logprobs(model, all_ids, places, 10_000)
@@ -243,5 +243,5 @@ def test_a_model_that_gives_no_number_at_all_is_not_taken_for_an_unknown_archite
     model = network("llama")
     with torch.no_grad():
         model.base_model.norm.weight.fill_(float("nan"))
-    likelihood._check_head(model)
+    heads.check(model)
     assert likelihood.score_rows(tiny.tokenizer(), model, ROWS, TALK, "chat", OPTIONS) == [NOT_FINITE] * len(ROWS)

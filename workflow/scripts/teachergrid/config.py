@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, metric_entries, pins, spec
+from . import config_data, metric_entries, pins, ratings, spec
 from .errors import BadInput
 from .expressions import compiled
 from .pilot import subset
@@ -136,6 +136,7 @@ def _entries(config: dict) -> None:
     for name, reward in config["rewards"].items():
         if (reward["model"] is None) == (reward["checker"] is None):
             raise BadInput(f"config.rewards.{name}: state either 'model' or 'checker'")
+        ratings.check(f"config.rewards.{name}", reward)
     for name in config["scorers"].keys() & config["bases"].keys():
         raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
     for kind in ("bases", "scorers"):

@@ -110,6 +110,17 @@ tokens, `alone` the same answer's loss without the question, `question` the ques
 below 0. A response without one of the numbers is left out of all of them, and counted. An expression is read and never run
 as Python.
 
+Difficulty by a judge, or a chat model's opinion of a response, is a reward with a `rating`, and `reward_mean` of it a metric:
+
+```yaml
+rewards:
+  difficulty:
+    model: judge
+    rating: {{prompt: "How hard is this task, from 1 (trivial) to 5 (for an expert)? Answer with the number alone.\\n\\n{{instruction}}"}}
+metrics:
+  difficulty: {{formula: reward_mean, reward: difficulty}}
+```
+
 Not here, since no pass takes what they need: reverse IFD, which scores the question given the answer; LALP, whose window is
 not stated; GRACE, which needs a gradient per example; ASLEC, which needs the steps of an answer. PerSyn, SCAS and SPPL are
 not stated completely. Surprisal is `nll_mean`, the family of IFD over lambda is `ifd_power`, and verified accuracy is

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from . import artifacts, shards
+from . import artifacts, heads, shards
 from .errors import BadInput
 
 FORMATS = ("chat", "plain")
@@ -67,7 +67,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
 
         copies = models.copies(settings["model"], scorer)
         for _, model in copies:
-            _check_head(model)
+            heads.check(model)
         return copies
 
     def scored(format: str) -> Iterator[pa.Table]:
@@ -196,35 +196,10 @@ def _scored(model, hidden, targets):
     values, ranks = [], []
     for states, wanted in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
         for raw, target in zip(head(states).split(few), wanted.split(few), strict=True):
-            logits = _finished(model, raw)
+            logits = heads.finished(model, raw)
             values.append(logits.log_softmax(1).gather(1, target)[:, 0])
             ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
     return torch.cat(values).cpu(), torch.cat(ranks).cpu()
-
-
-def _finished(model, raw):
-    """Return float32 logits of the output layer's, scaled and capped as Cohere, Granite and Gemma 2 do after it."""
-    config = model.config.get_text_config()
-    logits, scale = raw.float(), getattr(config, "logit_scale", 1) / getattr(config, "logits_scaling", 1)
-    logits = logits if scale == 1 else logits * scale
-    cap = getattr(config, "final_logit_softcapping", None)
-    return logits if cap is None else (logits / cap).tanh() * cap
-
-
-def _check_head(model) -> None:
-    """Raise BadInput unless the logits made here are the model's own: an architecture may do more after its output layer."""
-    import torch
-
-    ids = torch.arange(8, device=model.device)[None]
-    with torch.inference_mode():
-        own = model(input_ids=ids, use_cache=False).logits.float()
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        ours = _finished(model, model.get_output_embeddings()(hidden)).to(own.device)
-    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2, equal_nan=True):
-        kind = model.config.model_type
-        raise BadInput(
-            f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another scorer"
-        )
 
 
 def _values(pair: Pair, given: tuple, bare: tuple, options: dict) -> dict:

@@ -1,14 +1,14 @@
 """Score responses: by rule against the reference answer (a verifier), or with a reward model through its chat template.
 
 A reward model is a sequence classifier with one output, read at the end token of the response. Its logit has no fixed
-scale: `raw` keeps it, `sigmoid` makes it a probability above 0, which CAR needs.
+scale: `raw` keeps it, `sigmoid` makes it a probability above 0, which CAR needs. A chat model can rate instead (ratings.py).
 """
 
 import math
 
 import pyarrow as pa
 
-from . import artifacts, chat, verify
+from . import artifacts, chat, heads, ratings, verify
 from .errors import BadInput
 
 SHARD = 1024  # rows after which a reward model's scores are written; what a kill loses at most
@@ -78,8 +78,12 @@ def _load(model: dict, reward: dict) -> list[tuple]:
     text it can read."""
     from . import models
 
-    copies = models.copies(model, reward, kind="reward")
+    copies = models.copies(model, reward, kind="causal" if reward["rating"] else "reward")
     for tokenizer, net in copies:
+        if reward["rating"]:
+            heads.check(net)
+            ratings.answers(tokenizer, reward)
+            continue
         config = net.config.get_text_config()
         if config.pad_token_id is None:
             # the score is read at the last token that is not padding, and every text ends with the same token
@@ -95,12 +99,20 @@ def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list
     fitting = sorted((k for k, row in enumerate(scored) if row["reason"] is None), key=lambda k: len(ids[k]))
     for start in range(0, len(fitting), reward["batch"]):
         batch = fitting[start : start + reward["batch"]]
-        for k, logit in zip(batch, _logits(net, [ids[k] for k in batch]), strict=True):
-            scored[k] = _row(rows[k], *_scaled(logit, reward["scale"]))
+        for k, value in zip(batch, _read(tokenizer, net, [ids[k] for k in batch], reward), strict=True):
+            scored[k] = _row(rows[k], *_scaled(value, reward["scale"]))
     return scored
 
 
+def _read(tokenizer, net, batch: list[list[int]], reward: dict) -> list[float]:
+    if reward["rating"]:
+        return ratings.rated(net, batch, ratings.answers(tokenizer, reward), reward["rating"]["numbers"])
+    return _logits(net, batch)
+
+
 def _ids(tokenizer, row: dict, reward: dict) -> list[int]:
+    if reward["rating"]:
+        return ratings.asked(tokenizer, row, reward)
     if reward["read_at"] == "template":
         return chat.conversation(tokenizer, row["messages"], row["response"], reward)
     return chat.example(tokenizer, row["messages"], row["response"], reward).input_ids

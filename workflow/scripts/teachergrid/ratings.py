@@ -1,0 +1,62 @@
+"""Ratings by a chat model: it is asked for a number, and the mean of those it may answer is weighted by their probabilities.
+
+One forward pass a row and no sampling, so that a rating is the same each time and finer than the numbers themselves
+(Liu et al. 2023, G-Eval, arXiv 2303.16634).
+"""
+
+import re
+
+from . import chat, heads
+from .errors import BadInput
+
+PLACES = ("{instruction}", "{response}")
+
+
+def check(where: str, reward: dict) -> None:
+    """Raise BadInput, naming the key, if a rating cannot be asked for."""
+    if reward["rating"] is None:
+        return
+    if reward["model"] is None:
+        raise BadInput(f"{where}.rating: needs the key 'model', the chat model that is asked")
+    if reward["scale"] != "raw":
+        raise BadInput(f"{where}.scale: a rating is on the scale of its `numbers`; leave 'scale' out")
+    if not any(place in reward["rating"]["prompt"] for place in PLACES):
+        raise BadInput(
+            f"{where}.rating.prompt: has neither {' nor '.join(PLACES)}, so that all rows would be asked the same"
+        )
+
+
+def asked(tokenizer, row: dict, reward: dict) -> list[int]:
+    """Return the ids before the number. row: an instruction's messages and a response; reward: the config's entry."""
+    turns = row["messages"]
+    said = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
+    text = dict(zip(PLACES, (said, row["response"]), strict=True))
+    # in one go, since an instruction may hold the name of the other place
+    prompt = re.sub("|".join(map(re.escape, PLACES)), lambda found: text[found[0]], reward["rating"]["prompt"])
+    return chat.prompt(tokenizer, [{"role": "user", "content": prompt}], reward).ids
+
+
+def answers(tokenizer, reward: dict) -> list[int]:
+    """Return the token of each number. Raises BadInput where a number is not one token of its own."""
+    ids = [chat.response(tokenizer, str(number)) for number in reward["rating"]["numbers"]]
+    if any(len(found) != 1 for found in ids) or len({found[0] for found in ids}) < len(ids):
+        spelled = ", ".join(f"{n}: {len(i)}" for n, i in zip(reward["rating"]["numbers"], ids, strict=True))
+        raise BadInput(
+            f"{tokenizer.name_or_path}: each of a rating's `numbers` must be one token, and they take {spelled}; take numbers of one digit"
+        )
+    return [found[0] for found in ids]
+
+
+def rated(net, batch: list[list[int]], answers: list[int], numbers: list[int]) -> list[float]:
+    """Return the mean of the numbers after each text; padding stands on the right, where causal attention never looks."""
+    import torch
+
+    width = max(map(len, batch))
+    ids = torch.tensor([text + [0] * (width - len(text)) for text in batch], device=net.device)
+    last = torch.tensor([len(text) - 1 for text in batch], device=net.device)
+    with torch.inference_mode():
+        hidden = net.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        states = hidden[torch.arange(len(batch), device=hidden.device), last.to(hidden.device)]
+        logits = heads.finished(net, net.get_output_embeddings()(states))[:, answers]
+    weights = logits.double().softmax(1)
+    return (weights @ torch.tensor(numbers, dtype=torch.float64, device=weights.device)).tolist()
