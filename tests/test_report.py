@@ -300,7 +300,7 @@ def test_a_grid_that_only_measures_shows_every_value_first(measured):
     read = Words(html)
     assert "8 teachers, measured for 2 base models; nothing was trained." in read.text
     assert ids(html)[0] == "values" and not set(ids(html)) & set(ABOUT_STUDENTS)
-    head, *rows = body_of(html, "Values of all metrics, bm")
+    head, *rows = body_of(html, "Values, bm")
     assert head[:3] == ["Teacher", "car primary promise: high", "car-rm promise: high"]
     assert "nll promise: low" in head and not any("borrowed" in name for name in head)
     by_unit = {row[0]: row[1:] for row in rows}
@@ -348,7 +348,7 @@ def test_left_out_responses_and_failures_of_a_grid_that_only_measures(measured):
     html = page.build({**made, "failures": [failure]})
     assert "Not measured: steps-s (metric: out of memory)" in Words(html).text
     assert "Without any value: length (no text)" in Words(html).text
-    first, second = body_of(html, "Values of all metrics, bs")[:2]
+    first, second = body_of(html, "Values, bs")[:2]
     at = {name.split()[0]: i for i, name in enumerate(first)}
     assert second[at["nll"]].endswith("583 of 600") and second[at["ifd"]] == "—"
     assert 'title="17 of 600 responses left out: too long"' in html and 'title="no response is left"' in html
@@ -375,7 +375,7 @@ def test_decimals_follow_the_intervals(values, half_widths, wanted):
 
 
 def test_a_page_about_students_has_all_values_too(html):
-    head, *rows = body_of(html, "Values of all metrics, bs")
+    head, *rows = body_of(html, "Values, bs")
     assert head[0] == "Teacher" and head[1].startswith("car primary") and len(rows) == len(report_data.TEACHERS)
     assert ids(html)[:6] == list(ABOUT_STUDENTS)
 

@@ -80,18 +80,22 @@ def test_values_by_category(made):
     values = {
         ("reward-verifier", base, unit): i / 3 for base in ("bs", "bm") for i, unit in enumerate(report_data.TEACHERS)
     }
-    tables = agreement.by_category(facts_of(made, values, width=0.01, categories=(None, "code", "maths")))
-    assert [table["name"] for table in tables] == ["bs", "bm"]
-    assert tables[0]["categories"] == ["code", "maths"] and len(tables[0]["rows"]) == len(report_data.TEACHERS)
-    assert tables[0]["rows"][1]["cells"][0]["value"] == pytest.approx(1 / 3)
-    assert agreement.by_category(facts_of(made, values)) == []
+    made_facts = facts_of(made, values, width=0.01, categories=(None, "code", "maths"))
+    found = agreement.by_category(made_facts)
+    assert [table["name"] for table in found["tables"]] == ["bs", "bm"] and found["metric"] == "reward-verifier"
+    table = found["tables"][0]
+    assert [column["entry"] for column in table["columns"]] == ["code", "maths"]
+    assert len(table["rows"]) == len(report_data.TEACHERS)
+    assert table["rows"][1]["cells"][0]["value"] == pytest.approx(1 / 3)
+    assert agreement.by_category(facts_of(made, values)) is None
 
 
 @pytest.mark.parametrize(
     ("points", "wanted"),
     [
         ([(0, 0.1), (1, 0.88), (3, 0.9), (10, 0.86)], (1, 10)),
-        ([(0, -0.9), (1, -0.5), (3, -0.88)], (0, 0)),  # nearly as good again, but not beside the best
+        ([(0, 0.9), (1, 0.5), (3, 0.88)], (0, 0)),  # nearly as good again, but not beside the best
+        ([(0, -0.9), (1, -0.5), (3, 0.2)], (3, 3)),  # strong against the promise is no merit
         ([(3, 0.9), (1, None), (0, 0.89)], (0, 3)),  # in order, without what is undefined
         ([(1, None)], (None, None)),
     ],
@@ -105,4 +109,4 @@ def test_the_page_shows_them(made):
     for said in ("Do the metrics agree?", "How many responses are enough?", "Inside these bounds"):
         assert html.count(said) == 1
     assert "beta of car: bs" in html
-    assert "by category, bs" not in html, "the made grid has no categories"
+    assert "By category" not in html, "the made grid has no categories"

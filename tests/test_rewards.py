@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import tiny
+from rated_rows import ANSWERED, ASKED, TEXTS, instruction_set, response_table, reward_entry, scored
 from teachergrid import artifacts, chat, judges, models, rewards, spec
 from teachergrid.errors import BadInput
 from teachergrid.verify import extract, verdict
@@ -99,26 +100,6 @@ def test_gsm8k():
 # --- rewards
 
 
-def reward_entry(**options) -> dict:
-    return spec.filled(options, spec.definition("reward"))
-
-
-def instruction_set(**answers: str | None) -> pa.Table:
-    """Return instructions by id; the text says the id."""
-    rows = [
-        {"id": id, "messages": [{"role": "user", "content": f"sort {id}"}], "answer": answer, "source": "t", "round": 0}
-        for id, answer in answers.items()
-    ]
-    return artifacts.table(rows, artifacts.INSTRUCTIONS)
-
-
-def response_table(*rows: tuple) -> pa.Table:
-    """Return responses from (id, text) or (id, text, finish reason)."""
-    keys = ("id", "response", "finish_reason")
-    full = [{"sample": 0, "finish_reason": "stop", **dict(zip(keys, row, strict=False))} for row in rows]
-    return artifacts.table(full, artifacts.RESPONSES)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict:
     """Return the entry of a tiny random reward model."""
@@ -133,15 +114,6 @@ def changed(model: dict, folder, change) -> dict:
     net.save_pretrained(folder)
     models.load_tokenizer(model, reward_entry()).save_pretrained(folder)
     return {**model, "repo": str(folder)}
-
-
-TEXTS = ["red apple", "story", "the sum of a list is a list of the sum of words " * 5, "", "colour bear " * 9, "7"]
-ANSWERED = response_table(*((f"q{i}", text) for i, text in enumerate(TEXTS)))
-ASKED = instruction_set(**{f"q{i}": None for i in range(len(TEXTS))})
-
-
-def scored(model: dict, work, responses: pa.Table = ANSWERED, instructions: pa.Table = ASKED, **options) -> pa.Table:
-    return rewards.score(responses, instructions, {"reward": reward_entry(**options), "model": model}, work)
 
 
 def test_verifier():
@@ -383,73 +355,3 @@ def test_identical_answers_load_no_model(tmp_path):
     nowhere = {"judge": {"tie": 0}, "reward": reward_entry(), "model": {"repo": "/nowhere"}}
     mine = answer_table(("math", "q0", "same"), ("math", "q1", ""))
     assert judges.compare(mine, mine, ITEMS, nowhere, tmp_path)["score"].to_pylist() == [0.5, 0.5]
-
-
-# --- ratings
-
-DIFFICULTY = {"prompt": "sort the words of {instruction} as a list : ", "numbers": [1, 2, 7]}
-
-
-@pytest.fixture(scope="module")
-def rater(tmp_path_factory) -> dict:
-    """Return the entry of a tiny random chat model."""
-    folder = tiny.make(tmp_path_factory.mktemp("rater"))
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
-
-
-def test_a_rating_is_the_mean_of_numbers_by_their_probability(rater, tmp_path):
-    import torch
-
-    asks = {"prompt": "story : {response} of {instruction}", "numbers": [1, 2, 7]}
-    table = scored(rater, tmp_path, rating=asks, batch=4)
-    assert table.schema.equals(artifacts.REWARDS) and table["reason"].null_count == len(TEXTS)
-    tokenizer, net = models.load_tokenizer(rater, reward_entry()), models.load_model(rater)
-    numbers = [tokenizer(str(n), add_special_tokens=False)["input_ids"] for n in asks["numbers"]]
-    expected = []
-    for i, text in enumerate(TEXTS):
-        asked = f"<|im_start|>user\nstory : {text} of sort q{i}<|im_end|>\n<|im_start|>assistant\n"
-        ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            shares = net(torch.tensor([ids])).logits[0, -1].softmax(0)[[n for (n,) in numbers]]
-        expected.append(float(shares @ torch.tensor([1.0, 2.0, 7.0]) / shares.sum()))
-    assert table["reward"].to_pylist() == pytest.approx(expected, abs=1e-4)
-    assert max(expected) - min(expected) > 1e-3, "else this test shows nothing"
-
-
-def test_a_rating_of_the_instruction_is_the_same_for_all_its_responses(rater, tmp_path):
-    other = response_table(*((f"q{i}", "red") for i in range(len(TEXTS))))
-    found = [
-        scored(rater, tmp_path / name, table, rating=DIFFICULTY) for name, table in (("a", ANSWERED), ("b", other))
-    ]
-    assert found[0]["reward"].to_pylist() == found[1]["reward"].to_pylist()
-
-
-def test_an_instruction_may_spell_a_place(rater):
-    tokenizer = models.load_tokenizer(rater, reward_entry())
-    row = {"messages": [{"role": "user", "content": "{response}"}], "response": "red"}
-    entry = reward_entry(rating={"prompt": "{instruction} {response}"})
-    assert tokenizer.decode(rewards.ratings.asked(tokenizer, row, entry)).count("{response} red") == 1
-
-
-def test_numbers_of_several_tokens_are_refused(rater, tmp_path):
-    with pytest.raises(BadInput, match=r"must be one token, and they take 1: 1, 10: 2"):
-        scored(rater, tmp_path, rating={"prompt": "{response}", "numbers": [1, 10]})
-
-
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ({"checker": FINAL, "rating": DIFFICULTY}, "r.rating: needs the key 'model'"),
-        (
-            {"model": "m", "rating": DIFFICULTY, "scale": "sigmoid"},
-            "r.scale: a rating is on the scale of its `numbers`",
-        ),
-        (
-            {"model": "m", "rating": {"prompt": "how good?"}},
-            "r.rating.prompt: has neither {instruction} nor {response}",
-        ),
-    ],
-)
-def test_ratings_that_cannot_be_asked_for(entry, message):
-    with pytest.raises(BadInput, match=re.escape(message)):
-        rewards.ratings.check("r", reward_entry(**entry))

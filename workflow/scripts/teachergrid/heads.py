@@ -24,5 +24,5 @@ def check(model) -> None:
     if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2, equal_nan=True):
         kind = model.config.model_type
         raise BadInput(
-            f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another scorer"
+            f"{model.name_or_path}: {kind} models change their logits in a way that is not known here; take another model"
         )

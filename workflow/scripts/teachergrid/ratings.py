@@ -47,8 +47,11 @@ def answers(tokenizer, reward: dict) -> list[int]:
     return [found[0] for found in ids]
 
 
-def rated(net, batch: list[list[int]], answers: list[int], numbers: list[int]) -> list[float]:
-    """Return the mean of the numbers after each text; padding stands on the right, where causal attention never looks."""
+def rated(net, numbers: dict[int, int], batch: list[list[int]]) -> list[float]:
+    """Return the mean of the numbers {token: number} after each text.
+
+    Padding stands on the right, where causal attention never looks.
+    """
     import torch
 
     width = max(map(len, batch))
@@ -57,6 +60,6 @@ def rated(net, batch: list[list[int]], answers: list[int], numbers: list[int]) -
     with torch.inference_mode():
         hidden = net.base_model(input_ids=ids, use_cache=False).last_hidden_state
         states = hidden[torch.arange(len(batch), device=hidden.device), last.to(hidden.device)]
-        logits = heads.finished(net, net.get_output_embeddings()(states))[:, answers]
+        logits = heads.finished(net, net.get_output_embeddings()(states))[:, list(numbers)]
     weights = logits.double().softmax(1)
-    return (weights @ torch.tensor(numbers, dtype=torch.float64, device=weights.device)).tolist()
+    return (weights @ torch.tensor(list(numbers.values()), dtype=torch.float64, device=weights.device)).tolist()

@@ -5,6 +5,8 @@ scale: `raw` keeps it, `sigmoid` makes it a probability above 0, which CAR needs
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pyarrow as pa
 
@@ -94,20 +96,24 @@ def _load(model: dict, reward: dict) -> list[tuple]:
 
 def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list[dict]:
     """Return the rows of REWARDS of one shard. Its batches are a fixed function of the shard: sorted by length."""
+    read = _reader(tokenizer, net, reward)
     ids = [_ids(tokenizer, row, reward) for row in rows]
     scored = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
     fitting = sorted((k for k, row in enumerate(scored) if row["reason"] is None), key=lambda k: len(ids[k]))
     for start in range(0, len(fitting), reward["batch"]):
         batch = fitting[start : start + reward["batch"]]
-        for k, value in zip(batch, _read(tokenizer, net, [ids[k] for k in batch], reward), strict=True):
+        for k, value in zip(batch, read([ids[k] for k in batch]), strict=True):
             scored[k] = _row(rows[k], *_scaled(value, reward["scale"]))
     return scored
 
 
-def _read(tokenizer, net, batch: list[list[int]], reward: dict) -> list[float]:
+def _reader(tokenizer, net, reward: dict) -> Callable[[list[list[int]]], list[float]]:
+    """Return what reads one number after each text of a batch."""
     if reward["rating"]:
-        return ratings.rated(net, batch, ratings.answers(tokenizer, reward), reward["rating"]["numbers"])
-    return _logits(net, batch)
+        return partial(
+            ratings.rated, net, dict(zip(ratings.answers(tokenizer, reward), reward["rating"]["numbers"], strict=True))
+        )
+    return partial(_logits, net)
 
 
 def _ids(tokenizer, row: dict, reward: dict) -> list[int]:

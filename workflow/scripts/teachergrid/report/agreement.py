@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import stats
 from . import plots
-from .facts import Facts, place, places
+from .facts import Facts, blank, place, places
 from .measures import own_metrics
 from .values import decimals
 
@@ -112,28 +112,37 @@ def _needed(pairs: np.ndarray, sizes: tuple[int, ...]) -> int | None:
     return next((n for n in sizes if ordered(pairs, n) >= KNOWN), None)
 
 
-def by_category(facts: Facts) -> list[dict]:
-    """Return tables of the first metric that has values by category, one per base and panel:
-
-    {"name", "metric", "categories", "digits", "rows": {"unit", "cells": a row of artifacts.GRID_METRICS or None per category}}.
-    """
+def by_category(facts: Facts) -> dict | None:
+    """Return {"metric", "tables"} of the first metric that has values by category: tables as values.tables returns them, of
+    one column per category."""
     rows = facts.data["by_category"]
-    chosen = next((m for m in own_metrics(facts) if any(row["metric"] == m["metric"] for row in rows)), None)
-    if chosen is None:
-        return []
-    rows = [row for row in rows if row["metric"] == chosen["metric"] and row["value"] is not None]
-    categories, tables = sorted({row["category"] for row in rows}), []
-    for base, panel in places(facts):
-        here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
-        units = [unit for unit in facts.units if any((unit, category) in here for category in categories)]
-        if units:
-            tables.append(
-                {
-                    "name": place(facts, base, panel),
-                    "metric": chosen["entry"] or chosen["metric"],
-                    "categories": categories,
-                    "digits": decimals(list(here.values())),
-                    "rows": [{"unit": u, "cells": [here.get((u, c)) for c in categories]} for u in units],
-                }
-            )
-    return tables
+    known = {row["metric"] for row in rows if row["value"] is not None}
+    metric = next((m for m in own_metrics(facts) if m["metric"] in known), None)
+    if metric is None:
+        return None
+    name = metric["entry"] or metric["metric"]
+    rows = [row for row in rows if row["metric"] == metric["metric"]]
+    found = [_by_category(facts, base, panel, rows, name) for base, panel in places(facts)]
+    return {"metric": name, "tables": found}
+
+
+def _by_category(facts, base, panel, rows, name):
+    here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
+    known = {where for where, row in here.items() if row["value"] is not None}
+    units = [unit for unit in facts.units if any(unit == u for u, _ in known)]
+    columns = [
+        {
+            "entry": category,
+            "metric": name,
+            "role": None,
+            "about": None,
+            "digits": decimals([here[unit, category] for unit in units if (unit, category) in known]),
+        }
+        for category in sorted({category for _, category in known})
+    ]
+    cells = {u: [here.get((u, column["entry"])) or blank("metrics") for column in columns] for u in units}
+    return {
+        "name": place(facts, base, panel),
+        "columns": columns,
+        "rows": [{"unit": unit, "cells": cells[unit]} for unit in units],
+    }

@@ -7,7 +7,7 @@ import numpy as np
 from .. import stats
 from ..correlations import WITHOUT_SELF_PAIRS
 from ..expressions import compiled, swept
-from ..metrics import full_name, own_variant
+from ..metrics import full_name, own_variant, sign
 from . import plots, text
 from .facts import POOLED, Facts, place
 from .measures import ROLES, own_metrics
@@ -113,7 +113,7 @@ def _dot(row: dict) -> dict:
 def sensitivity(facts: Facts) -> dict:
     """Return how much the ranking hangs on beta, text format and end token.
 
-    {"swept": {"plot": rho over beta (or another parameter), "plateaus": words} per entry that sweeps one,
+    {"swept": {"plot": rho over beta (or another parameter), "plateaus": words} per entry that sweeps one, "flat": FLAT,
     "formats": rows {"entry", "base", "rho": {(format, end): rho}, "own": (format, end), "agreement": the smallest rank
     correlation of another variant's values with the own one's}}
     """
@@ -129,7 +129,7 @@ def sensitivity(facts: Facts) -> dict:
     }
     over = [_over_parameter(facts, name, entry, rho, groups) for name, entry in facts.settings["metrics"].items()]
     rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
-    return {"swept": [found for found in over if found], "formats": rows}
+    return {"swept": [found for found in over if found], "flat": FLAT, "formats": rows}
 
 
 def _over_parameter(facts, name, entry, rho, groups):
@@ -146,7 +146,8 @@ def _over_parameter(facts, name, entry, rho, groups):
         return None
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
-    flat = [(s["label"], plateau(s["points"])) for s in series]
+    promise = sign(entry)
+    flat = [(s["label"], plateau([(x, y if y is None else promise * y) for x, y in s["points"]])) for s in series]
     words = [
         f"{base} {low:g}" + (f" to {high:g}" if high > low else "") for base, (low, high) in flat if low is not None
     ]
@@ -154,8 +155,8 @@ def _over_parameter(facts, name, entry, rho, groups):
 
 
 def plateau(points: list[tuple[float, float | None]]) -> tuple[float | None, float | None]:
-    """Return the first and last value of a parameter around the best |rho| in which |rho| is nearly as high."""
-    known = [(value, abs(rho)) for value, rho in sorted(points) if rho is not None]
+    """Return the first and last value of a parameter around that of the highest rho between which rho is nearly as high."""
+    known = [(value, rho) for value, rho in sorted(points) if rho is not None]
     if not known:
         return None, None
     best = low = high = max(range(len(known)), key=lambda i: known[i][1])
