@@ -19,6 +19,7 @@ from teachergrid.resampled import _median
 
 BY_HAND = {
     "reward_mean": 0.5,
+    "embedding_similarity": 0.5,
     "reward_median": 0.5,
     "reward_share": 0.25,  # above 0.5
     "car_pooled": 0.5 / (1 + 20 / 21),

@@ -49,7 +49,7 @@ def test_an_instruction_may_spell_a_place(rater):
     tokenizer = models.load_tokenizer(rater, reward_entry())
     row = {"messages": [{"role": "user", "content": "{response}"}], "response": "red"}
     entry = reward_entry(rating={"prompt": "{instruction} {response}"})
-    assert tokenizer.decode(ratings.asked(tokenizer, row, entry)).count("{response} red") == 1
+    assert tokenizer.decode(ratings.asked(tokenizer, entry, row)).count("{response} red") == 1
 
 
 def test_numbers_of_several_tokens_are_refused(rater, tmp_path):

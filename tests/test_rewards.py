@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import tiny
 from rated_rows import ANSWERED, ASKED, TEXTS, instruction_set, response_table, reward_entry, scored
-from teachergrid import artifacts, chat, judges, models, rewards, spec
+from teachergrid import artifacts, chat, classifier, judges, models, rewards, spec
 from teachergrid.errors import BadInput
 from teachergrid.verify import extract, verdict
 
@@ -199,11 +199,11 @@ def test_too_long(model, tmp_path):
 def test_no_second_bos(tmp_path):
     folder = tiny.make(tmp_path / "bos", kind="reward", bos=True, template=tiny.CHATML_WITH_BOS)
     entry = spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
-    [(tokenizer, net, _)] = rewards._load(entry, reward_entry())
+    tokenizer, net = models.load_tokenizer(entry, reward_entry()), models.load_model(entry, "reward")
     seen = []
     net.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
     rows = rewards._joined(ANSWERED, ASKED)
-    rewards._shard(rows, reward_entry(batch=1), tokenizer, net, 512)
+    rewards._shard(rows, reward_entry(batch=1), *classifier.opened(tokenizer, net, reward_entry(), 512), 512)
     assert len(seen) == len(TEXTS)
     for ids in seen:
         assert ids[0].tolist().count(tokenizer.bos_token_id) == 1 and ids[0, 0] == tokenizer.bos_token_id

@@ -7,7 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, metric_entries, pins, ratings, spec
+from . import config_data, metric_entries, pins, ratings, similarity, spec
 from .errors import BadInput
 from .expressions import compiled
 from .pilot import subset
@@ -137,6 +137,7 @@ def _entries(config: dict) -> None:
         if (reward["model"] is None) == (reward["checker"] is None):
             raise BadInput(f"config.rewards.{name}: state either 'model' or 'checker'")
         ratings.check(f"config.rewards.{name}", reward)
+        similarity.check(f"config.rewards.{name}", reward)
     for name in config["scorers"].keys() & config["bases"].keys():
         raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
     for kind in ("bases", "scorers"):
@@ -164,6 +165,10 @@ def _judges(config: dict) -> None:
         raise BadInput(f"config.judges.{VERIFY}: this name is taken by the checkers of tasks; rename it")
     for name, judge in config["judges"].items():
         _known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
+        if config["rewards"][judge["reward"]]["similarity"]:
+            raise BadInput(
+                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other; take another"
+            )
         _known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
     for name, suite in config["suites"].items():
         for task in suite["tasks"]:

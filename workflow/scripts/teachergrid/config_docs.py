@@ -121,6 +121,20 @@ metrics:
   difficulty: {{formula: reward_mean, reward: difficulty}}
 ```
 
+How alike a teacher's responses are by sentence embeddings is a reward with a `similarity`; the best by such a metric are
+those least like the rest:
+
+```yaml
+models:
+  mpnet: {{repo: sentence-transformers/all-mpnet-base-v2, parameters: 0.11, dtype: float32}}
+rewards:
+  alike: {{model: mpnet, similarity: {{pooling: mean}}}}
+metrics:
+  diversity: {{formula: embedding_similarity, reward: alike}}
+corpora:
+  varied: {{instructions: pool, teachers: [steps-l], by: diversity, choose: all, share: 0.5}}
+```
+
 Not here, since no pass takes what they need: reverse IFD, which scores the question given the answer; LALP, whose window is
 not stated; GRACE, which needs a gradient per example; ASLEC, which needs the steps of an answer. PerSyn, SCAS and SPPL are
 not stated completely. Surprisal is `nll_mean`, the family of IFD over lambda is `ifd_power`, and verified accuracy is

@@ -141,11 +141,17 @@ FORMULAS = {
     "distinct_3": Formula(f"the same of three words {_LI}", "share", whole=partial(texts.distinct, n=3)),
     "distinct_4": Formula(f"the same of four words {_LI}", "share", whole=partial(texts.distinct, n=4)),
     "self_similarity": Formula(
-        "mean cosine over all pairs of responses of their counts of adjacent word pairs, hashed; in place of sentence "
-        "embeddings, which need a model",
+        "mean cosine over all pairs of responses of their counts of adjacent word pairs, hashed; needs no model",
         "cosine",
         "lowest",
         whole=texts.self_similarity,
+    ),
+    "embedding_similarity": Formula(
+        "the same of their embeddings: `reward` is one with `similarity`, whose encoder makes them. Of a derived corpus to "
+        "first order, from how alike all responses of its teachers are",
+        "cosine",
+        "lowest",
+        "mean(reward)",
     ),
     "compression": Formula(
         "bytes after zlib (level 1) over bytes before; low is repetitive", "share", whole=texts.compression

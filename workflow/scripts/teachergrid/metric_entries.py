@@ -26,6 +26,8 @@ def check(config: dict, where: str, metric: dict) -> None:
             what = "the expression" if metric["formula"] == OWN else f"formula '{metric['formula']}'"
             raise BadInput(f"{where}.reward: {what} needs a reward; known: {', '.join(config['rewards'])}")
         known(f"{where}.reward", joined["reward"], config["rewards"])
+    if metric["formula"] == "embedding_similarity" and config["rewards"][metric["reward"]]["similarity"] is None:
+        raise BadInput(f"{where}.reward: '{metric['reward']}' compares no embeddings; name a reward with `similarity`")
     for joined in [metric, *settled(metric, "likelihood")]:
         known(f"{where}.scorer", joined["scorer"], ["self", *config["bases"], *config["scorers"]])
         if joined["format"] not in ("chat", "plain"):

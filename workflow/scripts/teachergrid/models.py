@@ -21,6 +21,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic matrix products need on a GPU
 
 ADAPTER = "adapter"  # in a student's folder, the LoRA adapter that its weights have merged in
+POOLER = "pooler."  # of an encoder, which many are saved without and nothing here reads
 CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 # what decides a model's output; read-me files and training states do not
 DECISIVE = (
@@ -95,9 +96,9 @@ def weight_bytes(model: dict, kind: str = "causal") -> int:
 
 
 def _loader(kind: str):
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification}[kind]
+    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
 
 
 def load_model(
@@ -110,7 +111,7 @@ def load_model(
 ):
     """Return the model of an entry in eval mode: on the GPU (spread over all that are visible) if there is one.
 
-    kind: `causal`, or `reward` (a sequence classifier with one output). folder, dtype: in place of the entry's own; a
+    kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head). folder, dtype: in place of the entry's own; a
     folder whose weights were freed but for the adapter gives the entry's own model with the adapter merged in, in float32
     and then rounded as the freed weights were. spread: False leaves it on the CPU, for one of several processes that
     train it. device: one to put it on instead.
@@ -143,9 +144,10 @@ def load_model(
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise BadInput(f"{place}: no model could be loaded: {_first_line(error)}") from error
-    if found["missing_keys"]:
-        # they would be random numbers, such as the score head of a model that was never a reward model
-        raise BadInput(f"{place}: no {kind} model, its weights lack {', '.join(sorted(found['missing_keys'])[:3])}")
+    # they would be random numbers, such as the score head of a model that was never a reward model
+    missing = sorted(key for key in found["missing_keys"] if kind != "encoder" or not key.startswith(POOLER))
+    if missing:
+        raise BadInput(f"{place}: no {kind} model, its weights lack {', '.join(missing[:3])}")
     outside = {"cpu", "disk"} & set(map(str, getattr(loaded, "hf_device_map", {}).values()))
     if outside and device is None:
         # it would run, a hundred times slower

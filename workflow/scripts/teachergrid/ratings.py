@@ -4,12 +4,13 @@ One forward pass a row and no sampling, so that a rating is the same each time a
 (Liu et al. 2023, G-Eval, arXiv 2303.16634).
 """
 
-import re
+from collections.abc import Callable
+from functools import partial
 
-from . import chat, heads
+from . import chat, heads, templates
 from .errors import BadInput
 
-PLACES = ("{instruction}", "{response}")
+KIND = "causal"
 
 
 def check(where: str, reward: dict) -> None:
@@ -20,19 +21,19 @@ def check(where: str, reward: dict) -> None:
         raise BadInput(f"{where}.rating: needs the key 'model', the chat model that is asked")
     if reward["scale"] != "raw":
         raise BadInput(f"{where}.scale: a rating is on the scale of its `numbers`; leave 'scale' out")
-    if not any(place in reward["rating"]["prompt"] for place in PLACES):
-        raise BadInput(
-            f"{where}.rating.prompt: has neither {' nor '.join(PLACES)}, so that all rows would be asked the same"
-        )
+    templates.check(f"{where}.rating.prompt", reward["rating"]["prompt"])
 
 
-def asked(tokenizer, row: dict, reward: dict) -> list[int]:
+def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callable]:
+    """Return what turns a row into tokens, and a batch of them into ratings."""
+    heads.check(net)
+    numbers = dict(zip(answers(tokenizer, reward), reward["rating"]["numbers"], strict=True))
+    return partial(asked, tokenizer, reward), partial(rated, net, numbers)
+
+
+def asked(tokenizer, reward: dict, row: dict) -> list[int]:
     """Return the ids before the number. row: an instruction's messages and a response; reward: the config's entry."""
-    turns = row["messages"]
-    said = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
-    text = dict(zip(PLACES, (said, row["response"]), strict=True))
-    # in one go, since an instruction may hold the name of the other place
-    prompt = re.sub("|".join(map(re.escape, PLACES)), lambda found: text[found[0]], reward["rating"]["prompt"])
+    prompt = templates.filled(reward["rating"]["prompt"], row)
     return chat.prompt(tokenizer, [{"role": "user", "content": prompt}], reward).ids
 
 

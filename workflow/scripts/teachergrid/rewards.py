@@ -1,16 +1,15 @@
-"""Score responses: by rule against the reference answer (a verifier), or with a reward model through its chat template.
+"""Score responses: by rule against the reference answer (a verifier), or with a model.
 
-A reward model is a sequence classifier with one output, read at the end token of the response. Its logit has no fixed
-scale: `raw` keeps it, `sigmoid` makes it a probability above 0, which CAR needs. A chat model can rate instead (ratings.py).
+A reward model (classifier.py) gives a logit, which has no fixed scale: `raw` keeps it, `sigmoid` makes it a probability
+above 0, which CAR needs. A chat model rates (ratings.py), and an encoder compares responses with each other (similarity.py).
 """
 
 import math
-from collections.abc import Callable
-from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
-from . import artifacts, chat, heads, ratings, verify
+from . import artifacts, classifier, ratings, similarity, verify
 from .errors import BadInput
 
 SHARD = 1024  # rows after which a reward model's scores are written; what a kill loses at most
@@ -59,13 +58,15 @@ def _checked(row: dict, checker: dict) -> tuple[float | None, str | None]:
 def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
     from . import shards
 
+    kind = similarity if reward["similarity"] else ratings if reward["rating"] else classifier
     bounds = shards.bounds(len(rows), SHARD)
 
     def make(i: int, *copy) -> list[dict]:
         return _shard(rows[slice(*bounds[i])], reward, *copy)
 
-    tables = shards.made(work, len(bounds), make, artifacts.REWARDS, "rewards", lambda: _load(model, reward))
-    table = pa.concat_tables([artifacts.REWARDS.empty_table(), *tables])
+    schema = similarity.VECTORS if kind is similarity else artifacts.REWARDS
+    tables = shards.made(work, len(bounds), make, schema, "rewards", lambda: _load(kind, model, reward))
+    table = similarity.compared(tables) if kind is similarity else pa.concat_tables([schema.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
     if NOT_FINITE in reasons and None not in reasons:
         raise BadInput(
@@ -75,29 +76,20 @@ def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
     return table
 
 
-def _load(model: dict, reward: dict) -> list[tuple]:
-    """Return copies (models.copies) of tokenizer, reward model, which then knows what it is padded with, and the longest
-    text it can read."""
+def _load(kind, model: dict, reward: dict) -> list[tuple]:
+    """Return, for each copy of the model (models.copies), what a kind of reward opens it to, and the longest text it reads."""
     from . import models
 
-    copies = models.copies(model, reward, kind="causal" if reward["rating"] else "reward")
-    for tokenizer, net in copies:
-        if reward["rating"]:
-            heads.check(net)
-            ratings.answers(tokenizer, reward)
-            continue
-        config = net.config.get_text_config()
-        if config.pad_token_id is None:
-            # the score is read at the last token that is not padding, and every text ends with the same token
-            hello = {"messages": [{"role": "user", "content": "Hello"}], "response": "Hello"}
-            config.pad_token_id = int(_ids(tokenizer, hello, reward)[-1] == 0)
-    return [(tokenizer, net, min(reward["max_length"], models.context(net))) for tokenizer, net in copies]
+    found = []
+    for tokenizer, net in models.copies(model, reward, kind=kind.KIND):
+        limit = min(reward["max_length"], models.context(net))
+        found.append((*kind.opened(tokenizer, net, reward, limit), limit))
+    return found
 
 
-def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list[dict]:
-    """Return the rows of REWARDS of one shard. Its batches are a fixed function of the shard: sorted by length."""
-    read = _reader(tokenizer, net, reward)
-    ids = [_ids(tokenizer, row, reward) for row in rows]
+def _shard(rows: list[dict], reward: dict, tokens, read, limit: float) -> list[dict]:
+    """Return the rows of one shard. Its batches are a fixed function of the shard: sorted by length."""
+    ids = [tokens(row) for row in rows]
     scored = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
     fitting = sorted((k for k, row in enumerate(scored) if row["reason"] is None), key=lambda k: len(ids[k]))
     for start in range(0, len(fitting), reward["batch"]):
@@ -107,43 +99,16 @@ def _shard(rows: list[dict], reward: dict, tokenizer, net, limit: float) -> list
     return scored
 
 
-def _reader(tokenizer, net, reward: dict) -> Callable[[list[list[int]]], list[float]]:
-    """Return what reads one number after each text of a batch."""
-    if reward["rating"]:
-        return partial(
-            ratings.rated, net, dict(zip(ratings.answers(tokenizer, reward), reward["rating"]["numbers"], strict=True))
-        )
-    return partial(_logits, net)
-
-
-def _ids(tokenizer, row: dict, reward: dict) -> list[int]:
-    if reward["rating"]:
-        return ratings.asked(tokenizer, row, reward)
-    if reward["read_at"] == "template":
-        return chat.conversation(tokenizer, row["messages"], row["response"], reward)
-    return chat.example(tokenizer, row["messages"], row["response"], reward).input_ids
-
-
 def _unscorable(row: dict, tokens: int, limit: float) -> str | None:
     if row["finish_reason"] == "prompt_too_long":
         return "prompt too long"
+    if not tokens:
+        return "no text"
     return f"too long ({tokens} tokens)" if tokens > limit else None
 
 
-def _logits(net, batch: list[list[int]]) -> list[float]:
-    """Return the model's one output for each text; padding stands on the right, where causal attention never looks."""
-    import torch
-
-    width = max(map(len, batch))
-    padding = net.config.get_text_config().pad_token_id
-    tokens = torch.tensor([ids + [padding] * (width - len(ids)) for ids in batch], device=net.device)
-    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=net.device)
-    with torch.inference_mode():
-        return net(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()
-
-
-def _scaled(logit: float, scale: str) -> tuple[float | None, str | None]:
-    if not math.isfinite(logit):
+def _scaled(logit, scale: str) -> tuple:
+    if not np.isfinite(logit).all():
         return None, NOT_FINITE
     if scale == "raw":
         return logit, None

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -28,8 +29,21 @@ def run(
     return list(made(folder, number_of_shards, make, schema, what))
 
 
-def made(folder, number_of_shards: int, make, schema: pa.Schema, what: str, load=lambda: [()]) -> Iterator[pa.Table]:
-    """Do what `run` does, and give the shards one by one, each read when it is asked for: a corpus may exceed memory.
+@dataclass(frozen=True)
+class Made:
+    """Shards that are all there; each is read when its turn comes, as often as they are gone through."""
+
+    folder: Path
+    number: int
+    schema: pa.Schema
+    what: str
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (_found(self.folder, i, self.schema, self.what) for i in range(self.number))
+
+
+def made(folder, number_of_shards: int, make, schema: pa.Schema, what: str, load=lambda: [()]) -> Made:
+    """Do what `run` does, and give the shards one by one: a corpus may exceed memory.
 
     load: called if a shard is missing; gives, for each copy of a model, what `make` takes after the shard's number. Copies
     work side by side, and which of them makes a shard is left open: they must be alike.
@@ -41,7 +55,7 @@ def made(folder, number_of_shards: int, make, schema: pa.Schema, what: str, load
         _say(f"{what}: {number_of_shards - len(missing)} of {number_of_shards} shards are there from an earlier run")
     if missing:
         _make(folder, missing, make, schema, f"{what}: shard {{}} of {number_of_shards}", load())
-    return (_found(folder, i, schema, what) for i in range(number_of_shards))
+    return Made(folder, number_of_shards, schema, what)
 
 
 def _make(folder: Path, missing: list[int], make, schema: pa.Schema, line: str, copies: list[tuple]) -> None:
