@@ -42,8 +42,8 @@ test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a n
 bench-scorer: setup ## likelihood scorer against the published way: speed, what bounds it, padding, memory
 	$(VENV)/bin/python tests/bench_scorer.py
 
-bench-metrics: setup ## CPU seconds and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
-	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000
+bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000 --jobs 2
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
 lint: setup ## formats, lint, the workflow's own lint

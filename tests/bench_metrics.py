@@ -1,9 +1,9 @@
-"""What metrics and statistics cost: CPU seconds and memory for many cells of many rows, on files of the real schema.
+"""What metrics and statistics cost: time and memory for many cells of many rows, on files of the real schema.
 
-    python tests/bench_metrics.py --cells 100 --rows 100000
+    python tests/bench_metrics.py --cells 100 --rows 100000 --jobs 2
     python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
-Cells are measured one after the other in one process as `metric.py` does, with the metrics of the demo (and --all: by further
+Cells are measured as `metric.py` does, by some processes of which each takes one after the other, with the metrics of the demo (and --all: by further
 formulas); then one grid of all cells is summarised as `correlate.py` does. Files are made once and
 linked for all cells, since reading them costs the same. Bases x teachers = 5 x cells / 5.
 """
@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -190,7 +193,13 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
     summary.summarise(settings, scores, measured, {student["student"]: made for student in students}, {})
 
 
+def measured_alone(*asked) -> tuple[dict, tuple[float, float]]:
+    """Do what `measure` does in a process of its own, and return what that used too."""
+    return measure(*asked), used()
+
+
 def used() -> tuple[float, float]:
+    """Return the CPU seconds of this process and the most memory it had, in GiB."""
     mine = resource.getrusage(resource.RUSAGE_SELF)
     return mine.ru_utime + mine.ru_stime, mine.ru_maxrss / 2**20
 
@@ -199,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--lists", action="store_true", help="per-token lists in the likelihoods, and metrics of ranks")
     parser.add_argument("--all", action="store_true", help="metrics by further formulas")
     parser.add_argument("--make", metavar="FOLDER", help=argparse.SUPPRESS)
@@ -212,18 +222,21 @@ def main() -> None:
         # in a process of its own, whose memory is not counted
         lists = ["--lists"] * asked.lists
         subprocess.run([sys.executable, __file__, "--make", folder, "--rows", str(asked.rows), *lists], check=True)
-        (cpu, _), begun = used(), time.monotonic()
-        measured = measure(Path(folder), cells, chosen)
-        (cpu_cells, memory), wall = used(), time.monotonic() - begun
+        begun = time.monotonic()
+        shares = [cells[i :: asked.jobs] for i in range(asked.jobs)]
+        with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
+            parts = list(pool.map(measured_alone, repeat(Path(folder)), shares, repeat(chosen)))
+        wall, (before, _) = time.monotonic() - begun, used()
+        measured = {key: table for part, _ in parts for key, table in part.items()}
         summarised(cells, chosen, measured)
-        (cpu_all, memory_all), wall_all = used(), time.monotonic() - begun
-    rows = next(iter(measured.values())).num_rows
+        (after, memory), wall_all = used(), time.monotonic() - begun
+    rows, cpu = next(iter(measured.values())).num_rows, sum(seconds for _, (seconds, _) in parts)
+    most = max(peak for _, (_, peak) in parts)
     print(f"{asked.cells} cells ({teachers} teachers) x {asked.rows} rows, {len(chosen)} metrics, {rows} values a cell")
-    print(
-        f"metrics     {cpu_cells - cpu:8.1f} CPU s {wall:8.1f} s   {(cpu_cells - cpu) / asked.cells:.2f} CPU s a cell"
-    )
-    print(f"statistics  {cpu_all - cpu_cells:8.1f} CPU s {wall_all - wall:8.1f} s")
-    print(f"peak memory {memory_all:8.2f} GiB ({memory:.2f} of metrics)")
+    print(f"metrics     {cpu:8.1f} CPU s {wall:8.1f} s   {cpu / asked.cells:.2f} CPU s a cell")
+    print(f"statistics  {after - before:8.1f} CPU s {wall_all - wall:8.1f} s")
+    print(f"together    {cpu + after - before:8.1f} CPU s {wall_all:8.1f} s in {asked.jobs} processes")
+    print(f"peak memory {max(most, memory):8.2f} GiB of a process ({most:.2f} of metrics)")
 
 
 if __name__ == "__main__":

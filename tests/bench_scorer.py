@@ -318,7 +318,7 @@ def least(work, device: str, times: int) -> float:
 # --- memory
 
 
-def flat_memory(rows: int = 1000) -> float:
+def flat_memory(rows: int = 4000) -> float:
     """Print the peak memory of a whole job over a corpus and one four times as large; return its growth per row in KB."""
     peaks, sizes = [], []
     for n in (rows, 4 * rows):
