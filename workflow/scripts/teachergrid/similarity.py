@@ -34,9 +34,8 @@ def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callab
     """Return what turns a row into tokens, cut to the limit as is usual with encoders, and a batch of them into vectors."""
     # positions of some encoders begin after 0, so that they take fewer tokens than they have positions
     longest = int(min(limit, tokenizer.model_max_length))
-    return partial(_ids, tokenizer, reward["similarity"]["text"], longest), partial(
-        _vectors, net, reward["similarity"]["pooling"]
-    )
+    text, pooling = reward["similarity"]["text"], reward["similarity"]["pooling"]
+    return partial(_ids, tokenizer, text, longest), partial(_vectors, net, pooling)
 
 
 def _ids(tokenizer, text: str, longest: int, row: dict) -> list[int]:
@@ -70,8 +69,7 @@ def compared(shards: Iterable[pa.Table]) -> pa.Table:
     would not.
     """
     total, n, own = 0.0, 0, 0.0
-    for table in shards:
-        vectors = _matrix(table)
+    for vectors in filter(len, map(_matrix, shards)):
         total, n, own = total + vectors.sum(0), n + len(vectors), own + float((vectors**2).sum())
     finished = [_finished(table, total, n, own) for table in shards]
     return pa.concat_tables([artifacts.REWARDS.empty_table(), *finished])
@@ -80,12 +78,12 @@ def compared(shards: Iterable[pa.Table]) -> pa.Table:
 def _finished(table: pa.Table, total, n: int, own: float) -> pa.Table:
     known = table["reward"].is_valid().to_numpy()
     values, reasons = np.full(len(known), np.nan), table["reason"].to_pylist()
-    if n > 1:
+    if n < 2:
+        reasons = [reason or ALONE for reason in reasons]
+    elif known.any():
         vectors = _matrix(table)
         mean = (vectors @ total - (vectors**2).sum(1)) / (n - 1)
         values[known] = 2 * mean - (total @ total - own) / (n * (n - 1))
-    else:
-        reasons = [reason or ALONE for reason in reasons]
     number = pa.array(values, from_pandas=True)
     return pa.table([table["id"], table["sample"], number, pa.array(reasons, pa.string())], schema=artifacts.REWARDS)
 
