@@ -110,3 +110,12 @@ def test_the_page_shows_them(made):
         assert html.count(said) == 1
     assert "beta of car: bs" in html
     assert "By category" not in html, "the made grid has no categories"
+
+
+def test_the_page_shows_values_by_category(made):
+    rows = made["metrics"]
+    by_category = [row | {"category": category} for row in rows for category in ("code", "maths")]
+    html = page.build(made | {"metrics": rows + by_category})
+    assert html.count("<summary>By category") == 1
+    shown = html[html.index("<summary>By category") :].partition("</details>")[0]
+    assert all(f'aria-label="Values, {base}"' in shown for base in ("bs", "bm")) and ">maths" in shown

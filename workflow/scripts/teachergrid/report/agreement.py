@@ -145,4 +145,7 @@ def _by_category(facts, base, panel, rows, name):
         "name": place(facts, base, panel),
         "columns": columns,
         "rows": [{"unit": unit, "cells": cells[unit]} for unit in units],
+        # the table of all values says these of the metric
+        "absent": {},
+        "undefined": {},
     }
