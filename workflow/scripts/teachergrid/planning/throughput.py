@@ -30,8 +30,8 @@ ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15,
 START, START_CPU, START_TRAINING, START_TRAINING_CPU, START_VLLM = 30, 8, 60, 14, 100
 LOADING = 1.0
 # rules without a model: seconds to start, and rows a second
-START_TABLE = 3
-ROWS = {"load_instructions": 20_000, "check": 5_000, "verify": 5_000, "select": 20_000, "metric": 5_000}
+START_TABLE = 1.5
+ROWS = {"load_instructions": 20_000, "check": 5_000, "verify": 5_000, "select": 20_000, "metric": 5_000, "correlate": 5_000}
 ROWS_OTHERWISE = 20_000
 
 
