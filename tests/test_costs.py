@@ -48,7 +48,7 @@ def test_sft_loads_a_model_in_each_process_of_a_node():
 
 
 def test_devices_do_not_grow_with_the_attempt_and_a_job_without_gpu_names_no_type():
-    assert [costs.need("generate", name, ROW, 3) for name in ("gpu", "gpu_model", "nodes")] == [1, "h100", None]
+    assert [costs.need("generate", name, ROW, 3) for name in ("gpu", "gpu_model", "nodes")] == [1, "h100", 1]
     assert costs.need("reward", "gpu_model", ROW | {"gpus": 0}, 1) is None
 
 

@@ -12,7 +12,7 @@ import pytest
 from teachergrid import cluster as queue
 
 from slurm.cluster import Cluster, output, wait
-from slurm.grids import SlurmGrid, at_the_same_time, differing, tables
+from slurm.grids import SlurmGrid, accounting, at_the_same_time, differing, tables
 
 LONG = 900  # seconds, of a grid with faults on a busy machine
 TEACHERS = ("small", "large", "whole")
@@ -224,6 +224,8 @@ def equal_and_never_twice(grid: SlurmGrid, undisturbed: dict) -> None:
     made = tables(grid.folder)
     assert made and differing(made, {name: undisturbed[name] for name in made}) == set()
     assert at_the_same_time(grid.folder) == set()
+    # SLURM would spread the GPUs of a job over nodes that have some free, where its step then fails
+    assert [row for row in accounting(grid.folder) if set(row["node"]) & set("[,")] == []
 
 
 @pytest.mark.slurm

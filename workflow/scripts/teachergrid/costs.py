@@ -65,8 +65,10 @@ def need(rule: str, resource: str, row: dict, attempt: int):
         # SLURM's executor starts a job's step with all of its `gpu`, which no single node has
         kind = ["gpu", row["gpu_model"], str(row["gpus"] // row["nodes"])]
         return {"nodes": row["nodes"], "gres": ":".join(filter(None, kind))}.get(resource)
-    alone = {"gpu": row["gpus"], "gpu_model": row["gpu_model"] if row["gpus"] else None}
-    return alone.get(resource)
+    if not row["gpus"]:
+        return row["gpus"] if resource == "gpu" else None
+    # SLURM takes the GPUs of a job from several nodes if it is not told
+    return {"gpu": row["gpus"], "gpu_model": row["gpu_model"], "nodes": 1}.get(resource)
 
 
 def gpus(resources) -> int:

@@ -51,8 +51,8 @@ class Cells:
         def resource(name):
             return lambda wildcards, attempt: costs.need(rule, name, self.row(rule, wildcards), attempt)
 
-        devices = ("gpu", "gpu_model") if rule in MODEL_RULES else ()
-        devices += ("nodes", "gres", "deepspeed") if rule == "finetune" else ()
+        devices = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+        devices += ("gres", "deepspeed") if rule == "finetune" else ()
         return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
 
     # --- instructions, responses and what scores them

@@ -31,7 +31,14 @@ START, START_CPU, START_TRAINING, START_TRAINING_CPU, START_VLLM = 30, 8, 60, 14
 LOADING = 1.0
 # rules without a model: seconds to start, and rows a second
 START_TABLE = 1.5
-ROWS = {"load_instructions": 20_000, "check": 5_000, "verify": 5_000, "select": 20_000, "metric": 5_000, "correlate": 5_000}
+ROWS = {
+    "load_instructions": 20_000,
+    "check": 5_000,
+    "verify": 5_000,
+    "select": 20_000,
+    "metric": 5_000,
+    "correlate": 5_000,
+}
 ROWS_OTHERWISE = 20_000
 
 
