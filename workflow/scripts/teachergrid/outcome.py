@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import cluster, disk, origin
+from . import cluster, disk, failures, origin
 from .progress import Progress, duration
 
 SUMMARY = "run.json"
@@ -81,6 +81,10 @@ def lines(results: str, summary: dict) -> list[str]:
         text += [f"{n} failed: {kind}. {mine[0]['remedy']}"]
         text += [f"  {failed['cell']}: {failed['line']}" for failed in mine[:3]]
         text += [f"  and {n - 3} more"] * (n > 3)
+    # such as a full disk on which it cannot note what finished
+    told = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
+    own = dict.fromkeys(failures.classify(error).kind for error in summary["errors"])
+    text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in own if kind not in told]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
     parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
