@@ -3,9 +3,9 @@
     python tests/bench_metrics.py --cells 100 --rows 100000 --jobs 2
     python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
-Cells are measured as `metric.py` does, by some processes of which each takes one after the other, with the metrics of the demo (and --all: by further
-formulas); then one grid of all cells is summarised as `correlate.py` does. Files are made once and
-linked for all cells, since reading them costs the same. Bases x teachers = 5 x cells / 5.
+Cells are measured as `metric.py` does, by some processes of which each takes one after the other, with the metrics of the
+demo (and --all: by further formulas); then one grid of all cells is summarised as `correlate.py` does. Files are made once
+and linked for all cells, since reading them costs the same. Bases x teachers = 5 x cells / 5.
 """
 
 import argparse

@@ -88,6 +88,14 @@ BAD = {
         setting("metrics", "car", to={"formula": "car_mean"}),
         "config.metrics.car.reward: formula 'car_mean' needs a reward; known: rm",
     ),
+    "metric of embeddings by another reward": (
+        setting("metrics", "car", to={"formula": "embedding_similarity", "reward": "rm"}),
+        "config.metrics.car.reward: 'rm' compares no embeddings",
+    ),
+    "judge that compares responses with each other": (
+        setting("rewards", "rm", to={"model": "q", "similarity": {}}),
+        "config.judges.wins.reward: 'rm' compares responses with each other",
+    ),
     "unknown formula": (
         setting("metrics", "car", "formula", to="cat"),
         "config.metrics.car.formula: 'cat' is not one of",

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from known_grid import RIGHT, SIX, SIX_REWARD, World
 from scipy.stats import binomtest
 from teachergrid import families, noise, published
 from teachergrid.replicate import Study
-from test_summary import RIGHT, SIX, SIX_REWARD, World
 
 NAN = math.nan
 

@@ -25,12 +25,11 @@ def _ids(tokenizer, reward: dict, row: dict) -> list[int]:
 
 
 def _logits(net, batch: list[list[int]]) -> list[float]:
-    """Return the model's one output for each text; padding stands on the right, where causal attention never looks."""
+    """Return the model's one output for each text."""
     import torch
 
-    width = max(map(len, batch))
-    padding = net.config.get_text_config().pad_token_id
-    tokens = torch.tensor([ids + [padding] * (width - len(ids)) for ids in batch], device=net.device)
-    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=net.device)
+    from . import models
+
+    tokens, mask = models.padded(batch, net.config.get_text_config().pad_token_id, net.device)
     with torch.inference_mode():
         return net(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()

@@ -147,8 +147,8 @@ FORMULAS = {
         whole=texts.self_similarity,
     ),
     "embedding_similarity": Formula(
-        "the same of their embeddings: `reward` is one with `similarity`, whose encoder makes them. Of a derived corpus to "
-        "first order, from how alike all responses of its teachers are",
+        "mean cosine over all pairs of responses of their embeddings, by the encoder of a `reward` with `similarity`. Of a "
+        "derived corpus to first order, from how alike all responses of its teachers are",
         "cosine",
         "lowest",
         "mean(reward)",

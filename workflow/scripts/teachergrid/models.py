@@ -111,8 +111,8 @@ def load_model(
 ):
     """Return the model of an entry in eval mode: on the GPU (spread over all that are visible) if there is one.
 
-    kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head). folder, dtype: in place of the entry's own; a
-    folder whose weights were freed but for the adapter gives the entry's own model with the adapter merged in, in float32
+    kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head). folder, dtype: in
+    place of the entry's own; a folder whose weights were freed but for the adapter gives the entry's own model with the adapter merged in, in float32
     and then rounded as the freed weights were. spread: False leaves it on the CPU, for one of several processes that
     train it. device: one to put it on instead.
     Raises BadInput for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
@@ -187,6 +187,16 @@ def node_type() -> str:
     named = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
     named = {key.strip(): re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") for key, value in named.items()}
     return f"{named.get('Model', 'cpu')}--{named.get('model name', platform.machine())}"
+
+
+def padded(batch: list[list[int]], padding: int, device):
+    """Return (tokens, mask), both [texts, longest]; padding stands on the right, where causal attention never looks."""
+    import torch
+
+    width = max(map(len, batch))
+    tokens = torch.tensor([ids + [padding] * (width - len(ids)) for ids in batch], device=device)
+    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=device)
+    return tokens, mask
 
 
 def context(model) -> float:

@@ -81,9 +81,9 @@ def lines(results: str, summary: dict) -> list[str]:
         text += [f"{n} failed: {kind}. {mine[0]['remedy']}"]
         text += [f"  {failed['cell']}: {failed['line']}" for failed in mine[:3]]
         text += [f"  and {n - 3} more"] * (n > 3)
-    # such as a full disk on which it cannot note what finished
+    # such as a full disk on which it cannot note what finished; a restart may have got over it
     told = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
-    own = dict.fromkeys(failures.classify(error).kind for error in summary["errors"])
+    own = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])
     text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in own if kind not in told]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]

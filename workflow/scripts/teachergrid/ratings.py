@@ -49,18 +49,16 @@ def answers(tokenizer, reward: dict) -> list[int]:
 
 
 def rated(net, numbers: dict[int, int], batch: list[list[int]]) -> list[float]:
-    """Return the mean of the numbers {token: number} after each text.
-
-    Padding stands on the right, where causal attention never looks.
-    """
+    """Return the mean of the numbers {token: number} after each text."""
     import torch
 
-    width = max(map(len, batch))
-    ids = torch.tensor([text + [0] * (width - len(text)) for text in batch], device=net.device)
-    last = torch.tensor([len(text) - 1 for text in batch], device=net.device)
+    from . import models
+
+    tokens, mask = models.padded(batch, 0, net.device)
     with torch.inference_mode():
-        hidden = net.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        states = hidden[torch.arange(len(batch), device=hidden.device), last.to(hidden.device)]
+        hidden = net.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+        last = mask.sum(1).to(hidden.device) - 1
+        states = hidden[torch.arange(len(batch), device=hidden.device), last]
         logits = heads.finished(net, net.get_output_embeddings()(states))[:, list(numbers)]
     weights = logits.double().softmax(1)
     return (weights @ torch.tensor(list(numbers.values()), dtype=torch.float64, device=weights.device)).tolist()

@@ -35,7 +35,7 @@ def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callab
     # positions of some encoders begin after 0, so that they take fewer tokens than they have positions
     longest = int(min(limit, tokenizer.model_max_length))
     text, pooling = reward["similarity"]["text"], reward["similarity"]["pooling"]
-    return partial(_ids, tokenizer, text, longest), partial(_vectors, net, pooling)
+    return partial(_ids, tokenizer, text, longest), partial(_vectors, net, pooling, tokenizer.pad_token_id)
 
 
 def _ids(tokenizer, text: str, longest: int, row: dict) -> list[int]:
@@ -44,13 +44,13 @@ def _ids(tokenizer, text: str, longest: int, row: dict) -> list[int]:
     return tokenizer(templates.filled(text, row), truncation=True, max_length=longest)["input_ids"]
 
 
-def _vectors(net, pooling: str, batch: list[list[int]]) -> list[np.ndarray]:
+def _vectors(net, pooling: str, padding: int, batch: list[list[int]]) -> list[np.ndarray]:
     """Return a unit vector for each text."""
     import torch
 
-    width = max(map(len, batch))
-    tokens = torch.tensor([ids + [0] * (width - len(ids)) for ids in batch], device=net.device)
-    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=net.device)
+    from . import models
+
+    tokens, mask = models.padded(batch, padding, net.device)
     with torch.inference_mode():
         states = net(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
         lengths = mask.sum(1)
@@ -71,19 +71,19 @@ def compared(shards: Iterable[pa.Table]) -> pa.Table:
     total, n, own = 0.0, 0, 0.0
     for vectors in filter(len, map(_matrix, shards)):
         total, n, own = total + vectors.sum(0), n + len(vectors), own + float((vectors**2).sum())
-    finished = [_finished(table, total, n, own) for table in shards]
+    mean = (total @ total - own) / (n * (n - 1)) if n > 1 else None
+    finished = [_finished(table, total, n, mean) for table in shards]
     return pa.concat_tables([artifacts.REWARDS.empty_table(), *finished])
 
 
-def _finished(table: pa.Table, total, n: int, own: float) -> pa.Table:
+def _finished(table: pa.Table, total, n: int, mean: float | None) -> pa.Table:
     known = table["reward"].is_valid().to_numpy()
     values, reasons = np.full(len(known), np.nan), table["reason"].to_pylist()
-    if n < 2:
+    if mean is None:
         reasons = [reason or ALONE for reason in reasons]
     elif known.any():
         vectors = _matrix(table)
-        mean = (vectors @ total - (vectors**2).sum(1)) / (n - 1)
-        values[known] = 2 * mean - (total @ total - own) / (n * (n - 1))
+        values[known] = 2 * (vectors @ total - (vectors**2).sum(1)) / (n - 1) - mean
     number = pa.array(values, from_pandas=True)
     return pa.table([table["id"], table["sample"], number, pa.array(reasons, pa.string())], schema=artifacts.REWARDS)
 
