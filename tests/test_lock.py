@@ -33,17 +33,22 @@ def test_take_and_release(results):
     assert lock.holder(results) is None
 
 
-def test_a_live_run_is_refused(results):
+def test_a_live_run_is_refused(results, capsys):
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         write({**lock.me(), "pid": other.pid, "started": lock.started(other.pid)})
         with pytest.raises(BadInput, match=f"another run works on these results .process {other.pid}"):
             lock.take(results)
+        lock.tell_of_another(results)
+        assert f"another run works on these results (process {other.pid}" in capsys.readouterr().err
     finally:
         other.kill()
         other.wait()
     # now it is dead
+    lock.tell_of_another(results)
     lock.take(results)
+    lock.tell_of_another(results)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -329,10 +329,12 @@ def test_two_runs_at_once(grid, tmp_path):
     copy_code(other.folder)
     shutil.copy2(grid.folder / "config/config.yaml", other.folder / "config")
     (other.folder / "results").symlink_to(grid.folder / "results")
-    # room beside the cheap stages, whose script has changed, too
-    run = started(grid, "teachergrid", "run", "--cores", "6")
+    # one job at a time, and the first one hangs: a file that comes or goes while a graph is built would end it otherwise
+    run = started(grid, "teachergrid", "run", "--cores", "1")
     try:
-        wait_for(grid.folder / "hung/finetune", run)
+        while not any((grid.folder / "hung").iterdir()):
+            assert run.poll() is None
+            time.sleep(0.05)
         owner = lock.holder(str(grid.folder / "results"))
         for second in (grid, other):
             done = second.call("teachergrid", "run")
@@ -340,7 +342,10 @@ def test_two_runs_at_once(grid, tmp_path):
             assert f"another run works on these results (process {owner['pid']}" in done.stderr
         # Snakemake alone: its own lock within a checkout, ours between two
         assert "LockException" in grid.run(ok=False)
-        assert "another run works on these results" in other.run(ok=False)
+        assert "wait for it or stop it" in other.run(ok=False)
+        # which a dry run beside a live one says, too, before a file of that one can end it
+        dry = other.call("snakemake", "-n")
+        assert f"another run works on these results (process {owner['pid']}" in dry.stderr
         assert not (other.folder / "journal").exists() and lock.holder(str(grid.folder / "results")) == owner
     finally:
         ended(run)

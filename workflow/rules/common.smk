@@ -10,6 +10,7 @@ from teachergrid.config import checked
 
 history.follow("results")
 if workflow.is_main_process:
+    lock.tell_of_another("results")
     history.adopt("results")
 config.update(checked(config))
 # a job expands what its run has settled on, whatever a pilot says since

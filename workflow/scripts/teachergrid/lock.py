@@ -6,6 +6,7 @@ The lock names its process. It gives way only when that process is proven dead: 
 import json
 import os
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def orphans(folder: str) -> list[int]:
         except OSError:  # gone meanwhile, or another user's
             continue
     return sorted(found)
+
+
+def tell_of_another(results: str) -> None:
+    """Say so on stderr when another run works on the results, before the graph is built: its files come and go meanwhile,
+    which Snakemake may take for a missing or a protected one."""
+    owner = holder(results)
+    if owner and not ours(owner) and not dead(owner):
+        print(
+            f"{results}: another run works on these results ({_who(owner)}): what is planned beside it is of this moment, "
+            "and may fail on a file that it is just writing; ask again then",
+            file=sys.stderr,
+        )
 
 
 def dead_holder(results: str) -> dict | None:
