@@ -51,6 +51,16 @@ def test_a_live_run_is_refused(results, capsys):
     assert not capsys.readouterr().err
 
 
+def test_a_run_is_refused_before_anything_else_is_looked_at(grid):
+    """With a plan that nobody agreed on, which is the next reason to refuse."""
+    Path(grid.folder, "results", lock.LOCK).write_text(json.dumps(lock.me() | {"host": "elsewhere"}))
+    done = grid.call("teachergrid", "run", "--plan", "0" * 64)
+    assert done.returncode == 2 and "not started: results: another run works on these results" in done.stderr
+    Path(grid.folder, "results", lock.LOCK).unlink()
+    assert "another run" not in (again := grid.call("teachergrid", "run", "--plan", "0" * 64)).stderr
+    assert again.returncode == 2 and "plan" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("owner", "refused"),
     [
@@ -58,6 +68,7 @@ def test_a_live_run_is_refused(results, capsys):
         ({"started": "0"}, False),  # the number is in use again, by another process
         ({"boot": "before"}, False),  # the machine was started anew
         ({"host": "elsewhere", "pid": 2**22 + 1}, True),  # nothing is proven about another machine
+        ({"host": "elsewhere"}, True),  # where the same number is another process
     ],
 )
 def test_what_proves_death(results, owner, refused):

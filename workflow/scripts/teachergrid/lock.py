@@ -57,7 +57,8 @@ def dead(owner: dict) -> bool:
 
 def ours(owner: dict) -> bool:
     """Whether this process holds the lock, or the one that started it (`teachergrid run` starts Snakemake)."""
-    return owner["pid"] in (os.getpid(), os.getppid()) and not dead(owner)
+    same_machine = owner["host"] == socket.gethostname()  # in containers numbers are small, and often the same
+    return same_machine and owner["pid"] in (os.getpid(), os.getppid()) and not dead(owner)
 
 
 def orphans(folder: str) -> list[int]:

@@ -54,6 +54,8 @@ def main(argv: list[str]) -> int:
         asked = options.read(argv)
         if asked.aside:
             return subprocess.call([sys.executable, "-m", "snakemake", *asked.argv])
+        # what follows builds graphs, which nobody should wait for, and which a live run's files may end
+        lock.dead_holder(RESULTS)
         refuse_missing(asked)
         refuse_other(asked)
         begin(asked)
