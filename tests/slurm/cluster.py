@@ -318,9 +318,8 @@ class Cluster:
 
     def revive(self, node: str) -> None:
         self.begin(node)
-        wait(
-            f"{node} in service", lambda: output("sinfo", "-hN", "-n", node, "-o", "%T").split()[0] in ("idle", "mixed")
-        )
+        in_service = ("idle", "mixed", "allocated")  # jobs that waited for it may fill it at once
+        wait(f"{node} in service", lambda: output("sinfo", "-hN", "-n", node, "-o", "%T").split()[0] in in_service)
 
     def tasks(self, job: str) -> list[dict[str, str]]:
         """Return what the tasks of a job's steps found in their environment; its batch script is not among them."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from slurm.cluster import Cluster, ready
-from slurm.grids import SlurmGrid, tables
+from slurm.grids import Run, SlurmGrid, tables
 
 
 def pytest_collection_modifyitems(items):
@@ -31,6 +31,9 @@ def cluster() -> Cluster:
     if not running:
         found.start()
     yield found
+    for run in Run.started:
+        if run.process.poll() is None:  # its test failed before the end
+            run.kill()
     if not running:
         found.stop()
 

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,6 +46,8 @@ def small(config: dict) -> None:
 class Run:
     """`teachergrid run` on the cluster, in a terminal of its own."""
 
+    started: ClassVar[list["Run"]] = []
+
     def __init__(self, folder: Path, *argv: str, env: dict | None = None):
         self.log = folder / f"run-{len(list(folder.glob('run-*.log'))) + 1}.log"
         self.start = time.time()
@@ -57,6 +60,7 @@ class Run:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self.started.append(self)
 
     def ends(self, seconds: float) -> int:
         """Return the exit code. Raises TimeoutExpired when the run is not over in time."""
