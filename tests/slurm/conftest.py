@@ -31,11 +31,14 @@ def cluster() -> Cluster:
     if not running:
         found.start()
     yield found
-    for run in Run.started:
-        if run.process.poll() is None:  # its test failed before the end
-            run.kill()
     if not running:
         found.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path):
+    yield
+    Run.end_left(tmp_path.resolve())
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +57,16 @@ def started(request, cluster, tmp_path_factory) -> dict[Callable, Future]:
     """
     cases = [item.callspec.params["case"] for item in request.session.items if is_case(item)]
     folder = tmp_path_factory.mktemp("cases").resolve()
+
+    def alone(case: Callable) -> SlurmGrid | None:
+        own = folder / case.__name__
+        try:
+            return case(cluster, own)
+        finally:
+            Run.end_left(own)
+
     with ThreadPoolExecutor(len(cases) or 1) as pool:
-        yield {case: pool.submit(case, cluster, folder / case.__name__) for case in cases}
+        yield {case: pool.submit(alone, case) for case in cases}
 
 
 @pytest.fixture

@@ -75,6 +75,17 @@ class Run:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    @classmethod
+    def end_left(cls, folder: Path) -> None:
+        """End the runs under a folder that a failed test has left, and their jobs, which would disturb the tests after it."""
+        for run in cls.started:
+            if folder in run.log.parents and run.process.poll() is None:
+                run.interrupt()
+                try:
+                    run.process.wait(60)
+                except subprocess.TimeoutExpired:
+                    run.kill()
+
     def text(self) -> str:
         return self.log.read_text()
 
