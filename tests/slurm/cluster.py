@@ -305,12 +305,15 @@ class Cluster:
         """Return a node's daemon, the steps it has started, and all that these have started."""
         parents, found = {}, set()
         log = str(self.folder / "log" / node)
+        step = {b"SLURM_CLUSTER_NAME=pretended", f"SLURMD_NODENAME={node}".encode()}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):
                     parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
                     # daemon and steps are told by their open log: a step puts its name over its environment
-                    if any(os.readlink(link) == log for link in (entry / "fd").iterdir()):
+                    by_log = any(os.readlink(link) == log for link in (entry / "fd").iterdir())
+                    # without cgroups what a killed job started may outlive it, with no parent that tells whose it was
+                    if by_log or step <= set((entry / "environ").read_bytes().split(b"\0")):
                         found.add(int(entry.name))
         while children := {pid for pid, parent in parents.items() if parent in found} - found:
             found |= children
