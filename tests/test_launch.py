@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ENV, ROOT
-from teachergrid import launch, lock, models, spec, zero
+from teachergrid import launch, lock, models, schema, zero
 from teachergrid.errors import BadInput
 from test_sft import ROWS, TALK, recipe
 
@@ -35,7 +35,7 @@ LENGTHS = [(messages, response + " x" * (i % 7)) for i, (messages, response) in 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict:
     folder = tiny.make(tmp_path_factory.mktemp("models") / "llama", "llama")
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def start(model: dict, work: Path, processes: int, launcher=None, seconds: float = 600, rows=LENGTHS, **changes):
@@ -123,7 +123,7 @@ def test_settings_of_deepspeed(kind, stage, offloads):
     found = zero.settings(kind)
     assert found["zero_optimization"]["stage"] == stage
     assert ("optimizer" in found, "offload_param" in found["zero_optimization"]) == (offloads, offloads)
-    assert set(zero.STAGES) == set(spec.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
+    assert set(zero.STAGES) == set(schema.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
 
 
 def test_a_port_that_is_taken_is_passed_over():
