@@ -288,6 +288,25 @@ def test_planning_imports_no_torch():
     assert json.loads(done.stdout) == []
 
 
+def imported_by(module: str) -> set[str]:
+    """Return the modules of the package that an import of one brings along."""
+    code = f"import sys; from teachergrid import {module}; print(*(m for m in sys.modules if m.startswith('teachergrid.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
+    return {name.removeprefix("teachergrid.") for name in done.stdout.split()}
+
+
+def test_the_check_of_the_config_knows_no_costs():
+    found = imported_by("config")
+    assert not {name for name in found if name.startswith("planning") or name in ("costs", "pilot", "grid", "models")}
+
+
+def test_the_grid_imports_no_plan_and_no_training():
+    found = imported_by("grid")
+    cost = {f"planning.{name}" for name in ("work", "shapes", "machines", "throughput", "fit")}
+    assert not {name for name in found if name.startswith("planning.")} - cost
+    assert not found & {"launch", "sft", "worker", "zero", "options", "plan"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_dag_of_shipped_configs(path, tmp_path):

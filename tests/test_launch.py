@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ENV, ROOT
-from teachergrid import launch, lock, models, schema, zero
+from teachergrid import launch, lock, models, schema, shares, zero
 from teachergrid.errors import BadInput
 from test_sft import ROWS, TALK, recipe
 
@@ -92,7 +92,7 @@ def test_the_team_is_what_the_job_has(resources, expected):
 
 def test_nodes_with_unequal_gpus_are_refused():
     with pytest.raises(BadInput, match="recipe sft: 3 GPUs on 2 nodes"):
-        launch.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
+        shares.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_nodes_with_unequal_gpus_are_refused():
 def test_steps_that_cannot_be_shared_name_the_nearest_remedies(steps, processes, remedies):
     given = recipe(gradient_accumulation_steps=steps)
     if remedies is None:
-        return launch.check_shares(given, processes, 1, "sft")
+        return shares.check_shares(given, processes, 1, "sft")
     with pytest.raises(BadInput) as error:
-        launch.check_shares(given, processes, 1, "sft")
+        shares.check_shares(given, processes, 1, "sft")
     assert f"recipe sft: gradient_accumulation_steps {steps}" in str(error.value)
     assert f"`gpus` to {remedies[0]} " in str(error.value) and str(error.value).endswith(f"to {remedies[1]}")
 

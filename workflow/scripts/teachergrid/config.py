@@ -3,7 +3,6 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from .errors import BadInput
 from .expressions import compiled
 from .ids import Corpus, pilot_subset
 from .names import known as _known
+from .seeds import derived_seed
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -33,11 +33,6 @@ def checked(config: dict) -> dict:
     _read_templates(config)
     _derive_seeds(config)
     return config
-
-
-def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
-    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
 def with_named_models(config: dict) -> dict:

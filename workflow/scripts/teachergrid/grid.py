@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from functools import cache
 
-from . import blocks, canonical, code, costs, launch, pins
+from . import blocks, canonical, code, costs, pins, shares
 from .canonical import picked, without
 from .config import ANY
 from .config_data import metrics_of
@@ -255,7 +255,7 @@ class Cells:
         # the recipe has a number format of its own
         row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
         gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
-        launch.check_shares(settings, gpus, settings["nodes"], recipe)
+        shares.check_shares(settings, gpus, settings["nodes"], recipe)
         return row | {
             "gpus": gpus,
             "nodes": settings["nodes"],

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from . import artifacts, health, inputs, metrics, resampling
-from .config import derived_seed
 from .errors import BadInput
 from .expressions import settled
 from .ids import Responses
+from .seeds import derived_seed
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
