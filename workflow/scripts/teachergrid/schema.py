@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -71,7 +72,7 @@ def is_default(value: object, part: dict) -> bool:
     return "default" in part and value == pruned(part["default"], part)
 
 
-def filled(value, part: dict, outside_too: bool = False):
+def filled(value: Any, part: dict, outside_too: bool = False) -> Any:
     """Return a value with the defaults that `pruned` leaves out, and renamed keys under their present names.
 
     outside_too: with the defaults of keys that only cost or describe, which no spec holds.
