@@ -10,7 +10,7 @@ from . import canonical, pilot
 from .builder import Builder, sets_of
 from .canonical import picked
 from .combinations import Combination, describe, student_of
-from .config import VERIFY, judges_of
+from .config_grids import VERIFY, judges_of
 from .ids import Responses
 from .rows import CorrelateRow, ReportRow
 

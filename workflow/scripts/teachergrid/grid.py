@@ -12,8 +12,9 @@ from typing import Any
 from . import blocks, canonical, code, costs, exam, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
-from .config import ANY, VERIFY
+from .config import ANY
 from .config_data import metrics_of
+from .config_grids import VERIFY
 from .ids import Corpus, Model, Responses, Student
 from .names import nearest
 from .rows import CorpusPart, Measures
