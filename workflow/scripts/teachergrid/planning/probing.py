@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from .. import canonical, worker
 from ..errors import BadInput
+from ..settings import of_answers, of_likelihoods
 from . import actuals
 from .probe_texts import Given
 
@@ -65,9 +66,8 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     """Students are not there yet: their base answers in their place."""
     from .. import generation
 
+    settings = of_answers(settings)
     tasks = settings["tasks"]
-    talk = settings.pop("reference")
-    settings |= {"talk": talk, "format": talk["format"]}
     batch = settings["suite"]["batch"]
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
@@ -118,8 +118,8 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
 def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     from .. import likelihood as scoring
 
+    settings = of_likelihoods(settings)
     options = settings["likelihood"]
-    settings["scorer"] = settings.pop("base")
     a_row = texts.read + 2 * texts.written
     rows = min(rows, PARTS * max(8, min(MOST, int(BATCHES * options["batch_tokens"] / a_row))))
     responses, asked = texts.responses(rows)
