@@ -77,7 +77,7 @@ MENDED = {
     ("job", "running"): set(),
     ("planning/actuals", "measured"): set(),
     ("plan", "shown"): set(),
-    ("exam", "add"): set(),
+    ("exam", "answer_row"): set(),
 }
 
 
