@@ -35,6 +35,7 @@ class Builder:
     # --- instructions and responses
 
     def instructions(self, name: str) -> InstructionsRow:
+        """Return the row that loads a set of instructions."""
         source = self.config["instructions"][name]
         hub = source["source"].startswith(pins.HUB)
         # a file is an input: its content counts and not its name; of suites their prompts count
@@ -49,6 +50,7 @@ class Builder:
         }
 
     def generate(self, responses: str) -> GenerateRow:
+        """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
         files = [teacher["source"]] if teacher["engine"] == "existing" else []
@@ -75,6 +77,7 @@ class Builder:
         return self.with_model("teacher", without(teacher, "source", "plain", "of"))
 
     def check(self, responses: str) -> CheckRow:
+        """Return the row that counts what is wrong with responses."""
         return {
             "spec": canonical.dump(health=self.config["health"]),
             "instructions": [Responses.parse(responses).instructions],
@@ -109,13 +112,14 @@ class Builder:
 
     @cache
     def reward(self, name: str) -> ScorePart:
+        """Return what the jobs of a reward share."""
         entry = self.config["rewards"][name]
         tokens = min(entry["max_length"], costs.USUAL_TOKENS)
         return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
 
     @cache
     def scorer(self, name: str) -> ScorePart:
-        """name: of a base, or in `scorers`."""
+        """Return what the jobs of a scorer share. name: of a base, or in `scorers`."""
         entry = self.config["bases"].get(name) or self.config["scorers"][name]
         settings = self.config["likelihood"]
         tokens = costs.LIKELIHOOD_PASSES * min(settings["max_length"], costs.USUAL_TOKENS)
@@ -123,7 +127,10 @@ class Builder:
 
     @cache
     def training(self, base: str, recipe: str, seed: int) -> TrainingPart:
-        """Raises BadInput where the GPUs cannot share the recipe's steps."""
+        """Return what the students of a base, recipe and seed share.
+
+        Raises BadInput where the GPUs cannot share the recipe's steps.
+        """
         entry = without(self.config["bases"][base], "plain")
         settings = self.config["recipes"][recipe]
         # the recipe has a number format of its own
@@ -164,6 +171,7 @@ class Builder:
 
     @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:
+        """Return the spec of a job that measures these metrics."""
         return canonical.dump(metrics={name: self.config["metrics"][name] for name in metrics})
 
     def sources(self, corpus: str) -> list[str]:
@@ -174,7 +182,7 @@ class Builder:
         return [str(Responses(entry["instructions"], teacher)) for teacher in entry["teachers"]]
 
     def select(self, corpus: str, measures: Measures) -> SelectRow:
-        """corpus: a derived one; measures: what it joins."""
+        """Return the row that makes a derived corpus. measures: what it joins."""
         entry = self.config["corpora"][corpus]
         metrics = {name: self.config["metrics"][name] for name in metrics_of(entry)}
         by_category = "category" in entry["each"]

@@ -158,7 +158,7 @@ def _rewards(config: dict) -> None:
 
 
 def _scorers(config: dict) -> None:
-    for name in config["scorers"].keys() & config["bases"].keys():
+    for name in sorted(config["scorers"].keys() & config["bases"].keys()):
         raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
     for kind in ("bases", "scorers"):
         if ANY in config[kind]:
