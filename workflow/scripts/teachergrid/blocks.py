@@ -9,10 +9,10 @@ from typing import NamedTuple
 from . import canonical, pilot
 from .builder import Builder, sets_of
 from .canonical import picked
+from .cell_rows import CorrelateRow, ReportRow
 from .combinations import Combination, describe, student_of
 from .config_grids import VERIFY, judges_of
 from .ids import Responses
-from .rows import CorrelateRow, ReportRow
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}

@@ -5,10 +5,7 @@ from functools import cache
 
 from . import canonical, costs, pins, shares
 from .canonical import picked, without
-from .config_data import metrics_of
-from .expressions import needs, settled
-from .ids import Corpus, Responses
-from .rows import (
+from .cell_rows import (
     CheckRow,
     GenerateRow,
     InstructionsRow,
@@ -19,6 +16,9 @@ from .rows import (
     SelectRow,
     TrainingPart,
 )
+from .config_data import metrics_of
+from .expressions import needs, settled
+from .ids import Corpus, Responses
 
 NO_MODEL: ModelCost = {"gpus": 0, "gpu_model": None, "parameters": 0}
 

@@ -2,7 +2,7 @@
 
 No other module decides this. The request is at the high end, since a job killed by its limit costs more than a limit that was
 too wide, and each further attempt gets as much again. A site that knows better overrides a rule in its profile
-(`set-resources`). A `row` is a row of the table of cells (see rows).
+(`set-resources`). A `row` is a row of the table of cells (see cell_rows).
 """
 
 import json

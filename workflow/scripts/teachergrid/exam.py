@@ -5,8 +5,8 @@ from functools import cache
 from . import canonical, costs
 from .builder import Builder
 from .canonical import picked, without
+from .cell_rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
 from .ids import Model
-from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
 
 CHAT = ("template", "template_args", "system", "plain")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from . import blocks, canonical, code, costs, exam, pilot
 from .builder import Builder, sets_of
+from .cell_rows import CorpusPart, Measures
 from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
 from .ids import Corpus, Model, Responses, Student
 from .names import nearest
-from .rows import CorpusPart, Measures
 
 MODEL_RULES = costs.MODEL_RULES
 
@@ -25,7 +25,7 @@ MODEL_RULES = costs.MODEL_RULES
 class Cells:
     """The table of cells of a config.
 
-    rows: {rule: {"wildcard/wildcard": row}}, with the rows of the module `rows`.
+    rows: {rule: {"wildcard/wildcard": row}}, with the rows of the module `cell_rows`.
     chosen: {grid: {base: [teachers]} or None}, the teachers that the pilot of a grid kept; None while it has no result. Taken
         from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
     """

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import canonical, costs, origin
 from .builder import Builder
+from .cell_rows import PilotRow
 from .combinations import Combination, combinations
 from .ids import Corpus, Responses, pilot_subset
-from .rows import PilotRow
 
 if TYPE_CHECKING:
     from .grid import Cells
