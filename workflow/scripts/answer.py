@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from teachergrid import artifacts, disk, generation, instructions, job, work
 from teachergrid.errors import BadInput
+from teachergrid.settings import of_answers
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,11 +20,10 @@ def weights_of(student: str, gpus: int) -> Path:
 
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with job.running(snakemake) as (parts, made_from):
         folder = work.folder(snakemake.output.answers, made_from)
+        settings = of_answers(parts)
         items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
-        talk = settings.pop("reference")
-        settings |= {"talk": talk, "format": talk["format"]}
         weights = weights_of(snakemake.input.student[0], snakemake.resources.gpu) if snakemake.input.student else None
         rows = generation.answer(items, settings, folder, weights)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

@@ -1,178 +1,177 @@
-"""One analysis of the config (a grid block): its cells, and the rows of its summary and its report in the table of cells."""
+"""One analysis of the config (a grid block): what it names, and the rows of its summary and its report."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
+from typing import NamedTuple
 
-from . import exam, pilot, spec
-from .config import VERIFY, judges_of
-from .errors import BadInput
-from .spec import picked
+from . import canonical, pilot
+from .builder import Builder, sets_of
+from .canonical import picked
+from .cell_rows import CorrelateRow, ReportRow
+from .combinations import Combination, describe, student_of
+from .config_grids import VERIFY, judges_of
+from .ids import Responses
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
-def add(cells, name: str, block: dict) -> None:
-    """Add all jobs of a block to the table of cells (grid.Cells), or those of its pilot alone as long as that has no result.
+class Comparison(NamedTuple):
+    """A comparison of a model's answers to a suite with those of a judge's opponent."""
 
-    Raises BadInput where no cell is left.
+    model: str
+    suite: str
+    judge: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a block names.
+
+    config: the whole config; all_cells: of the block; cells: those that its pilot left, or all.
     """
-    config = cells.config
-    found = whole = combinations(name, block)
-    if block["pilot"]:
-        chosen = pilot.add(cells, name, block, whole)
-        if chosen is None:
-            return
-        found = pilot.kept(chosen, whole)
-    described = [describe(config, *words) for words in found]
-    # without recipes a block only measures responses: its cells have no student
-    students = [cell for cell in described if cell["student"]]
-    models = [cell["student"] for cell in students] + block["references"]
-    suites = {suite: judges_of(config, suite) for suite in block["suites"]}
-    pairs = list(dict.fromkeys((base, corpus) for base, corpus, _, _ in found))
-    for cell in students:
-        cells.add_student(cell)
-    for model, (suite, judges) in product(models, suites.items()):
-        exam.add(cells, model, suite, judges)
-    for base, corpus in pairs:
-        cells.add_metrics(base, corpus, block["metrics"])
-    responses = list(dict.fromkeys(source for _, corpus in pairs for source in cells.sources(corpus)))
-    judged = [(m, suite, judge) for m, suite in product(models, suites) for judge in suites[suite] if judge != VERIFY]
-    exams = {"models": models, "verified": [suite for suite in suites if VERIFY in suites[suite]]}
-    cells.rows["correlate"][name] = {
-        **exams,
-        "spec": summary_spec(config, block, described, suites, pairs, responses),
-        "bases": [base for base, _ in pairs],
-        "corpora": [corpus for _, corpus in pairs],
-        "judged_models": [model for model, _, _ in judged],
-        "judged_suites": [suite for _, suite, _ in judged],
-        "judges": [judge for _, _, judge in judged],
-        "students": [cell["student"] for cell in students],
+
+    config: dict
+    name: str
+    all_cells: list[Combination]
+    cells: list[Combination]
+
+    @property
+    def entry(self) -> dict:
+        return self.config["grids"][self.name]
+
+    @cached_property
+    def students(self) -> list[str]:
+        return [student for cell in self.cells if (student := student_of(cell))]
+
+    @cached_property
+    def shown_students(self) -> list[str]:
+        """Those whose answers a report shows: one seed is enough to look at."""
+        return [s for cell in self.cells if (s := student_of(cell)) and cell.seed == self.entry["seeds"][0]]
+
+    @cached_property
+    def models(self) -> list[str]:
+        """All that answer the block's suites."""
+        return self.students + self.entry["references"]
+
+    @cached_property
+    def suites(self) -> dict[str, list[str]]:
+        """{suite: its judges}"""
+        return {suite: judges_of(self.config, suite) for suite in self.entry["suites"]}
+
+    @cached_property
+    def verified(self) -> list[str]:
+        return [suite for suite, judges in self.suites.items() if VERIFY in judges]
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        return [
+            Comparison(model, suite, judge)
+            for model, suite in product(self.models, self.suites)
+            for judge in self.suites[suite]
+            if judge != VERIFY
+        ]
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(base, corpus), each once."""
+        return list(dict.fromkeys((cell.base, cell.corpus) for cell in self.cells))
+
+    def responses(self, build: Builder) -> list[str]:
+        """Return the responses that the block's corpora take rows from, each once."""
+        return list(dict.fromkeys(source for _, corpus in self.pairs for source in build.sources(corpus)))
+
+    def tasks(self) -> dict[str, dict]:
+        """Return the tasks of the block's suites with the columns of their prompts."""
+        tasks = {task for suite in self.suites for task in self.config["suites"][suite]["tasks"]}
+        return {task: picked(self.config["tasks"][task], "fields") for task in tasks}
+
+
+def correlate_row(build: Builder, block: Block) -> CorrelateRow:
+    """Return the row of a block's summary."""
+    responses = block.responses(build)
+    return {
+        "models": block.models,
+        "verified": block.verified,
+        "spec": summary_spec(block, responses),
+        "bases": [base for base, _ in block.pairs],
+        "corpora": [corpus for _, corpus in block.pairs],
+        "judged_models": [comparison.model for comparison in block.comparisons],
+        "judged_suites": [comparison.suite for comparison in block.comparisons],
+        "judges": [comparison.judge for comparison in block.comparisons],
+        "students": block.students,
         "responses": responses,
         # items of a suite: some hundreds to a thousand
-        "rows": 1_000 * len(models),
-    }
-    tasks = fields_of(config, block["suites"])
-    cells.rows["report"][name] = {
-        **exams,
-        "spec": spec.dump(
-            title=block["title"] or name,
-            tasks=tasks,
-            models=models_of(config, pairs, responses),
-            judges={judge: config["judges"][judge] for _, _, judge in judged},
-            **({"saved": pilot.savings(cells, whole, found)} if block["pilot"] else {}),
-        ),
-        "pilots": [name] if block["pilot"] else [],
-        "complete": pilot.complete(config, block, whole, combinations) if block["pilot"] else [],
-        # one seed is enough to look at
-        "models": [c["student"] for c in students if c["seed"] == block["seeds"][0]] + block["references"],
-        "instructions": list(dict.fromkeys(name.split("__")[0] for name in responses)),
-        "responses": responses,
-        "rewards": cells.rewards_of(block["metrics"]),
-        "suites": block["suites"],
-        "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
-        "rows": cells.rows_of(responses),
+        "rows": 1_000 * len(block.models),
     }
 
 
-def combinations(name: str, block: dict) -> list[tuple]:
-    """Return (base, corpus, recipe, seed) of a block: the cross product without `exclude`, then `include`."""
-    whole = [f"{i}__{t}" for i, t in product(block["instructions"], block["teachers"])]
-    trained = [block["recipes"] or [None], block["seeds"] or [None]]
-    cells = list(product(block["bases"], [*whole, *block["corpora"]], *trained))
-    for index, pattern in enumerate(block["exclude"]):
-        kept = [cell for cell in cells if not matches(pattern, cell)]
-        if len(kept) == len(cells):
-            raise BadInput(f"config.grids.{name}.exclude[{index}]: matches no cell; remove it or mend it")
-        cells = kept
-    for index, cell in enumerate(block["include"]):
-        corpus = cell.get("corpus")
-        if "instructions" in cell and "teacher" in cell:
-            corpus = f"{cell['instructions']}__{cell['teacher']}"
-        if "base" not in cell or corpus is None:
-            raise BadInput(f"config.grids.{name}.include[{index}]: state base and corpus (or instructions and teacher)")
-        recipes = [cell["recipe"]] if "recipe" in cell else trained[0]
-        seeds = [cell["seed"]] if "seed" in cell else trained[1]
-        cells += product([cell["base"]], [corpus], recipes, seeds)
-    if not cells:
-        raise BadInput(f"config.grids.{name}: no cell is left; name at least one base, corpus, recipe and seed")
-    return list(dict.fromkeys(cells))
-
-
-def matches(pattern: dict, cell: tuple) -> bool:
-    words = dict(zip(("base", "corpus", "recipe", "seed"), cell, strict=True))
-    words["instructions"], _, words["teacher"] = words["corpus"].partition("__")
-    return all(words[word] == value for word, value in pattern.items())
-
-
-def describe(config: dict, base: str, corpus: str, recipe: str | None, seed: int | None) -> dict:
-    """Return the words of a cell; its student is None where nothing is trained."""
-    instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
+def report_row(build: Builder, block: Block) -> ReportRow:
+    """Return the row of a block's report."""
+    config, entry, responses, tasks = block.config, block.entry, block.responses(build), block.tasks()
+    saved = {"saved": pilot.savings(build, block.all_cells, block.cells)} if entry["pilot"] else {}
     return {
-        "student": f"{base}__{corpus}__{recipe}__s{seed}" if recipe else None,
-        "base": base,
-        "corpus": corpus,
-        "instructions": instructions,
-        "teacher": teacher,
-        "recipe": recipe,
-        "seed": seed,
-        "self_pair": self_pair(config, base, teacher),
+        "verified": block.verified,
+        "spec": canonical.dump(
+            title=entry["title"] or block.name,
+            tasks=tasks,
+            models=models_of(config, block.pairs, responses),
+            judges={comparison.judge: config["judges"][comparison.judge] for comparison in block.comparisons},
+            **saved,
+        ),
+        "pilots": [block.name] if entry["pilot"] else [],
+        "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
+        "models": block.shown_students + entry["references"],
+        "instructions": sets_of(responses),
+        "responses": responses,
+        "rewards": build.rewards_of(entry["metrics"]),
+        "suites": entry["suites"],
+        "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
+        "rows": build.rows_of(responses),
     }
 
 
-def self_pair(config: dict, base: str, teacher: str | None) -> bool:
-    """Whether a teacher is this base, or was tuned from it."""
-    name = config["teachers"][teacher]["model"] if teacher else None
-    seen = set()
-    while name is not None and name not in seen:
-        if name == config["bases"][base]["model"]:
-            return True
-        seen.add(name)
-        name = config["models"][name]["parent"]
-    return False
-
-
-def summary_spec(config: dict, block: dict, described: list, suites: dict, pairs: list, responses: list[str]) -> str:
-    references = {name: config["references"][name] for name in block["references"]}
-    corpora = {name: config["corpora"][name] for name in block["corpora"]}
-    return spec.dump(
-        grid=block,
-        students=described,
+def summary_spec(block: Block, responses: list[str]) -> str:
+    """Return the spec of a block's summary. responses: that its corpora take rows from."""
+    config, entry = block.config, block.entry
+    references = {name: config["references"][name] for name in entry["references"]}
+    corpora = {name: config["corpora"][name] for name in entry["corpora"]}
+    return canonical.dump(
+        grid=entry,
+        students=[describe(config, cell) for cell in block.cells],
         references=[
-            {"name": name, **picked(entry, "model", "base", "role", "format")} for name, entry in references.items()
+            {"name": name, **picked(reference, "model", "base", "role", "format")}
+            for name, reference in references.items()
         ],
-        pairs=pairs,
-        metrics={name: config["metrics"][name] for name in block["metrics"]},
-        suites=suites,
+        pairs=block.pairs,
+        metrics={name: config["metrics"][name] for name in entry["metrics"]},
+        suites=block.suites,
         gates=config["health"]["gates"],
-        corpora={name: picked(entry, "instructions", "teachers") for name, entry in corpora.items()},
-        recipes={recipe: config["recipes"][recipe] for recipe in block["recipes"]},
+        corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
+        recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
-        bases=labels(config, "bases", {base for base, _ in pairs}),
+        bases=labels(config, "bases", {base for base, _ in block.pairs}),
     )
 
 
-def labels(config: dict, kind: str, names) -> dict:
+def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:
     """Return what only describes these entries: family, size, licence, own score. It decides no model's result."""
-    found = {}
+    by_name = {}
     for name in sorted(names):
         entry = config[kind][name]
         model = picked(config["models"].get(entry["model"], dict.fromkeys(LABELS)), *LABELS)
-        found[name] = {"model": entry["model"], **model, **picked(entry, *OWN_LABELS[kind])}
-    return found
+        by_name[name] = {"model": entry["model"], **model, **picked(entry, *OWN_LABELS[kind])}
+    return by_name
 
 
-def fields_of(config: dict, suites: list[str]) -> dict:
-    """Return the tasks of these suites with the columns of their prompts."""
-    tasks = {task for suite in suites for task in config["suites"][suite]["tasks"]}
-    return {task: picked(config["tasks"][task], "fields") for task in tasks}
-
-
-def models_of(config: dict, pairs: list[tuple], responses: list[str]) -> dict:
-    """Return the models of these bases and teachers."""
+def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) -> dict[str, dict]:
+    """Return the models of the bases of these pairs, and of the teachers of these responses."""
     names = {config["teachers"][teacher]["model"] for teacher in teachers_of(responses)}
     names |= {config["bases"][base]["model"] for base, _ in pairs}
     return {name: config["models"][name] for name in sorted(names - {None})}
 
 
 def teachers_of(responses: list[str]) -> set[str]:
-    return {name.split("__")[1] for name in responses}
+    return {Responses.parse(name).teacher for name in responses}

@@ -3,45 +3,42 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, metric_entries, pins, ratings, similarity, spec
+from . import config_data, config_grids, metric_entries, pins, ratings, schema, similarity
 from .errors import BadInput
-from .expressions import compiled
-from .pilot import subset
-from .spec import known as _known
+from .names import known
+from .seeds import derived_seed
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
-VERIFY = "verify"  # the judge that checks answers
 ANY = "any"  # the scorer of a corpus that is the same for all bases
 
 
 def checked(config: dict) -> dict:
     """Return the config with every default and pinned commit filled in, seeds derived and chat templates read.
 
-    Raises BadInput.
+    config: as YAML reads it; it is not changed.
+    Raises BadInput for the first thing that is wrong.
     """
     config = with_named_models(config)
-    spec.refuse_unknown_keys(config)
+    schema.refuse_unknown_keys(config)
     _validate(config)
-    config = spec.filled(config, spec.schema(), outside_too=True)
+    config = schema.filled(config, schema.read(), outside_too=True)
     pins.fill(config)
-    for check in (_models, _tasks, _files, _entries, config_data.check, _judges, _grids, _pilots, _imports):
+    _write_out_all(config)
+    for check in CHECKS:
         check(config)
-    _read_templates(config)
-    _derive_seeds(config)
+    for complete in COMPLETIONS:
+        complete(config)
     return config
 
 
-def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
-    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
-
-
 def with_named_models(config: dict) -> dict:
-    """Move a model that stands inside an entry to `models`, under the entry's name."""
+    """Return the config with each model that an entry holds itself moved to `models`, under the entry's name.
+
+    Raises BadInput where `models` has another model of this name.
+    """
     models, config = dict(config.get("models") or {}), dict(config)
     for kind in MODELED:
         entries = config.get(kind)
@@ -61,9 +58,10 @@ def with_named_models(config: dict) -> dict:
 
 
 def _validate(config: dict) -> None:
+    """Raise BadInput for what the schema does not allow."""
     import jsonschema
 
-    for error in jsonschema.Draft202012Validator(spec.schema()).iter_errors(config):
+    for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
         error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
@@ -74,8 +72,25 @@ def _validate(config: dict) -> None:
         raise BadInput(f"{where}: {error.message}{hint}")
 
 
+def _write_out_all(config: dict) -> None:
+    """Put the names in place of `all`, sorted: the order of keys in a file decides nothing."""
+    for corpus in config["corpora"].values():
+        if corpus["teachers"] == "all":
+            corpus["teachers"] = sorted(config["teachers"])
+    for block in config["grids"].values():
+        for key in config_grids.NAMED:
+            if block[key] == "all":
+                block[key] = sorted(config[key])
+        if block["references"] == "all":
+            bases = (None, *block["bases"])
+            block["references"] = sorted(r for r, entry in config["references"].items() if entry["base"] in bases)
+
+
+# --- checks
+
+
 def _models(config: dict) -> None:
-    revisions = {}
+    revisions: dict[str, tuple[str, str | None]] = {}
     for name, model in config["models"].items():
         first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
         if revision != model["revision"]:
@@ -84,11 +99,11 @@ def _models(config: dict) -> None:
                 f"{revision}; use one revision, or one entry"
             )
         if model["parent"] is not None:
-            _known(f"config.models.{name}.parent", model["parent"], config["models"])
+            known(f"config.models.{name}.parent", model["parent"], config["models"])
     for kind in MODELED:
         for name, entry in config[kind].items():
             if entry["model"] is not None:
-                _known(f"config.{kind}.{name}.model", entry["model"], config["models"])
+                known(f"config.{kind}.{name}.model", entry["model"], config["models"])
 
 
 def _tasks(config: dict) -> None:
@@ -97,9 +112,7 @@ def _tasks(config: dict) -> None:
         if (task["prompts"] is None) == (instructions is None):
             raise BadInput(f"{where}: state either 'prompts' or 'instructions'")
         if instructions is not None:
-            _known(f"{where}.instructions", instructions, config["instructions"])
-            # what the set's own job makes is then a file as any other
-            task["prompts"] = f"results/instructions/{instructions}.parquet"
+            known(f"{where}.instructions", instructions, config["instructions"])
 
 
 def _files(config: dict) -> None:
@@ -128,143 +141,89 @@ def _imports(config: dict) -> None:
             _is_there(f"config.teachers.{name}.source", teacher["source"])
 
 
-def _entries(config: dict) -> None:
+def _teachers(config: dict) -> None:
     for name, teacher in config["teachers"].items():
         needed = {"existing": "source", "stripped": "of"}.get(teacher["engine"], "model")
         if teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+
+
+def _rewards(config: dict) -> None:
     for name, reward in config["rewards"].items():
+        where = f"config.rewards.{name}"
         if (reward["model"] is None) == (reward["checker"] is None):
-            raise BadInput(f"config.rewards.{name}: state either 'model' or 'checker'")
-        ratings.check(f"config.rewards.{name}", reward)
-        similarity.check(f"config.rewards.{name}", reward)
-    for name in config["scorers"].keys() & config["bases"].keys():
+            raise BadInput(f"{where}: state either 'model' or 'checker'")
+        ratings.check(where, reward)
+        similarity.check(where, reward)
+
+
+def _scorers(config: dict) -> None:
+    for name in sorted(config["scorers"].keys() & config["bases"].keys()):
         raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
     for kind in ("bases", "scorers"):
         if ANY in config[kind]:
             raise BadInput(f"config.{kind}.{ANY}: this name is taken; rename it")
+
+
+def _recipes(config: dict) -> None:
     for name, recipe in config["recipes"].items():
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
+
+
+def _metrics(config: dict) -> None:
     for name, metric in config["metrics"].items():
         metric_entries.check(config, f"config.metrics.{name}", metric)
+
+
+def _corpora(config: dict) -> None:
     for name, corpus in config["corpora"].items():
-        where = f"config.corpora.{name}"
-        _known(f"{where}.instructions", corpus["instructions"], config["instructions"])
-        corpus["teachers"] = _all(f"{where}.teachers", corpus["teachers"], config["teachers"])
+        known(f"config.corpora.{name}.instructions", corpus["instructions"], config["instructions"])
+        for teacher in corpus["teachers"]:
+            known(f"config.corpora.{name}.teachers", teacher, config["teachers"])
+
+
+def _references(config: dict) -> None:
     for name, reference in config["references"].items():
         where = f"config.references.{name}"
         if reference["base"] is not None:
-            _known(f"{where}.base", reference["base"], config["bases"])
+            known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":
             raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
 
 
 def _judges(config: dict) -> None:
-    if VERIFY in config["judges"]:
-        raise BadInput(f"config.judges.{VERIFY}: this name is taken by the checkers of tasks; rename it")
+    if config_grids.VERIFY in config["judges"]:
+        raise BadInput(f"config.judges.{config_grids.VERIFY}: this name is taken by the checkers of tasks; rename it")
     for name, judge in config["judges"].items():
-        _known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
+        known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
         if config["rewards"][judge["reward"]]["similarity"]:
             raise BadInput(
                 f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other; take another"
             )
-        _known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
+        known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
     for name, suite in config["suites"].items():
         for task in suite["tasks"]:
-            _known(f"config.suites.{name}.tasks", task, config["tasks"])
+            known(f"config.suites.{name}.tasks", task, config["tasks"])
         for judge in suite["judges"]:
-            _known(f"config.suites.{name}.judges", judge, config["judges"])
+            known(f"config.suites.{name}.judges", judge, config["judges"])
 
 
-def judges_of(config: dict, suite: str) -> list[str]:
-    """Return the judges of a suite, `verify` first where a task has a checker."""
-    tasks = [config["tasks"][task] for task in config["suites"][suite]["tasks"]]
-    return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
+# --- completions
 
 
-def _all(where: str, names, known) -> list[str]:
-    """Return the names, `all` written out (sorted: the order of keys in a file decides nothing); each must be known."""
-    names = sorted(known) if names == "all" else names
-    for name in names:
-        _known(where, name, known)
-    return names
-
-
-def _grids(config: dict) -> None:
-    for name, block in config["grids"].items():
-        where = f"config.grids.{name}"
-        for key in ("instructions", "teachers", "corpora", "bases", "recipes", "suites", "metrics"):
-            block[key] = _all(f"{where}.{key}", block[key], config[key])
-        mine = sorted(r for r, entry in config["references"].items() if entry["base"] in (None, *block["bases"]))
-        block["references"] = mine if block["references"] == "all" else block["references"]
-        _all(f"{where}.references", block["references"], config["references"])
-        if block["primary"] is not None:
-            _known(f"{where}.primary", block["primary"], block["metrics"])
-        needed = ("recipes", "seeds", "suites", "performance")
-        if any(block[key] for key in needed) and not all(block[key] for key in needed):
-            missing = [key for key in needed if not block[key]]
-            raise BadInput(
-                f"{where}.{missing[0]}: is empty; students need {', '.join(needed)} (leave all out to only measure)"
-            )
-        for text in block["performance"]:
-            suite, judge = text.split("/")
-            _known(f"{where}.performance", suite, block["suites"])
-            _known(f"{where}.performance ({text})", judge, judges_of(config, suite))
-        for key in ("include", "exclude"):
-            for index, cell in enumerate(block[key]):
-                _cell(config, f"{where}.{key}[{index}]", cell)
-
-
-def _pilots(config: dict) -> None:
-    for name, block in config["grids"].items():
-        if block["pilot"]:
-            _pilot(config, f"config.grids.{name}.pilot", block, block["pilot"])
-
-
-def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
-    """Check a pilot, and add its instructions: those that a smaller sample of each set would draw with the same seed."""
-    if block["compare"] != "teacher" or not block["recipes"]:
-        raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
-    for metric in _all(f"{where}.by", asked["by"], config["metrics"]):
-        found = compiled(config["metrics"][metric])
-        if found is None or found.medians:
-            formula = config["metrics"][metric]["formula"]
-            raise BadInput(
-                f"{where}.by: '{metric}' ({formula}) has no value of a single response; rank by another metric"
-                if found is None
-                else f"{where}.by: '{metric}' ({formula}) is no mean over responses; rank by another metric"
-            )
-    if asked["keep"] >= len(block["teachers"]):
-        raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
-    for name in block["instructions"]:
-        entry, drawn = config["instructions"][name], subset(name, asked["sample"])
-        if entry["sample"] is not None and entry["sample"] <= asked["sample"]:
-            raise BadInput(f"{where}.sample: config.instructions.{name} has {entry['sample']} instructions; lower it")
-        seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
-        fewer = {**entry, "sample": asked["sample"], "seed": seed}
-        if config["instructions"].setdefault(drawn, fewer) != fewer:
-            raise BadInput(f"config.instructions.{drawn}: this name is taken by a pilot; rename it")
-
-
-def _cell(config: dict, where: str, cell: dict) -> None:
-    kinds = {"base": "bases", "teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
-    for word, kind in kinds.items():
-        if word in cell:
-            _known(f"{where}.{word}", cell[word], config[kind])
-    if "corpus" in cell:
-        parts = cell["corpus"].split("__")
-        if len(parts) == 1:
-            _known(f"{where}.corpus", parts[0], config["corpora"])
-        elif len(parts) == 2:
-            _known(f"{where}.corpus", parts[0], config["instructions"])
-            _known(f"{where}.corpus", parts[1], config["teachers"])
-        else:
-            raise BadInput(f"{where}.corpus: '{cell['corpus']}' is neither instructions__teacher nor a derived corpus")
+def _name_prompts(config: dict) -> None:
+    """Name the file of prompts of each task that consists of a set of instructions: the set's own job makes it."""
+    for task in config["tasks"].values():
+        if task["instructions"] is not None:
+            task["prompts"] = f"results/instructions/{task['instructions']}.parquet"
 
 
 def _read_templates(config: dict) -> None:
-    # the text and not the path decides what a model sees
+    """Replace a template's path by its text.
+
+    The spec, and so the fingerprint of a result, must depend on the content and not on where the file lies.
+    """
     for kind in MODELED:
         for entry in config[kind].values():
             if entry["template"] != "own":
@@ -272,25 +231,50 @@ def _read_templates(config: dict) -> None:
 
 
 def _derive_seeds(config: dict) -> None:
-    def derive(holder: dict, purpose: str) -> None:
-        if holder["seed"] is None:
-            holder["seed"] = derived_seed(config["seed"], purpose)
+    """Derive each seed that the config does not state from the root seed."""
+
+    def derive(entry: dict, purpose: str) -> None:
+        if entry["seed"] is None:
+            entry["seed"] = derived_seed(config["seed"], purpose)
 
     for name, entry in config["instructions"].items():
         if entry["sample"] is not None:
             derive(entry, f"instructions/{name}")
     # one noise for all teachers: a row's noise follows from its id and sample
-    for teacher in config["teachers"].values():
-        _sampling_seed(teacher["sampling"], derive, "generation")
-    for task in config["tasks"].values():
-        _sampling_seed(task["decoding"], derive, "evaluation")
+    samplings = [(teacher["sampling"], "generation") for teacher in config["teachers"].values()]
+    samplings += [(task["sampling"], "evaluation") for task in config["tasks"].values()]
+    for sampling, purpose in samplings:
+        # greedy sampling has no noise, so another root seed must not redo it
+        if sampling["temperature"] > 0:
+            derive(sampling, purpose)
     for name, corpus in config["corpora"].items():
         derive(corpus, f"corpora/{name}")
     for block in config["grids"].values():
         derive(block, "bootstrap")
 
 
-def _sampling_seed(sampling: dict, derive, purpose: str) -> None:
-    # greedy decoding has no noise, so another root seed must not redo it
-    if sampling["temperature"] > 0:
-        derive(sampling, purpose)
+# in this order; they raise BadInput and change nothing
+CHECKS = (
+    _models,
+    _tasks,
+    _files,
+    _teachers,
+    _rewards,
+    _scorers,
+    _recipes,
+    _metrics,
+    _corpora,
+    _references,
+    config_data.check,
+    _judges,
+    config_grids.check,
+    _imports,
+)
+# these change the config
+COMPLETIONS = (
+    _name_prompts,
+    config_data.label_stripped,
+    config_grids.add_pilot_subsets,
+    _read_templates,
+    _derive_seeds,
+)

@@ -2,13 +2,16 @@
 
 from .errors import BadInput
 from .expressions import compiled
-from .spec import known
+from .names import known
 
 
 def check(config: dict) -> None:
-    """Raise BadInput for what contradicts itself or names what is not there; give stripped teachers their labels."""
+    """Raise BadInput for what contradicts itself or names what is not there."""
     for name, corpus in config["corpora"].items():
-        _corpus(f"config.corpora.{name}", corpus, config)
+        where = f"config.corpora.{name}"
+        _choice(where, corpus, config)
+        _ratios(where, corpus, config)
+        _size(where, corpus, config)
     for name, teacher in config["teachers"].items():
         if teacher["engine"] == "stripped":
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
@@ -16,12 +19,22 @@ def check(config: dict) -> None:
         _decontaminated(f"config.instructions.{name}.decontaminate", name, entry["decontaminate"], config)
 
 
+def label_stripped(config: dict) -> None:
+    """Give each stripped teacher the model and the sampling of the one that generated, for labels and counts."""
+    for teacher in config["teachers"].values():
+        if teacher["engine"] == "stripped":
+            source = config["teachers"][teacher["of"]]
+            teacher |= {"model": source["model"], "sampling": source["sampling"]}
+
+
 def metrics_of(corpus: dict) -> list[str]:
-    """Return the names of the metrics that a corpus chooses by."""
-    return sorted(corpus["by"]) if isinstance(corpus["by"], dict) else [corpus["by"]] if corpus["by"] else []
+    """Return the names of the metrics that a corpus chooses by, sorted."""
+    if isinstance(corpus["by"], dict):
+        return sorted(corpus["by"])
+    return [corpus["by"]] if corpus["by"] else []
 
 
-def _corpus(where: str, corpus: dict, config: dict) -> None:
+def _choice(where: str, corpus: dict, config: dict) -> None:
     for metric in metrics_of(corpus):
         known(f"{where}.by", metric, config["metrics"])
         formula = config["metrics"][metric]["formula"]
@@ -31,13 +44,20 @@ def _corpus(where: str, corpus: dict, config: dict) -> None:
         raise BadInput(
             f"{where}.by: `choose: {corpus['choose']}` needs a metric; known: {', '.join(config['metrics'])}"
         )
-    if corpus["ratios"]:
-        if corpus["choose"] != "random":
-            raise BadInput(f"{where}.ratios: ratios are drawn; say `choose: random`")
-        for teacher in corpus["ratios"]:
-            known(f"{where}.ratios", teacher, config["teachers"])
-        if lacking := [teacher for teacher in corpus["teachers"] if teacher not in corpus["ratios"]]:
-            raise BadInput(f"{where}.ratios: none of '{lacking[0]}'; state one for each of the teachers")
+
+
+def _ratios(where: str, corpus: dict, config: dict) -> None:
+    if not corpus["ratios"]:
+        return
+    if corpus["choose"] != "random":
+        raise BadInput(f"{where}.ratios: ratios are drawn; say `choose: random`")
+    for teacher in corpus["ratios"]:
+        known(f"{where}.ratios", teacher, config["teachers"])
+    if lacking := [teacher for teacher in corpus["teachers"] if teacher not in corpus["ratios"]]:
+        raise BadInput(f"{where}.ratios: none of '{lacking[0]}'; state one for each of the teachers")
+
+
+def _size(where: str, corpus: dict, config: dict) -> None:
     if corpus["share"] and corpus["rows"]:
         raise BadInput(f"{where}: state either `share` or `rows`")
     if corpus["each"] and not (corpus["share"] or corpus["rows"]):
@@ -52,14 +72,12 @@ def _corpus(where: str, corpus: dict, config: dict) -> None:
 
 def _stripped(where: str, teacher: dict, teachers: dict) -> None:
     known(f"{where}.of", teacher["of"], teachers)
-    of = teachers[teacher["of"]]
-    if of["engine"] == "stripped":
+    if teachers[teacher["of"]]["engine"] == "stripped":
         raise BadInput(f"{where}.of: '{teacher['of']}' is stripped itself; name the teacher that generated")
-    # who said it, and how often: for labels and counts
-    teacher |= {"model": of["model"], "sampling": of["sampling"]}
 
 
 def _decontaminated(where: str, name: str, suites: list[str], config: dict) -> None:
+    """name: of the set that these suites' prompts are removed from."""
     for suite in suites:
         known(where, suite, config["suites"])
         for task in config["suites"][suite]["tasks"]:

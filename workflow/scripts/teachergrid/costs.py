@@ -1,13 +1,16 @@
-"""What a job asks of the machine: GPUs, memory and walltime by rule, rows, model size and attempt.
+"""What a job requests of the machine: GPUs, memory and walltime by rule, rows, model size and attempt.
 
-The one place that knows. Asked for is the high end (a job killed by its limit costs more than a limit that was too wide),
-and each further attempt gets as much again. A site that knows better overrides a rule in its profile (`set-resources`).
+No other module decides this. The request is at the high end, since a job killed by its limit costs more than a limit that was
+too wide, and each further attempt gets as much again. A site that knows better overrides a rule in its profile
+(`set-resources`). A `row` is a row of the table of cells (see cell_rows).
 """
 
 import json
 import math
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .planning import machines, throughput, work
 
@@ -22,7 +25,7 @@ UNKNOWN_ROWS = 100_000
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
-    """Return the walltime of a job: several times what an H100 takes when rows are long. row: of grid.Cells."""
+    """Return the walltime of a job in minutes: several times what an H100 takes when rows are long."""
     if rule not in MODEL_RULES:
         # tables and statistics: a minute per 10,000 rows is ten times what they take
         return min(LONGEST, attempt * (20 + row["rows"] // 10_000))
@@ -41,7 +44,7 @@ def reference() -> machines.Device:
 
 
 def megabytes(rule: str, row: dict, attempt: int) -> int:
-    """Return the host memory of a job on one node."""
+    """Return the host memory of a job on one node, in MB."""
     # two Snakemake processes of 260 MB are part of each job on a cluster; tables take up to 30 kB a row
     tables = 2_000 + row["rows"] * 30 // 1_000
     if rule not in MODEL_RULES or not row["gpus"]:
@@ -53,8 +56,11 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     return attempt * math.ceil(tables + 2_000 + weights + offloaded)
 
 
-def need(rule: str, resource: str, row: dict, attempt: int):
-    """Return one resource of a job; None leaves it to the profile. runtime is in minutes, gpu counts all nodes, gres one."""
+def need(rule: str, resource: str, row: dict, attempt: int) -> int | str | None:
+    """Return one resource of a job; None leaves it to the profile.
+
+    runtime is in minutes and mem_mb in MB. gpu counts the GPUs of all nodes, gres those of one, with their type.
+    """
     if resource == "runtime":
         return minutes(rule, row, attempt)
     if resource == "mem_mb":
@@ -67,11 +73,11 @@ def need(rule: str, resource: str, row: dict, attempt: int):
         return {"nodes": row["nodes"], "gres": ":".join(filter(None, kind))}.get(resource)
     if not row["gpus"]:
         return row["gpus"] if resource == "gpu" else None
-    # SLURM takes the GPUs of a job from several nodes if it is not told
+    # without a number of nodes, SLURM may take the GPUs of a job from several
     return {"gpu": row["gpus"], "gpu_model": row["gpu_model"], "nodes": 1}.get(resource)
 
 
-def gpus(resources) -> int:
+def gpus(resources: Mapping[str, Any]) -> int:
     """Return how many GPUs a job has over all nodes, from its resources as `need` gives them."""
     per_node = (resources.get("gres") or "gpu:0").split(":")[-1]
     return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
@@ -79,7 +85,10 @@ def gpus(resources) -> int:
 
 @cache
 def count(source: str, sample: int | None) -> int:
-    """Return how many rows a set of instructions has, without reading more than it must."""
+    """Return how many rows a set of instructions has, without reading more than it must.
+
+    source: a file, or a data set of the hub, whose size is not known; sample: how many of its rows are drawn, None for all.
+    """
     if sample is not None:
         return sample
     path = Path(source)

@@ -1,37 +1,40 @@
-"""The exams of models in the table of cells (grid.Cells): answers, checks, comparisons, and the freeing of weights after them."""
+"""The rows of exams: a model's answers to a suite, their check, and their comparison with an opponent's."""
 
 from functools import cache
 
-from . import costs, spec
-from .config import VERIFY
-from .spec import picked, without
+from . import canonical, costs
+from .builder import Builder
+from .canonical import picked, without
+from .cell_rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
+from .ids import Model
 
-TALK = ("template", "template_args", "system", "plain")
+CHAT = ("template", "template_args", "system", "plain")
 
 
-def add(cells, model: str, suite: str, judges: list[str]) -> None:
-    who = model if model in cells.config["references"] else model.split("__")[0]
-    prompts, items = cells.prompts_of(suite)
-    cells.rows["answer"][f"{model}/{suite}"] = {
-        **_answer_row(cells, who, suite),
-        "students": [] if who == model else [model],
+def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
+    """Return the row of a model's answers. A student answers with the chat settings of its base."""
+    student = Model.parse(model).student
+    prompts, items = build.prompts_of(suite)
+    return {
+        **_answers(build, student.base if student else model, suite),
+        "students": [model] if student else [],
         "prompts": prompts,
         "rows": items,
     }
-    if who != model:
-        _add_freeing(cells, model, suite)
-    for judge in judges:
-        if judge == VERIFY:
-            row = {"spec": _verify_spec(cells, suite), "prompts": prompts, "rows": items}
-            cells.rows["verify"][f"{model}/{suite}"] = row
-        else:
-            _add_comparison(cells, model, suite, judge, prompts, items)
 
 
-def _add_comparison(cells, model: str, suite: str, judge: str, prompts: list[str], items: int) -> None:
-    opponent = cells.config["judges"][judge]["baseline"]
-    cells.rows["judge"][f"{model}/{suite}/{judge}"] = {
-        **_judge_row(cells, judge, suite),
+def verify_row(build: Builder, suite: str) -> VerifyRow:
+    """Return the row of the check of answers to a suite."""
+    prompts, items = build.prompts_of(suite)
+    return {"spec": _verify_spec(build, suite), "prompts": prompts, "rows": items}
+
+
+def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
+    """Return the row of the comparison of a model's answers with those of the judge's opponent."""
+    opponent = build.config["judges"][judge]["baseline"]
+    prompts, items = build.prompts_of(suite)
+    return {
+        **_judge(build, judge, suite),
         # the opponent itself ties with itself
         "baselines": [opponent] if opponent != model else [],
         "suites": [suite],
@@ -39,43 +42,35 @@ def _add_comparison(cells, model: str, suite: str, judge: str, prompts: list[str
         # both sides are scored
         "rows": 2 * items,
     }
-    if f"{opponent}/{suite}" not in cells.rows["answer"]:
-        add(cells, opponent, suite, [])
-
-
-def _add_freeing(cells, student: str, suite: str) -> None:
-    """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
-    keep = cells.config["recipes"][student.split("__")[-2]]["keep"]
-    if keep != "model" and not cells.config["partial"]:
-        row = cells.rows["free"].setdefault(student, {"spec": spec.dump(keep=keep), "suites": []})
-        row["suites"] += [suite] if suite not in row["suites"] else []
 
 
 @cache
-def _answer_row(cells, who: str, suite: str) -> dict:
-    entry = cells.config["references"].get(who) or cells.config["bases"][who]
-    talk = {**picked(entry, "model", *TALK), "format": entry.get("format", "chat")}
-    tasks = {n: picked(task, "fields", "prompt_version", "decoding") for n, task in cells.tasks_of(suite).items()}
-    row = cells.with_model(
+def _answers(build: Builder, name: str, suite: str) -> ScorePart:
+    """name: of a reference or a base."""
+    entry = build.config["references"].get(name) or build.config["bases"][name]
+    chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
+    tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in build.tasks_of(suite).items()}
+    row = build.with_model(
+        # specs call the chat settings of a student `reference`, too
         "reference",
-        talk if talk["format"] == "plain" else without(talk, "plain"),
+        chat if chat["format"] == "plain" else without(chat, "plain"),
         tasks=tasks,
-        suite=picked(cells.config["suites"][suite], "batch", "shard"),
+        suite=picked(build.config["suites"][suite], "batch", "shard"),
     )
-    longest = max(task["decoding"]["max_tokens"] for task in tasks.values())
-    return row | {"tokens": min(longest, costs.USUAL_TOKENS)}
+    longest = max(task["sampling"]["max_tokens"] for task in tasks.values())
+    return {**row, "tokens": min(longest, costs.USUAL_TOKENS)}
 
 
 @cache
-def _verify_spec(cells, suite: str) -> str:
-    tasks = cells.tasks_of(suite)
-    return spec.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+def _verify_spec(build: Builder, suite: str) -> str:
+    tasks = build.tasks_of(suite)
+    return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
 
 
 @cache
-def _judge_row(cells, judge: str, suite: str) -> dict:
-    entry = cells.config["judges"][judge]
-    reward = without(cells.config["rewards"][entry["reward"]], "plain")
-    tasks = {name: picked(task, "fields") for name, task in cells.tasks_of(suite).items()}
-    row = cells.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
-    return row | {"tokens": min(reward["max_length"], costs.USUAL_TOKENS)}
+def _judge(build: Builder, judge: str, suite: str) -> ScorePart:
+    entry = build.config["judges"][judge]
+    reward = without(build.config["rewards"][entry["reward"]], "plain")
+    tasks = {name: picked(task, "fields") for name, task in build.tasks_of(suite).items()}
+    row = build.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
+    return {**row, "tokens": min(reward["max_length"], costs.USUAL_TOKENS)}

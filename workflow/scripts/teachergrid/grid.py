@@ -1,271 +1,209 @@
 """Expand the config once into a table of cells, one row per job, found by rule and wildcards in constant time.
 
-An id holds all of a cell's identity: responses `{instructions}__{teacher}`, corpus (those, or the name of a derived corpus),
-student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
+Rows are built by `builder`, `exam`, `pilot` and `blocks`, which know no table; here they are collected, each with the rows of
+the jobs that it reads from.
 """
 
-import math
 from collections import defaultdict
-from functools import cache
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
 
-from . import blocks, code, costs, launch, pins, spec
+from . import blocks, canonical, code, costs, exam, pilot
+from .builder import Builder, sets_of
+from .cell_rows import CorpusPart, Measures
+from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import metrics_of
-from .expressions import needs, settled
-from .spec import picked, without
+from .config_grids import VERIFY
+from .ids import Corpus, Model, Responses, Student
+from .names import nearest
 
-# a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
-NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 MODEL_RULES = costs.MODEL_RULES
-NO_MODEL = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
 
 class Cells:
-    """rows[rule]["wildcard/wildcard"] = {"spec": text, what it costs (see costs), what it reads: ids and files}
-    chosen[grid] = what its pilot chose (see pilot): as `given` has it, else by its result"""
+    """The table of cells of a config.
 
-    def __init__(self, config: dict, given: dict | None = None, results: str = "results"):
+    rows: {rule: {"wildcard/wildcard": row}}, with the rows of the module `cell_rows`.
+    chosen: {grid: {base: [teachers]} or None}, the teachers that the pilot of a grid kept; None while it has no result. Taken
+        from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
+    """
+
+    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = "results"):
+        """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
         self.config, self.given, self.results = config, given or {}, results
-        self.rows, self.chosen = defaultdict(dict), {}
-        for name, block in config["grids"].items():
-            blocks.add(self, name, block)
+        self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.chosen: dict[str, pilot.Chosen | None] = {}
+        self.build = Builder(config, results)
+        for name, entry in config["grids"].items():
+            self._add_block(name, entry)
 
-    def column(self, rule: str, name: str):
+    # --- what Snakemake's rules ask for
+
+    def column(self, rule: str, name: str) -> Callable:
         """Return an input function: this column of the row of a job. The code of a cheap rule is part of its spec."""
 
-        def value(wildcards):
-            found = self.row(rule, wildcards)[name]
-            return code.stamped(rule, found) if name == "spec" else found
+        def value(wildcards: Sequence[str]) -> Any:
+            content = self.row(rule, wildcards)[name]
+            return code.stamped(rule, content) if name == "spec" else content
 
         return value
 
-    def row(self, rule: str, wildcards) -> dict:
+    def row(self, rule: str, wildcards: Sequence[str]) -> Any:
+        """Return the row of a job. Raises LookupError where the grids have no such cell."""
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + spec.nearest(key, rows))
+            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
         return rows[key]
 
-    def needs(self, rule: str) -> dict:
+    def needs(self, rule: str) -> dict[str, Callable]:
         """Return the resources of a rule, each as Snakemake asks for it: by wildcards and attempt."""
 
-        def resource(name):
+        def resource(name: str) -> Callable:
             return lambda wildcards, attempt: costs.need(rule, name, self.row(rule, wildcards), attempt)
 
-        devices = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+        devices: tuple[str, ...] = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
         devices += ("gres", "deepspeed") if rule == "finetune" else ()
         return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
 
+    # --- blocks and pilots
+
+    def _add_block(self, name: str, entry: dict) -> None:
+        """Add all jobs of a block, or those of its pilot alone as long as that has no result."""
+        whole = remaining = combinations(name, entry)
+        if entry["pilot"]:
+            chosen = self.chosen[name] = self._add_pilot(name, entry, whole)
+            if chosen is None:
+                return
+            remaining = pilot.remaining(chosen, whole)
+        block = blocks.Block(self.config, name, whole, remaining)
+        for student in block.students:
+            self._add_student(student)
+        for model, (suite, judges) in product(block.models, block.suites.items()):
+            self._add_exam(model, suite, judges)
+        for base, corpus in block.pairs:
+            self._add_metrics(base, corpus, entry["metrics"])
+        self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
+        self.rows["report"][name] = blocks.report_row(self.build, block)
+
+    def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
+        """Add the jobs of a block's pilot and return what it chose."""
+        draft = pilot.Draft(entry, pilot.candidates_of(cells))
+        scored: list[tuple[str, str]] = []
+        for base, responses in draft.by_base().items():
+            measures = self._add_measures(entry["pilot"]["by"], base, responses)
+            scored += product(measures["scorers"], responses)
+        row = self.rows["pilot"][name] = pilot.row(self.build, draft, list(dict.fromkeys(scored)))
+        return self.given[name] if name in self.given else pilot.read(self.results, name, row["spec"])
+
     # --- instructions, responses and what scores them
 
-    def add_responses(self, responses: str) -> None:
-        if responses in self.rows["generate"]:
-            return
-        instructions, name = responses.split("__")
-        teacher = self.config["teachers"][name]
-        self.add_instructions(instructions)
-        rows = self.rows_of([responses])
-        self.rows["generate"][responses] = {
-            **self.teacher_row(teacher),
-            "rows": rows,
-            "tokens": min(teacher["sampling"]["max_tokens"], costs.USUAL_TOKENS),
-            "instructions": [instructions],
-            "files": self.files_of(instructions, teacher),
-        }
-        self.rows["check"][responses] = {
-            "spec": spec.dump(health=self.config["health"]),
-            "instructions": [instructions],
-            "rows": rows,
-        }
-        self.rows["gate"][responses] = {"spec": spec.dump()}
-
-    def teacher_row(self, teacher: dict) -> dict:
-        if teacher["engine"] == "stripped":
-            # no model runs; the other teacher's responses are an input
-            return {"spec": spec.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
-
-    def files_of(self, instructions: str, teacher: dict) -> list[str]:
-        """Return the file of responses that a teacher takes, if it does not generate; add the job that makes it."""
-        if teacher["engine"] == "stripped":
-            raw = f"{instructions}__{teacher['of']}"
-            self.add_responses(raw)
-            return [f"{self.results}/responses/{raw}.parquet"]
-        return [teacher["source"]] if teacher["engine"] == "existing" else []
-
-    def add_instructions(self, name: str) -> None:
+    def _add_instructions(self, name: str) -> None:
         if name in self.rows["load_instructions"]:
             return
-        source = self.config["instructions"][name]
-        hub = source["source"].startswith(pins.HUB)
-        # a file is an input: its content counts and not its name; of suites their prompts count
-        entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
-        tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
-        removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
-        self.rows["load_instructions"][name] = {
-            "spec": spec.dump(instructions=entry, **removed),
-            "files": [] if hub else [source["source"]],
-            "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
-            "rows": costs.count(source["source"], None),
-        }
-        for suite in source["decontaminate"]:
-            self.prompts_of(suite)
+        self.rows["load_instructions"][name] = self.build.instructions(name)
+        for suite in self.config["instructions"][name]["decontaminate"]:
+            self._add_prompts(suite)
 
-    @cache
-    def rows_of_one(self, responses: str, subset: int | None = None) -> int:
-        instructions, teacher = responses.split("__")
-        source = self.config["instructions"][instructions]
-        asked = min(costs.count(source["source"], source["sample"]), subset or math.inf)
-        return asked * self.config["teachers"][teacher]["sampling"]["samples"]
+    def _add_prompts(self, suite: str) -> None:
+        """Add the instructions that are the prompts of a suite's tasks."""
+        for task in self.build.tasks_of(suite).values():
+            if task["instructions"] is not None:
+                self._add_instructions(task["instructions"])
 
-    def rows_of(self, sources: list[str]) -> int:
-        """Return how many responses these are, as far as the plan can know."""
-        return sum(self.rows_of_one(source) for source in sources)
+    def _add_responses(self, responses: str) -> None:
+        if responses in self.rows["generate"]:
+            return
+        self._add_instructions(Responses.parse(responses).instructions)
+        if raw := self.build.raw(responses):
+            self._add_responses(raw)
+        self.rows["generate"][responses] = self.build.generate(responses)
+        self.rows["check"][responses] = self.build.check(responses)
+        self.rows["gate"][responses] = {"spec": canonical.dump()}
 
-    def with_model(self, kind: str, entry: dict, unused: tuple = (), **parts) -> dict:
-        """Return spec and cost of a cell that loads the model of an entry; keys of the model that it does not use stay out."""
-        model = self.config["models"].get(entry["model"])
-        parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
-        cost = picked(model, "gpus", "gpu_model", "parameters") if model else NO_MODEL
-        return {"spec": spec.dump(**parts), **cost, "nodes": 1}
-
-    @cache
-    def joined(self, metric: str, need: str | None = None):
-        """Return what a metric joins, or of one need the settings with which it does."""
-        entry = self.config["metrics"][metric]
-        return settled(entry, need) if need else needs(entry)
-
-    def rewards_of(self, metrics: list[str]) -> list[str]:
-        return sorted({joined["reward"] for metric in metrics for joined in self.joined(metric, "reward")})
-
-    def scorers_of(self, metrics: list[str], base: str) -> list[str]:
-        """Return whose likelihoods these metrics join."""
-        needed = {joined["scorer"] for metric in metrics for joined in self.joined(metric, "likelihood")}
-        return sorted({base if name == "self" else name for name in needed})
-
-    def add_measures(self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None) -> dict:
+    def _add_measures(
+        self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None
+    ) -> Measures:
         """Add the rewards and likelihoods that these metrics join, or whose tokens are counted, and return their ids."""
-        rewards, scorers = self.rewards_of(metrics), self.scorers_of(metrics, base)
+        build = self.build
+        rewards, scorers = build.rewards_of(metrics), build.scorers_of(metrics, base)
         if counted_by:
             scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
-            self.add_responses(source)
-            shared = {"instructions": [source.split("__")[0]], "rows": self.rows_of([source])}
+            self._add_responses(source)
+            instructions = sets_of([source])
+            rows = build.rows_of_one(source)
+            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
             for name in rewards:
-                self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), **shared}
+                row = {**build.reward(name), "instructions": instructions, "rows": rows}
+                self.rows["reward"][f"{name}/{source}"] = row
             for name in scorers:
-                scored = {"rows": self.rows_of_one(source, self.config["likelihood"]["subset"])}
-                self.rows["likelihood"][f"{name}/{source}"] = {**self.scorer_row(name), **shared, **scored}
+                row = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                self.rows["likelihood"][f"{name}/{source}"] = row
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
-    # --- corpora, students, exams
+    # --- corpora and students
 
-    def sources(self, corpus: str) -> list[str]:
-        """Return the responses that a corpus takes rows from."""
-        if "__" in corpus:
-            return [corpus]
-        entry = self.config["corpora"][corpus]
-        return [f"{entry['instructions']}__{teacher}" for teacher in entry["teachers"]]
-
-    def add_corpus(self, base: str, corpus: str) -> dict:
-        """Add what makes a corpus, and say which files a job on this base reads."""
-        sources = self.sources(corpus)
+    def _add_corpus(self, base: str, corpus: str) -> CorpusPart:
+        """Add what makes a corpus, and return what a job on this base reads."""
+        sources = self.build.sources(corpus)
         for source in sources:
-            self.add_responses(source)
-        instructions = list(dict.fromkeys(source.split("__")[0] for source in sources))
-        row = {"responses": sources, "instructions": instructions, "derived": [], "variant": []}
-        if "__" in corpus:
-            return row
+            self._add_responses(source)
+        part: CorpusPart = {"responses": sources, "instructions": sets_of(sources), "derived": [], "variant": []}
+        if Corpus.parse(corpus).responses:
+            return part
         entry = self.config["corpora"][corpus]
-        metrics = metrics_of(entry)
-        measures = self.add_measures(metrics, base, sources, entry["counted_by"] if entry["tokens"] else None)
+        counted_by = entry["counted_by"] if entry["tokens"] else None
+        measures = self._add_measures(metrics_of(entry), base, sources, counted_by)
         variant = base if base in measures["scorers"] else ANY
-        self.rows["select"][f"{corpus}/{variant}"] = {
-            **measures,
-            "spec": spec.dump(
-                corpus=without(entry, "teachers"), metrics={name: self.config["metrics"][name] for name in metrics}
-            ),
-            "instructions": instructions if "category" in entry["each"] else [],
-            "rows": self.rows_of(sources),
-        }
-        return {**row, "derived": [corpus], "variant": [variant]}
+        self.rows["select"][f"{corpus}/{variant}"] = self.build.select(corpus, measures)
+        return {**part, "derived": [corpus], "variant": [variant]}
 
-    def rows_in(self, corpus: str, sources: list[str]) -> int:
-        """Return how many rows a corpus has at most."""
-        if "__" in corpus:
-            return self.rows_of(sources)
-        entry = self.config["corpora"][corpus]
-        source = self.config["instructions"][entry["instructions"]]
-        rows = self.rows_of(sources) if entry["choose"] == "all" else costs.count(source["source"], source["sample"])
-        return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
-
-    def add_metrics(self, base: str, corpus: str, metrics: list[str]) -> None:
+    def _add_metrics(self, base: str, corpus: str, metrics: list[str]) -> None:
         row = self.rows["metric"].get(f"{base}/{corpus}")
         # two blocks that share a cell share its job, which measures what either asks for
         metrics = sorted({*metrics, *(row["metrics"] if row else ())})
-        measured = [metric for metric in metrics if self.joined(metric)]
-        files = self.add_corpus(base, corpus)
+        measured = [metric for metric in metrics if self.build.is_measured(metric)]
+        part = self._add_corpus(base, corpus)
         self.rows["metric"][f"{base}/{corpus}"] = {
-            **files,
-            **self.add_measures(measured, base, files["responses"]),
-            "rows": self.rows_of(files["responses"]),
+            **part,
+            **self._add_measures(measured, base, part["responses"]),
+            "rows": self.build.rows_of(part["responses"]),
             "metrics": metrics,
-            "spec": self.metric_spec(tuple(measured)),
+            "spec": self.build.metric_spec(tuple(measured)),
         }
 
-    def add_student(self, cell: dict) -> None:
-        files = self.add_corpus(cell["base"], cell["corpus"])
-        row = self.student_row(cell["base"], cell["recipe"], cell["seed"])
-        rows = self.rows_in(cell["corpus"], files["responses"])
-        self.rows["finetune"][cell["student"]] = {**files, **row, "rows": rows, "gates": files["responses"]}
-
-    @cache
-    def prompts_of(self, suite: str) -> tuple[list[str], int]:
-        """Return the prompt files of a suite and how many items they hold; add the job of those that are instruction sets."""
-        tasks, items = self.tasks_of(suite).values(), 0
-        for task in tasks:
-            named = self.config["instructions"].get(task["instructions"])
-            if named:
-                self.add_instructions(task["instructions"])
-            items += costs.count(named["source"], named["sample"]) if named else costs.count(task["prompts"], None)
-        return [task["prompts"] for task in tasks], items
-
-    def tasks_of(self, suite: str) -> dict:
-        return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
-
-    # --- what many cells share is dumped once
-
-    @cache
-    def reward_row(self, name: str) -> dict:
-        entry = self.config["rewards"][name]
-        return {
-            **self.with_model("reward", without(entry, "plain")),
-            "tokens": min(entry["max_length"], costs.USUAL_TOKENS),
+    def _add_student(self, name: str) -> None:
+        student = Student.parse(name)
+        part = self._add_corpus(student.base, student.corpus)
+        self.rows["finetune"][name] = {
+            **part,
+            **self.build.training(student.base, student.recipe, student.seed),
+            "rows": self.build.rows_in(student.corpus),
+            "gates": part["responses"],
         }
 
-    @cache
-    def scorer_row(self, name: str) -> dict:
-        entry = self.config["bases"].get(name) or self.config["scorers"][name]
-        settings = self.config["likelihood"]
-        tokens = costs.LIKELIHOOD_PASSES * min(settings["max_length"], costs.USUAL_TOKENS)
-        return {**self.with_model("base", entry, likelihood=settings), "tokens": tokens}
+    # --- exams
 
-    @cache
-    def student_row(self, base: str, recipe: str, seed: int) -> dict:
-        entry = without(self.config["bases"][base], "plain")
-        settings = self.config["recipes"][recipe]
-        # the recipe has a number format of its own
-        row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
-        gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
-        launch.check_shares(settings, gpus, settings["nodes"], recipe)
-        return row | {
-            "gpus": gpus,
-            "nodes": settings["nodes"],
-            "deepspeed": settings["deepspeed"],
-            **picked(settings, "dtype", "keep"),
-            "lora": settings["lora"] is not None,
-            "tokens": min(settings["max_length"], costs.USUAL_TOKENS) * settings["num_train_epochs"],
-        }
+    def _add_exam(self, name: str, suite: str, judges: list[str]) -> None:
+        """Add a model's answers to a suite and all that judges them."""
+        self._add_prompts(suite)
+        self.rows["answer"][f"{name}/{suite}"] = exam.answer_row(self.build, name, suite)
+        if student := Model.parse(name).student:
+            self._add_freeing(name, student, suite)
+        for judge in judges:
+            if judge == VERIFY:
+                self.rows["verify"][f"{name}/{suite}"] = exam.verify_row(self.build, suite)
+                continue
+            self.rows["judge"][f"{name}/{suite}/{judge}"] = exam.judge_row(self.build, name, suite, judge)
+            opponent = self.config["judges"][judge]["baseline"]
+            if f"{opponent}/{suite}" not in self.rows["answer"]:
+                self._add_exam(opponent, suite, [])
 
-    @cache
-    def metric_spec(self, metrics: tuple[str, ...]) -> str:
-        return spec.dump(metrics={name: self.config["metrics"][name] for name in metrics})
+    def _add_freeing(self, name: str, student: Student, suite: str) -> None:
+        """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
+        keep = self.config["recipes"][student.recipe]["keep"]
+        if keep != "model" and not self.config["partial"]:
+            row = self.rows["free"].setdefault(name, {"spec": canonical.dump(keep=keep), "suites": []})
+            row["suites"] += [suite] if suite not in row["suites"] else []

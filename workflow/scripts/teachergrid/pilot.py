@@ -1,97 +1,119 @@
 """A pilot of a grid block: all teachers answer a few instructions, and only those that its metrics rank first go on.
 
 Phase one makes `results/grids/{grid}/pilot.json` (pilot_ranking.py). Phase two is the block's cross product with the teachers
-that this file keeps for each base. Which phase a block is in follows from the file alone, when the config is expanded: while
-there is none, or one that another spec made, phase one is all there is. So there is no checkpoint: each call of Snakemake has
-one phase of a block. `teachergrid run` goes on with the second by itself; plain `snakemake` is called twice.
-
-What a pilot chose is {base: [teachers]}, the first ranked first; None in phase one.
+that this file keeps for each base. A block is in phase two if the file exists and was made from the present spec; otherwise
+only the jobs of the pilot are planned. Snakemake's `checkpoint` is avoided on purpose: each call of Snakemake has one phase of
+a block, so that `plan` can show all of its jobs. `teachergrid run` goes on with the second phase by itself; plain `snakemake`
+is called twice.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import costs, origin, spec
+from . import canonical, costs, origin
+from .builder import Builder
+from .cell_rows import PilotRow
+from .combinations import Combination, combinations
+from .ids import Corpus, Responses, pilot_subset
+
+if TYPE_CHECKING:
+    from .grid import Cells
 
 SETTLED = ".pilots.json"
 
-
-def subset(instructions: str, sample: int) -> str:
-    """Return the name of the instructions that a pilot draws from a set."""
-    return f"{instructions}.pilot{sample}"
+# What a pilot chose: {base: [teachers]}, the first ranked first.
+Chosen = dict[str, list[str]]
+# Return the price of a job: (rule, row) -> number.
+Cost = Callable[[str, dict], float]
 
 
 # --- expansion of the config
 
 
-def add(cells, name: str, block: dict, found: list[tuple]) -> dict | None:
-    """Add the jobs of a block's pilot to the table of cells (grid.Cells). Return what it chose.
+class Draft(NamedTuple):
+    """What a pilot tries. entry: the block's; candidates: {base: [teachers]}."""
 
-    found: all cells of the block (blocks.combinations); every teacher of one is a candidate for its base.
-    """
-    asked, candidates = block["pilot"], candidates_of(found)
-    sets = [subset(instructions, asked["sample"]) for instructions in block["instructions"]]
-    scored = []
-    for base, teachers in candidates.items():
-        sources = [f"{instructions}__{teacher}" for instructions, teacher in product(sets, teachers)]
-        scored += product(cells.add_measures(asked["by"], base, sources)["scorers"], sources)
-    every = dict.fromkeys(teacher for teachers in candidates.values() for teacher in teachers)
-    responses = [f"{instructions}__{teacher}" for instructions, teacher in product(sets, every)]
-    rewards, scored = cells.rewards_of(asked["by"]), list(dict.fromkeys(scored))
-    text = spec.dump(
-        pilot=asked,
-        candidates=candidates,
-        metrics={metric: cells.config["metrics"][metric] for metric in asked["by"]},
-        gates=cells.config["health"]["gates"],
-        made_by=made_by(cells, sets, responses, rewards, {scorer for scorer, _ in scored}),
-    )
-    cells.rows["pilot"][name] = {
-        "spec": text,
+    entry: dict
+    candidates: dict[str, list[str]]
+
+    @property
+    def sets(self) -> list[str]:
+        """The sets of instructions that it draws, which the check of the config adds (config.checked)."""
+        return [
+            pilot_subset(instructions, self.entry["pilot"]["sample"]) for instructions in self.entry["instructions"]
+        ]
+
+    @property
+    def responses(self) -> list[str]:
+        """Of all candidates, each once."""
+        every = dict.fromkeys(teacher for teachers in self.candidates.values() for teacher in teachers)
+        return [str(Responses(*pair)) for pair in product(self.sets, every)]
+
+    def by_base(self) -> dict[str, list[str]]:
+        """Return the responses of the candidates of each base."""
+        return {
+            base: [str(Responses(*pair)) for pair in product(self.sets, teachers)]
+            for base, teachers in self.candidates.items()
+        }
+
+
+def candidates_of(cells: list[Combination]) -> dict[str, list[str]]:
+    """Return the teachers of these cells for each base."""
+    candidates: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if teacher := Corpus.parse(cell.corpus).teacher:
+            candidates.setdefault(cell.base, {})[teacher] = None
+    return {base: list(teachers) for base, teachers in candidates.items()}
+
+
+def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow:
+    """Return the row of a pilot. scored: (scorer, responses) of all likelihoods that it joins."""
+    config, settings, responses = build.config, draft.entry["pilot"], draft.responses
+    rewards = build.rewards_of(settings["by"])
+    return {
+        "spec": canonical.dump(
+            pilot=settings,
+            candidates=draft.candidates,
+            metrics={metric: config["metrics"][metric] for metric in settings["by"]},
+            gates=config["health"]["gates"],
+            made_by=made_by(build, draft, rewards, {scorer for scorer, _ in scored}),
+        ),
         "responses": responses,
         "rewards": rewards,
         "scorers": [scorer for scorer, _ in scored],
         "scored": [source for _, source in scored],
-        "rows": cells.rows_of(responses),
+        "rows": build.rows_of(responses),
     }
-    chosen = cells.given[name] if name in cells.given else read(cells.results, name, text)
-    cells.chosen[name] = chosen
-    return chosen
 
 
-def candidates_of(found: list[tuple]) -> dict[str, list[str]]:
-    candidates = {}
-    for base, corpus, *_ in found:
-        if "__" in corpus:
-            candidates.setdefault(base, {})[corpus.split("__")[1]] = None
-    return {base: list(teachers) for base, teachers in candidates.items()}
+def made_by(build: Builder, draft: Draft, rewards: list[str], scorers: set[str]) -> dict[str, str]:
+    """Return a digest of each spec that a pilot's result follows from: it is stale as soon as one of them changes."""
+    specs = {f"load_instructions {name}": build.instructions(name)["spec"] for name in draft.sets}
+    specs |= {f"generate {name}": build.generate(name)["spec"] for name in draft.responses}
+    specs |= {f"reward {name}": build.reward(name)["spec"] for name in rewards}
+    specs |= {f"likelihood {name}": build.scorer(name)["spec"] for name in sorted(scorers)}
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in specs.items()}
 
 
-def made_by(cells, sets: list[str], responses: list[str], rewards: list[str], scorers: set[str]) -> dict[str, str]:
-    """Return a digest of the spec of all that a pilot rests on: its result is stale as soon as one of them is another."""
-    rows = {f"load_instructions {name}": cells.rows["load_instructions"][name] for name in sets}
-    rows |= {f"generate {name}": cells.rows["generate"][name] for name in responses}
-    rows |= {f"reward {name}": cells.reward_row(name) for name in rewards}
-    rows |= {f"likelihood {name}": cells.scorer_row(name) for name in sorted(scorers)}
-    return {name: hashlib.sha256(row["spec"].encode()).hexdigest()[:16] for name, row in rows.items()}
-
-
-def kept(chosen: dict, found: list[tuple]) -> list[tuple]:
+def remaining(chosen: Chosen, cells: list[Combination]) -> list[Combination]:
     """Return the cells of phase two: those of the teachers that were chosen, and all derived corpora."""
-    return [cell for cell in found if "__" not in cell[1] or cell[1].split("__")[1] in chosen.get(cell[0], ())]
+    return [cell for cell in cells if Corpus.parse(cell.corpus).teacher in (None, *chosen.get(cell.base, ()))]
 
 
-def savings(cells, whole: list[tuple], left: list[tuple]) -> dict:
+def savings(build: Builder, whole: list[Combination], left: list[Combination]) -> dict[str, int]:
     """Return how many students and response sets phase two has, and how many all cells of its block would have."""
     counts = {}
-    for part, found in (("kept", left), ("all", whole)):
-        counts |= {f"students_{part}": len(found)}
-        counts |= {f"responses_{part}": len({source for cell in found for source in cells.sources(cell[1])})}
+    for part, cells in (("kept", left), ("all", whole)):
+        counts[f"students_{part}"] = len(cells)
+        counts[f"responses_{part}"] = len({source for cell in cells for source in build.sources(cell.corpus)})
     return counts
 
 
-def complete(config: dict, block: dict, whole: list[tuple], combinations) -> list[str]:
+def complete(config: dict, block: dict, whole: list[Combination]) -> list[str]:
     """Return the grids without a pilot that hold all cells of a block, with the same performance: they know what it loses."""
     return [
         name
@@ -99,40 +121,41 @@ def complete(config: dict, block: dict, whole: list[tuple], combinations) -> lis
         if other["pilot"] is None
         and other["performance"] == block["performance"]
         and other["compare"] == block["compare"]
-        if set(whole) <= set(combinations(name, other))
+        and set(whole) <= set(combinations(name, other))
     ]
 
 
-# --- the result, and what a run has settled on
+# --- the result, and what the jobs of a run expand their config with
 
 
 def path(results: str, name: str) -> Path:
+    """Return the file of a pilot's result. name: the grid's."""
     return Path(results, "grids", name, "pilot.json")
 
 
-def read(results: str, name: str, text: str) -> dict | None:
+def read(results: str, name: str, spec: str) -> Chosen | None:
     """Return what a pilot chose, None where there is no result of this spec."""
     file = path(results, name)
-    found = json.loads(file.read_text()) if file.is_file() else {}
-    if found.get("origin", {}).get("spec") != text:
+    result = json.loads(file.read_text()) if file.is_file() else {}
+    if result.get("origin", {}).get("spec") != spec:
         return None
-    return {base: answer["kept"] for base, answer in found["bases"].items()}
+    return {base: answer["kept"] for base, answer in result["bases"].items()}
 
 
-def settle(results: str, chosen: dict) -> None:
-    """Write down what a run expanded its config with, for its jobs: they expand it, too, maybe after a pilot was made anew."""
+def settle(results: str, chosen: dict[str, Chosen | None]) -> None:
+    """Write down what a run expanded its config with, for its jobs: a pilot may be made anew before they expand it, too."""
     file, text = Path(results, SETTLED), json.dumps(chosen)
     if chosen and (not file.is_file() or file.read_text() != text):
         origin.replace_text(file, text)
 
 
-def settled(results: str) -> dict:
-    """Return what the run of this job has settled on, {grid: what its pilot chose}."""
+def settled(results: str) -> dict[str, Chosen | None]:
+    """Return what the run of this job expanded its config with, {grid: what its pilot chose}."""
     file = Path(results, SETTLED)
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
-def waiting(cells) -> list[str]:
+def waiting(cells: "Cells") -> list[str]:
     """Return the grids in phase one. A report over what exists waits for none."""
     return [name for name, chosen in cells.chosen.items() if chosen is None and not cells.config["partial"]]
 
@@ -140,24 +163,29 @@ def waiting(cells) -> list[str]:
 # --- the plan
 
 
-def at_most(cells, cost=None):
+def at_most(cells: "Cells", cost: Cost | None = None) -> "Cells":
     """Return the table of cells with phase two of all that is in phase one, with the most expensive teachers chosen.
 
     cost(rule, row) orders them by their full set of responses; by default the GPU-minutes of costs. Bases take different
     teachers as long as there are others, since each further teacher generates its responses, too.
     """
-    cost = cost or (lambda rule, row: costs.minutes(rule, row, 1) * max(1, row["gpus"]))
-    chosen = {name: most_expensive(cells, name, cost) for name in waiting(cells)}
-    return type(cells)(cells.config, cells.chosen | chosen, cells.results)
+    chosen = {**cells.chosen, **{name: most_expensive(cells, name, cost or _gpu_minutes) for name in waiting(cells)}}
+    return type(cells)(cells.config, chosen, cells.results)
 
 
-def most_expensive(cells, name: str, cost) -> dict[str, list[str]]:
-    block, price, chosen = cells.config["grids"][name], {}, {}
+def _gpu_minutes(rule: str, row: dict) -> float:
+    return costs.minutes(rule, row, 1) * max(1, row["gpus"])
+
+
+def most_expensive(cells: "Cells", name: str, cost: Cost) -> Chosen:
+    """Return for each base as many teachers as the pilot of a grid keeps, the most expensive ones."""
+    block, chosen = cells.config["grids"][name], Chosen()
+    price: dict[str, float] = {}
     for instructions, teacher in product(block["instructions"], block["teachers"]):
         # the pilot's row, with as many rows as the full set has
-        row = cells.rows["generate"].get(f"{subset(instructions, block['pilot']['sample'])}__{teacher}")
-        if row:
-            full = {**row, "rows": cells.rows_of([f"{instructions}__{teacher}"])}
+        subset = pilot_subset(instructions, block["pilot"]["sample"])
+        if sample := cells.rows["generate"].get(str(Responses(subset, teacher))):
+            full = {**sample, "rows": cells.build.rows_of([str(Responses(instructions, teacher))])}
             price[teacher] = price.get(teacher, 0) + cost("generate", full)
     for base, teachers in json.loads(cells.rows["pilot"][name]["spec"])["candidates"].items():
         taken = {teacher for others in chosen.values() for teacher in others}
@@ -166,7 +194,7 @@ def most_expensive(cells, name: str, cost) -> dict[str, list[str]]:
     return chosen
 
 
-def upper_bound(cells, cost=None) -> list[tuple[str, str, dict]]:
+def upper_bound(cells: "Cells", cost: Cost | None = None) -> list[tuple[str, str, dict]]:
     """Return (rule, cell, row) of each job that phase two can add to these cells at most (see at_most)."""
     more = at_most(cells, cost).rows if waiting(cells) else {}
     return [

@@ -1,4 +1,4 @@
-"""The commit of every model and data set that comes from the hub: what the config leaves out stands in a lock file.
+"""The commit of every model and data set that comes from the hub: a lock file holds those that the config leaves out.
 
 `teachergrid prefetch --pin` writes it, one entry a repository; a branch or tag of the config has an entry of its own
 (`org/name@v1.1`). It is committed with the config. An entry is never moved by itself: remove the line to pin anew.
@@ -29,15 +29,15 @@ def is_commit(revision: str | None) -> bool:
 
 
 def on_hub(model: dict) -> bool:
-    """Whether a model entry names a hub repository and no folder: nothing is there under this name, nor has it a digest."""
+    """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
     folder = (model["revision"] or "").startswith("sha256-") or Path(model["repo"]).exists()
     return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
 
 
 def data_set(source: str) -> tuple[str, str | None]:
-    """("org/name", "path/file.jsonl") of `hub:org/name/path/file.jsonl`; None in place of the path for the whole data set.
+    """Return the data set of a source and the file in it: ("org/name", "path/file.jsonl") of `hub:org/name/path/file.jsonl`.
 
-    Raises BadInput for a source of another shape.
+    The file is None where the source is the whole data set. Raises BadInput for a source of another shape.
     """
     parts = source.removeprefix(HUB).split("/", 2)
     if len(parts) < 2 or not all(parts):
@@ -53,6 +53,7 @@ def entries(config: dict) -> list[tuple[str, str, dict]]:
 
 
 def key(repo: str, revision: str | None) -> str:
+    """Return the key of a repository in the lock file: `org/name`, or `org/name@v1.1` for a branch or tag."""
     return repo if revision is None else f"{repo}@{revision}"
 
 
@@ -61,19 +62,19 @@ def read() -> dict[str, dict[str, str]]:
     if not LOCK.exists():
         return {}
     try:
-        found = yaml.safe_load(LOCK.read_text()) or {}
-        pins = [commit for pinned in found.values() for commit in pinned.values()]
+        pinned = yaml.safe_load(LOCK.read_text()) or {}
+        commits = [commit for by_key in pinned.values() for commit in by_key.values()]
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{LOCK}: broken ({error}); take it back from git, or remove it and {REMEDY}") from error
-    if wrong := [commit for commit in pins if not is_commit(str(commit))]:
+    if wrong := [commit for commit in commits if not is_commit(str(commit))]:
         raise BadInput(f"{LOCK}: '{wrong[0]}' is no commit of 40 hex digits; remove the line and {REMEDY}")
-    return found
+    return pinned
 
 
-def add(found: dict[str, dict[str, str]]) -> None:
-    """Write these {kind: {key: commit}} into the lock file, beside those that it has."""
+def add(new: dict[str, dict[str, str]]) -> None:
+    """Add these {kind: {key: commit}} to those of the lock file."""
     pinned = read()
-    for kind, commits in found.items():
+    for kind, commits in new.items():
         pinned[kind] = pinned.get(kind, {}) | commits
     head = "# Written by `teachergrid prefetch --pin`; commit it with the config. To pin anew, remove a line.\n"
     origin.replace_text(LOCK, head + yaml.safe_dump(pinned))
@@ -90,6 +91,6 @@ def fill(config: dict) -> None:
 def unpinned(config: dict) -> list[str]:
     """Return what comes from the hub without a commit, such as `Qwen/Qwen2.5-3B` or `org/name@main`.
 
-    config: as `checked` returns it. It may be planned with, and not run: the same name may be other weights tomorrow.
+    config: as config.checked returns it. With these it can be planned and not run: tomorrow the name may mean other weights.
     """
     return sorted({key(repo, e["revision"]) for _, repo, e in entries(config) if not is_commit(e["revision"])})

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-from .. import spec, worker
+from .. import canonical, worker
 from ..errors import BadInput
+from ..settings import of_answers, of_likelihoods
 from . import actuals
 from .probe_texts import Given
 
@@ -65,13 +66,12 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     """Students are not there yet: their base answers in their place."""
     from .. import generation
 
+    settings = of_answers(settings)
     tasks = settings["tasks"]
-    talk = settings.pop("reference")
-    settings |= {"talk": talk, "format": talk["format"]}
     batch = settings["suite"]["batch"]
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
-    counts = [table.num_rows * tasks[name]["decoding"]["samples"] for name, table in items.items()]
+    counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]
     settings["suite"]["shard"] = share(sum(counts), batch)
     number = sum(parts(n, settings["suite"]["shard"]) for n in counts)
     return by_shard(lambda: generation.answer(items, settings, folder), folder, sum(counts), number)
@@ -118,8 +118,8 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
 def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     from .. import likelihood as scoring
 
+    settings = of_likelihoods(settings)
     options = settings["likelihood"]
-    settings["scorer"] = settings.pop("base")
     a_row = texts.read + 2 * texts.written
     rows = min(rows, PARTS * max(8, min(MOST, int(BATCHES * options["batch_tokens"] / a_row))))
     responses, asked = texts.responses(rows)
@@ -232,7 +232,7 @@ def probed(folder: Path, given: dict) -> dict:
     # what every stage imports is part of a job's start, and making up texts is not
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
-    settings, work = spec.load(given["spec"]), folder / "work"
+    settings, work = canonical.load(given["spec"]), folder / "work"
     work.mkdir()
     begun = time.monotonic()
     stage = STAGES[given["rule"]](Given(folder, given, settings["model"]), settings, given["rows"], work)
