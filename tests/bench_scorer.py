@@ -21,7 +21,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import tiny
-from teachergrid import artifacts, chat, files, likelihood, models
+from teachergrid import artifacts, chat, files, likelihood, logprobs, models
 
 TALK = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
@@ -77,9 +77,9 @@ def main() -> None:
         "ours bfloat16": lambda: ours(tokenizer, networks["bfloat16"], rows),
     }
     print(f"{describe(networks['float32'], device)}, {options.threads} thread(s); {len(rows)} rows", flush=True)
-    pairs = likelihood.pairs_of(tokenizer, rows, TALK, "chat", OPTIONS["max_length"])
-    lengths = [len(ids) for pair in pairs for ids in (pair.given, pair.bare)]
-    batches = list(likelihood._batches(lengths, OPTIONS["batch_tokens"]))
+    pairs = likelihood.tokenized_pairs(tokenizer, rows, TALK, "chat", OPTIONS["max_length"])
+    lengths = [len(ids) for pair in pairs for ids in (pair.with_prompt, pair.without_prompt)]
+    batches = list(logprobs.batches(lengths, OPTIONS["batch_tokens"]))
     padded = sum(lengths[batch[0]] * len(batch) for batch in batches)
     ratio = padded / sum(lengths)
     print(
@@ -245,11 +245,13 @@ def bound(name, seconds, model, tokenizer, rows, pairs, padded, dtype, device) -
     attention = sum(
         2 * len(ids) ** 2 * config.num_hidden_layers * config.hidden_size
         for pair in pairs
-        for ids in (pair.given, pair.bare)
+        for ids in (pair.with_prompt, pair.without_prompt)
     )
     peak, bandwidth = matmul_peak(getattr(torch, dtype), device), copy_bandwidth(device)
     needed = (body + head + attention) / peak
-    prepared = least(lambda: likelihood.pairs_of(tokenizer, rows, TALK, "chat", OPTIONS["max_length"]), device, 2)
+    prepared = least(
+        lambda: likelihood.tokenized_pairs(tokenizer, rows, TALK, "chat", OPTIONS["max_length"]), device, 2
+    )
     once = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / bandwidth
     print(
         f"{name}: {(body + head + attention) / seconds / 1e9:.0f} GFLOP/s of a measured peak of {peak / 1e9:.0f}"

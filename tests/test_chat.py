@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import tiny
-from teachergrid import chat, files, models
+from teachergrid import chat, files, model_files, models
 from teachergrid.errors import BadInput
 
 TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
@@ -154,13 +154,13 @@ def test_load_model_takes_dtype_and_is_ready_to_use(folder):
 def test_digest_is_of_content_and_checked(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "README.md").write_text("other words, the same model")
-    assert models.digest(copy) == models.digest(folder)
-    entry = MODEL | {"repo": str(copy), "revision": models.digest(copy)}
-    models.check_revision(entry)
+    assert model_files.digest(copy) == model_files.digest(folder)
+    entry = MODEL | {"repo": str(copy), "revision": model_files.digest(copy)}
+    model_files.check_revision(entry)
     weights = bytearray((copy / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    with pytest.raises(BadInput, match=f"revision is {models.digest(copy)}"):
+    with pytest.raises(BadInput, match=f"revision is {model_files.digest(copy)}"):
         models.load_model(entry)
 
 

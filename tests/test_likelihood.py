@@ -8,7 +8,7 @@ import pytest
 import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, frames, heads, likelihood, metrics, models, origin, shards
+from teachergrid import artifacts, chat, files, frames, heads, likelihood, logprobs, metrics, models, origin, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
@@ -127,8 +127,8 @@ def test_batches_change_nothing(loaded):
 
 def test_logits_in_chunks_change_nothing(loaded, monkeypatch):
     want = scored(loaded, PAIRS)
-    monkeypatch.setattr(likelihood, "LOGITS", 3 * 512)  # three positions of this vocabulary
-    monkeypatch.setitem(likelihood.NORMALISED, "cpu", 2 * 512)
+    monkeypatch.setattr(logprobs, "LOGITS", 3 * 512)  # three positions of this vocabulary
+    monkeypatch.setitem(logprobs.NORMALISED, "cpu", 2 * 512)
     for row, pieces in zip(want, scored(loaded, PAIRS), strict=True):
         assert pieces["answer"] == (None if row["answer"] is None else pytest.approx(row["answer"], abs=1e-4))
         assert pieces["token_logprobs"] == pytest.approx(row["token_logprobs"], abs=1e-5)
@@ -284,7 +284,7 @@ def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch)
         busy.remove(id(model))
         return found
 
-    monkeypatch.setattr(models, "_homes", lambda *_: ["cpu", "cpu"])
+    monkeypatch.setattr(models, "devices_of_copies", lambda *_: ["cpu", "cpu"])
     monkeypatch.setattr(likelihood, "score_rows", watched)
     assert whole(given, asked, settings, tmp_path / "two") == want
     assert max(most) == 2
@@ -305,7 +305,7 @@ GB = 2**30
     ],
 )
 def test_a_model_is_copied_to_each_gpu_where_it_fits_one(memory, weights, homes):
-    assert models._homes(memory, weights) == homes
+    assert models.devices_of_copies(memory, weights) == homes
 
 
 def test_the_size_of_the_weights_is_known_before_they_are_loaded(folders):

@@ -3,7 +3,7 @@
 import pytest
 import tiny
 import torch
-from teachergrid import chat, heads, likelihood
+from teachergrid import chat, heads, likelihood, logprobs
 
 WINDOW = 8  # of sliding attention; the sequences are longer
 SLIDING = {"sliding_window": WINDOW}
@@ -82,12 +82,12 @@ def alone(model, ids: list[int]) -> tuple[list[float], list[int]]:
 )
 def test_a_batched_sequence_scores_as_it_does_alone(name, attention, monkeypatch):
     # one batch, whatever it wastes
-    monkeypatch.setattr(likelihood, "PADDING", 0.99)
+    monkeypatch.setattr(logprobs, "PADDING", 0.99)
     model, all_ids = network(name, attention), sequences()
     heads.check(model)
     places = [list(range(1, len(ids))) for ids in all_ids]
-    assert len(list(likelihood._batches(LENGTHS, 10_000))) == 1
-    found = likelihood.token_logprobs(model, all_ids, places, 10_000)
+    assert len(list(logprobs.batches(LENGTHS, 10_000))) == 1
+    found = logprobs.score(model, all_ids, places, 10_000)
     spread = set()
     for ids, (values, ranks) in zip(all_ids, found, strict=True):
         want, order = alone(model, ids)
@@ -105,7 +105,7 @@ def test_the_window_slides_in_a_batch_too(name):
     wide = network(name, sliding_window=100)
 
     def last(model, ids):
-        return likelihood.token_logprobs(model, [ids, *rest], [[60], *([1] for _ in rest)], 10_000)[0][0][0]
+        return logprobs.score(model, [ids, *rest], [[60], *([1] for _ in rest)], 10_000)[0][0][0]
 
     # two layers see twice the window
     assert last(model, other) == last(model, longest)

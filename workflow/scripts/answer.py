@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, disk, generation, instructions, job, work
+from teachergrid import answering, artifacts, disk, instructions, job, work
 from teachergrid.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,5 +25,5 @@ if __name__ == "__main__":
         talk = settings.pop("reference")
         settings |= {"talk": talk, "format": talk["format"]}
         weights = weights_of(snakemake.input.student[0], snakemake.resources.gpu) if snakemake.input.student else None
-        rows = generation.answer(items, settings, folder, weights)
+        rows = answering.answer(items, settings, folder, weights)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

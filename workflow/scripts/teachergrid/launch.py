@@ -71,7 +71,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, te
     """
     check_shares(recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
-    models.caches()
+    models.set_cache_folders()
     if team == Team():
         from . import sft
 
