@@ -26,7 +26,7 @@ class Sampling(TypedDict):
     top_k: int  # 0 keeps all tokens
     max_tokens: int
     samples: int  # responses to each prompt
-    seed: int | None  # None where the temperature is 0
+    seed: int | None  # of the draws; has no effect where the temperature is 0
 
 
 class Request(NamedTuple):

@@ -5,7 +5,8 @@ For each response two sequences are scored, with the same answer tokens: [prompt
 The header is what comes before an answer that has no prompt (chat.header). Both begin with BOS if prompts do.
 
 Source: Li et al. 2024 (IFD, arXiv:2308.12032, section 2) and its reference code, tianyi-lab/Cherry_LLM. Two points differ:
-which tokens belong to the answer is known by token and not by text, and a long answer is cut alike in both sequences.
+the answer's tokens are selected by their positions and not by matching text, and a long answer is cut alike in both
+sequences.
 """
 
 import hashlib

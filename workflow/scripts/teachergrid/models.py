@@ -139,7 +139,7 @@ def load_model(
 
 
 def load_merged(model: dict, kind: str, folder: Path, dtype: str | None, spread: bool) -> "PreTrainedModel":
-    """Return a student of whose weights only the LoRA adapter was kept: its base with the adapter merged in.
+    """Return a student whose folder holds only its LoRA adapter: its base with the adapter merged in.
 
     The merge is done in float32. The result is then rounded to the dtype in which the student's weights had been saved,
     so that it equals the removed weights.

@@ -154,8 +154,8 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
     reasons = table["reason"].to_pylist()
     if NOT_FINITE in reasons and None not in reasons:
         raise BadInput(
-            f"{model['repo']}: all {reasons.count(NOT_FINITE)} rewards are NaN or infinite; try `dtype: float32`, and look "
-            "whether the model's files are whole"
+            f"{model['repo']}: all {reasons.count(NOT_FINITE)} rewards are NaN or infinite; try `dtype: float32`, and check "
+            "that the model's files are complete"
         )
     return table
 
