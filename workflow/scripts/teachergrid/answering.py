@@ -14,7 +14,7 @@ def answer(items: dict[str, pa.Table], settings: dict, work: Path, weights: Path
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
-        settings: {"talk": the chat settings, "format": `chat` or `plain`, "tasks": {task: {"decoding": sampling, ...}},
+        settings: {"talk": the chat settings, "format": `chat` or `plain`, "tasks": {task: {"sampling": ..., ...}},
             "suite": {"batch", "shard"} in rows, "model": a reference's model, or a student's base}.
         work: folder of unfinished shards.
         weights: folder of a student's weights and tokenizer.
@@ -23,14 +23,14 @@ def answer(items: dict[str, pa.Table], settings: dict, work: Path, weights: Path
     """
     parts = []  # (task, requests) of each shard
     for task, instructions in items.items():
-        requests = engine.requests_of(instructions, settings["tasks"][task]["decoding"]["samples"])
+        requests = engine.requests_of(instructions, settings["tasks"][task]["sampling"]["samples"])
         bounds = shards.bounds(len(requests), settings["suite"]["shard"])
         parts += [(task, requests[first:end]) for first, end in bounds]
     generate = engine.load(settings["model"], settings["talk"], settings["format"], weights)
 
     def make(i: int) -> list[dict]:
         task, requests = parts[i]
-        outputs = generate(requests, settings["tasks"][task]["decoding"], settings["suite"]["batch"])
+        outputs = generate(requests, settings["tasks"][task]["sampling"], settings["suite"]["batch"])
         return [_row(task, request, output) for request, output in zip(requests, outputs, strict=True)]
 
     tables = shards.run(work, len(parts), make, artifacts.ANSWERS, "answers")

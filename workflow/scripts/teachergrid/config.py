@@ -3,15 +3,15 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, metric_entries, pins, ratings, similarity, spec
+from . import config_data, metric_entries, pins, ratings, schema, similarity
 from .errors import BadInput
 from .expressions import compiled
-from .pilot import subset
-from .spec import known as _known
+from .ids import Corpus, pilot_subset
+from .names import known as _known
+from .seeds import derived_seed
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -24,20 +24,15 @@ def checked(config: dict) -> dict:
     Raises BadInput.
     """
     config = with_named_models(config)
-    spec.refuse_unknown_keys(config)
+    schema.refuse_unknown_keys(config)
     _validate(config)
-    config = spec.filled(config, spec.schema(), outside_too=True)
+    config = schema.filled(config, schema.read(), outside_too=True)
     pins.fill(config)
     for check in (_models, _tasks, _files, _entries, config_data.check, _judges, _grids, _pilots, _imports):
         check(config)
     _read_templates(config)
     _derive_seeds(config)
     return config
-
-
-def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
-    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
 def with_named_models(config: dict) -> dict:
@@ -63,7 +58,7 @@ def with_named_models(config: dict) -> dict:
 def _validate(config: dict) -> None:
     import jsonschema
 
-    for error in jsonschema.Draft202012Validator(spec.schema()).iter_errors(config):
+    for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
         error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
@@ -238,7 +233,7 @@ def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
     if asked["keep"] >= len(block["teachers"]):
         raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
     for name in block["instructions"]:
-        entry, drawn = config["instructions"][name], subset(name, asked["sample"])
+        entry, drawn = config["instructions"][name], pilot_subset(name, asked["sample"])
         if entry["sample"] is not None and entry["sample"] <= asked["sample"]:
             raise BadInput(f"{where}.sample: config.instructions.{name} has {entry['sample']} instructions; lower it")
         seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
@@ -253,14 +248,19 @@ def _cell(config: dict, where: str, cell: dict) -> None:
         if word in cell:
             _known(f"{where}.{word}", cell[word], config[kind])
     if "corpus" in cell:
-        parts = cell["corpus"].split("__")
-        if len(parts) == 1:
-            _known(f"{where}.corpus", parts[0], config["corpora"])
-        elif len(parts) == 2:
-            _known(f"{where}.corpus", parts[0], config["instructions"])
-            _known(f"{where}.corpus", parts[1], config["teachers"])
-        else:
-            raise BadInput(f"{where}.corpus: '{cell['corpus']}' is neither instructions__teacher nor a derived corpus")
+        _corpus_of_cell(config, f"{where}.corpus", cell["corpus"])
+
+
+def _corpus_of_cell(config: dict, where: str, text: str) -> None:
+    try:
+        corpus = Corpus.parse(text)
+    except ValueError:
+        raise BadInput(f"{where}: '{text}' is neither instructions__teacher nor a derived corpus") from None
+    if corpus.responses:
+        _known(where, corpus.instructions, config["instructions"])
+        _known(where, corpus.teacher, config["teachers"])
+    else:
+        _known(where, corpus.derived, config["corpora"])
 
 
 def _read_templates(config: dict) -> None:
@@ -283,7 +283,7 @@ def _derive_seeds(config: dict) -> None:
     for teacher in config["teachers"].values():
         _sampling_seed(teacher["sampling"], derive, "generation")
     for task in config["tasks"].values():
-        _sampling_seed(task["decoding"], derive, "evaluation")
+        _sampling_seed(task["sampling"], derive, "evaluation")
     for name, corpus in config["corpora"].items():
         derive(corpus, f"corpora/{name}")
     for block in config["grids"].values():

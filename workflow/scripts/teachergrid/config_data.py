@@ -2,7 +2,7 @@
 
 from .errors import BadInput
 from .expressions import compiled
-from .spec import known
+from .names import known
 
 
 def check(config: dict) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Sampling(TypedDict):
-    """How tokens are drawn; the keys are those of the config (a teacher's `sampling`, a task's `decoding`)."""
+    """How tokens are drawn; the keys are those of the config (`sampling` of a teacher or task)."""
 
     temperature: float  # 0 is greedy
     top_p: float  # 1 keeps all tokens

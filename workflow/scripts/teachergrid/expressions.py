@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import spec
 from .errors import BadInput
 from .formulas import FORMULAS, Formula
+from .names import nearest
 
 OWN = "expression"  # the formula of an entry that states an expression
 # a column holds one number per response; which files it needs
@@ -220,7 +220,7 @@ class _Reader:
         if name in FORMULAS:
             raise BadInput(f"'{name}' is a number of a corpus; write it outside of mean(...) and median(...)")
         known = [*PARAMETERS, *COLUMNS] if inside else [*PARAMETERS, *FORMULAS, *FUNCTIONS, *OVER_RESPONSES]
-        raise BadInput(f"there is no '{name}'" + (spec.nearest(name, known) or f"; known: {', '.join(known)}"))
+        raise BadInput(f"there is no '{name}'" + (nearest(name, known) or f"; known: {', '.join(known)}"))
 
     def formula(self, name: str, settings: dict, fixed: dict):
         formula = FORMULAS[name]

@@ -1,21 +1,20 @@
 """Expand the config once into a table of cells, one row per job, found by rule and wildcards in constant time.
 
-An id holds all of a cell's identity: responses `{instructions}__{teacher}`, corpus (those, or the name of a derived corpus),
-student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
+A row is found by the ids of its cell (see ids).
 """
 
 import math
 from collections import defaultdict
 from functools import cache
 
-from . import blocks, code, costs, launch, pins, spec
+from . import blocks, canonical, code, costs, pins, shares
+from .canonical import picked, without
 from .config import ANY
 from .config_data import metrics_of
 from .expressions import needs, settled
-from .spec import picked, without
+from .ids import Corpus, Responses
+from .names import nearest
 
-# a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
-NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 MODEL_RULES = costs.MODEL_RULES
 NO_MODEL = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
@@ -42,7 +41,7 @@ class Cells:
     def row(self, rule: str, wildcards) -> dict:
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + spec.nearest(key, rows))
+            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
         return rows[key]
 
     def needs(self, rule: str) -> dict:
@@ -60,7 +59,7 @@ class Cells:
     def add_responses(self, responses: str) -> None:
         if responses in self.rows["generate"]:
             return
-        instructions, name = responses.split("__")
+        instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
         self.add_instructions(instructions)
         rows = self.rows_of([responses])
@@ -72,22 +71,22 @@ class Cells:
             "files": self.files_of(instructions, teacher),
         }
         self.rows["check"][responses] = {
-            "spec": spec.dump(health=self.config["health"]),
+            "spec": canonical.dump(health=self.config["health"]),
             "instructions": [instructions],
             "rows": rows,
         }
-        self.rows["gate"][responses] = {"spec": spec.dump()}
+        self.rows["gate"][responses] = {"spec": canonical.dump()}
 
     def teacher_row(self, teacher: dict) -> dict:
         if teacher["engine"] == "stripped":
             # no model runs; the other teacher's responses are an input
-            return {"spec": spec.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
+            return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
         return self.with_model("teacher", without(teacher, "source", "plain", "of"))
 
     def files_of(self, instructions: str, teacher: dict) -> list[str]:
         """Return the file of responses that a teacher takes, if it does not generate; add the job that makes it."""
         if teacher["engine"] == "stripped":
-            raw = f"{instructions}__{teacher['of']}"
+            raw = str(Responses(instructions, teacher["of"]))
             self.add_responses(raw)
             return [f"{self.results}/responses/{raw}.parquet"]
         return [teacher["source"]] if teacher["engine"] == "existing" else []
@@ -102,7 +101,7 @@ class Cells:
         tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
         removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
         self.rows["load_instructions"][name] = {
-            "spec": spec.dump(instructions=entry, **removed),
+            "spec": canonical.dump(instructions=entry, **removed),
             "files": [] if hub else [source["source"]],
             "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
             "rows": costs.count(source["source"], None),
@@ -112,7 +111,7 @@ class Cells:
 
     @cache
     def rows_of_one(self, responses: str, subset: int | None = None) -> int:
-        instructions, teacher = responses.split("__")
+        instructions, teacher = Responses.parse(responses)
         source = self.config["instructions"][instructions]
         asked = min(costs.count(source["source"], source["sample"]), subset or math.inf)
         return asked * self.config["teachers"][teacher]["sampling"]["samples"]
@@ -126,7 +125,7 @@ class Cells:
         model = self.config["models"].get(entry["model"])
         parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
         cost = picked(model, "gpus", "gpu_model", "parameters") if model else NO_MODEL
-        return {"spec": spec.dump(**parts), **cost, "nodes": 1}
+        return {"spec": canonical.dump(**parts), **cost, "nodes": 1}
 
     @cache
     def joined(self, metric: str, need: str | None = None):
@@ -149,7 +148,7 @@ class Cells:
             scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
             self.add_responses(source)
-            shared = {"instructions": [source.split("__")[0]], "rows": self.rows_of([source])}
+            shared = {"instructions": [Responses.parse(source).instructions], "rows": self.rows_of([source])}
             for name in rewards:
                 self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), **shared}
             for name in scorers:
@@ -161,19 +160,19 @@ class Cells:
 
     def sources(self, corpus: str) -> list[str]:
         """Return the responses that a corpus takes rows from."""
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return [corpus]
         entry = self.config["corpora"][corpus]
-        return [f"{entry['instructions']}__{teacher}" for teacher in entry["teachers"]]
+        return [str(Responses(entry["instructions"], teacher)) for teacher in entry["teachers"]]
 
     def add_corpus(self, base: str, corpus: str) -> dict:
         """Add what makes a corpus, and say which files a job on this base reads."""
         sources = self.sources(corpus)
         for source in sources:
             self.add_responses(source)
-        instructions = list(dict.fromkeys(source.split("__")[0] for source in sources))
+        instructions = list(dict.fromkeys(Responses.parse(source).instructions for source in sources))
         row = {"responses": sources, "instructions": instructions, "derived": [], "variant": []}
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return row
         entry = self.config["corpora"][corpus]
         metrics = metrics_of(entry)
@@ -181,7 +180,7 @@ class Cells:
         variant = base if base in measures["scorers"] else ANY
         self.rows["select"][f"{corpus}/{variant}"] = {
             **measures,
-            "spec": spec.dump(
+            "spec": canonical.dump(
                 corpus=without(entry, "teachers"), metrics={name: self.config["metrics"][name] for name in metrics}
             ),
             "instructions": instructions if "category" in entry["each"] else [],
@@ -191,7 +190,7 @@ class Cells:
 
     def rows_in(self, corpus: str, sources: list[str]) -> int:
         """Return how many rows a corpus has at most."""
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return self.rows_of(sources)
         entry = self.config["corpora"][corpus]
         source = self.config["instructions"][entry["instructions"]]
@@ -256,7 +255,7 @@ class Cells:
         # the recipe has a number format of its own
         row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
         gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
-        launch.check_shares(settings, gpus, settings["nodes"], recipe)
+        shares.check_shares(settings, gpus, settings["nodes"], recipe)
         return row | {
             "gpus": gpus,
             "nodes": settings["nodes"],
@@ -268,4 +267,4 @@ class Cells:
 
     @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:
-        return spec.dump(metrics={name: self.config["metrics"][name] for name in metrics})
+        return canonical.dump(metrics={name: self.config["metrics"][name] for name in metrics})

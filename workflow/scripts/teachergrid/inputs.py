@@ -4,11 +4,12 @@ from collections import defaultdict
 from pathlib import Path
 
 from .frames import Frame, frame
+from .ids import Responses
 
 
 def by_teacher(paths) -> dict[str, str]:
     """{"concise-s": "results/.../pool__concise-s.parquet"}"""
-    return {Path(path).stem.split("__")[1]: str(path) for path in paths}
+    return {Responses.parse(Path(path).stem).teacher: str(path) for path in paths}
 
 
 def by_folder(paths, up: int = 1) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from .errors import BadInput
 from .expressions import OWN, RANK_CAP, compiled, needs, settled, swept
-from .spec import known
+from .names import known
 
 
 def check(config: dict, where: str, metric: dict) -> None:

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import PurePath
 from typing import NamedTuple
 
-from .. import devices, spec
+from .. import canonical, devices
+from ..ids import Corpus, Student
 from . import shapes
 
 # the rules that load a model, on a GPU where there is one
@@ -50,7 +51,7 @@ def copies(job: Work, memory_gb: float | None) -> int:
 @cache
 def settings(rule: str, text: str) -> tuple:
     """Return the settings that decide the speed and memory of a cell, from its spec."""
-    parts = spec.load(text)
+    parts = canonical.load(text)
     found = _SETTINGS.get(rule, lambda parts: {})(parts)
     if model := parts.get("model"):
         found |= {"bytes": bytes_per_weight(model)}
@@ -70,7 +71,7 @@ def _generate(parts: dict) -> dict:
 
 
 def _answer(parts: dict) -> dict:
-    limit = max(task["decoding"]["max_tokens"] for task in parts["tasks"].values())
+    limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
     return {"engine": TRANSFORMERS, "batch": parts["suite"]["batch"], "limit": limit}
 
 
@@ -128,9 +129,8 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
     if rule in ("reward", "likelihood"):
         return "generate", parts[-1]
     if rule == "finetune":
-        # base, instructions, teacher, recipe, seed; a derived corpus has one name
-        names = cell.split("__")
-        return ("generate", "__".join(names[1:3])) if len(names) == 5 else None
+        corpus = Student.parse(cell).corpus
+        return ("generate", corpus) if Corpus.parse(corpus).responses else None
     return None
 
 
