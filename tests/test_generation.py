@@ -13,7 +13,7 @@ from teachergrid.engines import hf
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 GREEDY = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 12, "samples": 1, "seed": None}
 DRAWN = GREEDY | {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "seed": 7}
 FIELDS = dict.fromkeys(["messages", "instruction", "input", "answer", "category", "response"])
@@ -35,19 +35,19 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
 def loaded(request, folders):
     entry = MODEL | {"repo": str(folders[request.param])}
-    return models.load_model(entry), models.load_tokenizer(entry, TALK)
+    return models.load_model(entry), models.load_tokenizer(entry, CHAT)
 
 
 def generated(loaded, texts=TEXTS, sampling=GREEDY, batch=5, stops=(3,), samples=1):
     """Return {(text, sample): result}."""
     keys = [(text, sample) for text in texts for sample in range(samples)]
-    prompts = [chat.prompt(loaded[1], [{"role": "user", "content": text}], TALK).ids for text, _ in keys]
+    prompts = [chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids for text, _ in keys]
     return dict(zip(keys, hf.Generator(*loaded, list(stops)).generate(prompts, keys, sampling, batch), strict=True))
 
 
 def by_hand(loaded, text, steps):
     """Greedy tokens, one forward pass over the whole text per token."""
-    ids = chat.prompt(loaded[1], [{"role": "user", "content": text}], TALK).ids
+    ids = chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids
     with torch.inference_mode():
         for _ in range(steps):
             ids = ids + [int(loaded[0](torch.tensor([ids])).logits[0, -1].argmax())]
@@ -72,7 +72,7 @@ def test_a_response_ends_before_its_first_stop_token(loaded):
         "text": loaded[1].decode(tokens[:length], skip_special_tokens=True),
         "finish_reason": "stop",
         "response_tokens": length,
-        "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], TALK).ids),
+        "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], CHAT).ids),
     }
 
 
@@ -125,7 +125,7 @@ def test_filters(settings, kept):
 
 def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=40))}
-    loaded = models.load_model(entry), models.load_tokenizer(entry, TALK)
+    loaded = models.load_model(entry), models.load_tokenizer(entry, CHAT)
     prompts = [[10] * 5, [11] * 30, [12] * 39, [13] * 40]
     generator = hf.Generator(*loaded, [])
     results = generator.generate(prompts, [(str(i), 0) for i in range(4)], GREEDY, 4)
@@ -140,7 +140,7 @@ def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
         generation.respond(long, settings, tmp_path / "work")
 
 
-TEACHER = {**TALK, "engine": "transformers", "sampling": DRAWN | {"samples": 2}, "batch": 3, "shard": 4}
+TEACHER = {**CHAT, "engine": "transformers", "sampling": DRAWN | {"samples": 2}, "batch": 3, "shard": 4}
 
 
 def test_respond_writes_shards_and_takes_up_where_it_was_killed(folders, tmp_path, capsys, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_kill_loses_the_shard_at_work_only(tmp_path):
 def test_answer_takes_base_and_student_alike(folders, tmp_path):
     items = {"sums": instructions(TEXTS[:2]), "words": instructions(TEXTS[1:])}
     tasks = {"sums": {"sampling": GREEDY}, "words": {"sampling": DRAWN | {"samples": 2}}}
-    settings = {"talk": TALK, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
+    settings = {"talk": CHAT, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     table = answering.answer(items, settings, tmp_path / "base")
     assert table["task"].to_pylist() == ["sums"] * 2 + ["words"] * 8
@@ -220,12 +220,12 @@ def test_answer_takes_base_and_student_alike(folders, tmp_path):
     assert other["answer"] != table["answer"]
     plain = answering.answer(items, settings | {"format": "plain"}, tmp_path / "plain")
     assert plain["prompt_tokens"][0].as_py() == len(
-        models.load_tokenizer(settings["model"], TALK)("red\n")["input_ids"]
+        models.load_tokenizer(settings["model"], CHAT)("red\n")["input_ids"]
     )
 
 
 def test_answer_names_the_folder_of_lost_weights(folders, tmp_path):
-    settings = {"talk": TALK, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
+    settings = {"talk": CHAT, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     with pytest.raises(BadInput, match="gone"):
         answering.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")
