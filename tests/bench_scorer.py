@@ -21,9 +21,9 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import tiny
-from teachergrid import artifacts, chat, files, likelihood, models
+from teachergrid import artifacts, chat, files, likelihood, logprobs, models
 
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
     "formats": ["chat"],
     "tokens": True,
@@ -77,9 +77,9 @@ def main() -> None:
         "ours bfloat16": lambda: ours(tokenizer, networks["bfloat16"], rows),
     }
     print(f"{describe(networks['float32'], device)}, {options.threads} thread(s); {len(rows)} rows", flush=True)
-    pairs = likelihood.pairs_of(tokenizer, rows, TALK, "chat", OPTIONS["max_length"])
-    lengths = [len(ids) for pair in pairs for ids in (pair.given, pair.bare)]
-    batches = list(likelihood._batches(lengths, OPTIONS["batch_tokens"]))
+    pairs = likelihood.tokenized_pairs(tokenizer, rows, CHAT, "chat", OPTIONS["max_length"])
+    lengths = [len(ids) for pair in pairs for ids in (pair.with_prompt, pair.without_prompt)]
+    batches = list(logprobs.batches(lengths, OPTIONS["batch_tokens"]))
     padded = sum(lengths[batch[0]] * len(batch) for batch in batches)
     ratio = padded / sum(lengths)
     print(
@@ -156,7 +156,7 @@ def describe(model, device: str) -> str:
 def published(tokenizer, model, rows) -> list[tuple[float, float, float]]:
     import torch
 
-    end, header = chat.end(tokenizer, TALK), chat.header(tokenizer, TALK)
+    end, header = chat.end(tokenizer, CHAT), chat.header(tokenizer, CHAT)
 
     def loss(ids: list[int], labels: list[int]) -> float:
         with torch.no_grad():
@@ -165,7 +165,7 @@ def published(tokenizer, model, rows) -> list[tuple[float, float, float]]:
 
     found = []
     for messages, text in rows:
-        prompt, said = chat.prompt(tokenizer, messages, TALK), chat.response(tokenizer, text) + end
+        prompt, said = chat.prompt(tokenizer, messages, CHAT), chat.response(tokenizer, text) + end
         question = [token if asked else -100 for token, asked in zip(prompt.ids, prompt.question, strict=True)]
         found.append(
             (
@@ -178,7 +178,7 @@ def published(tokenizer, model, rows) -> list[tuple[float, float, float]]:
 
 
 def ours(tokenizer, model, rows) -> list[tuple[float, float, float]]:
-    found = likelihood.score_rows(tokenizer, model, rows, TALK, "chat", OPTIONS)
+    found = likelihood.score_rows(tokenizer, model, rows, CHAT, "chat", OPTIONS)
     return [
         (
             -(row["answer_given_question"] + row["end_given_question"]) / (row["n_answer"] + row["n_end"]),
@@ -245,11 +245,13 @@ def bound(name, seconds, model, tokenizer, rows, pairs, padded, dtype, device) -
     attention = sum(
         2 * len(ids) ** 2 * config.num_hidden_layers * config.hidden_size
         for pair in pairs
-        for ids in (pair.given, pair.bare)
+        for ids in (pair.with_prompt, pair.without_prompt)
     )
     peak, bandwidth = matmul_peak(getattr(torch, dtype), device), copy_bandwidth(device)
     needed = (body + head + attention) / peak
-    prepared = least(lambda: likelihood.pairs_of(tokenizer, rows, TALK, "chat", OPTIONS["max_length"]), device, 2)
+    prepared = least(
+        lambda: likelihood.tokenized_pairs(tokenizer, rows, CHAT, "chat", OPTIONS["max_length"]), device, 2
+    )
     once = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / bandwidth
     print(
         f"{name}: {(body + head + attention) / seconds / 1e9:.0f} GFLOP/s of a measured peak of {peak / 1e9:.0f}"
@@ -350,7 +352,7 @@ def memory(n: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         entry = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
         entry["repo"] = str(tiny.make(Path(folder, "model"), positions=4096))
-        settings = {"scorer": TALK, "model": entry, "likelihood": OPTIONS | {"shard": 128}}
+        settings = {"scorer": CHAT, "model": entry, "likelihood": OPTIONS | {"shard": 128}}
         for format, tables in likelihood.score(responses, instructions, settings, Path(folder, "work")).items():
             artifacts.write(Path(folder, f"{format}.parquet"), tables, artifacts.LIKELIHOODS, None)
     # not getrusage, whose peak counts what the parent held when it started this process

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import tiny
-from teachergrid import chat, files, models
+from teachergrid import chat, files, model_files, models
 from teachergrid.errors import BadInput
 
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 ASKED = [{"role": "user", "content": "sort the {red} words: 日本 a  b\n"}]
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
 LLAMA2 = (
@@ -35,7 +35,7 @@ def text_of(tokenizer, prompt: chat.Prompt) -> str:
 
 
 def test_chat_prompt_is_what_the_template_gives_with_one_bos(tokenizer):
-    ids = chat.prompt(tokenizer, ASKED, TALK).ids
+    ids = chat.prompt(tokenizer, ASKED, CHAT).ids
     assert ids == tokenizer.apply_chat_template(ASKED, add_generation_prompt=True)["input_ids"]
     assert ids.count(BOS) == (1 if tokenizer.bos_token else 0)
     # asked to add special tokens, this tokenizer would have put a second one
@@ -45,27 +45,27 @@ def test_chat_prompt_is_what_the_template_gives_with_one_bos(tokenizer):
 
 @pytest.mark.parametrize("format", ["chat", "plain"])
 def test_question_marks_the_user_text_and_nothing_else(tokenizer, format):
-    assert text_of(tokenizer, chat.prompt(tokenizer, ASKED, TALK, format)) == ASKED[0]["content"]
-    talk = TALK | {"system": "sort the {red}", "plain": "Question: {question} {x}\nAnswer:"}
+    assert text_of(tokenizer, chat.prompt(tokenizer, ASKED, CHAT, format)) == ASKED[0]["content"]
+    chat_settings = CHAT | {"system": "sort the {red}", "plain": "Question: {question} {x}\nAnswer:"}
     turns = [
         {"role": "user", "content": "i"},  # also a letter of the header
         {"role": "assistant", "content": "red"},
         {"role": "user", "content": "red"},
     ]
-    marked = text_of(tokenizer, chat.prompt(tokenizer, turns, talk, format))
+    marked = text_of(tokenizer, chat.prompt(tokenizer, turns, chat_settings, format))
     assert marked == ("ired" if format == "chat" else "i\nred")
 
 
 def test_plain_prompt_is_bos_and_the_text(tokenizer):
-    ids = chat.prompt(tokenizer, ASKED, TALK, "plain").ids
+    ids = chat.prompt(tokenizer, ASKED, CHAT, "plain").ids
     words = tokenizer(ASKED[0]["content"] + "\n", add_special_tokens=False)["input_ids"]
     assert ids == ([BOS] if tokenizer.bos_token else []) + words
-    assert not any(chat.prompt(tokenizer, ASKED, TALK | {"plain": "nothing asked"}, "plain").question)
+    assert not any(chat.prompt(tokenizer, ASKED, CHAT | {"plain": "nothing asked"}, "plain").question)
 
 
 def test_example_is_prompt_response_and_end_with_loss_on_the_last_two(tokenizer):
-    example = chat.example(tokenizer, ASKED, " red apple", TALK)
-    before, said = chat.prompt(tokenizer, ASKED, TALK).ids, chat.response(tokenizer, " red apple")
+    example = chat.example(tokenizer, ASKED, " red apple", CHAT)
+    before, said = chat.prompt(tokenizer, ASKED, CHAT).ids, chat.response(tokenizer, " red apple")
     assert example.input_ids == before + said + [END]
     assert example.completion_mask == [0] * len(before) + [1] * (len(said) + 1)
     # the template of a whole conversation says the same
@@ -77,47 +77,47 @@ def test_a_special_token_spelled_out_in_a_response_stays_text(tokenizer):
     ids = chat.response(tokenizer, "a <|im_end|> b")
     assert not {BOS, START, END} & set(ids)
     assert tokenizer.decode(ids) == "a <|im_end|> b"
-    assert chat.end(tokenizer, TALK) == [END]  # and the tokenizer is left as it was
+    assert chat.end(tokenizer, CHAT) == [END]  # and the tokenizer is left as it was
 
 
 def test_header_is_the_context_of_a_bare_answer(tokenizer):
     bos = [BOS] if tokenizer.bos_token else []
     assert (
-        chat.header(tokenizer, TALK)
+        chat.header(tokenizer, CHAT)
         == bos + tokenizer("<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
     )
-    assert chat.header(tokenizer, TALK, "plain") == (bos or [END])
+    assert chat.header(tokenizer, CHAT, "plain") == (bos or [END])
 
 
 def test_stops_are_end_eos_and_those_of_the_generation_config(tokenizer):
-    assert chat.stops(tokenizer, TALK) == [END]
-    assert chat.stops(tokenizer, TALK, eos=[BOS, END]) == [BOS, END]
-    assert chat.stops(tokenizer, TALK, "plain", eos=BOS) == [BOS, END]
+    assert chat.stops(tokenizer, CHAT) == [END]
+    assert chat.stops(tokenizer, CHAT, eos=[BOS, END]) == [BOS, END]
+    assert chat.stops(tokenizer, CHAT, "plain", eos=BOS) == [BOS, END]
 
 
 def test_template_that_trims_and_has_no_header():
     tokenizer = tiny.tokenizer(True, LLAMA2)
     asked = [{"role": "user", "content": "  red apple "}]
-    prompt = chat.prompt(tokenizer, asked, TALK)
+    prompt = chat.prompt(tokenizer, asked, CHAT)
     assert tokenizer.decode(prompt.ids) == "<|endoftext|>[INST] red apple [/INST]"
     assert text_of(tokenizer, prompt) == " red apple"  # the blank before it is part of its first token
-    assert chat.end(tokenizer, TALK) == [END]
-    assert chat.header(tokenizer, TALK) == [BOS]
+    assert chat.end(tokenizer, CHAT) == [END]
+    assert chat.header(tokenizer, CHAT) == [BOS]
 
 
 def test_end_is_eos_where_the_template_has_no_end_token():
     tokenizer = tiny.tokenizer(template="{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n\n{% endfor %}")
-    assert chat.end(tokenizer, TALK) == [END]
+    assert chat.end(tokenizer, CHAT) == [END]
 
 
 def test_question_is_unknown_where_the_template_alters_it():
     tokenizer = tiny.tokenizer(template=tiny.CHATML.replace("m['content']", "m['content'] | upper"))
-    assert not any(chat.prompt(tokenizer, ASKED, TALK).question)
+    assert not any(chat.prompt(tokenizer, ASKED, CHAT).question)
 
 
 def test_system_is_sent_unless_the_instruction_has_its_own(tokenizer):
     def sent(messages, system):
-        return tokenizer.decode(chat.prompt(tokenizer, messages, TALK | {"system": system}).ids)
+        return tokenizer.decode(chat.prompt(tokenizer, messages, CHAT | {"system": system}).ids)
 
     own = [{"role": "system", "content": "story"}, *ASKED]
     assert "system" not in sent(ASKED, None)
@@ -127,19 +127,19 @@ def test_system_is_sent_unless_the_instruction_has_its_own(tokenizer):
     assert sent(own, None) == sent(own, "apple")
 
 
-def test_template_text_and_arguments_of_a_talk_count(tokenizer):
-    talk = TALK | {"template": "{{ mood }}{{ messages[0]['content'] }}", "template_args": {"mood": "red "}}
-    assert tokenizer.decode(chat.prompt(tokenizer, ASKED, talk).ids) == "red " + ASKED[0]["content"]
+def test_template_text_and_arguments_of_chat_settings_count(tokenizer):
+    chat_settings = CHAT | {"template": "{{ mood }}{{ messages[0]['content'] }}", "template_args": {"mood": "red "}}
+    assert tokenizer.decode(chat.prompt(tokenizer, ASKED, chat_settings).ids) == "red " + ASKED[0]["content"]
 
 
 def test_the_same_ids_from_a_folder_and_from_a_student_saved_from_it(folder, tmp_path):
-    talk = TALK | {"template": tiny.CHATML.replace("<|im_start|>assistant", "<|im_start|>story")}
-    base = models.load_tokenizer(MODEL | {"repo": str(folder)}, talk)
+    chat_settings = CHAT | {"template": tiny.CHATML.replace("<|im_start|>assistant", "<|im_start|>story")}
+    base = models.load_tokenizer(MODEL | {"repo": str(folder)}, chat_settings)
     base.save_pretrained(tmp_path)
-    student = models.load_tokenizer(MODEL | {"repo": "not/used"}, talk, tmp_path)
-    assert student.chat_template == base.chat_template == talk["template"]
-    assert chat.example(student, ASKED, "red", talk) == chat.example(base, ASKED, "red", talk)
-    assert chat.prompt(student, ASKED, TALK) == chat.prompt(base, ASKED, talk)
+    student = models.load_tokenizer(MODEL | {"repo": "not/used"}, chat_settings, tmp_path)
+    assert student.chat_template == base.chat_template == chat_settings["template"]
+    assert chat.example(student, ASKED, "red", chat_settings) == chat.example(base, ASKED, "red", chat_settings)
+    assert chat.prompt(student, ASKED, CHAT) == chat.prompt(base, ASKED, chat_settings)
 
 
 def test_load_model_takes_dtype_and_is_ready_to_use(folder):
@@ -154,18 +154,18 @@ def test_load_model_takes_dtype_and_is_ready_to_use(folder):
 def test_digest_is_of_content_and_checked(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "README.md").write_text("other words, the same model")
-    assert models.digest(copy) == models.digest(folder)
-    entry = MODEL | {"repo": str(copy), "revision": models.digest(copy)}
-    models.check_revision(entry)
+    assert model_files.digest(copy) == model_files.digest(folder)
+    entry = MODEL | {"repo": str(copy), "revision": model_files.digest(copy)}
+    model_files.check_revision(entry)
     weights = bytearray((copy / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    with pytest.raises(BadInput, match=f"revision is {models.digest(copy)}"):
+    with pytest.raises(BadInput, match=f"revision is {model_files.digest(copy)}"):
         models.load_model(entry)
 
 
 @pytest.mark.parametrize(
-    ("messages", "template", "talk", "says"),
+    ("messages", "template", "chat_settings", "says"),
     [
         ([], tiny.CHATML, {}, "user turn"),
         ([*ASKED, {"role": "assistant", "content": "a"}], tiny.CHATML, {}, "user turn"),
@@ -174,17 +174,17 @@ def test_digest_is_of_content_and_checked(folder, tmp_path):
         (ASKED, tiny.CHATML, {"template": "{% if %}"}, "chat template fails"),
     ],
 )
-def test_bad_chats_are_refused(messages, template, talk, says):
+def test_bad_chats_are_refused(messages, template, chat_settings, says):
     tokenizer = tiny.tokenizer(template=template)
     with pytest.raises(BadInput, match=says):
-        chat.prompt(tokenizer, messages, TALK | talk)
+        chat.prompt(tokenizer, messages, CHAT | chat_settings)
 
 
 def test_no_end_token_at_all_is_refused():
     tokenizer = tiny.tokenizer()
     tokenizer.eos_token = None
     with pytest.raises(BadInput, match="no end-of-turn token"):
-        chat.end(tokenizer, TALK, "plain")
+        chat.end(tokenizer, CHAT, "plain")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_model_folders_that_lack_something_are_refused(folder, tmp_path, missing
         (copy / name).unlink()
     entry = MODEL | {"repo": str(copy)}
     with pytest.raises(BadInput, match=says) as error:
-        models.load_tokenizer(entry, TALK) if kind == "tokenizer" else models.load_model(entry, kind)
+        models.load_tokenizer(entry, CHAT) if kind == "tokenizer" else models.load_model(entry, kind)
     assert str(copy) in str(error.value)
 
 
@@ -216,7 +216,7 @@ def test_model_folders_that_lack_something_are_refused(folder, tmp_path, missing
 )
 def test_bad_model_names_are_refused(repo, revision, says):
     with pytest.raises(BadInput, match=says):
-        models.load_tokenizer(MODEL | {"repo": repo, "revision": revision}, TALK)
+        models.load_tokenizer(MODEL | {"repo": repo, "revision": revision}, CHAT)
 
 
 def test_a_reward_model_loads_as_one_and_not_as_a_causal_one(tmp_path):

@@ -70,7 +70,7 @@ MENDED = {
     ("summary", "summarise"): {"correlate"},
     ("report/page", "build"): {"report"},
     # imported inside a function
-    ("engines/existing", "respond"): {"generate"},
+    ("existing_responses", "load"): {"generate"},
     ("engines/hf", "generate"): {"generate", "answer"},
     ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid

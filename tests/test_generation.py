@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, generation, models, shards
+from teachergrid import answering, artifacts, chat, files, generation, models, shards
 from teachergrid.engines import hf
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 GREEDY = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 12, "samples": 1, "seed": None}
 DRAWN = GREEDY | {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "seed": 7}
 FIELDS = dict.fromkeys(["messages", "instruction", "input", "answer", "category", "response"])
@@ -35,19 +35,19 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
 def loaded(request, folders):
     entry = MODEL | {"repo": str(folders[request.param])}
-    return models.load_model(entry), models.load_tokenizer(entry, TALK)
+    return models.load_model(entry), models.load_tokenizer(entry, CHAT)
 
 
 def generated(loaded, texts=TEXTS, sampling=GREEDY, batch=5, stops=(3,), samples=1):
     """Return {(text, sample): result}."""
     keys = [(text, sample) for text in texts for sample in range(samples)]
-    prompts = [chat.prompt(loaded[1], [{"role": "user", "content": text}], TALK).ids for text, _ in keys]
-    return dict(zip(keys, hf.generate(*loaded, prompts, keys, sampling, list(stops), batch), strict=True))
+    prompts = [chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids for text, _ in keys]
+    return dict(zip(keys, hf.Generator(*loaded, list(stops)).generate(prompts, keys, sampling, batch), strict=True))
 
 
 def by_hand(loaded, text, steps):
     """Greedy tokens, one forward pass over the whole text per token."""
-    ids = chat.prompt(loaded[1], [{"role": "user", "content": text}], TALK).ids
+    ids = chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids
     with torch.inference_mode():
         for _ in range(steps):
             ids = ids + [int(loaded[0](torch.tensor([ids])).logits[0, -1].argmax())]
@@ -72,7 +72,7 @@ def test_a_response_ends_before_its_first_stop_token(loaded):
         "text": loaded[1].decode(tokens[:length], skip_special_tokens=True),
         "finish_reason": "stop",
         "response_tokens": length,
-        "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], TALK).ids),
+        "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], CHAT).ids),
     }
 
 
@@ -89,7 +89,7 @@ def test_seed_id_and_sample_decide_what_is_drawn(loaded):
     other = generated(loaded, sampling=DRAWN | {"seed": 8}, samples=2)
     assert all(first[key]["text"] != other[key]["text"] for key in first)
     assert all(first[text, 0]["text"] != first[text, 1]["text"] for text in TEXTS)
-    same_prompt = hf.generate(*loaded, [[5, 6]] * 2, [("a", 0), ("b", 0)], DRAWN, [3], 2)
+    same_prompt = hf.Generator(*loaded, [3]).generate([[5, 6]] * 2, [("a", 0), ("b", 0)], DRAWN, 2)
     assert same_prompt[0]["text"] != same_prompt[1]["text"]
 
 
@@ -97,7 +97,7 @@ def test_draws_follow_the_probabilities():
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     draws = 4000
     keys = [(str(i), 0) for i in range(draws)]
-    process = hf._draw(3, keys, DRAWN | {"top_p": 0.9, "top_k": 0}, 1)
+    process = hf.draw_processor(3, keys, DRAWN | {"top_p": 0.9, "top_k": 0}, 1)
     chosen = process(torch.zeros(draws, 3, dtype=torch.long), logits.repeat(draws, 1)).argmax(-1).bincount(minlength=4)
     # the nucleus of 0.9 is three tokens with 0.95 in sum; three standard errors of a share are at most 0.024
     assert (chosen / draws - torch.tensor([0.5, 0.3, 0.15, 0]) / 0.95).abs().max() < 0.024
@@ -125,13 +125,14 @@ def test_filters(settings, kept):
 
 def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=40))}
-    loaded = models.load_model(entry), models.load_tokenizer(entry, TALK)
+    loaded = models.load_model(entry), models.load_tokenizer(entry, CHAT)
     prompts = [[10] * 5, [11] * 30, [12] * 39, [13] * 40]
-    results = hf.generate(*loaded, prompts, [(str(i), 0) for i in range(4)], GREEDY, [], 4)
+    generator = hf.Generator(*loaded, [])
+    results = generator.generate(prompts, [(str(i), 0) for i in range(4)], GREEDY, 4)
     assert [result["response_tokens"] for result in results] == [12, 10, 1, 0]
     assert [result["finish_reason"] for result in results] == ["length"] * 3 + ["prompt_too_long"]
     # each as if alone
-    assert [hf.generate(*loaded, [prompt], [("x", 0)], GREEDY, [], 4)[0] for prompt in prompts] == results
+    assert [generator.generate([prompt], [("x", 0)], GREEDY, 4)[0] for prompt in prompts] == results
 
     long = instructions(["red " * 50, "bear " * 50])
     settings = {"teacher": TEACHER, "model": entry}
@@ -139,7 +140,7 @@ def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
         generation.respond(long, settings, tmp_path / "work")
 
 
-TEACHER = {**TALK, "engine": "transformers", "sampling": DRAWN | {"samples": 2}, "batch": 3, "shard": 4}
+TEACHER = {**CHAT, "engine": "transformers", "sampling": DRAWN | {"samples": 2}, "batch": 3, "shard": 4}
 
 
 def test_respond_writes_shards_and_takes_up_where_it_was_killed(folders, tmp_path, capsys, monkeypatch):
@@ -201,9 +202,9 @@ def test_a_kill_loses_the_shard_at_work_only(tmp_path):
 def test_answer_takes_base_and_student_alike(folders, tmp_path):
     items = {"sums": instructions(TEXTS[:2]), "words": instructions(TEXTS[1:])}
     tasks = {"sums": {"sampling": GREEDY}, "words": {"sampling": DRAWN | {"samples": 2}}}
-    settings = {"talk": TALK, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
+    settings = {"talk": CHAT, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
-    table = generation.answer(items, settings, tmp_path / "base")
+    table = answering.answer(items, settings, tmp_path / "base")
     assert table["task"].to_pylist() == ["sums"] * 2 + ["words"] * 8
     assert table["category"].to_pylist() == ["c"] * 10
     # the teacher engine gives the same to the same model
@@ -214,20 +215,20 @@ def test_answer_takes_base_and_student_alike(folders, tmp_path):
     assert table["answer"].to_pylist()[:2] == responses["response"].to_pylist()
     assert set(responses["seed"].to_pylist()) == {None}
     # a student is its base's entry with weights of its own
-    assert generation.answer(items, settings, tmp_path / "same", folders["llama"]) == table
-    other = generation.answer(items, settings, tmp_path / "student", folders["qwen2"])
+    assert answering.answer(items, settings, tmp_path / "same", folders["llama"]) == table
+    other = answering.answer(items, settings, tmp_path / "student", folders["qwen2"])
     assert other["answer"] != table["answer"]
-    plain = generation.answer(items, settings | {"format": "plain"}, tmp_path / "plain")
+    plain = answering.answer(items, settings | {"format": "plain"}, tmp_path / "plain")
     assert plain["prompt_tokens"][0].as_py() == len(
-        models.load_tokenizer(settings["model"], TALK)("red\n")["input_ids"]
+        models.load_tokenizer(settings["model"], CHAT)("red\n")["input_ids"]
     )
 
 
 def test_answer_names_the_folder_of_lost_weights(folders, tmp_path):
-    settings = {"talk": TALK, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
+    settings = {"talk": CHAT, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     with pytest.raises(BadInput, match="gone"):
-        generation.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")
+        answering.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")
 
 
 def existing(tmp_path, rows, asked=TEXTS, **teacher):

@@ -148,14 +148,14 @@ def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
-    models.caches()
+    models.set_cache_folders()
     found = {Path(os.environ[name]) for name in models.CACHES[1:]}
     assert len(found) == len(models.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
     (folder,) = {path.parent for path in found}
     assert folder.parents[1] == tmp_path and folder.name == models.node_type() and "--" in folder.name
     monkeypatch.setattr(sys, "prefix", "/another")
     monkeypatch.delenv("TRITON_CACHE_DIR")
-    models.caches()
+    models.set_cache_folders()
     assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
     for name in models.CACHES:
         monkeypatch.delenv(name)

@@ -8,11 +8,11 @@ import pytest
 import tables as tables_of
 import tiny
 import torch
-from teachergrid import artifacts, chat, files, frames, heads, likelihood, metrics, models, origin, shards
+from teachergrid import artifacts, chat, files, frames, heads, likelihood, logprobs, metrics, models, origin, shards
 from teachergrid.errors import BadInput
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
     "formats": ["chat", "plain"],
     "tokens": True,
@@ -59,7 +59,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
 def loaded(request, folders):
     entry = MODEL | {"repo": str(folders[request.param])}
-    return models.load_tokenizer(entry, TALK), models.load_model(entry)
+    return models.load_tokenizer(entry, CHAT), models.load_model(entry)
 
 
 def rows_of(pairs):
@@ -67,7 +67,7 @@ def rows_of(pairs):
 
 
 def scored(loaded, pairs, format="chat", **options):
-    return likelihood.score_rows(*loaded, rows_of(pairs), TALK, format, OPTIONS | options)
+    return likelihood.score_rows(*loaded, rows_of(pairs), CHAT, format, OPTIONS | options)
 
 
 def naive(model, before: list[int], target: list[int], after=()) -> float:
@@ -83,9 +83,9 @@ def naive(model, before: list[int], target: list[int], after=()) -> float:
 def test_sums_are_those_of_one_example_at_a_time(loaded, format):
     tokenizer, model = loaded
     pairs = [pair for pair in PAIRS if pair[1]]
-    end, header = chat.end(tokenizer, TALK, format), chat.header(tokenizer, TALK, format)
+    end, header = chat.end(tokenizer, CHAT, format), chat.header(tokenizer, CHAT, format)
     for (messages, text), row in zip(rows_of(pairs), scored(loaded, pairs, format), strict=True):
-        prompt, answer = chat.prompt(tokenizer, messages, TALK, format), chat.response(tokenizer, text)
+        prompt, answer = chat.prompt(tokenizer, messages, CHAT, format), chat.response(tokenizer, text)
         first, last = prompt.question.index(True), len(prompt.ids) - prompt.question[::-1].index(True)
         question = prompt.ids[first:last]
         want = {
@@ -107,7 +107,7 @@ def test_per_token_values_add_up_and_ranks_are_those_of_the_logits(loaded):
         assert len(row["token_logprobs"]) == len(row["token_ranks"]) == n + 1
         assert sum(row["token_logprobs"][:n]) == pytest.approx(row["answer_given_question"] or 0, abs=1e-5)
         assert sum(row["token_logprobs"][n:]) == pytest.approx(row["end_given_question"], abs=1e-5)
-        example = chat.example(tokenizer, messages, text, TALK)
+        example = chat.example(tokenizer, messages, text, CHAT)
         ids = torch.tensor(example.input_ids)
         with torch.inference_mode():
             order = model(input_ids=ids[None]).logits[0].argsort(-1, descending=True)
@@ -127,8 +127,8 @@ def test_batches_change_nothing(loaded):
 
 def test_logits_in_chunks_change_nothing(loaded, monkeypatch):
     want = scored(loaded, PAIRS)
-    monkeypatch.setattr(likelihood, "LOGITS", 3 * 512)  # three positions of this vocabulary
-    monkeypatch.setitem(likelihood.NORMALISED, "cpu", 2 * 512)
+    monkeypatch.setattr(logprobs, "LOGITS", 3 * 512)  # three positions of this vocabulary
+    monkeypatch.setitem(logprobs.NORMALISED, "cpu", 2 * 512)
     for row, pieces in zip(want, scored(loaded, PAIRS), strict=True):
         assert pieces["answer"] == (None if row["answer"] is None else pytest.approx(row["answer"], abs=1e-4))
         assert pieces["token_logprobs"] == pytest.approx(row["token_logprobs"], abs=1e-5)
@@ -147,8 +147,8 @@ def test_empty_answer_has_an_end_and_a_question(loaded):
 def test_long_answers_are_cut_alike_and_marked(loaded, format):
     tokenizer, model = loaded
     messages, text = rows_of(PAIRS)[2]
-    prompt, answer = chat.prompt(tokenizer, messages, TALK, format), chat.response(tokenizer, text)
-    header = chat.header(tokenizer, TALK, format)
+    prompt, answer = chat.prompt(tokenizer, messages, CHAT, format), chat.response(tokenizer, text)
+    header = chat.header(tokenizer, CHAT, format)
     whole = len(prompt.ids) + len(answer) + 1
     assert not scored(loaded, [PAIRS[2]], format, max_length=whole)[0]["truncated"]
     for kept in (len(answer), 5, 1):
@@ -164,16 +164,18 @@ def test_long_answers_are_cut_alike_and_marked(loaded, format):
 
 def test_the_models_own_context_is_a_limit_too(tmp_path):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=48))}
-    short = models.load_tokenizer(entry, TALK), models.load_model(entry)
+    short = models.load_tokenizer(entry, CHAT), models.load_model(entry)
     rows = scored(short, [PAIRS[0], ("red", PAIRS[2][1]), PAIRS[2]])
     assert [row["reason"] for row in rows] == [None, "answer cut, no end token", "question too long"]
 
 
 def test_a_question_that_the_template_alters_is_null_and_the_rest_is_there(folders):
     entry = MODEL | {"repo": str(folders["qwen2"])}
-    talk = TALK | {"template": tiny.CHATML.replace("m['content']", "m['content'] | upper")}
-    tokenizer = models.load_tokenizer(entry, talk)
-    row = likelihood.score_rows(tokenizer, models.load_model(entry), rows_of(PAIRS[:1]), talk, "chat", OPTIONS)[0]
+    chat_settings = CHAT | {"template": tiny.CHATML.replace("m['content']", "m['content'] | upper")}
+    tokenizer = models.load_tokenizer(entry, chat_settings)
+    row = likelihood.score_rows(
+        tokenizer, models.load_model(entry), rows_of(PAIRS[:1]), chat_settings, "chat", OPTIONS
+    )[0]
     assert (row["question"], row["n_question"], row["reason"]) == (None, 0, "question not found in the prompt")
     assert row["answer_given_question"] < 0
 
@@ -183,7 +185,7 @@ def test_logits_that_are_not_finite_give_null_and_a_reason(folders):
     model = models.load_model(entry)
     with torch.no_grad():
         model.lm_head.weight[7] = torch.nan
-    rows = scored((models.load_tokenizer(entry, TALK), model), PAIRS[:2])
+    rows = scored((models.load_tokenizer(entry, CHAT), model), PAIRS[:2])
     assert rows == [{"truncated": False, "reason": "log-probabilities are not finite"}] * 2
 
 
@@ -236,7 +238,7 @@ def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:
 
 def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_path, monkeypatch, capsys):
     asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
-    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
     tables = whole(given, asked, settings, tmp_path)
     assert list(tables) == ["chat", "plain"]
     for format, table in tables.items():
@@ -262,7 +264,7 @@ def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_
 
 def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(folders, tmp_path):
     options = OPTIONS | {"formats": ["plain"], "tokens": False}
-    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": options}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": options}
     tables = whole(responses(PAIRS[:2]), instructions(["red", PAIRS[1][0]]), settings, tmp_path)
     assert set(tables["chat"]["reason"].to_pylist()) == {"format not asked for"}
     assert tables["chat"]["n_answer"].null_count == 2
@@ -271,7 +273,7 @@ def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(fold
 
 
 def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):
-    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 1}}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 1}}
     asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
     want = whole(given, asked, settings, tmp_path / "one")
     busy, most = set(), []
@@ -284,7 +286,7 @@ def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch)
         busy.remove(id(model))
         return found
 
-    monkeypatch.setattr(models, "_homes", lambda *_: ["cpu", "cpu"])
+    monkeypatch.setattr(models, "devices_of_copies", lambda *_: ["cpu", "cpu"])
     monkeypatch.setattr(likelihood, "score_rows", watched)
     assert whole(given, asked, settings, tmp_path / "two") == want
     assert max(most) == 2
@@ -305,7 +307,7 @@ GB = 2**30
     ],
 )
 def test_a_model_is_copied_to_each_gpu_where_it_fits_one(memory, weights, homes):
-    assert models._homes(memory, weights) == homes
+    assert models.devices_of_copies(memory, weights) == homes
 
 
 def test_the_size_of_the_weights_is_known_before_they_are_loaded(folders):
@@ -326,7 +328,7 @@ def test_a_failure_beside_another_copy_ends_the_job(tmp_path):
 
 
 def test_responses_to_other_instructions_are_refused(folders, tmp_path):
-    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
     with pytest.raises(BadInput, match="5 of 6 responses answer no instruction of this set"):
         likelihood.score(responses(PAIRS), instructions(["red"]), settings, tmp_path)
 
@@ -335,7 +337,7 @@ SUBSET = [0, 2, 3]  # by the hashes of their ids
 
 
 def test_a_subset_is_the_same_instructions_for_all_teachers_and_the_rest_says_so(folders, tmp_path):
-    settings = {"scorer": TALK, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 2}}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 2}}
     few = settings | {"likelihood": settings["likelihood"] | {"subset": 3}}
     asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
     alone = whole(given.take(SUBSET), asked, settings, tmp_path / "alone")["chat"]

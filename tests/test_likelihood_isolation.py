@@ -3,7 +3,7 @@
 import pytest
 import tiny
 import torch
-from teachergrid import chat, heads, likelihood
+from teachergrid import chat, heads, likelihood, logprobs
 
 WINDOW = 8  # of sliding attention; the sequences are longer
 SLIDING = {"sliding_window": WINDOW}
@@ -82,12 +82,12 @@ def alone(model, ids: list[int]) -> tuple[list[float], list[int]]:
 )
 def test_a_batched_sequence_scores_as_it_does_alone(name, attention, monkeypatch):
     # one batch, whatever it wastes
-    monkeypatch.setattr(likelihood, "PADDING", 0.99)
+    monkeypatch.setattr(logprobs, "PADDING", 0.99)
     model, all_ids = network(name, attention), sequences()
     heads.check(model)
     places = [list(range(1, len(ids))) for ids in all_ids]
-    assert len(list(likelihood._batches(LENGTHS, 10_000))) == 1
-    found = likelihood.token_logprobs(model, all_ids, places, 10_000)
+    assert len(list(logprobs.batches(LENGTHS, 10_000))) == 1
+    found = logprobs.score(model, all_ids, places, 10_000)
     spread = set()
     for ids, (values, ranks) in zip(all_ids, found, strict=True):
         want, order = alone(model, ids)
@@ -105,7 +105,7 @@ def test_the_window_slides_in_a_batch_too(name):
     wide = network(name, sliding_window=100)
 
     def last(model, ids):
-        return likelihood.token_logprobs(model, [ids, *rest], [[60], *([1] for _ in rest)], 10_000)[0][0][0]
+        return logprobs.score(model, [ids, *rest], [[60], *([1] for _ in rest)], 10_000)[0][0][0]
 
     # two layers see twice the window
     assert last(model, other) == last(model, longest)
@@ -154,10 +154,10 @@ def test_templates_turns_and_bos(llama, family, format):
     """All ids are put together by hand here, and scored one by one."""
     template, bos = TEMPLATES[family]
     words = tiny.tokenizer(bos=bos, template=template)
-    talk = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\nAnswer:"}
+    chat_settings = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\nAnswer:"}
     options = {"tokens": True, "rank_cap": 600, "max_length": 256, "batch_tokens": 512}
     rows = [(messages, answer) for messages in TALKS.values() for answer in ANSWERS]
-    found = likelihood.score_rows(words, llama, rows, talk, format, options)
+    found = likelihood.score_rows(words, llama, rows, chat_settings, format, options)
     for (messages, answer), row in zip(rows, found, strict=True):
         asked = [turn["content"] for turn in messages if turn["role"] == "user"]
         if format == "chat":
@@ -211,7 +211,7 @@ def test_the_end_of_a_template_is_the_one_that_is_scored():
 
 OPTIONS = {"tokens": True, "rank_cap": 100, "max_length": 4096, "batch_tokens": 512}
 
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}"}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}"}
 ROWS = [(ONE, answer) for answer in ("the apple", "x", "", "red x and red", "red and red")]
 NOT_FINITE = {"truncated": False, "reason": "log-probabilities are not finite"}
 
@@ -220,10 +220,10 @@ NOT_FINITE = {"truncated": False, "reason": "log-probabilities are not finite"}
 def test_what_a_token_breaks_stays_in_its_row(broken):
     """In the same batch; half precision overflows like this."""
     model, words = network("llama", tie_word_embeddings=False), tiny.tokenizer()
-    sound = likelihood.score_rows(words, model, ROWS, TALK, "chat", OPTIONS)
+    sound = likelihood.score_rows(words, model, ROWS, CHAT, "chat", OPTIONS)
     with torch.no_grad():
         model.get_input_embeddings().weight[words.convert_tokens_to_ids("x")] = broken
-    found = likelihood.score_rows(words, model, ROWS, TALK, "chat", OPTIONS)
+    found = likelihood.score_rows(words, model, ROWS, CHAT, "chat", OPTIONS)
     assert found == [sound[0], NOT_FINITE, sound[2], NOT_FINITE, sound[4]]
 
 
@@ -235,7 +235,7 @@ def test_an_impossible_token_is_no_number():
         output[..., bad] = float("-inf")
 
     model.lm_head.register_forward_hook(never)
-    found = likelihood.score_rows(words, model, ROWS, TALK, "chat", OPTIONS)
+    found = likelihood.score_rows(words, model, ROWS, CHAT, "chat", OPTIONS)
     assert [row["reason"] for row in found] == [None, (no := NOT_FINITE["reason"]), "empty answer", no, None]
 
 
@@ -244,4 +244,4 @@ def test_a_model_that_gives_no_number_at_all_is_not_taken_for_an_unknown_archite
     with torch.no_grad():
         model.base_model.norm.weight.fill_(float("nan"))
     heads.check(model)
-    assert likelihood.score_rows(tiny.tokenizer(), model, ROWS, TALK, "chat", OPTIONS) == [NOT_FINITE] * len(ROWS)
+    assert likelihood.score_rows(tiny.tokenizer(), model, ROWS, CHAT, "chat", OPTIONS) == [NOT_FINITE] * len(ROWS)

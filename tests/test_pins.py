@@ -1,7 +1,7 @@
 """Commits of hub models and data sets: what the config leaves out comes from the lock file."""
 
 import pytest
-from teachergrid import models, pins
+from teachergrid import model_files, pins
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -89,8 +89,8 @@ def test_digits_alone_stay_text(config):
 def test_no_job_loads_a_model_without_a_commit(config, revision):
     model = {"repo": "org/free", "revision": revision}
     with pytest.raises(BadInput, match=r"org/free: no (commit is stated.*prefetch --pin|such folder)"):
-        models.check_revision(model)
-    models.check_revision(model | {"revision": A})
+        model_files.check_revision(model)
+    model_files.check_revision(model | {"revision": A})
 
 
 @pytest.mark.parametrize("source", ["hub:org", "hub:org/", "hub:", "hub:org//x"])

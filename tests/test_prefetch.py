@@ -13,7 +13,7 @@ import hub as stand_in
 import pytest
 import yaml
 from conftest import ENV, ROOT, Grid, copy_code, setting
-from teachergrid import instructions, models, needed, pins, prefetch
+from teachergrid import instructions, model_files, needed, pins, prefetch
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -276,7 +276,7 @@ def test_check_sees_what_is_not_whole(hub, harm):
 def test_a_folder_is_checked_by_its_digest(hub):
     Path("own").mkdir()
     Path("own/model.safetensors").write_text("weights")
-    right = setting("models", "big", to={"repo": "./own", "revision": models.digest("own")})
+    right = setting("models", "big", to={"repo": "./own", "revision": model_files.digest("own")})
     assert prefetch.fetch(planned(right), pin=True, dry=False) == [] == needed.absent(planned(right))
     Path("own/model.safetensors").write_text("other weights")
     [said] = prefetch.fetch(planned(right), pin=True, dry=True)

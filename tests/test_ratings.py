@@ -47,9 +47,9 @@ def test_a_rating_of_the_instruction_is_the_same_for_all_its_responses(rater, tm
 
 def test_an_instruction_may_spell_a_place(rater):
     tokenizer = models.load_tokenizer(rater, reward_entry())
-    row = {"messages": [{"role": "user", "content": "{response}"}], "response": "red"}
+    messages = [{"role": "user", "content": "{response}"}]
     entry = reward_entry(rating={"prompt": "{instruction} {response}"})
-    assert tokenizer.decode(ratings.asked(tokenizer, entry, row)).count("{response} red") == 1
+    assert tokenizer.decode(ratings.prompt_tokens(tokenizer, entry, messages, "red")).count("{response} red") == 1
 
 
 def test_numbers_of_several_tokens_are_refused(rater, tmp_path):

@@ -202,8 +202,8 @@ def test_no_second_bos(tmp_path):
     tokenizer, net = models.load_tokenizer(entry, reward_entry()), models.load_model(entry, "reward")
     seen = []
     net.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
-    rows = rewards._joined(ANSWERED, ASKED)
-    rewards._shard(rows, reward_entry(batch=1), *classifier.opened(tokenizer, net, reward_entry(), 512), 512)
+    scorer = classifier.Classifier(tokenizer, net, reward_entry())
+    rewards.score_rows(rewards.join(ANSWERED, ASKED), reward_entry(batch=1), scorer, 512)
     assert len(seen) == len(TEXTS)
     for ids in seen:
         assert ids[0].tolist().count(tokenizer.bos_token_id) == 1 and ids[0, 0] == tokenizer.bos_token_id
@@ -245,7 +245,7 @@ def test_shards_are_kept(model, tmp_path, monkeypatch):
     monkeypatch.setattr(rewards, "SHARD", 2)
     whole = scored(model, tmp_path / "whole")
     calls = []
-    make = rewards._shard
+    make = rewards.score_rows
 
     def dies_at_the_third(rows, *rest):
         calls.append([row["id"] for row in rows])
@@ -253,7 +253,7 @@ def test_shards_are_kept(model, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return make(rows, *rest)
 
-    monkeypatch.setattr(rewards, "_shard", dies_at_the_third)
+    monkeypatch.setattr(rewards, "score_rows", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         scored(model, tmp_path / "killed")
     assert scored(model, tmp_path / "killed").equals(whole)

@@ -89,7 +89,7 @@ def test_the_interval_of_the_metric_is_as_wide_as_samples_are_spread():
     samples = [draw() for _ in range(1000)]
     responses = response_table(*((f"q{i}", "red") for i in range(n)))
     rows = [{"id": f"q{i}", "sample": 0, "reward": vector} for i, vector in enumerate(samples[0])]
-    table = similarity.compared([artifacts.table(rows, similarity.VECTORS)])
+    table = similarity.compare([artifacts.table(rows, similarity.VECTORS)])
     entry = schema.filled({"formula": "embedding_similarity", "reward": "alike"}, schema.definition("metric"))
     (row,) = metrics.measure({"m": entry}, frame({"t": responses}, {"alike": {"t": table}}, {}), seed=0)
     assert row["metric"] == "embedding_similarity/alike" and row["reason"] is None

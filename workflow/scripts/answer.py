@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, disk, generation, instructions, job, work
+from teachergrid import answering, artifacts, disk, instructions, job, work
 from teachergrid.errors import BadInput
 from teachergrid.settings import of_answers
 
@@ -25,5 +25,5 @@ if __name__ == "__main__":
         settings = of_answers(parts)
         items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
         weights = weights_of(snakemake.input.student[0], snakemake.resources.gpu) if snakemake.input.student else None
-        rows = generation.answer(items, settings, folder, weights)
+        rows = answering.answer(items, settings, folder, weights)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

@@ -1,35 +1,43 @@
 """Rewards by a reward model: a sequence classifier with one output, read at the end of the conversation."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from . import chat
 
-KIND = "reward"
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from .rewards import RewardEntry
 
 
-def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callable]:
-    """Return what turns a row into tokens, and a batch of them into logits. The model then knows what it is padded with."""
-    config = net.config.get_text_config()
-    if config.pad_token_id is None:
-        # the score is read at the last token that is not padding, and every text ends with the same token
-        hello = {"messages": [{"role": "user", "content": "Hello"}], "response": "Hello"}
-        config.pad_token_id = int(_ids(tokenizer, reward, hello)[-1] == 0)
-    return partial(_ids, tokenizer, reward), partial(_logits, net)
+class Classifier:
+    """A loaded reward model (a rewards.Scorer)."""
 
+    MODEL_KIND = "reward"
 
-def _ids(tokenizer, reward: dict, row: dict) -> list[int]:
-    if reward["read_at"] == "template":
-        return chat.conversation(tokenizer, row["messages"], row["response"], reward)
-    return chat.example(tokenizer, row["messages"], row["response"], reward).input_ids
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
+        """reward: the config's entry. Sets the model's pad_token_id if it has none."""
+        self._tokenizer, self._model, self._reward = tokenizer, model, reward
+        config = model.config.get_text_config()
+        if config.pad_token_id is None:
+            # The model reads its score at the last token that is not padding. All texts end with the same token, so any
+            # other id can be the padding.
+            last = self.tokens([{"role": "user", "content": "Hello"}], "Hello")[-1]
+            config.pad_token_id = int(last == 0)
 
+    def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
+        """Return the ids of a conversation, up to where the reward is read (the config's `read_at`)."""
+        if self._reward["read_at"] == "template":
+            return chat.conversation(self._tokenizer, messages, response, self._reward)
+        return chat.example(self._tokenizer, messages, response, self._reward).input_ids
 
-def _logits(net, batch: list[list[int]]) -> list[float]:
-    """Return the model's one output for each text."""
-    import torch
+    def score(self, batch: list[list[int]]) -> list[float]:
+        """Return the model's one output (a logit) for each text."""
+        import torch
 
-    from . import models
+        from . import models
 
-    tokens, mask = models.padded(batch, net.config.get_text_config().pad_token_id, net.device)
-    with torch.inference_mode():
-        return net(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()
+        padding = self._model.config.get_text_config().pad_token_id
+        tokens, mask = models.padded(batch, padding, self._model.device)
+        with torch.inference_mode():
+            return self._model(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()

@@ -56,7 +56,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, te
     """
     shares.check_shares(recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
-    models.caches()
+    models.set_cache_folders()
     if team == Team():
         from . import sft
 

@@ -4,7 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from . import canonical, models, pilot, pins
+from . import canonical, model_files, pilot, pins
 from .errors import BadInput
 
 REMEDY = "run `teachergrid prefetch` where there is a network"
@@ -66,7 +66,7 @@ def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
     if need.kind == "dataset":
         return {name: size for name, size in files.items() if need.file in (None, name)}
     top = {name for name in files if "/" not in name and not name.startswith("consolidated")}
-    kept = {name for name in top if any(fnmatch(name, pattern) for pattern in models.DECISIVE.split())}
+    kept = {name for name in top if any(fnmatch(name, pattern) for pattern in model_files.DECISIVE.split())}
     whole = {name for name in kept if name.endswith(".safetensors")}
     old = {name for name in kept if name.startswith("pytorch_model")}
     if "config.json" not in kept or not whole | old:
@@ -117,7 +117,7 @@ def wrong_folder(model: dict, digest: bool) -> str | None:
     """Return what is wrong with a model that is a folder; with `digest` its bytes are read."""
     try:
         if digest or not Path(model["repo"]).is_dir():
-            models.check_revision(model)
+            model_files.check_revision(model)
     except BadInput as error:
         return str(error)
     return None

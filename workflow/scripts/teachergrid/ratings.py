@@ -1,20 +1,25 @@
-"""Ratings by a chat model: it is asked for a number, and the mean of those it may answer is weighted by their probabilities.
+"""Ratings by a chat model. It is prompted for a number; the rating is the mean of the possible numbers, weighted by the
+probability that the model gives each of them as the next token.
 
-One forward pass a row and no sampling, so that a rating is the same each time and finer than the numbers themselves
-(Liu et al. 2023, G-Eval, arXiv 2303.16634).
+One forward pass per row and no sampling: a rating is the same each time, and finer than the numbers themselves.
+
+Source: Liu et al. 2023, G-Eval (arXiv:2303.16634), section 2, "Scoring function": score = sum of p(s_i) s_i. They estimate
+p by sampling 20 times; here it is computed from the logits and normalised over the numbers.
 """
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from . import chat, heads, templates
 from .errors import BadInput
 
-KIND = "causal"
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from .rewards import RewardEntry
 
 
 def check(where: str, reward: dict) -> None:
-    """Raise BadInput, naming the key, if a rating cannot be asked for."""
+    """Raise BadInput if a reward's `rating` does not fit its other keys. where: the config key, for the message."""
     if reward["rating"] is None:
         return
     if reward["model"] is None:
@@ -24,41 +29,53 @@ def check(where: str, reward: dict) -> None:
     templates.check(f"{where}.rating.prompt", reward["rating"]["prompt"])
 
 
-def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callable]:
-    """Return what turns a row into tokens, and a batch of them into ratings."""
-    heads.check(net)
-    numbers = dict(zip(answers(tokenizer, reward), reward["rating"]["numbers"], strict=True))
-    return partial(asked, tokenizer, reward), partial(rated, net, numbers)
+class Rater:
+    """A loaded chat model that rates (a rewards.Scorer)."""
+
+    MODEL_KIND = "causal"
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
+        """reward: the config's entry. Raises BadInput where a number is not a single token, and as heads.check does."""
+        heads.check(model)
+        self._tokenizer, self._model, self._reward = tokenizer, model, reward
+        self._numbers = reward["rating"]["numbers"]
+        self._number_tokens = number_tokens(tokenizer, self._numbers)
+
+    def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
+        """Return the ids of the prompt that asks for a number."""
+        return prompt_tokens(self._tokenizer, self._reward, messages, response)
+
+    def score(self, batch: list[list[int]]) -> list[float]:
+        """Return the rating after each prompt."""
+        import torch
+
+        from . import models
+
+        tokens, mask = models.padded(batch, 0, self._model.device)
+        with torch.inference_mode():
+            hidden = self._model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            last = mask.sum(1).to(hidden.device) - 1
+            states = hidden[torch.arange(len(batch), device=hidden.device), last]  # [batch, hidden size]
+            logits = heads.scaled(self._model, self._model.get_output_embeddings()(states))[:, self._number_tokens]
+        weights = logits.double().softmax(1)  # [batch, numbers]
+        return (weights @ torch.tensor(self._numbers, dtype=torch.float64, device=weights.device)).tolist()
 
 
-def asked(tokenizer, reward: dict, row: dict) -> list[int]:
-    """Return the ids before the number. row: an instruction's messages and a response; reward: the config's entry."""
-    prompt = templates.filled(reward["rating"]["prompt"], row)
+def prompt_tokens(
+    tokenizer: "PreTrainedTokenizerFast", reward: "RewardEntry", messages: list[chat.Message], response: str
+) -> list[int]:
+    """Return the ids of the prompt that asks for a number. reward: the config's entry."""
+    prompt = templates.fill(reward["rating"]["prompt"], messages, response)
     return chat.prompt(tokenizer, [{"role": "user", "content": prompt}], reward).ids
 
 
-def answers(tokenizer, reward: dict) -> list[int]:
-    """Return the token of each number. Raises BadInput where a number is not one token of its own."""
-    ids = [chat.response(tokenizer, str(number)) for number in reward["rating"]["numbers"]]
-    if any(len(found) != 1 for found in ids) or len({found[0] for found in ids}) < len(ids):
-        spelled = ", ".join(f"{n}: {len(i)}" for n, i in zip(reward["rating"]["numbers"], ids, strict=True))
+def number_tokens(tokenizer: "PreTrainedTokenizerFast", numbers: list[int]) -> list[int]:
+    """Return the token of each number. Raises BadInput unless each number is a single token, different from the others."""
+    ids = [chat.response(tokenizer, str(number)) for number in numbers]
+    if any(len(tokens) != 1 for tokens in ids) or len({tokens[0] for tokens in ids}) < len(ids):
+        lengths = ", ".join(f"{number}: {len(tokens)}" for number, tokens in zip(numbers, ids, strict=True))
         raise BadInput(
-            f"{tokenizer.name_or_path}: each of a rating's `numbers` must be one token, and they take {spelled}; take numbers of one digit"
+            f"{tokenizer.name_or_path}: each of a rating's `numbers` must be one token, and they take {lengths}; "
+            "take numbers of one digit"
         )
-    return [found[0] for found in ids]
-
-
-def rated(net, numbers: dict[int, int], batch: list[list[int]]) -> list[float]:
-    """Return the mean of the numbers {token: number} after each text."""
-    import torch
-
-    from . import models
-
-    tokens, mask = models.padded(batch, 0, net.device)
-    with torch.inference_mode():
-        hidden = net.base_model(input_ids=tokens, use_cache=False).last_hidden_state
-        last = mask.sum(1).to(hidden.device) - 1
-        states = hidden[torch.arange(len(batch), device=hidden.device), last]
-        logits = heads.finished(net, net.get_output_embeddings()(states))[:, list(numbers)]
-    weights = logits.double().softmax(1)
-    return (weights @ torch.tensor(list(numbers.values()), dtype=torch.float64, device=weights.device)).tolist()
+    return [tokens[0] for tokens in ids]

@@ -1,26 +1,36 @@
-"""How alike a teacher's responses are: the cosine of their embeddings by an encoder, over all pairs.
+"""How alike a teacher's responses are: the mean cosine of their embeddings over all pairs, by an encoder.
 
-The sum over all pairs of unit vectors follows from their total, so that no pair is looked at:
-sum of x_i x_j over j other than i = x_i total - x_i x_i.
+With unit vectors x_i and their sum T, the sum of x_i.x_j over all i != j is |T|^2 - n, and the sum over j for one i is
+x_i.T - 1. So the work is O(n), and no pair is formed. (In the code |x_i|^2 stands for 1, as the vectors are rounded.)
+
+The reward of response i is 2 r_i - s, with r_i its mean cosine to the others and s the mean over all pairs. This is the
+first-order (Hoeffding) term of s, which is a U-statistic of degree 2: the mean of the rewards is s, and a bootstrap over the
+rewards gives the interval of s. A bootstrap over r_i would give half of its width. Source: Hoeffding 1948, A class of
+statistics with asymptotically normal distribution (Annals of Mathematical Statistics 19).
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from . import artifacts, templates
+from .chat import Message
 from .errors import BadInput
 
-KIND = "encoder"
-# shards hold what is compared once all of them are there
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from .rewards import RewardEntry
+
+# shards hold the vectors (as `reward`), which are compared once all shards are there
 VECTORS = pa.schema([*artifacts.REWARDS.remove(2)]).insert(2, pa.field("reward", pa.list_(pa.float32())))
 ALONE = "fewer than two responses have text"
 
 
 def check(where: str, reward: dict) -> None:
-    """Raise BadInput, naming the key, if a similarity cannot be computed."""
+    """Raise BadInput if a reward's `similarity` does not fit its other keys. where: the config key, for the message."""
     if reward["similarity"] is None:
         return
     if reward["model"] is None or reward["rating"] is not None:
@@ -30,66 +40,71 @@ def check(where: str, reward: dict) -> None:
     templates.check(f"{where}.similarity.text", reward["similarity"]["text"])
 
 
-def opened(tokenizer, net, reward: dict, limit: float) -> tuple[Callable, Callable]:
-    """Return what turns a row into tokens, cut to the limit as is usual with encoders, and a batch of them into vectors."""
-    # positions of some encoders begin after 0, so that they take fewer tokens than they have positions
-    longest = int(min(limit, tokenizer.model_max_length))
-    text, pooling = reward["similarity"]["text"], reward["similarity"]["pooling"]
-    return partial(_ids, tokenizer, text, longest), partial(_vectors, net, pooling, tokenizer.pad_token_id)
+class Encoder:
+    """A loaded encoder that embeds texts (a rewards.Scorer)."""
+
+    MODEL_KIND = "encoder"
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
+        """reward: the config's entry."""
+        from . import models
+
+        self._tokenizer, self._model, self._similarity = tokenizer, model, reward["similarity"]
+        # the tokenizer's limit too: positions of some encoders begin after 0, so that they take fewer tokens than positions
+        self._max_length = int(min(reward["max_length"], models.context(model), tokenizer.model_max_length))
+
+    def tokens(self, messages: list[Message], response: str) -> list[int]:
+        """Return the ids of a text, cut to the encoder's limit as is usual with encoders; none for a blank response."""
+        if not response.strip():
+            return []
+        text = templates.fill(self._similarity["text"], messages, response)
+        return self._tokenizer(text, truncation=True, max_length=self._max_length)["input_ids"]
+
+    def score(self, batch: list[list[int]]) -> list[np.ndarray]:
+        """Return a unit vector [dimensions], float32, for each text."""
+        import torch
+
+        from . import models
+
+        pooling = self._similarity["pooling"]
+        tokens, mask = models.padded(batch, self._tokenizer.pad_token_id, self._model.device)
+        with torch.inference_mode():
+            # [batch, positions, dimensions]
+            states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+            lengths = mask.sum(1)
+            if pooling == "mean":
+                vectors = (states * mask[..., None]).sum(1) / lengths[:, None]
+            else:
+                vectors = states[torch.arange(len(batch), device=states.device), (lengths - 1) * (pooling == "last")]
+            return list(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
 
 
-def _ids(tokenizer, text: str, longest: int, row: dict) -> list[int]:
-    if not row["response"].strip():
-        return []
-    return tokenizer(templates.filled(text, row), truncation=True, max_length=longest)["input_ids"]
-
-
-def _vectors(net, pooling: str, padding: int, batch: list[list[int]]) -> list[np.ndarray]:
-    """Return a unit vector for each text."""
-    import torch
-
-    from . import models
-
-    tokens, mask = models.padded(batch, padding, net.device)
-    with torch.inference_mode():
-        states = net(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
-        lengths = mask.sum(1)
-        if pooling == "mean":
-            vectors = (states * mask[..., None]).sum(1) / lengths[:, None]
-        else:
-            vectors = states[torch.arange(len(batch), device=states.device), (lengths - 1) * (pooling == "last")]
-        return list(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
-
-
-def compared(shards: Iterable[pa.Table]) -> pa.Table:
-    """Return artifacts.REWARDS from VECTORS, gone through twice, a shard at a time.
-
-    A reward is 2 r - s, with r the response's mean cosine to the others and s the mean over all pairs. Their mean is s, and
-    as each response is in all pairs of its own, their spread gives the interval of s (Hoeffding's projection), as that of r
-    would not.
-    """
-    total, n, own = 0.0, 0, 0.0
+def compare(shards: Iterable[pa.Table]) -> pa.Table:
+    """Return artifacts.REWARDS from tables of VECTORS. Goes through the tables twice, one at a time."""
+    total: np.ndarray | float = 0.0  # [dimensions], the sum of all vectors
+    n, squares = 0, 0.0
     for vectors in filter(len, map(_matrix, shards)):
-        total, n, own = total + vectors.sum(0), n + len(vectors), own + float((vectors**2).sum())
-    mean = (total @ total - own) / (n * (n - 1)) if n > 1 else None
-    finished = [_finished(table, total, n, mean) for table in shards]
-    return pa.concat_tables([artifacts.REWARDS.empty_table(), *finished])
+        total, n, squares = total + vectors.sum(0), n + len(vectors), squares + float((vectors**2).sum())
+    mean = float((np.dot(total, total) - squares) / (n * (n - 1))) if n > 1 else None
+    rewards = [_rewards(table, total, n, mean) for table in shards]
+    return pa.concat_tables([artifacts.REWARDS.empty_table(), *rewards])
 
 
-def _finished(table: pa.Table, total, n: int, mean: float | None) -> pa.Table:
-    known = table["reward"].is_valid().to_numpy()
-    values, reasons = np.full(len(known), np.nan), table["reason"].to_pylist()
+def _rewards(table: pa.Table, total: np.ndarray | float, n: int, mean: float | None) -> pa.Table:
+    """Return artifacts.REWARDS of one table of VECTORS. mean: of the cosine over all pairs; None where there is no pair."""
+    with_vector = table["reward"].is_valid().to_numpy()
+    values, reasons = np.full(len(with_vector), np.nan), table["reason"].to_pylist()
     if mean is None:
         reasons = [reason or ALONE for reason in reasons]
-    elif known.any():
+    elif with_vector.any():
         vectors = _matrix(table)
-        values[known] = 2 * (vectors @ total - (vectors**2).sum(1)) / (n - 1) - mean
-    number = pa.array(values, from_pandas=True)
-    return pa.table([table["id"], table["sample"], number, pa.array(reasons, pa.string())], schema=artifacts.REWARDS)
+        values[with_vector] = 2 * (vectors @ total - (vectors**2).sum(1)) / (n - 1) - mean
+    rewards = pa.array(values, from_pandas=True)
+    return pa.table([table["id"], table["sample"], rewards, pa.array(reasons, pa.string())], schema=artifacts.REWARDS)
 
 
 def _matrix(table: pa.Table) -> np.ndarray:
-    """The vectors that there are [rows, dimensions], in float64."""
+    """Return the vectors that are not null, [rows, dimensions], in float64."""
     column = table["reward"].drop_null()
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(float)
     return flat.reshape(len(column), -1 if len(column) else 0)

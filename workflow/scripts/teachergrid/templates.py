@@ -1,22 +1,29 @@
-"""Texts with an instruction and a response in their places, for models that are shown both."""
+"""Prompt texts with placeholders, for models that are shown an instruction and a response."""
 
 import re
 
+from .chat import Message
 from .errors import BadInput
 
-PLACES = ("{instruction}", "{response}")
+PLACEHOLDERS = ("{instruction}", "{response}")
 
 
 def check(where: str, text: str) -> None:
-    """Raise BadInput, naming the key, if a text has no place."""
-    if not any(place in text for place in PLACES):
-        raise BadInput(f"{where}: has neither {' nor '.join(PLACES)}, so that all rows would be the same")
+    """Raise BadInput if a text has no placeholder. where: the config key, for the message."""
+    if not any(placeholder in text for placeholder in PLACEHOLDERS):
+        raise BadInput(f"{where}: has neither {' nor '.join(PLACEHOLDERS)}, so that all rows would be the same")
 
 
-def filled(text: str, row: dict) -> str:
-    """Put a row in. row: an instruction's messages and a response."""
-    turns = row["messages"]
-    said = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
-    values = dict(zip(PLACES, (said, row["response"]), strict=True))
-    # in one go, since an instruction may hold the name of the other place
-    return re.sub("|".join(map(re.escape, PLACES)), lambda found: values[found[0]], text)
+def fill(text: str, messages: list[Message], response: str) -> str:
+    """Return the text with instruction and response in place of the placeholders.
+
+    An instruction of several turns is written as "role: content" paragraphs.
+    Example: fill("Q: {instruction} A: {response}", [{"role": "user", "content": "1+1?"}], "2") is "Q: 1+1? A: 2".
+    """
+    if len(messages) == 1:
+        instruction = messages[0]["content"]
+    else:
+        instruction = "\n\n".join(f"{message['role']}: {message['content']}" for message in messages)
+    values = dict(zip(PLACEHOLDERS, (instruction, response), strict=True))
+    # in one pass, since an instruction may itself contain "{response}"
+    return re.sub("|".join(map(re.escape, PLACEHOLDERS)), lambda match: values[match[0]], text)

@@ -27,7 +27,7 @@ def settings(kind: str) -> dict:
 
 
 def build(kind: str, run: Callable[[list[str]], int]) -> None:
-    """Compile what a stage needs where models.caches() says: one job at a time, so that the others find it.
+    """Compile what a stage needs where models.set_cache_folders() says: one job at a time, so that the others find it.
 
     run: runs a command and returns its exit code. A build that was killed leaves a file `lock`, for which every later one
     would wait without end. Raises RuntimeError when the compiler fails.

@@ -1,1 +1,1 @@
-"""Engines: what turns prompts, or a file of responses, into responses."""
+"""Engines: what generates text."""

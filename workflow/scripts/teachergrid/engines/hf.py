@@ -1,102 +1,149 @@
-"""Generation with transformers: batches of rows of similar length, padded on the left.
+"""Generation with transformers, in batches of prompts of similar length, padded on the left.
 
-Noise hangs on seed, id and sample of a row alone: one number per token, which falls into the cumulated probabilities of the
-vocabulary (in its own order, so that no sorting of near-equal tokens counts). Who shares a batch with a row changes what it
-draws only where rounding moves a boundary across that number.
+What is drawn for a prompt depends on the seed, the prompt's id and its sample number only: they give one random number per
+token, which selects a token from the cumulated probabilities of the vocabulary (in the order of token ids, so that it does
+not matter how nearly equal tokens are sorted). Other prompts in the same batch change the draw only where rounding moves a
+boundary across that number.
 """
 
 import hashlib
 import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from .. import models
 
-
-def generate(
-    model,
-    tokenizer,
-    prompts: list[list[int]],
-    keys: list[tuple[str, int]],
-    sampling: dict,
-    stops: list[int],
-    batch: int,
-) -> list[dict]:
-    """Return text, finish_reason, prompt_tokens and response_tokens of each prompt, in the order given.
-
-    keys: id and sample of each prompt. sampling: the config's `sampling`; what a vendor ships as generation defaults
-    (a repetition penalty, say) does not count. stops: ids that end a response.
-    finish_reason: stop; length (max_tokens, or the end of the model's context); prompt_too_long, with an empty text, where
-    the context has no room for a single token after the prompt.
-    response_tokens counts no end token. The text is decoded without special tokens and not stripped: what a model says is
-    what its students learn.
-    """
-    rooms = [min(sampling["max_tokens"], models.context(model) - len(prompt)) for prompt in prompts]
-    results = [{"text": "", "finish_reason": "prompt_too_long", "response_tokens": 0} for _ in prompts]
-    fitting = [i for i, room in enumerate(rooms) if room >= 1]
-    for rows in _batches(fitting, prompts, keys, rooms, batch):
-        said = _continue(
-            model, tokenizer, [prompts[i] for i in rows], [keys[i] for i in rows], sampling, stops, rooms[rows[0]]
-        )
-        for i, ids in zip(rows, said, strict=True):
-            results[i] = _result(tokenizer, ids, stops, rooms[i])
-    return [{**result, "prompt_tokens": len(prompt)} for result, prompt in zip(results, prompts, strict=True)]
-
-
-def _batches(rows: list[int], prompts, keys, rooms, size: int):
-    """Yield rows in batches, longest prompt first. Rows of a batch have the same room, so that none is cut for another."""
-    order = sorted(rows, key=lambda i: (rooms[i], -len(prompts[i]), keys[i]))
-    for _, group in groupby(order, key=lambda i: rooms[i]):
-        group = list(group)
-        yield from (group[first : first + size] for first in range(0, len(group), size))
-
-
-def _continue(model, tokenizer, prompts, keys, sampling: dict, stops: list[int], room: int) -> list[list[int]]:
-    """Return the ids that follow each prompt of a batch, at most `room`."""
+if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, LogitsProcessorList
+    from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
-    width = max(map(len, prompts))
-    pad = tokenizer.pad_token_id
-    inputs = {
-        "input_ids": [[pad] * (width - len(prompt)) + prompt for prompt in prompts],
-        "attention_mask": [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts],
-    }
-    inputs = {name: torch.tensor(rows, device=model.device) for name, rows in inputs.items()}
-    config = GenerationConfig(max_new_tokens=room, do_sample=False, eos_token_id=stops, pad_token_id=pad)
-    draw = [_draw(width, keys, sampling, room)] if sampling["temperature"] > 0 else []
-    # generate() fills what `config` leaves open from the model's own defaults
-    vendor, model.generation_config = model.generation_config, GenerationConfig()
-    try:
-        ids = model.generate(**inputs, generation_config=config, logits_processor=LogitsProcessorList(draw))
-    finally:
-        model.generation_config = vendor
-    return ids[:, width:].tolist()
+    from ..engine import Output, Sampling
+
+Key = tuple[str, int]  # id and sample of a prompt
 
 
-def _draw(width: int, keys: list[tuple[str, int]], sampling: dict, room: int):
-    """Return a logits processor that leaves each row one token: the one its random number falls on."""
+@dataclass(frozen=True)
+class Generator:
+    """A loaded model that generates."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
+    stops: list[int]  # ids that end a response
+
+    def generate(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", batch: int) -> "list[Output]":
+        """Return the output of each prompt, in the order given.
+
+        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text is
+        decoded without special tokens and not stripped: its students learn exactly what the model generates.
+
+        Args:
+            prompts: token ids of each prompt.
+            keys: id and sample of each prompt.
+            batch: prompts per forward pass, at most.
+        """
+        context = models.context(self.model)
+        limits = [int(min(sampling["max_tokens"], context - len(prompt))) for prompt in prompts]
+        outputs: list[Output] = [
+            {"text": "", "finish_reason": "prompt_too_long", "response_tokens": 0, "prompt_tokens": len(prompt)}
+            for prompt in prompts
+        ]
+        for rows in _batches(prompts, keys, limits, batch):
+            limit = limits[rows[0]]
+            responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
+            for i, ids in zip(rows, responses, strict=True):
+                outputs[i] = self._output(len(prompts[i]), ids, limit)
+        return outputs
+
+    def _continue(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", limit: int) -> list[list[int]]:
+        """Return the ids that follow each prompt of one batch, at most `limit`."""
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        width = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id
+        ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        inputs = {
+            "input_ids": torch.tensor(ids, device=self.model.device),
+            "attention_mask": torch.tensor(mask, device=self.model.device),
+        }
+        config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
+        processors = [draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else []
+        # generate() takes what `config` leaves open from the model's own defaults, so these are replaced for the call
+        defaults, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        try:
+            sequences = self.model.generate(
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList(processors)
+            )
+        finally:
+            self.model.generation_config = defaults
+        return sequences[:, width:].tolist()
+
+    def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
+        """Return the output from the ids that followed a prompt; the response ends before its first stop token."""
+        length = next((position for position, token in enumerate(ids) if token in self.stops), limit)
+        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return {
+            "text": text,
+            "finish_reason": "stop" if length < limit else "length",
+            "prompt_tokens": prompt_tokens,
+            "response_tokens": length,
+        }
+
+
+def _batches(prompts: list[list[int]], keys: list[Key], limits: list[int], size: int) -> Iterator[list[int]]:
+    """Yield the numbers of prompts in batches, longest prompt first, without the prompts that leave no room to answer.
+
+    All prompts of a batch have the same limit of new tokens, so that none is cut short because of another.
+    """
+    fitting = [i for i, limit in enumerate(limits) if limit >= 1]
+    order = sorted(fitting, key=lambda i: (limits[i], -len(prompts[i]), keys[i]))
+    for _, same_limit in groupby(order, key=lambda i: limits[i]):
+        rows = list(same_limit)
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size]
+
+
+def draw_processor(width: int, keys: list[Key], sampling: "Sampling", limit: int) -> "LogitsProcessor":
+    """Return a logits processor that leaves each prompt one token: the one that its random number selects.
+
+    Args:
+        width: tokens before the first new one, with padding.
+        limit: new tokens at most.
+    """
     import torch
     from transformers import LogitsProcessor
 
     generators = [
-        random.Random(hashlib.sha256(f"{sampling['seed']}/{key}/{sample}".encode()).digest()) for key, sample in keys
+        random.Random(hashlib.sha256(f"{sampling['seed']}/{id}/{sample}".encode()).digest()) for id, sample in keys
     ]
-    numbers = torch.tensor([[generator.random() for _ in range(room)] for generator in generators], dtype=torch.float64)
+    # [prompts, new tokens], uniform in [0, 1)
+    numbers = torch.tensor(
+        [[generator.random() for _ in range(limit)] for generator in generators], dtype=torch.float64
+    )
 
     class Draw(LogitsProcessor):
-        def __call__(self, input_ids, scores):
-            chances = filtered(scores, sampling).double().softmax(-1).cumsum(-1)
+        def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            """input_ids: [prompts, tokens so far]; scores: logits [prompts, vocabulary]."""
+            cumulated = filtered(scores, sampling).double().softmax(-1).cumsum(-1)
             number = numbers[:, input_ids.shape[1] - width, None].to(scores.device)
-            token = (chances <= number * chances[:, -1:]).sum(-1, keepdim=True)
+            token = (cumulated <= number * cumulated[:, -1:]).sum(-1, keepdim=True)
             return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
 
     return Draw()
 
 
-def filtered(scores, sampling: dict):
-    """Return logits (rows x vocabulary) over the temperature, -inf where top_k and then top_p leave a token out.
+def filtered(scores: "torch.Tensor", sampling: "Sampling") -> "torch.Tensor":
+    """Return logits divided by the temperature, and -inf for the tokens that top_k and then top_p leave out.
 
-    Tokens as likely as the last one that is kept are kept too, so that no order among equals counts.
+    As TopKLogitsWarper and TopPLogitsWarper of transformers (top_p: Holtzman et al. 2020, arXiv:1904.09751), except for
+    ties: a token that is as likely as the last one that stays also stays, so that the order of equal tokens has no effect.
+
+    Args:
+        scores: logits [prompts, vocabulary].
+    Returns: [prompts, vocabulary], float32.
     """
     import torch
 
@@ -105,16 +152,9 @@ def filtered(scores, sampling: dict):
         least = scores.topk(sampling["top_k"]).values[:, -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
     if sampling["top_p"] < 1:
-        chances = scores.softmax(-1)
-        falling = chances.sort(descending=True).values
-        kept = falling.cumsum(-1) - falling < sampling["top_p"]
-        least = falling.masked_fill(~kept, torch.inf).amin(-1, keepdim=True)
-        scores = scores.masked_fill(chances < least, -torch.inf)
+        probabilities = scores.softmax(-1)
+        descending = probabilities.sort(descending=True).values
+        in_nucleus = descending.cumsum(-1) - descending < sampling["top_p"]
+        least = descending.masked_fill(~in_nucleus, torch.inf).amin(-1, keepdim=True)
+        scores = scores.masked_fill(probabilities < least, -torch.inf)
     return scores
-
-
-def _result(tokenizer, ids: list[int], stops: list[int], room: int) -> dict:
-    """Return text, reason and count of what followed a prompt, up to its first stop token."""
-    length = next((position for position, token in enumerate(ids) if token in stops), room)
-    text = tokenizer.decode(ids[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return {"text": text, "finish_reason": "stop" if length < room else "length", "response_tokens": length}

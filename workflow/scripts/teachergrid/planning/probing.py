@@ -64,7 +64,7 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
 
 def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     """Students are not there yet: their base answers in their place."""
-    from .. import generation
+    from .. import answering
 
     settings = of_answers(settings)
     tasks = settings["tasks"]
@@ -74,7 +74,7 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]
     settings["suite"]["shard"] = share(sum(counts), batch)
     number = sum(parts(n, settings["suite"]["shard"]) for n in counts)
-    return by_shard(lambda: generation.answer(items, settings, folder), folder, sum(counts), number)
+    return by_shard(lambda: answering.answer(items, settings, folder), folder, sum(counts), number)
 
 
 def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:

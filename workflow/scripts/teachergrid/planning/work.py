@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
 
 def copies(job: Work, memory_gb: float | None) -> int:
-    """Return how many copies of its model score side by side on GPUs of so many GB (models.copies); None is a CPU."""
+    """Return how many copies of its model score side by side on GPUs of so many GB (models.load_copies); None is a CPU."""
     alone = memory_gb and job.parameters * job.get("bytes", 2) <= devices.ROOM * memory_gb
     return max(job.gpus, 1) if alone else 1
 
