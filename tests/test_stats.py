@@ -168,7 +168,7 @@ def test_critical_values_from_the_exact_null(n):
 ZAR = [0.472, 0.460, 0.447, 0.436, 0.425, 0.416, 0.407, 0.398, 0.390, 0.383, 0.375, 0.368, 0.362]
 
 
-@pytest.mark.parametrize(("n", "published"), enumerate(ZAR, start=18))
+@pytest.mark.parametrize(("n", "published"), list(enumerate(ZAR, start=18)))
 def test_critical_values_of_many_units_equal_a_published_table(n, published):
     # The table is an approximation for so many units. It is one step of rho above ours where p is nearly 0.05.
     step = 12 / (n * (n**2 - 1)) if n in (24, 27) else 0

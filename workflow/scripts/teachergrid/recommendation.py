@@ -28,7 +28,7 @@ def recommendation(
             panels[panel] = _answer(settings, rows, found, base, panel, correlations)
             panels[panel]["detectable"] = _detectable(base, panel, effects)
             where = base if len(panels) == 1 else f"{base} ({panel})"
-            doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], found.opponents.get(base))]
+            doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], found.untuned.get(base))]
         best = max(panels, key=lambda panel: -1 if panels[panel]["value"] is None else panels[panel]["value"])
         bases[base] = {**panels[best], **({"panels": panels} if len(panels) > 1 else {})}
     gated = {unit.corpus: unit.gated for unit in units if unit.gated}
@@ -62,7 +62,7 @@ def _ap(rows: list[dict], kind: str) -> list[dict]:
 def _answer(
     settings: dict, rows: list[dict], found: Performance, base: str, panel: str, correlations: list[dict]
 ) -> dict:
-    opponent = found.opponents.get(base)
+    opponent = found.untuned.get(base)
     references = {row["model"]: row.get("value") for row in _ap(found.rows, "reference") if row["base"] == base}
     answer = {"best": None, "value": None, "panel": panel, "units": len(rows), "references": references}
     if not rows:
