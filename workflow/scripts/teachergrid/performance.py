@@ -24,7 +24,7 @@ AP = "AP"
 COVERED = 0.9
 
 Source: TypeAlias = "pa.Table | Path | str"  # a table, or the path of its file
-Key = tuple[str, str, str]  # base, corpus, recipe
+Key = tuple[str, str, str | None]  # base, corpus, recipe; no recipe where a grid only measures
 Item = tuple[str, str, str]  # suite, task, id
 
 
@@ -35,7 +35,7 @@ class Unit(NamedTuple):
     corpus: str
     instructions: str | None
     teacher: str | None
-    recipe: str
+    recipe: str | None
     unit: str  # value of the grid's `compare` word; the corpus' name where it is a derived one
     panel: str  # the values of the other words, which all units of the panel share
     self_pair: bool
@@ -156,7 +156,7 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
     rows = []
     for unit, scores, result in zip(panel_units, cube, results, strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
-        row = {"kind": "student", "model": "__".join(unit.key), **{key: getattr(unit, key) for key in copied}}
+        row = {"kind": "student", "model": "__".join(map(str, unit.key)), **{key: getattr(unit, key) for key in copied}}
         row |= {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
             rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))

@@ -140,10 +140,10 @@ def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
         doubts.append("all students perform equally: there is no ranking, and no metric can predict one.")
     elif answer["tied"]:
         doubts.append(
-            f"{answer['best']} cannot be told from {', '.join(answer['tied'])}: the difference is within the noise."
+            f"{answer['best']} is statistically tied with {', '.join(answer['tied'])}: the difference is within the noise."
         )
         if answer["detectable"] is not None:
-            doubts.append(f"differences below {answer['detectable']:.1f} points: one in five would be missed, or more.")
+            doubts.append(f"differences below {answer['detectable']:.1f} points: the power to find them is below 80 %.")
     if note := stats.small_n_note(sum(row["teacher"] is not None for row in rows)):
         doubts.append(note)
     return doubts
