@@ -183,3 +183,11 @@ def test_published_tables():
 
 def same(one: dict, other: dict) -> bool:
     return (one["metric"], one["k"]) == (other["metric"], other["k"])
+
+
+def test_mid_ranks_equal_scipy():
+    from scipy.stats import rankdata
+
+    values = np.random.default_rng(0).integers(0, 6, (50, 9)).astype(float)
+    assert pilot_ranking.mid_ranks(values).tolist() == rankdata(-values, axis=1).tolist()
+    assert pilot_ranking.mid_ranks(np.array([[1.0, np.nan, 3.0]])).tolist() == [[2, 3, 1]]
