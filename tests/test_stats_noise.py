@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from teachergrid import noise, resampling, standings, stats
+from teachergrid import noise, resampling, sample_size, standings, stats
 
 NAN = math.nan
 
@@ -135,14 +135,14 @@ def test_published_intervals():
 
 @pytest.mark.parametrize("n", [8, 19, 40])
 def test_a_detectable_rho_is_found_in_four_of_five_studies(n):
-    rho, rng = stats.detectable_rho(n), np.random.default_rng(n)
+    rho, rng = sample_size.detectable_rho(n), np.random.default_rng(n)
     pearson = 2 * math.sin(math.pi * rho / 6)
     x, e = rng.normal(size=(2, 3000, n))
     y = pearson * x + math.sqrt(1 - pearson**2) * e
     d = (x.argsort(1).argsort(1) - y.argsort(1).argsort(1)).astype(float)
     rhos = 1 - 6 * (d**2).sum(1) / (n * (n * n - 1))
-    assert (rhos >= stats.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
-    assert stats.detectable_rho(4) is None
+    assert (rhos >= sample_size.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
+    assert sample_size.detectable_rho(4) is None
 
 
 def test_a_detectable_difference_is_found_in_four_of_five_studies():

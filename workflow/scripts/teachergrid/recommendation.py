@@ -1,6 +1,6 @@
 """The answer of a grid in plain data: what to take for each base, how sure that is, and what cannot be said."""
 
-from . import stats
+from . import sample_size
 from .performance import AP, Performance, Unit
 
 # columns of artifacts.PERFORMANCE that an answer repeats for its best unit
@@ -144,7 +144,7 @@ def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
         )
         if answer["detectable"] is not None:
             doubts.append(f"differences below {answer['detectable']:.1f} points: the power to find them is below 80 %.")
-    if note := stats.small_n_note(sum(row["teacher"] is not None for row in rows)):
+    if note := sample_size.small_n_note(sum(row["teacher"] is not None for row in rows)):
         doubts.append(note)
     return doubts
 

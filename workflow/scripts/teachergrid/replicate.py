@@ -79,7 +79,9 @@ class Section(NamedTuple):
 class Study:
     """The shipped tables as arrays over BASES and the teachers of Table 6. AP and scores are in points."""
 
-    def __init__(self, rows: list[dict[str, str]], derived: list[dict[str, str]], families: list[dict[str, str]]):
+    def __init__(
+        self, rows: list[dict[str, str]], derived: list[dict[str, str]], families: list[dict[str, str]]
+    ) -> None:
         import numpy as np
 
         self.printed = {(r["table"], r["base_model"], r["teacher"], r["metric"]): r["value"] for r in rows}
@@ -89,8 +91,7 @@ class Study:
         by_model = {row["model"]: row for row in families}
         self.teachers = list(dict.fromkeys(r["teacher"] for r in rows if r["table"] == "Table6"))
         self.names = [published.short(teacher) for teacher in self.teachers]
-        self.lc = self._scores("AE2_LC")
-        self.ah = self._scores("AH")
+        self.lc, self.ah = self._scores("AE2_LC"), self._scores("AH")
         self.ap: np.ndarray = published.average_performance(self.lc, self.ah)
         # [bases, teachers]: mean AP of the other bases' students
         self.borrowed = np.array([np.delete(self.ap, i, axis=0).mean(0) for i in range(len(BASES))])
@@ -133,10 +134,9 @@ def sections(study: Study) -> list[Section]:
     """Return every number that is known from elsewhere beside ours."""
     numbers = _tables(study)
     for what, values in _computed(study).items():
-        printed = study.derived[what]
         rows = {
-            of: {column: Comparison(text, float(values[of][column])) for column, text in row.items()}
-            for of, row in printed.items()
+            of: {column: Comparison(printed, float(values[of][column])) for column, printed in row.items()}
+            for of, row in study.derived[what].items()
         }
         numbers.append(_section(*TITLES[what], rows))
     return numbers
@@ -222,7 +222,7 @@ def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]]) -> 
 
 def beyond(study: Study) -> list[str]:
     """Return in sentences what the same functions say of these tables besides."""
-    from . import families, stats
+    from . import families, sample_size, stats
     from .report.text import number, probability
 
     borrowed = stats.pooled(study.borrowed, study.ap)
@@ -235,7 +235,7 @@ def beyond(study: Study) -> list[str]:
     descend, others = (families.kinship(study.ap, kin) for kin in (study.self_pair, study.own_family))
     top = sorted(study.averages(), key=lambda pair: -pair[1])[:3]
     wide = [f"{metric} {_with_interval(rho, stats.bonett_wright(rho, TEACHERS))}" for metric, rho in top]
-    smallest, detectable = stats.minimum_detectable_rho(TEACHERS), stats.detectable_rho(TEACHERS)
+    smallest, detectable = sample_size.minimum_detectable_rho(TEACHERS), sample_size.detectable_rho(TEACHERS)
     return [
         f"By mean AP the bigger sibling is the better teacher in {rises.rises:g} of {rises.steps} steps "
         f"(exact p {probability(rises.p)}). Size pooled over bases: rho {_pooled(sizes)}.",

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from . import resampling
 from .resampling import Interval
-from .stats import POWER, spearman
+from .sample_size import POWER
+from .stats import spearman
 
 
 class Mean(NamedTuple):
