@@ -63,7 +63,7 @@ def test_orders_by_rank_differences():
     assert orders_by_rank_differences(6, 70).tolist() == np.bincount(sums).tolist()
 
 
-@pytest.mark.parametrize("n", range(5, 18))
+@pytest.mark.parametrize("n", [*range(5, 17), pytest.param(17, marks=pytest.mark.slow)])
 def test_critical_values_from_the_exact_null(n):
     # the null is symmetric, so a two-sided p is twice the share of one side
     critical = sample_size.CRITICAL[n]
