@@ -190,7 +190,8 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
         "gates": {},
     }
     made = {"steps": 1, "examples": 1, "trained_tokens": 1, "weights": {}}
-    summary.summarise(settings, scores, measured, {student["student"]: made for student in students}, {})
+    results = summary.Results(scores, measured, {student["student"]: made for student in students}, {})
+    summary.summarise(settings, results)
 
 
 def measured_alone(*asked) -> tuple[dict, tuple[float, float]]:

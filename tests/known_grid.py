@@ -3,7 +3,7 @@
 import yaml
 from tables import entry
 from teachergrid import artifacts
-from teachergrid.summary import summarise
+from teachergrid.summary import Results, summarise
 
 ITEMS = [f"q{i:02}" for i in range(20)]
 # right answers of 20: {base: {teacher: one number per seed}}
@@ -99,7 +99,7 @@ class World:
         self.health = {}
 
     def summary(self):
-        found = summarise(self.settings, self.scores, self.metrics, self.students, self.health)
+        found = summarise(self.settings, Results(self.scores, self.metrics, self.students, self.health))
         artifacts.table(found.performance, artifacts.PERFORMANCE)
         artifacts.table(found.metrics, artifacts.GRID_METRICS)
         artifacts.table(found.correlations, artifacts.CORRELATIONS)

@@ -6,7 +6,7 @@ from teachergrid import artifacts, schema
 from teachergrid.expressions import needs
 from teachergrid.health import limited
 from teachergrid.metrics import variants
-from teachergrid.summary import summarise
+from teachergrid.summary import Results, summarise
 
 # name: (parameters in billions, share of right responses, tokens, worked solutions)
 TEACHERS = {
@@ -193,8 +193,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
         value = untuned[reference["base"]][reference["format"] == "plain"]
         made[reference["name"], "miniworld", "verify"] = scores(value, [9, len(made)])
     checks = {f"pool__{teacher}": health(teacher) for teacher in teachers}
-    found = summarise(
-        chosen,
+    results = Results(
         made,
         {tuple(pair): metric_rows(chosen, pair[0], pair[1].split("__")[1]) for pair in chosen["pairs"]},
         {
@@ -203,6 +202,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
         },
         {name: artifacts.table(rows, artifacts.HEALTH) for name, rows in checks.items()},
     )
+    found = summarise(chosen, results)
     return {
         "title": "Which teacher for which base, in a made-up world",
         "settings": chosen,

@@ -25,15 +25,14 @@ WANTED = {
 
 @pytest.fixture(scope="module")
 def sections():
-    study = replicate.Study(published.rows(), published.rows("derived"), published.rows("families"))
-    return {section.title: section for section in replicate.sections(study)}
+    return {section.title: section for section in replicate.sections(replicate.load())}
 
 
 @pytest.mark.parametrize("title", WANTED)
 def test_every_number_comes_out(sections, title):
-    cells = sections[title].cells
-    assert len(cells) == WANTED[title]
-    assert [cell.written for cell in cells if not cell.ok] == []
+    comparisons = sections[title].comparisons
+    assert len(comparisons) == WANTED[title]
+    assert [comparison.text for comparison in comparisons if not comparison.ok] == []
 
 
 def test_no_section_goes_untested(sections):
@@ -65,7 +64,7 @@ def test_the_numbers_asked_for(sections):
     ],
 )
 def test_rounding(printed, ours, slack, ok):
-    assert replicate.Cell(printed, ours, slack).ok is ok
+    assert replicate.Comparison(printed, ours, slack).ok is ok
 
 
 def test_the_command_says_so_and_ends_well(tmp_path, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rank_orders import with_rank_differences
 from teachergrid import resampling, standings, stats
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -86,60 +87,6 @@ def test_monte_carlo_p_agrees_with_the_exact_one(monkeypatch):
     assert not is_exact
     assert p == pytest.approx(exact, abs=0.01)
     assert stats.permutation_p(np.arange(30), np.arange(30)) == (1 / 10_000, False)
-
-
-def with_rank_differences(n, total):
-    """An order of 0 .. n - 1 whose squared rank differences sum to `total`, found by random swaps."""
-    rng, order = np.random.default_rng(0), np.arange(n)
-    while missing := total - ((order - np.arange(n)) ** 2).sum():
-        swapped = order.copy()
-        pair = rng.choice(n, 2, replace=False)
-        swapped[pair] = order[pair[::-1]]
-        nearer = abs(total - ((swapped - np.arange(n)) ** 2).sum()) <= abs(missing)
-        order = swapped if nearer or rng.random() < 0.05 else order
-    return order
-
-
-TABLE = {  # n: (critical |rho| for p <= 0.05, its p)
-    5: (1.000, 0.0167),
-    6: (0.886, 0.0333),
-    7: (0.786, 0.0480),
-    8: (0.738, 0.0458),
-    9: (0.700, 0.0433),
-    10: (0.648, 0.0490),
-    12: (0.587, 0.0489),
-    15: (0.521, 0.0490),
-    20: (0.447, 0.0498),
-    25: (0.398, 0.0496),
-    30: (0.362, 0.0499),
-}
-
-
-@pytest.mark.parametrize("n", TABLE)
-def test_critical_values(n):
-    critical, p = TABLE[n]
-    assert stats.minimum_detectable_rho(n) == pytest.approx(critical, abs=6e-4)
-    at = with_rank_differences(n, stats.CRITICAL[n])
-    assert stats.spearman(range(n), at) == pytest.approx(stats.minimum_detectable_rho(n))
-    value, exact = stats.permutation_p(range(n), at)
-    assert value == pytest.approx(p, abs=5e-5 if exact else 0.007)
-    if exact and n > 5:
-        below = with_rank_differences(n, stats.CRITICAL[n] + 2)
-        assert stats.permutation_p(range(n), below)[0] > 0.05
-
-
-def test_critical_values_between_and_beyond_the_table():
-    values = [stats.minimum_detectable_rho(n) for n in range(5, 40)]
-    assert values == sorted(values, reverse=True)
-    assert stats.minimum_detectable_rho(11) == pytest.approx(0.618, abs=5e-4)
-    assert stats.minimum_detectable_rho(100) == pytest.approx(0.197, abs=1e-3)
-    assert stats.minimum_detectable_rho(4) is None
-
-
-def test_small_n_note():
-    assert "no correlation can reach" in stats.small_n_note(4)
-    assert "0.738" in stats.small_n_note(8)
-    assert stats.small_n_note(19) is None
 
 
 def test_correlation_by_hand():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from known_grid import RIGHT, SIX, SIX_REWARD, World
 from scipy.stats import binomtest
-from teachergrid import families, noise, published
-from teachergrid.replicate import Study
+from teachergrid import families, noise
+from teachergrid.replicate import load
 
 NAN = math.nan
 
@@ -97,7 +97,7 @@ def test_kinship_p_is_uniform_where_there_is_none():
 
 
 def test_published_siblings_and_kinship():
-    study = Study(published.rows(), published.rows("derived"), published.rows("families"))
+    study = load()
     assert len(study.steps()) == 13
     assert [int((gaps > 0).sum()) for _, _, gaps in study.steps()][:2] == [4, 0]  # Phi-3
     own = families.kinship(study.ap, study.self_pair)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from teachergrid import noise, resampling, standings, stats
+from teachergrid import noise, resampling, sample_size, standings, stats
 
 NAN = math.nan
 
@@ -51,7 +51,7 @@ def test_without_noise_the_nested_interval_is_that_over_teachers():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 14)) @ np.diag(np.ones(14)) + rng.normal(size=14)
     still = np.tile(y, (2000, 1))
-    found, usual = noise.nested(x, y, still), stats.correlation(x, y)
+    found, usual = noise.nested_intervals(x, y, still), stats.correlation(x, y)
     assert found.rho == pytest.approx(usual.bca, abs=0.06)
     assert found.pairwise_accuracy[0] < usual.pairwise_accuracy < found.pairwise_accuracy[1]
     assert found.regret_1[0] == 0 <= usual.regret_1 <= found.regret_1[1]
@@ -65,7 +65,7 @@ def test_noise_of_items_and_seeds_widens():
     for cubes in (few, many):
         draws = noise.performance_draws(cubes, 600)
         assert draws.mean(0) == pytest.approx([own.mean() for own in cubes], abs=1)
-        width.append(np.ptp(noise.nested(metric, np.array([own.mean() for own in cubes]), draws).rho))
+        width.append(np.ptp(noise.nested_intervals(metric, np.array([own.mean() for own in cubes]), draws).rho))
     assert width[0] > 2 * width[1]
 
 
@@ -113,7 +113,7 @@ def test_nested_rho_over_bases_leaves_out_what_is_missing():
 )
 def test_what_is_undefined_has_no_interval(x, y):
     draws = np.tile(y, (50, 1)) + np.random.default_rng(0).normal(size=(50, len(y)))
-    assert noise.nested(x, y, draws) == noise.Nested()
+    assert noise.nested_intervals(x, y, draws) == noise.NestedIntervals()
     assert stats.leave_one_out(np.array(x), np.array(y), ["a"] * len(x)) == {}
 
 
@@ -135,14 +135,14 @@ def test_published_intervals():
 
 @pytest.mark.parametrize("n", [8, 19, 40])
 def test_a_detectable_rho_is_found_in_four_of_five_studies(n):
-    rho, rng = stats.detectable_rho(n), np.random.default_rng(n)
+    rho, rng = sample_size.detectable_rho(n), np.random.default_rng(n)
     pearson = 2 * math.sin(math.pi * rho / 6)
     x, e = rng.normal(size=(2, 3000, n))
     y = pearson * x + math.sqrt(1 - pearson**2) * e
     d = (x.argsort(1).argsort(1) - y.argsort(1).argsort(1)).astype(float)
     rhos = 1 - 6 * (d**2).sum(1) / (n * (n * n - 1))
-    assert (rhos >= stats.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
-    assert stats.detectable_rho(4) is None
+    assert (rhos >= sample_size.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
+    assert sample_size.detectable_rho(4) is None
 
 
 def test_a_detectable_difference_is_found_in_four_of_five_studies():

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
-        found = pilot_ranking.result(settings, snakemake.input, snakemake.wildcards.grid)
-        origin.replace_text(snakemake.output.pilot, json.dumps({**found, "origin": made_from}, indent=1) + "\n")
+        result = pilot_ranking.result(settings, snakemake.input, snakemake.wildcards.grid)
+        origin.replace_text(snakemake.output.pilot, json.dumps({**result, "origin": made_from}, indent=1) + "\n")

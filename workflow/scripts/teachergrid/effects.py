@@ -1,37 +1,44 @@
-"""What the students say about the teachers whatever the metrics: siblings of different sizes, kinship, and how small a
-difference this grid could have found."""
+"""What the students' performance says about teachers, whatever the metrics: whether bigger siblings teach better, whether
+kinship helps, and how small a difference this grid can find."""
 
 import numpy as np
 
 from . import families, standings
 from .correlations import POOLED, by_panel, drawn, family_of
-from .performance import Unit
+from .performance import Key, Unit
 
 OTHERS = "own_family"  # teachers of the base's family that do not descend from it
 
+StepName = tuple[str, str, str]  # family, smaller teachers, larger teachers
 
-def effects(settings: dict, units: list[Unit], ap: dict, items: dict) -> list[dict]:
+
+def effects(settings: dict, units: list[Unit], ap: dict[Key, float], items: dict[Key, np.ndarray]) -> list[dict]:
     """Return the rows of artifacts.EFFECTS: per base and panel, then pooled over bases.
 
-    ap: {(base, corpus, recipe): AP}; items: {(base, corpus, recipe): [seeds, items] behind AP}. Siblings and kinship are
-    about teachers: a grid that compares something else has only what is detectable.
+    Siblings and kinship are about teachers: a grid that compares something else has only what is detectable.
+
+    Args:
+        ap: AP of each unit, in points.
+        items: [seeds, items] behind AP of each unit, 0..1.
     """
     rows = []
     for panel, by_base in by_panel(units, ap).items():
-        draws = {base: drawn(settings, same, items) for base, same in by_base.items()}
-        found = [_detectable(base, draws[base], n_items(by_base[base], items)) for base in by_base]
+        draws = {base: drawn(settings, base_units, items) for base, base_units in by_base.items()}
+        of_panel = [_detectable(base, draws[base], n_items(by_base[base], items)) for base in by_base]
         if settings["grid"]["compare"] == "teacher":
-            found += _siblings(settings, by_base, ap, items, draws)
-            found += _kinship(settings, by_base, ap)
-        rows += [{"panel": panel, **row} for row in found]
+            of_panel += _siblings(settings, by_base, ap, items, draws)
+            of_panel += _kinship(settings, by_base, ap)
+        rows += [{"panel": panel, **row} for row in of_panel]
     return rows
 
 
-def n_items(same: list[Unit], items: dict) -> int:
-    return items[same[0].base, same[0].corpus, same[0].recipe].shape[1]
+def n_items(base_units: list[Unit], items: dict[Key, np.ndarray]) -> int:
+    """Return the number of items behind AP, which all units of a base share."""
+    return items[base_units[0].key].shape[1]
 
 
 def _detectable(base: str, draws: np.ndarray, n: int) -> dict:
+    """Return the row of the smallest detectable difference, from draws of AP [rounds, units]."""
     value = standings.detectable_difference(draws)
     reason = "one unit only" if value is None else None
     return {"base": base, "effect": "detectable", "value": value, "n": n, "reason": reason}
@@ -40,85 +47,90 @@ def _detectable(base: str, draws: np.ndarray, n: int) -> dict:
 # --- siblings
 
 
-def _siblings(settings: dict, by_base: dict, ap: dict, items: dict, draws: dict) -> list[dict]:
-    """The steps of every base and their summary, then those of the mean over bases, where all bases have both sides."""
-    found, by_step = [], {}
-    for base, same in by_base.items():
-        performance = np.array([ap[unit.base, unit.corpus, unit.recipe] for unit in same])
-        sizes = [settings["teachers"].get(unit.teacher, {}).get("parameters") for unit in same]
-        steps = families.siblings([family_of(settings, unit) for unit in same], sizes)
-        names = [(family, _names(same, small), _names(same, large)) for family, small, large in steps]
-        n = n_items(same, items)
-        tested = [families.step(small, large, performance, draws[base], n) for _, small, large in steps]
-        found += _rows(
-            base, names, [step.difference for step in tested], [s.interval for s in tested], [s.p for s in tested], n
-        )
-        for name, step in zip(names, tested, strict=True):
-            by_step.setdefault(name, []).append(step.difference)
-    shared = {name: float(np.mean(own)) for name, own in by_step.items() if len(own) == len(by_base)}
+def _siblings(
+    settings: dict,
+    by_base: dict[str, list[Unit]],
+    ap: dict[Key, float],
+    items: dict[Key, np.ndarray],
+    draws: dict[str, np.ndarray],
+) -> list[dict]:
+    """Return the steps of every base and their summary, then the summary of the mean over bases.
+
+    The mean is over the steps that all bases have. draws: {base: AP [rounds, units]}.
+    """
+    rows: list[dict] = []
+    differences: dict[StepName, list[float]] = {}  # one per base that has the step
+    for base, base_units in by_base.items():
+        steps = _steps(settings, base_units, ap, draws[base], n_items(base_units, items))
+        rows += _step_rows(base, steps, n_items(base_units, items))
+        rows.append(_rises(base, {name: step.difference for name, step in steps.items()}))
+        for name, step in steps.items():
+            differences.setdefault(name, []).append(step.difference)
     if len(by_base) > 1:
-        found.append(_rises(POOLED, list(shared), list(shared.values())))
-    return found
+        shared = {name: float(np.mean(own)) for name, own in differences.items() if len(own) == len(by_base)}
+        rows.append(_rises(POOLED, shared))
+    return rows
 
 
-def _names(same: list[Unit], indices: list[int]) -> str:
-    return ", ".join(same[i].unit for i in indices)
+def _steps(
+    settings: dict, base_units: list[Unit], ap: dict[Key, float], draws: np.ndarray, n: int
+) -> dict[StepName, families.Step]:
+    """Return the steps from each teacher to its next larger sibling on one base."""
+    performance = np.array([ap[unit.key] for unit in base_units])
+    sizes = [settings["teachers"].get(unit.teacher, {}).get("parameters") for unit in base_units]
+    steps = {}
+    for family, small, large in families.siblings([family_of(settings, unit) for unit in base_units], sizes):
+        name = family, _names(base_units, small), _names(base_units, large)
+        steps[name] = families.step(small, large, performance, draws, n)
+    return steps
 
 
-def _rows(base, names, differences, intervals, p, n) -> list[dict]:
-    adjusted = standings.holm(p) if p else []
-    rows = [
-        {
-            **{"base": base, "effect": "step", "family": family, "smaller": smaller, "larger": larger, "n": n},
-            **{"value": value, "low": interval[0], "high": interval[1], "p": own, "p_holm": float(holm)},
-        }
-        for (family, smaller, larger), value, interval, own, holm in zip(
-            names, differences, intervals, p, adjusted, strict=True
-        )
-    ]
-    return [*rows, _rises(base, names, differences)]
+def _names(base_units: list[Unit], indices: list[int]) -> str:
+    return ", ".join(base_units[i].unit for i in indices)
 
 
-def _rises(base: str, names: list[tuple], differences: list[float]) -> dict:
-    by_family = {}
-    for (family, _, _), value in zip(names, differences, strict=True):
-        by_family.setdefault(family, []).append(round(value, 9))
-    found = families.rises(by_family)
-    row = {"base": base, "effect": "rises", "n": found.steps, "p": found.p}
-    if not found.steps:
+def _step_rows(base: str, steps: dict[StepName, families.Step], n: int) -> list[dict]:
+    rows = []
+    p_holm = standings.holm([step.p for step in steps.values()]).tolist()
+    for ((family, smaller, larger), step), holm in zip(steps.items(), p_holm, strict=True):
+        low, high = step.interval
+        row = {"base": base, "effect": "step", "family": family, "smaller": smaller, "larger": larger, "n": n}
+        rows.append({**row, "value": step.difference, "low": low, "high": high, "p": step.p, "p_holm": holm})
+    return rows
+
+
+def _rises(base: str, differences: dict[StepName, float]) -> dict:
+    """Return the row on the share of steps in which the larger sibling is the better teacher."""
+    by_family: dict[str, list[float]] = {}
+    for (family, _, _), difference in differences.items():
+        by_family.setdefault(family, []).append(round(difference, 9))
+    result = families.rises(by_family)
+    row = {"base": base, "effect": "rises", "n": result.steps, "p": result.p}
+    if not result.steps:
         return {**row, "reason": "no family with two sizes"}
-    return {**row, "value": found.rises / found.steps}
+    return {**row, "value": result.rises / result.steps}
 
 
 # --- kinship
 
 
-def _kinship(settings: dict, by_base: dict, ap: dict) -> list[dict]:
-    """Whether teachers that descend from a base, and others of its family, teach it better than they teach the rest."""
-    names = list(dict.fromkeys(unit.unit for same in by_base.values() for unit in same))
-    table, descend, family = (
-        np.full((len(by_base), len(names)), np.nan),
-        *np.zeros((2, len(by_base), len(names)), bool),
-    )
-    for i, (base, same) in enumerate(by_base.items()):
-        own = settings["bases"].get(base, {}).get("family")
-        for unit in same:
-            at = i, names.index(unit.unit)
-            table[at] = ap[unit.base, unit.corpus, unit.recipe]
-            descend[at] = unit.self_pair
-            family[at] = own is not None and family_of(settings, unit) == own and not unit.self_pair
-    return [
-        _kin(effect, table, kin, settings["grid"]["seed"]) for effect, kin in (("self_pair", descend), (OTHERS, family))
-    ]
+def _kinship(settings: dict, by_base: dict[str, list[Unit]], ap: dict[Key, float]) -> list[dict]:
+    """Return whether teachers that descend from a base, and others of its family, teach it better than the others do."""
+    names = list(dict.fromkeys(unit.unit for base_units in by_base.values() for unit in base_units))
+    shape = len(by_base), len(names)
+    table, self_pair, own_family = np.full(shape, np.nan), np.zeros(shape, bool), np.zeros(shape, bool)
+    for i, (base, base_units) in enumerate(by_base.items()):
+        family = settings["bases"].get(base, {}).get("family")
+        for unit in base_units:
+            cell = i, names.index(unit.unit)
+            table[cell] = ap[unit.key]
+            self_pair[cell] = unit.self_pair
+            own_family[cell] = family is not None and family_of(settings, unit) == family and not unit.self_pair
+    seed = settings["grid"]["seed"]
+    return [_kinship_row("self_pair", table, self_pair, seed), _kinship_row(OTHERS, table, own_family, seed)]
 
 
-def _kin(effect: str, table: np.ndarray, kin: np.ndarray, seed: int) -> dict:
-    found = families.kinship(table, kin, seed=seed)
-    return {
-        "base": POOLED,
-        "effect": effect,
-        "value": found.mean,
-        "p": found.p,
-        "n": found.cells,
-        "reason": found.reason,
-    }
+def _kinship_row(effect: str, table: np.ndarray, kin: np.ndarray, seed: int) -> dict:
+    result = families.kinship(table, kin, seed=seed)
+    row = {"base": POOLED, "effect": effect, "value": result.mean, "p": result.p, "n": result.cells}
+    return {**row, "reason": result.reason}

@@ -1,34 +1,42 @@
 """The answer of a grid in plain data: what to take for each base, how sure that is, and what cannot be said."""
 
-from . import stats
+from . import sample_size
 from .performance import AP, Performance, Unit
+
+# columns of artifacts.PERFORMANCE that an answer repeats for its best unit
+OF_THE_BEST = (
+    *("value", "low", "high", "p_best", "gain", "gain_low", "gain_high", "p_gain"),
+    *("corpus", "teacher", "recipe", "seeds", "self_pair"),
+)
 
 
 def recommendation(
     settings: dict,
     units: list[Unit],
-    found: Performance,
+    performance: Performance,
     correlations: list[dict],
     effects: list[dict],
     missing: list[str],
 ) -> dict:
     """Return {"bases": {base: answer}, "cannot_say": [sentences], "gated": ..., "missing": ...}, of plain YAML types.
 
-    An answer is that of the base's best panel; with several panels all of them stand under "panels".
+    An answer is that of the base's best panel; with several panels all of them are listed under "panels".
+
+    Args:
+        correlations, effects: rows of artifacts.CORRELATIONS and EFFECTS.
+        missing: what the grid needs and does not have, in words.
     """
-    bases, doubts = {}, []
+    bases: dict[str, dict] = {}
+    doubts: list[tuple[str, str]] = []  # (base or base and panel, sentence)
     for base in dict.fromkeys(unit.base for unit in units):
-        panels = {}
+        untuned, panels = performance.untuned.get(base), {}
         for panel in dict.fromkeys(unit.panel for unit in units if unit.base == base):
-            rows = [
-                r
-                for r in _ap(found.rows, "student")
-                if (r["base"], r["panel"]) == (base, panel) and r.get("value") is not None
-            ]
-            panels[panel] = _answer(settings, rows, found, base, panel, correlations)
+            rows = [row for row in _ap(performance.rows, "student") if (row["base"], row["panel"]) == (base, panel)]
+            rows = [row for row in rows if row.get("value") is not None]
+            panels[panel] = _answer(settings, rows, performance, base, panel, correlations)
             panels[panel]["detectable"] = _detectable(base, panel, effects)
             where = base if len(panels) == 1 else f"{base} ({panel})"
-            doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], found.opponents.get(base))]
+            doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], untuned)]
         best = max(panels, key=lambda panel: -1 if panels[panel]["value"] is None else panels[panel]["value"])
         bases[base] = {**panels[best], **({"panels": panels} if len(panels) > 1 else {})}
     gated = {unit.corpus: unit.gated for unit in units if unit.gated}
@@ -36,7 +44,7 @@ def recommendation(
         "compare": settings["grid"]["compare"],
         "performance": list(settings["grid"]["performance"]),
         "bases": bases,
-        "cannot_say": _grouped(doubts) + _about_all(list(bases), gated, missing),
+        "cannot_say": _grouped(doubts) + _about_all(list(bases), list(gated), missing),
         "gated": gated,
         "missing": missing,
     }
@@ -60,37 +68,23 @@ def _ap(rows: list[dict], kind: str) -> list[dict]:
 
 
 def _answer(
-    settings: dict, rows: list[dict], found: Performance, base: str, panel: str, correlations: list[dict]
+    settings: dict, rows: list[dict], performance: Performance, base: str, panel: str, correlations: list[dict]
 ) -> dict:
-    opponent = found.opponents.get(base)
-    references = {row["model"]: row.get("value") for row in _ap(found.rows, "reference") if row["base"] == base}
+    """Return the answer of one panel on one base. rows: of its students that have an AP."""
+    untuned = performance.untuned.get(base)
+    references = {row["model"]: row.get("value") for row in _ap(performance.rows, "reference") if row["base"] == base}
     answer = {"best": None, "value": None, "panel": panel, "units": len(rows), "references": references}
     if not rows:
         return {**answer, "reason": "no student has a performance"}
     best = max(rows, key=lambda row: round(row["value"], 9))
-    keys = (
-        "value",
-        "low",
-        "high",
-        "p_best",
-        "gain",
-        "gain_low",
-        "gain_high",
-        "p_gain",
-        "corpus",
-        "teacher",
-        "recipe",
-        "seeds",
-        "self_pair",
-    )
     return {
         **answer,
         "best": best["unit"],
-        **{key: best.get(key) for key in keys},
+        **{key: best.get(key) for key in OF_THE_BEST},
         "tied": [row["unit"] for row in rows if row.get("tied_with_best") and row is not best],
-        "untuned_reference": opponent,
-        "untuned_format": next((r["format"] for r in settings["references"] if r["name"] == opponent), None),
-        "untuned_value": references.get(opponent),
+        "untuned_reference": untuned,
+        "untuned_format": next((r["format"] for r in settings["references"] if r["name"] == untuned), None),
+        "untuned_value": references.get(untuned),
         "licence": terms(settings, best, "licence"),
         "output_terms": terms(settings, best, "output_terms"),
         "primary_metric": _primary(base, panel, correlations),
@@ -99,51 +93,31 @@ def _answer(
 
 
 def _detectable(base: str, panel: str, effects: list[dict]) -> float | None:
-    """The smallest difference in points between two units that four of five such grids would find."""
-    asked = base, panel, "detectable"
-    return next((row["value"] for row in effects if (row["base"], row["panel"], row["effect"]) == asked), None)
+    """Return the smallest difference in points between two units that four of five such grids would find."""
+    key = base, panel, "detectable"
+    return next((row["value"] for row in effects if (row["base"], row["panel"], row["effect"]) == key), None)
 
 
 def _primary(base: str, panel: str, correlations: list[dict]) -> dict | None:
-    """What the metric that was named beforehand would have chosen, and the performance that loses."""
-    rows = [row for row in correlations if (row["base"], row["panel"], row["role"]) == (base, panel, "primary")]
-    return next(
-        (
-            {
-                "metric": r["metric"],
-                "choice": r.get("choice"),
-                "regret": r.get("regret_1"),
-                "rho": r.get("rho"),
-                "n": r["n"],
-            }
-            for r in rows
-        ),
-        None,
-    )
+    """Return what the metric that was named beforehand would have chosen, and the performance that loses."""
+    for row in correlations:
+        if (row["base"], row["panel"], row["role"]) == (base, panel, "primary"):
+            chosen = {"metric": row["metric"], "choice": row.get("choice"), "regret": row.get("regret_1")}
+            return {**chosen, "rho": row.get("rho"), "n": row["n"]}
+    return None
 
 
-def _doubts(settings: dict, rows: list[dict], answer: dict, opponent: str | None) -> list[str]:
-    """What the numbers of one base do not carry, in sentences."""
+# --- what cannot be said
+
+
+def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None) -> list[str]:
+    """Return in sentences what the numbers of one panel on one base do not show."""
     if not rows:
         return ["nothing: no student has a performance."]
-    word, doubts = settings["grid"]["compare"], []
-    teachers = sum(row["teacher"] is not None for row in rows)
-    values = [row["value"] for row in rows]
-    if len(rows) == 1:
-        doubts.append(f"nothing is compared: there is one {word} only.")
-    elif max(values) - min(values) < 1e-9:
-        doubts.append("all students perform equally: there is no ranking, and no metric can predict one.")
-    elif answer["tied"]:
-        doubts.append(
-            f"{answer['best']} cannot be told from {', '.join(answer['tied'])}: the difference is within the noise."
-        )
-        if answer["detectable"] is not None:
-            doubts.append(f"differences below {answer['detectable']:.1f} points: one in five would be missed, or more.")
-    if len(rows) > 1 and (note := stats.small_n_note(teachers)):
-        doubts.append(note)
-    if opponent is None:
+    doubts = _about_ranking(settings["grid"]["compare"], rows, answer)
+    if untuned is None:
         doubts.append("whether tuning helps at all: there is no score of the untuned base.")
-    doubts += _against_untuned(rows, opponent)
+    doubts += _against_untuned(rows, untuned)
     if answer["self_pair"]:
         doubts.append(
             f"{answer['best']} descends from this very base: whether another base would gain as much is open."
@@ -156,32 +130,52 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, opponent: str | None
     return doubts
 
 
-def _against_untuned(rows: list[dict], opponent: str | None) -> list[str]:
-    known = [row for row in rows if row.get("gain") is not None and row.get("gain_low") is not None]
-    losing = [row["unit"] for row in known if row["gain_high"] < 0]
-    unsure = [row["unit"] for row in known if row["gain_low"] <= 0 <= row["gain_high"]]
-    texts = [f"students of {', '.join(losing)} are worse than the untuned base ({opponent})."] if losing else []
+def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
+    """Return what is open about the order of the units; word: what the grid compares."""
+    if len(rows) == 1:
+        return [f"nothing is compared: there is one {word} only."]
+    doubts = []
+    values = [row["value"] for row in rows]
+    if max(values) - min(values) < 1e-9:
+        doubts.append("all students perform equally: there is no ranking, and no metric can predict one.")
+    elif answer["tied"]:
+        doubts.append(
+            f"{answer['best']} is statistically tied with {', '.join(answer['tied'])}: the difference is within the noise."
+        )
+        if answer["detectable"] is not None:
+            doubts.append(f"differences below {answer['detectable']:.1f} points: the power to find them is below 80 %.")
+    if note := sample_size.small_n_note(sum(row["teacher"] is not None for row in rows)):
+        doubts.append(note)
+    return doubts
+
+
+def _against_untuned(rows: list[dict], untuned: str | None) -> list[str]:
+    """Return which students are worse than the untuned base, or may be."""
+    with_gain = [row for row in rows if row.get("gain") is not None and row.get("gain_low") is not None]
+    worse = [row["unit"] for row in with_gain if row["gain_high"] < 0]
+    unsure = [row["unit"] for row in with_gain if row["gain_low"] <= 0 <= row["gain_high"]]
+    texts = [f"students of {', '.join(worse)} are worse than the untuned base ({untuned})."] if worse else []
     if unsure:
         texts.append(
-            f"whether students of {', '.join(unsure)} differ from the untuned base ({opponent}): the interval of the gain holds 0."
+            f"whether students of {', '.join(unsure)} differ from the untuned base ({untuned}): "
+            "the interval of the gain holds 0."
         )
     return texts
 
 
-def _grouped(doubts: list[tuple]) -> list[str]:
-    """One sentence for all bases that it is true of."""
-    where = {}
+def _grouped(doubts: list[tuple[str, str]]) -> list[str]:
+    """Return one sentence for all bases that it is true of."""
+    by_text: dict[str, list[str]] = {}
     for base, text in doubts:
-        where.setdefault(text, []).append(base)
-    return [f"{', '.join(bases)}: {text}" for text, bases in where.items()]
+        by_text.setdefault(text, []).append(base)
+    return [f"{', '.join(bases)}: {text}" for text, bases in by_text.items()]
 
 
-def _about_all(bases: list[str], gated: dict, missing: list[str]) -> list[str]:
-    texts = (
-        ["other bases: this grid has one, so nothing shows whether its best is best elsewhere."]
-        if len(bases) == 1
-        else []
-    )
+def _about_all(bases: list[str], gated: list[str], missing: list[str]) -> list[str]:
+    """Return what the grid as a whole cannot say. gated: corpora that a health gate stopped."""
+    texts = []
+    if len(bases) == 1:
+        texts.append("other bases: this grid has one, so nothing shows whether its best is best elsewhere.")
     if gated:
         texts.append(f"{', '.join(gated)}: stopped by a health gate, and in no statistic.")
     if missing:

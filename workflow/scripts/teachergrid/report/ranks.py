@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .. import stats
+from .. import sample_size, stats
 from ..correlations import WITHOUT_SELF_PAIRS
 from ..expressions import compiled, swept
 from ..metrics import full_name, own_variant, sign
@@ -39,7 +39,7 @@ def tables(facts: Facts) -> list[dict]:
                 "rows": rows,
                 "columns": [pair for pair in COLUMNS.items() if any(row[pair[0]] is not None for row in rows)],
                 "chooses": any(row["choice"] for row in rows),
-                "note": stats.small_n_note(n),
+                "note": sample_size.small_n_note(n),
                 "power": power(n),
                 "firm": [firmness(row) for row in rows if row["rho"] is not None],
                 "ceiling": max(ceilings, default=None),
@@ -50,9 +50,9 @@ def tables(facts: Facts) -> list[dict]:
 
 def power(n: int) -> str | None:
     """What so many units can show, where they are enough for a claim."""
-    if n < stats.CLAIM_FROM:
+    if n < sample_size.CLAIM_FROM:
         return None
-    least, found = stats.minimum_detectable_rho(n), stats.detectable_rho(n)
+    least, found = sample_size.minimum_detectable_rho(n), sample_size.detectable_rho(n)
     return (
         f"With {n} no rho between {text.number(-least, 2)} and {text.number(least, 2)} is significant, and a true one of "
         f"{text.number(found, 2)} is found in four of five studies."

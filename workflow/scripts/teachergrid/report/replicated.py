@@ -3,40 +3,37 @@
 from markupsafe import Markup
 
 from .. import stats
+from ..replicate import Section, Study
 from . import plots, text
 from .page import environment
 
 
-def build(sections: list, more: list[str], study) -> str:
-    """Return the page: sections of replicate.Section, sentences on what the paper does not print, and plots of both."""
-    cells = [cell for section in sections for cell in section.cells]
+def build(sections: list[Section], more: list[str], study: Study) -> str:
+    """Return the page. more: sentences on what the paper does not print."""
+    comparisons = [comparison for section in sections for comparison in section.comparisons]
     return (
         environment()
         .get_template("replicate.html")
         .render(
             sections=sections,
             more=more,
-            good=sum(cell.ok for cell in cells),
-            all=len(cells),
+            good=sum(comparison.ok for comparison in comparisons),
+            all=len(comparisons),
             plots=[_steps(study), _averages(study)],
         )
     )
 
 
-def _steps(study) -> Markup:
+def _steps(study: Study) -> Markup:
+    """Return the plot of the steps from each teacher to its next larger sibling."""
     families = list(dict.fromkeys(study.families))
-    rows = [
-        {
-            "label": name.split(" to ")[1],
-            "value": float(gaps.mean()),
-            "low": float(gaps.min()),
-            "high": float(gaps.max()),
-            "text": text.number(float(gaps.mean()), 2, sign=True),
-            "title": f"{name}: {text.within(*map(float, (gaps.mean(), gaps.min(), gaps.max())), digits=2, sign=True)}",
-            "series": families.index(family),
-        }
-        for family, name, gaps in study.steps()
-    ]
+    rows = []
+    for family, name, gaps in study.steps():
+        mean, low, high = float(gaps.mean()), float(gaps.min()), float(gaps.max())
+        row = {"label": name.split(" to ")[1], "value": mean, "low": low, "high": high}
+        row["text"] = text.number(mean, 2, sign=True)
+        row["title"] = f"{name}: {text.within(mean, low, high, digits=2, sign=True)}"
+        rows.append({**row, "series": families.index(family)})
     return plots.dots(
         rows,
         "Is the bigger sibling the better teacher?",
@@ -47,10 +44,11 @@ def _steps(study) -> Markup:
     )
 
 
-def _averages(study) -> Markup:
+def _averages(study: Study) -> Markup:
+    """Return the plot of Table 4's averages with their intervals."""
     rows = []
     for metric, rho in sorted(study.averages(), key=lambda pair: -pair[1]):
-        low, high = stats.bonett_wright(rho, len(study.teachers))
+        low, high = stats.bonett_wright(rho, len(study.teachers)) or (None, None)
         css = "best" if metric == "CAR" else ""
         row = {"label": metric.removeprefix("Reward:"), "value": rho, "low": low, "high": high, "css": css}
         rows.append({**row, "text": text.number(rho, 2), "title": f"{metric}: {text.within(rho, low, high, 2)}"})
