@@ -34,5 +34,5 @@ def test_time_limits_are_minutes(limit, minutes):
 
 def test_without_slurm_it_says_where_to_run_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert site.main([]) == 2
+    assert site.main() == 2
     assert "login node" in capsys.readouterr().err

@@ -1,19 +1,13 @@
-"""Fetch what the planned jobs need from the hub, where there is a network; jobs then run with HF_HUB_OFFLINE=1.
+"""`teachergrid prefetch`: fetch what the planned jobs need from the hub, where there is a network.
 
-teachergrid prefetch [--pin] [--dry-run] [--check] [Snakemake's options]
-
---pin       write the commit of every model and data set of the config that has none into config/revisions.lock
---dry-run   say what would be fetched, its size and the free space; fetch and write nothing
---check     only say what the cache lacks, without a network
-
-Only jobs still to be done count, and of a model only the files that load it. Exit code 0: all there; 1: something is
-missing, named with its remedy; 2: not started.
+Jobs then run with HF_HUB_OFFLINE=1. Only jobs still to be done count, and of a model only the files that load it.
 """
 
 import os
 import shutil
 import sys
 import time
+from argparse import Namespace
 from contextlib import redirect_stdout
 from functools import cache
 from glob import escape
@@ -23,24 +17,20 @@ from . import needed, pins
 from .errors import BadInput
 from .needed import Found, Need
 
-OPTIONS = ("--pin", "--dry-run", "--check")
 # partial files of a download that was killed; one that is alive writes all the time
 STALE_SECONDS = 3600
 
 
-def main(argv: list[str]) -> int:
-    if {"-h", "--help"} & set(argv):
-        print(__doc__.strip())
-        return 0
-    options = [arg for arg in argv if arg in OPTIONS]
+def main(own: Namespace, argv: list[str]) -> int:
+    """Fetch or check, and return the exit code: 0 all there, 1 something is missing, 2 not started.
+
+    own: our options; argv: Snakemake's.
+    """
     # bars for people, against what models.py sets; read when the hub's library is imported
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     try:
-        jobs = _planned([arg for arg in argv if arg not in OPTIONS])
-        if "--check" in options:
-            problems = needed.absent(jobs)
-        else:
-            problems = fetch(jobs, pin="--pin" in options, dry="--dry-run" in options)
+        jobs = _planned(argv)
+        problems = needed.absent(jobs) if own.check else fetch(jobs, pin=own.pin, dry=own.dry_run)
     except (BadInput, ConnectionError) as error:
         print(f"not started: {error}", file=sys.stderr)
         return 2
@@ -49,7 +39,7 @@ def main(argv: list[str]) -> int:
         return 130
     for problem in problems:
         print(f"MISSING {problem}", file=sys.stderr)
-    if not problems and "--dry-run" not in options:
+    if not problems and not own.dry_run:
         print("all that the planned jobs take from the hub is in the cache")
     return int(bool(problems))
 

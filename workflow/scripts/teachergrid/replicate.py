@@ -1,13 +1,11 @@
 """The first paper's tables through the statistics of this package: ours against paper.
 
-teachergrid replicate [--html FILE]
-
 Reads the numbers that the paper prints and what follows from them (`published/README.md`), computes each again with the
 functions that a grid's tables are made with, and says which come out. The exit code is 1 when a number is not reproduced
 within its printed rounding.
 """
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,17 +46,15 @@ class Section(NamedTuple):
         return [cell for _, row in self.rows for cell in row.values()]
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="teachergrid replicate", description=__doc__.split("\n\n")[2])
-    parser.add_argument("--html", metavar="FILE", help="write the page there, too")
-    asked = parser.parse_args(argv)
+def main(own: Namespace) -> int:
+    """Print ours against the paper's, and write the page with --html. Return 1 when a number does not come out."""
     study = Study(published.rows(), published.rows("derived"), published.rows("families"))
     found, more = sections(study), beyond(study)
     print(*lines(found, more), sep="\n")
-    if asked.html:
+    if own.html:
         from .report import replicated
 
-        Path(asked.html).write_text(replicated.build(found, more, study))
+        Path(own.html).write_text(replicated.build(found, more, study))
     return 0 if all(cell.ok for section in found for cell in section.cells) else 1
 
 

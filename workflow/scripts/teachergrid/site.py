@@ -1,9 +1,4 @@
-"""Print the site's lines of profiles/slurm for the cluster at hand, from what sinfo and sacctmgr say.
-
-teachergrid site
-
-Above the first line of dashes: for `default-resources` in profiles/slurm/profile.yaml; below it: profiles/slurm/partitions.yaml.
-"""
+"""`teachergrid site`: the site's lines of profiles/slurm for the cluster at hand, from what sinfo and sacctmgr say."""
 
 import re
 import subprocess
@@ -13,11 +8,8 @@ from getpass import getuser
 from .errors import BadInput
 
 
-def main(argv: list[str]) -> int:
+def main() -> int:
     """Print both blocks. Exit code 2 where there is no SLURM."""
-    if argv:
-        print(__doc__.strip())
-        return 0 if argv[0] in ("-h", "--help") else 2
     try:
         nodes = ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D")
         giving_way = preemptible(ask("scontrol", "show", "partition", "--oneliner"))

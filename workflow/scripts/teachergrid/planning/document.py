@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from .. import devices, disk, pins
-from ..options import at_once as jobs_at_once
 from ..reasons import words_of
 from . import cluster as clusters
 from . import forecast as forecasts
@@ -20,7 +19,8 @@ from .graph import RESULTS, by_older_code, cell, described, graph, name, resourc
 from .kept import FORMAT
 from .machines import CPU
 from .machines import read as read_machines
-from .options import Asked
+from .options import PlanOptions
+from .options import at_once as jobs_at_once
 
 DETAILS = 20  # lines kept of a reason; a summary's names every student
 BOUNDS = ("low", "expected", "high")
@@ -40,7 +40,7 @@ class Setting(NamedTuple):
     problems: tuple[str, ...] = ()  # that probes found
 
     @classmethod
-    def of(cls, asked: Asked) -> "Setting":
+    def of(cls, asked: PlanOptions) -> "Setting":
         """Raises BadInput."""
         from snakemake.cli import parse_args
 
