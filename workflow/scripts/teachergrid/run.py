@@ -15,7 +15,22 @@ from pathlib import Path
 
 import yaml
 
-from . import cluster, devices, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
+from . import (
+    cluster,
+    devices,
+    disk,
+    failures,
+    grid,
+    lock,
+    options,
+    outcome,
+    pilot,
+    pins,
+    plan,
+    salvage,
+    storage,
+    student_weights,
+)
 from .errors import BadInput
 from .planning import hindsight
 from .planning.budget import OVER, Bound
@@ -69,9 +84,9 @@ def refuse_missing(asked: options.Options) -> None:
     if any(Path(RESULTS, "students").glob("*/freed.json")):
         dag = plan.graph(asked.argv)
         jobs = plan.described(plan.sorted_jobs(dag.needrun_jobs()))
-        if freed := disk.freed_but_needed(jobs, dag.workflow.globals["cells"], asked.argv):
-            raise BadInput(disk.refusal(freed, asked.argv))
-    if lack := disk.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):
+        if freed := student_weights.freed_but_needed(jobs, dag.workflow.globals["cells"]):
+            raise BadInput(student_weights.refusal(freed, asked.argv))
+    if lack := storage.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):
         tell(f"disk: {lack}")
     if asked.on_cluster and pins.entries(asked.config):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *asked.argv]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from .. import devices, disk, pins
+from .. import storage as storage_of
 from ..reasons import words_of
 from . import cluster as clusters
 from . import forecast as forecasts
@@ -230,13 +231,13 @@ def storage(cells, jobs: list[dict], at_once: int) -> dict:
     for job in jobs:
         rule, at = job["job"].split(" ", 1)
         rows[rule][at] = cells.rows[rule][at]
-    new = disk.peak(SimpleNamespace(rows=rows), at_once)
+    new = storage_of.peak(SimpleNamespace(rows=rows), at_once)
     return {
         "new": new,
-        "whole_grid": sum(disk.peak(cells, at_once).values()),
+        "whole_grid": sum(storage_of.peak(cells, at_once).values()),
         "free": disk.free_bytes(RESULTS),
         "can_go": sum(n for _, n, _ in disk.what_can_go()),
-        "lacking": disk.lacking(cells, at_once),
+        "lacking": storage_of.lacking(cells, at_once),
     }
 
 
