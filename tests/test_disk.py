@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ENV, ROOT, SMALL, Grid, jobs, setting
-from teachergrid import config, disk, grid, origin, work
+from teachergrid import config, disk, grid, origin, storage, student_weights, work
 from teachergrid.errors import BadInput
 from test_end_to_end import small_demo
 
@@ -99,7 +99,7 @@ def test_a_new_suite_on_freed_students(freeing, monkeypatch):
     planned = freeing.plan()
     assert {job["job"] for job in planned} == expected
     cells = cells_of(freeing, monkeypatch)
-    assert [student for student, *_ in disk.freed_but_needed(planned, cells)] == [evolved, small]
+    assert [student for student, *_ in student_weights.freed_but_needed(planned, cells)] == [evolved, small]
     made = {name: Path(f"results/students/{name}/student.json").read_bytes() for name in (small, evolved)}
     targets = [f"results/students/{name}/student.json" for name in made]
     assert freeing.jobs("--force", *targets) == jobs(f"finetune {{{small},{evolved}}}")
@@ -109,7 +109,7 @@ def test_a_new_suite_on_freed_students(freeing, monkeypatch):
         write(Path(f"results/students/{name}/weights/model.safetensors"), 1000)
     assert made == {name: Path(f"results/students/{name}/student.json").read_bytes() for name in made}
     assert freeing.jobs() == expected
-    assert disk.freed_but_needed(freeing.plan(), cells) == []
+    assert student_weights.freed_but_needed(freeing.plan(), cells) == []
 
 
 def test_what_training_again_costs(tmp_path, monkeypatch):
@@ -125,9 +125,10 @@ def test_what_training_again_costs(tmp_path, monkeypatch):
     ]
     planned = [{"job": job} for job in [*needed, "finetune planned", "report teachers"]]
     command = "teachergrid run --cores 2 --force results/students/freed/student.json"
-    freed = disk.freed_but_needed(planned, cells, ["--cores", "2"])
-    assert freed == [("freed", 2.0, command), ("unknown", None, command.replace("freed", "unknown"))]
-    said = disk.refusal(freed, ["--cores", "2"])
+    freed = student_weights.freed_but_needed(planned, cells)
+    assert freed == [("freed", 2.0), ("unknown", None)]
+    assert student_weights.training_command(["freed"], ["--cores", "2"]) == command
+    said = student_weights.refusal(freed, ["--cores", "2"])
     assert "answers of 2 students are to be written" in said and "about 2 GPU-hours (1 of them unknown)" in said
     assert f"{command} results/students/unknown/student.json (then run again)" in said
 
@@ -143,17 +144,17 @@ def test_what_stays(tmp_path, keep, left):
     for name in [*shards, "made", *small]:
         write(weights / name, 100)
     student = tmp_path / "student.json"
-    assert disk.release(student, keep) == 700 - 100 * len(left)
+    assert student_weights.release(student, keep) == 700 - 100 * len(left)
     assert sorted(str(p.relative_to(weights)) for p in weights.rglob("*") if p.is_file()) == left
-    assert disk.student_weights(student) == (weights if left else None)
-    assert disk.release(student, keep) == 0  # killed after its work and started again
+    assert student_weights.folder(student) == (weights if left else None)
+    assert student_weights.release(student, keep) == 0  # killed after its work and started again
 
 
 def test_no_adapter_to_keep(tmp_path):
     write(tmp_path / "weights/model.safetensors", 10)
     with pytest.raises(BadInput, match="no adapter to keep; train the student again"):
-        disk.release(tmp_path / "student.json", "adapter")
-    assert disk.student_weights(tmp_path / "student.json")
+        student_weights.release(tmp_path / "student.json", "adapter")
+    assert student_weights.folder(tmp_path / "student.json")
 
 
 def test_an_adapter_needs_lora(small):
@@ -176,7 +177,7 @@ def test_train_free_and_train_again(tmp_path):
     student = "results/students/bs__pool__concise-s__sft__s1/student.json"
     demo.run("--cores", "2")
     before = (demo.folder / student).read_bytes()
-    assert disk.student_weights(demo.folder / student) is None
+    assert student_weights.folder(demo.folder / student) is None
     demo.edit(setting("suites", "new", to={"tasks": ["problems"], "batch": 128, "shard": 512}))
     demo.edit(setting("grids", "teachers", "suites", to=["miniworld", "new"]))
     demo.run("--cores", "2", "--keep-going", ok=False)
@@ -190,7 +191,7 @@ def test_train_free_and_train_again(tmp_path):
     assert "answer bs__pool__concise-s__sft__s1/new" in done
     assert "answer bs__pool__concise-s__sft__s1/miniworld" not in done
     demo.run("--cores", "2")
-    assert disk.student_weights(demo.folder / student) is None
+    assert student_weights.folder(demo.folder / student) is None
 
 
 # --- what is needed, and what can go
@@ -205,7 +206,7 @@ def test_peak(tmp_path, monkeypatch):
     students = {"parameters": 2.0, "dtype": "bfloat16", "lora": False, "keep": "model"}
     for row in cells.rows["finetune"].values():
         row |= students
-    needed = disk.peak(cells, at_once=3)
+    needed = storage.peak(cells, at_once=3)
     assert needed["responses"] == 3 * 100 * (25 + 40 * 3)
     # a job's 40 tokens are four looks at the same ten, which stand in two tables
     assert needed["likelihoods"] == 5 * 2 * 100 * (25 + 10 * 8)
@@ -213,14 +214,15 @@ def test_peak(tmp_path, monkeypatch):
     assert needed["checkpoints"] == 3 * 2 * 24e9
     for row in cells.rows["finetune"].values():
         row |= {"keep": "none", "lora": True}
-    assert disk.peak(cells, at_once=3)["students"] == 6 * 4e9
-    assert disk.peak(cells, at_once=3)["checkpoints"] == pytest.approx(3 * 2 * 24e9 * disk.ADAPTER_SHARE, abs=1)
-    assert disk.peak(cells, at_once=100)["students"] == 7 * 4e9
-    monkeypatch.setattr(disk, "free_bytes", lambda path: 10**12)
-    assert disk.lacking(cells, 3) is None
-    monkeypatch.setattr(disk, "free_bytes", lambda path: 10**9)
+    assert storage.peak(cells, at_once=3)["students"] == 6 * 4e9
+    assert storage.peak(cells, at_once=3)["checkpoints"] == pytest.approx(3 * 2 * 24e9 * storage.ADAPTER_SHARE, abs=1)
+    assert storage.peak(cells, at_once=100)["students"] == 7 * 4e9
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 10**12)
+    assert storage.lacking(cells, 3) is None
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 10**9)
     assert re.match(
-        r"results will need up to 28\.\d GB more \(students 24\.0 GB, .* and has 1\.0 GB free", disk.lacking(cells, 3)
+        r"results will need up to 28\.\d GB more \(students 24\.0 GB, .* and has 1\.0 GB free",
+        storage.lacking(cells, 3),
     )
 
 

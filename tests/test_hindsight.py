@@ -85,7 +85,7 @@ def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
 )
 def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wrong, said):
     lines = []
-    asked = SimpleNamespace(plan=planning.Asked([], **{"cluster": "h1000=1", **wrong}))
+    asked = SimpleNamespace(plan=planning.PlanOptions([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
     assert line.startswith("no estimates are noted: ") and said in line and hindsight.kept("results") == []

@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from teachergrid import parser
 from teachergrid.errors import BadInput
 from teachergrid.planning import budget, diff, document, kept, options, text
 
@@ -136,14 +137,18 @@ def test_a_run_stops_when_its_hours_are_used_up():
 )
 def test_mistakes_in_options(argv, told):
     with pytest.raises(BadInput, match=told):
-        options.read(argv)
+        read("plan", *argv)
+
+
+def read(*argv: str) -> options.PlanOptions:
+    return options.read(*parser.parse(list(argv)))
 
 
 def test_options_of_ours_and_of_snakemake():
-    found = options.read(["--configfile", "c.yaml", "--max-usd", "5", "--config", "a=1", "-j", "4", "results/x"])
+    found = read("plan", "--configfile", "c.yaml", "--max-usd", "5", "--config", "a=1", "-j", "4", "results/x")
     assert found.argv == ["--configfile", "c.yaml", "--config", "a=1", "-j", "4", "results/x"]
-    assert found.max_usd == 5 and found.bounded() and not options.read(["--json"]).bounded()
-    assert options.read(["--plan", "x"], of_run=True).plan == "x"
+    assert found.max_usd == 5 and found.bounded() and not read("plan", "--json").bounded()
+    assert read("run", "--plan", "x").plan == "x"
     now = time.mktime((2026, 5, 1, 12, 0, 0, 0, 0, -1))
     assert [options.seconds_until(t, now) for t in ("48", "1.5h", "3d", "2026-05-01T18:00")] == [
         48 * HOUR,

@@ -13,7 +13,7 @@ import hub as stand_in
 import pytest
 import yaml
 from conftest import ENV, ROOT, Grid, copy_code, setting
-from teachergrid import instructions, model_files, needed, pins, prefetch
+from teachergrid import instructions, model_files, pins, prefetch
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -68,7 +68,6 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("config").mkdir()
     Path("there.jsonl").write_text('{"instruction": "a", "response": "b"}\n')
-    prefetch._info.cache_clear()
     with stand_in.running() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(
@@ -126,7 +125,7 @@ def test_pins_and_fetches_only_what_jobs_load(hub, capsys):
     hub.asked.clear()
     assert prefetch.fetch(planned(), pin=False, dry=False) == [] and hub.fetched() == []
     hub.shutdown()
-    assert needed.absent(planned()) == []
+    assert prefetch.absent(planned()) == []
 
 
 def test_a_dry_run_says_sizes_and_writes_nothing(hub, capsys):
@@ -143,7 +142,7 @@ def test_without_pins_the_remedy_is_said(hub):
         for name in ("datasets/org/many", "datasets/org/set", "org/big", "org/own", "org/small")
     ]
     assert hub.asked == []
-    assert needed.absent(planned())[0] == f"datasets/org/many: no commit is stated; {pins.REMEDY}"
+    assert prefetch.absent(planned())[0] == f"datasets/org/many: no commit is stated; {pins.REMEDY}"
 
 
 def test_a_branch_is_pinned_as_it_is_now(hub):
@@ -151,7 +150,7 @@ def test_a_branch_is_pinned_as_it_is_now(hub):
     change = setting("models", "big", "revision", to="v2")
     assert prefetch.fetch(planned(change), pin=True, dry=False) == []
     assert pins.read()["model"]["org/big@v2"] == hub.repos["model", "org/big"].commit
-    assert needed.absent(planned(change)) == []
+    assert prefetch.absent(planned(change)) == []
 
 
 def test_a_pin_is_not_moved(hub):
@@ -192,7 +191,6 @@ def test_gated_and_missing_are_named_before_anything_is_fetched(hub):
 def test_a_gated_model_in_the_cache_needs_no_licence_again(hub):
     prefetch.fetch(planned(), pin=True, dry=False)
     hub.repos["model", "org/big"].gated = True
-    prefetch._info.cache_clear()
     assert prefetch.fetch(planned(), pin=False, dry=False) == []
 
 
@@ -229,7 +227,7 @@ def test_what_was_fetched_before_a_failure_stays(hub, monkeypatch):
     [problem] = prefetch.fetch(planned(), pin=True, dry=False)
     assert problem.startswith((f"{hub.url}: ", "org/big: ")) and "model-1" not in problem
     assert got("org/small") == set(WEIGHTS), "the others are fetched"
-    [said] = needed.absent(planned())
+    [said] = prefetch.absent(planned())
     assert "of 3 files are missing, such as model-2.safetensors; run `teachergrid prefetch`" in said
     stale = next(Path(".cache/hub/models--org--big").glob("blobs")) / "x.1.incomplete"
     stale.write_text("left by a kill")
@@ -267,22 +265,22 @@ def test_check_sees_what_is_not_whole(hub, harm):
         from huggingface_hub import _tree_cache
 
         _tree_cache._IN_MEMORY_TREE_CACHE.clear()
-    [said] = needed.absent(planned())
+    [said] = prefetch.absent(planned())
     assert said.startswith("org/small at ") and said.endswith("run `teachergrid prefetch` where there is a network")
     assert ("not in the cache" if harm == "unknown" else "1 of 4 files are missing, such as model.safetensors") in said
-    assert prefetch.fetch(planned(), pin=False, dry=False) == [] == needed.absent(planned())
+    assert prefetch.fetch(planned(), pin=False, dry=False) == [] == prefetch.absent(planned())
 
 
 def test_a_folder_is_checked_by_its_digest(hub):
     Path("own").mkdir()
     Path("own/model.safetensors").write_text("weights")
     right = setting("models", "big", to={"repo": "./own", "revision": model_files.digest("own")})
-    assert prefetch.fetch(planned(right), pin=True, dry=False) == [] == needed.absent(planned(right))
+    assert prefetch.fetch(planned(right), pin=True, dry=False) == [] == prefetch.absent(planned(right))
     Path("own/model.safetensors").write_text("other weights")
     [said] = prefetch.fetch(planned(right), pin=True, dry=True)
     assert said.startswith("./own: the folder's revision is sha256-")
     shutil.rmtree("own")
-    [said] = needed.absent(planned(right))
+    [said] = prefetch.absent(planned(right))
     assert said.startswith("./own: no such folder")
 
 

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, setting
-from teachergrid import canonical, code, config, grid
+from teachergrid import canonical, code, config, grid, parser
 from teachergrid.errors import BadInput
 from teachergrid.planning import (
     actuals,
@@ -303,9 +303,10 @@ def test_words_of_an_error(error, said):
 
 
 def test_options():
-    assert options.read(["--probe"]).probe and options.read([]).probe_seconds == 300
+    assert options.read(*parser.parse(["plan", "--probe"])).probe
+    assert options.read(*parser.parse(["plan"])).probe_seconds == 300
     with pytest.raises(BadInput, match="--probe-seconds 0"):
-        options.read(["--probe-seconds", "0"])
+        options.read(*parser.parse(["plan", "--probe-seconds", "0"]))
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from conftest import setting
 from teachergrid import cluster, history, lock, options, outcome, run, salvage, supervise
-from teachergrid.errors import BadInput
 from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
 
@@ -149,24 +148,6 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
 
 
 # --- its parts
-
-
-@pytest.mark.parametrize(
-    ("argv", "expected"),
-    [
-        ([], ([], "refuse")),
-        (["--live", "wait", "-n"], (["-n"], "wait")),
-        (["a", "--live=cancel", "--cores", "2"], (["a", "--cores", "2"], "cancel")),
-    ],
-)
-def test_our_own_option_is_taken_out(argv, expected):
-    assert options.own(argv) == expected
-
-
-@pytest.mark.parametrize("argv", [["--live"], ["--live", "now"], ["--live="]])
-def test_a_wrong_value_is_refused(argv):
-    with pytest.raises(BadInput, match="say refuse, wait or cancel"):
-        options.own(argv)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def test_partitions_have_the_least_memory_of_their_nodes_and_all_gpus():
 
 
 @pytest.mark.parametrize(
-    ("limit", "minutes"), [("30:00", 30), ("1:00:00", 60), ("2-00:00:00", 2880), ("1-12:30:00", 2190), ("0:30", 1)]
+    ("limit", "minutes"),
+    [("30:00", 30), ("1:00:00", 60), ("2-00:00:00", 2880), ("1-12:30:00", 2190), ("0:30", 1), ("infinite", None)],
 )
 def test_time_limits_are_minutes(limit, minutes):
     assert site.minutes(limit) == minutes
@@ -34,5 +35,10 @@ def test_time_limits_are_minutes(limit, minutes):
 
 def test_without_slurm_it_says_where_to_run_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert site.main([]) == 2
+    assert site.main() == 2
     assert "login node" in capsys.readouterr().err
+
+
+def test_the_first_account_is_taken_and_the_others_are_named():
+    assert site.accounts(["b|", "a|", "b|", "|"]) == ["  slurm_account: a", "  # or slurm_account: b"]
+    assert site.accounts([]) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Grid
-from teachergrid import history, lock, status
+from teachergrid import history, lock, parser, status
 from teachergrid.cluster import Job
 from teachergrid.report import live
 
@@ -234,7 +234,7 @@ def test_the_view_fits_its_terminal(width):
 def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(status, "gather", lambda argv: FOUND if argv == ["--cores", "1"] else None)
-    assert status.main(["--html", "--cores", "1"]) == 0
+    assert status.main(*parser.parse(["status", "--html", "--cores", "1"])) == 0
     html = Path(capsys.readouterr().out.strip()).read_text()
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import answering, artifacts, disk, instructions, job, work
+from teachergrid import answering, artifacts, instructions, job, student_weights, work
 from teachergrid.errors import BadInput
 from teachergrid.settings import of_answers
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 def weights_of(student: str, gpus: int) -> Path:
     """Return the folder of a student's weights. Raises BadInput when they were freed."""
-    if (folder := disk.student_weights(student)) is None:
+    if (folder := student_weights.folder(student)) is None:
         name = Path(student).parent.name
-        raise BadInput(disk.refusal([(name, disk.cost(name, gpus))]))
+        hours = student_weights.training_hours(name, gpus)
+        raise BadInput(student_weights.refusal([student_weights.Freed(name, hours)]))
     return folder
 
 

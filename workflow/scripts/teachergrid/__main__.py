@@ -1,39 +1,64 @@
-"""teachergrid: plan, run and explain the grid. Every command takes Snakemake's own options, so that profiles count.
-
-teachergrid run      [OPTIONS]   run to the end, then report over what exists; --help for what else it does
-teachergrid plan     [OPTIONS]   what would run and why, its cost and its end; budgets, differences, variants: --help
-teachergrid why FILE [OPTIONS]   why one file would be made again
-teachergrid status   [OPTIONS]   cells by stage and state, what runs where, failures by class with their remedy
-teachergrid prefetch [OPTIONS]   fetch every model and data set that the planned jobs need; --pin writes their commits
-teachergrid replicate            the first paper's tables through the same statistics; --html FILE writes the page
-teachergrid site                 the site's lines of profiles/slurm for the cluster at hand
-"""
+"""teachergrid: plan, run and explain the grid. See `teachergrid --help`."""
 
 import signal
 import sys
-from importlib import import_module
+from argparse import Namespace
 
-COMMANDS = {
-    "run": ("run", "main"),
-    "plan": ("plan", "main"),
-    "why": ("plan", "explain"),
-    "status": ("status", "main"),
-    "prefetch": ("prefetch", "main"),
-    "replicate": ("replicate", "main"),
-    "site": ("site", "main"),
-}
+from . import parser
+from .errors import BadInput
 
 
 def main() -> None:
-    command, *argv = sys.argv[1:] or ["--help"]
-    if command != "run":
+    if sys.argv[1:2] != ["run"]:
         # `teachergrid plan | head` ends quietly
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if command in COMMANDS:
-        module, function = COMMANDS[command]
-        sys.exit(getattr(import_module(f".{module}", __package__), function)(argv))
-    print(__doc__.strip())
-    sys.exit(0 if command in ("-h", "--help", "help") else 2)
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(argv: list[str]) -> int:
+    """Run a command and return its exit code: 2 for a mistake in the options."""
+    if not argv or argv[0] == "help":
+        argv = ["--help"]
+    try:
+        return execute(*parser.parse(argv))
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def execute(options: Namespace, rest: list[str]) -> int:
+    """Run the command of parsed options. rest: what is Snakemake's."""
+    # a command's module is imported when it is called: some import Snakemake
+    match options.command:
+        case "run":
+            from . import run
+
+            return run.main(options, rest)
+        case "plan":
+            from . import plan
+
+            return plan.main(options, rest)
+        case "why":
+            from . import plan
+
+            return plan.explain(options.file, rest)
+        case "status":
+            from . import status
+
+            return status.main(options, rest)
+        case "prefetch":
+            from . import prefetch
+
+            return prefetch.main(options, rest)
+        case "replicate":
+            from . import replicate
+
+            return replicate.main(options)
+        case "site":
+            from . import site
+
+            return site.main()
+    raise AssertionError(options.command)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ INDEX, PROBES = ".jobs", ".probes"
 # no model is loaded for them, and no rule that loads one reads what they make
 CHEAP = ("metric", "verify", "correlate", "report")
 # how a job runs and not what it makes: log, devices, disk, unfinished work, and this module
-ASIDE = {f"{PACKAGE}.{name}" for name in ("job", "devices", "disk", "work", "code")}
+ASIDE = {f"{PACKAGE}.{name}" for name in ("job", "devices", "disk", "student_weights", "work", "code")}
 # the rules whose entry script has another name than they
 ENTRIES = {"select": "select_rows"}
 ALL = "*"

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -27,7 +28,7 @@ _GPU, _MIG = re.compile(r"GPU (\d+): .*"), re.compile(r"\s+MIG .*\(UUID: (MIG-[^
 
 
 @contextmanager
-def taken(n: int):
+def taken(n: int) -> Iterator[None]:
     """Wait until n devices are free, show this process these alone, and give them back at the end.
 
     Call it before CUDA starts. Without a GPU on the machine, or with all that SLURM assigned, nothing is done; a job that
@@ -60,7 +61,7 @@ def taken(n: int):
 
 def known() -> list[str]:
     """Return the names of this machine's devices, as CUDA_VISIBLE_DEVICES takes them; none without a GPU."""
-    # what the login shell says about devices travels into SLURM's jobs
+    # SLURM's jobs inherit what the login shell says about devices
     for variable in (VISIBLE,) if _in_slurm() else (DEVICES, VISIBLE):
         if variable in os.environ:
             names = [name.strip() for name in os.environ[variable].split(",")]
@@ -70,15 +71,21 @@ def known() -> list[str]:
         return []
     # numbers as nvidia-smi counts; CUDA would put the fastest first
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    return listed(nvidia_smi())
+
+
+def nvidia_smi() -> str:
+    """Return what `nvidia-smi -L` prints, "" where there is no such command."""
     try:
-        return listed(subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout)
+        return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
     except FileNotFoundError:
-        return []
+        return ""
 
 
 def listed(text: str) -> list[str]:
     """Return the devices in the text of `nvidia-smi -L`: numbers, or the UUIDs of a GPU's MIG instances."""
-    devices = {}
+    devices: dict[str, list[str]] = {}
+    instances: list[str] = []
     for line in text.splitlines():
         if gpu := _GPU.fullmatch(line):
             devices[gpu[1]] = instances = []
@@ -90,41 +97,42 @@ def listed(text: str) -> list[str]:
 def wait_for(n: int, pool: list[str]) -> dict[str, int]:
     """Return {device: descriptor of its lock} of n devices of the pool, all at once.
 
-    One job at a time waits for devices and the others for their turn: no two hold half of what both need, and nobody that
-    needs many is overtaken for ever by those that need one.
+    One job at a time waits for devices, and the others wait for their turn. So there is no deadlock (two jobs that each hold
+    half of what both need) and no starvation (a job that needs many, overtaken by those that need one).
     """
     turn = _opened(lock_file("turn-" + hashlib.sha256(",".join(pool).encode()).hexdigest()[:16]))
     try:
-        found = free(n, pool) if _locked(turn) else {}
-        if not found:
+        locks = free(n, pool) if _locked(turn) else {}
+        if not locks:
             print(f"waiting for {n} of the devices {','.join(pool)}: other jobs have them", flush=True)
             fcntl.flock(turn, fcntl.LOCK_EX)
-        while not found:
+        while not locks:
             time.sleep(SECONDS)
-            found = free(n, pool)
-        return found
+            locks = free(n, pool)
+        return locks
     finally:
         os.close(turn)
 
 
 def free(n: int, pool: list[str]) -> dict[str, int]:
-    """Lock the first n free devices of the pool, or none."""
-    found = {}
+    """Lock the first n free devices of the pool, or none. Return {device: descriptor of its lock}."""
+    locks: dict[str, int] = {}
     for name in pool:
         lock = _opened(lock_file(name))
-        if len(found) < n and _locked(lock):
+        if len(locks) < n and _locked(lock):
             os.set_inheritable(lock, True)
-            found[name] = lock
+            locks[name] = lock
         else:
             os.close(lock)
-    if len(found) < n:
-        for lock in found.values():
+    if len(locks) < n:
+        for lock in locks.values():
             os.close(lock)
         return {}
-    return found
+    return locks
 
 
 def lock_file(name: str) -> Path:
+    """Return where the lock of a device lies."""
     # inside an allocation the same number may be another GPU than in the next one
     scope = f"slurm{os.environ['SLURM_JOB_ID']}-" if _in_slurm() else ""
     return Path(os.environ.get(LOCKS, "/tmp/teachergrid-devices"), f"{scope}{name.replace('/', '_')}.lock")
@@ -144,12 +152,13 @@ def _opened(path: Path) -> int:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         finally:
             os.umask(mask)
-    os.utime(path)  # what cleans /tmp looks at it
+    os.utime(path)  # programs that clean /tmp remove old files
     # in /tmp a link may be another user's trap
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 
 def _locked(file: int) -> bool:
+    """Lock an open file without waiting. Return whether that succeeded."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Errors that a user can mend; the message names the file, the key or the cell, and the remedy."""
+"""Errors that a user can fix. The message names the file, key or cell, and the remedy."""
 
 
 class BadInput(ValueError):

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import costs, models, shares, zero
+from . import cluster, costs, models, shares, zero
 from .errors import BadInput
 
 # where several nodes meet: by the job's id, below the ports that Linux gives out by itself (32768 and up)
@@ -105,12 +105,12 @@ def run_id() -> str:
 def meeting_place() -> tuple[str, int]:
     """Return address and port where the launchers of a SLURM job's nodes meet: on its first node.
 
-    Raises BadInput outside of a SLURM job.
+    Raises BadInput outside of a SLURM job, SlurmError when scontrol fails.
     """
     if "SLURM_JOB_NODELIST" not in os.environ:
         raise BadInput("several nodes need SLURM (--workflow-profile profiles/slurm); set the recipe's `nodes` to 1")
-    first = asked("scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]).split()[0]
-    node = asked("scontrol", "show", "node", first, "--oneliner").split()
+    first = cluster.ask("scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]).split()[0]
+    node = cluster.ask("scontrol", "show", "node", first, "--oneliner").split()
     address = next(word.removeprefix("NodeAddr=") for word in node if word.startswith("NodeAddr="))
     return address, free_port(address, int(os.environ["SLURM_JOB_ID"]))
 
@@ -123,10 +123,6 @@ def free_port(address: str, job: int) -> int:
             if probe.connect_ex((address, port)):
                 return port
     raise RuntimeError(f"{address}: no port from {PORTS[0]} to {PORTS[-1]} is free")
-
-
-def asked(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def run(argv: list[str]) -> int:

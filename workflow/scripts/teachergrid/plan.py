@@ -1,24 +1,6 @@
-"""Know the cost, the reasons and the end before paying: teachergrid plan [options] [Snakemake's options]. Nothing of it runs.
+"""`teachergrid plan` and `why`: know the cost, the reasons and the end before paying. Nothing of it runs.
 
---cluster h100=16,a100=32@48h,cpu=128   plan on these GPUs and CPUs (@48h: jobs are ended there after 48 hours); without it
-                  on the partitions of a SLURM profile, or on this machine. Where CPUs are alone, every job runs on them
---gpu TYPE        count with this type where a job may run on several, or the cluster does not say which it has
---machines FILE   GPU types and prices of yours over config/machines.yaml
---start-delay S   seconds from submitted to started (60 on a cluster)
---details         every job: its reason, time and machine
---why FILE|CELL   why one result would be made again
---json            the whole plan for programs: workflow/schemas/plan.schema.json; --jsonl: one line a job, without costs
---html FILE       the plan as a page, with a Gantt chart
---diff WHAT       what changed since an earlier plan: a file of --json, a plan's hash, `last`, or a git revision of the config
---what-if CHANGE  the same grid otherwise, side by side; may be given several times, `--what-if list` names the changes
---max-gpu-hours N, --max-usd N, --deadline 48h|3d|2026-05-01T18:00   refuse a plan that takes more: exit code 3, and the
-                  shortest list of cuts; --fit-budget: the lines for the config that keep the most
---probe           first run a few rows of each kind of job (stage, model, settings) of which none was measured, on this machine:
-                  on its GPUs, or on its CPU what is planned on CPUs (--cluster cpu=8); --probe-seconds S: the most for one (300)
---older RULE      the files of a rule that older code has made
-
-A mended bug makes nothing again that GPU work went into or hangs on. The plan counts such results and gives the command that
-makes them again; it is for the user to decide. Exit code: 0, 2 for a mistake in options or config, 3 over budget.
+See parser.py for the options and exit codes.
 """
 
 import json
@@ -26,25 +8,23 @@ import shlex
 import shutil
 import sys
 import textwrap
+from argparse import Namespace
 from pathlib import Path
 
 from .errors import BadInput
-from .planning import options as own
+from .planning import options
 from .planning.graph import RESULTS, by_older_code, cell, described, graph, name, plan, planned, sorted_jobs
 
 __all__ = ["by_older_code", "command", "described", "explain", "graph", "main", "plan", "planned", "sorted_jobs"]
 AT_MOST = 3  # files in a command; more are asked for by a command of their own
 
 
-def main(argv: list[str]) -> int:
-    """Print the plan, see this module's own words."""
-    if {"-h", "--help"} & set(argv):
-        print(__doc__.strip())
-        return 0
+def main(own: Namespace, argv: list[str]) -> int:
+    """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
     try:
-        asked = own.read(argv)
+        asked = options.read(own, argv)
         if asked.why:
-            return explain([asked.why, *asked.argv])
+            return explain(asked.why, asked.argv)
         if asked.older or asked.jsonl:
             return listed(asked)
         return shown(asked)
@@ -53,7 +33,7 @@ def main(argv: list[str]) -> int:
         return 2
 
 
-def listed(asked: own.Asked) -> int:
+def listed(asked: options.PlanOptions) -> int:
     """Print what programs ask for without costs: the files of older code, or a line a job."""
     dag = graph(asked.argv)
     if asked.older:
@@ -65,7 +45,7 @@ def listed(asked: own.Asked) -> int:
     return 0
 
 
-def shown(asked: own.Asked) -> int:
+def shown(asked: options.PlanOptions) -> int:
     from .planning import budget, diff, document, kept, text, whatif
 
     if asked.what_if == ["list"]:
@@ -137,18 +117,17 @@ def show_older(found: dict, options: list[str], width: int) -> str:
 # --- one result
 
 
-def explain(argv: list[str]) -> int:
+def explain(what: str, argv: list[str]) -> int:
     """Print why one output (or cell, `generate seed__large`) would be made again, or by which code it was made."""
-    what, *options = argv
     is_file = what.startswith(f"{RESULTS}/")
-    dag = graph([*options, what] if is_file else options)
+    dag = graph([*argv, what] if is_file else argv)
     jobs = sorted_jobs(dag.needrun_jobs())
     output = what if is_file else output_of(dag, what)
     mine = [job for job in described(jobs) if job["output"] == output]
     reason, details = mine[0]["why"] if mine else ("up to date", [])
     for rule, (files, _, _) in by_older_code(dag).items():
         if output in files:
-            details = [f"made by older code; to make it again: {command(rule, [output], False, options)}"]
+            details = [f"made by older code; to make it again: {command(rule, [output], False, argv)}"]
     print(f"{output}: {reason}")
     for line in details:
         print(f"  {line}")

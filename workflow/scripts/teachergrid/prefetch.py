@@ -1,46 +1,34 @@
-"""Fetch what the planned jobs need from the hub, where there is a network; jobs then run with HF_HUB_OFFLINE=1.
+"""`teachergrid prefetch`: fetch what the planned jobs need from the hub, where there is a network.
 
-teachergrid prefetch [--pin] [--dry-run] [--check] [Snakemake's options]
-
---pin       write the commit of every model and data set of the config that has none into config/revisions.lock
---dry-run   say what would be fetched, its size and the free space; fetch and write nothing
---check     only say what the cache lacks, without a network
-
-Only jobs still to be done count, and of a model only the files that load it. Exit code 0: all there; 1: something is
-missing, named with its remedy; 2: not started.
+Jobs then run with HF_HUB_OFFLINE=1. Only jobs still to be done count, and of a model only the files that load it.
 """
 
 import os
-import shutil
 import sys
-import time
+from argparse import Namespace
 from contextlib import redirect_stdout
-from functools import cache
-from glob import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import needed, pins
+from . import disk, needed, pilot, pins
 from .errors import BadInput
-from .needed import Found, Need
+from .fetch import Hub, clear_stale, download
+from .needed import Need, Snapshot
 
-OPTIONS = ("--pin", "--dry-run", "--check")
-# partial files of a download that was killed; one that is alive writes all the time
-STALE_SECONDS = 3600
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 
-def main(argv: list[str]) -> int:
-    if {"-h", "--help"} & set(argv):
-        print(__doc__.strip())
-        return 0
-    options = [arg for arg in argv if arg in OPTIONS]
+def main(own: Namespace, argv: list[str]) -> int:
+    """Fetch or check, and return the exit code: 0 all there, 1 something is missing, 2 not started.
+
+    own: our options; argv: Snakemake's.
+    """
     # bars for people, against what models.py sets; read when the hub's library is imported
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     try:
-        jobs = _planned([arg for arg in argv if arg not in OPTIONS])
-        if "--check" in options:
-            problems = needed.absent(jobs)
-        else:
-            problems = fetch(jobs, pin="--pin" in options, dry="--dry-run" in options)
+        jobs = planned_jobs(argv)
+        problems = absent(jobs) if own.check else fetch(jobs, pin=own.pin, dry=own.dry_run)
     except (BadInput, ConnectionError) as error:
         print(f"not started: {error}", file=sys.stderr)
         return 2
@@ -49,166 +37,125 @@ def main(argv: list[str]) -> int:
         return 130
     for problem in problems:
         print(f"MISSING {problem}", file=sys.stderr)
-    if not problems and "--dry-run" not in options:
+    if not problems and not own.dry_run:
         print("all that the planned jobs take from the hub is in the cache")
     return int(bool(problems))
 
 
-def _planned(argv: list[str]) -> list:
+def planned_jobs(argv: list[str]) -> "list[Job]":
+    """Return the jobs that Snakemake would run. argv: its options."""
     from .plan import planned
 
     with redirect_stdout(sys.stderr):  # Snakemake prints its summary
         return planned(argv)
 
 
-def fetch(jobs: list, pin: bool, dry: bool) -> list[str]:
-    """Fetch what these jobs need and say what could not be had, each with its remedy; with `pin` pin the config first.
+def specs(jobs: "list[Job]") -> set[str]:
+    """Return the specs of planned jobs, and of those that may follow once a pilot has chosen.
 
-    Raises, before the first byte, BadInput when the file system of the cache is too small, ConnectionError when the hub is out
-    of reach.
+    By then nobody is at the login node, where there is a network.
+    """
+    if not jobs:
+        return set()
+    later = pilot.upper_bound(jobs[0].rule.workflow.globals["cells"])
+    return {job.params.spec for job in jobs} | {row["spec"] for _, _, row in later}
+
+
+def absent(jobs: "list[Job]") -> list[str]:
+    """Return what these jobs need and the cache lacks, each with its remedy. Uses no network and reads no weights."""
+    needs, folders = needed.needs(specs(jobs))
+    problems = [*map(needed.lacks, needs), *(needed.wrong_folder(model, digest=False) for model in folders)]
+    return [problem for problem in problems if problem]
+
+
+def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
+    """Fetch what these jobs need, and return what could not be had, each with its remedy.
+
+    Args:
+        pin: pin the config first.
+        dry: only say what would be fetched.
+    Raises, before the first byte is fetched:
+        BadInput: when the file system of the cache is too small.
+        ConnectionError: when the hub is out of reach.
     """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise BadInput("HF_HUB_OFFLINE is set: unset it here, and set it for the jobs alone")
-    wanted, folders = needed.needs(needed.specs(jobs))
+    hub, cache = Hub(), Path(constants.HF_HUB_CACHE)
+    needs, folders = needed.needs(specs(jobs))
     problems = [problem for model in folders if (problem := needed.wrong_folder(model, digest=True))]
     if pin and jobs:
-        commits, unpinned = _pin(jobs[0].rule.workflow.config, write=not dry)
+        commits, unpinned = pin_config(jobs[0].rule.workflow.config, hub, write=not dry)
         problems += unpinned
-        wanted = [n._replace(revision=commits.get((n.kind, n.repo, n.revision), n.revision)) for n in wanted]
-        wanted = [need for need in wanted if pins.is_commit(need.revision)]
-    found = []
-    for need in wanted:
-        try:
-            found.append(look_up(need))
-        except BadInput as error:
-            problems.append(str(error))
-    place = Path(constants.HF_HUB_CACHE)
-    for one in found if not dry else ():
-        _clear_stale(place, one.need)
-    missing = {one.need: sum(size for name, size in one.files.items() if not needed.cached(one, name)) for one in found}
-    total, free = sum(missing.values()), _free(place)
-    for one in found:
-        size = f"{gigabytes(missing[one.need])} of {gigabytes(sum(one.files.values()))}"
-        print(f"{one.need.name} at {one.commit[:12]}: {size} to fetch")
-    print(f"{gigabytes(total)} to fetch, {gigabytes(free)} free in {place}", flush=True)
-    if total > free:
-        raise BadInput(
-            f"{place}: {gigabytes(total)} are needed and {gigabytes(free)} free; make room there, or name another file "
-            "system in HF_HOME, for the jobs too"
-        )
-    for number, one in enumerate(found, 1):
-        if not dry:
-            print(f"[{number} of {len(found)}] {one.need.name}", flush=True)
-            problems += _download(one)
+        needs = [need._replace(revision=commits.get(need[:3], need.revision)) for need in needs]
+        needs = [need for need in needs if pins.is_commit(need.revision)]
+    snapshots, unavailable = plan_downloads(needs, hub)
+    problems += unavailable
+    if not dry:
+        for snapshot in snapshots:
+            clear_stale(cache, snapshot.need)
+    refuse_small_disk(snapshots, cache)
+    if not dry:
+        for number, snapshot in enumerate(snapshots, 1):
+            print(f"[{number} of {len(snapshots)}] {snapshot.need.name}", flush=True)
+            if problem := download(snapshot):
+                problems.append(problem)
     return list(dict.fromkeys(problems))
 
 
-def look_up(need: Need) -> Found:
-    """Return commit, files and sizes of what is needed, as the hub has it now.
+def plan_downloads(needs: list[Need], hub: Hub) -> tuple[list[Snapshot], list[str]]:
+    """Return what is to be fetched, and what cannot be had, each with its remedy. Raises ConnectionError."""
+    snapshots, problems = [], []
+    for need in needs:
+        try:
+            snapshots.append(hub.snapshot(need))
+        except BadInput as error:
+            problems.append(str(error))
+    return snapshots, problems
 
-    Raises BadInput where there is no such repository, commit, file or weights, or no right to them.
+
+def refuse_small_disk(snapshots: list[Snapshot], cache: Path) -> None:
+    """Print how much is to be fetched. Raises BadInput when the cache's file system has less free space."""
+    total, free = 0, disk.free_bytes(cache)
+    for snapshot in snapshots:
+        missing = sum(size for name, size in snapshot.files.items() if not needed.cached(snapshot, name))
+        total += missing
+        size = f"{gigabytes(missing)} of {gigabytes(sum(snapshot.files.values()))}"
+        print(f"{snapshot.need.name} at {snapshot.commit[:12]}: {size} to fetch")
+    print(f"{gigabytes(total)} to fetch, {gigabytes(free)} free in {cache}", flush=True)
+    if total > free:
+        raise BadInput(
+            f"{cache}: {gigabytes(total)} are needed and {gigabytes(free)} free; make room there, or name another file "
+            "system in HF_HOME, for the jobs too"
+        )
+
+
+def pin_config(config: dict, hub: Hub, write: bool) -> tuple[dict[tuple, str], list[str]]:
+    """Look up a commit for all of the config that has none; with `write` add it to the lock file.
+
+    Returns: {(kind, repository, revision): commit}, and a sentence for each that the hub does not have.
     """
-    if not pins.is_commit(need.revision):
-        raise BadInput(f"{need.name}: no commit is stated; add --pin, which writes it into {pins.LOCK}")
-    info = _info(need.kind, need.repo, need.revision)
-    if info.sha != need.revision:
-        raise BadInput(f"{need.name}: the hub has commit {info.sha} in place of {need.revision}; mend `revision`")
-    files = needed.chosen({file.rfilename: file.size or 0 for file in info.siblings}, need)
-    found = Found(need, info.sha, files)
-    if info.gated and not all(needed.cached(found, name) for name in files):
-        _ask(need, lambda api: api.auth_check(need.repo, repo_type=need.kind))
-    return found
-
-
-def _pin(config: dict, write: bool) -> tuple[dict[tuple, str], list[str]]:
-    """Return the commits of what has none in the config, by kind, repository and revision, and what has none on the hub."""
-    commits, problems, found = {}, [], {}
+    commits: dict[tuple, str] = {}
+    problems = []
+    lock: dict[str, dict[str, str]] = {}
     for kind, repo, entry in pins.entries(config):
-        if pins.is_commit(entry["revision"]):
+        revision = entry["revision"]
+        if pins.is_commit(revision):
             continue
         try:
-            commit = _info(kind, repo, entry["revision"]).sha
+            commit = hub.commit(kind, repo, revision)
         except BadInput as error:
             problems.append(str(error))
             continue
-        commits[kind, repo, entry["revision"]] = commit
-        found.setdefault(kind, {})[pins.key(repo, entry["revision"])] = commit
-    if found and write:
-        pins.add(found)
+        commits[kind, repo, revision] = commit
+        lock.setdefault(kind, {})[pins.key(repo, revision)] = commit
+    if lock and write:
+        pins.add(lock)
         print(f"{len(commits)} commits written into {pins.LOCK}")
     return commits, problems
 
 
-@cache
-def _info(kind: str, repo: str, revision: str | None):
-    need = Need(kind, repo, revision)
-    return _ask(need, lambda api: api.repo_info(repo, repo_type=kind, revision=revision, files_metadata=True))
-
-
-def _ask(need: Need, question):
-    """Return the hub's answer to question(api). Raises BadInput with the remedy where it has none, ConnectionError without a
-    network."""
-    from httpx2 import TransportError
-    from huggingface_hub import HfApi, constants, errors
-
-    page = f"{constants.ENDPOINT}/{need.name}"
-    token = "the account whose token HF_TOKEN holds (or `hf auth login`)"
-    try:
-        return question(HfApi())
-    except errors.GatedRepoError as error:
-        raise BadInput(f"{need.name}: gated; accept its licence at {page} with {token}") from error
-    except errors.RevisionNotFoundError as error:
-        raise BadInput(
-            f"{need.name}: the hub has no '{need.revision}'; mend `revision`, or remove its line from {pins.LOCK} and pin anew"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise BadInput(f"{need.name}: not on the hub, or private; mend the name, or read it with {token}") from error
-    except errors.HfHubHTTPError as error:
-        code = error.response.status_code
-        remedy = f"look at {page} with {token}" if code in (401, 403) else "try again later"
-        raise BadInput(f"{need.name}: the hub answers {code}; {remedy}") from error
-    except TransportError as error:
-        raise ConnectionError(f"{constants.ENDPOINT}: {error}; run this where there is a network") from error
-    except OSError as error:
-        raise BadInput(f"{need.name}: {str(error).splitlines()[0]}; run again to go on") from error
-
-
-def _download(one: Found) -> list[str]:
-    """Fetch what is not in the cache yet; finished files stay when it is stopped. Return what is still missing."""
-    from huggingface_hub import snapshot_download
-
-    need, names = one.need, [escape(name) for name in one.files]
-    for name in one.files:
-        if (path := needed.place(one, name)) and not needed.cached(one, name):
-            # cut short: the library takes a file that is there for whole
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)
-    try:
-        _ask(
-            need,
-            lambda api: snapshot_download(need.repo, repo_type=need.kind, revision=one.commit, allow_patterns=names),
-        )
-    except (BadInput, ConnectionError) as error:
-        return [str(error)]
-    problem = needed.lacks(need._replace(revision=one.commit))
-    return [problem] if problem else []
-
-
-def _clear_stale(place: Path, need: Need) -> None:
-    """Remove what killed downloads left: the hub's library never goes on with a part, and a part may be 50 GB."""
-    for part in place.glob(f"{need.kind}s--{need.repo.replace('/', '--')}/blobs/*.incomplete"):
-        if time.time() - part.stat().st_mtime > STALE_SECONDS:
-            part.unlink()
-
-
-def _free(folder: Path) -> int:
-    """Return the free bytes of the file system that a folder is in, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
 def gigabytes(size: int) -> str:
+    """145.4 GB"""
     return f"{size / 1e9:.1f} GB"

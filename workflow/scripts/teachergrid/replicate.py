@@ -1,13 +1,11 @@
 """The first paper's tables through the statistics of this package: ours against paper.
 
-teachergrid replicate [--html FILE]
-
 Reads the numbers that the paper prints and what follows from them (`published/README.md`), computes each again with
 the functions that a grid's tables are made with, and says which come out. The exit code is 1 when a number is not
 reproduced within its printed rounding.
 """
 
-import argparse
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -266,18 +264,15 @@ def _with_interval(value: float | None, interval: tuple[float, float] | None) ->
 # --- the command
 
 
-def main(argv: list[str]) -> int:
-    """Print the comparison; return 1 where a number does not come out."""
-    parser = argparse.ArgumentParser(prog="teachergrid replicate", description=__doc__.split("\n\n")[2])
-    parser.add_argument("--html", metavar="FILE", help="write the page there, too")
-    args = parser.parse_args(argv)
+def main(own: Namespace) -> int:
+    """Print the comparison, and write the page with --html. Return 1 when a number is not reproduced."""
     study = load()
     numbers, sentences = sections(study), beyond(study)
     print(*lines(numbers, sentences), sep="\n")
-    if args.html:
+    if own.html:
         from .report import replicated
 
-        Path(args.html).write_text(replicated.build(numbers, sentences, study))
+        Path(own.html).write_text(replicated.build(numbers, sentences, study))
     return 0 if all(comparison.ok for section in numbers for comparison in section.comparisons) else 1
 
 

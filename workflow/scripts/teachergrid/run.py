@@ -1,38 +1,36 @@
-"""Run the grid to its end: teachergrid run [--live refuse|wait|cancel] [Snakemake's options]
+"""`teachergrid run`: run the grid to its end (see parser.py for its options and exit codes).
 
 One command around Snakemake, on a cluster and on one machine. It refuses to start beside another run or beside jobs of a
-killed one; ends a Snakemake that waits for jobs which no longer exist, and goes on with what is left; goes on when a cell
-dies, and makes the report over what exists. The log is results/logs/run.log, the summary results/run.json.
-
---live refuse   do not start while jobs of an earlier run of this folder are alive on the cluster (the default)
---live wait     wait for them; what they finish is kept
---live cancel   cancel them; what they saved is gone on from
-
---plan HASH       run what was agreed, or not at all: the hash or file of a plan (`teachergrid plan`, its --json)
---max-gpu-hours N, --max-usd N, --deadline 48h|3d|2026-05-01T18:00   do not start what is expected to take more, and stop,
-                  as by Ctrl-C, when so many GPU-hours are used or the time is over; --cluster, --gpu, --machines: as in `plan`
-
-Ctrl-C            stop: the jobs are cancelled, what is finished or saved is kept; the same command goes on
-Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` comes back to them
-closed terminal   goes on without it, as kill -TERM is one Ctrl-C
-
-TEACHERGRID_WATCH, _HANG, _GRACE, _REFUSED, _GONE: seconds between two looks at squeue (60), without a job before a run counts
-as hung (600), for a second Ctrl-C (5), before jobs that sbatch refused are submitted again (60), for cancelled jobs to end (120).
-
-Exit code: 0 all done; 1 some cells failed, or the rest could not be run; 2 not started; 130 stopped, jobs cancelled;
-131 stopped, jobs left running; 3 over budget: not started, or stopped.
+killed one; ends a Snakemake that waits for jobs which no longer exist, and continues with what is left; continues when a
+cell dies, and makes the report over what exists.
 """
 
 import os
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
 
-from . import cluster, devices, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
+from . import (
+    cluster,
+    devices,
+    disk,
+    failures,
+    grid,
+    lock,
+    options,
+    outcome,
+    pilot,
+    pins,
+    plan,
+    salvage,
+    storage,
+    student_weights,
+)
 from .errors import BadInput
 from .planning import hindsight
 from .planning.budget import OVER, Bound
@@ -46,12 +44,10 @@ REPORT = ["--allowed-rules", "all", "correlate", "report"]
 CODES = {"stopped": 130, "detached": 131}
 
 
-def main(argv: list[str]) -> int:
-    if {"-h", "--help"} & set(argv):
-        print(__doc__.strip())
-        return 0
+def main(own: Namespace, argv: list[str]) -> int:
+    """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
     try:
-        asked = options.read(argv)
+        asked = options.read(own, argv)
         if asked.aside:
             return subprocess.call([sys.executable, "-m", "snakemake", *asked.argv])
         # what follows builds graphs, which nobody should wait for, and which a live run's files may end
@@ -88,9 +84,9 @@ def refuse_missing(asked: options.Options) -> None:
     if any(Path(RESULTS, "students").glob("*/freed.json")):
         dag = plan.graph(asked.argv)
         jobs = plan.described(plan.sorted_jobs(dag.needrun_jobs()))
-        if freed := disk.freed_but_needed(jobs, dag.workflow.globals["cells"], asked.argv):
-            raise BadInput(disk.refusal(freed, asked.argv))
-    if lack := disk.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):
+        if freed := student_weights.freed_but_needed(jobs, dag.workflow.globals["cells"]):
+            raise BadInput(student_weights.refusal(freed, asked.argv))
+    if lack := storage.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):
         tell(f"disk: {lack}")
     if asked.on_cluster and pins.entries(asked.config):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *asked.argv]

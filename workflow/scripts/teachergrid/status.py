@@ -1,7 +1,5 @@
 """Where the grid stands: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
 
-teachergrid status [Snakemake's options] [--json | --html]; --html writes results/status.html.
-
 It only looks: it takes no lock and plans nothing, so it may be asked while a run is alive. A cell is done when its outputs are
 there, were made with the settings and inputs that the config asks for now, and what they were made from is done too.
 `teachergrid plan` also compares the inputs' contents, and says what a run would do and why.
@@ -12,6 +10,7 @@ import os
 import re
 import sys
 import time
+from argparse import Namespace
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
@@ -282,14 +281,14 @@ def disk_used() -> dict[str, int]:
     return dict(used.most_common())
 
 
-def main(argv: list[str]) -> int:
-    """Print the view, or with --json what it shows, or with --html write it as a page."""
+def main(own: Namespace, argv: list[str]) -> int:
+    """Print the view, or with --json what it shows, or with --html write it as a page. argv: Snakemake's options."""
     from .report import live
 
-    found = gather([arg for arg in argv if arg not in ("--json", "--html")])
-    if "--json" in argv:
+    found = gather(argv)
+    if own.json:
         print(json.dumps(found))
-    elif "--html" in argv:
+    elif own.html:
         origin.replace_text(f"{RESULTS}/status.html", live.page(found))
         print(f"{RESULTS}/status.html")
     else:

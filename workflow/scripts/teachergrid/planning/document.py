@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from .. import devices, disk, pins
-from ..options import at_once as jobs_at_once
+from .. import storage as storage_of
 from ..reasons import words_of
 from . import cluster as clusters
 from . import forecast as forecasts
@@ -20,7 +20,8 @@ from .graph import RESULTS, by_older_code, cell, described, graph, name, resourc
 from .kept import FORMAT
 from .machines import CPU
 from .machines import read as read_machines
-from .options import Asked
+from .options import PlanOptions
+from .options import at_once as jobs_at_once
 
 DETAILS = 20  # lines kept of a reason; a summary's names every student
 BOUNDS = ("low", "expected", "high")
@@ -40,7 +41,7 @@ class Setting(NamedTuple):
     problems: tuple[str, ...] = ()  # that probes found
 
     @classmethod
-    def of(cls, asked: Asked) -> "Setting":
+    def of(cls, asked: PlanOptions) -> "Setting":
         """Raises BadInput."""
         from snakemake.cli import parse_args
 
@@ -230,13 +231,13 @@ def storage(cells, jobs: list[dict], at_once: int) -> dict:
     for job in jobs:
         rule, at = job["job"].split(" ", 1)
         rows[rule][at] = cells.rows[rule][at]
-    new = disk.peak(SimpleNamespace(rows=rows), at_once)
+    new = storage_of.peak(SimpleNamespace(rows=rows), at_once)
     return {
         "new": new,
-        "whole_grid": sum(disk.peak(cells, at_once).values()),
+        "whole_grid": sum(storage_of.peak(cells, at_once).values()),
         "free": disk.free_bytes(RESULTS),
         "can_go": sum(n for _, n, _ in disk.what_can_go()),
-        "lacking": disk.lacking(cells, at_once),
+        "lacking": storage_of.lacking(cells, at_once),
     }
 
 

@@ -12,7 +12,8 @@ import math
 from functools import cache
 from typing import NamedTuple
 
-from .. import costs, disk
+from .. import costs
+from .. import storage as storage_of
 from . import throughput, work
 from .actuals import Actual, Actuals, Probe, kind, load, mean_lengths
 from .machines import CPU, Machines, read
@@ -105,14 +106,14 @@ def expected_work(rule: str, row: dict, actuals: Actuals, cell: str = "") -> tup
 
 
 def storage(rule: str, row: dict) -> int:
-    """Return the bytes that a cell's outputs will take as long as all of them stay (see disk.peak for what is freed)."""
+    """Return the bytes that a cell's outputs will take as long as all of them stay (see storage_of.peak for what is freed)."""
     if rule in ("generate", "answer"):
-        return disk.table(row, disk.TEXT)
+        return storage_of.table(row, storage_of.TEXT)
     if rule == "likelihood":
-        return 2 * disk.table(row, disk.LIKELIHOOD / costs.LIKELIHOOD_PASSES)
+        return 2 * storage_of.table(row, storage_of.LIKELIHOOD / costs.LIKELIHOOD_PASSES)
     if rule == "finetune":
-        return int(disk.saved(row))
-    return SMALL + disk.ROW * (row.get("rows", 0) if rule in ("reward", "judge", "verify", "select") else 0)
+        return int(storage_of.saved(row))
+    return SMALL + storage_of.ROW * (row.get("rows", 0) if rule in ("reward", "judge", "verify", "select") else 0)
 
 
 # --- the fit

@@ -1,16 +1,20 @@
-"""The options of `teachergrid plan` that are not Snakemake's."""
+"""What a plan is asked to do: the options of `teachergrid plan`, and what Snakemake's options say about a plan."""
 
-import argparse
+import os
 import re
 import time
+from argparse import Namespace
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import BadInput
 
+PROBE_SECONDS = 300.0
 
-class Asked(NamedTuple):
-    """argv: Snakemake's own options. deadline: seconds from now. plan: the hash or file that a run is held to."""
+
+class PlanOptions(NamedTuple):
+    """argv: Snakemake's own options. deadline: seconds from now. plan: the hash or file of the plan that a run must match."""
 
     argv: list[str]
     cluster: str | None = None
@@ -29,57 +33,36 @@ class Asked(NamedTuple):
     jsonl: bool = False
     details: bool = False
     probe: bool = False
-    probe_seconds: float = 300.0
+    probe_seconds: float = PROBE_SECONDS
     fit_budget: bool = False
-    what_if: list[str] = ()
+    what_if: Sequence[str] = ()
 
     def bounded(self) -> bool:
-        """Whether something is asked of the plan as a whole."""
+        """Whether the plan as a whole has a limit, or must be a certain one."""
         return any(bound is not None for bound in (self.max_gpu_hours, self.max_usd, self.deadline, self.plan))
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise BadInput(f"{message}; teachergrid plan --help tells what there is")
+def read(own: Namespace, argv: list[str]) -> PlanOptions:
+    """Return the options of `plan`, or those of them that `run` takes. Raises BadInput for a value that makes no sense.
 
-
-def parser(of_run: bool = False) -> Parser:
-    """Return what reads the options of `plan`, or those of them that `run` takes."""
-    found = Parser(prog="teachergrid plan", add_help=False, allow_abbrev=False)
-    add = found.add_argument
-    for option in ("--cluster", "--gpu", "--machines", "--deadline"):
-        add(option)
-    for option in ("--start-delay", "--max-gpu-hours", "--max-usd"):
-        add(option, type=float)
-    if of_run:
-        add("--plan")
-        return found
-    for option in ("--html", "--diff", "--why", "--older"):
-        add(option)
-    for option in ("--json", "--jsonl", "--details", "--fit-budget", "--probe"):
-        add(option, action="store_true")
-    add("--what-if", action="append", default=[])
-    add("--probe-seconds", type=float, default=Asked._field_defaults["probe_seconds"])
-    return found
-
-
-def read(argv: list[str], of_run: bool = False) -> Asked:
-    """Split the options into ours and Snakemake's. Raises BadInput."""
-    own, rest = parser(of_run).parse_known_args(argv)
-    values = vars(own)
+    Args:
+        own: our options as parsed.
+        argv: Snakemake's own.
+    """
+    values = {name: value for name, value in vars(own).items() if name in PlanOptions._fields}
     for name in ("max_gpu_hours", "max_usd", "start_delay"):
         if values[name] is not None and not values[name] >= 0:
             raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: say a number of 0 or more")
-    if not values.get("probe_seconds", 1) > 0:
+    if not values.get("probe_seconds", PROBE_SECONDS) > 0:
         raise BadInput(f"--probe-seconds {values['probe_seconds']:g}: say how long one probe may take, such as 300")
     values["deadline"] = None if own.deadline is None else seconds_until(own.deadline, time.time())
-    return Asked(rest, **values)
+    return PlanOptions(argv, **values)
 
 
 def seconds_until(text: str, now: float) -> float:
     """Return seconds from now to `48`, `48h`, `3d` or 2026-05-01[T18:00]. now: seconds since 1970. Raises BadInput."""
-    if found := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
-        return float(found[1]) * (86400 if found[2] == "d" else 3600)
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
+        return float(match[1]) * (86400 if match[2] == "d" else 3600)
     try:
         left = datetime.fromisoformat(text).timestamp() - now
     except ValueError as error:
@@ -87,3 +70,29 @@ def seconds_until(text: str, now: float) -> float:
     if left <= 0:
         raise BadInput(f"--deadline {text}: is over")
     return left
+
+
+# --- of Snakemake's options
+
+
+def at_once(args: Namespace) -> int:
+    """Return how many jobs Snakemake may run at the same time. args: its options as its own parser returns them."""
+    limit = args.jobs or args.cores
+    return int(limit) if str(limit).isdigit() else os.cpu_count() or 1
+
+
+def configured(args: Namespace) -> dict:
+    """Return the config that Snakemake and the Snakefile put together from Snakemake's parsed options."""
+    from snakemake.cli import parse_config
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    given: dict = {}
+    for path in args.configfile or []:
+        update_config(given, load_configfile(path))
+    update_config(given, parse_config(args.config))
+    if "grids" in given:
+        return given
+    config = load_configfile("config/config.yaml")
+    update_config(config, given)
+    return config

@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 
 from .. import costs
-from .. import options as run_options
 from ..errors import BadInput
 from ..names import nearest
-from . import document
+from . import document, options
 from .text import cost, count, span, table
 
 HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
@@ -28,7 +27,7 @@ def variants(changes: list[str], setting: document.Setting) -> list[tuple[str, d
 
 def changed(change: str, setting: document.Setting) -> tuple[dict, document.Setting]:
     # by its text: entries that share an anchor are each their own then
-    config = json.loads(json.dumps(run_options.configured(setting.args)))
+    config = json.loads(json.dumps(options.configured(setting.args)))
     for part in change.split("+"):
         word, _, value = part.strip().partition("=")
         if word not in CHANGES and word != "gpu":
