@@ -1,10 +1,14 @@
 """Performance, recommendation and lineage of a grid whose answer is known."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import yaml
 from known_grid import ITEMS, RIGHT, SIX_REWARD, World, ap, correlation, doubts, score_rows, scores_of
 from scipy.stats import binomtest
-from teachergrid import artifacts
+from teachergrid import artifacts, summary
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +203,29 @@ def test_lineage(whole):
     world.students["b1__pool__x__sft__s0"] = {"weights": {"a": "sha256:1", "b": "sha256:2"}}
     both = world.summary().lineage[0]["weights"]
     assert both.startswith("sha256:") and len(both) == len("sha256:") + 64
+
+
+def test_files_are_read_and_written_as_tables_are(tmp_path):
+    world, origin = World(), {"rule": "correlate", "spec": "", "inputs": {}}
+    scores = {tmp_path / "scores" / f"{'/'.join(cell)}.parquet": table for cell, table in world.scores.items()}
+    metrics = {tmp_path / "metrics" / f"{'/'.join(cell)}.parquet": table for cell, table in world.metrics.items()}
+    for path, table in scores.items():
+        artifacts.write(path, table, artifacts.SCORES, None)
+    for path, table in metrics.items():
+        artifacts.write(path, table, artifacts.METRICS, None)
+    students = [tmp_path / "students" / name / "student.json" for name in world.students]
+    for path in students:
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(world.students[path.parent.name]))
+    files = SimpleNamespace(
+        students=map(str, students), verified=map(str, scores), judged=[], metrics=map(str, metrics), health=[]
+    )
+    found, expected = summary.summarise(world.settings, summary.read_results(files)), world.summary()
+    assert found == expected
+    names = ("performance", "metrics", "correlations", "effects", "lineage")
+    outputs = {name: str(tmp_path / f"{name}.parquet") for name in names}
+    outputs["recommendation"] = str(tmp_path / "recommendation.yaml")
+    summary.write(SimpleNamespace(**outputs), found, origin)
+    assert artifacts.read(outputs["effects"], artifacts.EFFECTS).num_rows == len(found.effects)
+    assert yaml.safe_load((tmp_path / "recommendation.yaml").read_text()) == found.recommendation
+    assert json.loads((tmp_path / "recommendation.yaml.origin").read_text()) == origin
