@@ -3,7 +3,6 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from . import config_data, metric_entries, pins, ratings, similarity, spec
 from .errors import BadInput
 from .expressions import compiled
 from .pilot import subset
+from .seeds import derived_seed
 from .spec import known as _known
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -33,11 +33,6 @@ def checked(config: dict) -> dict:
     _read_templates(config)
     _derive_seeds(config)
     return config
-
-
-def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
-    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
 def with_named_models(config: dict) -> dict:

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from . import artifacts, health, inputs, metrics, resampling
-from .config import derived_seed
 from .errors import BadInput
 from .expressions import settled
+from .seeds import derived_seed
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
