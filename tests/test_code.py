@@ -233,7 +233,6 @@ MOVES = {
 }
 DEPTHS = {
     "spec": ("parents[2]", "parents[3]"),
-    "launch": ("parents[1]", "parents[2]"),
     "report.page": ('Path(__file__).parent / "template"', 'Path(__file__).parents[2] / "report" / "template"'),
 }
 
