@@ -1,21 +1,11 @@
 """Let one model answer all tasks of a suite."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, disk, generation, instructions, job, work
-from teachergrid.errors import BadInput
+from teachergrid import artifacts, generation, instructions, job, students, work
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
-
-
-def weights_of(student: str, gpus: int) -> Path:
-    """Return the folder of a student's weights. Raises BadInput when they were freed."""
-    if (folder := disk.student_weights(student)) is None:
-        name = Path(student).parent.name
-        raise BadInput(disk.refusal([(name, disk.cost(name, gpus))]))
-    return folder
 
 
 if __name__ == "__main__":
@@ -24,6 +14,7 @@ if __name__ == "__main__":
         items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
         talk = settings.pop("reference")
         settings |= {"talk": talk, "format": talk["format"]}
-        weights = weights_of(snakemake.input.student[0], snakemake.resources.gpu) if snakemake.input.student else None
+        student = snakemake.input.student
+        weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
         rows = generation.answer(items, settings, folder, weights)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)
