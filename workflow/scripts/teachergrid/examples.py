@@ -1,6 +1,6 @@
 """The examples that a training reads: responses of a corpus, with the messages that they answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -22,7 +22,7 @@ class Example(NamedTuple):
 
 
 def examples(
-    responses: dict[str, Source], corpus: Source | None, instructions: Iterable[Source]
+    responses: Mapping[str, Source], corpus: Source | None, instructions: Iterable[Source]
 ) -> tuple[list[Example], dict[str, int]]:
     """Return the examples of a corpus in the order of (id, sample, teacher), and how many rows were left out by reason.
 
@@ -37,7 +37,7 @@ def examples(
     for source in instructions:
         table = read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
         messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))
-    rows = frame(responses, {}, {}, corpus)
+    rows = frame(dict(responses), {}, {}, corpus)
     texts = rows.response.to_pylist()
     columns = rows.id.tolist(), rows.sample.tolist(), rows.teacher.tolist(), texts, rows.words.tolist()
     found = []

@@ -185,7 +185,7 @@ class Reader:
 
     def path_text(self, path: Path) -> Plain:
         """Return what counts of a path besides its content: nothing inside the package, so that it can be moved."""
-        if not path.is_relative_to(SCRIPTS / PACKAGE):
+        if SCRIPTS / PACKAGE not in path.parents:
             return ["Path", os.path.relpath(path, SCRIPTS)]
         self.data.add(os.path.relpath(path, SCRIPTS))
         return "Data"
