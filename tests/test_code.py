@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from teachergrid import canonical, code
+from teachergrid import canonical, code, source
+from teachergrid.jobs import INDEX, remember
 
 RULES = [*code.CHEAP, "load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune"]
-RULES += ["answer", "judge"]
+RULES += ["answer", "judge", "free", "pilot"]
 # the copies of most files are equal, and are read once
 AST = SimpleNamespace(**{**vars(ast), "parse": cache(ast.parse)})
 
@@ -24,15 +26,15 @@ def scripts(tmp_path, monkeypatch) -> Path:
     copy = shutil.copytree(
         ROOT / "workflow/scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
-    monkeypatch.setattr(code, "SCRIPTS", copy)
-    monkeypatch.setattr(code, "ast", AST)
+    monkeypatch.setattr(source, "SCRIPTS", copy)
+    monkeypatch.setattr(source, "ast", AST)
     forget()
     yield copy
     forget()
 
 
 def forget() -> None:
-    for function in (code.fingerprint, code.source_of, code.parse):
+    for function in (code.fingerprint, code.digest_of, source.source_of, source.parse):
         function.cache_clear()
 
 
@@ -52,7 +54,7 @@ def put_into(path: Path, function: str, line: str) -> None:
     """Put a line before the first statement of a function (after its docstring)."""
     text = path.read_text()
     found = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == function)
-    first = code.without_docstring(found.body)[0]
+    first = source.without_docstring(found.body)[0]
     lines = text.splitlines(keepends=True)
     lines.insert(first.lineno - 1, f"{' ' * first.col_offset}{line}\n")
     path.write_text("".join(lines))
@@ -61,8 +63,8 @@ def put_into(path: Path, function: str, line: str) -> None:
 MENDED = {
     ("metrics", "measure"): {"metric"},
     # what corpora are chosen by
-    ("columns", "columns"): {"metric", "select"},
-    ("health", "gate"): {"gate"},
+    ("columns", "columns"): {"metric", "pilot", "select"},
+    ("health", "gate"): {"gate", "pilot"},
     ("health", "check"): {"check"},
     ("verify", "verdict"): {"verify", "reward", "judge"},
     ("judges", "verify_answers"): {"verify"},
@@ -78,6 +80,10 @@ MENDED = {
     ("planning/actuals", "measured"): set(),
     ("plan", "shown"): set(),
     ("exam", "answer_row"): set(),
+    # an answer or a judgement reads the prompts of tasks, and no instructions are left out of these
+    ("contamination", "near"): {"load_instructions", "report"},
+    ("seeds", "derived_seed"): {"metric", "pilot"},
+    ("config", "checked"): set(),
 }
 
 
@@ -93,11 +99,30 @@ def test_entry_scripts_count_for_their_rule(scripts):
         assert changed(lambda path=path: path.write_text(path.read_text() + "\nassert True\n")) == {rule}
 
 
-def test_a_constant_and_a_template(scripts):
+TEMPLATES = {
+    "report/template/page.html": {"report"},
+    "planning/template/plan.html": set(),
+    "published/tables.csv": set(),
+}
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_a_data_file_counts_for_the_rules_that_read_it(scripts, path):
+    file = scripts / "teachergrid" / path
+    assert changed(lambda: file.write_text(file.read_text() + "<!-- -->")) == TEMPLATES[path]
+
+
+@pytest.mark.parametrize("path", ["schemas/config.schema.yaml", "../config/machines.yaml"])
+def test_files_outside_of_the_package_do_not_count(scripts, path):
+    """What they decide is in the specs; a changed description must not run the cheap rules again."""
+    file = scripts.parent / path
+    file.parent.mkdir(exist_ok=True)
+    assert changed(lambda: file.write_text("# nothing")) == set()
+
+
+def test_a_constant(scripts):
     path = scripts / "teachergrid/stats.py"
     assert changed(lambda: path.write_text(path.read_text() + "\n_UNUSED = 1\n")) == set()
-    page = scripts / "teachergrid/report/template/page.html"
-    assert changed(lambda: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
     path = scripts / "teachergrid/artifacts.py"
     text = path.read_text().replace('KEY = [("id", pa.string())', 'KEY = [("id", pa.large_string())')
     # every table but those of instructions, health and prompts has this key
@@ -110,10 +135,185 @@ def test_comments_docstrings_and_formatting_do_not_count(scripts):
             tree = ast.parse(path.read_text())
             for node in ast.walk(tree):
                 if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
-                    node.body = [ast.Expr(ast.Constant("Other words.")), *code.without_docstring(node.body)]
+                    node.body = [ast.Expr(ast.Constant("Other words.")), *source.without_docstring(node.body)]
             path.write_text("# a comment\n" + ast.unparse(ast.fix_missing_locations(tree)))
 
     assert changed(dress) == set()
+
+
+FUNCTION = """
+def example(rows: list[int], limit: int = 3) -> dict:
+    \"\"\"Return nothing.\"\"\"
+    count: int
+    share: float = len(rows) / limit
+    return {"share": share}
+"""
+SAME = {
+    "list[int]": "tuple[str, ...]",
+    ": list[int]": "",
+    " -> dict": "",
+    "Return nothing": "Return a share",
+    "    count: int\n": "",
+    "share: float": "share",
+}
+OTHER = {"= 3": "= 4", "len(rows)": "sum(rows)", "limit: int": "most: int", "rows) /": "rows) +"}
+
+
+@pytest.mark.parametrize("old", [*SAME, *OTHER])
+def test_annotations_do_not_count_and_values_do(scripts, old):
+    path = scripts / "teachergrid/seeds.py"
+    text = path.read_text().replace("    return int", "    example([])\n    return int") + FUNCTION
+    path.write_text(text)
+    assert old in text
+    expected = set() if old in SAME else {"metric", "pilot"}
+    assert changed(lambda: path.write_text(text.replace(old, (SAME | OTHER)[old], 1))) == expected
+
+
+def test_fields_of_a_class_count_without_their_type(scripts):
+    path = scripts / "teachergrid/seeds.py"
+    text = path.read_text().replace("    return int", "    Example(1)\n    return int")
+    text += "\nclass Example(NamedTuple):\n    first: int\n    second: int = 0\n"
+    path.write_text(text)
+    assert changed(lambda: path.write_text(text.replace("first: int", "first: float"))) == set()
+    assert changed(lambda: path.write_text(text.replace("first: int", "other: int"))) == {"metric", "pilot"}
+    assert changed(lambda: path.write_text(text.replace("second: int = 0", "second = 0"))) == {"metric", "pilot"}
+
+
+def test_which_function_a_name_stands_for_counts(scripts):
+    """Two functions of one name, which the rule reaches anyway: the module says which, and its name must not count."""
+    package = scripts / "teachergrid"
+    for module, value in (("first", 1), ("second", 2)):
+        (package / f"{module}.py").write_text(f"def value():\n    return {value}\n")
+    path = package / "seeds.py"
+    text = path.read_text().replace(
+        "    return int", "    first.value() + second.value()\n    first.value()\n    return int"
+    )
+    text = f"from . import first, second\n{text}"
+    path.write_text(text)
+    assert changed(lambda: path.write_text(text.replace("    first.value()\n", "    second.value()\n"))) == {
+        "metric",
+        "pilot",
+    }
+
+
+def test_local_names_are_no_names_of_the_package(scripts):
+    """A parameter, a variable and one of a comprehension are called like modules of the package."""
+    path = scripts / "teachergrid/seeds.py"
+    text = path.read_text().replace("    return int", "    f({}, 1)\n    return int")
+    text = f"from . import health, stats, verify\n{text}"
+    text += (
+        "\ndef f(health, x):\n    verify = x\n    return [stats for stats in health.items()], verify.extract(health)\n"
+    )
+    path.write_text(text)
+    for module, function in (("health", "check"), ("stats", "pooled"), ("verify", "verdict")):
+        path = scripts / f"teachergrid/{module}.py"
+        assert not {"metric"} & changed(lambda path=path, function=function: put_into(path, function, "assert True"))
+
+
+# --- modules that move
+
+
+# a module -> where it goes: into folders, under other names; some are imported inside functions, started as programs,
+# read data files, or are left out of the fingerprint
+MOVES = {
+    "health": "responses.quality",
+    "generation": "responses.made",
+    "frames": "tables.join",
+    "columns": "tables.terms",
+    "metrics": "tables.measured",
+    "engines.hf": "machine_rooms.huggingface",
+    "launch": "training.start",
+    "worker": "training.process",
+    "zero": "training.deepspeed",
+    "sft": "training.tuning",
+    "spec": "ground.schema",
+    "report.page": "pages.built.show",
+    "job": "jobs_room.context",
+    "devices": "jobs_room.gpus",
+}
+DEPTHS = {
+    "spec": ("parents[2]", "parents[3]"),
+    "report.page": ('Path(__file__).parent / "template"', 'Path(__file__).parents[2] / "report" / "template"'),
+}
+
+
+def test_modules_that_move_and_are_renamed_change_nothing(scripts, monkeypatch):
+    moved = {f"teachergrid.{old}": f"teachergrid.{new}" for old, new in MOVES.items()}
+
+    def move():
+        for path in [*scripts.glob("*.py"), *scripts.glob("teachergrid/**/*.py")]:
+            module = path.relative_to(scripts).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+            to = scripts.joinpath(*moved.get(module, module).split(".")).with_suffix(".py")
+            text = path.read_text()
+            before, after = DEPTHS.get(module.removeprefix("teachergrid."), ("", ""))
+            assert before in text
+            text = ast.unparse(
+                Moved(module, path.stem == "__init__", moved).visit(ast.parse(text.replace(before, after)))
+            )
+            if module in moved:
+                path.unlink()
+            to = path if path.stem == "__init__" else to
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_text(text)
+        monkeypatch.setattr(code, "NOT_IN_FINGERPRINT", {moved.get(name, name) for name in code.NOT_IN_FINGERPRINT})
+
+    assert changed(move) == set()
+    assert (scripts / "teachergrid/tables/join.py").exists() and not (scripts / "teachergrid/frames.py").exists()
+    # still followed, under the new names
+    for module, function, rules in (
+        ("responses/quality", "check", {"check"}),
+        ("training/tuning", "train", {"finetune"}),
+        ("training/process", "main", {"finetune"}),
+        ("jobs_room/context", "running", set()),
+    ):
+        path = scripts / f"teachergrid/{module}.py"
+        assert changed(lambda path=path, function=function: put_into(path, function, "assert True")) == rules
+    page = scripts / "teachergrid/report/template/page.html"
+    assert changed(lambda: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
+
+
+class Moved(ast.NodeTransformer):
+    """Rewrites a module for moved ones: absolute imports, other names of modules, and their names as text."""
+
+    def __init__(self, module: str, is_package: bool, moved: dict[str, str]):
+        self.package = module if is_package else module.rpartition(".")[0]
+        self.moved, self.renamed = moved, {}
+
+    def visit_ImportFrom(self, node):
+        above = self.package.split(".")[: len(self.package.split(".")) + 1 - node.level] if node.level else []
+        origin = ".".join([*above, *([node.module] if node.module else [])])
+        if not origin.startswith("teachergrid"):
+            return node
+        found = []
+        for alias in node.names:
+            inner = f"{origin}.{alias.name}"
+            if inner in self.moved:
+                package, _, name = self.moved[inner].rpartition(".")
+                self.renamed[alias.asname or alias.name] = f"{name}_module"
+                found.append(ast.ImportFrom(package, [ast.alias(name, f"{name}_module")], 0))
+            else:
+                found.append(ast.ImportFrom(self.moved.get(origin, origin), [alias], 0))
+        return found
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id in self.renamed:
+            node.value = ast.Name(self.renamed[node.value.id], ast.Load())
+        return node
+
+    def visit_Constant(self, node):
+        return ast.Constant(self.moved.get(node.value, node.value)) if isinstance(node.value, str) else node
+
+
+def test_every_module_that_is_named_as_text_exists():
+    names = {*code.NOT_IN_FINGERPRINT, *code.ENTRIES.values()}
+    for path in (ROOT / "workflow/scripts").rglob("*.py"):
+        names |= set(re.findall(r"\bteachergrid(?:\.\w+)+", path.read_text()))
+    assert "teachergrid.worker" in names and len(names) > 8
+    # of a name such as teachergrid.code.fingerprint the module counts
+    assert {
+        name for name in names if not any(source.source_of(part) for part in (name, name.rpartition(".")[0]))
+    } == set()
 
 
 def test_the_same_in_another_process_without_imports():
@@ -137,7 +337,7 @@ def test_cheap_rules_carry_it_in_their_spec():
 
 def test_the_last_word_of_every_machine_counts(tmp_path):
     now = code.fingerprint("generate")
-    index = tmp_path / code.INDEX
+    index = tmp_path / INDEX
     index.mkdir()
     (index / "one").write_text(f"1 generate a old\n4 generate b {now}\n5 generate c")  # cut off
     (index / "two").write_text(f"3 generate a {now}\n2 generate b old\n7 generate d old\n")
@@ -147,5 +347,5 @@ def test_the_last_word_of_every_machine_counts(tmp_path):
 
 def test_what_a_job_remembers(tmp_path):
     for rule, made_with in (("generate", "old"), ("metric", "old"), ("generate", code.fingerprint("generate"))):
-        code.remember(str(tmp_path), rule, "a", made_with)
+        remember(str(tmp_path), rule, "a", made_with)
     assert code.remembered(str(tmp_path)) == {("generate", "a"): code.fingerprint("generate")}

@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 from tables import entry, likelihoods, responses, rewards
 from teachergrid import artifacts, origin, schema
-from teachergrid.corpora import examples, select, write
+from teachergrid.corpora import select, write
 from teachergrid.errors import BadInput
+from teachergrid.examples import examples
 from teachergrid.frames import frame
 
 IDS = ("i1", "i2", "i3", "i4")

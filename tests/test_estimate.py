@@ -15,6 +15,7 @@ import yaml
 from conftest import ROOT
 from teachergrid import artifacts, canonical, code, config, costs, grid
 from teachergrid.errors import BadInput
+from teachergrid.jobs import INDEX
 from teachergrid.planning import actuals, estimate, machines, throughput, work
 
 HERE = machines.read()
@@ -119,8 +120,8 @@ def job_line(folder, rule, cell, seconds, when=1, **more):
         "parameters": 7.0,
         "settings": {},
     }
-    (folder / code.INDEX).mkdir(exist_ok=True, parents=True)
-    with (folder / code.INDEX / "host").open("a") as file:
+    (folder / INDEX).mkdir(exist_ok=True, parents=True)
+    with (folder / INDEX / "host").open("a") as file:
         file.write(f"{when} {rule} {cell} f {json.dumps({**said, **more}, separators=(',', ':'))}\n")
 
 
@@ -184,7 +185,7 @@ def test_what_a_killed_job_left_is_seen(tmp_path, monkeypatch):
 def test_lines_are_read_and_a_line_without_actuals_counts_for_code_alone(tmp_path):
     job_line(tmp_path, "generate", "i__t", 50.0, rows=10, tokens=300, read=100)
     job_line(tmp_path, "likelihood", "b/i__t", 20.0, when=2, rows=10)
-    with (tmp_path / code.INDEX / "host").open("a") as file:
+    with (tmp_path / INDEX / "host").open("a") as file:
         file.write('3 reward r/i__t f\n4 generate i__u f {"seconds":1,"set')
     found = actuals.load(str(tmp_path))
     assert {rule: len(jobs) for rule, jobs in found.jobs.items()} == {"generate": 1, "likelihood": 1}
@@ -203,13 +204,13 @@ def test_another_results_folder(tmp_path):
 
 
 def test_tens_of_thousands_of_lines_are_read_at_once(tmp_path):
-    (tmp_path / code.INDEX).mkdir()
+    (tmp_path / INDEX).mkdir()
     settings = '"settings":{"batch":32,"bytes":2,"engine":"transformers","limit":2048}'
     said = (
         f'{{"seconds":61.5,"cpu_seconds":0.48,"device":"h100","gpus":1,"nodes":1,"parameters":8.0,{settings},"rows":3}}'
     )
     lines = (f"{i} answer b__i__t__r__s{i}/suite 667adefa235a17ca {said}\n" for i in range(40_000))
-    (tmp_path / code.INDEX / "host").write_text("".join(lines))
+    (tmp_path / INDEX / "host").write_text("".join(lines))
     begun = time.process_time()
     found = actuals.load(str(tmp_path))
     assert len(found.jobs["answer"]) == 40_000
@@ -225,7 +226,7 @@ def test_make_clean_keeps_the_lines(tmp_path):
     recipe = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\tfind results"))
     subprocess.run(recipe.strip(), shell=True, cwd=tmp_path, check=True)
     left = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
-    assert left == {"README.md", f"{code.INDEX}/host"}
+    assert left == {"README.md", f"{INDEX}/host"}
 
 
 # --- what is learned

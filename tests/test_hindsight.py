@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from teachergrid import code
+from teachergrid import jobs
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -147,12 +147,12 @@ def test_stages_are_summed_apart_on_gpus_and_cpus():
 
 def test_a_results_folder(tmp_path, monkeypatch):
     times = iter(range(10, 100, 10))
-    monkeypatch.setattr(code.time, "time_ns", lambda: next(times) * 10**9)
+    monkeypatch.setattr(jobs.time, "time_ns", lambda: next(times) * 10**9)
     results = str(tmp_path)
     took = {"seconds": 4, "device": "cpu", "gpus": 0}
 
     def done(cell: str, told: dict | None = took, rule: str = "check") -> None:
-        code.remember(results, rule, cell, "abc", told)
+        jobs.remember(results, rule, cell, "abc", told)
 
     done("early")  # at 10
     hindsight.keep({"check": {cell: [guess(5)] for cell in ("early", "twice", "killed")}}, results, 15 * 10**9)

@@ -21,10 +21,11 @@ TRAIN = """
 import json, sys
 from pathlib import Path
 from teachergrid import launch
-talk, model, recipe, rows, work, team, launcher = json.loads(sys.argv[1])
+chat, model, recipe, rows, work, team, launcher = json.loads(sys.argv[1])
 if launcher:
-    launch.torchrun = lambda team, folder, *where: [part.format(folder=folder) for part in launcher]
-final, facts, log = launch.train(rows, talk, model, recipe, 1, Path(work), launch.Team(*team), "sft")
+    launch.torchrun = lambda team, folder, *meeting: [part.format(folder=folder) for part in launcher]
+training = launch.Training(rows, chat, model, recipe, 1, Path(work))
+final, facts, log = launch.train(training, launch.Team(*team), "sft")
 print(json.dumps({"facts": facts, "log": log}))
 """
 WORKER = ["-m", "teachergrid.worker", "rank", "{folder}"]

@@ -15,6 +15,7 @@ import yaml
 from conftest import ROOT, setting
 from teachergrid import canonical, code, config, grid, parser
 from teachergrid.errors import BadInput
+from teachergrid.jobs import PROBES, remember
 from teachergrid.planning import (
     actuals,
     cluster,
@@ -213,7 +214,7 @@ LINE = {
 def test_lines_of_probes_are_no_finished_jobs(tmp_path):
     for seconds in (9.5, 7.5):
         line = LINE | {"seconds": seconds}
-        code.remember(str(tmp_path / "results"), "generate", "i__t", "f" * 16, line, code.PROBES)
+        remember(str(tmp_path / "results"), "generate", "i__t", "f" * 16, line, PROBES)
     found = actuals.load(str(tmp_path / "results"))
     assert found.jobs == {} and found.lengths == {} and code.remembered(str(tmp_path / "results")) == {}
     (one,) = found.probes  # the latest of its kind
@@ -369,7 +370,7 @@ def test_a_small_grid_is_probed_and_then_run(tmp_path, monkeypatch):
     assert "not probed: 1 job: org/none at 0000" in said
     # no output is made, and nothing is left but what was learned
     left = {path.relative_to("results").parts[0] for path in Path("results").rglob("*") if path.is_file()}
-    assert left - {".history"} == {code.PROBES, ".plans"}
+    assert left - {".history"} == {PROBES, ".plans"}
 
     Path("config/config.yaml").write_text(yaml.safe_dump(whole))
     page = demo.call("teachergrid", "plan", "--cluster", "cpu=1", "--probe", "--html", "plan.html")

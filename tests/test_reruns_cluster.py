@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ENV, Grid, copy_code, jobs, setting
 from teachergrid import code, lock
+from teachergrid.jobs import INDEX
 from test_plan import reasons
 from test_reruns import (
     ALL_REPORTS,
@@ -267,7 +268,7 @@ def test_made_again_with_the_same_rows(grid):
 @pytest.mark.slow
 def test_results_of_before_code_was_recorded(grid):
     """Cheap stages are made once more, everything else is kept and said to be unknown."""
-    shutil.rmtree(grid.folder / "results" / code.INDEX)
+    shutil.rmtree(grid.folder / "results" / INDEX)
     for path in (grid.folder / "results/.history").rglob("*"):
         if path.is_file():
             record = json.loads(path.read_text())

@@ -26,18 +26,19 @@ LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0, "target_modules": "all-linea
 TRAIN = """
 import json, sys
 from pathlib import Path
-from teachergrid import sft
-talk, model, recipe, rows, work, stop = json.loads(sys.argv[1])
-sft.CHECKPOINT_SECONDS = 0 if stop else 600
+from teachergrid import checkpoints, sft
+from teachergrid.launch import Training
+chat, model, recipe, rows, work, stop = json.loads(sys.argv[1])
+checkpoints.CHECKPOINT_SECONDS = 0 if stop else 600
 if stop:
     import os, signal
-    real = sft.Marks.on_save
+    real = sft.Checkpoints.on_save
     def on_save(self, args, state, control, **kw):
         if state.global_step >= stop:
             os.kill(os.getpid(), signal.SIGKILL)  # inside the save: the files are there, the mark is not
         real(self, args, state, control, **kw)
-    sft.Marks.on_save = on_save
-final, facts, log = sft.train(rows, talk, model, recipe, 1, Path(work))
+    sft.Checkpoints.on_save = on_save
+final, facts, log = sft.train(Training(rows, chat, model, recipe, 1, Path(work)))
 print(json.dumps({"facts": facts, "log": log}))
 """
 
@@ -125,13 +126,13 @@ def test_trl_takes_these_ids_and_labels(model, tmp_path):
     ],
 )
 def test_a_checkpoint_serves_only_those_who_can_read_it(tmp_path, capsys, mark, kept, removed):
-    from teachergrid import sft
+    from teachergrid import checkpoints
 
-    for step, text in ((4, ""), (5, sft.readers(4, Path("work/zero3.json"))), (6, None)):
+    for step, text in ((4, ""), (5, checkpoints.readers(4, Path("work/zero3.json"))), (6, None)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if text is not None:
-            (tmp_path / f"checkpoint-{step}" / sft.COMPLETE).write_text(text)
-    found = sft.last_checkpoint(tmp_path, mark)
+            (tmp_path / f"checkpoint-{step}" / checkpoints.COMPLETE).write_text(text)
+    found = checkpoints.last_checkpoint(tmp_path, mark)
     assert (found and found.name) == kept
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == removed
     assert {path.name for path in tmp_path.iterdir()} == {kept} - {None}

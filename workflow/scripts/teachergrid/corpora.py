@@ -1,72 +1,93 @@
-"""What SFT sees: choose rows of several teachers' responses, and make training examples of a corpus.
+"""Choose the rows of a corpus from the responses of several teachers.
 
-A selection goes through the steps of its config entry, one function each: usable responses, one of each instruction, the
-best part of these, a budget of tokens. What is drawn is drawn by hashes, so that neither the order of teachers nor another
-instruction moves it.
+A selection takes the steps of its config entry, one function each: usable responses, one of each instruction, the best part
+of these, a budget of tokens. Every draw is decided by hashes, so neither the order of teachers nor other instructions change
+it.
 """
 
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from . import artifacts
 from .errors import BadInput
-from .frames import frame, read
+from .frames import Frame
 from .metrics import own_variant, per_response
 from .metrics import sign as direction_of
 
 TENTHS = np.arange(1, 10) / 10
 
 
+Categories = Mapping[str, str | None]  # instruction id -> category
+
+
 class Row(NamedTuple):
-    """A response that may be taken."""
+    """A response that may be chosen."""
 
     id: str
     teacher: str
     sample: int
-    value: float  # by the corpus' metric; 0 where it has none
+    value: float  # of the corpus' metric; 0 where it has none
     words: int
     tokens: float  # NaN where unknown
     why: str = ""
 
 
-def select(entry: dict, metrics: dict, frames: dict, categories: dict | None = None) -> list[dict]:
+class Ranking(NamedTuple):
+    """How a corpus orders responses."""
+
+    entry: dict  # the corpus' settings with all defaults
+    sign: int  # 1 where the highest values come first, -1 where the lowest do, 0 where a hash decides
+    name: str  # the metric, in words; "" where there is none
+
+
+def select(
+    entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame], categories: Categories | None = None
+) -> list[dict]:
     """Return the rows of artifacts.CORPUS that a corpus takes, in the order of their instructions.
 
-    entry: the corpus' settings with all defaults; metrics: {name: metric} of its `by`; frames: {teacher: Frame}; categories:
-    {instruction id: category or None}, where `each` asks for them. Left out, and counted in the log: instructions without a
-    response that has text and a finite value of `by`, and with `matched` those that lack one of any teacher.
-    Raises BadInput when no row is left, and as the steps do.
+    Left out, and counted in the log, are instructions without a response that has text and a finite value of `by`, and with
+    `matched` those that lack one of any teacher.
+
+    Args:
+        entry: the corpus' settings with all defaults.
+        metrics: {name: entry} of the metrics in its `by`.
+        frames: {teacher: Frame}.
+        categories: needed where `each` has category.
+    Raises:
+        BadInput: when no row is left, and as the steps do.
     """
-    by_id, sign, name = usable(entry, metrics, frames), _sign(entry, metrics), _name(entry, metrics)
+    by_id, ranking = usable(entry, metrics, frames), Ranking(entry, _sign(entry, metrics), _name(entry, metrics))
     needed, what = (len(frames), "not every teacher has a") if entry["matched"] else (1, "no")
-    full = [rows for _, rows in sorted(by_id.items()) if len({row.teacher for row in rows}) >= needed]
-    if len(full) < len(by_id):
-        value = f"a value of {name}" if name else "text"
-        print(f"{len(by_id) - len(full)} of {len(by_id)} instructions left out: {what} response with {value}")
-    kept = [row for rows in full for row in choose(entry, sign, rows, name)]
-    if kept and (entry["share"] or entry["rows"]):
-        kept = best_part(entry, sign, kept, categories)
-    if kept and entry["tokens"]:
-        kept = within_budget(entry, kept)
-    if not kept:
+    complete = [rows for _, rows in sorted(by_id.items()) if len({row.teacher for row in rows}) >= needed]
+    if len(complete) < len(by_id):
+        value = f"a value of {ranking.name}" if ranking.name else "text"
+        print(f"{len(by_id) - len(complete)} of {len(by_id)} instructions left out: {what} response with {value}")
+    chosen = [row for rows in complete for row in choose(ranking, rows)]
+    if chosen and (entry["share"] or entry["rows"]):
+        chosen = best_part(ranking, chosen, categories or {})
+    if chosen and entry["tokens"]:
+        chosen = within_budget(entry, chosen)
+    if not chosen:
         raise BadInput(
             f"none of {len(by_id)} instructions is left: {what} usable response; leave out `matched`, or a teacher "
             "without responses or values"
         )
-    teachers = Counter(row.teacher for row in kept)
-    print(f"{len(kept)} rows: {', '.join(f'{name} {teachers[name]}' for name in sorted(teachers))}")
+    teachers = Counter(row.teacher for row in chosen)
+    print(f"{len(chosen)} rows: {', '.join(f'{name} {teachers[name]}' for name in sorted(teachers))}")
     return [
         {"id": row.id, "sample": row.sample, "teacher": row.teacher, "why": row.why}
-        for row in sorted(kept, key=lambda row: (row.id, row.teacher, row.sample))
+        for row in sorted(chosen, key=lambda row: (row.id, row.teacher, row.sample))
     ]
 
 
-def write(path, rows: list[dict], made_from: dict) -> None:
-    """Write the rows of a corpus as SFT reads them; origin and reasons lie beside (x.origin, x.why).
+def write(path: str | Path, rows: list[dict], made_from: dict) -> None:
+    """Write the rows of a corpus (artifacts.CORPUS) as SFT reads them, and origin and reasons into x.origin and x.why.
 
     So the same rows chosen by another setting are the same bytes, and no student is trained again.
     """
@@ -75,128 +96,149 @@ def write(path, rows: list[dict], made_from: dict) -> None:
     artifacts.write(path, table, artifacts.CORPUS_ROWS, made_from, beside=True)
 
 
-def usable(entry: dict, metrics: dict, frames: dict) -> dict[str, list[Row]]:
+def usable(entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, list[Row]]:
     """Return {instruction id: its responses that have text and a finite value}; the list may be empty."""
-    values, found = _values(entry, metrics, frames), {}
+    values = _values(entry, metrics, frames)
+    by_id: dict[str, list[Row]] = {}
     for teacher, rows in sorted(frames.items()):
         columns = (rows.id, rows.sample, values[teacher], rows.words, _tokens(entry, rows))
         for id, sample, value, words, tokens in zip(*(column.tolist() for column in columns), strict=True):
-            mine = found.setdefault(id, [])
+            responses = by_id.setdefault(id, [])
             if words and math.isfinite(value):
-                mine.append(Row(id, teacher, sample, value, words, tokens))
-    return found
+                responses.append(Row(id, teacher, sample, value, words, tokens))
+    return by_id
 
 
-def choose(entry: dict, sign: int, rows: list[Row], name: str) -> list[Row]:
-    """Return the rows of one instruction that are taken: all, or one of them; ties go by lot."""
+def choose(ranking: Ranking, rows: list[Row]) -> list[Row]:
+    """Return the rows of one instruction that are chosen: all, or one of them. A hash decides between equal values."""
+    entry, name = ranking.entry, ranking.name
     how, by = entry["choose"], f" by {name}" if name else ""
-    pool = rows
+    candidates = rows
     if how in ("best", "worst"):
-        top = max(sign * row.value for row in rows)
-        pool = [row for row in rows if sign * row.value == top]
+        top = max(ranking.sign * row.value for row in rows)
+        candidates = [row for row in rows if ranking.sign * row.value == top]
     elif how == "random" and entry["ratios"]:
         teacher = min({row.teacher for row in rows}, key=lambda teacher: (_wait(entry, rows[0].id, teacher), teacher))
-        pool, by = [row for row in rows if row.teacher == teacher], f" with ratio {entry['ratios'][teacher]:g}{by}"
-    taken = rows if how == "all" else [min(pool, key=lambda row: _lot(entry, row))]
+        candidates, by = (
+            [row for row in rows if row.teacher == teacher],
+            f" with ratio {entry['ratios'][teacher]:g}{by}",
+        )
+    chosen = rows if how == "all" else [min(candidates, key=lambda row: _lot(entry, row))]
     what = "one of" if how == "all" else f"{how} of"
-    return [row._replace(why=f"{what} {len(rows)}{by}" + (f": {row.value:.3g}" if name else "")) for row in taken]
+    return [row._replace(why=f"{what} {len(rows)}{by}" + (f": {row.value:.3g}" if name else "")) for row in chosen]
 
 
-def best_part(entry: dict, sign: int, rows: list[Row], categories: dict | None) -> list[Row]:
-    """Return the share or number of rows that is kept: of each category the same share, and in it of each length.
+def best_part(ranking: Ranking, rows: list[Row], categories: Categories) -> list[Row]:
+    """Return the share or number of rows that the entry keeps: the same share of each group that its `each` names.
 
     Raises BadInput when there are fewer rows than asked for, or no categories.
     """
+    entry = ranking.entry
     total = entry["rows"] or max(1, int(entry["share"] * len(rows) + 0.5))
     if total > len(rows):
         raise BadInput(f"`rows` asks for {total} of {len(rows)} rows; lower it")
-    return _allotted(entry, sign, rows, total, sorted(entry["each"]), categories, [])
+    return _allotted(ranking, rows, total, sorted(entry["each"]), categories, [])
 
 
-def _allotted(entry: dict, sign: int, rows: list[Row], total: int, each: list[str], categories, within: list[str]):
-    """Share a number of rows out to the groups of the first word of `each`, by largest remainders; ties go by lot."""
-    where = f" in {', '.join(within)}" if within else ""
+def _allotted(
+    ranking: Ranking, rows: list[Row], total: int, each: list[str], categories: Categories, within: list[str]
+) -> list[Row]:
+    """Return the best rows of each group, `total` in all, divided by largest remainders. A hash decides between equal ones.
+
+    Args:
+        each: how to group: category, length. The groups of the first are divided into those of the next.
+        within: names of the groups that these rows are in.
+    """
     if not each:
-        ordered = sorted(rows, key=lambda row: (-sign * row.value, _lot(entry, row)))[:total]
-        told = f"of {len(rows)}{where}, {total} kept"
-        return [row._replace(why=f"{row.why}; number {place} {told}") for place, row in enumerate(ordered, 1)]
-    groups = {}
+        return _best(ranking, rows, total, within)
+    groups: dict[str, list[Row]] = {}
     for row, group in zip(rows, _groups(each[0], rows, categories), strict=True):
         groups.setdefault(group, []).append(row)
-    parts = {group: divmod(total * len(mine), len(rows)) for group, mine in groups.items()}
-    order = sorted(parts, key=lambda group: (-parts[group][1], _digest(f"{entry['seed']}/{group}")))
-    more = set(order[: total - sum(part for part, _ in parts.values())])
-    kept = []
-    for group, mine in groups.items():
-        size = parts[group][0] + (group in more)
+    shares = {group: divmod(total * len(members), len(rows)) for group, members in groups.items()}
+    order = sorted(shares, key=lambda group: (-shares[group][1], _digest(f"{ranking.entry['seed']}/{group}")))
+    rounded_up = set(order[: total - sum(quotient for quotient, _ in shares.values())])
+    best = []
+    for group, members in groups.items():
+        size = shares[group][0] + (group in rounded_up)
         if not size and each[0] == "category":
-            print(f"none of {len(mine)} rows kept in {group}")
-        kept += _allotted(entry, sign, mine, size, each[1:], categories, [*within, group])
-    return kept
+            print(f"none of {len(members)} rows kept in {group}")
+        best += _allotted(ranking, members, size, each[1:], categories, [*within, group])
+    return best
+
+
+def _best(ranking: Ranking, rows: list[Row], total: int, within: list[str]) -> list[Row]:
+    where = f" in {', '.join(within)}" if within else ""
+    ordered = sorted(rows, key=lambda row: (-ranking.sign * row.value, _lot(ranking.entry, row)))[:total]
+    of_all = f"of {len(rows)}{where}, {total} kept"
+    return [row._replace(why=f"{row.why}; number {place} {of_all}") for place, row in enumerate(ordered, 1)]
 
 
 def within_budget(entry: dict, rows: list[Row]) -> list[Row]:
-    """Return whole rows, in the order of the hash of their instructions, up to the first that `tokens` has no room for.
+    """Return rows in the order of the hash of their instructions, up to the first that does not fit into the budget `tokens`.
 
-    Rows whose tokens are not known are left out, and counted in the log. Raises BadInput when the others have fewer tokens.
+    Rows whose number of tokens is unknown are left out, and counted in the log. Raises BadInput when the others do not fill
+    the budget, or when not even the first fits.
     """
     budget, known = entry["tokens"], [row for row in rows if not math.isnan(row.tokens)]
     if len(known) < len(rows):
         print(f"{len(rows) - len(known)} of {len(rows)} rows left out: their tokens are not known")
     ordered = sorted(known, key=lambda row: (_digest(row.id), row.teacher, row.sample))
     sums = np.cumsum([row.tokens for row in ordered])
-    have = int(sums[-1]) if known else 0
-    fits = int(np.searchsorted(sums, budget, side="right"))
-    if have < budget or not fits:
+    total = int(sums[-1]) if known else 0
+    fitting = int(np.searchsorted(sums, budget, side="right"))
+    if total < budget or not fitting:
         raise BadInput(
-            f"`tokens` is {budget}, and {len(known)} rows of known length have {have}, the first {int(sums[0]) if known else 0}; "
+            f"`tokens` is {budget}, and {len(known)} rows of known length have {total}, the first {int(sums[0]) if known else 0}; "
             "state a budget that all corpora which are compared can fill"
         )
-    return [row._replace(why=f"{row.why}; within {budget} tokens") for row in ordered[:fits]]
+    return [row._replace(why=f"{row.why}; within {budget} tokens") for row in ordered[:fitting]]
 
 
 # --- what a row is worth, how long it is, and where it belongs
 
 
-def _values(entry: dict, metrics: dict, frames: dict) -> dict[str, np.ndarray]:
+def _values(entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, np.ndarray]:
     """Return {teacher: values [n]}: of the metric, of the mix, or 0 without any."""
-    if not isinstance(entry["by"], dict):
-        return {
-            teacher: per_response(metrics[entry["by"]], rows)[0] if metrics else np.zeros(len(rows.id))
-            for teacher, rows in frames.items()
-        }
-    total = dict.fromkeys(frames, 0)
-    found = {name: {t: per_response(metrics[name], rows)[0] for t, rows in frames.items()} for name in entry["by"]}
-    # whatever lacks one value cannot be chosen, so it does not count in the others' mean either
+    if isinstance(entry["by"], dict):
+        return _mixed(entry["by"], metrics, frames)
+    if not metrics:
+        return {teacher: np.zeros(len(rows.id)) for teacher, rows in frames.items()}
+    return {teacher: per_response(metrics[entry["by"]], rows)[0] for teacher, rows in frames.items()}
+
+
+def _mixed(weights: dict[str, float], metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, np.ndarray]:
+    """Return {teacher: weighted sums [n] of standardised metrics}; NaN where one of them is undefined."""
+    values = {name: {t: per_response(metrics[name], rows)[0] for t, rows in frames.items()} for name in weights}
+    # what lacks one value cannot be chosen, so it does not count in the means of the others either
     defined = {
-        teacher: (rows.words > 0) & np.all([np.isfinite(values[teacher]) for values in found.values()], axis=0)
+        teacher: (rows.words > 0) & np.all([np.isfinite(of[teacher]) for of in values.values()], axis=0)
         for teacher, rows in frames.items()
     }
-    for name, weight in entry["by"].items():
-        every = np.concatenate([found[name][teacher][defined[teacher]] for teacher in sorted(frames)])
-        # one value everywhere says nothing: 0
-        spread = every.std() if every.size and np.ptp(every) else np.inf
+    total = {teacher: np.zeros(len(rows.id)) for teacher, rows in frames.items()}
+    for name, weight in weights.items():
+        pooled = np.concatenate([values[name][teacher][defined[teacher]] for teacher in sorted(frames)])
+        mean = pooled.mean() if pooled.size else 0
+        # a metric with one value everywhere decides nothing: 0
+        spread = pooled.std() if pooled.size and np.ptp(pooled) else np.inf
         sign = direction_of(metrics[name]) * weight
         for teacher in frames:
-            values = np.where(defined[teacher], found[name][teacher], np.nan)
-            total[teacher] = total[teacher] + sign * (values - (every.mean() if every.size else 0)) / spread
+            total[teacher] += sign * (np.where(defined[teacher], values[name][teacher], np.nan) - mean) / spread
     return total
 
 
-def _sign(entry: dict, metrics: dict) -> int:
-    """Return 1 where the highest values come first, -1 where the lowest do, 0 where a hash decides."""
+def _sign(entry: dict, metrics: dict[str, dict]) -> int:
     direction = 1 if isinstance(entry["by"], dict) or not metrics else direction_of(metrics[entry["by"]])
     return {"best": 1, "all": 1, "worst": -1, "random": 0}[entry["choose"]] * direction
 
 
-def _name(entry: dict, metrics: dict) -> str:
-    """Return what ranks, in words; nothing where nothing does."""
+def _name(entry: dict, metrics: dict[str, dict]) -> str:
     if isinstance(entry["by"], dict):
         return " + ".join(f"{weight:g} {own_variant(metrics[name])}" for name, weight in sorted(entry["by"].items()))
     return own_variant(metrics[entry["by"]]) if metrics else ""
 
 
-def _tokens(entry: dict, rows) -> np.ndarray:
+def _tokens(entry: dict, rows: Frame) -> np.ndarray:
+    """Return the tokens [n] that count for the budget; NaN where unknown, or without a budget."""
     if not entry["tokens"]:
         return np.full(len(rows.id), np.nan)
     if entry["counted_by"] is None:
@@ -205,10 +247,10 @@ def _tokens(entry: dict, rows) -> np.ndarray:
     return scored["n_answer"] + scored["n_end"]
 
 
-def _groups(word: str, rows: list[Row], categories: dict | None) -> list[str]:
-    """Return the category of each row, or the tenth of these rows' lengths that it lies in."""
-    if word == "category":
-        if not any((categories or {}).values()):
+def _groups(kind: str, rows: list[Row], categories: Categories) -> list[str]:
+    """Return for each row its category, or the tenth of these rows' lengths (kind: length) in which it is."""
+    if kind == "category":
+        if not any(categories.values()):
             raise BadInput(
                 "`each: [category]`: no instruction has a category; name its column under the set's `fields`"
             )
@@ -227,46 +269,15 @@ def _digest(text: str) -> bytes:
 
 
 def _lot(entry: dict, row: Row) -> bytes:
+    """Return a row's place in a random order that depends on the seed and the row alone."""
     return _digest(f"{entry['seed']}/{row.id}/{row.teacher}/{row.sample}")
 
 
 def _wait(entry: dict, id: str, teacher: str) -> float:
-    """Return how long a teacher waits for an instruction; the shortest wins it, with probability ratio / sum of ratios.
+    """Return how long a teacher waits for an instruction. The shortest wins it, with probability ratio / sum of ratios.
 
-    Exponential waiting times of independent hashes (weighted rendezvous hashing): a changed ratio, or another teacher,
+    Weighted rendezvous hashing: exponential waiting times, from independent hashes. A changed ratio, or one more teacher,
     moves no instruction between the others.
     """
     drawn = (int.from_bytes(_digest(f"{entry['seed']}/{id}/{teacher}")[:6], "big") + 0.5) / 2**48
     return -math.log(drawn) / entry["ratios"][teacher]
-
-
-# --- examples
-
-
-def examples(responses: dict, corpus, instructions: list) -> tuple[list[tuple], dict]:
-    """Return ([(messages, response, teacher, id, sample), ...], counts of rows left out by reason) of a corpus.
-
-    responses: {teacher: source}; corpus: source of a derived corpus' rows, or None for all rows of one teacher;
-    instructions: sources of the instruction sets. Raises BadInput where a row has no instruction or no response.
-    """
-    messages = {}
-    for source in instructions:
-        table = read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
-        messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))
-    rows = frame(responses, {}, {}, corpus)
-    kept = []
-    for id, sample, teacher, response, words in zip(
-        rows.id.tolist(),
-        rows.sample.tolist(),
-        rows.teacher.tolist(),
-        rows.response.to_pylist(),
-        rows.words,
-        strict=True,
-    ):
-        if id not in messages:
-            raise BadInput(
-                f"responses of teacher '{teacher}': id '{id}' is in none of the instruction sets; generate them again"
-            )
-        if words:
-            kept.append((messages[id], response, teacher, id, sample))
-    return kept, {"empty": len(rows.id) - len(kept)}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from .errors import BadInput
 
@@ -13,10 +14,11 @@ def message_id(messages: list[dict]) -> str:
     return hashlib.sha256(json.dumps(turns, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def read_rows(path) -> list[dict]:
+def read_rows(path: str | Path) -> list[dict]:
     """Return the rows of a JSON Lines (.jsonl, .ndjson), JSON (.json, a list) or parquet file.
 
-    Raises BadInput with file, line or row number, and remedy when the file is missing, empty, broken, or of another kind.
+    Raises:
+        BadInput: with file, line or row number, and remedy, when the file is missing, empty, broken, or of another kind.
     """
     path = Path(path)
     readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_list, ".parquet": _parquet}
@@ -55,7 +57,8 @@ def _json_list(path: Path) -> list[dict]:
     return rows
 
 
-def _parsed(text: str, path: Path, first_line: int = 1):
+def _parsed(text: str, path: Path, first_line: int = 1) -> Any:
+    """Return the JSON value of a text. Raises BadInput with the line number, where the text begins on line `first_line`."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

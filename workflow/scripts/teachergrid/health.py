@@ -1,13 +1,14 @@
 """What is wrong with a teacher's responses, counted: truncated, empty, refused, caught in a loop, in another language ...
 
-Every check is a rule on one row, or on equal rows, without a model. Limits: refusals are known by their English openings
-alone; languages are told apart by script, so French and English are the same, and a translation or code without a fence
-looks like another language; a loop whose rounds differ (a counter that goes on) is no loop here.
+Every check is a rule on one row, or on equal rows, and needs no model. Limits: refusals are recognised only by English
+openings; languages are distinguished by script alone, so French and English are the same, and a translation or code without
+a fence looks like another language; a loop whose rounds differ (with a counter, say) is not found.
 """
 
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from functools import cache
 
 import pyarrow as pa
@@ -16,11 +17,11 @@ from .errors import BadInput
 
 LOOP_CHARACTERS = 200  # shorter texts are never loops: a list of ten equal labels is an answer
 LOOP_ROUNDS = 4
-DUPLICATE_CHARACTERS = 20  # shorter texts are equal by right: "Paris", "4"
-LETTERS = 20  # fewer do not tell a script
-SCRIPT_CHARACTERS = 2000  # of each text are looked at for its script
+DUPLICATE_CHARACTERS = 20  # shorter texts may well be equal: "Paris", "4"
+LETTERS = 20  # with fewer the script is unknown
+SCRIPT_CHARACTERS = 2000  # the script of a text is that of so many of its first characters
 
-# an apology or "as an AI" may stand first; then inability and a verb of service, so that "I can't believe it" is none
+# an apology or "as an AI" may come first; then inability and a verb of service, so "I can't believe it" is no refusal
 _SORRY = (
     r"(?:i am (?:very |so |really |truly )?sorry|sorry|i apologi[sz]e|my apologies|unfortunately)[,.!;: \u2013\u2014-]*"
 )
@@ -37,42 +38,46 @@ _DECLINE = r"(?:do not|don't) feel comfortable|(?:must|have to) (?:\w+ly )?(?:de
 _REFUSAL = re.compile(rf"(?:{_SORRY})?(?:but |however,? )?(?:{_AS_AN_AI})?(?:but )?i (?:{_CANNOT}{_SERVE}|{_DECLINE})")
 _FENCED_CODE = re.compile(r"(?s)```.*?(?:```|$)")
 _NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
-# scripts that one text mixes, and letters whose names do not begin with their script
+# scripts that one text mixes, and letters whose Unicode name does not begin with their script
 _SAME_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "LATIN", "MATHEMATICAL": "LATIN"}
 
 
 def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[dict]:
     """Return the rows of artifacts.HEALTH, one per check.
 
-    settings: the config's `health`. A share is of the responses, but of the instructions in `missing`.
-    Raises BadInput when there are no responses, or some to instructions that are not there.
+    A share is of the responses; in `missing`, of the instructions.
+
+    Args:
+        settings: the config's `health`.
+    Raises:
+        BadInput: when there are no responses, or some to instructions that are not in the set.
     """
-    asked = dict(zip(instructions["id"].to_pylist(), map(_question, instructions["messages"].to_pylist()), strict=True))
+    ids, messages = instructions["id"].to_pylist(), instructions["messages"].to_pylist()
+    questions = dict(zip(ids, map(_question, messages), strict=True))
     rows = responses.select(["id", "response", "finish_reason", "response_tokens"]).to_pylist()
-    _refuse_strangers(rows, asked)
+    _refuse_unknown_ids(rows, questions)
     doubled = _doubled(rows)
-    finds = {
+    faults: dict[str, Callable[[dict], bool]] = {
         "truncated": lambda row: row["finish_reason"] == "length",
         "prompt_too_long": lambda row: row["finish_reason"] == "prompt_too_long",
         "empty": lambda row: row["finish_reason"] != "prompt_too_long" and not row["response"].strip(),
         "refused": lambda row: refused(row["response"]),
         "repeated": lambda row: repeated(row["response"]),
         "long": lambda row: _length(row) > settings["long_tokens"],
-        "language": lambda row: _other_script(asked[row["id"]], row["response"]),
-        "duplicate": lambda row: _collapsed(row["response"]) in doubled,
+        "language": lambda row: _other_script(questions[row["id"]], row["response"]),
+        "duplicate": lambda row: _one_line(row["response"]) in doubled,
     }
     checks = []
-    for name, finds_fault in finds.items():
-        found = [row for row in rows if finds_fault(row)]
-        example = (found[0]["id"], found[0]["response"]) if found else None
-        checks.append(_row(name, len(found), len(rows), example))
+    for name, has_fault in faults.items():
+        faulty = [(row["id"], row["response"]) for row in rows if has_fault(row)]
+        checks.append(_row(name, faulty, len(rows)))
     answered = {row["id"] for row in rows}
-    missing = [item for item in asked.items() if item[0] not in answered]
-    return [*checks, _row("missing", len(missing), len(asked), missing[0] if missing else None)]
+    missing = [question for question in questions.items() if question[0] not in answered]
+    return [*checks, _row("missing", missing, len(questions))]
 
 
-def limited(rows: list[dict], gates: dict) -> list[dict]:
-    """Return the rows with the limit of their gate and whether they passed it. gates: {check: largest share or None}."""
+def limited(rows: list[dict], gates: dict[str, float | None]) -> list[dict]:
+    """Return rows of `check` with the limit of their gate and whether they pass it. gates: {check: largest share or None}."""
     limits = [gates.get(row["check"]) for row in rows]
     return [
         {**row, "limit": limit, "passed": limit is None or row["share"] <= limit}
@@ -81,7 +86,7 @@ def limited(rows: list[dict], gates: dict) -> list[dict]:
 
 
 def gate(rows: list[dict]) -> list[str]:
-    """Return a message for every check whose share is over its limit. rows: as `limited` returns them."""
+    """Return a message for each check whose share is over its limit. rows: as `limited` returns them."""
     return [
         f"{row['check']} {row['share']:.1%} of {row['n']} > {row['limit']:.1%}".replace("%", " %")
         for row in rows
@@ -90,7 +95,7 @@ def gate(rows: list[dict]) -> list[str]:
 
 
 def refused(text: str) -> bool:
-    """Tell whether a text opens with an English refusal: sorry or not, as an AI or not, "I can't help with ..."."""
+    """Return whether a text begins with an English refusal, such as "Sorry, but as an AI I can't help with"."""
     opening = (
         " ".join(text[:400].split())
         .casefold()
@@ -102,14 +107,16 @@ def refused(text: str) -> bool:
 
 
 def repeated(text: str) -> bool:
-    """Tell whether a text is caught in a loop: more than half of it, up to its last character, is one block again and
-    again, at least four times (the last round may be cut off anywhere). Texts under 200 characters never are.
+    """Return whether a text is caught in a loop.
+
+    It is if more than half of it, up to its last character, repeats one block at least four times; the last repetition may be
+    cut off anywhere. Texts under 200 characters never are.
     """
     n, last = len(text), text[-8:]
     if n < LOOP_CHARACTERS:
         return False
     at = n - len(last)
-    # where the last characters stood before, the period may begin: mostly nowhere, so this is quick
+    # each earlier place of the last characters may give the length of the block; most texts have none, so this is quick
     while (at := text.rfind(last, 0, at + len(last) - 1)) >= 0:
         period = n - len(last) - at
         if LOOP_ROUNDS * period > n:
@@ -121,11 +128,11 @@ def repeated(text: str) -> bool:
 
 
 def script(text: str) -> str | None:
-    """Return the script of most letters (LATIN, CYRILLIC, CJK with the kana ...) outside of fenced code; None below 20."""
+    """Return the script of most letters outside of fenced code (LATIN, CYRILLIC, CJK with kana ...); None below 20 letters."""
     text = (_FENCED_CODE.sub(" ", text) if "```" in text else text)[:SCRIPT_CHARACTERS]
     if text.isascii():
         return "LATIN" if len(text.encode().translate(None, _NO_ASCII_LETTERS)) >= LETTERS else None
-    letters = Counter()
+    letters: Counter[str] = Counter()
     for character, count in Counter(text).items():
         if character.isalpha():
             letters[_script_of(character)] += count
@@ -139,24 +146,24 @@ def _script_of(letter: str) -> str:
 
 
 def _other_script(question: str, answer: str) -> bool:
-    asked, answered = script(question), script(answer)
-    return asked is not None and answered is not None and asked != answered
+    scripts = {script(question), script(answer)}
+    return None not in scripts and len(scripts) == 2
 
 
 def _length(row: dict) -> int:
-    """Return tokens, or words where the tokens are not known."""
+    """Return the number of tokens, or of words where that is unknown."""
     return len(row["response"].split()) if row["response_tokens"] is None else row["response_tokens"]
 
 
-def _collapsed(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
 def _doubled(rows: list[dict]) -> set[str]:
-    """Return the texts, from 20 characters on, that answer more than one instruction."""
+    """Return the texts of 20 characters or more that answer several instructions."""
     answers_to = defaultdict(set)
     for row in rows:
-        answers_to[_collapsed(row["response"])].add(row["id"])
+        answers_to[_one_line(row["response"])].add(row["id"])
     return {text for text, ids in answers_to.items() if len(ids) > 1 and len(text) >= DUPLICATE_CHARACTERS}
 
 
@@ -164,29 +171,30 @@ def _question(messages: list[dict]) -> str:
     return messages[-1]["content"]
 
 
-def _refuse_strangers(rows: list[dict], asked: dict) -> None:
+def _refuse_unknown_ids(rows: list[dict], questions: dict[str, str]) -> None:
     if not rows:
         raise BadInput("no responses to check: the teacher answered no instruction")
-    strangers = [row["id"] for row in rows if row["id"] not in asked]
-    if strangers:
+    unknown = [row["id"] for row in rows if row["id"] not in questions]
+    if unknown:
         raise BadInput(
-            f"{len(strangers)} of {len(rows)} responses answer instructions that are not in the set, such as {strangers[0]}; "
+            f"{len(unknown)} of {len(rows)} responses answer instructions that are not in the set, such as {unknown[0]}; "
             "generate them again, or take the set they were made from"
         )
 
 
-def _row(name: str, count: int, n: int, example: tuple[str, str] | None) -> dict:
-    example_id, text = example or (None, None)
+def _row(name: str, faulty: list[tuple[str, str]], n: int) -> dict:
+    """Return a row of artifacts.HEALTH. faulty: (instruction id, text) of what has the fault; the first is the example."""
+    example_id, example = faulty[0] if faulty else (None, None)
     return {
         "check": name,
-        "count": count,
+        "count": len(faulty),
         "n": n,
-        "share": count / n,
+        "share": len(faulty) / n,
         "example_id": example_id,
-        "example": None if text is None else _cut(text),
+        "example": None if example is None else _cut(example),
     }
 
 
 def _cut(text: str) -> str:
-    """Return beginning and end of a text: a loop or a cut shows at the end."""
+    """Return the beginning and the end of a text, since a loop or a cut shows at the end."""
     return text if len(text) <= 400 else f"{text[:250]} […] {text[-140:]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import canonical, code, devices, disk, origin
 from .errors import BadInput
+from .jobs import remember
 from .planning import actuals
 
 
@@ -40,7 +41,7 @@ def running(snakemake):
             yield settings, made_from
             took = None if resumed else actuals.measured(snakemake, waited)
         results, cell = Path(snakemake.output[0]).parts[0], "/".join(snakemake.wildcards)
-        code.remember(results, snakemake.rule, cell, made_with, took)
+        remember(results, snakemake.rule, cell, made_with, took)
     except Exception as error:
         if message := disk.full(error, snakemake.output):
             say(message, terminal)

@@ -2,8 +2,8 @@
 
     finetune.py --> torchrun (one per node, by srun where there are several) --> one worker per GPU: sft.train
 
-What the workers need goes through files in the work folder, and so does what they found. A worker that dies ends all; none
-outlives the job, however that ends. Nothing is started again by itself: the job's retry goes on from the last checkpoint.
+Settings and results go through files in the work folder. A worker that dies ends all; none outlives the job, however that
+ends. No process is restarted: when the job is retried, it resumes from the last checkpoint.
 """
 
 import importlib.util
@@ -13,17 +13,38 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import cluster, costs, models, shares, zero
 from .errors import BadInput
 
-# where several nodes meet: by the job's id, below the ports that Linux gives out by itself (32768 and up)
+# for the meeting of several nodes: chosen by the job's id, below the ports that Linux assigns by itself (32768 and up)
 PORTS = range(20000, 30000)
+SCRIPTS = Path(__file__).parents[__name__.count(".")]  # the folder that holds this package
 WORKER = [sys.executable, "-m", "teachergrid.worker"]
-# of SLURM's variables these alone: a step's own (tasks, CPUs, GPUs) would decide about the steps inside it
-KEPT = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+# a command gets only these of SLURM's variables: those of a step (tasks, CPUs, GPUs) would decide about the steps inside it
+SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
+
+
+class Training(NamedTuple):
+    """What a student is trained on, and how. Every process of a training has the same."""
+
+    rows: list[tuple[list[dict], str]]  # (messages, response), in the order of the corpus
+    chat: dict  # chat settings of the base
+    model: dict  # the base
+    recipe: dict
+    seed: int
+    work: Path  # folder of checkpoints, and of the finished weights
+
+
+class Trained(NamedTuple):
+    """The result of a training."""
+
+    final: Path  # folder of the finished weights, inside Training.work
+    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long
+    log: list[dict]  # rows of artifacts.TRAINING_LOG
 
 
 class Team(NamedTuple):
@@ -34,7 +55,7 @@ class Team(NamedTuple):
     deepspeed: str | None = None
 
 
-def team(resources) -> Team:
+def team(resources: Mapping[str, Any]) -> Team:
     """Return the team of a job from its resources: gpu (over all nodes) or gres `gpu:TYPE:N` (per node), nodes, deepspeed."""
     nodes = resources.get("nodes") or 1
     return Team(max(costs.gpus(resources), nodes), nodes, resources.get("deepspeed") or None)
@@ -49,39 +70,45 @@ def check_deepspeed(deepspeed: str | None, name: str) -> None:
         )
 
 
-def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, team: Team, name: str):
-    """Fine-tune a base as sft.train does and return the same, by a team of processes. name: the recipe's, for messages.
+def train(training: Training, team: Team, name: str) -> Trained:
+    """Fine-tune a base as sft.train does, by a team of processes. name: of the recipe, for messages.
 
-    Raises BadInput as the checks above and sft.train do, RuntimeError when a process failed, or not each rank ran exactly once.
+    Raises:
+        BadInput: as the checks above and sft.train do.
+        RuntimeError: when a process failed, or not each rank ran exactly once.
     """
-    shares.check_shares(recipe, team.processes, team.nodes, name)
+    shares.check_shares(training.recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
     models.set_cache_folders()
     if team == Team():
         from . import sft
 
-        return sft.train(rows, talk, model, recipe, seed, work)
-    folder = work / "launch"
+        return sft.train(training)
+    folder = training.work / "launch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    given = {"rows": list(rows), "talk": talk, "model": model, "recipe": recipe, "seed": seed, "work": str(work)}
-    given |= {"processes": team.processes, "deepspeed": None}
+    deepspeed = None
     if team.deepspeed:
-        given["deepspeed"] = str(folder / f"{team.deepspeed}.json")
-        Path(given["deepspeed"]).write_text(json.dumps(zero.settings(team.deepspeed), indent=1))
+        deepspeed = str(folder / f"{team.deepspeed}.json")
+        Path(deepspeed).write_text(json.dumps(zero.settings(team.deepspeed), indent=1))
         zero.build(team.deepspeed, run)
-    (folder / "settings.json").write_text(json.dumps(given))
+    settings = {
+        "training": training._asdict() | {"work": str(training.work)},
+        "processes": team.processes,
+        "deepspeed": deepspeed,
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
     print(f"{team.processes} processes on {team.nodes} nodes, DeepSpeed: {team.deepspeed or 'no'}", flush=True)
-    ended = run(command(team, folder))
-    refuse_failure(folder, team.processes, ended)
-    found = json.loads((folder / "result.json").read_text())
-    return Path(found["final"]), found["facts"], found["log"]
+    exit_code = run(command(team, folder))
+    refuse_failure(folder, team.processes, exit_code)
+    result = json.loads((folder / "result.json").read_text())
+    return Trained(Path(result["final"]), result["facts"], result["log"])
 
 
 def command(team: Team, folder: Path) -> list[str]:
-    """Return what starts all workers, and ends when all have ended."""
+    """Return the command that starts all workers, and ends when all have ended. folder: as `worker.work` reads it."""
     if team.nodes == 1:
-        # on a port that the system chooses: two jobs on one node cannot meet
+        # on a port that the system chooses, so two jobs on one node do not collide
         return torchrun(team, folder, "--standalone", "--local-addr=127.0.0.1")
     address, port = meeting_place()
     cpus = os.environ.get("SLURM_CPUS_PER_TASK", "1")
@@ -92,18 +119,19 @@ def command(team: Team, folder: Path) -> list[str]:
     ]
 
 
-def torchrun(team: Team, folder: Path, *where: str) -> list[str]:
+def torchrun(team: Team, folder: Path, *meeting: str) -> list[str]:
+    """Return the command that starts the workers of one node. meeting: options that say where the nodes meet."""
     count = [f"--nnodes={team.nodes}", f"--nproc-per-node={team.processes // team.nodes}", "--max-restarts=0"]
-    return [sys.executable, "-m", "torch.distributed.run", *count, *where, "-m", *WORKER[2:], "rank", str(folder)]
+    return [sys.executable, "-m", "torch.distributed.run", *count, *meeting, "-m", *WORKER[2:], "rank", str(folder)]
 
 
 def run_id() -> str:
-    """Return what tells a SLURM job's own launchers from those of its try before a requeue."""
+    """Return a name that is not the same for the launchers of a SLURM job and those of its earlier try, before a requeue."""
     return f"{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_RESTART_COUNT', 0)}"
 
 
 def meeting_place() -> tuple[str, int]:
-    """Return address and port where the launchers of a SLURM job's nodes meet: on its first node.
+    """Return (address, port) on the first node of a SLURM job, where the launchers of all its nodes meet.
 
     Raises BadInput outside of a SLURM job, SlurmError when scontrol fails.
     """
@@ -116,7 +144,7 @@ def meeting_place() -> tuple[str, int]:
 
 
 def free_port(address: str, job: int) -> int:
-    """Return the first port of PORTS where nobody listens, from the job's own place on."""
+    """Return the first port of PORTS on which nobody listens, counted from a place that the job's id gives."""
     for step in range(len(PORTS)):
         port = PORTS[(job + step) % len(PORTS)]
         with socket.socket() as probe:
@@ -126,20 +154,22 @@ def free_port(address: str, job: int) -> int:
 
 
 def run(argv: list[str]) -> int:
-    """Run a command that ends when this process does, even when this one is killed. Returns its exit code."""
-    inner = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in KEPT}
-    paths = {"PYTHONPATH": Path(__file__).parents[1], "PATH": Path(sys.executable).parent}  # DeepSpeed looks for ninja
-    inner |= {key: os.pathsep.join(filter(None, [str(path), inner.get(key)])) for key, path in paths.items()}
+    """Run a command that ends when this process does, even when this one is killed. Return its exit code."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in SLURM_VARIABLES}
+    paths = {"PYTHONPATH": SCRIPTS, "PATH": Path(sys.executable).parent}  # DeepSpeed looks for ninja
+    environment |= {
+        key: os.pathsep.join(filter(None, [str(path), environment.get(key)])) for key, path in paths.items()
+    }
     # with open descriptors: the job's devices stay taken (devices.py) until its last worker has ended
-    child = subprocess.Popen([*WORKER, "tied", str(os.getpid()), *argv], env=inner, close_fds=False)
+    child = subprocess.Popen([*WORKER, "attached", str(os.getpid()), *argv], env=environment, close_fds=False)
     try:
         return child.wait()
     finally:
         child.terminate()
 
 
-def refuse_failure(folder: Path, processes: int, ended: int) -> None:
-    """Raise the first worker's error, or RuntimeError when one died without any, or not every rank ran."""
+def refuse_failure(folder: Path, processes: int, exit_code: int) -> None:
+    """Raise the first error of a worker, or RuntimeError when one died without an error, or when not every rank ran."""
     errors = sorted(folder.glob("error-*"), key=lambda path: path.stat().st_mtime_ns)
     if errors:
         error, rank = json.loads(errors[0].read_text()), errors[0].name.replace("error-", "rank ")
@@ -147,7 +177,9 @@ def refuse_failure(folder: Path, processes: int, ended: int) -> None:
             raise BadInput(error["message"])
         raise RuntimeError(f"{rank}: {error['type']}: {error['message']}")
     ran = sorted(path.name for path in folder.glob("rank-*"))
-    if ended:
-        raise RuntimeError(f"a process was killed (exit {ended}, see above); of {processes} these had started: {ran}")
+    if exit_code:
+        raise RuntimeError(
+            f"a process was killed (exit {exit_code}, see above); of {processes} these had started: {ran}"
+        )
     if set(ran) != {f"rank-{rank}" for rank in range(processes)} or not (folder / "result.json").exists():
         raise RuntimeError(f"the launcher said that all went well, but of {processes} processes these ran: {ran}")

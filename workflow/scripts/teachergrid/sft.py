@@ -1,35 +1,37 @@
-"""Supervised fine-tuning of one student with TRL, on ids that are ours.
+"""Supervised fine-tuning of one student with TRL, on token ids of our own.
 
-TRL gets `input_ids` and `completion_mask`, so that what trains is id for id what generates and evaluates (with `messages` it
-would put in a training template of its own). Checkpoints lie outside every output and count only when marked complete.
-One process trains in the job itself; several are started by `launch`, and each runs the same `train`.
+TRL gets `input_ids` and `completion_mask`, so a student trains on exactly the ids that generation and evaluation use (from
+`messages` TRL would make them by a training template of its own). Checkpoints lie outside of every output and count only
+when marked complete. One process trains in the job itself; several are started by `launch`, and each calls the same `train`.
 """
 
-import json
-import math
+from __future__ import annotations
+
 import os
 import shutil
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers start their threads
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import DistributedType
 from datasets import Dataset, disable_progress_bars
-from torch.utils.data import Sampler
-from transformers import PrinterCallback, TrainerCallback, set_seed
-from trl import SFTConfig, SFTTrainer
+from transformers import PrinterCallback, set_seed
+from trl import SFTConfig
 
 from . import chat, models
+from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
 from .errors import BadInput
+from .launch import Trained, Training
 
-COMPLETE = "complete"  # in a checkpoint, a file that is written last; it names the processes that can read the rest
-ORDER = "order.json"  # in a checkpoint, the rows of the epoch that it was saved in
-# between two checkpoints: what a kill loses at most
-CHECKPOINT_SECONDS = float(os.environ.get("TEACHERGRID_CHECKPOINT_SECONDS", 600))
-PASSED_ON = [
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TRL_ARGUMENTS = [
     "learning_rate",
     "num_train_epochs",
     "per_device_train_batch_size",
@@ -44,15 +46,22 @@ PASSED_ON = [
 ]
 
 
-def encode(tokenizer, rows, talk: dict, max_length: int) -> tuple[list[dict], dict]:
-    """Return training examples (input_ids, completion_mask of 0 and 1) and counts of what was cut or left out.
+def encode(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[list[dict], str]], settings: dict, max_length: int
+) -> tuple[list[dict], dict[str, int]]:
+    """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 
-    rows: (messages, response) pairs. A longer example is cut at max_length; one whose prompt alone fills it is left out,
-    since it would carry no loss.
+    An example longer than max_length tokens is cut there. One whose prompt alone fills it is left out, since it has no loss.
+
+    Args:
+        rows: (messages, response).
+        settings: chat settings of the base.
+    Raises:
+        BadInput: when no example is left.
     """
     examples, counts = [], {"truncated": 0, "prompt_too_long": 0}
     for messages, response in rows:
-        example = chat.example(tokenizer, messages, response, talk)
+        example = chat.example(tokenizer, messages, response, settings)
         ids, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
         if not any(mask):
             counts["prompt_too_long"] += 1
@@ -68,16 +77,18 @@ def encode(tokenizer, rows, talk: dict, max_length: int) -> tuple[list[dict], di
 
 
 def arguments(recipe: dict, seed: int, folder: Path, processes: int = 1, deepspeed: Path | None = None) -> SFTConfig:
-    """Return TRL's arguments of a recipe for one of several processes, which share the steps of an update out.
+    """Return TRL's arguments for one of several processes, which divide the steps of an update among them.
 
-    deepspeed: its settings file.
+    Args:
+        folder: of the checkpoints.
+        deepspeed: its settings file.
     """
     return SFTConfig(
         output_dir=str(folder),
-        **{key: recipe[key] for key in PASSED_ON},
+        **{key: recipe[key] for key in TRL_ARGUMENTS},
         gradient_accumulation_steps=recipe["gradient_accumulation_steps"] // processes,
         deepspeed=None if deepspeed is None else str(deepspeed),
-        # without it accelerate takes several processes on a CPU for single ones, and bfloat16 is refused
+        # without it, accelerate does not see that processes on CPUs belong together, and refuses bfloat16
         use_cpu=not torch.cuda.is_available(),
         # packing fills rows of this length; without it `encode` has cut already
         max_length=recipe["max_length"] if recipe["packing"] else None,
@@ -86,141 +97,44 @@ def arguments(recipe: dict, seed: int, folder: Path, processes: int = 1, deepspe
         completion_only_loss=True,
         seed=seed,
         data_seed=seed,
-        save_strategy="no",  # Marks saves by time: steps take milliseconds here and minutes there
-        # the newest may be half written when the power goes, so the one before it stays
+        save_strategy="no",  # Checkpoints saves by time, since a step may take milliseconds or minutes
+        # two, since the newest may be half written when the machine goes down
         save_total_limit=2,
-        logging_steps=1,  # a mean over several steps would be another one after a resume
+        logging_steps=1,  # a mean over several steps would differ after a resume
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 
-class Order(Sampler):
-    """The order of a sampler as rank 0 draws it, for every rank, and after a resume that of the interrupted epoch.
+def train(training: Training, processes: int = 1, deepspeed: Path | None = None) -> Trained:
+    """Fine-tune a base, from the last complete checkpoint in the work folder if there is one.
 
-    Without it each rank would draw its own, and a resumed training another one: rows would be lost and others doubled.
+    The same training on the same machine and thread count gives the same weights byte for byte, also after a kill. An update
+    sums over the same rows whatever the number of processes, only in another order (and the last update of an epoch sees up
+    to one batch per process twice).
+
+    Args:
+        processes: how many run this at the same time, each with the whole corpus.
+        deepspeed: its settings file.
+    Raises:
+        BadInput: when no example fits max_length.
+        RuntimeError: when fewer processes than stated, or no DeepSpeed, came up.
     """
-
-    def __init__(self, sampler, resume: Path | None):
-        self.sampler, self.epoch = sampler, 0
-        kept = json.loads((resume / ORDER).read_text()) if resume else {"epoch": None, "rows": None}
-        self.drawn, self.rows = kept["epoch"], kept["rows"]
-
-    def __len__(self):
-        return len(self.sampler)
-
-    def set_epoch(self, epoch: int):
-        self.epoch = epoch
-
-    def __iter__(self):
-        if self.drawn != self.epoch:
-            self.drawn, self.rows = self.epoch, broadcast_object_list([list(self.sampler)])[0]
-        return iter(self.rows)
-
-    def save(self, checkpoint: Path):
-        (checkpoint / ORDER).write_text(json.dumps({"epoch": self.drawn, "rows": self.rows}))
-
-
-class Trainer(SFTTrainer):
-    """TRL's trainer with an order of rows that hangs neither on the number of processes nor on a kill."""
-
-    order: Order | None = None
-    resume: Path | None = None
-
-    def _get_train_sampler(self, train_dataset=None):
-        sampler = super()._get_train_sampler(train_dataset)
-        # a random order is drawn from the seed and the epoch by accelerate itself
-        if self.args.train_sampling_strategy == "group_by_length":
-            # rows are sorted in groups of some updates, each over all processes
-            sampler.batch_size *= self.args.world_size
-            sampler = self.order = Order(sampler, self.resume)
-        return sampler
-
-
-class Marks(TrainerCallback):
-    """Saves checkpoints by time, marks them complete, and says how far the training is."""
-
-    def __init__(self, trainer: Trainer, start: int, mark: str):
-        self.trainer, self.start, self.mark, self.said = trainer, start, mark, 0.0
-        self.began = self.saved = time.monotonic()
-
-    def on_step_end(self, args, state, control, **_):
-        due = time.monotonic() - self.saved >= CHECKPOINT_SECONDS
-        # all save, or none does: clocks differ between ranks
-        control.should_save = broadcast_object_list([due])[0] if args.world_size > 1 else due
-
-    def on_save(self, args, state, control, **_):
-        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
-        PartialState().wait_for_everyone()  # each rank has files of its own in it
-        if state.is_world_process_zero:
-            if self.trainer.order:
-                self.trainer.order.save(folder)
-            (folder / COMPLETE).write_text(self.mark)
-        self.saved = time.monotonic()
-
-    def on_log(self, args, state, control, logs=None, **_):
-        if not math.isfinite((logs or {}).get("loss", 0)):
-            raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
-        now, done = time.monotonic(), state.global_step - self.start
-        if "loss" in (logs or {}) and done and now - self.said > 2:
-            left = (state.max_steps - state.global_step) * (now - self.began) / done
-            print(
-                f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {left:.0f} s left", flush=True
-            )
-            self.said = now
-
-
-def readers(processes: int, deepspeed: Path | None) -> str:
-    """Return which trainings can go on from a checkpoint; all that need no DeepSpeed can, whatever their processes."""
-    return "" if deepspeed is None else f"{deepspeed.stem} on {processes} processes"
-
-
-def last_checkpoint(folder: Path, mark: str) -> Path | None:
-    """Return the newest complete checkpoint with this mark; the rest go, since the trainer takes the highest number."""
-    kept = None
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])):
-        done = path / COMPLETE
-        if done.exists() and done.read_text() == mark:
-            kept = path
-            continue
-        made = f"is of {done.read_text() or 'plain processes'}" if done.exists() else "was not finished"
-        print(f"{path.name} {made}: removed", flush=True)
-        shutil.rmtree(path)
-    return kept
-
-
-def train(
-    rows,
-    talk: dict,
-    model: dict,
-    recipe: dict,
-    seed: int,
-    work: Path,
-    processes: int = 1,
-    deepspeed: Path | None = None,
-) -> tuple[Path, dict, list[dict]]:
-    """Fine-tune a base. Returns (folder of the finished weights inside work, facts, training log).
-
-    rows: (messages, response) pairs in corpus order. The same rows, recipe and seed on the same machine and thread count
-    give the same weights byte for byte, also after a kill. processes: how many run this at the same time, each with the
-    whole corpus; an update adds up the same rows whatever their number, only in another order of sums (and the last update
-    of an epoch sees up to one batch per process twice). deepspeed: its settings file.
-    Raises BadInput when no example fits, RuntimeError when fewer processes, or no DeepSpeed, came up.
-    """
+    recipe = training.recipe
     torch.set_num_threads(recipe["threads"])
     disable_progress_bars()
-    set_seed(seed)
-    checkpoints = work / "checkpoints"
-    # before the model, which DeepSpeed shares out as it is loaded
-    options = arguments(recipe, seed, checkpoints, processes, deepspeed)
-    tokenizer = models.load_tokenizer(model, talk)
+    set_seed(training.seed)
+    folder = training.work / "checkpoints"
+    # before the model: DeepSpeed divides it among the processes as it is loaded
+    options = arguments(recipe, training.seed, folder, processes, deepspeed)
+    tokenizer = models.load_tokenizer(training.model, training.chat)
     tokenizer.padding_side = "right"
-    examples, counts = encode(tokenizer, rows, talk, recipe["max_length"])
+    examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"])
     # float32 weights; the recipe's bfloat16 is mixed precision
-    network = models.load_model(model, dtype="float32", spread=processes == 1 and deepspeed is None).train()
+    spread = processes == 1 and deepspeed is None
     trainer = Trainer(
-        model=network,
+        model=models.load_model(training.model, dtype="float32", spread=spread).train(),
         args=options,
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
@@ -229,12 +143,12 @@ def train(
     refuse_fallback(trainer, processes, deepspeed)
     mark = readers(processes, deepspeed)
     with PartialState().main_process_first():
-        resume = trainer.resume = last_checkpoint(checkpoints, mark)
+        checkpoint = trainer.checkpoint = last_checkpoint(folder, mark)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Marks(trainer, int(resume.name.split("-")[1]) if resume else 0, mark))
-    print(f"{len(examples)} examples, {'from ' + resume.name if resume else 'from the start'}", flush=True)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    final = save(trainer, tokenizer, work / "final", model, recipe["dtype"])
+    trainer.add_callback(Checkpoints(trainer, int(checkpoint.name.split("-")[1]) if checkpoint else 0, mark))
+    print(f"{len(examples)} examples, {'from ' + checkpoint.name if checkpoint else 'from the start'}", flush=True)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])
     facts = {
         "steps": trainer.state.global_step,
         "examples": len(examples),
@@ -242,21 +156,21 @@ def train(
         "learning_rate": recipe["learning_rate"],
         **counts,
     }
-    return final, facts, log_rows(trainer.state.log_history)
+    return Trained(final, facts, log_rows(trainer.state.log_history))
 
 
-def refuse_fallback(trainer, processes: int, deepspeed: Path | None) -> None:
-    """Raise RuntimeError unless as many processes work together as were asked for, and with DeepSpeed if asked."""
+def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) -> None:
+    """Raise RuntimeError unless this many processes train together, and with DeepSpeed exactly if its settings are given."""
     together = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     if (together, trainer.args.world_size) != (processes, processes):
-        found = f"{together} in the process group, {trainer.args.world_size} in the trainer"
-        raise RuntimeError(f"{processes} processes were asked for, found: {found}")
-    found = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED
-    if found != (deepspeed is not None):
-        raise RuntimeError(f"DeepSpeed is {'on' if found else 'off'}, asked for was {deepspeed}")
+        counts = f"{together} in the process group, {trainer.args.world_size} in the trainer"
+        raise RuntimeError(f"{processes} processes were asked for, found: {counts}")
+    is_on = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED
+    if is_on != (deepspeed is not None):
+        raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, asked for was {deepspeed}")
 
 
-def lora(settings: dict | None):
+def lora(settings: dict | None) -> LoraConfig | None:
     if settings is None:
         return None
     from peft import LoraConfig
@@ -264,28 +178,31 @@ def lora(settings: dict | None):
     return LoraConfig(task_type="CAUSAL_LM", **settings)
 
 
-def save(trainer, tokenizer, folder: Path, model: dict, dtype: str) -> Path:
-    """Save weights in the recipe's dtype (an adapter merged in, and by itself in adapter/) and tokenizer. All ranks call it."""
+def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, model: dict, dtype: str) -> Path:
+    """Save weights in the recipe's dtype, and the tokenizer. Return the folder. All ranks must call it.
+
+    An adapter is merged into the weights, and is also saved by itself, in adapter/.
+    """
     network = trainer.accelerator.unwrap_model(trainer.model)
-    # under ZeRO each rank holds a part, in the recipe's dtype
-    whole = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_deepspeed_enabled else None
+    # under ZeRO each rank holds a part; this collects all, in the recipe's dtype
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_deepspeed_enabled else None
     if trainer.is_world_process_zero():
         shutil.rmtree(folder, ignore_errors=True)
         if hasattr(network, "merge_and_unload"):
-            network.save_pretrained(folder / models.ADAPTER, state_dict=whole)
-            network = network.merge_and_unload() if whole is None else merged_anew(model, folder)
-            whole = None
-        if whole is None:
+            network.save_pretrained(folder / models.ADAPTER, state_dict=state)
+            network = network.merge_and_unload() if state is None else merged_anew(model, folder)
+            state = None
+        if state is None:
             network = network.to(getattr(torch, dtype))
-        network.save_pretrained(folder, state_dict=whole)
+        network.save_pretrained(folder, state_dict=state)
         tokenizer.padding_side = "left"
         tokenizer.save_pretrained(folder)
     PartialState().wait_for_everyone()
     return folder
 
 
-def merged_anew(model: dict, folder: Path):
-    """Return the base with the adapter merged in, loaded by this rank alone, since no rank has the whole base."""
+def merged_anew(model: dict, folder: Path) -> PreTrainedModel:
+    """Return the base with the adapter merged in. This rank loads it by itself, since under ZeRO no rank has the whole base."""
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()
@@ -293,6 +210,6 @@ def merged_anew(model: dict, folder: Path):
 
 
 def log_rows(history: list[dict]) -> list[dict]:
-    """Return the training log without anything that hangs on time."""
+    """Return the trainer's log as rows of artifacts.TRAINING_LOG, without anything that depends on time."""
     keys = ("step", "epoch", "loss", "learning_rate", "grad_norm")
     return [{key: entry.get(key) for key in keys} for entry in history if "loss" in entry]

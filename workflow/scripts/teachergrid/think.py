@@ -1,7 +1,7 @@
-"""Think blocks of reasoning models: what a model writes for itself before its answer.
+"""Think blocks: the reasoning that some models write between <think> and </think> before their answer.
 
-Stripped responses are those of a teacher of its own, beside the raw ones. So rewards, likelihoods and SFT see the same text,
-and nothing is cut silently.
+Responses without them belong to another teacher than the raw ones. So rewards, likelihoods and SFT see the same text, and
+nothing is cut silently.
 """
 
 import re
@@ -16,9 +16,9 @@ _BLOCK = re.compile(rf"(?s){OPEN}.*?{CLOSE}\s*")
 
 
 def stripped(responses: pa.Table) -> pa.Table:
-    """Return responses (artifacts.RESPONSES) without think blocks; the log says how many had one, and what was left empty.
+    """Return responses (artifacts.RESPONSES) without think blocks; the log says how many had one, and how many are now empty.
 
-    The number of response tokens is that of another text where a block is gone, so it is null there.
+    Where a block was removed, response_tokens is null: the old number is that of another text.
     """
     before = responses["response"].to_pylist()
     after = [strip(text) for text in before]
@@ -33,10 +33,12 @@ def stripped(responses: pa.Table) -> pa.Table:
 
 
 def strip(text: str) -> str:
-    """Return a text without its think blocks and the white space after them; a text without any stays as it is.
+    """Return a text without its think blocks and the white space after them. A text without any stays as it is.
 
-    Some templates open the block in the prompt, so a text may begin inside of one. One that was cut off inside of a block
-    has no answer: what follows an opening without an end goes, and what is left may be empty.
+    Some templates open the block in the prompt, so a text may begin inside of one. A text that was cut off inside of a block
+    has no answer: everything after an opening without an end is removed, and the rest may be empty.
+
+    Example: strip("<think>2 + 2 ...</think>\\n4") == "4"
     """
     text = _BLOCK.sub("", text)
     if CLOSE in text:

@@ -8,17 +8,18 @@ A GSM8K solution, and a model's answer to it:
 
 The reference may be the bare answer, or a text in which the pattern finds it, as here.
 
-Patterns are the user's and run as they are: one with nested repeats, such as (a+)+b, can take for ever on a long answer.
+Patterns come from the config and run as they are. One with nested repeats, such as (a+)+b, can take forever on a long answer.
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
 
 from .errors import BadInput
 
-# a minus, a plus, $, % and # stay: they change what an answer means
+# removed from both ends of a text; a minus, a plus, $, % and # are not among them, since they change what an answer means
 _OUTER = " .,;:!?'\"()[]{}*_`\u2026\u201c\u201d\u2018\u2019\u00ab\u00bb"  # ... and typographic quotes
 _OUTER += "\u3002\uff0c\u3001\uff1b\uff1a\uff01\uff1f"  # full-width . , , ; : ! ?
 _NUMBER = re.compile(
@@ -27,16 +28,20 @@ _NUMBER = re.compile(
 
 
 class Verdict(NamedTuple):
-    score: float | None  # 1 right, 0 wrong, None where it cannot be told
+    """Columns of artifacts.SCORES."""
+
+    score: float | None  # 1 right, 0 wrong, None where it cannot be decided
     verdict: str | None  # right, wrong, no answer found, not a number
     reason: str | None  # why score is None
 
 
 def extract(text: str, pattern: str) -> str | None:
-    """Return the pattern's one group at its last match, stripped; None where nothing, or only white space, is found.
+    """Return what the pattern's one group holds at its last match, stripped; None where there is no match, or only white space.
 
-    Matches without a character do not count: (?s)(.*) matches the whole text, and then once more the nothing behind it.
-    Raises BadInput for a pattern that does not compile or has not exactly one group.
+    Empty matches do not count: (?s)(.*) matches the whole text, and then once more the empty end of it.
+
+    Raises:
+        BadInput: when the pattern does not compile, or has not exactly one group.
     """
     last = None
     for match in _compiled(pattern).finditer(text):
@@ -46,20 +51,25 @@ def extract(text: str, pattern: str) -> str | None:
 
 
 def verdict(text: str, answer: str | None, checker: dict) -> Verdict:
-    """Return the verdict on a text. answer: the reference. checker: {extract, compare}, as in the config.
+    """Return whether a text holds the right answer.
 
-    compare: `exact`; `lower` without case, outer punctuation and differences in white space; `number` by value, so that
-    3.0 is 3, 1,234 is 1234 and 50 % is 50 (not 0.5). Raises BadInput for a bad pattern.
+    Args:
+        answer: the reference: the bare answer, or a text in which the pattern finds it.
+        checker: the config's {extract, compare}. extract is a pattern for `extract`. compare is `exact`; `lower`, which ignores
+            case, outer punctuation and differences in white space; or `number`, which compares by value: 3.0 is 3, 1,234 is 1234,
+            and 50 % is 50 (not 0.5).
+    Raises:
+        BadInput: as `extract` does.
     """
-    found, compare = extract(text, checker["extract"]), checker["compare"]
+    extracted, comparable = extract(text, checker["extract"]), _COMPARABLE[checker["compare"]]
     if answer is None or not answer.strip():
         return Verdict(None, None, "no reference answer")
-    reference = _COMPARABLE[compare](extract(answer, checker["extract"]) or answer.strip())
+    reference = comparable(extract(answer, checker["extract"]) or answer.strip())
     if reference is None:
         return Verdict(None, None, f"the reference answer {answer[:80]!r} is not a number")
-    if found is None:
+    if extracted is None:
         return Verdict(0.0, "no answer found", None)
-    value = _COMPARABLE[compare](found)
+    value = comparable(extracted)
     if value is None:
         return Verdict(0.0, "not a number", None)
     return Verdict(1.0, "right", None) if value == reference else Verdict(0.0, "wrong", None)
@@ -85,7 +95,10 @@ def _lower(text: str) -> str:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return the value of one number: sign, currency, thousands in threes, decimals, exponent and percent sign allowed."""
+    """Return the value of a text that is one number, or None.
+
+    Allowed are a sign, a currency, commas between thousands, decimals, an exponent and a percent sign.
+    """
     match = _NUMBER.fullmatch(" ".join(text.split()).replace("\N{MINUS SIGN}", "-").rstrip(" .,;:!?"))
     if not match:
         return None
@@ -95,4 +108,4 @@ def _number(text: str) -> Decimal | None:
     return Decimal(f"{before or after}{whole.replace(',', '') or '0'}{fraction}{exponent}")
 
 
-_COMPARABLE = {"exact": str, "lower": _lower, "number": _number}
+_COMPARABLE: dict[str, Callable[[str], str | Decimal | None]] = {"exact": str, "lower": _lower, "number": _number}

@@ -1,6 +1,6 @@
-"""What runs in the processes that `launch` starts: one worker per GPU, and in front of each launcher a tie to the job.
+"""The program that `launch` starts: as the worker of one GPU, or in front of a launcher, which ends with the job.
 
-python -m teachergrid.worker rank FOLDER | tied PARENT COMMAND... | node COMMAND...
+python -m teachergrid.worker rank FOLDER | attached PARENT COMMAND... | node COMMAND...
 """
 
 import ctypes
@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,20 +18,21 @@ from . import origin
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def tie(parent: int, end_by: int) -> None:
-    """Let the kernel send this process a signal when its parent ends, however that ends."""
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, end_by)
+def attach_to_parent(parent: int, signal_number: int) -> None:
+    """Let the kernel send this process a signal when its parent ends, even by kill -9. parent: its process id."""
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal_number)
     if os.getppid() != parent:
         sys.exit(f"process {parent}, which started this one, has ended")
 
 
 def work(folder: Path) -> None:
-    """Train as one rank of the team whose settings lie in the folder.
+    """Train as one rank of a team. folder: has settings.json, as `launch.train` writes it; results and errors go there.
 
-    Raises RuntimeError when the launcher started fewer processes than asked for, FileExistsError when it started this
-    rank twice.
+    Raises:
+        RuntimeError: when the launcher started fewer processes than the settings say.
+        FileExistsError: when it started this rank twice.
     """
-    tie(os.getppid(), signal.SIGKILL)
+    attach_to_parent(os.getppid(), signal.SIGKILL)
     settings = json.loads((folder / "settings.json").read_text())
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     with reported(folder / f"error-{rank}"):
@@ -40,31 +42,32 @@ def work(folder: Path) -> None:
             node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
             json.dump({"node": node, "pid": os.getpid()}, file)
         if rank:
-            # what all ranks would print, one does
+            # one rank speaks for all
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         refuse_shared_device()
-        from . import sft
+        from . import launch, sft
 
-        for key in ("work", "deepspeed"):
-            settings[key] = settings[key] and Path(settings[key])
-        final, facts, log = sft.train(**settings)
+        training = launch.Training(**settings["training"] | {"work": Path(settings["training"]["work"])})
+        deepspeed = settings["deepspeed"] and Path(settings["deepspeed"])
+        trained = sft.train(training, settings["processes"], deepspeed)
         if rank == 0:
-            origin.replace_text(folder / "result.json", json.dumps({"final": str(final), "facts": facts, "log": log}))
+            result = trained._asdict() | {"final": str(trained.final)}
+            origin.replace_text(folder / "result.json", json.dumps(result))
         sft.torch.distributed.destroy_process_group()
 
 
 def refuse_shared_device() -> None:
-    """Raise RuntimeError when two processes of this node would meet on a GPU."""
+    """Raise RuntimeError when two processes of this node would have to share a GPU."""
     import torch
 
-    seen, processes = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
-    if 0 < seen < processes:
-        raise RuntimeError(f"{socket.gethostname()} shows {seen} GPUs to {processes} processes")
+    gpus, processes = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
+    if 0 < gpus < processes:
+        raise RuntimeError(f"{socket.gethostname()} shows {gpus} GPUs to {processes} processes")
 
 
 @contextmanager
-def reported(path: Path):
-    """Write an error where the job finds it, and let it go on."""
+def reported(path: Path) -> Iterator[None]:
+    """Write an error of the block to a file, where the job finds it, and raise it again."""
     try:
         yield
     except Exception as error:
@@ -72,18 +75,18 @@ def reported(path: Path):
         raise
 
 
-def main(what: str, *given: str) -> None:
-    if what == "rank":
-        work(Path(*given))
-    elif what == "tied":
-        parent, *command = given
+def main(role: str, *args: str) -> None:
+    if role == "rank":
+        work(Path(*args))
+    elif role == "attached":
+        parent, *command = args
         # SIGTERM, so that torchrun ends its workers and srun its step
-        tie(int(parent), signal.SIGTERM)
+        attach_to_parent(int(parent), signal.SIGTERM)
         os.execvp(command[0], command)
     else:
         # read by torchrun; only SLURM knows which of its nodes this is
         os.environ["PET_NODE_RANK"] = os.environ["SLURM_NODEID"]
-        os.execvp(given[0], given)
+        os.execvp(args[0], args)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import code, costs, devices, origin
+from .. import costs, devices, origin
 from ..errors import BadInput
+from ..jobs import INDEX, PROBES, index_lines
 from ..work import WORK
 from . import machines, work
 
@@ -174,9 +175,9 @@ def load(results: str, extra: list[str] = ()) -> Actuals:
     """
     lines = []
     for folder in (*extra, results):
-        found = list(code.lines(folder))
+        found = list(index_lines(folder))
         if not found and folder in extra:
-            raise BadInput(f"--actuals {folder}: no jobs are recorded in {folder}/{code.INDEX}; name a results folder")
+            raise BadInput(f"--actuals {folder}: no jobs are recorded in {folder}/{INDEX}; name a results folder")
         lines += found
     lines.sort(key=lambda words: int(words[0]))
     lengths, jobs, known, probes = {}, {}, {}, {}
@@ -191,7 +192,7 @@ def load(results: str, extra: list[str] = ()) -> Actuals:
             )
     for rule, cell, said in told:
         jobs.setdefault(rule, []).append(_actual(rule, cell, said, lengths))
-    for _, rule, cell, _, said in sorted(code.lines(results, code.PROBES), key=lambda words: int(words[0])):
+    for _, rule, cell, _, said in sorted(index_lines(results, PROBES), key=lambda words: int(words[0])):
         probe = _probe(rule, cell, json.loads(said))
         probes[kind(probe, probe.model)] = probe
     return Actuals(jobs, lengths, tuple(probes.values()))

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import code, disk
+from .. import disk
 from ..errors import BadInput
+from ..jobs import index_lines
 from .estimate import Estimate, estimate
 
 FOLDER = ".estimates"
@@ -110,7 +111,7 @@ def finished(results: str, cells: Iterable[tuple[str, str]]) -> list[Finished | 
 
     The seconds of such a one are not those of the whole job, and its line has none.
     """
-    last = {(words[1], words[2]): words for words in sorted(code.lines(results), key=lambda words: int(words[0]))}
+    last = {(words[1], words[2]): words for words in sorted(index_lines(results), key=lambda words: int(words[0]))}
     return [_finished(*last[key]) for key in cells if key in last]
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from .. import canonical, code, devices, launch, needed
 from ..ids import Student
+from ..jobs import PROBES, remember
 from ..work import WORK as UNFINISHED
 from . import actuals, estimate, forecast, work
 from .graph import RESULTS, cell, gpus, graph, resource, sorted_jobs, uncollected
@@ -185,7 +186,7 @@ def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: flo
         name = f"{Student.parse(who).base}/{suite}" if kind.rule == "answer" and row["students"] else at
         facts = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
         facts |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
-        code.remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), found | facts, code.PROBES)
+        remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), found | facts, PROBES)
     shutil.rmtree(folder)
     return found
 

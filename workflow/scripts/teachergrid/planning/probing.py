@@ -141,15 +141,15 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     def train() -> None:
         from .. import launch, sft  # their import is part of a job's start
 
-        class Timed(sft.Marks):
+        class Timed(sft.Checkpoints):
             def on_step_end(self, args, state, control, **more):
                 ends.append(time.time())
                 wanted[:] = [state.max_steps]
                 return super().on_step_end(args, state, control, **more)
 
-        with patch.object(sft, "Marks", Timed):
+        with patch.object(sft, "Checkpoints", Timed):
             given = [settings[key] for key in ("base", "model", "recipe", "seed")]
-            launch.train(pairs, *given, folder, launch.Team(), "probe")
+            launch.train(launch.Training(pairs, *given, folder), launch.Team(), "probe")
 
     def work() -> Probed:
         whole = in_time(train)
@@ -257,7 +257,7 @@ def probed(folder: Path, given: dict) -> dict:
 
 
 def main(folder: Path) -> None:
-    worker.tie(os.getppid(), signal.SIGKILL)
+    worker.attach_to_parent(os.getppid(), signal.SIGKILL)
     given = json.loads((folder / "given.json").read_text())
     limit(given["seconds"])
     try:

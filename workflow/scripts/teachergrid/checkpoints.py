@@ -1,0 +1,140 @@
+"""Checkpoints of a training: saved by time, marked complete, resumed with the same order of rows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from torch.utils.data import Sampler
+from transformers import TrainerCallback
+from trl import SFTTrainer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+COMPLETE = (
+    "complete"  # a file of a checkpoint, written last; it names the processes that can resume from it (`readers`)
+)
+ORDER = "order.json"  # a file of a checkpoint: the order of rows in the epoch in which it was saved
+# time between two checkpoints, which is what a kill loses at most
+CHECKPOINT_SECONDS = float(os.environ.get("TEACHERGRID_CHECKPOINT_SECONDS", 600))
+
+
+class Order(Sampler):
+    """The order of rows that rank 0 draws from a sampler, for every rank; after a resume, that of the interrupted epoch.
+
+    Without it each rank would draw an order of its own, and a resumed training another one than before: some rows would be
+    lost and others seen twice.
+    """
+
+    def __init__(self, sampler: Sampler, checkpoint: Path | None):
+        self.sampler, self.epoch = sampler, 0
+        saved = json.loads((checkpoint / ORDER).read_text()) if checkpoint else {"epoch": None, "rows": None}
+        self.drawn_epoch, self.rows = saved["epoch"], saved["rows"]
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.drawn_epoch != self.epoch:
+            self.drawn_epoch, self.rows = self.epoch, broadcast_object_list([list(self.sampler)])[0]
+        return iter(self.rows or ())
+
+    def save(self, checkpoint: Path) -> None:
+        (checkpoint / ORDER).write_text(json.dumps({"epoch": self.drawn_epoch, "rows": self.rows}))
+
+
+class Trainer(SFTTrainer):
+    """TRL's trainer, with an order of rows that depends neither on the number of processes nor on a kill."""
+
+    order: Order | None = None
+    checkpoint: Path | None = None  # to resume from
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        sampler = super()._get_train_sampler(train_dataset)
+        # a random order is drawn from the seed and the epoch by accelerate itself
+        if self.args.train_sampling_strategy == "group_by_length":
+            # rows are sorted within groups of some updates, and an update spans all processes
+            sampler.batch_size *= self.args.world_size
+            sampler = self.order = Order(sampler, self.checkpoint)
+        return sampler
+
+
+class Checkpoints(TrainerCallback):
+    """Saves checkpoints by time, marks them complete, and prints how far the training is."""
+
+    def __init__(self, trainer: Trainer, start: int, mark: str):
+        """start: the step from which the training goes on; mark: as `readers` returns it."""
+        self.trainer, self.start, self.mark = trainer, start, mark
+        self.began = self.saved = time.monotonic()
+        self.printed = 0.0
+
+    def on_step_end(self, args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: object) -> None:
+        due = time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+        # all save, or none does: clocks differ between ranks
+        control.should_save = broadcast_object_list([due])[0] if args.world_size > 1 else due
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: object) -> None:
+        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        PartialState().wait_for_everyone()  # each rank has files of its own in it
+        if state.is_world_process_zero:
+            if self.trainer.order:
+                self.trainer.order.save(folder)
+            (folder / COMPLETE).write_text(self.mark)
+        self.saved = time.monotonic()
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        logs = logs or {}
+        if not math.isfinite(logs.get("loss", 0)):
+            raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
+        now, done = time.monotonic(), state.global_step - self.start
+        if "loss" in logs and done and now - self.printed > 2:
+            left = (state.max_steps - state.global_step) * (now - self.began) / done
+            print(
+                f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {left:.0f} s left", flush=True
+            )
+            self.printed = now
+
+
+def readers(processes: int, deepspeed: Path | None) -> str:
+    """Return the name of the trainings that can resume from a checkpoint: one name for all that use no DeepSpeed.
+
+    deepspeed: its settings file. With DeepSpeed each process saves its part, so stage and number of processes must be equal.
+    """
+    return "" if deepspeed is None else f"{deepspeed.stem} on {processes} processes"
+
+
+def last_checkpoint(folder: Path, mark: str) -> Path | None:
+    """Return the newest complete checkpoint with this mark, and delete those without, since the trainer counts from the highest.
+
+    mark: as `readers` returns it.
+    """
+    newest = None
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])):
+        done = path / COMPLETE
+        if done.exists() and done.read_text() == mark:
+            newest = path
+            continue
+        reason = f"is of {done.read_text() or 'plain processes'}" if done.exists() else "was not finished"
+        print(f"{path.name} {reason}: removed", flush=True)
+        shutil.rmtree(path)
+    return newest
