@@ -72,12 +72,12 @@ def read_partitions(args) -> dict[str, dict]:
     """Return the partitions of SLURM where it answers, else those of the profile's file; {} without either."""
     import yaml
 
-    from .. import site
+    from .. import cluster, site
 
     try:
-        nodes = site.ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D")
+        nodes = cluster.ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D").splitlines()
         return yaml.safe_load("\n".join(site.partitions(nodes, {})))["partitions"] or {}
-    except BadInput:
+    except cluster.SlurmError:
         path = Path(getattr(args, "slurm_partition_config", None) or "")
         return (yaml.safe_load(path.read_text()) or {}).get("partitions") or {} if path.is_file() else {}
 
@@ -89,7 +89,9 @@ def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | No
     pools = {}
     for partition in partitions.values():
         limit = partition.get("max_runtime")
-        limit_s = math.inf if limit is None else 60 * (limit if isinstance(limit, int) else minutes(str(limit)))
+        if limit is not None and not isinstance(limit, int):
+            limit = minutes(str(limit))
+        limit_s = math.inf if limit is None else 60 * limit
         for kind in partition.get("available_gpu_models") or ([ANY] if partition.get("max_gpu") else [CPU]):
             amount = partition.get("max_gpu") or submitted or os.cpu_count()
             before = pools.get(kind, Pool(0, 0.0))
