@@ -7,9 +7,8 @@ import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import code, devices, disk, origin, spec
+from . import code, devices, disk, origin, spec, usage, work
 from .errors import BadInput
-from .planning import actuals
 
 
 def log_to(path) -> None:
@@ -34,11 +33,11 @@ def running(snakemake):
         log_to(snakemake.log[0])
         settings = spec.load(snakemake.params.spec)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
-        resumed, asked = actuals.begun(snakemake.output[0], made_from), time.monotonic()
+        resumed, asked = work.begun(snakemake.output[0], made_from), time.monotonic()
         with devices.taken(snakemake.resources.get("gpu", 0)):
             waited, made_with = time.monotonic() - asked, code.fingerprint(snakemake.rule)
             yield settings, made_from
-            took = None if resumed else actuals.measured(snakemake, waited)
+            took = None if resumed else usage.measured(snakemake, waited)
         results, cell = Path(snakemake.output[0]).parts[0], "/".join(snakemake.wildcards)
         code.remember(results, snakemake.rule, cell, made_with, took)
     except Exception as error:

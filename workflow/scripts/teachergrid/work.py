@@ -39,3 +39,10 @@ def clear(results: str) -> None:
     for path in sorted(Path(results, WORK).glob("**/"), key=lambda path: -len(path.parts)):
         if not any(path.iterdir()):
             path.rmdir()
+
+
+def begun(output: str, made_from: dict) -> bool:
+    """Whether a job goes on from what a killed one left: its seconds are then not those of the whole."""
+    results, *rest = Path(output).parts
+    folder = Path(results, WORK, *rest, origin.key(made_from))
+    return folder.is_dir() and any(folder.iterdir())

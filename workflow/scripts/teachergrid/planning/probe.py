@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import code, devices, launch, needed, spec
+from .. import code, devices, launch, needed, spec, usage
 from ..work import WORK as UNFINISHED
 from . import actuals, estimate, forecast, work
 from .graph import RESULTS, cell, gpus, graph, resource, sorted_jobs, uncollected
@@ -50,7 +50,7 @@ class Machine(NamedTuple):
 
     @classmethod
     def here(cls) -> "Machine":
-        device = actuals.device_type()
+        device = usage.device_type()
         return cls(device, 0 if device == CPU else len(devices.known()))
 
 
