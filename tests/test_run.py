@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, history, lock, options, outcome, run, salvage, supervise
+from teachergrid import cluster, failures, history, lock, options, outcome, run, salvage, supervise
 from teachergrid.errors import BadInput
 from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
+from teachergrid.report import read
 
 WORKFLOW = """
 rule all:
@@ -26,7 +27,7 @@ rule fine:
 rule broken:
     output: "{name}.broken"
     log: "{name}.log"
-    shell: "echo 'ERROR: no such key' > {log}; exit 1"
+    shell: "PYTHON broken.py"
 rule late:
     input: "one.broken"
     output: "late.txt"
@@ -36,10 +37,18 @@ rule stubborn:
     shell: "trap '' INT; echo $$ > pid; while true; do sleep 0.1; done"
 """
 
+# as a job of the grid ends with bad input
+BROKEN = """
+from teachergrid import failures
+failures.write("results", failures.Record("broken", "one", *failures.of_message("no such key")))
+exit(1)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    (tmp_path / "Snakefile").write_text(WORKFLOW)
+    (tmp_path / "Snakefile").write_text(WORKFLOW.replace("PYTHON", sys.executable))
+    (tmp_path / "broken.py").write_text(BROKEN)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -58,7 +67,6 @@ def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
             ["--cores", "1", "--keep-going", "all"], log, signals, None, supervise.Patience.of_environment()
         )
     assert (code, how) == (1, "ended")
-    (folder / "results").mkdir()
     found = outcome.end("results", outcome.begin("results", []), 1, [progress], None, None)
     assert found == json.loads(Path("results/run.json").read_text())
     assert found["done"] == ["fine"] and found["waiting"] == {"late": 1} and found["restarts"] == 0
@@ -146,6 +154,32 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     told = hindsight.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
     # responses were made before this run, and nobody had estimated them
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
+
+
+def test_a_job_killed_without_a_word_is_in_the_report(grid):
+    """By the kernel as it were: the job itself can write nothing. Its record goes when it succeeds."""
+    student = "q__seed__small__sft__s1"
+    (grid.folder / f"results/students/{student}/student.json").unlink()
+    # the new settings make the summary need it
+    grid.edit(setting("grids", "teachers", "title", to="another"))
+    start = 'if __name__ == "__main__":'
+    kill = f"import os; os.path.exists('kill') and '{student}' in snakemake.log[0] and os.kill(os.getpid(), 9)"
+    grid.replace("workflow/scripts/finetune.py", start, f"{start}\n    {kill}")
+    (grid.folder / "kill").touch()
+    output = f"results/students/{student}/student.json"
+    assert grid.call("teachergrid", "run", output).returncode == 1
+    results = str(grid.folder / "results")
+    asked = {"students": [{"student": student, "corpus": "seed__small", "base": "q"}], "references": [], "pairs": []}
+    (shown,) = read.failed(results, asked)
+    assert (shown["rule"], shown["cell"]) == ("finetune", student)
+    assert (shown["kind"], shown["reason"]) == (failures.UNKNOWN, failures.SILENT)
+    (group,) = json.loads(grid.call("teachergrid", "status", "--json").stdout)["failures"]
+    assert group["kind"] == failures.UNKNOWN and group["cells"][0]["job"] == f"finetune {student}"
+    (failed,) = json.loads((grid.folder / "results/run.json").read_text())["failed"]
+    assert failed["kind"] == failures.UNKNOWN and failed["cell"] == f"finetune {student}"
+    (grid.folder / "kill").unlink()
+    assert grid.call("teachergrid", "run", output).returncode == 0
+    assert not list((grid.folder / "results/logs").rglob("*.failed.json"))
 
 
 # --- its parts
@@ -236,7 +270,8 @@ def test_only_an_empty_answer_of_squeue_is_a_hang(monkeypatch, answer, hung):
     assert watchdog.hung() is hung
 
 
-def test_a_failure_that_is_tried_again_does_not_count():
+def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     said = []
     progress = Progress(said.append)
     progress.take({"fact": "plan", "stats": {"generate": 1, "total": 1}})
@@ -245,8 +280,10 @@ def test_a_failure_that_is_tried_again_does_not_count():
     progress.take({"fact": "started", "jobs": [1]})
     message = "SLURM-job '41' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
     progress.take({"fact": "failed", "job": 1, "logs": ["absent.log"], "message": message})
-    assert progress.failed[1]["slurm"] == "41" and progress.why(1).kind == "time-out"
+    assert progress.failed[1].slurm == "41" and progress.failed[1].record.kind == "time-out"
+    assert failures.read("results")["generate", "x"] == progress.failed[1].record
     progress.take({"fact": "again", "job": 1})
+    assert not failures.read("results")
     assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
 
 

@@ -2,11 +2,10 @@
 
 import json
 import time
-from collections import Counter
 from pathlib import Path
 
 from . import cluster, disk, failures, origin
-from .progress import Progress, duration
+from .progress import Failed, Progress, duration
 
 SUMMARY = "run.json"
 LOG = "logs/run.log"
@@ -41,7 +40,7 @@ def end(
         "ended": time.time(),
         "code": code,
         "done": [run.name(job) for run in runs for job in run.done],
-        "failed": [failure(last, job) for job in last.failed],
+        "failed": [failure(failed) for failed in last.failed.values()],
         "waiting": {rule: n for rule, n in sorted(last.waiting.items()) if n > 0},
         "restarts": len(runs) - phases,
         "errors": [text for run in runs for text in run.errors],
@@ -50,12 +49,17 @@ def end(
         "gpu_hours_from": "sacct" if rows else "benchmarks",
     }
     write(results, summary)
+    for failed in last.failed.values():
+        # the disk may have been full when it failed
+        if not failures.record_path(results, failed.record.rule, failed.record.cell).exists():
+            failures.write(results, failed.record)
     return summary
 
 
-def failure(run: Progress, job: int) -> dict:
-    why, failed = run.why(job), run.failed[job]
-    return {"cell": run.name(job), **why._asdict(), "logs": failed["logs"], "slurm": failed.get("slurm")}
+def failure(failed: Failed) -> dict:
+    record = failed.record
+    words = {"cell": record.job, "kind": record.kind, "line": record.line, "remedy": record.failure.remedy}
+    return words | {"logs": failed.logs, "slurm": failed.slurm}
 
 
 def benchmarked(run: Progress) -> float:
@@ -76,11 +80,11 @@ def write(results: str, summary: dict) -> None:
 def lines(results: str, summary: dict) -> list[str]:
     """Return the summary in words: the failures by class, then the counts."""
     text = []
-    for kind, n in Counter(failed["kind"] for failed in summary["failed"]).most_common():
-        mine = [failed for failed in summary["failed"] if failed["kind"] == kind]
-        text += [f"{n} failed: {kind}. {mine[0]['remedy']}"]
-        text += [f"  {failed['cell']}: {failed['line']}" for failed in mine[:3]]
-        text += [f"  and {n - 3} more"] * (n > 3)
+    for group in failures.grouped((failed["kind"], failed) for failed in summary["failed"]):
+        cells = group["cells"]
+        text += [f"{len(cells)} failed: {group['kind']}. {group['remedy']}"]
+        text += [f"  {failed['cell']}: {failed['line']}" for failed in cells[:3]]
+        text += [f"  and {len(cells) - 3} more"] * (len(cells) > 3)
     # such as a full disk on which it cannot note what finished; a restart may have got over it
     told = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
     own = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])

@@ -13,8 +13,10 @@ import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
-from . import costs
+from . import costs, disk, failures
+from .results import RESULTS
 
 # the plugin's and Snakemake's own words, where there is no event for a fact
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
@@ -22,6 +24,14 @@ AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
 FAILED = "At least one job did not complete successfully"
 DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>\w+)")
+
+
+class Failed(NamedTuple):
+    """A job that failed. logs: the paths that Snakemake names; slurm: the id of its SLURM job."""
+
+    record: failures.Record
+    logs: list[str]
+    slurm: str | None
 
 
 class Progress:
@@ -38,7 +48,7 @@ class Progress:
         self.running = {}  # job -> when it started
         self.took = defaultdict(list)  # rule -> seconds of each job
         self.done = []  # jobs
-        self.failed = {}  # job -> {"logs": paths, "message": Snakemake's words, "slurm": id, "state": SLURM's}
+        self.failed: dict[int, Failed] = {}
         self.errors = []  # what stopped Snakemake itself
 
     def take(self, fact: dict) -> None:
@@ -73,19 +83,44 @@ class Progress:
 
     def on_failed(self, job: int, logs: list[str], message: str) -> None:
         self.running.pop(job, None)
-        self.waiting[self.jobs[job]["rule"]] -= 1
-        from . import disk
-
-        died = DIED.search(message)
+        known = self.jobs[job]
+        self.waiting[known["rule"]] -= 1
         # a job cannot write why it died then
-        if disk.filled("results"):
+        if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
-        self.failed[job] = {"logs": logs, "message": message, **(died.groupdict() if died else {})}
-        self.say(f"FAILED {self.name(job)}: {self.why(job).line}")
+        died = DIED.search(message)
+        record = self.record(known, logs, message, died and died["state"])
+        self.failed[job] = Failed(record, logs, died and died["slurm"])
+        failures.write(RESULTS, record)
+        self.say(f"FAILED {record.job}: {record.line}")
+
+    def record(self, known: dict, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
+        """Return the record of a failed job: its own, unless SLURM ended it; Snakemake's message counts where no log tells."""
+        rule, cell = known["rule"], known["cell"]
+        path = failures.record_path(RESULTS, rule, cell)
+        own = failures.load(path) if self.is_new(path) else None
+        # a job that never began has left the log of an earlier run where it is
+        paths = [path for path in map(Path, logs) if self.is_new(path)]
+        failure = failures.classify(failures.text_of(paths), slurm_state, own and own.failure)
+        if failure.kind == failures.UNKNOWN:
+            of_message = failures.classify(message, slurm_state)
+            silent = own is None and not any(path.stat().st_size for path in paths)
+            if silent or of_message.kind != failures.UNKNOWN:
+                failure = of_message
+        if own and failure == own.failure:
+            return own
+        log = failures.log_with(paths, failure.line)
+        return failures.Record(rule, cell, *failure, known.get("outputs") or [], log)
+
+    def is_new(self, path: Path) -> bool:
+        """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
+        return path.exists() and path.stat().st_mtime > self.begun - 60
 
     def on_again(self, job: int) -> None:
-        self.waiting[self.jobs[job]["rule"]] += 1
+        known = self.jobs[job]
+        self.waiting[known["rule"]] += 1
         self.failed.pop(job, None)
+        failures.remove(RESULTS, known["rule"], known["cell"])
         self.say(f"{self.name(job)} is tried again")
 
     def on_error(self, text: str) -> None:
@@ -94,19 +129,6 @@ class Progress:
 
     def name(self, job: int) -> str:
         return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
-
-    def why(self, job: int):
-        """Return the class of a failure, the line that decided it and the remedy; Snakemake's words count where no log tells."""
-        from . import failures
-
-        failed = self.failed[job]
-        # a job that never began has left the log of an earlier run where it is; clocks of nodes may differ by a minute
-        logs = [path for path in map(Path, failed["logs"]) if path.exists() and path.stat().st_mtime > self.begun - 60]
-        found = failures.of(logs, failed.get("state")) if any(path.stat().st_size for path in logs) else None
-        if found and found.kind != failures.UNKNOWN:
-            return found
-        said = failures.classify(failed["message"], failed.get("state"))
-        return found if found and said.kind == failures.UNKNOWN else said
 
     def awaits_cluster(self) -> bool:
         """Whether every job that Snakemake waits for is one of the cluster's, so that some of them must be alive there."""
@@ -147,6 +169,7 @@ class Facts(logging.Handler):
             known = {"rule": record.rule_name, "cell": "/".join(map(str, record.wildcards.values()))}
             known |= {"local": record.local or record.rule_name == "all", "log": list(record.log)}
             known |= {"gpus": costs.gpus(record.resources), "benchmark": record.benchmark}
+            known |= {"outputs": list(record.output)}
             yield "ready", {"job": record.jobid, **known}
         elif event == "job_started":
             yield "started", {"jobs": record.jobs if isinstance(record.jobs, list) else [record.jobs]}

@@ -37,9 +37,9 @@ from .errors import BadInput
 from .planning import hindsight
 from .planning.budget import OVER, Bound
 from .progress import Progress
+from .results import RESULTS
 from .supervise import Patience, Signals, Snakemake, follow
 
-RESULTS = "results"
 RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
 # all that a report over what exists may make: with other rules out of sight, nothing that failed is tried again
 REPORT = ["--allowed-rules", "all", "correlate", "report"]
@@ -191,7 +191,7 @@ def supervised(asked: options.Options) -> int:
                 hindsight.note(cells, asked, RESULTS, log.say)
                 continue
             idle = 0 if run.done else idle + 1
-            refused = how == "ended" and any(run.why(job).kind == failures.REFUSED for job in run.failed)
+            refused = how == "ended" and any(failed.record.kind == failures.REFUSED for failed in run.failed.values())
             if not (refused or how == "hung") or idle > RESTARTS:
                 break
             if refused and not signals.idle(patience.refused):

@@ -22,8 +22,8 @@ from unittest.mock import patch
 from . import cluster, failures, history, lock, origin
 from .planning import hindsight
 from .reasons import old_record
+from .results import RESULTS
 
-RESULTS = "results"
 SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
 DONE, RUNNING, WAITING, FAILED, BLOCKED, TO_DO = STATES = ("done", "running", "waiting", "failed", "blocked", "to do")
@@ -31,9 +31,9 @@ IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXI
 
 
 @dataclass(eq=False)
-class Cell:
+class CellStatus:
     """A job of the grid. inputs, outputs: paths; timed: its rule has a benchmark; node, elapsed_s, limit_s: while it runs;
-    failure: its class, the line and the log that decided it."""
+    failure: the record of its last try."""
 
     rule: str
     cell: str
@@ -46,8 +46,8 @@ class Cell:
     node: str | None = None
     elapsed_s: float | None = None
     limit_s: int | None = None
-    failure: dict | None = None
-    upstream: set["Cell"] = field(default_factory=set, repr=False)
+    failure: failures.Record | None = None
+    upstream: set["CellStatus"] = field(default_factory=set, repr=False)
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class Cell:
 # --- what there is to do
 
 
-def cells(argv: list[str]) -> list[Cell]:
+def cells(argv: list[str]) -> list[CellStatus]:
     """Return the grid's jobs, each after those that it needs, with the files that the workflow's own rules give them.
 
     argv: Snakemake's options. Its CLI reads them, the profile and the Snakefile; its last step, which would build the graph
@@ -91,7 +91,7 @@ def _cells(workflow):
             wildcards = Wildcards(fromdict=dict(zip(names, cell.split("/"), strict=True)))
             inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(dict(wildcards.items()))[0]
             paths = list(map(str, inputs)), list(map(str, outputs))
-            yield Cell(
+            yield CellStatus(
                 rule.name, cell, rule.params.spec(wildcards), row.get("gpus") or 0, rule.benchmark is not None, *paths
             )
 
@@ -99,13 +99,15 @@ def _cells(workflow):
 # --- how far it is
 
 
-def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
+def look(grid: list[CellStatus], queue: list, accounts: list[dict]) -> None:
     """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
     alive = owner is not None and not lock.dead(owner)
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
+    records = failures.read(RESULTS)
     last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
+    stopped = last_run.get("code") in STOPPED
     made, gone = set(), set()
     for cell in grid:
         key = cell.rule, cell.cell
@@ -119,7 +121,7 @@ def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
         elif begun is not None:  # of a dead run: what it has saved is gone on from
             cell.state = RUNNING if alive else TO_DO
             cell.node, cell.elapsed_s = (owner["host"], time.time() - begun) if alive else (None, None)
-        elif failure := why_died(cell, states.get(key), last_run):
+        elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
             gone.add(cell)
@@ -131,7 +133,7 @@ def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
             cell.state = BLOCKED
 
 
-def settled(grid: list[Cell], made: set[Cell], gone: set[Cell]) -> set[Cell]:
+def settled(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
     """Return the cells that need nothing more: made from what needs nothing more, or gone when all that was made from them
     needs nothing more. Snakemake makes a deleted file again only for a job that reads it."""
     readers = defaultdict(set)
@@ -149,7 +151,7 @@ def settled(grid: list[Cell], made: set[Cell], gone: set[Cell]) -> set[Cell]:
     return found
 
 
-def is_made(cell: Cell, in_flight: bool) -> bool:
+def is_made(cell: CellStatus, in_flight: bool) -> bool:
     """Whether the outputs are those that the config asks for. in_flight: Snakemake has not seen the end of the job yet, so
     that its record is still the old one; what the output itself says of its origin counts then."""
     for path in cell.outputs:
@@ -164,15 +166,15 @@ def is_made(cell: Cell, in_flight: bool) -> bool:
     return True
 
 
-def why_died(cell: Cell, slurm_state: str | None, last_run: dict) -> dict | None:
-    """Return {"kind", "line", "log"} of the failure of a cell's last try, or None. What was stopped has not failed; what died
-    without a word is known to the run alone."""
-    paths = failures.logs(f"{RESULTS}/logs", cell.rule, cell.cell)
-    found = None if any(map(os.path.exists, cell.outputs)) else failures.died(paths, slurm_state)
-    if found and not (found.kind == failures.CANCELLED and last_run.get("code") in STOPPED):
-        return {"kind": found.kind, "line": found.line, "log": failures.quoted(paths, found.line)}
-    told = {failed["cell"]: failed for failed in last_run.get("failed") or ()}.get(cell.name)
-    return told and {"kind": told["kind"], "line": told["line"], "log": (told["logs"] or [None])[0]}
+def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> failures.Record | None:
+    """Return the failure of a job that SLURM ended while no run was there to record it, or None.
+
+    stopped: whether the user stopped the last run; what it cancelled has not failed.
+    """
+    kind = failures.STATES.get(failures.state_of(slurm_state))
+    if kind is None or (kind == failures.CANCELLED and stopped) or any(map(os.path.exists, cell.outputs)):
+        return None
+    return failures.Record(cell.rule, cell.cell, *failures.classify("", slurm_state), cell.outputs)
 
 
 # --- in numbers
@@ -200,11 +202,16 @@ def gather(argv: list[str]) -> dict:
             if cell.state == RUNNING
         ],
         "time_left": time_left(grid, took),
-        "failures": grouped(grid),
+        "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": hindsight.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
     }
+
+
+def shown(failure: failures.Record) -> tuple[str, dict]:
+    """Return (kind, what is shown of a failed job)."""
+    return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
 
 
 def first_start() -> float:
@@ -221,7 +228,7 @@ def who_runs() -> str:
     return f"the run of {who} died; `teachergrid run` goes on" if lock.dead(owner) else f"run of {who}"
 
 
-def seconds_of(grid: list[Cell]) -> dict[str, dict[str, float]]:
+def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
     """Return rule -> cell -> seconds that its last good try took."""
     took = defaultdict(dict)
     for cell in grid:
@@ -231,7 +238,7 @@ def seconds_of(grid: list[Cell]) -> dict[str, dict[str, float]]:
     return took
 
 
-def time_left(grid: list[Cell], took: dict) -> dict:
+def time_left(grid: list[CellStatus], took: dict) -> dict:
     """Return {"job_s": of jobs to go, "at_a_time": running now, "seconds": job_s / at_a_time or None, "unknown": rule ->
     jobs of which none has finished yet, which job_s leaves out}. A rule without benchmarks takes no time worth counting."""
     job_s, unknown = 0.0, Counter()
@@ -247,17 +254,7 @@ def time_left(grid: list[Cell], took: dict) -> dict:
     return {"job_s": job_s, "at_a_time": at_a_time, "seconds": seconds, "unknown": dict(unknown)}
 
 
-def grouped(grid: list[Cell]) -> list[dict]:
-    """Return the failed cells by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
-    found = defaultdict(list)
-    for cell in grid:
-        if cell.failure:
-            found[cell.failure["kind"]].append({"job": cell.name, **{k: cell.failure[k] for k in ("line", "log")}})
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    return [{"kind": kind, "remedy": failures.REMEDIES[kind], "cells": rows} for kind, rows in ordered]
-
-
-def gpu_hours(grid: list[Cell], took: dict, accounts: list[dict]) -> dict:
+def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
     """Return {"hours", "of"}: by SLURM's accounting, else of the finished cells alone."""
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
