@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, failures, history, lock, options, outcome, run, salvage, supervise
+from teachergrid import cluster, failures, history, lock, options, outcome, run, supervise
 from teachergrid.errors import BadInput
 from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
@@ -62,12 +62,10 @@ def until(found, seconds: float = 60) -> None:
 
 def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
-        log = run.Log(file)
-        code, how, progress = run.once(
-            ["--cores", "1", "--keep-going", "all"], log, signals, None, supervise.Patience.of_environment()
-        )
+        context = supervise.Context(supervise.Log(file), signals, None, supervise.Patience.of_environment())
+        code, how, progress = run.once(["--cores", "1", "--keep-going", "all"], context)
     assert (code, how) == (1, "ended")
-    found = outcome.end("results", outcome.begin("results", []), 1, [progress], None, None)
+    found = outcome.end("results", outcome.begin("results", []), outcome.Result(1, [progress], None), None)
     assert found == json.loads(Path("results/run.json").read_text())
     assert found["done"] == ["fine"] and found["waiting"] == {"late": 1} and found["restarts"] == 0
     (failed,) = found["failed"]
@@ -95,7 +93,7 @@ def test_what_stops_snakemake_itself_has_a_class_and_a_remedy():
 
 def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
-        log = run.Log(file)
+        log = supervise.Log(file)
         progress = Progress(log.say)
         snakemake = supervise.Snakemake(["--cores", "1", "never"], log.write, progress)
 
@@ -107,7 +105,8 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
         progress.say = say
         until(lambda: snakemake.read(0.05) or (Path("pid").exists() and Path("pid").read_text()))
         signals.stop()
-        how = supervise.follow(snakemake, signals, progress, None, supervise.Patience.of_environment())
+        context = supervise.Context(log, signals, None, supervise.Patience.of_environment())
+        how = supervise.Supervision(snakemake, progress, context).follow()
         assert how == "stopped" and snakemake.close() == -signal.SIGKILL
     assert lock.started(int(Path("pid").read_text())) is None
 
@@ -299,9 +298,9 @@ def test_finished_outputs_of_a_dead_run_are_kept(folder):
         os.utime(record, (1000, 1000))
         os.utime(output, (1050 - age, 1050 - age))
     for name in ("unseen", "never"):
-        mark = history.record_path(salvage.MARKS, f"results/{name}.parquet")
+        mark = history.record_path(history.MARKS, f"results/{name}.parquet")
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    assert salvage.keep_finished("results") == ["results/newer.parquet", "results/unseen.parquet"]
+    assert history.recover_outputs("results") == ["results/newer.parquet", "results/unseen.parquet"]
     assert history.record_path(records, "results/known.parquet").exists()
-    assert history.record_path(salvage.MARKS, "results/never.parquet").exists(), "begun, and not finished"
+    assert history.record_path(history.MARKS, "results/never.parquet").exists(), "begun, and not finished"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from . import costs, work
 from .errors import BadInput
+from .results import RESULTS
 
-RESULTS = "results"
 MODEL, ADAPTER = "*.safetensors", "adapter/*.safetensors"  # in a student's weights
 # pyarrow and Python raise OSError, safetensors and torch errors of their own; torch names no cause
 FULL = re.compile(r"No space left on device|Disk quota exceeded|inline_container.*unexpected pos", re.DOTALL)

@@ -12,6 +12,7 @@ from . import blocks, code, costs, launch, pins, spec
 from .config import ANY
 from .config_data import metrics_of
 from .expressions import needs, settled
+from .results import RESULTS
 from .spec import picked, without
 
 # a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
@@ -24,7 +25,7 @@ class Cells:
     """rows[rule]["wildcard/wildcard"] = {"spec": text, what it costs (see costs), what it reads: ids and files}
     chosen[grid] = what its pilot chose (see pilot): as `given` has it, else by its result"""
 
-    def __init__(self, config: dict, given: dict | None = None, results: str = "results"):
+    def __init__(self, config: dict, given: dict | None = None, results: str = RESULTS):
         self.config, self.given, self.results = config, given or {}, results
         self.rows, self.chosen = defaultdict(dict), {}
         for name, block in config["grids"].items():
