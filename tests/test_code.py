@@ -75,7 +75,7 @@ MENDED = {
     ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid
     ("job", "running"): set(),
-    ("usage", "measured"): set(),
+    ("usage", "measure"): set(),
     ("plan", "shown"): set(),
     ("exam", "add"): set(),
 }

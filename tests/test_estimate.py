@@ -146,13 +146,13 @@ def test_what_a_job_notes(tmp_path, monkeypatch):
     path = tmp_path / "r.parquet"
     artifacts.write(path, rows, artifacts.RESPONSES, None)
     text = spec.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
-    took = usage.measured(snakemake(tmp_path, "generate", text, path), 0.0)
+    took = usage.measure(snakemake(tmp_path, "generate", text, path), 0.0)
     assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
     assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
     assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
     assert 0.05 < took["host_gb"] < 50 and took["cpu_seconds"] > 0
     # it waited for devices: no work
-    waited = usage.measured(snakemake(tmp_path, "generate", text, path), took["seconds"] - 1)
+    waited = usage.measure(snakemake(tmp_path, "generate", text, path), took["seconds"] - 1)
     assert 1 <= waited["seconds"] < 1 + 30
 
 
@@ -174,11 +174,11 @@ def test_what_a_killed_job_left_is_seen(tmp_path, monkeypatch):
     made_from = {"rule": "generate", "spec": "{}", "inputs": {}}
     from teachergrid import work as unfinished
 
-    assert not unfinished.begun("results/responses/a.parquet", made_from)
+    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
     folder = unfinished.folder("results/responses/a.parquet", made_from)
-    assert not unfinished.begun("results/responses/a.parquet", made_from)
+    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
     (folder / "shard").touch()
-    assert unfinished.begun("results/responses/a.parquet", made_from)
+    assert unfinished.has_unfinished("results/responses/a.parquet", made_from)
 
 
 def test_lines_are_read_and_a_line_without_actuals_counts_for_code_alone(tmp_path):

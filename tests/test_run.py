@@ -108,7 +108,7 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
         context = supervise.Context(log, signals, None, supervise.Patience.of_environment())
         how = supervise.Supervision(snakemake, progress, context).follow()
         assert how == "stopped" and snakemake.close() == -signal.SIGKILL
-    assert lock.started(int(Path("pid").read_text())) is None
+    assert lock.start_ticks(int(Path("pid").read_text())) is None
 
 
 def test_nothing_outlives_a_killed_run(folder):
@@ -118,7 +118,7 @@ def test_nothing_outlives_a_killed_run(folder):
     job = int(Path("pid").read_text())
     main.kill()
     main.wait()
-    until(lambda: lock.started(job) is None, 10)
+    until(lambda: lock.start_ticks(job) is None, 10)
 
 
 def test_a_closed_terminal_ends_nothing(tmp_path):
@@ -244,15 +244,15 @@ def test_sacct_is_read(tmp_path):
 
 def test_a_hang_is_a_wait_for_the_cluster_alone():
     progress = Progress(lambda line: None)
-    known = {"cell": "x", "gpus": 1, "log": [], "benchmark": None}
-    progress.take({"fact": "plan", "stats": {"generate": 1, "gate": 1, "all": 1, "total": 3}})
+    known = {"cell": "x", "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "plan", "stats": {"generate": 1, "gate": 1, "all": 1, "total": 3}})
     assert not progress.awaits_cluster()
-    progress.take({"fact": "started", "jobs": [1, 2]})
+    progress.take({"event": "started", "jobs": [1, 2]})
     assert not progress.awaits_cluster(), "nothing is known of them yet"
-    progress.take({"fact": "ready", "job": 1, "rule": "generate", "local": False, **known})
-    progress.take({"fact": "ready", "job": 2, "rule": "gate", "local": True, **known})
+    progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "local": False, **known}})
+    progress.take({"event": "ready", "job": 2, "known": {"rule": "gate", "local": True, **known}})
     assert not progress.awaits_cluster()
-    progress.take({"fact": "finished", "job": 2})
+    progress.take({"event": "finished", "job": 2})
     assert progress.awaits_cluster()
 
 
@@ -260,8 +260,8 @@ def test_a_hang_is_a_wait_for_the_cluster_alone():
 def test_only_an_empty_answer_of_squeue_is_a_hang(monkeypatch, answer, hung):
     monkeypatch.setattr(cluster, "live", lambda folder: answer)
     progress = Progress(lambda line: None)
-    progress.take({"fact": "started", "jobs": [1]})
-    progress.take({"fact": "ready", "job": 1, "rule": "generate", "cell": "x", "local": False})
+    progress.take({"event": "started", "jobs": [1]})
+    progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "cell": "x", "local": False}})
     watchdog = supervise.Watchdog("/", progress, supervise.Patience(watch=0.01, hang=0.1))
     time.sleep(0.05)
     assert not watchdog.hung(), "not for long yet"
@@ -273,15 +273,15 @@ def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = []
     progress = Progress(said.append)
-    progress.take({"fact": "plan", "stats": {"generate": 1, "total": 1}})
-    known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "benchmark": None}
-    progress.take({"fact": "ready", "job": 1, **known})
-    progress.take({"fact": "started", "jobs": [1]})
+    progress.take({"event": "plan", "stats": {"generate": 1, "total": 1}})
+    known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "ready", "job": 1, "known": known})
+    progress.take({"event": "started", "jobs": [1]})
     message = "SLURM-job '41' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
-    progress.take({"fact": "failed", "job": 1, "logs": ["absent.log"], "message": message})
+    progress.take({"event": "failed", "job": 1, "logs": ["absent.log"], "message": message})
     assert progress.failed[1].slurm == "41" and progress.failed[1].record.kind == "time-out"
     assert failures.read("results")["generate", "x"] == progress.failed[1].record
-    progress.take({"fact": "again", "job": 1})
+    progress.take({"event": "again", "job": 1})
     assert not failures.read("results")
     assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
 

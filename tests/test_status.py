@@ -140,7 +140,7 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
     assert states(chain) == ["done", "done", "to do"]
     os.unlink(b.outputs[0])
-    Path("results/.lock").write_text(json.dumps({**lock.me(), "started": "0"}))
+    Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
     assert states(chain) == ["done", "to do", "to do"] and "died" in status.who_runs()
 
 

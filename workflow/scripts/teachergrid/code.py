@@ -219,7 +219,7 @@ def watched(rule: str) -> bool:
 
 
 def remember(results: str, rule: str, cell: str, made_with: str, took: dict | None = None, index: str = INDEX) -> None:
-    """Note with which code a job made its outputs, and what it took (usage.measured); None for a part of a job's work.
+    """Note with which code a job made its outputs, and what it took (usage.measure); None for a part of a job's work.
 
     index: PROBES for a few rows that made no output.
 

@@ -115,7 +115,7 @@ def what_can_go(results: str = RESULTS) -> list[tuple[Path, int, str]]:
         suites = sorted(path.stem for path in Path(results, "answers", folder.parent.name).glob("*.parquet"))
         if suites:
             found.append((folder, size(folder), f"its answers to {', '.join(suites)} exist"))
-    found += [(path, size(path), "work on an output that is finished") for path in work.finished(results)]
+    found += [(path, size(path), "work on an output that is finished") for path in work.leftovers(results)]
     logs = Path(results, "logs/slurm")
     before = time.time() - OLD_LOG_DAYS * 86400
     if old := [path.stat().st_size for path in logs.rglob("*.log") if path.stat().st_mtime < before]:

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -68,7 +68,7 @@ STATES = {
 
 # The first that any line of the logs matches decides, so causes stand before what follows from them: a full GPU or disk
 # brings a launch down, and SLURM says CANCELLED also of a job that it killed for its memory or time.
-SIGNS = [
+PATTERNS = [
     (REFUSED, r"SLURM sbatch failed"),
     (
         GPU_MEMORY,
@@ -107,7 +107,7 @@ SIGNS = [
         r"|no port from \d+ to \d+ is free|failed \(exitcode: -?\d+\)",
     ),
 ]
-SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in SIGNS]
+SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # tell more than the state that SLURM gives the job
 
 ERROR = "ERROR: "  # how job.py begins the last line of its log
@@ -258,12 +258,12 @@ class Group(TypedDict):
 
     kind: str
     remedy: str
-    cells: list[dict]
+    cells: list[Mapping]
 
 
-def grouped(failed: Iterable[tuple[str, dict]]) -> list[Group]:
+def grouped(failed: Iterable[tuple[str, Mapping]]) -> list[Group]:
     """Return the failed jobs by class, the largest class first. failed: (kind, what is shown of the job)."""
-    by_kind: dict[str, list[dict]] = defaultdict(list)
+    by_kind: dict[str, list[Mapping]] = defaultdict(list)
     for kind, shown in failed:
         by_kind[kind].append(shown)
     ordered = sorted(by_kind.items(), key=lambda item: -len(item[1]))

@@ -32,7 +32,7 @@ def begin(is_main_process: bool) -> None:
     """Prepare the results for a workflow that is read: where records go, and in the main process what has none yet."""
     follow(RESULTS)
     if is_main_process:
-        lock.tell_of_another(RESULTS)
+        lock.warn_of_another(RESULTS)
         adopt(RESULTS)
 
 

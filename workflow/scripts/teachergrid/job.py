@@ -41,11 +41,11 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
         failures.remove(*cell)
         settings = spec.load(snakemake.params.spec)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
-        resumed, start = work.begun(snakemake.output[0], made_from), time.monotonic()
+        resumed, start = work.has_unfinished(snakemake.output[0], made_from), time.monotonic()
         with devices.taken(snakemake.resources.get("gpu", 0)):
             waited, made_with = time.monotonic() - start, code.fingerprint(snakemake.rule)
             yield settings, made_from
-            took = None if resumed else usage.measured(snakemake, waited)
+            took = None if resumed else usage.measure(snakemake, waited)
         code.remember(*cell, made_with, took)
         # one that a run wrote meanwhile, of a try that SLURM has put back into the queue
         failures.remove(*cell)

@@ -86,7 +86,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
             ]
 
         what = f"likelihoods, {format}"
-        return iter(shards.made(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, what, load))
+        return iter(shards.ensure(Path(work, format), len(parts), make, artifacts.LIKELIHOODS, what, load))
 
     return {
         format: scored(format) if format in options["formats"] else (_not_asked(keys.slice(*part)) for part in parts)

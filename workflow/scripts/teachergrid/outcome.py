@@ -133,5 +133,5 @@ def lines(results: str, summary: Summary) -> list[str]:
     parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
-    parts += [duration(summary["ended"] - summary["started"])]
+    parts += [duration((summary["ended"] or time.time()) - summary["started"])]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]

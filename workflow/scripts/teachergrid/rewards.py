@@ -65,7 +65,7 @@ def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
         return _shard(rows[slice(*bounds[i])], reward, *copy)
 
     schema = similarity.VECTORS if kind is similarity else artifacts.REWARDS
-    tables = shards.made(work, len(bounds), make, schema, "rewards", lambda: _load(kind, model, reward))
+    tables = shards.ensure(work, len(bounds), make, schema, "rewards", lambda: _load(kind, model, reward))
     table = similarity.compared(tables) if kind is similarity else pa.concat_tables([schema.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
     if NOT_FINITE in reasons and None not in reasons:

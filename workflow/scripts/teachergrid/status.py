@@ -102,7 +102,7 @@ def _cells(workflow):
 def look(grid: list[CellStatus], queue: list, accounts: list[dict]) -> None:
     """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
-    alive = owner is not None and not lock.dead(owner)
+    alive = owner is not None and not lock.is_dead(owner)
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
@@ -225,7 +225,7 @@ def who_runs() -> str:
     if owner is None:
         return "no run is alive"
     who = f"process {owner['pid']} on {owner['host']}"
-    return f"the run of {who} died; `teachergrid run` goes on" if lock.dead(owner) else f"run of {who}"
+    return f"the run of {who} died; `teachergrid run` goes on" if lock.is_dead(owner) else f"run of {who}"
 
 
 def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:

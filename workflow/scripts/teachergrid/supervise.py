@@ -135,25 +135,25 @@ class Snakemake:
     """
 
     def __init__(self, argv: list[str], words: Callable[[str], None], progress: Progress):
-        facts, facts_end = os.pipe()
+        events, events_end = os.pipe()
         lifeline_end, self.lifeline = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "teachergrid.progress", str(facts_end), str(lifeline_end), *argv],
+            [sys.executable, "-m", "teachergrid.progress", str(events_end), str(lifeline_end), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=[facts_end, lifeline_end],
+            pass_fds=[events_end, lifeline_end],
             start_new_session=True,
         )
-        os.close(facts_end)
+        os.close(events_end)
         os.close(lifeline_end)
         assert self.process.stdout is not None  # a pipe
         self.output = self.process.stdout
-        self.facts = os.fdopen(facts, "rb", buffering=0)
+        self.events = os.fdopen(events, "rb", buffering=0)
         self.pipes = selectors.DefaultSelector()
-        self.pipes.register(self.facts, selectors.EVENT_READ, lambda line: progress.take(json.loads(line)))
+        self.pipes.register(self.events, selectors.EVENT_READ, lambda line: progress.take(json.loads(line)))
         self.pipes.register(self.output, selectors.EVENT_READ, words)
-        self.rest = {self.facts.fileno(): b"", self.output.fileno(): b""}
+        self.rest = {self.events.fileno(): b"", self.output.fileno(): b""}
 
     def read(self, seconds: float) -> None:
         """Pass on what comes within some seconds."""
@@ -173,7 +173,7 @@ class Snakemake:
         """End what is left of it, and return its exit code."""
         os.close(self.lifeline)
         self.pipes.close()
-        self.facts.close()
+        self.events.close()
         self.output.close()
         return self.process.wait()
 

@@ -7,10 +7,16 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import costs, devices
+from . import costs, devices, lock
 from .planning import machines, work
+
+if TYPE_CHECKING:
+    from snakemake.io import InputFiles
+    from snakemake.script import Snakemake
 
 # the columns that hold a row's tokens: before its response, and in it
 COLUMNS = {
@@ -24,12 +30,12 @@ OF_RESPONSES = ("check", "select", "metric")
 OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2}
 
 
-def measured(snakemake, waited: float) -> dict:
-    """Return what a job that is done took, for its line. waited: seconds until its devices were free."""
+def measure(snakemake: "Snakemake", waited: float) -> dict:
+    """Return what a job that is done took, for its line in results/.jobs. waited: seconds until its devices were free."""
     resources = snakemake.resources
     rule, gpus = snakemake.rule, costs.gpus(resources)
     used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = work.settings(rule, snakemake.params.spec) if rule in work.MODEL_RULES else ()
+    settings = work.settings(rule, snakemake.params.spec) if rule in work.MODEL_RULES else ()
     row = {"spec": snakemake.params.spec, "parameters": None}
     has_model = "model" in json.loads(snakemake.params.spec)
     device = device_type() if gpus else machines.CPU
@@ -40,7 +46,7 @@ def measured(snakemake, waited: float) -> dict:
         "gpus": gpus if device != machines.CPU else 0,
         "nodes": resources.get("nodes") or 1,
         "parameters": work.parameters(row) if has_model else 0,
-        "settings": dict(work.with_cost(found, deepspeed=resources.get("deepspeed") or None)),
+        "settings": dict(work.with_cost(settings, deepspeed=resources.get("deepspeed") or None)),
         "gpu_gb": gpu_gb(),
         "host_gb": round(max(used.ru_maxrss, children.ru_maxrss) / 1e6, 2),
         **counted(rule, snakemake.input, snakemake.output),
@@ -55,14 +61,14 @@ def device_type() -> str:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
     except FileNotFoundError:
         return machines.CPU
-    named = re.search(r"GPU \d+: (.*?) \(UUID", listed)
-    return machines.type_of(named[1], machines.read().gpus) if named else machines.CPU
+    name = re.search(r"GPU \d+: (.*?) \(UUID", listed)
+    return machines.type_of(name[1], machines.read().gpus) if name else machines.CPU
 
 
 def age() -> float:
     """Return the seconds since this process started."""
-    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+    start = int(lock.start_ticks(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start
 
 
 def gpu_gb() -> float | None:
@@ -74,14 +80,14 @@ def gpu_gb() -> float | None:
     return round(max(peaks) / 1e9, 2) or None
 
 
-def counted(rule: str, given, outputs) -> dict:
+def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> dict:
     """Return rows and tokens of a job, where its files tell them, counted as grid.Cells counts a cell's rows."""
     path = str(outputs[0])
     if rule == "finetune":
         facts = json.loads(Path(path).read_text())
         return {"rows": facts.get("examples"), "tokens": facts.get("trained_tokens")}
     if rule in OF_RESPONSES:
-        responses = given.responses
+        responses = inputs.responses
         return {"rows": sum(map(_rows, [responses] if isinstance(responses, str) else responses))}
     if rule not in OF_OUTPUT:
         return {}
@@ -94,7 +100,7 @@ def counted(rule: str, given, outputs) -> dict:
     return {"rows": OF_OUTPUT[rule] * file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
 
 
-def _rows(path) -> int:
+def _rows(path: str | Path) -> int:
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path).num_rows
