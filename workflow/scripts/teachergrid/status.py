@@ -1,4 +1,4 @@
-"""Where the grid stands: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
+"""How far the grid is: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
 
 teachergrid status [Snakemake's options] [--json | --html]; --html writes results/status.html.
 
@@ -13,16 +13,23 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from . import cluster, failures, history, lock, origin
 from .planning import hindsight
 from .reasons import old_record
 from .results import RESULTS
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+    from .report.live import View
 
 SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
@@ -66,7 +73,7 @@ def cells(argv: list[str]) -> list[CellStatus]:
     from snakemake.api import DAGApi
     from snakemake.cli import args_to_api, parse_args
 
-    found = []
+    found: list[CellStatus] = []
     with patch.object(
         DAGApi, "execute_workflow", lambda api, *_, **__: found.extend(_cells(api.workflow_api._workflow))
     ):
@@ -80,7 +87,7 @@ def cells(argv: list[str]) -> list[CellStatus]:
     return found
 
 
-def _cells(workflow):
+def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
     from snakemake.iocontainers import Wildcards
 
     rows = workflow.globals["cells"].rows
@@ -99,16 +106,16 @@ def _cells(workflow):
 # --- how far it is
 
 
-def look(grid: list[CellStatus], queue: list, accounts: list[dict]) -> None:
+def look(grid: list[CellStatus], queue: list[cluster.Job], accounts: list[dict]) -> None:
     """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
-    alive = owner is not None and not lock.is_dead(owner)
+    host = owner["host"] if owner and not lock.is_dead(owner) else None  # of a live run
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
     last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
     stopped = last_run.get("code") in STOPPED
-    made, gone = set(), set()
+    made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
         key = cell.rule, cell.cell
         marker = history.record_path(Path(".snakemake/incomplete"), cell.outputs[0])
@@ -116,16 +123,16 @@ def look(grid: list[CellStatus], queue: list, accounts: list[dict]) -> None:
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
-        elif is_made(cell, begun is not None and alive):
+        elif is_made(cell, begun is not None and host is not None):
             made.add(cell)
         elif begun is not None:  # of a dead run: what it has saved is gone on from
-            cell.state = RUNNING if alive else TO_DO
-            cell.node, cell.elapsed_s = (owner["host"], time.time() - begun) if alive else (None, None)
+            cell.state = RUNNING if host else TO_DO
+            cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
         elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
             gone.add(cell)
-    done = settled(grid, made, gone)
+    done = complete(grid, made, gone)
     for cell in grid:
         if cell in done:
             cell.state = DONE
@@ -133,7 +140,7 @@ def look(grid: list[CellStatus], queue: list, accounts: list[dict]) -> None:
             cell.state = BLOCKED
 
 
-def settled(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
+def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
     """Return the cells that need nothing more: made from what needs nothing more, or gone when all that was made from them
     needs nothing more. Snakemake makes a deleted file again only for a job that reads it."""
     readers = defaultdict(set)
@@ -161,7 +168,7 @@ def is_made(cell: CellStatus, in_flight: bool) -> bool:
         if record is not None:
             if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
                 return False
-        elif (known := origin.read(path)) is None or known["spec"] != cell.spec:
+        elif (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
             return False
     return True
 
@@ -180,14 +187,14 @@ def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> 
 # --- in numbers
 
 
-def gather(argv: list[str]) -> dict:
+def gather(argv: list[str]) -> "View":
     """Return what all three forms of the view show. Times in seconds, disk in bytes; None is unknown."""
-    folder, known = Path.cwd(), cluster.available()
+    folder, has_slurm = Path.cwd(), cluster.available()
     with ThreadPoolExecutor() as pool:  # SLURM may take its time
-        queue = pool.submit(cluster.live, folder) if known else None
-        accounts = pool.submit(cluster.accounting, folder, first_start()) if known else None
+        live_jobs = pool.submit(lambda: cluster.live(folder) if has_slurm else [])
+        past_jobs = pool.submit(lambda: cluster.accounting(folder, first_start()) if has_slurm else [])
         grid = cells(argv)
-        queue, accounts = queue.result() if known else [], accounts.result() if known else []
+        queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
     stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
     for cell in grid:
@@ -230,7 +237,7 @@ def who_runs() -> str:
 
 def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
     """Return rule -> cell -> seconds that its last good try took."""
-    took = defaultdict(dict)
+    took: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in grid:
         path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
         if path.exists():
@@ -241,7 +248,7 @@ def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
 def time_left(grid: list[CellStatus], took: dict) -> dict:
     """Return {"job_s": of jobs to go, "at_a_time": running now, "seconds": job_s / at_a_time or None, "unknown": rule ->
     jobs of which none has finished yet, which job_s leaves out}. A rule without benchmarks takes no time worth counting."""
-    job_s, unknown = 0.0, Counter()
+    job_s, unknown = 0.0, Counter[str]()
     for cell in grid:
         if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
             seen = took[cell.rule]
@@ -260,16 +267,15 @@ def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
     done = hindsight.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
-    used = {
-        (job.rule, job.cell): job.gpus for job in done if job
-    }  # none on a machine without GPUs, whatever was asked for
+    # none on a machine without GPUs, whatever was asked for
+    used = {(job.rule, job.cell): job.gpus for job in done if job}
     seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)
     return {"hours": seconds / 3600, "of": "finished cells"}
 
 
 def disk_used() -> dict[str, int]:
     """Return the bytes below each folder of the results, the largest first."""
-    used = Counter()
+    used: Counter[str] = Counter()
     for folder, _, files in os.walk(RESULTS):
         stage = Path(folder).relative_to(RESULTS).parts[:1]
         for name in files:
@@ -283,12 +289,12 @@ def main(argv: list[str]) -> int:
     """Print the view, or with --json what it shows, or with --html write it as a page."""
     from .report import live
 
-    found = gather([arg for arg in argv if arg not in ("--json", "--html")])
+    view = gather([arg for arg in argv if arg not in ("--json", "--html")])
     if "--json" in argv:
-        print(json.dumps(found))
+        print(json.dumps(view))
     elif "--html" in argv:
-        origin.replace_text(f"{RESULTS}/status.html", live.page(found))
+        origin.replace_text(f"{RESULTS}/status.html", live.page(view))
         print(f"{RESULTS}/status.html")
     else:
-        print(live.terminal_view(found, *live.terminal()))
+        print(live.terminal_view(view, *live.terminal()))
     return 0
