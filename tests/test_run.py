@@ -40,7 +40,7 @@ rule stubborn:
 # as a job of the grid ends with bad input
 BROKEN = """
 from teachergrid import failures
-failures.write("results", failures.Record("broken", "one", *failures.of_message("no such key")))
+failures.write("results", failures.Record("broken", "one", *failures.of_message("no such key"), exception="BadInput"))
 exit(1)
 """
 
@@ -284,6 +284,19 @@ def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
     progress.take({"event": "again", "job": 1})
     assert not failures.read("results")
     assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
+
+
+def test_the_record_of_the_job_itself_counts_and_one_of_an_earlier_start_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = {"rule": "generate", "cell": "x", "local": True, "gpus": 1, "log": [], "outputs": ["x"], "benchmark": None}
+    for exception, kind in (("BadInput", failures.MISSING), (None, failures.UNKNOWN)):
+        own = failures.Record("generate", "x", failures.MISSING, "no such model", ["x"], "x.log", exception)
+        failures.write("results", own)
+        progress = Progress(lambda line: None)
+        progress.take({"event": "ready", "job": 1, "known": known})
+        progress.take({"event": "failed", "job": 1, "logs": [], "message": ""})
+        assert progress.failed[1].record.kind == kind and (progress.failed[1].record == own) is bool(exception)
+        assert failures.read("results")["generate", "x"] == progress.failed[1].record
 
 
 def test_finished_outputs_of_a_dead_run_are_kept(folder):

@@ -115,6 +115,8 @@ class Progress:
         rule, cell = known["rule"], known["cell"]
         path = failures.record_path(RESULTS, rule, cell)
         own = failures.load(path) if self.is_new(path) else None
+        if own and own.exception is None:  # one that a run wrote of an earlier start
+            own = None
         # a job that never began has left the log of an earlier run where it is
         paths = [path for path in map(Path, logs) if self.is_new(path)]
         failure = failures.classify(failures.text_of(paths), slurm_state, own.failure if own else None)
