@@ -262,10 +262,11 @@ def test_only_an_empty_answer_of_squeue_is_a_hang(monkeypatch, answer, hung):
     progress = Progress(lambda line: None)
     progress.take({"event": "started", "jobs": [1]})
     progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "cell": "x", "local": False}})
-    watchdog = supervise.Watchdog("/", progress, supervise.Patience(watch=0.01, hang=0.1))
-    time.sleep(0.05)
+    watchdog = supervise.Watchdog("/", progress, supervise.Patience(watch=0, hang=1000))
     assert not watchdog.hung(), "not for long yet"
-    time.sleep(0.15)
+    # as if nothing had happened since long ago
+    watchdog.alive -= 2000
+    progress.last -= 2000
     assert watchdog.hung() is hung
 
 
