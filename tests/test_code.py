@@ -77,7 +77,7 @@ MENDED = {
     ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid
     ("job", "running"): set(),
-    ("planning/actuals", "measured"): set(),
+    ("usage", "measure"): set(),
     ("plan", "shown"): set(),
     ("exam", "answer_row"): set(),
     # an answer or a judgement reads the prompts of tasks, and no instructions are left out of these

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT
-from teachergrid import artifacts, canonical, code, config, costs, grid
+from teachergrid import artifacts, canonical, code, config, costs, grid, usage
 from teachergrid.errors import BadInput
 from teachergrid.jobs import INDEX
 from teachergrid.planning import actuals, estimate, machines, throughput, work
@@ -147,13 +147,13 @@ def test_what_a_job_notes(tmp_path, monkeypatch):
     path = tmp_path / "r.parquet"
     artifacts.write(path, rows, artifacts.RESPONSES, None)
     text = canonical.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
-    took = actuals.measured(snakemake(tmp_path, "generate", text, path), 0.0)
+    took = usage.measure(snakemake(tmp_path, "generate", text, path), 0.0)
     assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
     assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
     assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
     assert 0.05 < took["host_gb"] < 50 and took["cpu_seconds"] > 0
     # it waited for devices: no work
-    waited = actuals.measured(snakemake(tmp_path, "generate", text, path), took["seconds"] - 1)
+    waited = usage.measure(snakemake(tmp_path, "generate", text, path), took["seconds"] - 1)
     assert 1 <= waited["seconds"] < 1 + 30
 
 
@@ -161,13 +161,13 @@ def test_rows_of_other_jobs(tmp_path):
     for name, n in (("one", 2), ("two", 3)):
         pq.write_table(pa.table({"id": range(n)}), tmp_path / name)
     given = SimpleNamespace(responses=[str(tmp_path / "one"), str(tmp_path / "two")])
-    assert actuals._counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
-    assert actuals._counted("report", given, ["report.html"]) == {}
+    assert usage.counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
+    assert usage.counted("report", given, ["report.html"]) == {}
     # the judge scores both sides of a row
-    assert actuals._counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
+    assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
     student = tmp_path / "student.json"
     student.write_text('{"examples": 7, "trained_tokens": 70}')
-    assert actuals._counted("finetune", given, [student]) == {"rows": 7, "tokens": 70}
+    assert usage.counted("finetune", given, [student]) == {"rows": 7, "tokens": 70}
 
 
 def test_what_a_killed_job_left_is_seen(tmp_path, monkeypatch):
@@ -175,11 +175,11 @@ def test_what_a_killed_job_left_is_seen(tmp_path, monkeypatch):
     made_from = {"rule": "generate", "spec": "{}", "inputs": {}}
     from teachergrid import work as unfinished
 
-    assert not actuals.begun("results/responses/a.parquet", made_from)
+    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
     folder = unfinished.folder("results/responses/a.parquet", made_from)
-    assert not actuals.begun("results/responses/a.parquet", made_from)
+    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
     (folder / "shard").touch()
-    assert actuals.begun("results/responses/a.parquet", made_from)
+    assert unfinished.has_unfinished("results/responses/a.parquet", made_from)
 
 
 def test_lines_are_read_and_a_line_without_actuals_counts_for_code_alone(tmp_path):

@@ -1,7 +1,6 @@
 """Why a job died. tests/failures holds logs of jobs that really died: of a SLURM 22.05 without cgroups, a full tmpfs, a hub
 that was out of reach, torchrun with a rank that was killed or gave up."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -38,131 +37,155 @@ KILLED = "slurmstepd: error: *** JOB 7 ON a1 CANCELLED AT 2026-11-21T18:04:53 "
     ],
 )
 def test_recorded_logs(log, kind, line):
-    found = failures.of([RECORDED / f"{log}.log"])
+    found = failures.classify((RECORDED / f"{log}.log").read_text())
     assert found.kind == kind and line in found.line
     assert not found.line.startswith("ERROR")
 
 
 @pytest.mark.parametrize(
-    "text, state, kind, line",
+    "message, log, kind, line",
     [
-        # job.py's last line decides, whatever stands above it
-        ("ERROR: config.x: there is no 'y'", None, failures.BAD_INPUT, "config.x: there is no 'y'"),
-        (f"{CUDA}\nERROR: org/q: too small; mend it", None, failures.BAD_INPUT, "org/q: too small; mend it"),
-        ("step 1\nERROR: KeyError: 'x'", None, failures.UNKNOWN, "KeyError: 'x'"),
-        ("ERROR: AssertionError: ", None, failures.UNKNOWN, "AssertionError"),
-        # only the first line of a message carries the word
-        ("ERROR: OSError: one\ntwo", None, failures.UNKNOWN, "OSError: one"),
-        # no last line of ours: what was raised, else what was said last
+        # a message of our own is about itself, whatever the log says before it
+        ("config.x: there is no 'y'", None, failures.BAD_INPUT, "config.x: there is no 'y'"),
+        ("org/q: too small; mend it", None, failures.BAD_INPUT, "org/q: too small; mend it"),
+        ("one\ntwo", None, failures.BAD_INPUT, "one"),
+        ("org/q: too large for 2 GPUs, parts of it lie on cpu", None, failures.GPU_MEMORY, "too large"),
+        ("disk full: No space left on device at results (1 kB free)", None, failures.DISK, "disk full"),
+        # an exception may follow from what the log says before it
+        ("KeyError: 'x'", "step 1", failures.UNKNOWN, "KeyError: 'x'"),
+        ("AssertionError: ", "", failures.UNKNOWN, "AssertionError"),
+        ("OSError: one\ntwo", "", failures.UNKNOWN, "OSError: one"),
+        ("ValueError: No available memory for the cache blocks.", "", failures.GPU_MEMORY, "cache blocks"),
+        (f"OutOfMemoryError: {CUDA}", "", failures.GPU_MEMORY, CUDA),
+        ("OSError: [Errno 28] No space left on device", "", failures.DISK, "No space"),
+        ("ValueError: x", "step 9 of 10, loss nan, 1 s left", failures.NAN, "loss nan"),
+        ("FloatingPointError: loss is inf at step 9", "", failures.NAN, "loss is inf"),
+        ("ValueError: x", "loss 0.1, information of the run", failures.UNKNOWN, "ValueError: x"),
+        ("RuntimeError: 1 processes train together, 2 were asked for", "", failures.LAUNCH, "2 were asked for"),
+        (
+            "RuntimeError: rank 1: KeyError: 'x'",
+            "failed (exitcode: 1) local_rank: 1",
+            failures.UNKNOWN,
+            "rank 1: KeyError: 'x'",
+        ),
+    ],
+)
+def test_classes_of_an_error(message, log, kind, line):
+    """log: None where the message is our own."""
+    found = failures.of_message(message) if log is None else failures.of_exception(message, log)
+    assert found.kind == kind and line in found.line and found.remedy == failures.REMEDIES[kind]
+
+
+BAD = failures.Failure(failures.BAD_INPUT, "config.x: no")
+KEY_ERROR = failures.Failure(failures.UNKNOWN, "KeyError: 'x'")
+NO_MEMORY = failures.Failure(failures.GPU_MEMORY, CUDA)
+NO_SPACE = failures.Failure(failures.DISK, "OSError: [Errno 28] No space left on device")
+
+
+@pytest.mark.parametrize(
+    "text, state, own, kind, line",
+    [
+        # no record of the job: what was raised, else what was said last
         (
             "ModuleNotFoundError: No module named 'x'\nExiting.",
+            None,
             None,
             failures.UNKNOWN,
             "ModuleNotFoundError: No module named 'x'",
         ),
-        ("loading\nKilled\n\n", None, failures.UNKNOWN, "Killed"),
-        ("", None, failures.UNKNOWN, failures.SILENT),
+        ("loading\nKilled\n\n", None, None, failures.UNKNOWN, "Killed"),
+        ("", None, None, failures.UNKNOWN, failures.SILENT),
         # causes before what follows from them
         (
             f"[rank1]: torch.OutOfMemoryError: {CUDA}\nfailed (exitcode: 1) local_rank: 1",
             None,
+            None,
             failures.GPU_MEMORY,
             CUDA,
         ),
-        ("ERROR: ValueError: No available memory for the cache blocks.", None, failures.GPU_MEMORY, "cache blocks"),
-        ("ERROR: org/q: too large for 2 GPUs, parts of it lie on cpu", None, failures.GPU_MEMORY, "too large"),
-        ("ERROR: disk full: No space left on device at results (1 kB free)", None, failures.DISK, "disk full"),
-        ("OSError: [Errno 122] Disk quota exceeded: 'x'", None, failures.DISK, "quota"),
-        ("step 9 of 10, loss nan, 1 s left\nERROR: ValueError: x", None, failures.NAN, "loss nan"),
-        ("ERROR: FloatingPointError: loss is inf at step 9", None, failures.NAN, "loss is inf"),
-        ("loss 0.1, information of the run\nERROR: ValueError: x", None, failures.UNKNOWN, "ValueError: x"),
-        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.", None, failures.MEMORY, "oom_kill"),
-        ("srun: error: a1: task 0: Out Of Memory", None, failures.MEMORY, "task 0"),
-        (
-            "ERROR: RuntimeError: 1 processes train together, 2 were asked for",
-            None,
-            failures.LAUNCH,
-            "2 were asked for",
-        ),
-        ("torch.distributed.DistBackendError: NCCL error in: x.cpp", None, failures.LAUNCH, "NCCL error"),
-        (
-            "failed (exitcode: 1) local_rank: 1\nERROR: RuntimeError: rank 1: KeyError: 'x'",
-            None,
-            failures.UNKNOWN,
-            "rank 1: KeyError: 'x'",
-        ),
-        # SLURM knows better what it did, and a log of an earlier try may stand beside it
-        (f"ERROR: config.x: no\n{KILLED}DUE TO TIME LIMIT ***", None, failures.TIME_OUT, "DUE TO TIME LIMIT"),
-        ("ERROR: KeyError: 'x'", "TIMEOUT", failures.TIME_OUT, "SLURM ended it: TIMEOUT"),
-        (f"{KILLED}***", "CANCELLED by 0", failures.CANCELLED, "JOB 7"),
-        (f"{KILLED}***", "PREEMPTED", failures.PREEMPTED, "SLURM ended it: PREEMPTED"),
-        ("", "NODE_FAIL", failures.NODE, "SLURM ended it: NODE_FAIL"),
-        ("", "OUT_OF_MEMORY", failures.MEMORY, "SLURM ended it: OUT_OF_MEMORY"),
-        ("ERROR: KeyError: 'x'", "FAILED", failures.UNKNOWN, "KeyError: 'x'"),
-        # a log tells more than a state where a GPU or a disk was full
-        (f"ERROR: OutOfMemoryError: {CUDA}", "CANCELLED by 0", failures.GPU_MEMORY, CUDA),
-        ("ERROR: OSError: [Errno 28] No space left on device", "TIMEOUT", failures.DISK, "No space"),
+        ("OSError: [Errno 122] Disk quota exceeded: 'x'", None, None, failures.DISK, "quota"),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.", None, None, failures.MEMORY, "oom_kill"),
+        ("srun: error: a1: task 0: Out Of Memory", None, None, failures.MEMORY, "task 0"),
+        ("torch.distributed.DistBackendError: NCCL error in: x.cpp", None, None, failures.LAUNCH, "NCCL error"),
+        # SLURM knows better what it did, and a log of an earlier try may lie beside it
+        (f"{KILLED}DUE TO TIME LIMIT ***", None, BAD, failures.TIME_OUT, "DUE TO TIME LIMIT"),
+        ("KeyError: 'x'", "TIMEOUT", KEY_ERROR, failures.TIME_OUT, "SLURM ended it: TIMEOUT"),
+        ("KeyError: 'x'", "TIMEOUT", None, failures.TIME_OUT, "SLURM ended it: TIMEOUT"),
+        (f"{KILLED}***", "CANCELLED by 0", None, failures.CANCELLED, "JOB 7"),
+        (f"{KILLED}***", "PREEMPTED", None, failures.PREEMPTED, "SLURM ended it: PREEMPTED"),
+        ("", "NODE_FAIL", None, failures.NODE, "SLURM ended it: NODE_FAIL"),
+        ("", "OUT_OF_MEMORY", None, failures.MEMORY, "SLURM ended it: OUT_OF_MEMORY"),
+        # else the job itself does, whatever its log says before
+        ("KeyError: 'x'", "FAILED", KEY_ERROR, failures.UNKNOWN, "KeyError: 'x'"),
+        (CUDA, "FAILED", BAD, failures.BAD_INPUT, "config.x: no"),
+        # and more than a state where a GPU or a disk was full
+        (f"{KILLED}***", "CANCELLED by 0", NO_MEMORY, failures.GPU_MEMORY, CUDA),
+        ("", "TIMEOUT", NO_SPACE, failures.DISK, "No space"),
     ],
 )
-def test_classes(text, state, kind, line):
-    found = failures.classify(text, state)
+def test_classes_of_a_dead_job(text, state, own, kind, line):
+    found = failures.classify(text, state, own)
     assert found.kind == kind and line in found.line and found.remedy == failures.REMEDIES[kind]
 
 
-def write(path: Path, text: str, age_s: float = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1e9 - age_s, 1e9 - age_s))
+@pytest.mark.parametrize("state, kind", failures.STATES.items())
+def test_a_state_of_slurm_is_a_class(state, kind):
+    assert failures.classify("", state) == (kind, f"SLURM ended it: {state}")
 
 
-def test_logs_of_the_last_try(tmp_path):
-    own, slurm = tmp_path / "answer/q__s1/math.log", tmp_path / "slurm/rule_answer/q__s1_math"
-    write(own, "", age_s=10)
-    write(slurm / "9.log", KILLED, age_s=20)
-    write(slurm / "10.log", f"{KILLED}DUE TO TIME LIMIT ***")
-    write(tmp_path / "slurm/rule_judge/q_math_wins/11.log", KILLED)
-    write(tmp_path / "run.log", "")
-    assert failures.tried(tmp_path) == [("answer", "q__s1/math"), ("judge", "q/math/wins")]
-    assert failures.logs(tmp_path, "answer", "q__s1/math") == [own, slurm / "10.log"]
-    # a later try without SLURM is what counts
-    write(slurm / "10.log", f"{KILLED}DUE TO TIME LIMIT ***", age_s=20)
-    assert failures.logs(tmp_path, "answer", "q__s1/math") == [own]
+# --- its record
 
 
-@pytest.mark.parametrize(
-    "texts, state, kind",
-    [
-        (["", f"{KILLED}DUE TO TIME LIMIT ***"], None, failures.TIME_OUT),
-        (["ERROR: config.x: no", "Exiting because a job failed"], None, failures.BAD_INPUT),
-        # put back into the queue, and done
-        (["", f"{KILLED}DUE TO PREEMPTION ***\n1 of 1 steps (100%) done"], None, None),
-        # a warning in a good log is no failure
-        (["CUDA out of memory, so smaller batches", "1 of 1 steps (100%) done"], "COMPLETED", None),
-        ([], "NODE_FAIL", failures.NODE),
-        ([], None, None),
-    ],
-)
-def test_what_died_and_what_did_not(tmp_path, texts, state, kind):
-    paths = [tmp_path / f"{i}.log" for i in range(len(texts))]
-    for path, log in zip(paths, texts, strict=True):
-        path.write_text(log)
-    found = failures.died(paths, state)
-    assert (found and found.kind) == kind
+def record(rule="finetune", cell="q__s1", **known) -> failures.Record:
+    return failures.Record(rule, cell, known.pop("kind", failures.MEMORY), known.pop("line", "killed"), **known)
+
+
+def test_a_record_is_read_until_the_job_has_an_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = record("answer", "q__s1/math", outputs=["results/answers/q__s1/math.parquet"])
+    second = record(kind=failures.NAN, exception="ValueError", log="q__s1.log")
+    for one in (second, first):
+        failures.write("results", one)
+    assert Path("results/logs/answer/q__s1/math.failed.json").is_file()
+    assert list(failures.read("results").items()) == [
+        (("answer", "q__s1/math"), first),
+        (("finetune", "q__s1"), second),
+    ]
+    (tmp_path / first.outputs[0]).parent.mkdir(parents=True)
+    (tmp_path / first.outputs[0]).touch()
+    assert list(failures.read("results").values()) == [second], "it has finished since"
+    failures.remove("results", "finetune", "q__s1")
+    failures.remove("results", "finetune", "q__s1")
+    assert failures.read("results") == {} == failures.read("elsewhere")
+
+
+def test_a_record_that_was_cut_off_says_nothing(tmp_path):
+    failures.write(str(tmp_path), record())
+    for content in ("", '{"rule": ', '{"rule": "finetune"}'):
+        failures.record_path(str(tmp_path), "finetune", "q__s1").write_text(content)
+        assert failures.read(str(tmp_path)) == {}
+
+
+def test_groups_of_failed_jobs():
+    failed = [(failures.NAN, {"job": "a"}), (failures.DISK, {"job": "b"}), (failures.DISK, {"job": "c"})]
+    assert failures.grouped(failed) == [
+        {"kind": failures.DISK, "remedy": failures.REMEDIES[failures.DISK], "cells": [{"job": "b"}, {"job": "c"}]},
+        {"kind": failures.NAN, "remedy": failures.REMEDIES[failures.NAN], "cells": [{"job": "a"}]},
+    ]
 
 
 def test_the_report_shows_failures_by_class(tmp_path):
-    student = "q__seed__small__sft__s1"
-    write(tmp_path / f"finetune/{student}.log", "", age_s=10)
-    slurm = tmp_path / f"slurm/rule_finetune/{student}/9.log"
-    write(slurm, f"{KILLED}DUE TO TIME LIMIT ***")
-    write(tmp_path / f"answer/{student}/math.log", "ERROR: config.<x>: no\n")
-    write(tmp_path / f"answer/{student}/chat.log", "good\n")
-    write(tmp_path / "finetune/another__grid__sft__s1.log", "ERROR: config.y: no\n")
+    student, results = "q__seed__small__sft__s1", str(tmp_path)
+    failures.write(
+        results, record(cell=student, kind=failures.TIME_OUT, line=f"{KILLED}DUE TO TIME LIMIT ***", log="9.log")
+    )
+    failures.write(results, record("answer", f"{student}/math", kind=failures.BAD_INPUT, line="config.<x>: no"))
+    failures.write(results, record(cell="another__grid__sft__s1", kind=failures.BAD_INPUT))
     asked = {"students": [{"student": student, "corpus": "seed__small", "base": "q"}], "references": [], "pairs": []}
-    found = read.failed(str(tmp_path), asked)
+    found = read.failed(results, asked)
     assert [(row["rule"], row["kind"], row["log"]) for row in found] == [
-        ("answer", failures.BAD_INPUT, str(tmp_path / f"answer/{student}/math.log")),
-        ("finetune", failures.TIME_OUT, str(slurm)),
+        ("answer", failures.BAD_INPUT, None),
+        ("finetune", failures.TIME_OUT, "9.log"),
     ]
     html = page.build({"failures": found, "settings": {}})
     for kind in (failures.BAD_INPUT, failures.TIME_OUT):

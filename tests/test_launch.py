@@ -231,7 +231,7 @@ def test_kill_9_of_the_job_ends_all_and_the_next_goes_on(model, tmp_path):
     job.send_signal(signal.SIGKILL)
     job.wait()
     end = time.monotonic() + 30
-    while left := set(filter(lock.started, started)):
+    while left := set(filter(lock.start_ticks, started)):
         assert time.monotonic() < end, left
         time.sleep(0.05)
     shutil.copytree(work, tmp_path / "copy")

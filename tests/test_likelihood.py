@@ -324,7 +324,7 @@ def test_a_failure_beside_another_copy_ends_the_job(tmp_path):
         return [{"id": str(i), "sample": 0, "truncated": False}]
 
     with pytest.raises(BadInput, match="no"):
-        shards.made(tmp_path, 9, make, artifacts.LIKELIHOODS, "rows", lambda: [("a",), ("b",)])
+        shards.ensure(tmp_path, 9, make, artifacts.LIKELIHOODS, "rows", lambda: [("a",), ("b",)])
 
 
 def test_responses_to_other_instructions_are_refused(folders, tmp_path):

@@ -36,24 +36,24 @@ def test_take_and_release(results):
 def test_a_live_run_is_refused(results, capsys):
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        write({**lock.me(), "pid": other.pid, "started": lock.started(other.pid)})
+        write({**lock.this_process(), "pid": other.pid, "started": lock.start_ticks(other.pid)})
         with pytest.raises(BadInput, match=f"another run works on these results .process {other.pid}"):
             lock.take(results)
-        lock.tell_of_another(results)
+        lock.warn_of_another(results)
         assert f"another run works on these results (process {other.pid}" in capsys.readouterr().err
     finally:
         other.kill()
         other.wait()
     # now it is dead
-    lock.tell_of_another(results)
+    lock.warn_of_another(results)
     lock.take(results)
-    lock.tell_of_another(results)
+    lock.warn_of_another(results)
     assert not capsys.readouterr().err
 
 
 def test_a_run_is_refused_before_anything_else_is_looked_at(grid):
     """With a plan that nobody agreed on, which is the next reason to refuse."""
-    Path(grid.folder, "results", lock.LOCK).write_text(json.dumps(lock.me() | {"host": "elsewhere"}))
+    Path(grid.folder, "results", lock.LOCK).write_text(json.dumps(lock.this_process() | {"host": "elsewhere"}))
     done = grid.call("teachergrid", "run", "--plan", "0" * 64)
     assert done.returncode == 2 and "not started: results: another run works on these results" in done.stderr
     Path(grid.folder, "results", lock.LOCK).unlink()
@@ -72,8 +72,8 @@ def test_a_run_is_refused_before_anything_else_is_looked_at(grid):
     ],
 )
 def test_what_proves_death(results, owner, refused):
-    write({**lock.me(), "pid": os.getppid() if "started" in owner else os.getpid(), **owner})
-    assert lock.dead(lock.holder(results)) is not refused
+    write({**lock.this_process(), "pid": os.getppid() if "started" in owner else os.getpid(), **owner})
+    assert lock.is_dead(lock.holder(results)) is not refused
     if refused:
         with pytest.raises(BadInput, match=r"remove results/\.lock"):
             lock.take(results)
@@ -85,9 +85,9 @@ def test_jobs_of_a_dead_run_that_still_work_are_waited_for(results, tmp_path):
     script.write_text("import time; time.sleep(60)")
     job = subprocess.Popen([sys.executable, script], cwd=tmp_path)
     try:
-        write({**lock.me(), "pid": 2**22 + 1})
+        write({**lock.this_process(), "pid": 2**22 + 1})
         deadline = time.monotonic() + 5
-        while not lock.orphans(str(tmp_path)) and time.monotonic() < deadline:
+        while not lock.orphaned_jobs(str(tmp_path)) and time.monotonic() < deadline:
             time.sleep(0.05)
         with pytest.raises(BadInput, match=f"its jobs still work .processes {job.pid}"):
             lock.take(results)
@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on(grid):
     run = slow_run(grid)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    assert lock.dead(lock.holder(str(grid.folder / "results")))
+    assert lock.is_dead(lock.holder(str(grid.folder / "results")))
     assert grid.jobs()
     done = grid.call("teachergrid", "run")
     assert done.returncode == 0 and "died; its lock is freed" in done.stderr

@@ -380,7 +380,7 @@ def test_a_kill_in_every_stage(grid, made, tmp_path):
             assert run.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         ended(run)
-        for job in lock.orphans(str(grid.folder)):
+        for job in lock.orphaned_jobs(str(grid.folder)):
             os.kill(job, signal.SIGKILL)
         grid.run("--unlock")
         assert grid.jobs() == (todo | cheap) - set(journal.read_text().splitlines())

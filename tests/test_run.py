@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, history, lock, options, outcome, run, salvage, supervise
+from teachergrid import cluster, failures, history, lock, options, outcome, run, supervise
 from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
+from teachergrid.report import read
 
 WORKFLOW = """
 rule all:
@@ -25,7 +26,7 @@ rule fine:
 rule broken:
     output: "{name}.broken"
     log: "{name}.log"
-    shell: "echo 'ERROR: no such key' > {log}; exit 1"
+    shell: "PYTHON broken.py"
 rule late:
     input: "one.broken"
     output: "late.txt"
@@ -35,10 +36,18 @@ rule stubborn:
     shell: "trap '' INT; echo $$ > pid; while true; do sleep 0.1; done"
 """
 
+# as a job of the grid ends with bad input
+BROKEN = """
+from teachergrid import failures
+failures.write("results", failures.Record("broken", "one", *failures.of_message("no such key"), exception="BadInput"))
+exit(1)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    (tmp_path / "Snakefile").write_text(WORKFLOW)
+    (tmp_path / "Snakefile").write_text(WORKFLOW.replace("PYTHON", sys.executable))
+    (tmp_path / "broken.py").write_text(BROKEN)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,13 +61,10 @@ def until(found, seconds: float = 60) -> None:
 
 def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
-        log = run.Log(file)
-        code, how, progress = run.once(
-            ["--cores", "1", "--keep-going", "all"], log, signals, None, supervise.Patience.of_environment()
-        )
+        context = supervise.Context(supervise.Log(file), signals, None, supervise.Patience.of_environment())
+        code, how, progress = run.once(["--cores", "1", "--keep-going", "all"], context)
     assert (code, how) == (1, "ended")
-    (folder / "results").mkdir()
-    found = outcome.end("results", outcome.begin("results", []), 1, [progress], None, None)
+    found = outcome.end("results", outcome.begin("results", []), outcome.Result(1, [progress], None), None)
     assert found == json.loads(Path("results/run.json").read_text())
     assert found["done"] == ["fine"] and found["waiting"] == {"late": 1} and found["restarts"] == 0
     (failed,) = found["failed"]
@@ -86,7 +92,7 @@ def test_what_stops_snakemake_itself_has_a_class_and_a_remedy():
 
 def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
-        log = run.Log(file)
+        log = supervise.Log(file)
         progress = Progress(log.say)
         snakemake = supervise.Snakemake(["--cores", "1", "never"], log.write, progress)
 
@@ -98,9 +104,10 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
         progress.say = say
         until(lambda: snakemake.read(0.05) or (Path("pid").exists() and Path("pid").read_text()))
         signals.stop()
-        how = supervise.follow(snakemake, signals, progress, None, supervise.Patience.of_environment())
+        context = supervise.Context(log, signals, None, supervise.Patience.of_environment())
+        how = supervise.Supervision(snakemake, progress, context).follow()
         assert how == "stopped" and snakemake.close() == -signal.SIGKILL
-    assert lock.started(int(Path("pid").read_text())) is None
+    assert lock.start_ticks(int(Path("pid").read_text())) is None
 
 
 def test_nothing_outlives_a_killed_run(folder):
@@ -110,7 +117,7 @@ def test_nothing_outlives_a_killed_run(folder):
     job = int(Path("pid").read_text())
     main.kill()
     main.wait()
-    until(lambda: lock.started(job) is None, 10)
+    until(lambda: lock.start_ticks(job) is None, 10)
 
 
 def test_a_closed_terminal_ends_nothing(tmp_path):
@@ -145,6 +152,32 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     told = hindsight.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
     # responses were made before this run, and nobody had estimated them
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
+
+
+def test_a_job_killed_without_a_word_is_in_the_report(grid):
+    """By the kernel as it were: the job itself can write nothing. Its record goes when it succeeds."""
+    student = "q__seed__small__sft__s1"
+    (grid.folder / f"results/students/{student}/student.json").unlink()
+    # the new settings make the summary need it
+    grid.edit(setting("grids", "teachers", "title", to="another"))
+    start = 'if __name__ == "__main__":'
+    kill = f"import os; os.path.exists('kill') and '{student}' in snakemake.log[0] and os.kill(os.getpid(), 9)"
+    grid.replace("workflow/scripts/finetune.py", start, f"{start}\n    {kill}")
+    (grid.folder / "kill").touch()
+    output = f"results/students/{student}/student.json"
+    assert grid.call("teachergrid", "run", output).returncode == 1
+    results = str(grid.folder / "results")
+    asked = {"students": [{"student": student, "corpus": "seed__small", "base": "q"}], "references": [], "pairs": []}
+    (shown,) = read.failed(results, asked)
+    assert (shown["rule"], shown["cell"]) == ("finetune", student)
+    assert (shown["kind"], shown["reason"]) == (failures.UNKNOWN, failures.SILENT)
+    (group,) = json.loads(grid.call("teachergrid", "status", "--json").stdout)["failures"]
+    assert group["kind"] == failures.UNKNOWN and group["cells"][0]["job"] == f"finetune {student}"
+    (failed,) = json.loads((grid.folder / "results/run.json").read_text())["failed"]
+    assert failed["kind"] == failures.UNKNOWN and failed["cell"] == f"finetune {student}"
+    (grid.folder / "kill").unlink()
+    assert grid.call("teachergrid", "run", output).returncode == 0
+    assert not list((grid.folder / "results/logs").rglob("*.failed.json"))
 
 
 # --- its parts
@@ -192,15 +225,15 @@ def test_sacct_is_read(tmp_path):
 
 def test_a_hang_is_a_wait_for_the_cluster_alone():
     progress = Progress(lambda line: None)
-    known = {"cell": "x", "gpus": 1, "log": [], "benchmark": None}
-    progress.take({"fact": "plan", "stats": {"generate": 1, "gate": 1, "all": 1, "total": 3}})
+    known = {"cell": "x", "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "plan", "stats": {"generate": 1, "gate": 1, "all": 1, "total": 3}})
     assert not progress.awaits_cluster()
-    progress.take({"fact": "started", "jobs": [1, 2]})
+    progress.take({"event": "started", "jobs": [1, 2]})
     assert not progress.awaits_cluster(), "nothing is known of them yet"
-    progress.take({"fact": "ready", "job": 1, "rule": "generate", "local": False, **known})
-    progress.take({"fact": "ready", "job": 2, "rule": "gate", "local": True, **known})
+    progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "local": False, **known}})
+    progress.take({"event": "ready", "job": 2, "known": {"rule": "gate", "local": True, **known}})
     assert not progress.awaits_cluster()
-    progress.take({"fact": "finished", "job": 2})
+    progress.take({"event": "finished", "job": 2})
     assert progress.awaits_cluster()
 
 
@@ -208,27 +241,44 @@ def test_a_hang_is_a_wait_for_the_cluster_alone():
 def test_only_an_empty_answer_of_squeue_is_a_hang(monkeypatch, answer, hung):
     monkeypatch.setattr(cluster, "live", lambda folder: answer)
     progress = Progress(lambda line: None)
-    progress.take({"fact": "started", "jobs": [1]})
-    progress.take({"fact": "ready", "job": 1, "rule": "generate", "cell": "x", "local": False})
-    watchdog = supervise.Watchdog("/", progress, supervise.Patience(watch=0.01, hang=0.1))
-    time.sleep(0.05)
+    progress.take({"event": "started", "jobs": [1]})
+    progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "cell": "x", "local": False}})
+    watchdog = supervise.Watchdog("/", progress, supervise.Patience(watch=0, hang=1000))
     assert not watchdog.hung(), "not for long yet"
-    time.sleep(0.15)
+    # as if nothing had happened since long ago
+    watchdog.alive -= 2000
+    progress.last -= 2000
     assert watchdog.hung() is hung
 
 
-def test_a_failure_that_is_tried_again_does_not_count():
+def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     said = []
     progress = Progress(said.append)
-    progress.take({"fact": "plan", "stats": {"generate": 1, "total": 1}})
-    known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "benchmark": None}
-    progress.take({"fact": "ready", "job": 1, **known})
-    progress.take({"fact": "started", "jobs": [1]})
+    progress.take({"event": "plan", "stats": {"generate": 1, "total": 1}})
+    known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "ready", "job": 1, "known": known})
+    progress.take({"event": "started", "jobs": [1]})
     message = "SLURM-job '41' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
-    progress.take({"fact": "failed", "job": 1, "logs": ["absent.log"], "message": message})
-    assert progress.failed[1]["slurm"] == "41" and progress.why(1).kind == "time-out"
-    progress.take({"fact": "again", "job": 1})
+    progress.take({"event": "failed", "job": 1, "logs": ["absent.log"], "message": message})
+    assert progress.failed[1].slurm == "41" and progress.failed[1].record.kind == "time-out"
+    assert failures.read("results")["generate", "x"] == progress.failed[1].record
+    progress.take({"event": "again", "job": 1})
+    assert not failures.read("results")
     assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
+
+
+def test_the_record_of_the_job_itself_counts_and_one_of_an_earlier_start_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = {"rule": "generate", "cell": "x", "local": True, "gpus": 1, "log": [], "outputs": ["x"], "benchmark": None}
+    for exception, kind in (("BadInput", failures.MISSING), (None, failures.UNKNOWN)):
+        own = failures.Record("generate", "x", failures.MISSING, "no such model", ["x"], "x.log", exception)
+        failures.write("results", own)
+        progress = Progress(lambda line: None)
+        progress.take({"event": "ready", "job": 1, "known": known})
+        progress.take({"event": "failed", "job": 1, "logs": [], "message": ""})
+        assert progress.failed[1].record.kind == kind and (progress.failed[1].record == own) is bool(exception)
+        assert failures.read("results")["generate", "x"] == progress.failed[1].record
 
 
 def test_finished_outputs_of_a_dead_run_are_kept(folder):
@@ -243,9 +293,9 @@ def test_finished_outputs_of_a_dead_run_are_kept(folder):
         os.utime(record, (1000, 1000))
         os.utime(output, (1050 - age, 1050 - age))
     for name in ("unseen", "never"):
-        mark = history.record_path(salvage.MARKS, f"results/{name}.parquet")
+        mark = history.record_path(history.MARKS, f"results/{name}.parquet")
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    assert salvage.keep_finished("results") == ["results/newer.parquet", "results/unseen.parquet"]
+    assert history.recover_outputs("results") == ["results/newer.parquet", "results/unseen.parquet"]
     assert history.record_path(records, "results/known.parquet").exists()
-    assert history.record_path(salvage.MARKS, "results/never.parquet").exists(), "begun, and not finished"
+    assert history.record_path(history.MARKS, "results/never.parquet").exists(), "begun, and not finished"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Grid
-from teachergrid import history, lock, parser, status
+from teachergrid import failures, history, lock, parser, status
 from teachergrid.cluster import Job
 from teachergrid.report import live
 
@@ -83,11 +83,13 @@ def marked(path: str) -> None:
 
 
 @pytest.fixture
-def chain(tmp_path, monkeypatch) -> list[status.Cell]:
+def chain(tmp_path, monkeypatch) -> list[status.CellStatus]:
     """A cell that is made, and two that follow from it one after the other."""
     monkeypatch.chdir(tmp_path)
     names = [f"results/{name}.json" for name in "abc"]
-    cells = [status.Cell("r", name[8], "{}", 2, True, names[max(i - 1, 0) : i], [name]) for i, name in enumerate(names)]
+    cells = [
+        status.CellStatus("r", name[8], "{}", 2, True, names[max(i - 1, 0) : i], [name]) for i, name in enumerate(names)
+    ]
     for before, cell in pairwise(cells):
         cell.upstream = {before}
     made(names[0])
@@ -117,10 +119,13 @@ def test_states_follow_from_what_lies_there(chain):
     assert states(chain) == ["done", "done", "done"]
     os.unlink(c.outputs[0])
     assert states(chain) == ["done", "to do", "to do"]
-    Path("results/logs/r").mkdir(parents=True)
-    Path("results/logs/r/b.log").write_text("ERROR: config.x: no such y\n")
+    failure = failures.Record("r", "b", "bad input", "config.x: no such y", b.outputs, "results/logs/r/b.log")
+    failures.write("results", failure)
     assert states(chain) == ["done", "failed", "blocked"]
-    assert b.failure == {"kind": "bad input", "line": "config.x: no such y", "log": "results/logs/r/b.log"}
+    assert b.failure == failure and status.shown(failure)[1]["log"] == "results/logs/r/b.log"
+    # what has finished since has not failed
+    made(b.outputs[0], inputs=a.outputs)
+    assert states(chain) == ["done", "done", "to do"]
 
 
 def test_a_job_that_runs_here_and_one_whose_run_died(chain):
@@ -135,7 +140,7 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
     assert states(chain) == ["done", "done", "to do"]
     os.unlink(b.outputs[0])
-    Path("results/.lock").write_text(json.dumps({**lock.me(), "started": "0"}))
+    Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
     assert states(chain) == ["done", "to do", "to do"] and "died" in status.who_runs()
 
 
@@ -147,17 +152,13 @@ def test_what_slurm_says(chain):
     accounts = [
         {"rule": "r", "cell": "b", "state": state, "elapsed_s": 1800, "gpus": 4} for state in ("FAILED", "TIMEOUT")
     ]
-    assert states(chain, accounts=accounts) == ["done", "failed", "blocked"] and b.failure["kind"] == "time-out"
+    assert states(chain, accounts=accounts) == ["done", "failed", "blocked"] and b.failure.kind == "time-out"
     assert states(chain, queue, accounts) == ["done", "running", "waiting"]
     assert status.gpu_hours(chain, {"r": {}}, accounts)["hours"] == 4
     assert c.failure is None and status.gpu_hours(chain, {"r": {"a": 900}}, [])["hours"] == 0.5
 
 
-def test_what_a_run_says_of_a_job_that_died_without_a_word(chain):
-    failed = {"cell": "r b", "kind": "unknown", "line": "its process ended without a word", "logs": []}
-    Path("results/run.json").write_text(json.dumps({"code": 1, "failed": [failed]}))
-    assert states(chain) == ["done", "failed", "blocked"] and chain[1].failure["log"] is None
-    # and what the user stopped has not failed
+def test_what_the_user_stopped_has_not_failed(chain):
     cancelled = [{"rule": "r", "cell": "b", "state": "CANCELLED"}]
     Path("results/run.json").write_text(json.dumps({"code": 130, "failed": []}))
     assert states(chain, accounts=cancelled) == ["done", "to do", "to do"]

@@ -5,32 +5,29 @@ import sys
 # no install step in any environment: the package lies beside the scripts
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid import grid, history, ids, lock, pilot, present, work
+from teachergrid import grid, history, ids, lock, pilot, present
+from teachergrid.results import RESULTS
 from teachergrid.config import checked
+from teachergrid.results import RESULTS
 
-history.follow("results")
-if workflow.is_main_process:
-    lock.tell_of_another("results")
-    history.adopt("results")
+history.begin(workflow.is_main_process)
 config.update(checked(config))
 # a job expands what its run has settled on, whatever a pilot says since
-cells = grid.Cells(config, {} if workflow.is_main_process else pilot.settled("results"))
+cells = grid.Cells(config, {} if workflow.is_main_process else pilot.settled(RESULTS))
 cell, needs = cells.column, cells.needs
 
 
 onstart:
-    lock.take("results")
-    pilot.settle("results", cells.chosen)
+    lock.take(RESULTS)
+    pilot.settle(RESULTS, cells.chosen)
 
 
 onsuccess:
-    work.clear("results")
-    lock.release("results")
+    history.end()
 
 
 onerror:
-    work.clear("results")
-    lock.release("results")
+    history.end()
 
 
 wildcard_constraints:

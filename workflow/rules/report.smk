@@ -4,7 +4,7 @@
 rule correlate:
     """Rank the teachers, test what predicts them, and recommend, over what exists."""
     input:
-        metrics=present.files(
+        metrics=present.existing(
             collect(
                 rules.metric.output.metrics,
                 zip,
@@ -13,7 +13,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        verified=present.files(
+        verified=present.existing(
             collect(
                 rules.verify.output.scores,
                 model=cell("correlate", "models"),
@@ -21,7 +21,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        judged=present.files(
+        judged=present.existing(
             collect(
                 rules.judge.output.scores,
                 zip,
@@ -31,13 +31,13 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        students=present.files(
+        students=present.existing(
             collect(
                 rules.finetune.output.student, student=cell("correlate", "students")
             ),
             only_made=config["partial"],
         ),
-        health=present.files(
+        health=present.existing(
             collect(
                 rules.check.output.health, responses=cell("correlate", "responses")
             ),
@@ -68,20 +68,20 @@ rule report:
     """Write the one page that answers the question of a grid."""
     input:
         tables=rules.correlate.output,
-        instructions=present.files(
+        instructions=present.existing(
             collect(
                 rules.load_instructions.output.instructions,
                 instructions=cell("report", "instructions"),
             ),
             only_made=config["partial"],
         ),
-        responses=present.files(
+        responses=present.existing(
             collect(
                 rules.generate.output.responses, responses=cell("report", "responses")
             ),
             only_made=config["partial"],
         ),
-        rewards=present.files(
+        rewards=present.existing(
             collect(
                 rules.reward.output.rewards,
                 reward=cell("report", "rewards"),
@@ -89,11 +89,11 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        health=present.files(
+        health=present.existing(
             collect(rules.check.output.health, responses=cell("report", "responses")),
             only_made=config["partial"],
         ),
-        answers=present.files(
+        answers=present.existing(
             collect(
                 rules.answer.output.answers,
                 model=cell("report", "models"),
@@ -101,7 +101,7 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        verified=present.files(
+        verified=present.existing(
             collect(
                 rules.verify.output.scores,
                 model=cell("report", "models"),
@@ -110,12 +110,12 @@ rule report:
             only_made=config["partial"],
         ),
         prompts=cell("report", "prompts"),
-        pilots=present.files(
+        pilots=present.existing(
             collect(rules.pilot.output.pilot, grid=cell("report", "pilots")),
             only_made=config["partial"],
         ),
         # of a grid that trains all students, and so knows what a pilot loses
-        complete=present.files(
+        complete=present.existing(
             collect(
                 rules.correlate.output.performance, grid=cell("report", "complete")
             ),

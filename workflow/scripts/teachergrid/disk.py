@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import work
+from .results import RESULTS
 
-RESULTS = "results"
 # pyarrow and Python raise OSError, safetensors and torch errors of their own; torch names no cause
 FULL = re.compile(r"No space left on device|Disk quota exceeded|inline_container.*unexpected pos", re.DOTALL)
 OLD_LOG_DAYS = 7
@@ -50,7 +50,7 @@ def what_can_go(results: str = RESULTS) -> list[tuple[Path, int, str]]:
         suites = sorted(path.stem for path in Path(results, "answers", folder.parent.name).glob("*.parquet"))
         if suites:
             found.append((folder, size(folder), f"its answers to {', '.join(suites)} exist"))
-    found += [(path, size(path), "work on an output that is finished") for path in work.finished(results)]
+    found += [(path, size(path), "work on an output that is finished") for path in work.leftovers(results)]
     logs = Path(results, "logs/slurm")
     before = time.time() - OLD_LOG_DAYS * 86400
     if old := [path.stat().st_size for path in logs.rglob("*.log") if path.stat().st_mtime < before]:

@@ -1,10 +1,24 @@
-"""Why a job died: the class of a failure, the line of its logs that decides it, and what to do about it."""
+"""Why a job failed: its class, the line that decides it, what to do about it; and one record of it beside the job's log.
 
+A job that ends in an error writes its own record. `teachergrid run` writes it where the job could not: killed by the kernel
+or by SLURM, or never begun. Whoever asks later (`status`, the report) reads these records and no logs. A record is removed
+when its job starts again or succeeds.
+
+Patterns are for the words of others only (torch, NCCL, SLURM, loaders); whoever writes the record applies them.
+"""
+
+import json
+import os
 import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
-from .cluster import BETWEEN
+from . import origin
 
 TIME_OUT = "time-out"
 MEMORY = "out of memory"
@@ -54,7 +68,7 @@ STATES = {
 
 # The first that any line of the logs matches decides, so causes stand before what follows from them: a full GPU or disk
 # brings a launch down, and SLURM says CANCELLED also of a job that it killed for its memory or time.
-SIGNS = [
+PATTERNS = [
     (REFUSED, r"SLURM sbatch failed"),
     (
         GPU_MEMORY,
@@ -86,22 +100,23 @@ SIGNS = [
         r"|\bRendezvous\w*Error\b|EADDRINUSE|gloo/transport",
     ),
     # one rank's own error takes the others down
-    (UNKNOWN, r"^ERROR: RuntimeError: rank \d+: |^\[rank\d+\]: [\w.]*(Error|Exception)\b"),
+    (UNKNOWN, r"^RuntimeError: rank \d+: |^\[rank\d+\]: [\w.]*(Error|Exception)\b"),
     (
         LAUNCH,
         r"processes train together, \d+ were asked for|DeepSpeed is (on|off), asked for|of \d+ processes these (had started|ran)"
         r"|no port from \d+ to \d+ is free|failed \(exitcode: -?\d+\)",
     ),
 ]
-SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in SIGNS]
+SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # tell more than the state that SLURM gives the job
 
-ERROR = "ERROR: "
-EXCEPTION = re.compile(r"[A-Z]\w*:( |$)")  # how job.py begins the message of all but BadInput
+ERROR = "ERROR: "  # how job.py begins the last line of its log
 # "Error in rule" begins what Snakemake says of any dead job
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
-GOOD_END = "steps (100%) done"  # Snakemake's last word in a SLURM log
+SUFFIX = ".failed.json"  # of a record
 SILENT = "its process ended without a word"
+
+# --- the class of a failure
 
 
 class Failure(NamedTuple):
@@ -109,28 +124,48 @@ class Failure(NamedTuple):
 
     kind: str
     line: str
-    remedy: str
+
+    @property
+    def remedy(self) -> str:
+        return REMEDIES[self.kind]
 
 
-def classify(text: str, slurm_state: str | None = None) -> Failure:
-    """Return why a job died. text: its rule's log and SLURM's; slurm_state: as sacct or squeue give it ("CANCELLED by 0")."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    state = state_of(slurm_state)
-    errors = [line for line in lines if line.startswith(ERROR.strip())]
-    told = None if not errors or EXCEPTION.match(errors[-1].removeprefix(ERROR)) else errors[-1]
-    # a message of our own is about itself: what stands above it in the log does not matter, what SLURM did does
-    kind, line = sign([line for line in lines if line == told or "slurmstepd" in line] if told else lines)
+def of_message(message: str) -> Failure:
+    """Return the failure of a job that ends with a message of our own: bad input, unless the message names another cause."""
+    line = message.strip().partition("\n")[0]
+    return Failure(sign([line])[0] or BAD_INPUT, plain(line))
+
+
+def of_exception(message: str, log: str) -> Failure:
+    """Return the failure of a job that ends with an exception. message: "KeyError: 'x'"; log: all that the job printed."""
+    lines = [*lines_of(log), *lines_of(message)]
+    kind, line = sign(lines)
+    return Failure(kind or UNKNOWN, plain(line or message.partition("\n")[0]))
+
+
+def classify(text: str, slurm_state: str | None = None, own: Failure | None = None) -> Failure:
+    """Return why a job died, as others tell it.
+
+    Args:
+        text: the rule's log and SLURM's.
+        slurm_state: as sacct or squeue give it ("CANCELLED by 0").
+        own: what the job itself recorded. The text then counts for what SLURM says in it alone, which knows what it ended.
+    """
+    lines, state = lines_of(text), state_of(slurm_state)
+    if own is None:
+        kind, line = sign(lines)
+    else:
+        kind, line = sign([line for line in lines if "slurmstepd" in line])
+        if kind is None or own.kind in OF_THE_LOG:
+            kind, line = own
     if state in STATES and kind not in OF_THE_LOG:
         kind, line = STATES[state], line if kind == STATES[state] else f"SLURM ended it: {slurm_state}"
-    elif kind is None:
-        kind = BAD_INPUT if told else UNKNOWN
     raised = [line for line in lines if RAISED.match(line)]
-    line = line or [SILENT, *lines[-1:], *raised[-1:], *errors[-1:]][-1]
-    return Failure(kind, line.removeprefix(ERROR).rstrip(": "), REMEDIES[kind])
+    return Failure(kind or UNKNOWN, plain(line or [SILENT, *lines[-1:], *raised[-1:]][-1]))
 
 
 def sign(lines: list[str]) -> tuple[str | None, str | None]:
-    """Return the first kind that a line shows, and the last line that does: job.py repeats what decided at the end."""
+    """Return the first kind that a line shows, and the last line that shows it; (None, None) where no line does."""
     for kind, pattern in SIGNS:
         shown = [line for line in lines if pattern.search(line)]
         if shown:
@@ -138,50 +173,98 @@ def sign(lines: list[str]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def tried(folder) -> list[tuple[str, str]]:
-    """Return (rule, "wildcard/wildcard") of every cell that has a log of its own or of SLURM, sorted."""
-    own = (path.relative_to(folder).with_suffix("").parts for path in Path(folder).glob("*/**/*.log"))
-    found = {(rule, "/".join(cell)) for rule, *cell in own if rule != "slurm"}
-    slurm = Path(folder, "slurm").glob("rule_*/*")
-    found |= {(path.parent.name.removeprefix("rule_"), "/".join(BETWEEN.split(path.name))) for path in slurm}
-    return sorted(found)
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def logs(folder: str, rule: str, cell: str) -> list[Path]:
-    """Return the logs of a cell's last try ("wildcard/wildcard"), those that there are: the rule's, and that of its SLURM job
-    unless it was run without SLURM since."""
-    own = Path(folder, rule, f"{cell}.log")
-    slurm = Path(folder, "slurm", f"rule_{rule}", cell.replace("/", "_")).glob("*.log")
-    last = sorted(slurm, key=lambda path: int(path.stem))[-1:]
-    if not own.exists():
-        return last
-    return [own, *(path for path in last if path.stat().st_mtime >= own.stat().st_mtime)]
-
-
-def of(paths: list, slurm_state: str | None = None) -> Failure:
-    """Return why the job of these logs died."""
-    return classify(read(paths), slurm_state)
-
-
-def died(paths: list, slurm_state: str | None = None) -> Failure | None:
-    """Return why a job died, or None where neither its logs nor SLURM say that it did."""
-    text = read(paths)
-    lines = [line.strip() for line in text.splitlines()]
-    ended_badly = any(line.startswith(ERROR.strip()) for line in lines) or (
-        any("slurmstepd" in line for line in lines) and sign(lines)[0] and not any(GOOD_END in line for line in lines)
-    )
-    return classify(text, slurm_state) if ended_badly or state_of(slurm_state) in STATES else None
-
-
-def quoted(paths: list[Path], line: str) -> str | None:
-    """Return the log that holds a line, the first one where none does; None without logs."""
-    return str(next((path for path in paths if line in path.read_text(errors="replace")), paths[0])) if paths else None
-
-
-def read(paths: list) -> str:
-    return "\n".join(Path(path).read_text(errors="replace") for path in paths)
+def plain(line: str) -> str:
+    """Return a line of a log as it is quoted."""
+    return line.removeprefix(ERROR).rstrip(": ")
 
 
 def state_of(slurm_state: str | None) -> str:
-    """Return the one word of it: CANCELLED of "CANCELLED by 0"."""
+    """Return the first word of a state: CANCELLED of "CANCELLED by 0"."""
     return (slurm_state or "").split(" ")[0].rstrip("+")
+
+
+def text_of(logs: Iterable[str | Path]) -> str:
+    """Return the text of all logs that exist."""
+    return "\n".join(path.read_text(errors="replace") for path in map(Path, logs) if path.exists())
+
+
+def log_with(logs: list[Path], line: str) -> str | None:
+    """Return the log that holds a line, the first log where none does; None without logs."""
+    return str(next((path for path in logs if line in path.read_text(errors="replace")), logs[0])) if logs else None
+
+
+# --- its record
+
+
+@dataclass(frozen=True)
+class Record:
+    """A failed job. cell: "wildcard/wildcard"; outputs: their paths; log: of the line; exception: its type, where the job itself
+    wrote this; time: in seconds since 1970."""
+
+    rule: str
+    cell: str
+    kind: str
+    line: str
+    outputs: list[str] = field(default_factory=list)
+    log: str | None = None
+    exception: str | None = None
+    time: float = field(default_factory=time.time)
+
+    @property
+    def job(self) -> str:
+        return f"{self.rule} {self.cell}".strip()
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(self.kind, self.line)
+
+
+def record_path(results: str, rule: str, cell: str) -> Path:
+    return Path(results, "logs", rule, f"{cell}{SUFFIX}")
+
+
+def write(results: str, record: Record) -> None:
+    """Write the record of a failed job. A disk that is full is no error: it is often why the job failed."""
+    with suppress(OSError):
+        origin.replace_text(record_path(results, record.rule, record.cell), json.dumps(asdict(record), indent=1) + "\n")
+
+
+def remove(results: str, rule: str, cell: str) -> None:
+    """Remove the record of a job that starts again or has succeeded."""
+    record_path(results, rule, cell).unlink(missing_ok=True)
+
+
+def load(path: Path) -> Record | None:
+    """Return the record in a file; None where there is none, or not a whole one."""
+    try:
+        return Record(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def read(results: str) -> dict[tuple[str, str], Record]:
+    """Return (rule, cell) -> the record of each job whose last try failed, sorted. A job with an output has finished since."""
+    paths = sorted(Path(results, "logs").glob(f"*/**/*{SUFFIX}"))
+    records = [record for record in map(load, paths) if record and not any(map(os.path.exists, record.outputs))]
+    return {(record.rule, record.cell): record for record in records}
+
+
+class Group(TypedDict):
+    """Failed jobs of one class. cells: what is shown of each job."""
+
+    kind: str
+    remedy: str
+    cells: list[Mapping]
+
+
+def grouped(failed: Iterable[tuple[str, Mapping]]) -> list[Group]:
+    """Return the failed jobs by class, the largest class first. failed: (kind, what is shown of the job)."""
+    by_kind: dict[str, list[Mapping]] = defaultdict(list)
+    for kind, shown in failed:
+        by_kind[kind].append(shown)
+    ordered = sorted(by_kind.items(), key=lambda item: -len(item[1]))
+    return [{"kind": kind, "remedy": REMEDIES[kind], "cells": cells} for kind, cells in ordered]

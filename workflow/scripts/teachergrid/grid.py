@@ -18,6 +18,7 @@ from .config_data import metrics_of
 from .config_grids import VERIFY
 from .ids import Corpus, Model, Responses, Student
 from .names import nearest
+from .results import RESULTS
 
 MODEL_RULES = costs.MODEL_RULES
 
@@ -30,7 +31,7 @@ class Cells:
         from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
     """
 
-    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = "results"):
+    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = RESULTS):
         """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
         self.config, self.given, self.results = config, given or {}, results
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)

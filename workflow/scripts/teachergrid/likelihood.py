@@ -119,7 +119,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
             ]
 
         what = f"likelihoods, {format}"
-        return iter(shards.made(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, what, load))
+        return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, what, load))
 
     return {
         format: scored(format)

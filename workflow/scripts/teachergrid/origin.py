@@ -1,23 +1,25 @@
-"""Every artifact says what it was made from: rule, spec, and the sha256 of each input. Nothing in it hangs on time or machine.
+"""The origin of an artifact: its rule, its spec, and the sha256 of each input. It depends on no time and no machine.
 
-Kept in tables and student.json. It lies beside (x.origin) texts that people read, and what a cheap job makes for a GPU job:
-the same rows chosen under another setting are then the same bytes, and no student is trained again.
+Tables and student.json carry it inside. It lies beside (x.origin) texts that people read, and beside what a cheap job makes
+for a GPU job: the same rows chosen under another setting are then the same bytes, and no student is trained again.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 KEY = b"teachergrid"
 
 
-def sha256(path) -> str:
+def sha256(path: str | Path) -> str:
+    """Return "sha256:" and the hex digest of a file."""
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def of(rule: str, spec: str, inputs) -> dict:
+def of(rule: str, spec: str, inputs: Iterable[str]) -> dict:
     """Return the origin of what a job makes. inputs: the paths the job declares."""
     return {"rule": rule, "spec": spec, "inputs": {str(path): sha256(path) for path in inputs}}
 
@@ -28,10 +30,11 @@ def key(made_from: dict) -> str:
 
 
 def text(made_from: dict) -> str:
+    """Return an origin as canonical JSON."""
     return json.dumps(made_from, sort_keys=True, ensure_ascii=False)
 
 
-def replace_text(path, content: str) -> None:
+def replace_text(path: str | Path, content: str) -> None:
     """Write a text file under a temporary name and rename it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,11 +43,12 @@ def replace_text(path, content: str) -> None:
     os.replace(part, path)
 
 
-def write_beside(path, made_from: dict) -> None:
+def write_beside(path: str | Path, made_from: dict) -> None:
+    """Write an origin to `{path}.origin`."""
     replace_text(f"{path}.origin", text(made_from))
 
 
-def read(path) -> dict | None:
+def read(path: str | Path) -> dict | None:
     """Return the origin a file carries, or None."""
     path, beside = Path(path), Path(f"{path}.origin")
     if beside.exists():
@@ -54,6 +58,6 @@ def read(path) -> dict | None:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        found = (pq.read_metadata(path).metadata or {}).get(KEY)
-        return json.loads(found) if found else None
+        content = (pq.read_metadata(path).metadata or {}).get(KEY)
+        return json.loads(content) if content else None
     return None

@@ -2,60 +2,103 @@
 
 import json
 import time
-from collections import Counter
 from pathlib import Path
+from typing import NamedTuple, TypedDict
 
 from . import cluster, disk, failures, origin
-from .progress import Progress, duration
+from .progress import Failed, Progress, duration
 
 SUMMARY = "run.json"
 LOG = "logs/run.log"
 
 
-def begin(results: str, argv: list[str]) -> dict:
-    """Write the summary of a run that has begun, and return it; `ended` stays null when it is killed."""
-    summary = {"started": time.time(), "ended": None, "argv": argv, "code": None}
+class Result(NamedTuple):
+    """code: exit code of the run. starts: what each start of Snakemake did, of which `phases` were for a phase of their own.
+    report: complete, partial or None."""
+
+    code: int
+    starts: list[Progress]
+    report: str | None
+    phases: int = 1
+
+
+class FailedCell(TypedDict):
+    """cell: "rule wildcard/wildcard"; kind, line, remedy: as in failures; logs: paths; slurm: id of its SLURM job."""
+
+    cell: str
+    kind: str
+    line: str
+    remedy: str
+    logs: list[str]
+    slurm: str | None
+
+
+class Summary(TypedDict, total=False):
+    """results/run.json. The first four keys are there from the start; `ended` stays null when the run is killed."""
+
+    started: float  # seconds since 1970
+    ended: float | None
+    argv: list[str]
+    code: int | None
+    done: list[str]  # cells
+    failed: list[FailedCell]
+    waiting: dict[str, int]  # rule -> number of cells that were not made
+    restarts: int
+    errors: list[str]  # of Snakemake itself
+    report: str | None  # complete, partial or None
+    gpu_hours: float
+    gpu_hours_from: str  # sacct or benchmarks
+
+
+def begin(results: str, argv: list[str]) -> Summary:
+    """Write the summary of a run that has begun, and return it."""
+    summary: Summary = {"started": time.time(), "ended": None, "argv": argv, "code": None}
     write(results, summary)
     return summary
 
 
-def end(
-    results: str, summary: dict, code: int, runs: list[Progress], report: str | None, folder, phases: int = 1
-) -> dict:
-    """Complete the summary, write and return it.
+def end(results: str, summary: Summary, result: Result, folder: str | None) -> Summary:
+    """Complete the summary, write and return it. What has failed and what waits is that of the last start of Snakemake.
 
-    runs: each start of Snakemake, of which `phases` were for a phase of their own; what has failed and what waits is the
-    last one's. report: complete, partial or None.
-    folder: of the cluster's jobs, None without a cluster. Keys: started and ended (seconds since 1970), argv, code, done
-    (cells), failed (cell, kind, line, remedy, logs, slurm), waiting (rule: number of cells not made because of them),
-    restarts, errors (of Snakemake itself), report, gpu_hours, gpu_hours_from (sacct or benchmarks).
+    folder: of the cluster's jobs, None without a cluster.
     """
-    last = runs[-1]
+    last = result.starts[-1]
     rows = (
         [row for row in cluster.accounting(folder, summary["started"]) if row["submitted"] >= summary["started"] - 1]
         if folder
         else []
     )
-    used = sum(row["elapsed_s"] * row["gpus"] for row in rows) if rows else sum(map(benchmarked, runs))
+    used = sum(row["elapsed_s"] * row["gpus"] for row in rows) if rows else sum(map(benchmarked, result.starts))
     summary |= {
         "ended": time.time(),
-        "code": code,
-        "done": [run.name(job) for run in runs for job in run.done],
-        "failed": [failure(last, job) for job in last.failed],
+        "code": result.code,
+        "done": [start.name(job) for start in result.starts for job in start.done],
+        "failed": [failed_cell(failed) for failed in last.failed.values()],
         "waiting": {rule: n for rule, n in sorted(last.waiting.items()) if n > 0},
-        "restarts": len(runs) - phases,
-        "errors": [text for run in runs for text in run.errors],
-        "report": report,
+        "restarts": len(result.starts) - result.phases,
+        "errors": [text for start in result.starts for text in start.errors],
+        "report": result.report,
         "gpu_hours": round(used / 3600, 4),
         "gpu_hours_from": "sacct" if rows else "benchmarks",
     }
     write(results, summary)
+    for failed in last.failed.values():
+        # the disk may have been full when it failed
+        if not failures.record_path(results, failed.record.rule, failed.record.cell).exists():
+            failures.write(results, failed.record)
     return summary
 
 
-def failure(run: Progress, job: int) -> dict:
-    why, failed = run.why(job), run.failed[job]
-    return {"cell": run.name(job), **why._asdict(), "logs": failed["logs"], "slurm": failed.get("slurm")}
+def failed_cell(failed: Failed) -> FailedCell:
+    record = failed.record
+    return {
+        "cell": record.job,
+        "kind": record.kind,
+        "line": record.line,
+        "remedy": record.failure.remedy,
+        "logs": failed.logs,
+        "slurm": failed.slurm,
+    }
 
 
 def benchmarked(run: Progress) -> float:
@@ -68,27 +111,27 @@ def benchmarked(run: Progress) -> float:
     return used
 
 
-def write(results: str, summary: dict) -> None:
+def write(results: str, summary: Summary) -> None:
     with disk.spared():
         origin.replace_text(Path(results, SUMMARY), json.dumps(summary, indent=1) + "\n")
 
 
-def lines(results: str, summary: dict) -> list[str]:
+def lines(results: str, summary: Summary) -> list[str]:
     """Return the summary in words: the failures by class, then the counts."""
     text = []
-    for kind, n in Counter(failed["kind"] for failed in summary["failed"]).most_common():
-        mine = [failed for failed in summary["failed"] if failed["kind"] == kind]
-        text += [f"{n} failed: {kind}. {mine[0]['remedy']}"]
-        text += [f"  {failed['cell']}: {failed['line']}" for failed in mine[:3]]
-        text += [f"  and {n - 3} more"] * (n > 3)
+    for group in failures.grouped((failed["kind"], failed) for failed in summary["failed"]):
+        cells = group["cells"]
+        text += [f"{len(cells)} failed: {group['kind']}. {group['remedy']}"]
+        text += [f"  {failed['cell']}: {failed['line']}" for failed in cells[:3]]
+        text += [f"  and {len(cells) - 3} more"] * (len(cells) > 3)
     # such as a full disk on which it cannot note what finished; a restart may have got over it
-    told = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
-    own = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])
-    text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in own if kind not in told]
+    shown = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
+    kinds = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])
+    text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in kinds if kind not in shown]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
     parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
-    parts += [duration(summary["ended"] - summary["started"])]
+    parts += [duration((summary["ended"] or time.time()) - summary["started"])]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]

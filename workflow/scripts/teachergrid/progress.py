@@ -1,7 +1,7 @@
-"""What Snakemake is doing: its log events as facts, and one line per finished cell with the time left.
+"""What Snakemake is doing: its log events as JSON, and one line per finished cell with the time left.
 
-python -m teachergrid.progress FACTS LIFELINE [Snakemake's options]: Snakemake, which writes each fact as a JSON line to an
-open file descriptor, and ends when another one is closed. `Progress` reads the facts in the process that started it.
+python -m teachergrid.progress EVENTS LIFELINE [Snakemake's options]: Snakemake, which writes each event as a JSON line to an
+open file descriptor, and ends when another one is closed. `Progress` reads the events in the process that started it.
 """
 
 import json
@@ -12,11 +12,14 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple, TextIO, TypedDict
 
-from . import costs
+from . import costs, disk, failures
+from .results import RESULTS
 
-# the plugin's and Snakemake's own words, where there is no event for a fact
+# the plugin's and Snakemake's own words, where Snakemake logs no event
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
@@ -24,41 +27,64 @@ FAILED = "At least one job did not complete successfully"
 DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>\w+)")
 
 
-class Progress:
-    """The facts of one Snakemake process. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
+class Job(TypedDict):
+    """A job as Snakemake describes it when it is ready. local: it runs on this machine whatever the executor is."""
 
-    def __init__(self, say, has_gpus: bool = True):
-        """say: tells a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
+    rule: str
+    cell: str
+    local: bool
+    gpus: int
+    log: list[str]
+    outputs: list[str]
+    benchmark: str | None
+
+
+class Failed(NamedTuple):
+    """A job that failed. logs: the paths that Snakemake names; slurm: the id of its SLURM job."""
+
+    record: failures.Record
+    logs: list[str]
+    slurm: str | None
+
+
+class Progress:
+    """What one Snakemake process does. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
+
+    def __init__(self, say: Callable[[str], None], has_gpus: bool = True):
+        """say: prints a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
         self.say, self.has_gpus = say, has_gpus
         self.start = self.last = time.monotonic()  # last: when a job last changed its state
         self.begun = time.time()
-        self.total = None  # None: Snakemake has not planned yet, or has found nothing to do
-        self.waiting = Counter()  # rule -> cells not made yet, without those that failed
-        self.jobs = {}  # job -> what Snakemake said of it when it was ready: rule, cell, local, gpus, log, benchmark
-        self.running = {}  # job -> when it started
-        self.took = defaultdict(list)  # rule -> seconds of each job
-        self.done = []  # jobs
-        self.failed = {}  # job -> {"logs": paths, "message": Snakemake's words, "slurm": id, "state": SLURM's}
-        self.errors = []  # what stopped Snakemake itself
+        self.total: int | None = None  # None: Snakemake has not planned yet, or has found nothing to do
+        self.waiting: Counter[str] = Counter()  # rule -> cells not made yet, without those that failed
+        self.jobs: dict[int, Job] = {}
+        self.slurm: dict[int, str] = {}  # job -> id of its SLURM job
+        self.running: dict[int, float] = {}  # job -> when it started
+        self.took: dict[str, list[float]] = defaultdict(list)  # rule -> seconds of each job
+        self.done: list[int] = []  # jobs
+        self.failed: dict[int, Failed] = {}
+        self.errors: list[str] = []  # what stopped Snakemake itself
 
-    def take(self, fact: dict) -> None:
-        if fact["fact"] != "error":
+    def take(self, event: dict) -> None:
+        """Take in one event of Events.parsed: {"event": its name, and the arguments of the method on_{name}}."""
+        name = event.pop("event")
+        if name != "error":
             self.last = time.monotonic()
-        getattr(self, f"on_{fact.pop('fact')}")(**fact)
+        getattr(self, f"on_{name}")(**event)
 
     def on_plan(self, stats: dict) -> None:
         self.waiting.update({rule: n for rule, n in stats.items() if rule not in ("total", "all")})
         self.total = sum(self.waiting.values())
         self.say(f"{self.total} jobs to do")
 
-    def on_ready(self, job: int, gpus: int = 0, **known) -> None:
-        self.jobs[job] = known | {"gpus": gpus if self.has_gpus else 0}
+    def on_ready(self, job: int, known: Job) -> None:
+        self.jobs[job] = known if self.has_gpus else {**known, "gpus": 0}
 
     def on_started(self, jobs: list[int]) -> None:
         self.running.update(dict.fromkeys(jobs, time.monotonic()))
 
     def on_submitted(self, job: int, slurm: str) -> None:
-        self.jobs[job]["slurm"] = slurm
+        self.slurm[job] = slurm
 
     def on_finished(self, job: int) -> None:
         rule, seconds = self.jobs[job]["rule"], time.monotonic() - self.running.pop(job)
@@ -73,19 +99,46 @@ class Progress:
 
     def on_failed(self, job: int, logs: list[str], message: str) -> None:
         self.running.pop(job, None)
-        self.waiting[self.jobs[job]["rule"]] -= 1
-        from . import disk
-
-        died = DIED.search(message)
+        known = self.jobs[job]
+        self.waiting[known["rule"]] -= 1
         # a job cannot write why it died then
-        if disk.filled("results"):
+        if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
-        self.failed[job] = {"logs": logs, "message": message, **(died.groupdict() if died else {})}
-        self.say(f"FAILED {self.name(job)}: {self.why(job).line}")
+        died = DIED.search(message)
+        record = self.record(known, logs, message, died["state"] if died else None)
+        self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
+        failures.write(RESULTS, record)
+        self.say(f"FAILED {record.job}: {record.line}")
+
+    def record(self, known: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
+        """Return the record of a failed job: its own, unless SLURM ended it; Snakemake's message counts where no log tells."""
+        rule, cell = known["rule"], known["cell"]
+        path = failures.record_path(RESULTS, rule, cell)
+        own = failures.load(path) if self.is_new(path) else None
+        if own and own.exception is None:  # one that a run wrote of an earlier start
+            own = None
+        # a job that never began has left the log of an earlier run where it is
+        paths = [path for path in map(Path, logs) if self.is_new(path)]
+        failure = failures.classify(failures.text_of(paths), slurm_state, own.failure if own else None)
+        if failure.kind == failures.UNKNOWN:
+            of_message = failures.classify(message, slurm_state)
+            silent = own is None and not any(path.stat().st_size for path in paths)
+            if silent or of_message.kind != failures.UNKNOWN:
+                failure = of_message
+        if own and failure == own.failure:
+            return own
+        log = failures.log_with(paths, failure.line)
+        return failures.Record(rule, cell, *failure, known["outputs"], log)
+
+    def is_new(self, path: Path) -> bool:
+        """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
+        return path.exists() and path.stat().st_mtime > self.begun - 60
 
     def on_again(self, job: int) -> None:
-        self.waiting[self.jobs[job]["rule"]] += 1
+        known = self.jobs[job]
+        self.waiting[known["rule"]] += 1
         self.failed.pop(job, None)
+        failures.remove(RESULTS, known["rule"], known["cell"])
         self.say(f"{self.name(job)} is tried again")
 
     def on_error(self, text: str) -> None:
@@ -95,22 +148,9 @@ class Progress:
     def name(self, job: int) -> str:
         return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
 
-    def why(self, job: int):
-        """Return the class of a failure, the line that decided it and the remedy; Snakemake's words count where no log tells."""
-        from . import failures
-
-        failed = self.failed[job]
-        # a job that never began has left the log of an earlier run where it is; clocks of nodes may differ by a minute
-        logs = [path for path in map(Path, failed["logs"]) if path.exists() and path.stat().st_mtime > self.begun - 60]
-        found = failures.of(logs, failed.get("state")) if any(path.stat().st_size for path in logs) else None
-        if found and found.kind != failures.UNKNOWN:
-            return found
-        said = failures.classify(failed["message"], failed.get("state"))
-        return found if found and said.kind == failures.UNKNOWN else said
-
     def awaits_cluster(self) -> bool:
         """Whether every job that Snakemake waits for is one of the cluster's, so that some of them must be alive there."""
-        return bool(self.running) and not any(self.jobs.get(job, {"local": True})["local"] for job in self.running)
+        return bool(self.running) and all(job in self.jobs and not self.jobs[job]["local"] for job in self.running)
 
     def left(self) -> str:
         """Return the time left in words; rules not seen yet count as the mean of those seen."""
@@ -127,41 +167,57 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class Facts(logging.Handler):
-    """Writes what Snakemake logs as facts: one JSON line each, the names and keys being those of Progress.on_*."""
+class Events(logging.Handler):
+    """Writes what Snakemake logs as one JSON line each, with the names and arguments of Progress.on_*."""
 
-    def __init__(self, out):
+    def __init__(self, out: TextIO):
         super().__init__()
         self.out = out
 
-    def emit(self, record) -> None:
-        for fact, known in self.facts(record):
-            self.out.write(json.dumps({"fact": fact, **known}) + "\n")
+    def emit(self, record: logging.LogRecord) -> None:
+        for name, arguments in self.parsed(record):
+            self.out.write(json.dumps({"event": name, **arguments}) + "\n")
             self.out.flush()
 
-    def facts(self, record):
+    def parsed(self, record: Any) -> Iterator[tuple[str, dict]]:
+        """Yield the event in a log record, if there is one: (name, arguments). Snakemake gives each kind its own attributes."""
         event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
         if event == "run_info":
             yield "plan", {"stats": record.stats}
         elif event == "job_info":
-            known = {"rule": record.rule_name, "cell": "/".join(map(str, record.wildcards.values()))}
-            known |= {"local": record.local or record.rule_name == "all", "log": list(record.log)}
-            known |= {"gpus": costs.gpus(record.resources), "benchmark": record.benchmark}
-            yield "ready", {"job": record.jobid, **known}
+            yield "ready", {"job": record.jobid, "known": described(record)}
         elif event == "job_started":
             yield "started", {"jobs": record.jobs if isinstance(record.jobs, list) else [record.jobs]}
         elif event == "job_finished":
             yield "finished", {"job": record.job_id}
         elif event == "job_error":
             yield "failed", {"job": record.jobid, "logs": list(record.log), "message": record.rule_msg or ""}
-        elif event == "error" and (found := MISSING.search(record.getMessage())):
-            yield "failed", {"job": int(found["job"]), "logs": [], "message": record.getMessage()}
-        elif event == "error" and FAILED not in record.getMessage():  # each of them has been said
-            yield "error", {"text": record.getMessage()}
-        elif found := SUBMITTED.match(str(record.msg)):
-            yield "submitted", {"job": int(found["job"]), "slurm": found["slurm"]}
-        elif found := AGAIN.match(str(record.msg)):
-            yield "again", {"job": int(found["job"])}
+        elif event == "error":
+            yield from of_error(record.getMessage())
+        elif match := SUBMITTED.match(str(record.msg)):
+            yield "submitted", {"job": int(match["job"]), "slurm": match["slurm"]}
+        elif match := AGAIN.match(str(record.msg)):
+            yield "again", {"job": int(match["job"])}
+
+
+def described(record: Any) -> Job:
+    """Return a job from Snakemake's log record of it."""
+    return {
+        "rule": record.rule_name,
+        "cell": "/".join(map(str, record.wildcards.values())),
+        "local": record.local or record.rule_name == "all",
+        "gpus": costs.gpus(record.resources),
+        "log": list(record.log),
+        "outputs": list(record.output),
+        "benchmark": record.benchmark,
+    }
+
+
+def of_error(message: str) -> Iterator[tuple[str, dict]]:
+    if match := MISSING.search(message):
+        yield "failed", {"job": int(match["job"]), "logs": [], "message": message}
+    elif FAILED not in message:  # it sums up failures, each of which has an event of its own
+        yield "error", {"text": message}
 
 
 def die_with(lifeline: int) -> None:
@@ -178,14 +234,14 @@ def die_with(lifeline: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def main(facts: int, lifeline: int, argv: list[str]) -> None:
+def main(events: int, lifeline: int, argv: list[str]) -> None:
     die_with(lifeline)
     from snakemake.cli import main as snakemake
 
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)
-    logger.addHandler(Facts(os.fdopen(facts, "w")))
+    logger.addHandler(Events(os.fdopen(events, "w")))
     snakemake(argv)
 
 

@@ -149,7 +149,7 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
 
     is_similarity = scorer_of is similarity.Encoder
     schema = similarity.VECTORS if is_similarity else artifacts.REWARDS
-    tables = shards.made(work, len(bounds), make, schema, "rewards", load)
+    tables = shards.ensure(work, len(bounds), make, schema, "rewards", load)
     table = similarity.compare(tables) if is_similarity else pa.concat_tables([schema.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
     if NOT_FINITE in reasons and None not in reasons:

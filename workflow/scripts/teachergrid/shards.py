@@ -18,19 +18,19 @@ import pyarrow.parquet as pq
 
 from . import artifacts
 
+Make = Callable[..., list[dict] | pa.Table]  # of a shard's number and what a copy of a model consists of
 
-def run(
-    folder, number_of_shards: int, make: Callable[..., list[dict] | pa.Table], schema: pa.Schema, what: str
-) -> list[pa.Table]:
+
+def run(folder: str | Path, number_of_shards: int, make: Make, schema: pa.Schema, what: str) -> list[pa.Table]:
     """Return all shards under the schema: those in the folder as they are, the others by `make(i)`, written before the next.
 
     what: names the work in the progress lines.
     """
-    return list(made(folder, number_of_shards, make, schema, what))
+    return list(ensure(folder, number_of_shards, make, schema, what))
 
 
 @dataclass(frozen=True)
-class Made:
+class Shards:
     """Shards that are all there; each is read when its turn comes, as often as they are gone through."""
 
     folder: Path
@@ -39,27 +39,39 @@ class Made:
     what: str
 
     def __iter__(self) -> Iterator[pa.Table]:
-        return (_found(self.folder, i, self.schema, self.what) for i in range(self.number))
+        for i in range(self.number):
+            table = _saved(self.folder, i, self.schema, self.what)
+            if table is None:
+                raise FileNotFoundError(f"{self.what}: shard {i + 1} is gone from {self.folder}")
+            yield table
 
 
-def made(folder, number_of_shards: int, make, schema: pa.Schema, what: str, load=lambda: [()]) -> Made:
-    """Do what `run` does, and give the shards one by one: a corpus may exceed memory.
+def ensure(
+    folder: str | Path,
+    number_of_shards: int,
+    make: Make,
+    schema: pa.Schema,
+    what: str,
+    load: Callable[[], list[tuple]] = lambda: [()],
+) -> Shards:
+    """Do what `run` does, and return the shards to be read one by one: a corpus may exceed memory.
 
-    load: called if a shard is missing; gives, for each copy of a model, what `make` takes after the shard's number. Copies
-    work side by side, and which of them makes a shard is left open: they must be alike.
+    Args:
+        load: called if a shard is missing; returns one tuple for each copy of a model: the arguments of `make` after the
+            shard's number. Copies work at the same time, and any of them may make any shard, so they must be alike.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [i for i in range(number_of_shards) if _found(folder, i, schema, what) is None]
+    missing = [i for i in range(number_of_shards) if _saved(folder, i, schema, what) is None]
     if len(missing) < number_of_shards:
         _say(f"{what}: {number_of_shards - len(missing)} of {number_of_shards} shards are there from an earlier run")
     if missing:
         _make(folder, missing, make, schema, f"{what}: shard {{}} of {number_of_shards}", load())
-    return Made(folder, number_of_shards, schema, what)
+    return Shards(folder, number_of_shards, schema, what)
 
 
-def _make(folder: Path, missing: list[int], make, schema: pa.Schema, line: str, copies: list[tuple]) -> None:
-    free = SimpleQueue()
+def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line: str, copies: list[tuple]) -> None:
+    free: SimpleQueue[tuple] = SimpleQueue()
     for copy in copies:
         free.put(copy)
 
@@ -88,21 +100,20 @@ def bounds(rows: int, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
-def _found(folder: Path, i: int, schema: pa.Schema, what: str) -> pa.Table | None:
-    """Return a whole shard of this schema, or None; what is damaged is removed."""
-    found = None
+def _saved(folder: Path, i: int, schema: pa.Schema, what: str) -> pa.Table | None:
+    """Return a complete shard of this schema, or None; what is damaged is removed."""
     for path in sorted(folder.glob(f"{i:06d}-*.parquet")):
         content = path.read_bytes()
         if path.stem.partition("-")[2] != hashlib.sha256(content).hexdigest():
             reason = "is damaged"
         else:
-            found = pq.read_table(pa.BufferReader(content))
-            if found.schema.equals(schema):
-                return found
-            found, reason = None, "has other columns"
+            table = pq.read_table(pa.BufferReader(content))
+            if table.schema.equals(schema):
+                return table
+            reason = "has other columns"
         _say(f"{what}: shard {i + 1} {reason} and is made again ({path})")
         path.unlink()
-    return found
+    return None
 
 
 def _write(folder: Path, i: int, table: pa.Table) -> None:

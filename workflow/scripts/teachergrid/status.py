@@ -1,4 +1,4 @@
-"""Where the grid stands: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
+"""How far the grid is: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
 
 It only looks: it takes no lock and plans nothing, so it may be asked while a run is alive. A cell is done when its outputs are
 there, were made with the settings and inputs that the config asks for now, and what they were made from is done too.
@@ -12,17 +12,24 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from . import cluster, failures, history, lock, origin
 from .planning import hindsight
 from .reasons import old_record
+from .results import RESULTS
 
-RESULTS = "results"
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+    from .report.live import View
+
 SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
 DONE, RUNNING, WAITING, FAILED, BLOCKED, TO_DO = STATES = ("done", "running", "waiting", "failed", "blocked", "to do")
@@ -30,9 +37,9 @@ IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXI
 
 
 @dataclass(eq=False)
-class Cell:
+class CellStatus:
     """A job of the grid. inputs, outputs: paths; timed: its rule has a benchmark; node, elapsed_s, limit_s: while it runs;
-    failure: its class, the line and the log that decided it."""
+    failure: the record of its last try."""
 
     rule: str
     cell: str
@@ -45,8 +52,8 @@ class Cell:
     node: str | None = None
     elapsed_s: float | None = None
     limit_s: int | None = None
-    failure: dict | None = None
-    upstream: set["Cell"] = field(default_factory=set, repr=False)
+    failure: failures.Record | None = None
+    upstream: set["CellStatus"] = field(default_factory=set, repr=False)
 
     @property
     def name(self) -> str:
@@ -56,7 +63,7 @@ class Cell:
 # --- what there is to do
 
 
-def cells(argv: list[str]) -> list[Cell]:
+def cells(argv: list[str]) -> list[CellStatus]:
     """Return the grid's jobs, each after those that it needs, with the files that the workflow's own rules give them.
 
     argv: Snakemake's options. Its CLI reads them, the profile and the Snakefile; its last step, which would build the graph
@@ -65,7 +72,7 @@ def cells(argv: list[str]) -> list[Cell]:
     from snakemake.api import DAGApi
     from snakemake.cli import args_to_api, parse_args
 
-    found = []
+    found: list[CellStatus] = []
     with patch.object(
         DAGApi, "execute_workflow", lambda api, *_, **__: found.extend(_cells(api.workflow_api._workflow))
     ):
@@ -79,7 +86,7 @@ def cells(argv: list[str]) -> list[Cell]:
     return found
 
 
-def _cells(workflow):
+def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
     from snakemake.iocontainers import Wildcards
 
     rows = workflow.globals["cells"].rows
@@ -90,7 +97,7 @@ def _cells(workflow):
             wildcards = Wildcards(fromdict=dict(zip(names, cell.split("/"), strict=True)))
             inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(dict(wildcards.items()))[0]
             paths = list(map(str, inputs)), list(map(str, outputs))
-            yield Cell(
+            yield CellStatus(
                 rule.name, cell, rule.params.spec(wildcards), row.get("gpus") or 0, rule.benchmark is not None, *paths
             )
 
@@ -98,14 +105,16 @@ def _cells(workflow):
 # --- how far it is
 
 
-def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
+def look(grid: list[CellStatus], queue: list[cluster.Job], accounts: list[dict]) -> None:
     """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
-    alive = owner is not None and not lock.dead(owner)
+    host = owner["host"] if owner and not lock.is_dead(owner) else None  # of a live run
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
+    records = failures.read(RESULTS)
     last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
-    made, gone = set(), set()
+    stopped = last_run.get("code") in STOPPED
+    made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
         key = cell.rule, cell.cell
         marker = history.record_path(Path(".snakemake/incomplete"), cell.outputs[0])
@@ -113,16 +122,16 @@ def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
-        elif is_made(cell, begun is not None and alive):
+        elif is_made(cell, begun is not None and host is not None):
             made.add(cell)
         elif begun is not None:  # of a dead run: what it has saved is gone on from
-            cell.state = RUNNING if alive else TO_DO
-            cell.node, cell.elapsed_s = (owner["host"], time.time() - begun) if alive else (None, None)
-        elif failure := why_died(cell, states.get(key), last_run):
+            cell.state = RUNNING if host else TO_DO
+            cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
+        elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
             gone.add(cell)
-    done = settled(grid, made, gone)
+    done = complete(grid, made, gone)
     for cell in grid:
         if cell in done:
             cell.state = DONE
@@ -130,7 +139,7 @@ def look(grid: list[Cell], queue: list, accounts: list[dict]) -> None:
             cell.state = BLOCKED
 
 
-def settled(grid: list[Cell], made: set[Cell], gone: set[Cell]) -> set[Cell]:
+def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
     """Return the cells that need nothing more: made from what needs nothing more, or gone when all that was made from them
     needs nothing more. Snakemake makes a deleted file again only for a job that reads it."""
     readers = defaultdict(set)
@@ -148,7 +157,7 @@ def settled(grid: list[Cell], made: set[Cell], gone: set[Cell]) -> set[Cell]:
     return found
 
 
-def is_made(cell: Cell, in_flight: bool) -> bool:
+def is_made(cell: CellStatus, in_flight: bool) -> bool:
     """Whether the outputs are those that the config asks for. in_flight: Snakemake has not seen the end of the job yet, so
     that its record is still the old one; what the output itself says of its origin counts then."""
     for path in cell.outputs:
@@ -158,33 +167,33 @@ def is_made(cell: Cell, in_flight: bool) -> bool:
         if record is not None:
             if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
                 return False
-        elif (known := origin.read(path)) is None or known["spec"] != cell.spec:
+        elif (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
             return False
     return True
 
 
-def why_died(cell: Cell, slurm_state: str | None, last_run: dict) -> dict | None:
-    """Return {"kind", "line", "log"} of the failure of a cell's last try, or None. What was stopped has not failed; what died
-    without a word is known to the run alone."""
-    paths = failures.logs(f"{RESULTS}/logs", cell.rule, cell.cell)
-    found = None if any(map(os.path.exists, cell.outputs)) else failures.died(paths, slurm_state)
-    if found and not (found.kind == failures.CANCELLED and last_run.get("code") in STOPPED):
-        return {"kind": found.kind, "line": found.line, "log": failures.quoted(paths, found.line)}
-    told = {failed["cell"]: failed for failed in last_run.get("failed") or ()}.get(cell.name)
-    return told and {"kind": told["kind"], "line": told["line"], "log": (told["logs"] or [None])[0]}
+def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> failures.Record | None:
+    """Return the failure of a job that SLURM ended while no run was there to record it, or None.
+
+    stopped: whether the user stopped the last run; what it cancelled has not failed.
+    """
+    kind = failures.STATES.get(failures.state_of(slurm_state))
+    if kind is None or (kind == failures.CANCELLED and stopped) or any(map(os.path.exists, cell.outputs)):
+        return None
+    return failures.Record(cell.rule, cell.cell, *failures.classify("", slurm_state), cell.outputs)
 
 
 # --- in numbers
 
 
-def gather(argv: list[str]) -> dict:
+def gather(argv: list[str]) -> "View":
     """Return what all three forms of the view show. Times in seconds, disk in bytes; None is unknown."""
-    folder, known = Path.cwd(), cluster.available()
+    folder, has_slurm = Path.cwd(), cluster.available()
     with ThreadPoolExecutor() as pool:  # SLURM may take its time
-        queue = pool.submit(cluster.live, folder) if known else None
-        accounts = pool.submit(cluster.accounting, folder, first_start()) if known else None
+        live_jobs = pool.submit(lambda: cluster.live(folder) if has_slurm else [])
+        past_jobs = pool.submit(lambda: cluster.accounting(folder, first_start()) if has_slurm else [])
         grid = cells(argv)
-        queue, accounts = queue.result() if known else [], accounts.result() if known else []
+        queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
     stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
     for cell in grid:
@@ -199,11 +208,16 @@ def gather(argv: list[str]) -> dict:
             if cell.state == RUNNING
         ],
         "time_left": time_left(grid, took),
-        "failures": grouped(grid),
+        "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": hindsight.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
     }
+
+
+def shown(failure: failures.Record) -> tuple[str, dict]:
+    """Return (kind, what is shown of a failed job)."""
+    return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
 
 
 def first_start() -> float:
@@ -217,12 +231,12 @@ def who_runs() -> str:
     if owner is None:
         return "no run is alive"
     who = f"process {owner['pid']} on {owner['host']}"
-    return f"the run of {who} died; `teachergrid run` goes on" if lock.dead(owner) else f"run of {who}"
+    return f"the run of {who} died; `teachergrid run` goes on" if lock.is_dead(owner) else f"run of {who}"
 
 
-def seconds_of(grid: list[Cell]) -> dict[str, dict[str, float]]:
+def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
     """Return rule -> cell -> seconds that its last good try took."""
-    took = defaultdict(dict)
+    took: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in grid:
         path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
         if path.exists():
@@ -230,10 +244,10 @@ def seconds_of(grid: list[Cell]) -> dict[str, dict[str, float]]:
     return took
 
 
-def time_left(grid: list[Cell], took: dict) -> dict:
+def time_left(grid: list[CellStatus], took: dict) -> dict:
     """Return {"job_s": of jobs to go, "at_a_time": running now, "seconds": job_s / at_a_time or None, "unknown": rule ->
     jobs of which none has finished yet, which job_s leaves out}. A rule without benchmarks takes no time worth counting."""
-    job_s, unknown = 0.0, Counter()
+    job_s, unknown = 0.0, Counter[str]()
     for cell in grid:
         if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
             seen = took[cell.rule]
@@ -246,32 +260,21 @@ def time_left(grid: list[Cell], took: dict) -> dict:
     return {"job_s": job_s, "at_a_time": at_a_time, "seconds": seconds, "unknown": dict(unknown)}
 
 
-def grouped(grid: list[Cell]) -> list[dict]:
-    """Return the failed cells by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
-    found = defaultdict(list)
-    for cell in grid:
-        if cell.failure:
-            found[cell.failure["kind"]].append({"job": cell.name, **{k: cell.failure[k] for k in ("line", "log")}})
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    return [{"kind": kind, "remedy": failures.REMEDIES[kind], "cells": rows} for kind, rows in ordered]
-
-
-def gpu_hours(grid: list[Cell], took: dict, accounts: list[dict]) -> dict:
+def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
     """Return {"hours", "of"}: by SLURM's accounting, else of the finished cells alone."""
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
     done = hindsight.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
-    used = {
-        (job.rule, job.cell): job.gpus for job in done if job
-    }  # none on a machine without GPUs, whatever was asked for
+    # none on a machine without GPUs, whatever was asked for
+    used = {(job.rule, job.cell): job.gpus for job in done if job}
     seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)
     return {"hours": seconds / 3600, "of": "finished cells"}
 
 
 def disk_used() -> dict[str, int]:
     """Return the bytes below each folder of the results, the largest first."""
-    used = Counter()
+    used: Counter[str] = Counter()
     for folder, _, files in os.walk(RESULTS):
         stage = Path(folder).relative_to(RESULTS).parts[:1]
         for name in files:
@@ -285,12 +288,12 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Print the view, or with --json what it shows, or with --html write it as a page. argv: Snakemake's options."""
     from .report import live
 
-    found = gather(argv)
+    view = gather(argv)
     if own.json:
-        print(json.dumps(found))
+        print(json.dumps(view))
     elif own.html:
-        origin.replace_text(f"{RESULTS}/status.html", live.page(found))
+        origin.replace_text(f"{RESULTS}/status.html", live.page(view))
         print(f"{RESULTS}/status.html")
     else:
-        print(live.terminal_view(found, *live.terminal()))
+        print(live.terminal_view(view, *live.terminal()))
     return 0

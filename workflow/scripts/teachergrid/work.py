@@ -19,8 +19,8 @@ def folder(output: str, made_from: dict) -> Path:
     return path
 
 
-def finished(results: str) -> list[Path]:
-    """Return the folders of work on outputs that are finished, which their own origin proves."""
+def leftovers(results: str) -> list[Path]:
+    """Return folders of unfinished work that is no longer needed: the output exists and its origin has the folder's key."""
     found = []
     for key in sorted(Path(results, WORK).glob("**/*")):
         output = Path(results, *key.parent.relative_to(Path(results, WORK)).parts)
@@ -33,9 +33,16 @@ def finished(results: str) -> list[Path]:
 
 def clear(results: str) -> None:
     """Remove the work on finished outputs; the rest waits to be resumed."""
-    for key in finished(results):
+    for key in leftovers(results):
         shutil.rmtree(key)
     # deepest first, so that a folder is seen after what it held
     for path in sorted(Path(results, WORK).glob("**/"), key=lambda path: -len(path.parts)):
         if not any(path.iterdir()):
             path.rmdir()
+
+
+def has_unfinished(output: str, made_from: dict) -> bool:
+    """Whether a job resumes what a killed one left; its seconds are then not those of all its work."""
+    results, *rest = Path(output).parts
+    folder = Path(results, WORK, *rest, origin.key(made_from))
+    return folder.is_dir() and any(folder.iterdir())

@@ -1,35 +1,15 @@
 """What finished jobs really took: one line a job in `results/.jobs/`, which outlives its outputs and `make clean`.
 
-Written by the job itself at its end; `results/.probes/` holds what a few rows of a kind of job took (probe.py). Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
+Written by the job itself at its end (usage.py); `results/.probes/` holds what a few rows of a kind of job took (probe.py). Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
 neither rows nor tokens; what both know is only written there.
 """
 
 import json
-import os
-import re
-import resource
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import NamedTuple
 
-from .. import costs, devices, origin
 from ..errors import BadInput
 from ..jobs import INDEX, PROBES, index_lines
-from ..work import WORK
-from . import machines, work
-
-# the columns that hold a row's tokens: before its response, and in it
-COLUMNS = {
-    "generate": ("prompt_tokens", "response_tokens"),
-    "answer": ("prompt_tokens", "answer_tokens"),
-    "likelihood": ("n_question", "n_answer"),
-}
-
-# a job's rows: those of its responses, or of its first table (the judge scores both sides of each row)
-OF_RESPONSES = ("check", "select", "metric")
-OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2}
+from . import work
 
 
 class Actual(NamedTuple):
@@ -66,92 +46,6 @@ class Probe(NamedTuple):
     cpu_seconds: float
     gpu_gb: float | None
     host_gb: float
-
-
-# --- written by a job
-
-
-def begun(output: str, made_from: dict) -> bool:
-    """Whether a job goes on from what a killed one left: its seconds are then not those of the whole."""
-    results, *rest = Path(output).parts
-    folder = Path(results, WORK, *rest, origin.key(made_from))
-    return folder.is_dir() and any(folder.iterdir())
-
-
-def measured(snakemake, waited: float) -> dict:
-    """Return what a job that is done took, for its line. waited: seconds until its devices were free."""
-    resources = snakemake.resources
-    rule, gpus = snakemake.rule, costs.gpus(resources)
-    used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = work.settings(rule, snakemake.params.spec) if rule in work.MODEL_RULES else ()
-    row = {"spec": snakemake.params.spec, "parameters": None}
-    has_model = "model" in json.loads(snakemake.params.spec)
-    device = device_type() if gpus else machines.CPU
-    return {
-        "seconds": round(age() - waited, 2),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime, 2),
-        "device": device,
-        "gpus": gpus if device != machines.CPU else 0,
-        "nodes": resources.get("nodes") or 1,
-        "parameters": work.parameters(row) if has_model else 0,
-        "settings": dict(work.with_cost(found, deepspeed=resources.get("deepspeed") or None)),
-        "gpu_gb": gpu_gb(),
-        "host_gb": round(max(used.ru_maxrss, children.ru_maxrss) / 1e6, 2),
-        **_counted(rule, snakemake.input, snakemake.output),
-    }
-
-
-def device_type() -> str:
-    """Return the type of this machine's GPUs, or `cpu` where it has none."""
-    if not devices.known():
-        return machines.CPU
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
-    except FileNotFoundError:
-        return machines.CPU
-    named = re.search(r"GPU \d+: (.*?) \(UUID", listed)
-    return machines.type_of(named[1], machines.read().gpus) if named else machines.CPU
-
-
-def age() -> float:
-    """Return the seconds since this process started."""
-    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
-
-
-def gpu_gb() -> float | None:
-    """Return the most that torch held on one GPU; None where other processes used them, or none was used."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    peaks = [torch.cuda.max_memory_reserved(i) for i in range(torch.cuda.device_count())]
-    return round(max(peaks) / 1e9, 2) or None
-
-
-def _counted(rule: str, given, outputs) -> dict:
-    """Return rows and tokens of a job, where its files tell them, counted as grid.Cells counts a cell's rows."""
-    path = str(outputs[0])
-    if rule == "finetune":
-        facts = json.loads(Path(path).read_text())
-        return {"rows": facts.get("examples"), "tokens": facts.get("trained_tokens")}
-    if rule in OF_RESPONSES:
-        responses = given.responses
-        return {"rows": sum(map(_rows, [responses] if isinstance(responses, str) else responses))}
-    if rule not in OF_OUTPUT:
-        return {}
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    names = [name for name in COLUMNS.get(rule, ()) if name in file.schema_arrow.names]
-    sums = [pc.sum(column).as_py() for column in file.read(columns=names).columns] if names else []
-    return {"rows": OF_OUTPUT[rule] * file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
-
-
-def _rows(path) -> int:
-    import pyarrow.parquet as pq
-
-    return pq.read_metadata(path).num_rows
 
 
 # --- read by the plan

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from .. import devices, disk, pins
 from .. import storage as storage_of
 from ..reasons import words_of
+from ..usage import device_type
 from . import cluster as clusters
 from . import forecast as forecasts
-from .actuals import device_type, load
+from .actuals import load
 from .fit import fits
 from .graph import RESULTS, by_older_code, cell, described, graph, name, resource, roots, sorted_jobs, uncollected
 from .kept import FORMAT

@@ -9,8 +9,7 @@ from unittest.mock import patch
 
 from .. import code, costs, reasons
 from ..reasons import FOLLOWS, FORCED, OLDER, Past
-
-RESULTS = "results"
+from ..results import RESULTS
 
 
 def graph(argv: list[str]):

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from ..errors import BadInput
+from ..results import RESULTS
 
 FORMAT = 1  # of a plan document
-RESULTS = "results"
 FOLDER = ".plans"
 
 

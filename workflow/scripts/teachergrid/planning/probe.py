@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import canonical, code, devices, launch, needed
+from .. import canonical, code, devices, launch, needed, usage
 from ..ids import Student
 from ..jobs import PROBES, remember
 from ..work import WORK as UNFINISHED
@@ -52,7 +52,7 @@ class Machine(NamedTuple):
 
     @classmethod
     def here(cls) -> "Machine":
-        device = actuals.device_type()
+        device = usage.device_type()
         return cls(device, 0 if device == CPU else len(devices.known()))
 
 

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-from .. import canonical, worker
+from .. import canonical, usage, worker
 from ..errors import BadInput
 from ..settings import of_answers, of_likelihoods
-from . import actuals
 from .probe_texts import Given
 
 # so many parts of the rows are timed: the first with the start, the others without
@@ -237,7 +236,7 @@ def probed(folder: Path, given: dict) -> dict:
     begun = time.monotonic()
     stage = STAGES[given["rule"]](Given(folder, given, settings["model"]), settings, given["rows"], work)
     prepared = time.monotonic() - begun
-    started = time.time() - actuals.age() + prepared
+    started = time.time() - usage.age() + prepared
     found = stage()
     if not found.ends:
         return {"failed": f"not one batch was done within {given['seconds']:g} s"}
@@ -251,7 +250,7 @@ def probed(folder: Path, given: dict) -> dict:
         "read": round(found.read, 1),
         "written": round(found.written, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "gpu_gb": actuals.gpu_gb(),
+        "gpu_gb": usage.gpu_gb(),
         "host_gb": round(used.ru_maxrss / 1e6, 2),
     }
 
@@ -275,7 +274,7 @@ def told(error: Exception) -> str:
     """Return an error in a line; that the memory is too small is worth knowing, and not how much was asked for last."""
     first = str(error).strip().split("\n")[0]
     if type(error).__name__ in MEMORY or "allocate memory" in first:
-        held = actuals.gpu_gb()
+        held = usage.gpu_gb()
         return f"out of memory{f' at {held:g} GB' if held else ''}"
     return first if isinstance(error, BadInput) else f"{type(error).__name__}: {first}"
 

@@ -1,13 +1,39 @@
-"""How a grid stands while it runs, for a terminal and as a page of its own: what `status.gather` found."""
+"""The view of a grid while it runs, for a terminal and as a page of its own."""
 
 import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from ..disk import amount
 from . import estimates, text
+
+if TYPE_CHECKING:
+    from ..failures import Group
+
+
+class RunningJob(TypedDict):
+    job: str
+    node: str | None
+    elapsed_s: float | None
+    limit_s: float | None
+
+
+class View(TypedDict):
+    """What is shown: the values of `status.gather`, and the JSON of `teachergrid status --json`."""
+
+    stages: dict[str, dict[str, int]]  # rule -> state -> number of cells
+    run: str  # who runs
+    running: list[RunningJob]
+    time_left: dict
+    failures: list["Group"]
+    gpu_hours: dict
+    estimates: dict
+    disk: dict[str, int]  # folder -> bytes
+
 
 COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
 SHOWN = 3  # cells of a class of failures
@@ -19,18 +45,19 @@ def terminal() -> tuple[int, bool]:
     return shutil.get_terminal_size((80, 24)).columns, sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
-def terminal_view(found: dict, width: int = 80, colour: bool = False) -> str:
+def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
     """Return the view of a terminal."""
 
     def wrapped(words: str, indent: int) -> list[str]:
-        room = {"initial_indent": " " * indent, "subsequent_indent": " " * (indent + 2)}
-        return textwrap.wrap(words, width, max_lines=4, placeholder=" …", break_on_hyphens=False, **room)
+        first, others = " " * indent, " " * (indent + 2)
+        lines = textwrap.TextWrapper(width, first, others, max_lines=4, placeholder=" …", break_on_hyphens=False)
+        return lines.wrap(words)
 
     def painted(words: str, state: str) -> str:
         return f"\033[{COLOURS[state]}m{words}\033[0m" if colour and state in COLOURS else words
 
-    shown = [found["run"], "", *table(found["stages"], painted)]
-    running = found["running"]
+    shown = [view["run"], "", *table(view["stages"], painted)]
+    running = view["running"]
     if running:
         shown += ["", painted(f"running: {len(running)}", "running")]
         rows = [(job["job"], where(job)) for job in running[:SHOWN_RUNNING]]
@@ -38,15 +65,15 @@ def terminal_view(found: dict, width: int = 80, colour: bool = False) -> str:
         fits = all(longest + len(place) + 4 <= width for _, place in rows)
         shown += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
         shown += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
-    for group in found["failures"]:
+    for group in view["failures"]:
         n = len(group["cells"])
         shown += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
         for cell in group["cells"][:SHOWN]:
             shown += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
             shown += [f"    log: {cell['log']}"] * bool(cell["log"])
         shown += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
-    facts = {"time left": left(found["time_left"]), "GPU-hours": spent(found["gpu_hours"]), "disk": disk(found["disk"])}
-    if against := estimates.table(found["estimates"]):
+    facts = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    if against := estimates.table(view["estimates"]):
         facts["estimated"] = " ".join(against["sentences"])
     shown += [""]
     for name, words in facts.items():
@@ -54,8 +81,8 @@ def terminal_view(found: dict, width: int = 80, colour: bool = False) -> str:
     return "\n".join(shown)
 
 
-def table(stages: dict, painted) -> list[str]:
-    """Return one line a stage with the number of cells in each state, and their sums."""
+def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str]) -> list[str]:
+    """Return one line a stage with the number of cells in each state, and their sums. painted: colours words by a state."""
     states = list(next(iter(stages.values()), {}))
     rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
     head = f"{'stage':18}" + "".join(f"{state:>9}" for state in states) + f"{'all':>8}"
@@ -70,7 +97,7 @@ def table(stages: dict, painted) -> list[str]:
     ]
 
 
-def where(job: dict) -> str:
+def where(job: RunningJob) -> str:
     """Return node and time of a running job."""
     limit = f" of {text.duration(job['limit_s'])}" if job["limit_s"] else ""
     elapsed = f"{text.duration(job['elapsed_s'])}{limit}" if job["elapsed_s"] is not None else ""
@@ -98,12 +125,21 @@ def disk(used: dict) -> str:
     return f"{amount(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
 
 
-def page(found: dict) -> str:
+def page(view: View) -> str:
     """Return the view as one HTML file without anything from outside."""
     from .page import environment
 
-    states = list(next(iter(found["stages"].values()), {}))
-    told = {"left": left(found["time_left"]), "spent": spent(found["gpu_hours"]), "used": disk(found["disk"])}
-    told["estimates"] = estimates.table(found["estimates"])
-    html = environment().get_template("status.html")
-    return html.render(found=found, states=states, folder=Path.cwd().name, where=where, **told)
+    return (
+        environment()
+        .get_template("status.html")
+        .render(
+            found=view,
+            states=list(next(iter(view["stages"].values()), {})),
+            folder=Path.cwd().name,
+            where=where,
+            left=left(view["time_left"]),
+            spent=spent(view["gpu_hours"]),
+            used=disk(view["disk"]),
+            estimates=estimates.table(view["estimates"]),
+        )
+    )

@@ -58,7 +58,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(f"{results}/benchmarks"),
         "estimates": hindsight.compared(results, collect.timed(f"{results}/benchmarks")),
-        "failures": failed(f"{results}/logs", asked),
+        "failures": failed(results, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
 
@@ -128,17 +128,15 @@ def is_verifier(sources: dict) -> bool:
     return {value for column in values for value in column} <= {0.0, 1.0, None}
 
 
-def failed(logs: str, asked: dict) -> list[dict]:
+def failed(results: str, asked: dict) -> list[dict]:
     """Return the cells of a grid whose last try died, each with its class and the line that decided it."""
     names = {part for student in asked["students"] for part in (student["student"], student["corpus"], student["base"])}
     names |= {reference["name"] for reference in asked["references"]} | {corpus for _, corpus in asked["pairs"]}
-    found = []
-    for rule, cell in failures.tried(logs):
-        paths = failures.logs(logs, rule, cell) if names & set(cell.split("/")) else []
-        if why := failures.died(paths):
-            log = failures.quoted(paths, why.line)
-            found.append({"cell": cell, "rule": rule, "kind": why.kind, "reason": why.line, "log": log})
-    return found
+    return [
+        {"cell": record.cell, "rule": record.rule, "kind": record.kind, "reason": record.line, "log": record.log}
+        for record in failures.read(results).values()
+        if names & set(record.cell.split("/"))
+    ]
 
 
 def provenance(asked: dict, models: dict, made_from: dict) -> dict:

@@ -1,7 +1,7 @@
 """What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
 
 from ..contamination import WAYS
-from ..failures import REMEDIES, UNKNOWN
+from ..failures import UNKNOWN, Group, grouped
 from ..ids import Responses, Student
 from . import text
 from .facts import Facts, places
@@ -33,14 +33,13 @@ def health(facts: Facts) -> dict:
     return {"checks": list(limits.items()), "rows": found, "examples": examples}
 
 
-def failed(facts: Facts) -> list[dict]:
+def failed(facts: Facts) -> list[Group]:
     """Return the failures by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
-    found = {}
+    shown = []
     for row in facts.data["failures"]:
         job = " ".join(filter(None, (row["rule"], row["cell"])))
-        found.setdefault(row["kind"] or UNKNOWN, []).append({"job": job, "line": row["reason"], "log": row["log"]})
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    return [{"kind": kind, "remedy": REMEDIES[kind], "cells": rows} for kind, rows in ordered]
+        shown.append((row["kind"] or UNKNOWN, {"job": job, "line": row["reason"], "log": row["log"]}))
+    return grouped(shown)
 
 
 def training(facts: Facts) -> list[dict]:

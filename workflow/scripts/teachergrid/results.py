@@ -1,0 +1,3 @@
+"""Where results lie, relative to the folder that the workflow runs in."""
+
+RESULTS = "results"
