@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import costs, work
+from . import costs, units, work
 from .errors import BadInput
 
 RESULTS = "results"
@@ -78,9 +78,9 @@ def lacking(cells, at_once: int, results: str = RESULTS) -> str | None:
     more = sum(needed.values()) - sum(size(path) for path in Path(results).glob("[!.]*"))
     if more <= (room := free_bytes(results)):
         return None
-    parts = ", ".join(f"{name} {amount(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
+    parts = ", ".join(f"{name} {units.size(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
     return (
-        f"{results} will need up to {amount(more)} more ({parts}) and has {amount(room)} free; `keep: none` or "
+        f"{results} will need up to {units.size(more)} more ({parts}) and has {units.size(room)} free; `keep: none` or "
         "`keep: adapter` in a recipe frees students after their last answer, fewer jobs at once hold fewer checkpoints"
     )
 
@@ -96,13 +96,6 @@ def free_bytes(path) -> int:
 def size(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     return sum(file.lstat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if not file.is_dir())
-
-
-def amount(n: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if n < 1000 or unit == "TB":
-            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
-        n /= 1000
 
 
 # --- what can go, and what went
@@ -218,8 +211,8 @@ def full(error: BaseException, outputs) -> str | None:
     for path in halves:
         path.unlink()
     return (
-        f"disk full: {'Disk quota exceeded' if quota else 'No space left on device'} at {place} ({amount(room)} free)"
-        f"{f', {amount(written)} of {outputs[0]} were written' if written else ''}; {_advice(Path(outputs[0]).parts[0])}"
+        f"disk full: {'Disk quota exceeded' if quota else 'No space left on device'} at {place} ({units.size(room)} free)"
+        f"{f', {units.size(written)} of {outputs[0]} were written' if written else ''}; {_advice(Path(outputs[0]).parts[0])}"
     )
 
 
@@ -227,8 +220,8 @@ def _advice(results: str) -> str:
     can_go = what_can_go(results)
     if not can_go:
         return "nothing of these results can go: make room, then run again"
-    largest = "; ".join(f"{path} ({amount(n)}, {why})" for path, n, why in can_go[:3])
-    total = amount(sum(n for _, n, _ in can_go))
+    largest = "; ".join(f"{path} ({units.size(n)}, {why})" for path, n, why in can_go[:3])
+    total = units.size(sum(n for _, n, _ in can_go))
     return f"{total} can go, the largest: {largest}. Delete some, then run again"
 
 

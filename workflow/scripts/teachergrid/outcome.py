@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from . import cluster, disk, failures, origin
-from .progress import Progress, duration
+from .progress import Progress
+from .units import span
 
 SUMMARY = "run.json"
 LOG = "logs/run.log"
@@ -90,5 +91,5 @@ def lines(results: str, summary: dict) -> list[str]:
     parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
-    parts += [duration(summary["ended"] - summary["started"])]
+    parts += [span(summary["ended"] - summary["started"], largest="h")]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]

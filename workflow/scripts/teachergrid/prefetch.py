@@ -22,6 +22,7 @@ from pathlib import Path
 from . import needed, pins
 from .errors import BadInput
 from .needed import Found, Need
+from .units import gigabytes
 
 OPTIONS = ("--pin", "--dry-run", "--check")
 # partial files of a download that was killed; one that is alive writes all the time
@@ -208,7 +209,3 @@ def _free(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-def gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from . import costs
+from .units import span
 
 # the plugin's and Snakemake's own words, where there is no event for a fact
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
@@ -118,13 +119,7 @@ class Progress:
         mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
         work = sum(n * mean.get(rule, sum(seen) / len(seen)) for rule, n in self.waiting.items() if n > 0)
         at_a_time = max(1.0, sum(seen) / (time.monotonic() - self.start))
-        return f"about {duration(work / at_a_time)} left"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"about {span(work / at_a_time, largest='h')} left"
 
 
 class Facts(logging.Handler):

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from .. import cluster
 from ..errors import BadInput
-from .text import count, number, span
+from ..units import count, number, span
 
 OVER = 3  # exit code
 EVERY_S = 30.0  # between two looks at what a run uses

@@ -9,8 +9,9 @@ from unittest.mock import patch
 
 from .. import pins
 from ..errors import BadInput
+from ..units import count, number, span
 from . import document, kept
-from .text import count, number, span, table
+from .text import table
 
 HASH = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config/config.yaml"

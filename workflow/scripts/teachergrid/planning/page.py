@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from .. import units
 from . import text
 
 # its own, and the frame of every page
@@ -23,7 +24,7 @@ def build(plan: dict, now: float | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(text, name) for name in ("count", "number", "span", "dollars", "percent")}
+    environment.filters |= {f.__name__: f for f in (units.count, units.number, units.span, units.percent, text.dollars)}
     rows = {word: [row for row in plan[f"{word}s"] if row[word] is not None] for word in ("teacher", "base")}
     total = plan["total"]
     return environment.get_template("plan.html").render(
@@ -65,7 +66,7 @@ def gantt(plan: dict):
         content.append(words(LEFT - 8, y + 15, stage, anchor="end", css="tick"))
         for part, n in enumerate(shares[stage]):
             if n > 0.005:
-                label = element("title", f"{stage}: about {text.number(n)} jobs at {text.span(part / PARTS * end)}")
+                label = element("title", f"{stage}: about {units.number(n)} jobs at {units.span(part / PARTS * end)}")
                 content.append(
                     element(
                         "rect",
@@ -82,7 +83,7 @@ def gantt(plan: dict):
     for run in plan["schedule"]["critical"]:
         stage = run["job"].split()[0]
         x = LEFT + run["start"] / end * (WIDE - LEFT)
-        label = element("title", f"{run['job']} on {run['pool']}: {text.span(run['end'] - run['start'])}")
+        label = element("title", f"{run['job']} on {run['pool']}: {units.span(run['end'] - run['start'])}")
         y = TOP + stages.index(stage) * ROW
         span = max(1.5, (run["end"] - run["start"]) / end * (WIDE - LEFT))
         content.append(
@@ -102,7 +103,7 @@ def axis(end: float, height: float) -> list:
         x = LEFT + part / 4 * (WIDE - LEFT)
         anchor = "start" if part == 0 else "end" if part == 4 else "middle"
         marks.append(line(x, TOP - 4, x, height - 16, "rule"))
-        marks.append(words(x, TOP - 10, text.span(part / 4 * end) if part else "start", anchor=anchor, css="tick"))
+        marks.append(words(x, TOP - 10, units.span(part / 4 * end) if part else "start", anchor=anchor, css="tick"))
     return marks
 
 
@@ -119,7 +120,7 @@ def utilisation(plan: dict):
         corners = [(LEFT + i * step + d, bottom - high * share) for i, share in enumerate(shares) for d in (0, step)]
         amount = plan["cluster"]["pools"][pool]["amount"]
         content.append(words(LEFT - 8, bottom - high / 2, f"{amount} {pool}", anchor="end", css="tick"))
-        mean = text.percent(sum(shares) / len(shares))
+        mean = units.percent(sum(shares) / len(shares))
         content.append(words(LEFT - 8, bottom - high / 2 + 13, mean, anchor="end", css="tick"))
         points = [(LEFT, bottom), *corners, (WIDE, bottom)]
         content.append(element("g", polyline(points, "area"), css=f"s{index % 8}"))
@@ -160,7 +161,7 @@ def graph(plan: dict):
         unit = "GPU-h" if row["gpu_hours"]["high"] else "CPU-h"
         content.append(element("rect", x=float(x), y=float(y), width=box, height=high, rx=5, css="box-of-stage"))
         content.append(words(x + 8, y + 17, stage, css="stage"))
-        told = f"{text.count(row['jobs'])} jobs, {text.number(cost['expected'])} {unit}"
+        told = f"{units.count(row['jobs'])} jobs, {units.number(cost['expected'])} {unit}"
         content.append(words(x + 8, y + 33, told, css="tick"))
     return picture(
         (max(columns) + 1) * (box + gap) - gap + 2,

@@ -3,7 +3,8 @@
 import textwrap
 import time
 
-from ..disk import amount
+from .. import units
+from ..units import clipped, count, number, percent, span
 
 MOST = 6  # rows of the tables by teacher and base
 REASONS = 12
@@ -54,8 +55,8 @@ def work(total: dict) -> str:
 
 def room(plan: dict) -> str:
     stored = plan["storage"]
-    can_go = f", {amount(stored['can_go'])} could go" if stored["can_go"] else ""
-    return f"up to {amount(sum(stored['new'].values()))} more, {amount(stored['free'])} free{can_go}"
+    can_go = f", {units.size(stored['can_go'])} could go" if stored["can_go"] else ""
+    return f"up to {units.size(sum(stored['new'].values()))} more, {units.size(stored['free'])} free{can_go}"
 
 
 def ending(plan: dict, now: float | None = None) -> str:
@@ -180,23 +181,8 @@ def table(header: list[str], rows: list[list[str]], width: int, last: bool = Tru
     return "\n".join(clipped(item.rstrip(), width) for item in lines)
 
 
-def clipped(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def count(n: int) -> str:
-    return f"{n:,}"
-
-
-def number(value: float) -> str:
-    """1234.5 -> 1,234; 3.21 -> 3.2; what is not quite nothing is never 0."""
-    if 0 < value < 0.05:
-        return "<0.1" if value >= 0.005 else "<0.01"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def spread(of: dict, unit: str) -> str:
@@ -217,16 +203,3 @@ def money(row: dict) -> str:
     low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
     beside = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
     return f"{mid} USD ({low} to {high}){beside}"
-
-
-def span(seconds: float) -> str:
-    """50 -> 50 s, 250 -> 4 min, 8000 -> 2.2 h, 300000 -> 3.5 d"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

@@ -8,8 +8,9 @@ from .. import costs
 from .. import options as run_options
 from ..errors import BadInput
 from ..spec import nearest
+from ..units import count, span
 from . import document
-from .text import cost, count, span, table
+from .text import cost, table
 
 HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
   gpu=TYPE              count with another GPU type: --what-if gpu=a100

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from ..disk import amount
+from .. import units
 from . import estimates, text
 
 COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
@@ -94,8 +94,8 @@ def spent(found: dict) -> str:
 
 
 def disk(used: dict) -> str:
-    parts = [f"{stage} {amount(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
-    return f"{amount(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+    parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
+    return f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
 
 
 def page(found: dict) -> str:
