@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from teachergrid import units
+from teachergrid import bound, units
 from teachergrid.errors import BadInput
 from teachergrid.planning import budget, diff, document, kept, options, text
 
@@ -110,14 +110,14 @@ def test_no_budget_without_a_price_or_a_cluster():
 def test_a_run_stops_when_its_hours_are_used_up():
     stopped, said = threading.Event(), []
     run = SimpleNamespace(running={1: 0.0, 2: 0.0}, jobs={1: {"gpus": 4}, 2: {"gpus": 0}})
-    bound = budget.Bound(0.001, None, None, stopped.set, said.append)
-    bound.progress = run
-    bound.look()
-    assert bound.broken is None and bound.gpus == 4
-    bound.looked -= 1  # a second with four GPUs: 0.0011 hours
-    bound.look()
-    assert "0.00111 GPU-hours are used, 0.001 were allowed" in bound.broken
-    late = budget.Bound(None, -1.0, None, stopped.set, said.append)
+    live = bound.Bound(0.001, None, None, stopped.set, said.append)
+    live.progress = run
+    live.look()
+    assert live.broken is None and live.gpus == 4
+    live.looked -= 1  # a second with four GPUs: 0.0011 hours
+    live.look()
+    assert "0.00111 GPU-hours are used, 0.001 were allowed" in live.broken
+    late = bound.Bound(None, -1.0, None, stopped.set, said.append)
     late.watch(every_s=0.01)
     assert stopped.is_set() and said == ["over budget: the deadline is over"]
 
@@ -176,7 +176,7 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     diff.refuse(now["hash"], now)
     with pytest.raises(BadInput, match="these results keep no plan"):
         diff.refuse(before["hash"], now)
-    kept.keep(before)
+    kept.save(before)
     with pytest.raises(BadInput, match=r"what was agreed: 1 more \(generate b\)"):
         diff.refuse(before["hash"], now)
     # neither times nor costs are agreed on

@@ -94,7 +94,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def planned(change=None) -> list:
-    """Return jobs as plan.planned does, as far as they are looked at: all of the grid."""
+    """Return jobs as planning.graph.planned does, as far as they are looked at: all of the grid."""
     config = yaml.safe_load(CONFIG)
     if change:
         change(config)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, history, lock, options, outcome, run, salvage, supervise
+from teachergrid import cluster, estimates, history, lock, options, outcome, run, salvage, supervise
 from teachergrid.errors import BadInput
-from teachergrid.planning import hindsight
 from teachergrid.progress import Progress
 
 WORKFLOW = """
@@ -143,7 +142,7 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     assert len(list(grid.folder.glob("tried.*"))) == len(students), "each was tried once"
     assert found["report"] == "partial" and found["waiting"]["report"] == 1 and found["waiting"]["answer"] > 0
     assert "teachers/report.html" in done.stdout
-    told = hindsight.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
+    told = estimates.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
     # responses were made before this run, and nobody had estimated them
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
 

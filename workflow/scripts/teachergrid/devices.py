@@ -11,9 +11,9 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from unittest.mock import patch
 
 from .errors import BadInput
 
@@ -21,13 +21,11 @@ DEVICES, VISIBLE = "TEACHERGRID_DEVICES", "CUDA_VISIBLE_DEVICES"
 # where the locks lie; set it if the jobs of one machine do not share /tmp
 LOCKS = "TEACHERGRID_DEVICE_LOCKS"
 SECONDS = 0.5  # between two looks for free devices
-# of a GPU's memory at most for a model's weights where each GPU scores with a copy; the rest is for activations and logits
-ROOM = 0.7
 _GPU, _MIG = re.compile(r"GPU (\d+): .*"), re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 
 
 @contextmanager
-def taken(n: int):
+def taken(n: int) -> Iterator[None]:
     """Wait until n devices are free, show this process these alone, and give them back at the end.
 
     Call it before CUDA starts. Without a GPU on the machine, or with all that SLURM assigned, nothing is done; a job that
@@ -36,7 +34,7 @@ def taken(n: int):
     """
     pool = known() if n else []
     if n == 0 and not _in_slurm():
-        with patch.dict(os.environ, {VISIBLE: ""}):
+        with visible([]):
             yield
     elif not pool or (_in_slurm() and n >= len(pool)):
         yield
@@ -50,12 +48,26 @@ def taken(n: int):
         mine = [name for name in pool if name in locks]
         print(f"devices {','.join(mine)} of {len(pool)}", flush=True)
         try:
-            with patch.dict(os.environ, {VISIBLE: ",".join(mine)}):
+            with visible(mine):
                 yield
         finally:
             # closed and not unlocked: a child that still works keeps its device
             for lock in locks.values():
                 os.close(lock)
+
+
+@contextmanager
+def visible(names: list[str]) -> Iterator[None]:
+    """Show this process, and those that it starts, these devices alone."""
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = ",".join(names)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(VISIBLE, None)
+        else:
+            os.environ[VISIBLE] = before
 
 
 def known() -> list[str]:
@@ -78,7 +90,7 @@ def known() -> list[str]:
 
 def listed(text: str) -> list[str]:
     """Return the devices in the text of `nvidia-smi -L`: numbers, or the UUIDs of a GPU's MIG instances."""
-    devices = {}
+    devices: dict[str, list[str]] = {}
     for line in text.splitlines():
         if gpu := _GPU.fullmatch(line):
             devices[gpu[1]] = instances = []
@@ -109,7 +121,7 @@ def wait_for(n: int, pool: list[str]) -> dict[str, int]:
 
 def free(n: int, pool: list[str]) -> dict[str, int]:
     """Lock the first n free devices of the pool, or none."""
-    found = {}
+    found: dict[str, int] = {}
     for name in pool:
         lock = _opened(lock_file(name))
         if len(found) < n and _locked(lock):

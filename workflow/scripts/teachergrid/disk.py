@@ -159,7 +159,7 @@ def training_command(students: list[str], options=(), results: str = RESULTS) ->
 def freed_but_needed(jobs: list[dict], cells, options=(), results: str = RESULTS) -> list[tuple]:
     """Return (student, GPU-hours or None, command) of students that planned answers need and whose weights were freed.
 
-    jobs: as `plan.plan` returns them; a student that is planned to be trained anyway does not count. options: Snakemake's,
+    jobs: as `planning.graph.plan` returns them; a student that is planned to be trained anyway does not count. options: Snakemake's,
     for the command.
     """
     planned = {"answer": set(), "finetune": set()}

@@ -10,8 +10,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from . import devices, pins
+from . import pins
 from .errors import BadInput
+from .planning.work import MEMORY_FOR_WEIGHTS
 
 # read when the libraries are imported; one thread unless said otherwise, since threads move the last bits
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -77,7 +78,7 @@ def copies(model: dict, talk: dict, kind: str = "causal") -> list[tuple]:
 
 def _homes(memory: list[int], weights: int) -> list[str | None]:
     """Return the device of each copy of so many bytes of weights on GPUs of this memory; None is one copy over all."""
-    alone = len(memory) > 1 and weights <= devices.ROOM * min(memory)
+    alone = len(memory) > 1 and weights <= MEMORY_FOR_WEIGHTS * min(memory)
     return [f"cuda:{i}" for i in range(len(memory))] if alone else [None]
 
 

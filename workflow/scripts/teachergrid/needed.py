@@ -29,7 +29,7 @@ class Found(NamedTuple):
 
 
 def specs(jobs: list) -> set[str]:
-    """Return the specs of jobs of plan.planned, and of what may follow when a pilot has chosen: by then nobody sits at the
+    """Return the specs of jobs of planning.graph.planned, and of what may follow when a pilot has chosen: by then nobody sits at the
     login node."""
     if not jobs:
         return set()

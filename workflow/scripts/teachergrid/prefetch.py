@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
 
 
 def _planned(argv: list[str]) -> list:
-    from .plan import planned
+    from .planning.graph import planned
 
     with redirect_stdout(sys.stderr):  # Snakemake prints its summary
         return planned(argv)

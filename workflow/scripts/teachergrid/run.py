@@ -32,10 +32,12 @@ from pathlib import Path
 
 import yaml
 
-from . import cluster, devices, disk, failures, grid, lock, options, outcome, pilot, pins, plan, salvage
+from . import cluster, devices, disk, failures, grid, lock, options, outcome, pilot, pins, salvage
+from .bound import Bound
 from .errors import BadInput
 from .planning import hindsight
-from .planning.budget import OVER, Bound
+from .planning.budget import OVER
+from .planning.graph import described, graph, sorted_jobs
 from .progress import Progress
 from .supervise import Patience, Signals, Snakemake, follow
 
@@ -86,8 +88,8 @@ def refuse_missing(asked: options.Options) -> None:
     if names := pins.unpinned(asked.config):
         raise BadInput(f"no commit is stated for {', '.join(names)}; {pins.REMEDY}")
     if any(Path(RESULTS, "students").glob("*/freed.json")):
-        dag = plan.graph(asked.argv)
-        jobs = plan.described(plan.sorted_jobs(dag.needrun_jobs()))
+        dag = graph(asked.argv)
+        jobs = described(sorted_jobs(dag.needrun_jobs()))
         if freed := disk.freed_but_needed(jobs, dag.workflow.globals["cells"], asked.argv):
             raise BadInput(disk.refusal(freed, asked.argv))
     if lack := disk.lacking(pilot.at_most(grid.Cells(asked.config)), asked.at_once):

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from .. import artifacts, contamination, failures, health, inputs, origin, pilot_ranking, spec
+from ..estimates import compared
 from ..expressions import settled
-from ..planning import hindsight
 from . import collect
 
 TABLES = {
@@ -56,7 +56,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         "judges": settings["judges"],
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(f"{results}/benchmarks"),
-        "estimates": hindsight.compared(results, collect.timed(f"{results}/benchmarks")),
+        "estimates": compared(results, collect.timed(f"{results}/benchmarks")),
         "failures": failed(f"{results}/logs", asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
