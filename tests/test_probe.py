@@ -20,6 +20,7 @@ from teachergrid.planning import (
     cluster,
     estimate,
     forecast,
+    graph,
     machines,
     options,
     probe,
@@ -44,7 +45,7 @@ def job(rule="likelihood", cell="b/i__t", model=TINY, gpus=1, nodes=1, deepspeed
 
 def chosen(*jobs, on="h100=4,cpu=8", here=("h100", 4), held=NOTHING) -> tuple[list, dict]:
     asked = SimpleNamespace(cluster=cluster.parse(on), gpu=None, actuals=held, machines=HERE)
-    found, left = probe.kinds(list(jobs), probe.Machine(*here), asked)
+    found, left = probe.kinds([graph.Request(**one) for one in jobs], probe.Machine(*here), asked)
     return [(kind.rule, kind.device, [cell for cell, _ in kind.cells]) for kind in found], dict(left)
 
 
@@ -299,7 +300,7 @@ def test_what_is_done_when_the_time_is_up_counts(tmp_path):
     ],
 )
 def test_words_of_an_error(error, said):
-    assert probing.told(error) == said
+    assert probing.in_words(error) == said
 
 
 def test_options():

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,8 +65,12 @@ def check_deepspeed(deepspeed: str | None, name: str) -> None:
         )
 
 
-def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, team: Team, name: str):
+def train(
+    rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, team: Team, name: str, callbacks: Sequence = ()
+):
     """Fine-tune a base as sft.train does and return the same, by a team of processes. name: the recipe's, for messages.
+
+    callbacks: of the trainer; for a single process.
 
     Raises BadInput as the checks above and sft.train do, RuntimeError when a process failed, or not each rank ran exactly once.
     """
@@ -75,7 +80,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, te
     if team == Team():
         from . import sft
 
-        return sft.train(rows, talk, model, recipe, seed, work)
+        return sft.train(rows, talk, model, recipe, seed, work, callbacks=callbacks)
     folder = work / "launch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

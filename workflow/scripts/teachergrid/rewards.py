@@ -12,7 +12,7 @@ import pyarrow as pa
 from . import artifacts, classifier, ratings, similarity, verify
 from .errors import BadInput
 
-SHARD = 1024  # rows after which a reward model's scores are written; what a kill loses at most
+SHARD = 1024  # rows after which a reward model's scores are written; what a kill loses at most (a probe sets its own `shard`)
 NOT_FINITE = "the reward is NaN or infinite"
 
 
@@ -59,7 +59,7 @@ def _by_model(rows: list[dict], reward: dict, model: dict, work) -> pa.Table:
     from . import shards
 
     kind = similarity if reward["similarity"] else ratings if reward["rating"] else classifier
-    bounds = shards.bounds(len(rows), SHARD)
+    bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
 
     def make(i: int, *copy) -> list[dict]:
         return _shard(rows[slice(*bounds[i])], reward, *copy)

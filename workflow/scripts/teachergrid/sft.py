@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers start their threads
@@ -199,6 +200,7 @@ def train(
     work: Path,
     processes: int = 1,
     deepspeed: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> tuple[Path, dict, list[dict]]:
     """Fine-tune a base. Returns (folder of the finished weights inside work, facts, training log).
 
@@ -232,6 +234,8 @@ def train(
         resume = trainer.resume = last_checkpoint(checkpoints, mark)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Marks(trainer, int(resume.name.split("-")[1]) if resume else 0, mark))
+    for callback in callbacks:
+        trainer.add_callback(callback)
     print(f"{len(examples)} examples, {'from ' + resume.name if resume else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     final = save(trainer, tokenizer, work / "final", model, recipe["dtype"])
