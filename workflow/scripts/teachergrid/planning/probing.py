@@ -154,7 +154,7 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
         from .. import launch  # its import is part of a job's start
 
         class Timer(TrainerCallback):
-            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
                 nonlocal updates
                 updates = state.max_steps
                 ends.append(time.time())
