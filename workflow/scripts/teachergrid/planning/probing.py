@@ -1,7 +1,7 @@
 """Run a few rows of one job's real stage, and time them: python -m teachergrid.planning.probing FOLDER. Started by probe.py.
 
-The folder holds given.json (what to run) and tables of texts; the process writes result.json into it, and probed.parquet (the
-responses of a teacher or model). Rows are timed by the shards that the stage writes (SFT: by its updates), so that the model is
+The folder holds given.json (what to run) and tables of texts. The process writes result.json, and the responses of a teacher
+or model into probed.parquet. Rows are timed by the shards that the stage writes (SFT: by its updates), so that the model is
 loaded once, and its start and its rows are measured apart.
 """
 
@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,9 +93,8 @@ def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     rows = min(rows, PARTS * min(MOST, BATCHES * settings["reward"]["batch"]))
     responses, asked = texts.responses(rows)
     size = settings["reward"]["shard"] = -(-rows // PARTS)
-    return by_shard(
-        lambda: rewards.score(responses, asked, settings, folder), folder, rows, parts(rows, size), responses
-    )
+    work = partial(rewards.score, responses, asked, settings, folder)
+    return by_shard(work, folder, rows, parts(rows, size), responses)
 
 
 def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
@@ -113,13 +113,8 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     ]
     answers, baseline = (artifacts.table(side, artifacts.ANSWERS) for side in (own, other))
     size = settings["reward"]["shard"] = -(-rows // PARTS)
-    return by_shard(
-        lambda: judges.compare(answers, baseline, {task: asked}, settings, folder),
-        folder,
-        rows,
-        parts(rows, size),
-        responses,
-    )
+    work = partial(judges.compare, answers, baseline, {task: asked}, settings, folder)
+    return by_shard(work, folder, rows, parts(rows, size), responses)
 
 
 def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
@@ -159,8 +154,8 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
                 updates = state.max_steps
                 ends.append(time.time())
 
-        base, model, seed = settings["base"], settings["model"], settings["seed"]
-        launch.train(pairs, base, model, recipe, seed, folder, launch.Team(), "probe", [Timer()])
+        base, model = settings["base"], settings["model"]
+        launch.train(pairs, base, model, recipe, settings["seed"], folder, launch.Team(), "probe", [Timer()])
 
     def work() -> Probed:
         whole = in_time(train)
@@ -184,10 +179,7 @@ STAGES: dict[str, Callable[[Given, dict, int, Path], Stage]] = {
 def by_shard(
     work: Callable[[], object], folder: Path, rows: int, number: int, responses: "pa.Table | None" = None
 ) -> Stage:
-    """Return what does the work and times its parts by the shards that it writes.
-
-    number: of parts. responses: those that the work reads; None where the shards themselves are responses.
-    """
+    """Return what does the work and times its parts (so many) by the shards that it writes, which are responses if none are given."""
 
     def timed() -> Probed:
         import pyarrow as pa
@@ -198,8 +190,7 @@ def by_shard(
         ends = [path.stat().st_mtime for path in paths]
         if not paths:
             return Probed(rows, number, [], 0, 0, whole)
-        texts = responses
-        if texts is None:
+        if (texts := responses) is None:
             texts = pa.concat_tables([pq.read_table(path) for path in paths])
             pq.write_table(texts, folder.parent / "probed.parquet")
         read, written = lengths(texts)
