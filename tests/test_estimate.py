@@ -1,7 +1,9 @@
 """What jobs will take: published runs on an H100, and what is learned from finished jobs."""
 
 import json
+import os
 import random
+import resource
 import shutil
 import subprocess
 import time
@@ -21,12 +23,11 @@ from teachergrid.planning import actuals, estimate, machines, throughput, work
 HERE = machines.read()
 NOTHING = actuals.Actuals({}, {})
 MODEL = {"repo": "org/none"}
-FP8 = {"repo": "org/none-FP8"}
 
 
 def generation(billions, gpus=1, model=MODEL, **row) -> dict:
     text = canonical.dump(model=model, teacher={"sampling": {"max_tokens": 4096}})
-    return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 100_000, "engine": "vllm", **row}
+    return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 100_000, **row}
 
 
 def sft(billions, gpus=1, **recipe) -> dict:
@@ -35,27 +36,13 @@ def sft(billions, gpus=1, **recipe) -> dict:
 
 
 def speed(rule: str, row: dict, device: str = "h100") -> float:
-    """Tokens a second and GPU."""
-    return throughput.tokens_per_second(work.of_row(rule, row), HERE.device(device)) / row["gpus"]
+    """Tokens of responses (SFT: of examples) a second and GPU, without the start."""
+    job = work.of_row(rule, row)
+    tokens = job.rows * (job.written + (job.read if rule == "finetune" else 0)) * job.get("num_train_epochs", 1)
+    return tokens / throughput.seconds(job, HERE.device(device)).work / row["gpus"]
 
 
 # --- published runs
-
-# output tokens a second and GPU of vLLM on an H100: datatrove's benchmark (tuned; gemma-3-27b on 2 GPUs), LambdaLabsML's (70 B
-# in FP8), classes of the fact sheet. Models with experts and the oldest vLLM's 8 B are left out
-GENERATION = [
-    (0.6, 1, MODEL, 14_069), (1.0, 1, MODEL, 16_762), (1.7, 1, MODEL, 12_313), (4.0, 1, MODEL, 8_086), (4.3, 1, MODEL, 9_253),
-    (8.2, 1, MODEL, 6_443), (12.2, 1, MODEL, 2_999), (14.8, 1, MODEL, 4_549), (27.4, 2, MODEL, 1_724), (32.8, 1, MODEL, 2_078),
-    (70.6, 2, FP8, 864), (70.6, 4, FP8, 561), (70.6, 8, FP8, 322), (70.6, 2, MODEL, 445), (405.9, 8, FP8, 150),
-    (3.0, 1, MODEL, 8_000), (8.0, 1, MODEL, 6_300), (14.0, 1, MODEL, 4_400), (30.0, 1, MODEL, 1_875),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("billions", "gpus", "model", "published"), GENERATION)
-def test_generation_by_vllm(billions, gpus, model, published):
-    # the published rates are those of the engine alone
-    found = speed("generate", generation(billions, gpus, model)) / throughput.LOAD
-    assert published / 1.6 < found < published * 1.6
 
 
 @pytest.mark.parametrize(
@@ -79,32 +66,32 @@ def test_sft_of_other_kinds():
     assert 2 / 1.2 < unpacked < 3 * 1.2
 
 
-@pytest.mark.parametrize("row", [generation(8.0), sft(7)], ids=["generate", "finetune"])
-def test_an_a100_is_2_to_3_times_slower(row):
-    rule = "generate" if "teacher" in row["spec"] else "finetune"
-    assert 2 < speed(rule, row) / speed(rule, row, "a100") < 3.2
+def test_an_a100_is_2_to_3_times_slower():
+    assert 2 < speed("finetune", sft(7)) / speed("finetune", sft(7), "a100") < 3.2
 
 
-def test_transformers_is_much_slower_and_takes_no_gain_from_gpus():
-    slow = generation(7.0) | {"engine": "transformers"}
-    assert speed("generate", generation(7.0)) > 5 * speed("generate", slow)
-    assert speed("generate", slow | {"gpus": 2}) == pytest.approx(speed("generate", slow) / 2)
+def test_transformers_takes_no_gain_from_gpus():
+    row = generation(7.0)
+    assert speed("generate", row | {"gpus": 2}) == pytest.approx(speed("generate", row) / 2)
 
 
 def test_the_papers_grid(monkeypatch):
-    """5 bases x 19 teachers of 1.5 to 405 B x 100,000 instructions: published rates give 630 to 1,645 H100-hours."""
+    """5 bases x 19 teachers of 1.5 to 405 B x 100,000 instructions.
+
+    Published rates give 630 to 1,645 H100-hours with an engine of continuous batching, which generates in 250 to 660 of them;
+    by transformers generation is another matter, and the rest the same: 380 to 985.
+    """
     monkeypatch.chdir(ROOT)
     cells = grid.Cells(config.checked(yaml.safe_load((ROOT / "config/paper_car.yaml").read_text())))
     hours = {}
     for rule in work.MODEL_RULES:
         for cell, row in cells.rows[rule].items():
-            engine = {"engine": "vllm"} if rule in ("generate", "answer") else {}
-            found = estimate.estimate(rule, row | engine, "h100", NOTHING, HERE, cell)
+            found = estimate.estimate(rule, row, "h100", NOTHING, HERE, cell)
             assert found.source == "analytic"
             hours[rule] = hours.get(rule, 0) + found.expected * found.gpus / 3600
-    assert 630 < sum(hours.values()) < 1_645, hours
-    # its largest parts as published: generation 250 to 660, SFT 250 to 700
-    assert 250 < hours["generate"] < 660 and 250 < hours["finetune"] < 700, hours
+    assert 380 < sum(n for rule, n in hours.items() if rule not in ("generate", "answer")) < 985, hours
+    # its largest part as published: SFT 250 to 700
+    assert 250 < hours["finetune"] < 700, hours
 
 
 # --- a line a job
@@ -151,10 +138,14 @@ def test_what_a_job_notes(tmp_path, monkeypatch):
     assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
     assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
     assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
-    assert 0.05 < took["host_gb"] < 50 and took["cpu_seconds"] > 0
+    # measured a moment before: the peak of this process, or of the largest that it has started
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
+    assert took["host_gb"] == pytest.approx(peak, abs=0.02)
+    assert 0 < took["cpu_seconds"] <= time.process_time() + sum(os.times()[2:4]) + 0.01  # it is rounded
     # it waited for devices: no work
-    waited = usage.measure(snakemake(tmp_path, "generate", text, path), took["seconds"] - 1)
-    assert 1 <= waited["seconds"] < 1 + 30
+    age = usage.age()
+    waited = usage.measure(snakemake(tmp_path, "generate", text, path), age - 1)
+    assert waited["seconds"] == pytest.approx(1 + usage.age() - age, abs=0.5)
 
 
 def test_rows_of_other_jobs(tmp_path):
@@ -195,14 +186,7 @@ def test_lines_are_read_and_a_line_without_actuals_counts_for_code_alone(tmp_pat
     assert code.remembered(str(tmp_path))["reward", "r/i__t"] == "f"
 
 
-def test_another_results_folder(tmp_path):
-    job_line(tmp_path / "theirs", "generate", "i__t", 50.0, rows=10, tokens=300)
-    found = actuals.load(str(tmp_path / "mine"), [str(tmp_path / "theirs")])
-    assert len(found.jobs["generate"]) == 1
-    with pytest.raises(BadInput, match="--actuals"):
-        actuals.load(str(tmp_path), [str(tmp_path / "nowhere")])
-
-
+@pytest.mark.bench
 def test_tens_of_thousands_of_lines_are_read_at_once(tmp_path):
     (tmp_path / INDEX).mkdir()
     settings = '"settings":{"batch":32,"bytes":2,"engine":"transformers","limit":2048}'
@@ -343,14 +327,14 @@ def test_measured_lengths_decide_what_comes_after():
     text = dict(work.settings("generate", generation(7.0)["spec"]))
     settings = tuple(sorted(text.items()))
     held = actuals.Actuals(
-        {}, {("generate", f"i__{name}"): (settings, 50, n) for name, n in (("a", 200), ("b", 2_000))}
+        {}, {("generate", f"i__{name}"): actuals.Lengths(settings, 50, n) for name, n in (("a", 200), ("b", 2_000))}
     )
 
     def student(teacher):
         return estimate.expected_work("finetune", sft(3), held, f"b__i__{teacher}__r__s1")
 
     assert [student(name)[0].written for name in "ab"] == [200, 2_000] and student("a")[1] == 0
-    planned, unsure = estimate.expected_work("generate", generation(7.0, engine=None), held, "i__c")
+    planned, unsure = estimate.expected_work("generate", generation(7.0), held, "i__c")
     assert planned.written == 2_000 and unsure > 0
     # under another limit nothing is known
     other = generation(7.0) | {"spec": canonical.dump(model=MODEL, teacher={"sampling": {"max_tokens": 80}})}
@@ -381,13 +365,6 @@ def test_a_job_without_model_or_gpu():
     assert estimate.estimate("reward", verifier, "h100", NOTHING, HERE).device == "cpu"
     with pytest.raises(BadInput, match="no GPU type"):
         expected(likelihood(), NOTHING, device="h10")
-
-
-def test_storage_by_hand():
-    assert estimate.storage("generate", {"rows": 100, "tokens": 1_000}) == 100 * (25 + 3 * 1_000)
-    student = {"parameters": 3.0, "dtype": "bfloat16", "rows": 1, "tokens": 1}
-    assert estimate.storage("finetune", student) == 6e9
-    assert estimate.storage("report", {}) > 0
 
 
 # --- the same grid again

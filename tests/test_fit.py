@@ -53,9 +53,9 @@ def test_zero_by_hand():
         # the first paper's students: 4 GPUs of 80 GB, rows of 4,096 tokens, and one real run on gemma-2-2b
         *[("finetune", sft(billions, 4, deepspeed="zero2")) for billions in (1.54, 2.61, 3.09, 3.21, 4.51)],
         ("finetune", sft(2.61, 1, max_length=4096)),
-        # vLLM holds 70 B in 16 bits on 2 x 80 GB with little room, on 4 with much; 8 B on one
-        ("generate", generation(8.03) | {"engine": "vllm"}),
-        ("generate", generation(70.6, 4, sampling={"max_tokens": 4096}) | {"engine": "vllm"}),
+        # 70 B in 16 bits on 4 x 80 GB with much room; 8 B on one
+        ("generate", generation(8.03)),
+        ("generate", generation(70.6, 4, sampling={"max_tokens": 4096})),
     ],
 )
 def test_what_is_known_to_run(rule, row):
@@ -72,7 +72,6 @@ def test_what_is_known_to_run(rule, row):
         ("finetune", sft(2.6, per_device_train_batch_size=16, gradient_accumulation_steps=2), "per_device_train_batch_size: 4` and `gradient_accumulation_steps: 8`"),
         ("finetune", sft(7, gradient_accumulation_steps=1), "`deepspeed: zero3_offload`"),
         ("generate", generation(70.6), "`gpus: 4`"),
-        ("generate", generation(70.6) | {"engine": "vllm"}, "`gpus: 4`"),
         ("generate", generation(8, batch=512, sampling={"max_tokens": 8192}), "`batch: 32`"),
     ],
 )  # fmt: skip

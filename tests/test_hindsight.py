@@ -5,14 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from teachergrid import jobs
+from teachergrid import estimates, jobs
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
+from teachergrid.estimates import Estimate, Finished
 from teachergrid.grid import Cells
 from teachergrid.planning import actuals, cluster, hindsight, machines
 from teachergrid.planning import options as planning
-from teachergrid.planning.estimate import Estimate
-from teachergrid.planning.hindsight import Finished
 
 NOTHING = actuals.Actuals({}, {})
 
@@ -88,16 +87,16 @@ def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wro
     asked = SimpleNamespace(plan=planning.PlanOptions([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
-    assert line.startswith("no estimates are noted: ") and said in line and hindsight.kept("results") == []
+    assert line.startswith("no estimates are noted: ") and said in line and estimates.saved("results") == []
 
 
 def test_the_last_starts_are_kept_and_the_same_estimates_once(tmp_path):
-    for start in range(hindsight.MOST + 5):
-        hindsight.keep({"check": {"a": [guess(start)]}}, str(tmp_path), 100 + start)
-    hindsight.keep({"check": {"a": [guess(start)]}}, str(tmp_path), 1000)
-    names = [path.name for path in hindsight.kept(str(tmp_path))]
-    assert names == [f"{100 + start}.json.gz" for start in range(5, hindsight.MOST + 5)]
-    assert len(list(Path(tmp_path, hindsight.FOLDER).iterdir())) == hindsight.MOST
+    for start in range(estimates.MOST + 5):
+        estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 100 + start)
+    estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 1000)
+    names = [path.name for path in estimates.saved(str(tmp_path))]
+    assert names == [f"{100 + start}.json.gz" for start in range(5, estimates.MOST + 5)]
+    assert len(list(Path(tmp_path, estimates.FOLDER).iterdir())) == estimates.MOST
 
 
 # --- after
@@ -127,7 +126,7 @@ NOTED = [
 )
 def test_the_last_estimate_before_a_job_began_is_its_own(done, expected):
     for noted in (NOTED, json.loads(json.dumps(NOTED))):
-        [(same, found)] = hindsight.paired([done], noted)
+        [(same, found)] = estimates.paired([done], noted)
         assert same == done and (found and found.expected) == expected
 
 
@@ -138,7 +137,7 @@ def test_stages_are_summed_apart_on_gpus_and_cpus():
         (job(0, 5), guess(10)),
         (job(0, 3600, "h100", 4), guess(1800, "h100", 4)),
     ]
-    assert hindsight.by_stage(pairs) == [
+    assert estimates.by_stage(pairs) == [
         # the bounds themselves are inside
         {"rule": "check", "on_gpus": False, "jobs": 3, "estimated_s": 30, "actual_s": 45, "inside": 2},
         {"rule": "check", "on_gpus": True, "jobs": 1, "estimated_s": 7200, "actual_s": 14400, "inside": 1},
@@ -155,7 +154,7 @@ def test_a_results_folder(tmp_path, monkeypatch):
         jobs.remember(results, rule, cell, "abc", told)
 
     done("early")  # at 10
-    hindsight.keep({"check": {cell: [guess(5)] for cell in ("early", "twice", "killed")}}, results, 15 * 10**9)
+    estimates.save({"check": {cell: [guess(5)] for cell in ("early", "twice", "killed")}}, results, 15 * 10**9)
     done("twice", took | {"seconds": 400})
     done("killed")
     done("twice", took | {"seconds": 6, "device": "h100", "gpus": 2})  # the last one is what is there
@@ -163,11 +162,11 @@ def test_a_results_folder(tmp_path, monkeypatch):
     done("unheard-of")
     done("of another config")
     asked = [("check", cell) for cell in ("early", "twice", "killed", "unheard-of", "not yet")]
-    assert hindsight.compared(results, asked) == {
+    assert estimates.compared(results, asked) == {
         "stages": [{"rule": "check", "on_gpus": True, "jobs": 1, "estimated_s": 10, "actual_s": 12, "inside": 1}],
         "unplanned": 2,
         "resumed": 1,
         "elsewhere": 1,
     }
     nothing = {"stages": [], "unplanned": 0, "resumed": 0, "elsewhere": 0}
-    assert hindsight.compared(str(tmp_path / "none"), asked) == nothing
+    assert estimates.compared(str(tmp_path / "none"), asked) == nothing

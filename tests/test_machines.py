@@ -17,7 +17,7 @@ def test_money_and_energy_by_hand(tmp_path):
     )
     assert mine.usd("h100", 10) == 20
     assert mine.kwh("h100", 10) == pytest.approx(machines.EFFORT * 7)
-    assert mine.api_usd("m", 3_000_000, 500_000) == 5
+    assert mine.apis["m"] == machines.Api(1, 4, "2025")
     # the rest of the entry, and of the file, stays
     assert mine.device("h100").memory_gb == 80 and mine.device("a100") == machines.read().device("a100")
 
@@ -25,7 +25,6 @@ def test_money_and_energy_by_hand(tmp_path):
 def test_unknown_is_none_and_never_zero(tmp_path):
     mine = machines.read(written(tmp_path, "gpus: {h100: {usd_per_hour: null, watts: null}}"))
     assert mine.usd("h100", 10) is None and mine.kwh("h100", 10) is None
-    assert mine.api_usd("nobody", 1, 1) is None
     assert mine.electricity_usd_per_kwh is None
 
 

@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from teachergrid import parser
+from teachergrid import bound, parser, units
 from teachergrid.errors import BadInput
 from teachergrid.planning import budget, diff, document, kept, options, text
 
@@ -110,14 +110,14 @@ def test_no_budget_without_a_price_or_a_cluster():
 def test_a_run_stops_when_its_hours_are_used_up():
     stopped, said = threading.Event(), []
     run = SimpleNamespace(running={1: 0.0, 2: 0.0}, jobs={1: {"gpus": 4}, 2: {"gpus": 0}})
-    bound = budget.Bound(0.001, None, None, stopped.set, said.append)
-    bound.progress = run
-    bound.look()
-    assert bound.broken is None and bound.gpus == 4
-    bound.looked -= 1  # a second with four GPUs: 0.0011 hours
-    bound.look()
-    assert "0.00111 GPU-hours are used, 0.001 were allowed" in bound.broken
-    late = budget.Bound(None, -1.0, None, stopped.set, said.append)
+    live = bound.Bound(0.001, None, None, stopped.set, said.append)
+    live.progress = run
+    live.look()
+    assert live.broken is None and live.gpus == 4
+    live.looked -= 1  # a second with four GPUs: 0.0011 hours
+    live.look()
+    assert "0.00111 GPU-hours are used, 0.001 were allowed" in live.broken
+    late = bound.Bound(None, -1.0, None, stopped.set, said.append)
     late.watch(every_s=0.01)
     assert stopped.is_set() and said == ["over budget: the deadline is over"]
 
@@ -180,7 +180,7 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     diff.refuse(now["hash"], now)
     with pytest.raises(BadInput, match="these results keep no plan"):
         diff.refuse(before["hash"], now)
-    kept.keep(before)
+    kept.save(before)
     with pytest.raises(BadInput, match=r"what was agreed: 1 more \(generate b\)"):
         diff.refuse(before["hash"], now)
     # neither times nor costs are agreed on
@@ -208,8 +208,8 @@ def test_files_that_are_no_plan_of_ours(tmp_path, content, told):
 
 
 def test_what_is_not_quite_nothing_is_never_zero():
-    assert [text.number(n) for n in (0, 0.001, 0.02, 3.21, 1234.5)] == ["0.0", "<0.01", "<0.1", "3.2", "1,234"]
-    assert [text.span(n) for n in (50, 250, 8000, 300000)] == ["50 s", "4 min", "2.2 h", "3.5 d"]
+    assert [units.number(n) for n in (0, 0.001, 0.02, 3.21, 1234.5)] == ["0.0", "<0.01", "<0.1", "3.2", "1,234"]
+    assert [units.span(n) for n in (50, 250, 8000, 300000)] == ["50 s", "4 min", "2.2 h", "3.5 d"]
     some = document.summed([job("a 1", 1), job("b 1", 1, usd_per_hour=None)])
     assert text.money(some) == "2.0 USD (1.0 to 4.0) and 1 jobs of unknown price" and text.dollars(some) == "2.0+?"
     assert max(map(len, text.table(["why", "jobs"], [["x" * 200, "1"]], 80).splitlines())) == 80

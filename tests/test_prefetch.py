@@ -13,7 +13,7 @@ import hub as stand_in
 import pytest
 import yaml
 from conftest import ENV, ROOT, Grid, copy_code, setting
-from teachergrid import instructions, model_files, pins, prefetch
+from teachergrid import instructions, model_files, pins, prefetch, units
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -93,7 +93,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def planned(change=None) -> list:
-    """Return jobs as plan.planned does, as far as they are looked at: all of the grid."""
+    """Return jobs as planning.graph.planned does, as far as they are looked at: all of the grid."""
     config = yaml.safe_load(CONFIG)
     if change:
         change(config)
@@ -133,7 +133,7 @@ def test_a_dry_run_says_sizes_and_writes_nothing(hub, capsys):
     said = capsys.readouterr().out
     assert f"org/big at {hub.repos['model', 'org/big'].commit[:12]}: 0.0 GB of 0.0 GB to fetch" in said
     assert not pins.LOCK.exists() and not Path(".cache").exists() and hub.fetched() == []
-    assert prefetch.gigabytes(145_400_000_000) == "145.4 GB"
+    assert units.gigabytes(145_400_000_000) == "145.4 GB"
 
 
 def test_without_pins_the_remedy_is_said(hub):

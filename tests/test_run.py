@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import setting
-from teachergrid import cluster, failures, history, lock, options, outcome, run, supervise
-from teachergrid.planning import hindsight
+from teachergrid import cluster, estimates, failures, history, lock, options, outcome, run, supervise
 from teachergrid.progress import Progress
 from teachergrid.report import read
 
@@ -149,7 +148,7 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     assert len(list(grid.folder.glob("tried.*"))) == len(students), "each was tried once"
     assert found["report"] == "partial" and found["waiting"]["report"] == 1 and found["waiting"]["answer"] > 0
     assert "teachers/report.html" in done.stdout
-    told = hindsight.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
+    told = estimates.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
     # responses were made before this run, and nobody had estimated them
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
 

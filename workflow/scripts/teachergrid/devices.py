@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from unittest.mock import patch
 
 from .errors import BadInput
 
@@ -22,8 +21,6 @@ DEVICES, VISIBLE = "TEACHERGRID_DEVICES", "CUDA_VISIBLE_DEVICES"
 # where the locks lie; set it if the jobs of one machine do not share /tmp
 LOCKS = "TEACHERGRID_DEVICE_LOCKS"
 SECONDS = 0.5  # between two looks for free devices
-# of a GPU's memory at most for a model's weights where each GPU scores with a copy; the rest is for activations and logits
-ROOM = 0.7
 _GPU, _MIG = re.compile(r"GPU (\d+): .*"), re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 
 
@@ -37,7 +34,7 @@ def taken(n: int) -> Iterator[None]:
     """
     pool = known() if n else []
     if n == 0 and not _in_slurm():
-        with patch.dict(os.environ, {VISIBLE: ""}):
+        with visible([]):
             yield
     elif not pool or (_in_slurm() and n >= len(pool)):
         yield
@@ -51,12 +48,26 @@ def taken(n: int) -> Iterator[None]:
         mine = [name for name in pool if name in locks]
         print(f"devices {','.join(mine)} of {len(pool)}", flush=True)
         try:
-            with patch.dict(os.environ, {VISIBLE: ",".join(mine)}):
+            with visible(mine):
                 yield
         finally:
             # closed and not unlocked: a child that still works keeps its device
             for lock in locks.values():
                 os.close(lock)
+
+
+@contextmanager
+def visible(names: list[str]) -> Iterator[None]:
+    """Show this process, and those that it starts, these devices alone."""
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = ",".join(names)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(VISIBLE, None)
+        else:
+            os.environ[VISIBLE] = before
 
 
 def known() -> list[str]:

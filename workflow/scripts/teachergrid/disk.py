@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import work
+from . import units, work
 from .results import RESULTS
 
 # pyarrow and Python raise OSError, safetensors and torch errors of their own; torch names no cause
@@ -29,15 +29,6 @@ def free_bytes(path: str | Path) -> int:
 def size(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     return sum(file.lstat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if not file.is_dir())
-
-
-def amount(n: float) -> str:
-    """1.5 GB"""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
 
 
 # --- what can go
@@ -84,8 +75,8 @@ def full(error: BaseException | None, outputs: Sequence[str]) -> str | None:
     for path in halves:
         path.unlink()
     return (
-        f"disk full: {'Disk quota exceeded' if quota else 'No space left on device'} at {place} ({amount(room)} free)"
-        f"{f', {amount(written)} of {outputs[0]} were written' if written else ''}; {_advice(Path(outputs[0]).parts[0])}"
+        f"disk full: {'Disk quota exceeded' if quota else 'No space left on device'} at {place} ({units.size(room)} free)"
+        f"{f', {units.size(written)} of {outputs[0]} were written' if written else ''}; {_advice(Path(outputs[0]).parts[0])}"
     )
 
 
@@ -94,8 +85,8 @@ def _advice(results: str) -> str:
     can_go = what_can_go(results)
     if not can_go:
         return "nothing of these results can go: make room, then run again"
-    largest = "; ".join(f"{path} ({amount(n)}, {why})" for path, n, why in can_go[:3])
-    total = amount(sum(n for _, n, _ in can_go))
+    largest = "; ".join(f"{path} ({units.size(n)}, {why})" for path, n, why in can_go[:3])
+    total = units.size(sum(n for _, n, _ in can_go))
     return f"{total} can go, the largest: {largest}. Delete some, then run again"
 
 

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,9 +70,12 @@ def check_deepspeed(deepspeed: str | None, name: str) -> None:
         )
 
 
-def train(training: Training, team: Team, name: str) -> Trained:
-    """Fine-tune a base as sft.train does, by a team of processes. name: of the recipe, for messages.
+def train(training: Training, team: Team, name: str, callbacks: Sequence = ()) -> Trained:
+    """Fine-tune a base as sft.train does, by a team of processes.
 
+    Args:
+        name: of the recipe, for messages.
+        callbacks: of the trainer, for a training in this process alone.
     Raises:
         BadInput: as the checks above and sft.train do.
         RuntimeError: when a process failed, or not each rank ran exactly once.
@@ -83,7 +86,7 @@ def train(training: Training, team: Team, name: str) -> Trained:
     if team == Team():
         from . import sft
 
-        return sft.train(training)
+        return sft.train(training, callbacks=callbacks)
     folder = training.work / "launch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -11,9 +11,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import devices
 from .errors import BadInput
 from .model_files import check_revision
+from .planning.work import MEMORY_FOR_WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +93,7 @@ def devices_of_copies(memory: list[int], weights: int) -> list[str | None]:
 
     memory: bytes of each GPU. weights: bytes of the model's weights.
     """
-    fits_one_gpu = len(memory) > 1 and weights <= devices.ROOM * min(memory)
+    fits_one_gpu = len(memory) > 1 and weights <= MEMORY_FOR_WEIGHTS * min(memory)
     return [f"cuda:{i}" for i in range(len(memory))] if fits_one_gpu else [None]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from . import cluster, disk, failures, origin
-from .progress import Failed, Progress, duration
+from .progress import Failed, Progress
+from .units import span
 
 SUMMARY = "run.json"
 LOG = "logs/run.log"
@@ -133,5 +134,5 @@ def lines(results: str, summary: Summary) -> list[str]:
     parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
-    parts += [duration((summary["ended"] or time.time()) - summary["started"])]
+    parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]

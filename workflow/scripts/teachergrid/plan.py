@@ -10,12 +10,18 @@ import sys
 import textwrap
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import BadInput
 from .planning import options
-from .planning.graph import RESULTS, by_older_code, cell, described, graph, name, plan, planned, sorted_jobs
+from .planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
+from .planning.kept import Document
+from .results import RESULTS
 
-__all__ = ["by_older_code", "command", "described", "explain", "graph", "main", "plan", "planned", "sorted_jobs"]
+if TYPE_CHECKING:
+    from snakemake.dag import DAG
+
+
 AT_MOST = 3  # files in a command; more are asked for by a command of their own
 
 
@@ -34,11 +40,11 @@ def main(own: Namespace, argv: list[str]) -> int:
 
 
 def listed(asked: options.PlanOptions) -> int:
-    """Print what programs ask for without costs: the files of older code, or a line a job."""
+    """Print what needs no costs: the files of older code, or a line a job."""
     dag = graph(asked.argv)
     if asked.older:
-        files, _, _ = by_older_code(dag).get(asked.older, ([], 0, 0))
-        print(*files, sep="\n")
+        older = by_older_code(dag).get(asked.older)
+        print(*(older.files if older else []), sep="\n")
         return 0
     for job in described(sorted_jobs(dag.needrun_jobs())):
         print(json.dumps(job))
@@ -46,6 +52,7 @@ def listed(asked: options.PlanOptions) -> int:
 
 
 def shown(asked: options.PlanOptions) -> int:
+    """Print the plan as text or JSON, with all that the options ask for."""
     from .planning import budget, diff, document, kept, text, whatif
 
     if asked.what_if == ["list"]:
@@ -58,30 +65,30 @@ def shown(asked: options.PlanOptions) -> int:
         setting = probe.probed(setting, asked.probe_seconds)
     others = whatif.variants(asked.what_if, setting)
     before = diff.earlier(asked.diff, setting) if asked.diff else None
-    found = setting.plan(asked.argv)
-    kept.keep(found)
-    over = budget.over(found, asked)
+    planned = setting.plan(asked.argv)
+    kept.save(planned)
+    over = budget.over(planned, asked)
     if asked.html:
         from .planning import page
 
-        Path(asked.html).write_text(page.build(found))
+        Path(asked.html).write_text(page.build(planned))
     if asked.json:
-        print(json.dumps(found))
+        print(json.dumps(planned))
     else:
         width = min(shutil.get_terminal_size().columns, 160)
-        parts = [text.page(found, width)]
+        parts = [text.page(planned, width)]
         if asked.details:
-            parts.append(text.details(found))
-        parts.append(show_older(found, asked.argv, width))
+            parts.append(text.details(planned))
+        parts.append(show_older(planned, asked.argv, width))
         if before:
-            parts.append(diff.text(diff.between(before, found), width))
+            parts.append(diff.text(diff.between(before, planned), width))
         if others:
-            parts.append(whatif.text([("as planned", found), *(whatif.planned(*other) for other in others)], width))
-        if found["jobs"]:
-            parts.append(text.more(found))
+            parts.append(whatif.text([("as planned", planned), *(whatif.planned(*other) for other in others)], width))
+        if planned["jobs"]:
+            parts.append(text.more(planned))
         print("\n\n".join(part for part in parts if part))
     if over:
-        print(budget.refusal(found, asked, over), file=sys.stderr)
+        print(budget.refusal(planned, asked, over), file=sys.stderr)
         return budget.OVER
     return 0
 
@@ -90,7 +97,10 @@ def shown(asked: options.PlanOptions) -> int:
 
 
 def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str:
-    """Return what makes these files of a rule again and then what follows: of that, only what reads other bytes than before."""
+    """Return the command that makes these files of a rule again, and then what follows from those that change.
+
+    whole: whether they are all files of the rule. options: Snakemake's.
+    """
     run = shlex.join(["teachergrid", "run", *options])
     which = rule if whole else shlex.join(files)
     if not whole and len(files) > AT_MOST:
@@ -98,15 +108,16 @@ def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str
     return f"{run} -R {which} --until {rule} && {run}"
 
 
-def show_older(found: dict, options: list[str], width: int) -> str:
+def show_older(planned: Document, options: list[str], width: int) -> str:
+    """Return what older code has made, with the commands that make it again."""
     lines = []
-    if any(row["files"] for row in found["older"]):
+    if any(row["files"] for row in planned["older"]):
         lines.append("made by older code, and kept; to make them again, and then what follows from those that change:")
-    for row in found["older"]:
+    for row in planned["older"]:
         if files := row["files"]:
             again = command(row["rule"], files, len(files) == row["of"], options)
             lines.append(f"{len(files):7} of {row['of']} {row['rule']}: {again}")
-    unknown = [f"{row['unknown']} {row['rule']}" for row in found["older"] if row["unknown"]]
+    unknown = [f"{row['unknown']} {row['rule']}" for row in planned["older"] if row["unknown"]]
     if unknown:
         lines += textwrap.wrap(
             f"made by code that is not recorded: {', '.join(unknown)}", width, subsequent_indent="  "
@@ -123,10 +134,9 @@ def explain(what: str, argv: list[str]) -> int:
     dag = graph([*argv, what] if is_file else argv)
     jobs = sorted_jobs(dag.needrun_jobs())
     output = what if is_file else output_of(dag, what)
-    mine = [job for job in described(jobs) if job["output"] == output]
-    reason, details = mine[0]["why"] if mine else ("up to date", [])
-    for rule, (files, _, _) in by_older_code(dag).items():
-        if output in files:
+    reason, details = next((job["why"] for job in described(jobs) if job["output"] == output), ("up to date", []))
+    for rule, older in by_older_code(dag).items():
+        if output in older.files:
             details = [f"made by older code; to make it again: {command(rule, [output], False, argv)}"]
     print(f"{output}: {reason}")
     for line in details:
@@ -134,12 +144,12 @@ def explain(what: str, argv: list[str]) -> int:
     return 0
 
 
-def output_of(dag, what: str) -> str:
+def output_of(dag: "DAG", what: str) -> str:
     """Return the output of a cell, named with or without its rule. Raises BadInput."""
     from .names import nearest
 
     jobs = sorted_jobs(dag.jobs)
-    found = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]
-    if not found:
+    outputs = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]
+    if not outputs:
         raise BadInput(f"--why {what}: the grid has no such cell{nearest(what, [name(job) for job in jobs])}")
-    return found[0]
+    return outputs[0]

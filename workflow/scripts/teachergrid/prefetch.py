@@ -14,6 +14,7 @@ from . import disk, needed, pilot, pins
 from .errors import BadInput
 from .fetch import Hub, clear_stale, download
 from .needed import Need, Snapshot
+from .units import gigabytes
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -44,7 +45,7 @@ def main(own: Namespace, argv: list[str]) -> int:
 
 def planned_jobs(argv: list[str]) -> "list[Job]":
     """Return the jobs that Snakemake would run. argv: its options."""
-    from .plan import planned
+    from .planning.graph import planned
 
     with redirect_stdout(sys.stderr):  # Snakemake prints its summary
         return planned(argv)
@@ -154,8 +155,3 @@ def pin_config(config: dict, hub: Hub, write: bool) -> tuple[dict[tuple, str], l
         pins.add(lock)
         print(f"{len(commits)} commits written into {pins.LOCK}")
     return commits, problems
-
-
-def gigabytes(size: int) -> str:
-    """145.4 GB"""
-    return f"{size / 1e9:.1f} GB"

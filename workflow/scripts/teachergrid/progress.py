@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TextIO, TypedDict
 
 from . import costs, disk, failures
 from .results import RESULTS
+from .units import span
 
 # the plugin's and Snakemake's own words, where Snakemake logs no event
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
@@ -158,13 +159,7 @@ class Progress:
         mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
         work = sum(n * mean.get(rule, sum(seen) / len(seen)) for rule, n in self.waiting.items() if n > 0)
         at_a_time = max(1.0, sum(seen) / (time.monotonic() - self.start))
-        return f"about {duration(work / at_a_time)} left"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"about {span(work / at_a_time, largest='h')} left"
 
 
 class Events(logging.Handler):

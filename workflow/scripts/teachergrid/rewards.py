@@ -17,7 +17,7 @@ from . import artifacts, classifier, ratings, shards, similarity, verify
 from .chat import ChatSettings, Message
 from .errors import BadInput
 
-SHARD = 1024  # rows after which a model's scores are written; what a kill loses at most
+SHARD = 1024  # rows after which a model's scores are written; what a kill loses at most (a probe sets its own `shard`)
 NOT_FINITE = "the reward is NaN or infinite"
 
 
@@ -134,7 +134,7 @@ def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:
 
 def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path | None) -> pa.Table:
     scorer_of = scorer_class(reward)
-    bounds = shards.bounds(len(rows), SHARD)
+    bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
 
     def load() -> list[LimitedScorer]:
         from . import models

@@ -16,9 +16,10 @@ from pathlib import Path
 import yaml
 
 from . import cluster, devices, failures, grid, history, lock, options, outcome, preflight
+from .bound import Bound
 from .errors import BadInput
 from .planning import hindsight
-from .planning.budget import OVER, Bound
+from .planning.budget import OVER
 from .progress import Progress
 from .results import RESULTS
 from .supervise import (
@@ -46,7 +47,7 @@ def main(own: Namespace, argv: list[str]) -> int:
         request = options.read(own, argv)
         if request.aside:
             return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
-        # first, because what follows builds graphs: that takes time, and fails where a live run\x27s files change
+        # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
         preflight.refuse_missing(request)
         preflight.refuse_other(request)

@@ -19,7 +19,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset, disable_progress_bars
-from transformers import PrinterCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig
 
 from . import chat, models
@@ -107,7 +107,12 @@ def arguments(recipe: dict, seed: int, folder: Path, processes: int = 1, deepspe
     )
 
 
-def train(training: Training, processes: int = 1, deepspeed: Path | None = None) -> Trained:
+def train(
+    training: Training,
+    processes: int = 1,
+    deepspeed: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trained:
     """Fine-tune a base, from the last complete checkpoint in the work folder if there is one.
 
     The same training on the same machine and thread count gives the same weights byte for byte, also after a kill. An update
@@ -117,6 +122,7 @@ def train(training: Training, processes: int = 1, deepspeed: Path | None = None)
     Args:
         processes: how many run this at the same time, each with the whole corpus.
         deepspeed: its settings file.
+        callbacks: of the trainer, beside ours.
     Raises:
         BadInput: when no example fits max_length.
         RuntimeError: when fewer processes than stated, or no DeepSpeed, came up.
@@ -146,6 +152,8 @@ def train(training: Training, processes: int = 1, deepspeed: Path | None = None)
         checkpoint = trainer.checkpoint = last_checkpoint(folder, mark)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Checkpoints(trainer, int(checkpoint.name.split("-")[1]) if checkpoint else 0, mark))
+    for callback in callbacks:
+        trainer.add_callback(callback)
     print(f"{len(examples)} examples, {'from ' + checkpoint.name if checkpoint else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import artifacts
+from .units import span
 
 Make = Callable[..., list[dict] | pa.Table]  # of a shard's number and what a copy of a model consists of
 
@@ -92,7 +93,7 @@ def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line:
             rows += count
             seconds = time.monotonic() - start
             left = seconds / done * (len(missing) - done)
-            _say(f"{line.format(i + 1)}, {rows / max(seconds, 1e-9):.0f} rows/s, {_span(left)} left")
+            _say(f"{line.format(i + 1)}, {rows / max(seconds, 1e-9):.0f} rows/s, {span(left, largest='min')} left")
 
 
 def bounds(rows: int, size: int) -> list[tuple[int, int]]:
@@ -123,10 +124,6 @@ def _write(folder: Path, i: int, table: pa.Table) -> None:
     part = folder / f"{i:06d}.part"
     part.write_bytes(content)
     os.replace(part, folder / f"{i:06d}-{hashlib.sha256(content).hexdigest()}.parquet")
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _say(line: str) -> None:

@@ -8,20 +8,17 @@ there, were made with the settings and inputs that the config asks for now, and 
 import json
 import os
 import re
-import sys
 import time
 from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
-from . import cluster, failures, history, lock, origin
-from .planning import hindsight
+from . import cluster, estimates, failures, history, lock, origin
+from .planning.graph import with_workflow
 from .reasons import old_record
 from .results import RESULTS
 
@@ -69,17 +66,7 @@ def cells(argv: list[str]) -> list[CellStatus]:
     argv: Snakemake's options. Its CLI reads them, the profile and the Snakefile; its last step, which would build the graph
     and start it, is replaced. As a subprocess of a run it leaves the history alone.
     """
-    from snakemake.api import DAGApi
-    from snakemake.cli import args_to_api, parse_args
-
-    found: list[CellStatus] = []
-    with patch.object(
-        DAGApi, "execute_workflow", lambda api, *_, **__: found.extend(_cells(api.workflow_api._workflow))
-    ):
-        parser, args = parse_args([*argv, "--dry-run", "--quiet", "all", "--mode", "subprocess"])
-        with redirect_stdout(sys.stderr):
-            if not args_to_api(args, parser):
-                raise SystemExit(1)
+    found = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
     makers = {path: cell for cell in found for path in cell.outputs}
     for cell in found:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
@@ -210,7 +197,7 @@ def gather(argv: list[str]) -> "View":
         "time_left": time_left(grid, took),
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
-        "estimates": hindsight.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
+        "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
     }
 
@@ -265,7 +252,7 @@ def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
-    done = hindsight.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
+    done = estimates.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
     # none on a machine without GPUs, whatever was asked for
     used = {(job.rule, job.cell): job.gpus for job in done if job}
     seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)

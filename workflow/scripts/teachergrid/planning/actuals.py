@@ -5,17 +5,19 @@ neither rows nor tokens; what both know is only written there.
 """
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from ..errors import BadInput
-from ..jobs import INDEX, PROBES, index_lines
+from ..jobs import PROBES, index_lines
 from . import work
 
 
 class Actual(NamedTuple):
-    """One finished job. seconds: from its process' start, without the wait for devices. memory: peak GB of one GPU, and of
-    the host. tokens, read: of the responses it made or saw and of their prompts (SFT: those trained on). work.rows: 0 where
-    they are not known; None: not known.
+    """One finished job. None: not known.
+
+    work: its rows are 0 where they are not known.
+    seconds: from its process' start, without the wait for devices.
+    tokens, read: of the responses that it made or read, and of their prompts (SFT: those trained on).
+    gpu_gb, host_gb: peak memory of one GPU, and of the host.
     """
 
     rule: str
@@ -31,9 +33,12 @@ class Actual(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """A few rows of one kind of job, in two parts. seconds: from its process' start to the end of the rows of `work`, with
-    what it does after its last row; more: the work of the rows after these, which took more_seconds (0 rows where its time
-    was over before). cpu_seconds: of all. model: repo@revision. cell: of the grid, or a base that answered in its students' place."""
+    """A few rows of one kind of job, timed in two parts.
+
+    cell: of the grid; a base that answered in its students' place has its own name. model: repo@revision.
+    work: the first rows; seconds: from the process' start to their end, with what the job does after its last row.
+    more: the rows after these, which took more_seconds; 0 rows where the time was over before. cpu_seconds: of both parts.
+    """
 
     rule: str
     cell: str
@@ -51,73 +56,98 @@ class Probe(NamedTuple):
 # --- read by the plan
 
 
-class Actuals(NamedTuple):
-    """jobs: by rule, oldest first. lengths: (rule, cell) -> (settings, mean tokens of a row before, and in, its response).
+class Lengths(NamedTuple):
+    """Mean tokens of a row before its response, and in it, under these settings of the job."""
 
-    probes: the latest of each kind of job.
-    """
+    settings: work.Settings
+    read: float
+    written: float
+
+    @property
+    def limit(self) -> int | None:
+        return next((value for name, value in self.settings if name == "limit"), None)
+
+
+class Actuals(NamedTuple):
+    """All that was measured. jobs: by rule, oldest first; lengths: by (rule, cell); probes: the latest of each kind of job."""
 
     jobs: dict[str, list[Actual]]
-    lengths: dict[tuple[str, str], tuple]
+    lengths: dict[tuple[str, str], Lengths]
     probes: tuple[Probe, ...] = ()
 
 
-def load(results: str, extra: list[str] = ()) -> Actuals:
-    """Return what the finished jobs of a results folder took, and of others (--actuals).
-
-    Raises BadInput for another folder without any. A line that a dying machine cut off says nothing.
-    """
-    lines = []
-    for folder in (*extra, results):
-        found = list(index_lines(folder))
-        if not found and folder in extra:
-            raise BadInput(f"--actuals {folder}: no jobs are recorded in {folder}/{INDEX}; name a results folder")
-        lines += found
-    lines.sort(key=lambda words: int(words[0]))
-    lengths, jobs, known, probes = {}, {}, {}, {}
-    told = [(words[1], words[2], json.loads(words[4])) for words in lines if len(words) == 5]
-    for rule, cell, said in told:
-        said["settings"] = known.setdefault(json.dumps(said["settings"]), tuple(sorted(said["settings"].items())))
-        if rule in ("generate", "answer") and said.get("rows") and said.get("tokens") is not None:
-            lengths[rule, cell] = (
-                said["settings"],
-                (said.get("read") or 0) / said["rows"],
-                said["tokens"] / said["rows"],
-            )
-    for rule, cell, said in told:
-        jobs.setdefault(rule, []).append(_actual(rule, cell, said, lengths))
-    for _, rule, cell, _, said in sorted(index_lines(results, PROBES), key=lambda words: int(words[0])):
-        probe = _probe(rule, cell, json.loads(said))
+def load(results: str) -> Actuals:
+    """Return what the finished jobs of a results folder took, and its probes. A line that a dying machine cut off does not count."""
+    lines = sorted(index_lines(results), key=lambda words: int(words[0]))
+    records = [(words[1], words[2], json.loads(words[4])) for words in lines if len(words) == 5]
+    lengths: dict[tuple[str, str], Lengths] = {}
+    known: dict[str, work.Settings] = {}  # thousands of jobs share a few settings
+    for rule, cell, record in records:
+        record["settings"] = known.setdefault(json.dumps(record["settings"]), _settings(record))
+        rows, tokens = record.get("rows"), record.get("tokens")
+        if rule in ("generate", "answer") and rows and tokens is not None:
+            lengths[rule, cell] = Lengths(record["settings"], (record.get("read") or 0) / rows, tokens / rows)
+    jobs: dict[str, list[Actual]] = {}
+    for rule, cell, record in records:
+        jobs.setdefault(rule, []).append(_actual(rule, cell, record, lengths))
+    probes: dict[tuple, Probe] = {}
+    for _, rule, cell, _, text in sorted(index_lines(results, PROBES), key=lambda words: int(words[0])):
+        probe = _probe(rule, cell, json.loads(text))
         probes[kind(probe, probe.model)] = probe
     return Actuals(jobs, lengths, tuple(probes.values()))
 
 
-def kind(job: Actual | Probe, model: str | None = None) -> tuple:
-    """Return what jobs of one kind share."""
+class Timed(Protocol):
+    """A finished job, a probe, or a kind of job to probe: what tells kinds of jobs apart."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def work(self) -> work.Work: ...
+    @property
+    def device(self) -> str: ...
+
+
+def kind(job: Timed, model: str | None = None) -> tuple:
+    """Return what jobs of one kind have in common."""
     return job.rule, model, job.work.settings, job.work.parameters, job.work.gpus, job.device
 
 
-def _probe(rule: str, cell: str, said: dict) -> Probe:
-    found = tuple(sorted(said["settings"].items()))
-    done = work.Work(rule, said["rows"], said["read"], said["written"], said["parameters"], said["gpus"], 1, found)
-    more = done._replace(rows=said["more_rows"])
-    took = [said[name] for name in ("more_seconds", "cpu_seconds", "gpu_gb", "host_gb")]
-    return Probe(rule, cell, said["model"], done, said["device"], said["seconds"], more, *took)
+def _settings(record: dict) -> work.Settings:
+    return tuple(sorted(record["settings"].items()))
 
 
-def _actual(rule: str, cell: str, said: dict, lengths: dict) -> Actual:
-    found = said["settings"]
-    read, written = mean_lengths(rule, cell, found, lengths) or (work.PROMPT, work.usual(dict(found)))
-    gpus, nodes, parameters = said["gpus"], said["nodes"], said["parameters"]
-    done = work.Work(rule, said.get("rows") or 0, read, written, parameters, gpus, nodes, found)
-    took = [said.get(name) for name in ("device", "seconds", "cpu_seconds", "tokens", "read", "gpu_gb", "host_gb")]
+def _probe(rule: str, cell: str, record: dict) -> Probe:
+    """Return a probe from its line."""
+    rows, read, written = record["rows"], record["read"], record["written"]
+    done = work.Work(rule, rows, read, written, record["parameters"], record["gpus"], 1, _settings(record))
+    more = done._replace(rows=record["more_rows"])
+    took = [record[name] for name in ("more_seconds", "cpu_seconds", "gpu_gb", "host_gb")]
+    return Probe(rule, cell, record["model"], done, record["device"], record["seconds"], more, *took)
+
+
+def _actual(rule: str, cell: str, record: dict, lengths: dict[tuple[str, str], Lengths]) -> Actual:
+    """Return a finished job from its line."""
+    values = record["settings"]
+    read, written = mean_lengths(rule, cell, values, lengths) or (work.PROMPT, work.usual(dict(values)))
+    gpus, nodes, parameters = record["gpus"], record["nodes"], record["parameters"]
+    done = work.Work(rule, record.get("rows") or 0, read, written, parameters, gpus, nodes, values)
+    took: list[Any] = [
+        record.get(name) for name in ("device", "seconds", "cpu_seconds", "tokens", "read", "gpu_gb", "host_gb")
+    ]
     return Actual(rule, cell, done, *took)
 
 
-def mean_lengths(rule: str, cell: str, found: tuple, lengths: dict) -> tuple[float, float] | None:
-    """Return the mean tokens of a row before and in its response, where the responses (answers) of this cell were measured."""
-    told = lengths.get(work.read_by(rule, cell))
+def mean_lengths(
+    rule: str, cell: str, values: work.Settings, lengths: dict[tuple[str, str], Lengths]
+) -> tuple[float, float] | None:
+    """Return the mean tokens of a row before and in its response, where the responses (answers) of this cell were measured.
+
+    values: settings of the job.
+    """
+    source = work.read_by(rule, cell)
+    measured = lengths.get(source) if source else None
     # other sampling gives other lengths
-    if told is None or (rule in ("generate", "answer") and told[0] != found):
+    if measured is None or (rule in ("generate", "answer") and measured.settings != values):
         return None
-    return told[1:]
+    return measured.read, measured.written

@@ -1,5 +1,6 @@
 """The machines that a plan is simulated on: given by --cluster, or what the profile and SLURM say."""
 
+import argparse
 import math
 import os
 import re
@@ -11,6 +12,7 @@ from .makespan import CPU
 
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
 NAMED = "--cluster"
+ANY = "gpu"  # the pool of a partition that does not say which GPUs it has
 HERE, NO_GPU = "this machine", "this machine, which has no GPU; --cluster h100=16 counts on others"
 FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
 # until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
@@ -25,7 +27,7 @@ class Pool(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """delay: seconds from ready to started; submitted: jobs at once, None without a bound; source: who says so."""
+    """delay: seconds from ready to started; submitted: jobs at once, None without a bound; source: where this comes from."""
 
     pools: dict[str, Pool]
     delay: float
@@ -33,11 +35,12 @@ class Cluster(NamedTuple):
     source: str
 
     def amounts(self) -> dict[str, int]:
+        """Return the GPUs of each type, and the CPUs."""
         return {kind: pool.amount for kind, pool in self.pools.items()}
 
 
 def parse(text: str, delay: float | None = None, submitted: int | None = None) -> Cluster:
-    """Return the cluster of `h100=16,cpu=128`. Raises BadInput."""
+    """Return the cluster of the option --cluster, such as `h100=16,a100=32@48h,cpu=128`. Raises BadInput."""
     pools = {}
     for part in filter(None, text.split(",")):
         found = POOL.fullmatch(part.strip())
@@ -51,16 +54,19 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
     return Cluster(pools, DELAY_S if delay is None else delay, submitted, NAMED)
 
 
-def of_profile(args, delay: float | None = None, gpus: dict[str, int] | None = None) -> Cluster:
+def of_profile(args: argparse.Namespace, delay: float | None = None, gpus: dict[str, int] | None = None) -> Cluster:
     """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
 
-    args: Snakemake's, parsed. gpus: of this machine, by type; a profile that states how many `gpu` there are decides.
+    Args:
+        args: Snakemake's options, parsed. A number of `gpu` among their resources replaces the number of this machine's.
+        delay: seconds from ready to started; None for the usual one.
+        gpus: of this machine, by type.
     """
     if args.executor == "slurm" and (partitions := read_partitions(args)):
         submitted = int(args.jobs) if str(args.jobs).isdigit() else None
         return of_partitions(partitions, DELAY_S if delay is None else delay, submitted)
     cores = str(args.cores or args.jobs or 1)
-    pools = {CPU: Pool(int(cores) if cores.isdigit() else os.cpu_count())}
+    pools = {CPU: Pool(int(cores) if cores.isdigit() else _cpus())}
     gpus, stated = gpus or {}, (args.resources or {}).get("gpu")
     if stated is not None:
         gpus = {next(iter(gpus), ANY): stated.value}
@@ -68,7 +74,11 @@ def of_profile(args, delay: float | None = None, gpus: dict[str, int] | None = N
     return Cluster(pools, delay or 0.0, None, HERE if len(pools) > 1 else NO_GPU)
 
 
-def read_partitions(args) -> dict[str, dict]:
+def _cpus() -> int:
+    return os.cpu_count() or 1
+
+
+def read_partitions(args: argparse.Namespace) -> dict[str, dict]:
     """Return the partitions of SLURM where it answers, else those of the profile's file; {} without either."""
     import yaml
 
@@ -86,36 +96,33 @@ def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | No
     """Return GPUs by type. Partitions may share nodes, so the largest number of a type counts, and the longest limit."""
     from ..site import minutes
 
-    pools = {}
+    largest: dict[str, tuple[int, float]] = {}
     for partition in partitions.values():
         limit = partition.get("max_runtime")
         if limit is not None and not isinstance(limit, int):
             limit = minutes(str(limit))
         limit_s = math.inf if limit is None else 60 * limit
         for kind in partition.get("available_gpu_models") or ([ANY] if partition.get("max_gpu") else [CPU]):
-            amount = partition.get("max_gpu") or submitted or os.cpu_count()
-            before = pools.get(kind, Pool(0, 0.0))
-            pools[kind] = Pool(max(before.amount, amount), max(before.limit_s, limit_s))
-    pools.setdefault(CPU, Pool(submitted or os.cpu_count(), math.inf))
+            amount, longest = largest.get(kind, (0, 0.0))
+            here = partition.get("max_gpu") or submitted or _cpus()
+            largest[kind] = max(amount, here), max(longest, limit_s)
+    largest.setdefault(CPU, (submitted or _cpus(), math.inf))
     pools = {
-        kind: Pool(pool.amount, None if pool.limit_s == math.inf else pool.limit_s) for kind, pool in pools.items()
+        kind: Pool(amount, None if limit_s == math.inf else limit_s) for kind, (amount, limit_s) in largest.items()
     }
     return Cluster(pools, delay, submitted, "SLURM's partitions")
 
 
-ANY = "gpu"  # of a partition that does not say which GPUs it has
-
-
 class TooLong(NamedTuple):
-    """A job that is ended before it is done, wherever it runs. attempts: so many would do it, each going on from the last."""
+    """A job that is longer than the time limit of every pool. attempts: how many it takes, each going on from the one before."""
 
     hours: float
     kind: str
     limit_h: float
     attempts: int
 
-    def told(self, rule: str, retries: int) -> str:
-        """Return what it means, and what to do about it. retries: how often the profile starts a job again."""
+    def text(self, rule: str, retries: int) -> str:
+        """Return a sentence with the remedy. retries: how often the profile starts a job again."""
         where = "checkpoint" if rule == "finetune" else "shard"
         words = f"takes {self.hours:.3g} h on {self.kind}, where jobs are ended after {self.limit_h:.3g} h: "
         if self.attempts <= retries + 1:
@@ -127,10 +134,14 @@ class TooLong(NamedTuple):
 
 
 def too_long(seconds: dict[str, float], amount: int, cluster: Cluster) -> TooLong | None:
-    """Return by how much a job is too long for every pool that holds it; None when one lets it end. seconds: by pool."""
-    offers = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
-    if not offers or any(p.limit_s is None or seconds[kind] <= p.limit_s for kind, p in offers.items()):
+    """Return by how much a job is too long for the pools that hold it; None when one of them lets it end.
+
+    seconds: in each pool. amount: GPUs or CPUs that the job holds.
+    """
+    pools = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
+    limits = {kind: math.inf if pool.limit_s is None else pool.limit_s for kind, pool in pools.items()}
+    if not limits or any(seconds[kind] <= limit for kind, limit in limits.items()):
         return None
-    kind = max(offers, key=lambda kind: offers[kind].limit_s / seconds[kind])
-    took, limit = seconds[kind], offers[kind].limit_s
-    return TooLong(took / 3600, kind, limit / 3600, math.ceil(took / limit))
+    kind = max(limits, key=lambda kind: limits[kind] / seconds[kind])
+    limit = limits[kind]
+    return TooLong(seconds[kind] / 3600, kind, limit / 3600, math.ceil(seconds[kind] / limit))

@@ -4,22 +4,31 @@ import re
 import subprocess
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 from .. import pins
 from ..errors import BadInput
-from . import document, kept
-from .text import count, number, span, table
+from ..units import count, number, span
+from . import kept
+from .document import Setting
+from .kept import Document, JobRow
+from .sums import summed
+from .text import table
 
 HASH = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config/config.yaml"
 
 
-def earlier(what: str, setting: document.Setting) -> dict:
-    """Return the plan document that a new one is held against. Raises BadInput.
+def earlier(what: str, setting: Setting) -> Document:
+    """Return the plan document that a new one is compared with.
 
-    what: a file, `last`, the hash of a kept plan, or a git revision, whose config is planned on the same results.
+    Args:
+        what: a file, `last`, the hash of a saved plan, or a git revision, whose config is planned on the same results.
+    Raises:
+        BadInput: where there is no such plan.
     """
     if Path(what).is_file():
         return kept.read(what)
@@ -30,24 +39,34 @@ def earlier(what: str, setting: document.Setting) -> dict:
     return of_revision(what, setting)
 
 
-def of_revision(revision: str, setting: document.Setting) -> dict:
-    """Return the plan of the config files as they were; what they name (prompts, templates) is as it is now."""
+def of_revision(revision: str, setting: Setting) -> Document:
+    """Return the plan of the config files of a git revision; the files that they name (prompts, templates) are today's."""
     with tempfile.TemporaryDirectory() as folder:
         files = [exported(revision, path, folder) for path in setting.args.configfile or [CONFIG]]
         lock = exported(revision, pins.LOCK, folder, needed=False)
-        with patch.object(pins, "LOCK", lock):
+        with pinned_by(lock):
             return setting.plan_with(files)
 
 
-def exported(revision: str, path, folder: str, needed: bool = True) -> Path:
-    """Return a copy of a file as a revision has it. Raises BadInput."""
+@contextmanager
+def pinned_by(lock: Path) -> Iterator[None]:
+    """Take the commits of models and data sets from another lock file. Snakemake checks the config: no argument reaches it."""
+    current, pins.LOCK = pins.LOCK, lock
+    try:
+        yield
+    finally:
+        pins.LOCK = current
+
+
+def exported(revision: str, path: str | Path, folder: str, needed: bool = True) -> Path:
+    """Return a copy of a file as a revision has it. Raises BadInput where a needed one is missing."""
     target = Path(folder, re.sub(r"\W", "_", str(Path(path).parent)), Path(path).name)
     target.parent.mkdir(exist_ok=True)
     done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True)
     if done.returncode and needed:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        message = "".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
         raise BadInput(
-            f"--diff {revision}: no plan file, kept plan or git revision with {path} ({''.join(said)}); say a file of "
+            f"--diff {revision}: no plan file, kept plan or git revision with {path} ({message}); say a file of "
             "`plan --json`, a plan's hash, `last`, or a revision"
         )
     if not done.returncode:
@@ -55,10 +74,12 @@ def exported(revision: str, path, folder: str, needed: bool = True) -> Path:
     return target
 
 
-def between(before: dict, now: dict) -> dict:
-    """Return {added, removed, changed: {jobs, gpu_hours, cpu_hours, usd, by reason}, kept: n} of two plan documents.
+def between(before: Document, now: Document) -> dict[str, Any]:
+    """Return the difference of two plan documents.
 
-    A job is changed when it would be made from another spec; one whose time alone is another is kept.
+    A job is changed when it would be made from another spec; another time alone is no change.
+    Keys: added, removed, changed (sums of their jobs, with `reasons`), kept (a number of jobs), seconds (of both plans, None
+    without a schedule), from, to.
     """
     old, new = ({job["job"]: job for job in plan["jobs"]} for plan in (before, now))
     both = [name for name in new if name in old]
@@ -71,25 +92,26 @@ def between(before: dict, now: dict) -> dict:
     return {
         "from": {"hash": before["hash"], "made": before["made"]},
         "to": {"hash": now["hash"], "made": now["made"]},
-        **{kind: document.summed(jobs) | {"reasons": by_reason(jobs)} for kind, jobs in parts.items()},
+        **{kind: {**summed(jobs), "reasons": by_reason(jobs)} for kind, jobs in parts.items()},
         "kept": len(both) - len(changed),
-        "seconds": [plan["schedule"] and plan["schedule"]["seconds"] for plan in (before, now)],
+        "seconds": [plan["schedule"]["seconds"] if plan["schedule"] else None for plan in (before, now)],
     }
 
 
-def by_reason(jobs: list[dict]) -> list[dict]:
-    groups = defaultdict(list)
+def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
+    """Return the sums of jobs by reason and its first detail, the costliest first, with the names of the jobs."""
+    groups: dict[tuple[str, str], list[JobRow]] = defaultdict(list)
     for job in jobs:
         groups[job["because"]["reason"], job["because"]["detail"]].append(job)
-    rows = [
-        {"reason": r, "detail": d, "names": [j["job"] for j in mine], **document.summed(mine)}
-        for (r, d), mine in groups.items()
+    rows: list[dict[str, Any]] = [
+        {"reason": reason, "detail": detail, "names": [job["job"] for job in group], **summed(group)}
+        for (reason, detail), group in groups.items()
     ]
     return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["jobs"], row["reason"], row["detail"]))
 
 
-def text(found: dict, width: int, most: int = 5) -> str:
-    """Return a difference in words."""
+def text(found: dict[str, Any], width: int, most: int = 5) -> str:
+    """Return a difference in words. found: of `between`; most: reasons listed of each kind of change."""
     if not any(found[kind]["jobs"] for kind in ("added", "removed", "changed")):
         return f"since {found['from']['hash']} ({found['from']['made']}): the same {count(found['kept'])} jobs"
     rows = []
@@ -106,8 +128,8 @@ def text(found: dict, width: int, most: int = 5) -> str:
     return f"{head}\n{table(['jobs', 'costs', 'for example', 'why'], rows, width)}"
 
 
-def refuse(what: str, found: dict) -> None:
-    """Raises BadInput when a plan is not the one that was agreed, and names the difference. what: its hash or file."""
+def refuse(what: str, found: Document) -> None:
+    """Raise BadInput with the difference when a plan is not the agreed one. what: the hash or file of the agreed plan."""
     path = what if Path(what).is_file() else kept.find(what)
     if path is None and what != found["hash"]:
         raise BadInput(f"--plan {what}: what would run is plan {found['hash']}, and these results keep no plan {what}")
@@ -120,7 +142,7 @@ def refuse(what: str, found: dict) -> None:
         )
 
 
-def differing(agreed: dict[str, str], found: dict[str, str]) -> str:
+def differing(agreed: Mapping[str, str], found: Mapping[str, str]) -> str:
     """Return the jobs that come, go or change, in words. Both: job -> digest of its spec."""
     groups = {
         "more": [name for name in found if name not in agreed],

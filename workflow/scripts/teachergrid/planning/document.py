@@ -1,49 +1,71 @@
 """The plan as one document: what runs and why, what it costs, when it ends. workflow/schemas/plan.schema.json describes it."""
 
+import argparse
 import hashlib
 import io
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import devices, disk, pins
-from .. import storage as storage_of
+from .. import devices, disk, pins, storage
+from ..estimates import BOUNDS, Estimate
 from ..reasons import words_of
 from ..usage import device_type
 from . import cluster as clusters
 from . import forecast as forecasts
-from .actuals import load
+from .actuals import Actuals, load
 from .fit import fits
-from .graph import RESULTS, by_older_code, cell, described, graph, name, resource, roots, sorted_jobs, uncollected
-from .kept import FORMAT
-from .machines import CPU
+from .graph import (
+    RESULTS,
+    Request,
+    by_older_code,
+    described,
+    graph,
+    request,
+    roots,
+    sorted_jobs,
+    uncollected,
+)
+from .kept import FORMAT, Document, JobRow, Spread
+from .machines import CPU, Machines
 from .machines import read as read_machines
+from .makespan import Run, ordered
 from .options import PlanOptions
 from .options import at_once as jobs_at_once
+from .sums import by_reason, by_stage, by_word, summed
+
+if TYPE_CHECKING:
+    from snakemake.dag import DAG
+
+    from ..grid import Cells
+
 
 DETAILS = 20  # lines kept of a reason; a summary's names every student
-BOUNDS = ("low", "expected", "high")
 
 
 class Setting(NamedTuple):
-    """What every plan of one call is made with. argv: Snakemake's options, args: parsed; at_once: jobs at a time, for the
-    space of checkpoints."""
+    """What every plan of one call is made with.
+
+    argv: Snakemake's options. args: the same, parsed. at_once: jobs at a time, for the space of checkpoints.
+    problems: those that probes found.
+    """
 
     argv: list[str]
-    args: object
+    args: argparse.Namespace
     cluster: clusters.Cluster
     gpu: str | None
-    actuals: object
-    machines: object
+    actuals: Actuals
+    machines: Machines
     at_once: int
-    problems: tuple[str, ...] = ()  # that probes found
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, asked: PlanOptions) -> "Setting":
-        """Raises BadInput."""
+        """Return the setting of the options of a call. Raises BadInput."""
         from snakemake.cli import parse_args
 
         with redirect_stderr(io.StringIO()):  # which profile it uses: Snakemake says it again for the graph
@@ -52,126 +74,171 @@ class Setting(NamedTuple):
         submitted = at_once if args.executor == "slurm" else None
         machines = read_machines(asked.machines)
         if asked.cluster:
-            given = clusters.parse(asked.cluster, delay, submitted)
+            cluster = clusters.parse(asked.cluster, delay, submitted)
         else:
-            given = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
-        return cls(asked.argv, args, given, asked.gpu, load(RESULTS), machines, at_once)
+            cluster = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
+        return cls(asked.argv, args, cluster, asked.gpu, load(RESULTS), machines, at_once)
 
-    def plan(self, argv: list[str]) -> dict:
+    def plan(self, argv: list[str]) -> Document:
         """Return the plan document of Snakemake's options."""
         with uncollected():
             return build(graph(argv), self, argv)
 
-    def plan_with(self, files: list[Path]) -> dict:
+    def plan_with(self, files: list[Path]) -> Document:
         """Return the plan document of other config files on the same results."""
         return self.plan([*self.argv, "--configfile", *map(str, files)])  # the last --configfile counts
 
 
 def gpus_here() -> dict[str, int]:
-    """Return this machine's GPUs by type. One that the machines do not know is refused by `forecast`, and not taken for none."""
+    """Return this machine's GPUs by type; a type that the machines file lacks is listed too, for `forecast` to refuse."""
     device = device_type()
     return {} if device == CPU else {device: len(devices.known())}
 
 
-def build(dag, setting: Setting, options: list[str]) -> dict:
-    """Return the plan document of a graph."""
-    cluster, machines = setting.cluster, setting.machines
-    running, cells = sorted_jobs(dag.needrun_jobs()), dag.workflow.globals["cells"]
-    place = {job: index for index, job in enumerate(running)}
-    needs = [sorted(place[other] for other in dag.dependencies[job] if other in place) for job in running]
-    told = described(running)
-    because = roots(told, needs)
-    wanted = [
-        {
-            "rule": job.rule.name,
-            "cell": cell(job),
-            "name": name(job),
-            # a profile may ask for other GPUs than the config
-            "row": cells.rows[job.rule.name][cell(job)] | {"gpus": told[index]["gpu"]},
-            "threads": resource(job, "_cores", 1),
-            "needs": needs[index],
-        }
-        for index, job in enumerate(running)
-    ]
-    found = forecasts.forecast(wanted, cluster, setting.gpu, setting.actuals, machines)
-    runs = found.schedule.runs if found.schedule else [None] * len(running)
-    jobs = []
-    for index, job in enumerate(running):
-        estimate, run = found.jobs[index], runs[index]
-        gpus = 0 if estimate.device == CPU else told[index]["gpu"]
-        amount = gpus or wanted[index]["threads"]
-        hours = {bound: amount * getattr(estimate, bound) / 3600 for bound in BOUNDS}
-        kind, details = told[index]["why"]
-        jobs.append(
-            {
-                "job": name(job),
-                "rule": job.rule.name,
-                "words": words_of(job),
-                "gpus": gpus,
-                "cpus": 0 if gpus else amount,
-                "device": estimate.device,
-                "seconds": {bound: round(getattr(estimate, bound), 1) for bound in BOUNDS},
-                "source": estimate.source,
-                "usd": usd(machines, estimate.device, hours),
-                "kwh": machines.kwh(estimate.device, hours["expected"]),
-                "output": told[index]["output"],
-                "reason": kind,
-                "details": details[:DETAILS] + [f"and {len(details) - DETAILS} more"] * (len(details) > DETAILS),
-                "because": {"reason": because[index][0], "detail": because[index][1]},
-                "needs": needs[index],
-                "blocked": None,
-                "pool": run and run.pool,
-                "start": run and round(run.start, 1),
-                "end": run and round(run.end, 1),
-                "spec": hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
-            }
-        )
-    problems = [*setting.problems, *block(jobs, wanted, found, setting, cells.config)]
-    reused = Counter(job.rule.name for job in dag.jobs if job not in place and not job.rule.norun)
-    order = [rule.name for rule in dag.workflow.rules]
-    document = {
+class Job(NamedTuple):
+    """One job of a plan.
+
+    words: the parts of its cell (reasons.words). reason, details: why it runs.
+    root: (class, detail) of the reason that it goes back to. run: its place in the schedule, None without one.
+    blocked: why it cannot run. spec: a digest.
+    """
+
+    request: Request
+    words: dict[str, str]
+    output: str
+    reason: str
+    details: list[str]
+    root: tuple[str, str]
+    estimate: Estimate
+    run: Run | None
+    blocked: str | None
+    spec: str
+
+    @property
+    def gpus(self) -> int:
+        return 0 if self.estimate.device == CPU else self.request.row["gpus"]
+
+    @property
+    def amount(self) -> int:
+        """Return the GPUs that it holds, or its CPUs where it holds none."""
+        return self.gpus or self.request.threads
+
+
+def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
+    """Return the plan document of a graph. options: Snakemake's, which the document names."""
+    jobs, forecast, problems = jobs_of(dag, setting)
+    rows = [row_of(job, setting.machines) for job in jobs]
+    running = set(dag.needrun_jobs())
+    reused = Counter(job.rule.name for job in dag.jobs if job not in running and not job.rule.norun)
+    cluster = setting.cluster
+    return {
         "format": FORMAT,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "hash": agreed({job["job"]: job["spec"] for job in jobs}),
+        "hash": agreed({row["job"]: row["spec"] for row in rows}),
         "options": options,
         "cluster": {
             "source": cluster.source,
             "delay_s": cluster.delay,
             "pools": {kind: {"amount": p.amount, "limit_s": p.limit_s} for kind, p in cluster.pools.items()},
         },
-        "total": summed(jobs) | {"reused": reused.total()},
-        "storage": storage(cells, jobs, setting.at_once),
-        "stages": [
-            {"stage": rule, **summed(mine), "reused": reused[rule]}
-            for rule in order
-            if (mine := [job for job in jobs if job["rule"] == rule]) or reused[rule]
-        ],
-        "teachers": by_word(jobs, "teacher"),
-        "bases": by_word(jobs, "base"),
-        "reasons": by_reason(jobs),
+        "total": {**summed(rows), "reused": reused.total()},
+        "storage": disk_space(dag.workflow.globals["cells"], jobs, setting.at_once),
+        "stages": by_stage(rows, [rule.name for rule in dag.workflow.rules], reused),
+        "teachers": by_word(rows, "teacher"),
+        "bases": by_word(rows, "base"),
+        "reasons": by_reason(rows),
         "older": [
-            {"rule": rule, "files": files, "of": n, "unknown": unknown}
-            for rule, (files, unknown, n) in by_older_code(dag).items()
+            {"rule": rule, "files": older.files, "of": older.total, "unknown": older.unknown}
+            for rule, older in by_older_code(dag).items()
         ],
-        "problems": problems,
-        "schedule": forecasts.told(found, cluster),
-        "no_schedule": found.why_not,
-        "machines_date": machines.date,
-        "jobs": jobs,
+        "problems": [*setting.problems, *problems],
+        "schedule": forecasts.described(forecast, cluster),
+        "no_schedule": forecast.why_not,
+        "machines_date": setting.machines.date,
+        "jobs": rows,
     }
-    return document
 
 
-def usd(machines, device: str, hours: dict[str, float]) -> dict[str, float] | None:
-    """Return the price of a job with its electricity, where that is asked for; None where no price is known."""
-    found = {}
+def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], forecasts.Forecast, list[str]]:
+    """Return the jobs to run, the forecast, and what is wrong with the plan, each problem once."""
+    running = sorted_jobs(dag.needrun_jobs())
+    index_of = {job: index for index, job in enumerate(running)}
+    needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
+    descriptions = described(running)
+    reasons = [description["why"] for description in descriptions]
+    requests = [
+        request(job, description["gpu"], above)
+        for job, description, above in zip(running, descriptions, needs, strict=True)
+    ]
+    forecast = forecasts.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
+    blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
+    runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
+    roots_of = roots(reasons, needs)
+    jobs = [
+        Job(
+            requests[index],
+            words_of(job),
+            descriptions[index]["output"],
+            *reasons[index],
+            roots_of[index],
+            forecast.estimates[index],
+            runs[index],
+            blocked[index],
+            hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
+        )
+        for index, job in enumerate(running)
+    ]
+    return jobs, forecast, problems
+
+
+def row_of(job: Job, machines: Machines) -> JobRow:
+    """Return a job as the document has it."""
+    estimate, run = job.estimate, job.run
+    hours = {bound: job.amount * getattr(estimate, bound) / 3600 for bound in BOUNDS}
+    reason, detail = job.root
+    return {
+        "job": job.request.name,
+        "rule": job.request.rule,
+        "words": job.words,
+        "gpus": job.gpus,
+        "cpus": 0 if job.gpus else job.amount,
+        "device": estimate.device,
+        "seconds": {bound: round(getattr(estimate, bound), 1) for bound in BOUNDS},
+        "source": estimate.source,
+        "usd": usd(machines, estimate.device, hours),
+        "kwh": machines.kwh(estimate.device, hours["expected"]),
+        "output": job.output,
+        "reason": job.reason,
+        "details": shortened(job.details),
+        "because": {"reason": reason, "detail": detail},
+        "needs": list(job.request.needs),
+        "blocked": job.blocked,
+        "pool": run and run.pool,
+        "start": run and round(run.start, 1),
+        "end": run and round(run.end, 1),
+        "spec": job.spec,
+    }
+
+
+def shortened(details: list[str]) -> list[str]:
+    """Return the first DETAILS details, and how many more there are."""
+    left = len(details) - DETAILS
+    return details if left <= 0 else [*details[:DETAILS], f"and {left} more"]
+
+
+def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
+    """Return the price of a job, with its electricity where the machines have a price for it; None for an unknown price.
+
+    hours: GPU-hours (core-hours), by bound.
+    """
+    power = machines.electricity_usd_per_kwh
+    prices: Spread = {}
     for bound, n in hours.items():
         price, energy = machines.usd(device, n), machines.kwh(device, n)
         if price is None:
             return None
-        power = machines.electricity_usd_per_kwh
-        found[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
-    return found
+        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
+    return prices
 
 
 def agreed(specs: dict[str, str]) -> str:
@@ -180,112 +247,56 @@ def agreed(specs: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# --- sums
-
-
-def summed(jobs: list[dict]) -> dict:
-    """Return what jobs cost together. usd: of the jobs with a known price, null when there is none; unpriced: the others."""
-    priced = [job["usd"] for job in jobs if job["usd"] is not None]
-    powered = [job["kwh"] for job in jobs if job["kwh"] is not None]
-    return {
-        "jobs": len(jobs),
-        "blocked": sum(job["blocked"] is not None for job in jobs),
-        "gpu_hours": hours(jobs, "gpus"),
-        "cpu_hours": hours(jobs, "cpus"),
-        "usd": {b: round(sum(p[b] for p in priced), 6) for b in BOUNDS} if priced or not jobs else None,
-        "unpriced": len(jobs) - len(priced),
-        "kwh": round(sum(powered), 3) if powered or not jobs else None,
-        "sources": dict(sorted(Counter(job["source"] for job in jobs).items())),
-    }
-
-
-def hours(jobs: list[dict], of: str) -> dict[str, float]:
-    return {b: round(sum(job[of] * job["seconds"][b] for job in jobs) / 3600, 6) for b in BOUNDS}
-
-
-def by_word(jobs: list[dict], word: str) -> list[dict]:
-    """Return what hangs on each teacher (base), the costliest first; null is what hangs on none."""
-    groups = defaultdict(list)
+def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, Any]:
+    """Return bytes: what the planned jobs will hold at the worst moment, by kind; free now; and what could go."""
+    rows: dict[str, dict[str, dict]] = defaultdict(dict)
     for job in jobs:
-        groups[job["words"].get(word)].append(job)
-    rows = [{word: key, **summed(mine)} for key, mine in groups.items()]
-    return sorted(rows, key=lambda row: (row[word] is None, -row["gpu_hours"]["expected"], -row["jobs"], row[word]))
-
-
-def by_reason(jobs: list[dict]) -> list[dict]:
-    """Return each reason with what it costs: its own jobs and those that follow from them."""
-    groups = defaultdict(list)
-    for job in jobs:
-        groups[job["because"]["reason"]].append(job)
-    rows = []
-    for reason, mine in groups.items():
-        direct = [job for job in mine if job["reason"] == reason]
-        details = Counter(job["because"]["detail"] for job in direct if job["because"]["detail"])
-        examples = [{"detail": detail, "jobs": n} for detail, n in details.most_common(5)]
-        rows.append({"reason": reason, "direct": len(direct), "details": examples, **summed(mine)})
-    return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["jobs"], row["reason"]))
-
-
-def storage(cells, jobs: list[dict], at_once: int) -> dict:
-    """Return bytes: what the planned jobs will hold at the worst moment, by kind, free now, and what could go."""
-    rows = defaultdict(dict)
-    for job in jobs:
-        rule, at = job["job"].split(" ", 1)
-        rows[rule][at] = cells.rows[rule][at]
-    new = storage_of.peak(SimpleNamespace(rows=rows), at_once)
+        rule, cell = job.request.rule, job.request.cell
+        rows[rule][cell] = cells.rows[rule][cell]
+    new = storage.peak(SimpleNamespace(rows=rows), at_once)
     return {
         "new": new,
-        "whole_grid": sum(storage_of.peak(cells, at_once).values()),
+        "whole_grid": sum(storage.peak(cells, at_once).values()),
         "free": disk.free_bytes(RESULTS),
         "can_go": sum(n for _, n, _ in disk.what_can_go()),
-        "lacking": storage_of.lacking(cells, at_once),
+        "lacking": storage.lacking(cells, at_once),
     }
 
 
 # --- what cannot run
 
 
-def block(jobs: list[dict], wanted: list[dict], found, setting: Setting, config: dict) -> list[str]:
-    """Mark the jobs that cannot run, and those that wait for them. Return what is wrong, each once."""
-    retries, problems, longest = setting.args.retries or 0, defaultdict(list), defaultdict(list)
-    for index, job in enumerate(jobs):
-        task = found.tasks[index]
-        if problem := fits(job["rule"], wanted[index]["row"], job["device"], setting.machines):
-            job["blocked"] = problem
-            problems[problem].append(job["job"])
+def block(
+    requests: Sequence[Request], forecast: forecasts.Forecast, setting: Setting, config: dict
+) -> tuple[list[str | None], list[str]]:
+    """Return for each job why it cannot run (None: it can), and what is wrong with the plan, each problem once."""
+    retries = setting.args.retries or 0
+    blocked: list[str | None] = [None] * len(requests)
+    problems: dict[str, list[str]] = defaultdict(list)
+    too_long: dict[str, list[tuple[clusters.TooLong, str]]] = defaultdict(list)
+    for index, (job, estimate, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
+        if problem := fits(job.rule, job.row, estimate.device, setting.machines):
+            blocked[index] = problem
+            problems[problem].append(job.name)
         elif long := clusters.too_long(task.seconds, task.amount, setting.cluster):
-            longest[job["rule"]].append((long, job["job"]))
-            job["blocked"] = long.told(job["rule"], retries) if long.attempts > retries + 1 else None
-    for index in order(jobs):
-        above = next((jobs[need] for need in jobs[index]["needs"] if jobs[need]["blocked"]), None)
-        if above is not None and jobs[index]["blocked"] is None:
-            jobs[index]["blocked"] = f"waits for {above['job']}"
-    for rule, those in longest.items():
-        # the worst of a rule stands for the others
-        those.sort(reverse=True)
-        problems[those[0][0].told(rule, retries)] = [name for _, name in those]
+            too_long[job.rule].append((long, job.name))
+            if long.attempts > retries + 1:
+                blocked[index] = long.text(job.rule, retries)
+    for index in ordered([job.needs for job in requests]):
+        above = next((need for need in requests[index].needs if blocked[need]), None)
+        if above is not None and blocked[index] is None:
+            blocked[index] = f"waits for {requests[above].name}"
+    for rule, jobs in too_long.items():
+        # one line a rule, with its longest job
+        jobs.sort(reverse=True)
+        problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
     lines = [f"{listing(names)}: {text}" for text, names in problems.items()]
     if unpinned := sorted(pins.unpinned(config)):
         lines.append(f"`run` will not start: no commit is stated for {listing(unpinned, 3)}; {pins.REMEDY}")
-    return lines
+    return blocked, lines
 
 
-def listing(names: list[str], most: int = 1) -> str:
+def listing(names: Sequence[str], most: int = 1) -> str:
     """["a", "b", "c"] -> a and 2 others"""
     left = len(names) - most
     return ", ".join(names[:most]) + (f" and {left} other{'s' * (left > 1)}" if left > 0 else "")
-
-
-def order(jobs: list[dict]) -> list[int]:
-    """Return the jobs' indices, each after those that it needs."""
-    seen, found = set(), []
-    for start in range(len(jobs)):
-        waiting = [(start, False)]
-        while waiting:
-            index, ready = waiting.pop()
-            if ready:
-                found.append(index)
-            elif index not in seen:
-                seen.add(index)
-                waiting += [(index, True), *((need, False) for need in jobs[index]["needs"])]
-    return found

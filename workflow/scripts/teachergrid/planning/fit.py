@@ -11,10 +11,8 @@ from typing import NamedTuple
 from . import shapes, work
 from .machines import CPU, Device, Machines
 
-# what CUDA, its libraries and a fragmented heap keep: GB, and a share
-KEPT, USABLE = 1.0, 0.97
-# vLLM claims this share of a GPU, and needs GB for its graphs and a prefill
-CLAIMED, GRAPHS = 0.9, 3.0
+# what CUDA, its libraries and a fragmented heap take: GB, and the share of the rest that can be used
+RESERVED, USABLE = 1.0, 0.97
 # bytes a trained parameter: weight, gradient, Adam's two, and autocast's 16-bit copy; a frozen one, with its copy in use
 MIXED, FULL, FROZEN = 18, 16, 4
 # DeepSpeed, bytes a parameter: 16-bit weight | its gradient, and float32 master and Adam's two
@@ -31,9 +29,13 @@ GPUS, NODE = (1, 2, 4, 8, 16, 32), 8
 
 
 class Change(NamedTuple):
-    """A change of the config: what it says, the settings and GPUs under it (None: as before), and how much it changes."""
+    """A change of the config.
 
-    says: str
+    text: the change in the config's words. settings: those of the job that it replaces. gpus: None leaves their number.
+    size: how much it changes; the smallest change is proposed first.
+    """
+
+    text: str
     settings: dict
     gpus: int | None
     size: float
@@ -43,13 +45,19 @@ class Change(NamedTuple):
         """Return several changes as one."""
         settings = {key: value for change in several for key, value in change.settings.items()}
         gpus = next((change.gpus for change in several if change.gpus), None)
-        return cls(" and ".join(change.says for change in several), settings, gpus, sum(it.size for it in several))
+        return cls(" and ".join(change.text for change in several), settings, gpus, sum(it.size for it in several))
 
 
 def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
-    """Return None when a cell fits the GPUs it asks for, else a sentence that names the smallest change with which it would.
+    """Return None when a cell fits the GPUs it requests, else a sentence with the smallest change that would make it fit.
 
-    A model of unknown size is not judged. row: of grid.Cells. Raises BadInput for a GPU type that the machines do not know.
+    A model of unknown size is not judged.
+
+    Args:
+        row: of grid.Cells.
+        device: a GPU type, or `cpu`.
+    Raises:
+        BadInput: for a GPU type that the machines do not know.
     """
     if row.get("parameters") is None:
         return None
@@ -61,19 +69,19 @@ def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
 
 
 @cache
-def _verdict(job: work.Work, found: shapes.Shape, name: str, gpus: tuple[tuple[str, Device], ...]) -> str | None:
-    """Return the sentence of `fits`, once for all cells that are alike."""
+def _verdict(job: work.Work, model: shapes.Shape, name: str, gpus: tuple[tuple[str, Device], ...]) -> str | None:
+    """Return the sentence of `fits`: computed once for all cells that are alike."""
     device = dict(gpus)[name]
-    need = memory(job, found, device)
-    if need <= usable(job, device):
+    need = memory(job, model, device)
+    if need <= usable(device):
         return None
     each = f"each of {job.gpus} {name}" if job.gpus > 1 else f"one {name}"
     problem = f"needs {need:.0f} GB on {each}, {'which have' if job.gpus > 1 else 'which has'} {device.memory_gb:g} GB"
     for change in changes(job):
         other = _changed(job, change)
-        if memory(other, found, device) <= usable(other, device):
-            return f"{problem}; it would fit with {change.says}"
-    larger = [(other.memory_gb, kind) for kind, other in gpus if memory(job, found, other) <= usable(job, other)]
+        if memory(other, model, device) <= usable(device):
+            return f"{problem}; it would fit with {change.text}"
+    larger = [(other.memory_gb or 0.0, kind) for kind, other in gpus if memory(job, model, other) <= usable(other)]
     if larger:
         return f"{problem}; no setting makes it fit, `gpu_model: {min(larger)[1]}` would"
     return f"{problem}; no setting and no known GPU makes it fit: take a smaller model, or less length"
@@ -84,9 +92,9 @@ def shape(row: dict, billions: float) -> shapes.Shape:
     return shapes.of_spec(row["spec"]) or shapes.guessed(billions)
 
 
-def usable(job: work.Work, device: Device) -> float:
-    """Return the GB of a GPU that a job may fill."""
-    return device.memory_gb * (CLAIMED if job.get("engine") == work.VLLM else USABLE) - KEPT
+def usable(device: Device) -> float:
+    """Return the GB that a job may fill on each of its GPUs."""
+    return (device.memory_gb or 0.0) * USABLE - RESERVED
 
 
 def memory(job: work.Work, shape: shapes.Shape, device: Device) -> float:
@@ -109,36 +117,35 @@ def weights(job: work.Work) -> float:
     if stage is None:
         frozen = FROZEN * (size - trained) if job.get("lora") else 0
         return frozen + (MIXED if half else FULL) * trained
-    kept = ZERO_WEIGHTS if half else FROZEN
+    held = ZERO_WEIGHTS if half else FROZEN
     if stage == "zero2":
-        return kept * size + ZERO_REST * trained / gpus
+        return held * size + ZERO_REST * trained / gpus
     if stage == "zero3":
-        return (kept * size + ZERO_REST * trained) / gpus + GATHERED
+        return (held * size + ZERO_REST * trained) / gpus + GATHERED
     return GATHERED + ZERO_WEIGHTS * trained / gpus  # zero3_offload
 
 
 def _trained(job: work.Work, shape: shapes.Shape) -> float:
+    """Return the GB of SFT: weights, activations and logits of one batch."""
     tokens = job.get("batch") * job.get("max_length")
     per_layer = CHECKPOINT if job.get("gradient_checkpointing") else ACTIVATIONS
-    kept = tokens * shape.hidden * (shape.layers * per_layer + ONE_LAYER)
-    # float32 keeps twice the bytes
+    activations = tokens * shape.hidden * (shape.layers * per_layer + ONE_LAYER)
+    # float32 takes twice the bytes
     wide = 1 if job.get("dtype") == "bfloat16" else 2
-    return weights(job) + (wide * kept + tokens * shape.vocabulary * LOGITS_TRAINED) / 1e9
+    return weights(job) + (wide * activations + tokens * shape.vocabulary * LOGITS_TRAINED) / 1e9
 
 
 def _generated(job: work.Work, shape: shapes.Shape) -> float:
+    """Return the GB of generation: weights, and the key-value cache and logits of one batch."""
     gpus, held = max(job.gpus, 1), job.get("bytes", 2)
     each = 2 * shape.layers * shape.kv * max(held, 2) / 1e9  # keys and values of one token
     longest = (job.read + job.get("limit")) * each
-    if job.get("engine") == work.VLLM:
-        # its scheduler fills what is left; one sequence of the longest length must have room
-        return job.parameters * held / gpus + GRAPHS + longest / min(gpus, max(1, shape.kv // 128))
     batch = job.get("batch")
     return (job.parameters * held + batch * longest) / gpus + batch * shape.vocabulary * LOGITS / 1e9
 
 
 def _scored(job: work.Work, shape: shapes.Shape, device: Device) -> float:
-    """A padded batch passes one layer after the other; its logits are made in chunks, or are one number."""
+    """Return the GB of scoring: a padded batch passes one layer after the other; its logits are made in chunks, or are one number."""
     tokens = max(job.get("batch_tokens") or job.get("batch") * job.get("max_length"), job.get("max_length"))
     held, shared = job.get("bytes", 2), max(job.gpus, 1) / work.copies(job, device.memory_gb)
     passing = tokens * (3 * shape.hidden + 3 * shape.inner) * held / 1e9
@@ -149,15 +156,18 @@ def _scored(job: work.Work, shape: shapes.Shape, device: Device) -> float:
 
 
 def changes(job: work.Work) -> list[Change]:
-    """Return changes of the config, and several of them together, the smallest first."""
+    """Return changes of the config, alone and combined, the smallest first."""
     choices = [_smaller(job), _gpus(job), *(_training(job) if job.rule == "finetune" else [])]
-    # at most one of each kind
-    together = [[change for change in found if change] for found in product(*([None, *kind] for kind in choices))]
-    found = [Change.of(several) for several in together if several]
-    return sorted((it for it in found if _possible(job, it)), key=lambda change: change.size)
+    # at most one of each kind; None takes none of it
+    combined = []
+    for picked in product(*([None, *kind] for kind in choices)):
+        if several := [change for change in picked if change]:
+            combined.append(Change.of(several))
+    return sorted((change for change in combined if _possible(job, change)), key=lambda change: change.size)
 
 
 def _training(job: work.Work) -> list[list[Change]]:
+    """Return what SFT alone can change: more sharing by DeepSpeed, checkpoints of activations, an adapter."""
     stage, stages = job.get("deepspeed"), [None, "zero2", "zero3", "zero3_offload"]
     shared = [
         Change(f"`deepspeed: {name}`", {"deepspeed": name}, None, 4 if name == stages[-1] else 1)
@@ -169,7 +179,7 @@ def _training(job: work.Work) -> list[list[Change]]:
 
 
 def _possible(job: work.Work, change: Change) -> bool:
-    """Whether the GPUs share the steps of an update and the nodes' places, and DeepSpeed has GPUs to share over."""
+    """Whether the GPUs divide the steps of an update and the nodes divide the GPUs, and DeepSpeed has GPUs to share over."""
     gpus, settings = job.gpus if change.gpus is None else change.gpus, dict(job.settings) | change.settings
     if job.rule != "finetune":
         return True
@@ -184,7 +194,7 @@ def _gpus(job: work.Work) -> list[Change]:
 
 
 def _smaller(job: work.Work) -> list[Change]:
-    """Return smaller batches, each half of the one before; in SFT with as many more steps to an update."""
+    """Return smaller batches, each half of the one before; in SFT with more steps to an update, so that it stays as large."""
     if job.rule == "likelihood":
         tokens = [job.get("batch_tokens") // 2**i for i in range(1, 12)]
         tokens = [n for n in tokens if n >= max(job.get("max_length"), 64)]

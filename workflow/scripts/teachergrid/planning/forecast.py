@@ -1,50 +1,56 @@
 """What each planned job takes, where it would run, and when all would be done."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import BadInput
-from . import makespan
+from ..estimates import Estimate
+from . import kept, makespan
+from .actuals import Actuals
 from .cluster import ANY, CPU, HERE, NAMED, NO_GPU, Cluster
-from .estimate import Estimate, estimate
+from .estimate import estimate
 from .fit import fits
+from .graph import Request
+from .machines import Machines
 
 DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
 NO_GPUS = "jobs need GPUs, and the profile names none; say --cluster h100=16"
 STEPS = 60  # of a utilisation curve
-LARGEST = 4  # stages asked about in `halved`
+LARGEST = 4  # stages that `halved` looks at
 
 
 class Forecast(NamedTuple):
-    """jobs: an Estimate each; schedule: None where the cluster is not known to hold the jobs; why_not: the reason then."""
+    """What the jobs of a plan take. schedule: None where the cluster is not known to hold the jobs; why_not: the reason then."""
 
-    jobs: list[Estimate]
+    estimates: list[Estimate]
     tasks: list[makespan.Task]
     schedule: makespan.Schedule | None
     why_not: str | None
 
 
-def forecast(jobs: list[dict], cluster: Cluster, gpu: str | None, actuals, machines) -> Forecast:
-    """jobs: dicts with rule, cell, row, name, threads, needs (indices). gpu: the type to count with. Raises BadInput."""
-    for kind in {kind for kind in (gpu, *cluster.pools) if kind not in (None, CPU, ANY)}:
-        machines.device(kind)  # an unknown type is refused, and not only when a job wants it
+def forecast(
+    jobs: Sequence[Request], cluster: Cluster, gpu: str | None, actuals: Actuals, machines: Machines
+) -> Forecast:
+    """Return the forecast of jobs on a cluster.
 
-    places = [fitting(job, pools_of(job["row"], cluster, gpu), machines) for job in jobs]
-    found = [
-        {
-            pool: estimate(job["rule"], job["row"], device, actuals, machines, job["cell"])
-            for pool, device in place.items()
-        }
-        for job, place in zip(jobs, places, strict=True)
-    ]
+    Args:
+        gpu: the type to count with where a job may run on several; None leaves it open.
+    Raises:
+        BadInput: for a GPU type that the machines do not know, and where a cluster named by the user cannot hold a job.
+    """
+    for kind in {kind for kind in (gpu, *cluster.pools) if kind not in (None, CPU, ANY)}:
+        machines.device(kind)  # an unknown type is refused even when no job would use it
+
+    offered = [offers(job, cluster, gpu, actuals, machines) for job in jobs]
     tasks = [
         makespan.Task(
-            job["name"],
-            {pool: e.expected for pool, e in by_pool.items()},
-            job["threads"] if CPU in by_pool else job["row"]["gpus"],
-            tuple(job["needs"]),
+            job.name,
+            {pool: estimate.expected for pool, estimate in by_pool.items()},
+            job.threads if CPU in by_pool else job.row["gpus"],
+            job.needs,
         )
-        for job, by_pool in zip(jobs, found, strict=True)
+        for job, by_pool in zip(jobs, offered, strict=True)
     ]
     schedule, why_not = None, None
     try:
@@ -53,44 +59,71 @@ def forecast(jobs: list[dict], cluster: Cluster, gpu: str | None, actuals, machi
         if cluster.source == NAMED:
             raise
         why_not = f"{error}; say --cluster h100=16" if CPU in cluster.pools and len(cluster.pools) > 1 else NO_GPUS
-    chosen = [
-        by_pool[schedule.runs[i].pool] if schedule else next(iter(by_pool.values())) for i, by_pool in enumerate(found)
-    ]
-    return Forecast(chosen, tasks, schedule, why_not)
+    if schedule is None:
+        estimates = [next(iter(by_pool.values())) for by_pool in offered]
+    else:
+        estimates = [by_pool[run.pool] for by_pool, run in zip(offered, schedule.runs, strict=True)]
+    return Forecast(estimates, tasks, schedule, why_not)
 
 
-def fitting(job: dict, places: dict[str, str], machines) -> dict[str, str]:
-    """Return the pools whose devices hold a job; all of them where none does, so that it has a cost."""
-    if len(places) == 1:
-        return places
-    good = {pool: d for pool, d in places.items() if fits(job["rule"], job["row"], d, machines) is None}
-    return good or places
+def offers(
+    job: Request, cluster: Cluster, gpu: str | None, actuals: Actuals, machines: Machines
+) -> dict[str, Estimate]:
+    """Return the estimate of a job in each pool that it may run in, the likeliest pool first."""
+    pools = fitting(job.rule, job.row, pools_of(job.row, cluster, gpu), machines)
+    return {pool: estimate(job.rule, job.row, device, actuals, machines, job.cell) for pool, device in pools.items()}
+
+
+def fitting(rule: str, row: dict, pools: dict[str, str], machines: Machines) -> dict[str, str]:
+    """Return the pools whose devices hold a job; all of them where none does, so that the job has a cost.
+
+    pools: pool -> device type, as `pools_of` gives them.
+    """
+    if len(pools) == 1:
+        return pools
+    good = {pool: device for pool, device in pools.items() if fits(rule, row, device, machines) is None}
+    return good or pools
 
 
 def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
-    """Return pool -> the device to count with, for each pool that a job may run in; the likeliest first.
+    """Return pool -> device type to count with, for each pool that a job may run in; the likeliest first.
 
-    On a machine without a GPU, and on a cluster that was named without any, all jobs run on CPUs, unless `gpu` asks what they
-    would take. A job that no pool can hold keeps one, so that it has a cost.
+    A job without GPUs runs on CPUs. So does every job where there are only CPUs (a machine without a GPU, or a cluster that was
+    named without any), unless `gpu` asks what the jobs would take on one. A job that no pool can hold keeps one pool, so that
+    it has a cost. row: of grid.Cells.
     """
     gpus, model = row.get("gpus") or 0, row.get("gpu_model")
-    if not gpus or (gpu is None and cluster.source in (NAMED, NO_GPU) and set(cluster.pools) == {CPU}):
+    if not gpus or (gpu is None and _has_only_cpus(cluster)):
         return {CPU: CPU}
-    kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
-    if model and cluster.source != HERE:  # without a scheduler a job gets what this machine has
-        kinds = [kind for kind in kinds if kind in (model, ANY)]
-    elif gpu in kinds:
-        kinds = [gpu]
-    large = [kind for kind in kinds if cluster.pools[kind].amount >= gpus]
     likely = model or gpu or DEFAULT_GPU
-    return {kind: likely if kind == ANY else kind for kind in large or kinds[:1]} or {likely: likely}
+    kinds = _allowed(cluster, model, gpu)
+    if not kinds:
+        return {likely: likely}
+    large = [kind for kind in kinds if cluster.pools[kind].amount >= gpus]
+    # the devices of ANY have no name
+    return {kind: likely if kind == ANY else kind for kind in large or kinds[:1]}
+
+
+def _has_only_cpus(cluster: Cluster) -> bool:
+    return cluster.source in (NAMED, NO_GPU) and set(cluster.pools) == {CPU}
+
+
+def _allowed(cluster: Cluster, model: str | None, gpu: str | None) -> list[str]:
+    """Return the GPU pools that a job may use, the largest first. model: the config's `gpu_model`; gpu: of --gpu."""
+    kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
+    # without a scheduler a job gets what this machine has
+    if model and cluster.source != HERE:
+        return [kind for kind in kinds if kind in (model, ANY)]
+    if gpu is not None and gpu in kinds:
+        return [gpu]
+    return kinds
 
 
 # --- what decides the end
 
 
-def halved(tasks: list, cluster: Cluster, seconds: float) -> list[tuple[str, float]]:
-    """Return (change, seconds that the plan would take then) of doubling each pool and halving each large stage."""
+def halved(tasks: Sequence[makespan.Task], cluster: Cluster, seconds: float) -> list[tuple[str, float]]:
+    """Return (change, seconds of the plan with it) of what would shorten it: twice the size of a pool, a large stage twice as fast."""
     amounts = cluster.amounts()
     used = {pool for task in tasks for pool in task.seconds}
     found = []
@@ -98,10 +131,10 @@ def halved(tasks: list, cluster: Cluster, seconds: float) -> list[tuple[str, flo
         more = amounts | {pool: 2 * amounts[pool]}
         end = makespan.simulate(tasks, more, cluster.delay, cluster.submitted).seconds
         found.append((f"{more[pool]} {pool} in place of {amounts[pool]}", end))
-    work = defaultdict(float)
+    work: dict[str, float] = defaultdict(float)
     for task in tasks:
         work[stage(task)] += task.amount * min(task.seconds.values())
-    for slow in sorted(work, key=work.get, reverse=True)[:LARGEST]:
+    for slow in sorted(work, key=lambda name: work[name], reverse=True)[:LARGEST]:
         faster = [
             task._replace(seconds={p: s / 2 for p, s in task.seconds.items()}) if stage(task) == slow else task
             for task in tasks
@@ -111,32 +144,34 @@ def halved(tasks: list, cluster: Cluster, seconds: float) -> list[tuple[str, flo
     return sorted([item for item in found if item[1] < 0.99 * seconds], key=lambda item: item[1])
 
 
-def stage(task) -> str:
+def stage(task: makespan.Task) -> str:
+    """Return a task's rule."""
     return task.name.split()[0]
 
 
-def told(forecast: Forecast, cluster: Cluster) -> dict | None:
+def described(forecast: Forecast, cluster: Cluster) -> kept.Schedule | None:
     """Return the schedule as a plan document holds it; times are seconds from the start."""
     schedule, tasks = forecast.schedule, forecast.tasks
     if schedule is None:
         return None
-    chain = makespan.critical(schedule)
-    pools = sorted({run.pool for run in schedule.runs})
     return {
         "seconds": round(schedule.seconds, 1),
         "longest_path_s": round(makespan.longest_path(tasks), 1),
         "critical": [
             {"job": tasks[run.task].name, "pool": run.pool, "start": round(run.start, 1), "end": round(run.end, 1)}
-            for run in chain
+            for run in makespan.critical(schedule)
         ],
         "utilisation": {
-            pool: [
-                round(min(1.0, n / cluster.pools[pool].amount), 3) for n in makespan.busy(schedule, tasks, pool, STEPS)
-            ]
-            for pool in pools
+            pool: utilisation(schedule, tasks, pool, cluster.pools[pool].amount)
+            for pool in sorted({run.pool for run in schedule.runs})
         },
         "halving": [
             {"change": change, "seconds": round(seconds, 1)}
             for change, seconds in halved(tasks, cluster, schedule.seconds)
         ],
     }
+
+
+def utilisation(schedule: makespan.Schedule, tasks: Sequence[makespan.Task], pool: str, amount: int) -> list[float]:
+    """Return the share of a pool that is in use, in STEPS equal parts of the time."""
+    return [round(min(1.0, n / amount), 3) for n in makespan.busy(schedule, tasks, pool, STEPS)]

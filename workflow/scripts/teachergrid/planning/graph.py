@@ -1,42 +1,70 @@
-"""Snakemake's graph of jobs, with its own options and profiles, and its jobs as dicts. Nothing runs."""
+"""Snakemake's graph of jobs, built with its own options and profiles, and its jobs as plain values. Nothing runs.
+
+The one module that knows Snakemake's internals.
+"""
 
 import gc
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from .. import code, costs, reasons
 from ..reasons import FOLLOWS, FORCED, OLDER, Past
 from ..results import RESULTS
+from .makespan import ordered
+
+if TYPE_CHECKING:
+    from snakemake.dag import DAG
+    from snakemake.jobs import Job
+    from snakemake.workflow import Workflow
+
+Result = TypeVar("Result")
 
 
-def graph(argv: list[str]):
-    """Return Snakemake's graph of jobs. No public way to it counts profiles, so the last step of its CLI is replaced:
-    the graph is built and not run, which also saves a quarter of a dry run's time."""
+def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Result:
+    """Return what `step` makes of the workflow that Snakemake's CLI sets up from its options, profile and Snakefile.
+
+    No public function reads all three, so the last step of the CLI, which would build the graph and run it, is replaced.
+    """
     from snakemake.api import DAGApi
     from snakemake.cli import args_to_api, parse_args
 
-    built = []
+    results: list[Result] = []
 
-    def build(api, *args, **kwargs):
-        workflow = api.workflow_api._workflow
-        workflow._prepare_dag(forceall=api.dag_settings.forceall, ignore_incomplete=False, lock_warn_only=True)
-        workflow._build_dag()
-        built.append(workflow.dag)
+    def instead(api: DAGApi, *_: Any, **__: Any) -> None:
+        results.append(step(api.workflow_api._workflow))
 
-    # it prints its summary
-    with patch.object(DAGApi, "execute_workflow", build), redirect_stdout(sys.stderr), uncollected():
-        parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
-        if not args_to_api(args, parser):
-            raise SystemExit(1)
-    return built[0]
+    last_step = DAGApi.execute_workflow
+    DAGApi.execute_workflow = instead
+    try:
+        with redirect_stdout(sys.stderr):  # it prints its summary
+            parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
+            if not args_to_api(args, parser):
+                raise SystemExit(1)
+    finally:
+        DAGApi.execute_workflow = last_step
+    return results[0]
+
+
+def graph(argv: list[str]) -> "DAG":
+    """Return Snakemake's graph of jobs. Without the run after it, this takes a quarter less time than a dry run."""
+    with uncollected():
+        return with_workflow(argv, _built)
+
+
+def _built(workflow: "Workflow") -> "DAG":
+    forceall = workflow.dag_settings.forceall
+    workflow._prepare_dag(forceall=forceall, ignore_incomplete=False, lock_warn_only=True)
+    workflow._build_dag()
+    return workflow.dag
 
 
 @contextmanager
-def uncollected():
-    """Leave cycles of objects alone: a graph lives as long as the command, and looking for some takes a third of the time."""
+def uncollected() -> Iterator[None]:
+    """Switch garbage collection off: a graph lives as long as the command, and looking for cycles takes a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -46,49 +74,91 @@ def uncollected():
             gc.enable()
 
 
-def sorted_jobs(jobs) -> list:
+# --- Snakemake's jobs
+
+
+def sorted_jobs(jobs: Iterable["Job"]) -> list["Job"]:
+    """Return the jobs that make something, by rule and wildcards."""
     return sorted((job for job in jobs if not job.rule.norun), key=lambda job: (job.rule.name, *job.wildcards))
 
 
-def planned(argv: list[str]) -> list:
-    """Return Snakemake's objects of the jobs to run."""
+def planned(argv: list[str]) -> list["Job"]:
+    """Return the jobs to run."""
     return sorted_jobs(graph(argv).needrun_jobs())
 
 
-def cell(job) -> str:
+def cell(job: "Job") -> str:
+    """Return a job's cell, such as `seed__large` or `q/seed__large`."""
     return "/".join(job.wildcards)
 
 
-def name(job) -> str:
+def name(job: "Job") -> str:
+    """Return a job's rule and cell, such as `generate seed__large`."""
     return f"{job.rule.name} {cell(job)}"
 
 
-def resource(job, what: str, default=0):
-    """Return one resource of a job as its rule, or a profile, has it. All of them take as long as the rest of the graph."""
-    asked = job.rule.resources.get(what)
-    if asked is None:
+def resource(job: "Job", what: str, default: Any = 0) -> Any:
+    """Return one resource of a job as its rule, or a profile, has it. Evaluating all of them would take as long as the graph."""
+    stated = job.rule.resources.get(what)
+    if stated is None:
         return default
-    return asked.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, rulename=job.rule.name).value or default
+    return (
+        stated.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, rulename=job.rule.name).value or default
+    )
 
 
-def gpus(job) -> int:
+def gpus(job: "Job") -> int:
     """Return how many GPUs a job has over all nodes: a job on several nodes asks for those of each."""
     return costs.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
 
 
-def described(jobs: list) -> list[dict]:
-    """Return one dict a job: job (rule and cell), gpu, output, why (class of the reason, details).
+# --- as plain values
 
-    jobs: all that a graph would run.
+
+class Request(NamedTuple):
+    """What a job needs to run.
+
+    row: of grid.Cells, with the GPUs that the job gets: a profile may give others than the config.
+    threads: CPUs. needs: indices of the jobs whose outputs it reads.
     """
+
+    rule: str
+    cell: str
+    row: dict
+    threads: int
+    needs: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule} {self.cell}"
+
+
+def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
+    """Return what a job needs. n_gpus: as `gpus` counts them."""
+    rows = job.dag.workflow.globals["cells"].rows[job.rule.name]
+    row = rows[cell(job)] | {"gpus": n_gpus}
+    return Request(job.rule.name, cell(job), row, resource(job, "_cores", 1), tuple(needs))
+
+
+class Described(TypedDict):
+    """A job in a line of `plan --jsonl`. job: its name; why: the class of its reason, and details."""
+
+    job: str
+    gpu: int
+    output: str
+    why: tuple[str, list[str]]
+
+
+def described(jobs: list["Job"]) -> list[Described]:
+    """Return a description of each job. jobs: all that a graph would run."""
     if not jobs:
         return []
     dag = jobs[0].dag
     running = set(jobs)
-    there = (job for job in dag.jobs if not job.rule.norun)
-    past = Past(RESULTS, [job for job in there if job not in running or os.path.exists(job.output[0])], jobs)
+    others = (job for job in dag.jobs if not job.rule.norun)
+    past = Past(RESULTS, [job for job in others if job not in running or os.path.exists(job.output[0])], jobs)
     remade = {str(path) for job in jobs for path in job.output}
-    found = [
+    rows: list[Described] = [
         {
             "job": name(job),
             "gpu": gpus(job),
@@ -97,60 +167,62 @@ def described(jobs: list) -> list[dict]:
         }
         for job in jobs
     ]
-    mark_older(jobs, found)
-    return found
+    _mark_older(jobs, rows)
+    return rows
 
 
-def mark_older(jobs: list, found: list[dict]) -> None:
-    """Say of forced jobs that older code has made their outputs, where it has."""
-    forced = defaultdict(dict)
-    for job, told in zip(jobs, found, strict=True):
-        if told["why"][0] == FORCED and code.watched(job.rule.name):
-            forced[job.rule.name][cell(job)] = told
+def _mark_older(jobs: list["Job"], rows: list[Described]) -> None:
+    """Replace the reason of forced jobs whose outputs were made by older code."""
+    forced: dict[str, dict[str, Described]] = defaultdict(dict)
+    for job, row in zip(jobs, rows, strict=True):
+        if row["why"][0] == FORCED and code.watched(job.rule.name):
+            forced[job.rule.name][cell(job)] = row
     for rule, cells in forced.items():
         for old in code.older(RESULTS, rule, list(cells))[0]:
             cells[old]["why"] = OLDER, ["asked for, and made by older code than the checkout's"]
 
 
-def roots(found: list[dict], needs: list[list[int]]) -> list[tuple[str, str]]:
-    """Return for each job (class, first detail) of the reason that it goes back to: its own, or what it follows.
+def roots(reasons_of: Sequence[tuple[str, list[str]]], needs: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
+    """Return for each job (class, first detail) of the reason that it goes back to: its own, or that of what it follows.
 
-    needs: for each job the indices of those whose outputs it reads.
+    Args:
+        reasons_of: (class, details) of each job.
+        needs: for each job the indices of those whose outputs it reads.
     """
-    known = {}
-
-    def root(index: int) -> tuple[str, str]:
-        waiting = [index]
-        while waiting:
-            at = waiting[-1]
-            kind, details = found[at]["why"]
-            above = needs[at][0] if kind == FOLLOWS and needs[at] else None
-            if above is not None and above not in known:
-                waiting.append(above)
-                continue
-            known[at] = known[above] if above is not None else (kind, details[0] if details else "")
-            waiting.pop()
-        return known[index]
-
-    return [known.get(index) or root(index) for index in range(len(found))]
+    known: dict[int, tuple[str, str]] = {}
+    for index in ordered(needs):
+        kind, details = reasons_of[index]
+        if kind == FOLLOWS and needs[index]:
+            known[index] = known[needs[index][0]]
+        else:
+            known[index] = kind, details[0] if details else ""
+    return [known[index] for index in range(len(reasons_of))]
 
 
-def plan(argv: list[str]) -> list[dict]:
-    """Return the jobs to run, one dict each (see `described`)."""
+def plan(argv: list[str]) -> list[Described]:
+    """Return a description of each job to run."""
     return described(planned(argv))
 
 
 # --- what older code has made
 
 
-def by_older_code(dag) -> dict[str, tuple[list[str], int, int]]:
-    """Return rule -> (files made by older code, how many are not known, how many there are) of what would not be made again."""
-    made = defaultdict(dict)
+class Older(NamedTuple):
+    """Of one rule's outputs that would not be made again: files by older code, how many by unknown code, and their number."""
+
+    files: list[str]
+    unknown: int
+    total: int
+
+
+def by_older_code(dag: "DAG") -> dict[str, Older]:
+    """Return for each rule what older code has made of the outputs that would not be made again."""
+    existing: dict[str, dict[str, str]] = defaultdict(dict)
     for job in sorted_jobs(set(dag.jobs) - set(dag.needrun_jobs())):
         if code.watched(job.rule.name) and os.path.exists(job.output[0]):
-            made[job.rule.name][cell(job)] = str(job.output[0])
+            existing[job.rule.name][cell(job)] = str(job.output[0])
     found = {}
-    for rule, outputs in made.items():
+    for rule, outputs in existing.items():
         old, unknown = code.older(RESULTS, rule, list(outputs))
-        found[rule] = [outputs[name] for name in old], len(unknown), len(outputs)
+        found[rule] = Older([outputs[name] for name in old], len(unknown), len(outputs))
     return found

@@ -1,9 +1,10 @@
 """What machines can do and what they cost: `config/machines.yaml`, with a file of the user's over it."""
 
 import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -16,6 +17,7 @@ KEYS = ("date", "gpus", "cpu", "electricity_usd_per_kwh", "apis")
 # what a name may hold beside the type: "NVIDIA H100 80GB HBM3" and "Tesla V100-SXM2-32GB" are h100 and v100
 _NOISE = re.compile(r"\b(?:nvidia|tesla|geforce|amd|ada|generation|pcie|sxm\d?|hbm\d\w*|\d+ ?gb|rtx(?= a\d))\b")
 EFFORT = 0.7  # of its limit, what a device draws on average while a job computes
+Entry = TypeVar("Entry", "Device", "Api")
 
 
 class Device(NamedTuple):
@@ -38,6 +40,8 @@ class Api(NamedTuple):
 
 
 class Machines(NamedTuple):
+    """All that the files say. cpu: of one core; date: of the prices."""
+
     gpus: dict[str, Device]
     cpu: Device
     apis: dict[str, Api]
@@ -65,11 +69,6 @@ class Machines(NamedTuple):
         watts = self.device(name).watts
         return None if watts is None else EFFORT * watts * hours / 1000
 
-    def api_usd(self, name: str, tokens_in: float, tokens_out: float) -> float | None:
-        """Return what an API model asks for so many tokens; None where no price is known."""
-        api = self.apis.get(name)
-        return None if api is None else (api.usd_in * tokens_in + api.usd_out * tokens_out) / 1e6
-
 
 @cache
 def read(path: str | None = None) -> Machines:
@@ -91,8 +90,11 @@ def read(path: str | None = None) -> Machines:
     )
 
 
-def type_of(name: str, known) -> str:
-    """Return the GPU type that a device's own name stands for: one of the known, else the name in small letters."""
+def type_of(name: str, known: Collection[str]) -> str:
+    """Return the GPU type of a device's own name: one of the known, else the name in small letters.
+
+    Example: "NVIDIA H100 80GB HBM3" -> "h100".
+    """
     if name.lower() in known:
         return name.lower()
     words = _NOISE.sub(" ", re.sub(r"[-_]", " ", name.lower())).split()
@@ -102,7 +104,7 @@ def type_of(name: str, known) -> str:
     return by_memory if by_memory in known else plain
 
 
-def _parsed(path: Path) -> dict:
+def _parsed(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -115,7 +117,8 @@ def _parsed(path: Path) -> dict:
     return found
 
 
-def _merged(under: dict, over: dict, path: str) -> dict:
+def _merged(under: dict[str, Any], over: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the entries of one file with those of another over them."""
     merged = dict(under)
     for key, value in over.items():
         if not isinstance(under[key], dict):
@@ -131,7 +134,8 @@ def _merged(under: dict, over: dict, path: str) -> dict:
     return merged
 
 
-def _entry(kind, values, where: str):
+def _entry(kind: type[Entry], values: Any, where: str) -> Entry:
+    """Return one checked entry of a file."""
     if not isinstance(values, dict):
         raise BadInput(f"{where}: holds {values!r}; write {', '.join(kind._fields)} under it")
     for key, value in values.items():
@@ -147,7 +151,8 @@ def _entry(kind, values, where: str):
     return kind(**values | ({"date": str(values["date"])} if kind is Api else {}))
 
 
-def _price(value, where: str) -> float | None:
+def _price(value: Any, where: str) -> float | None:
+    """Return a checked number of 0 or more, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
         raise BadInput(f"{where}: {value!r} is no number of 0 or more; write one, or null where it is not known")
     return value

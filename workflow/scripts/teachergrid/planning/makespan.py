@@ -6,6 +6,8 @@ fitting pool is free first.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -15,12 +17,16 @@ CPU = "cpu"
 
 
 class Task(NamedTuple):
-    """A job as the simulation sees it. seconds: by pool it may run in; amount: GPUs of a GPU pool, else CPUs."""
+    """A job as the simulation sees it.
+
+    seconds: in each pool that it may run in. amount: GPUs of a GPU pool, else CPUs.
+    needs: indices of the tasks whose end it waits for.
+    """
 
     name: str
     seconds: dict[str, float]
     amount: int
-    needs: tuple[int, ...]  # indices of tasks whose end it waits for
+    needs: tuple[int, ...]
 
 
 class Run(NamedTuple):
@@ -40,12 +46,18 @@ class Schedule(NamedTuple):
     seconds: float
 
 
-def simulate(tasks: list[Task], pools: dict[str, int], delay: float = 0.0, submitted: int | None = None) -> Schedule:
-    """Return the schedule of tasks on pools (GPUs by type, and `cpu`).
+def simulate(
+    tasks: Sequence[Task], pools: Mapping[str, int], delay: float = 0.0, submitted: int | None = None
+) -> Schedule:
+    """Return the schedule of tasks on pools.
 
-    delay: seconds from the end of what a job waits for until it is in the queue (Snakemake's look at the queue, the
-    submission); no machine waits for it meanwhile. submitted: most jobs that may be in the cluster at once. Raises BadInput for a task that fits no pool, and
-    for tasks that wait for each other.
+    Args:
+        pools: the size of each pool: GPUs by type, and CPUs as `cpu`.
+        delay: seconds from the end of what a job waits for until it is in the queue: Snakemake looks now and then, and submits.
+            No machine waits for it meanwhile.
+        submitted: the most jobs that may be in the cluster at once; None for no bound.
+    Raises:
+        BadInput: for a task that fits no pool, and for tasks that wait for each other.
     """
     for task in tasks:
         if not any(task.amount <= pools.get(pool, 0) for pool in task.seconds):
@@ -55,21 +67,27 @@ def simulate(tasks: list[Task], pools: dict[str, int], delay: float = 0.0, submi
 
 
 class _Simulation:
-    def __init__(self, tasks, pools, delay, submitted):
+    """The state of a simulation.
+
+    free: what is left of each pool. room: jobs that may still be submitted. waits: for each task how many others it waits for.
+    """
+
+    def __init__(self, tasks: Sequence[Task], pools: Mapping[str, int], delay: float, submitted: int):
         self.tasks, self.free, self.delay, self.room = tasks, dict(pools), delay, submitted
         self.waits = [len(set(task.needs)) for task in tasks]
-        self.followers = defaultdict(list)
+        self.followers: dict[int, list[int]] = defaultdict(list)
         for index, task in enumerate(tasks):
             for need in set(task.needs):
                 self.followers[need].append(index)
-        # heap of (time, task) that are seen to be ready then: a scheduler and Snakemake look now and then
-        self.coming = []
-        # tasks alike in what they ask for wait in one queue: only its head has to be looked at
-        self.queues = defaultdict(list)
-        self.ending = []  # heap of (end, task)
-        self.runs = [None] * len(tasks)
+        # heap of (time, task, the task it waited for or -1): when each is seen to be ready
+        self.coming: list[tuple[float, int, int]] = []
+        # heaps of (task, the task it waited for): tasks with the same request share a queue, so that only its head is looked at
+        self.queues: dict[tuple[int, tuple[str, ...]], list[tuple[int, int]]] = defaultdict(list)
+        self.ending: list[tuple[float, int]] = []  # heap of (end, task)
+        self.runs: dict[int, Run] = {}
 
     def run(self) -> Schedule:
+        """Run it from the first job to the last."""
         for index, waits in enumerate(self.waits):
             if not waits:
                 heappush(self.coming, (self.delay, index, -1))
@@ -83,15 +101,17 @@ class _Simulation:
                 _, index, because = heappop(self.coming)
                 self.enqueue(index, because)
             self.start(now, ended)
-        if stuck := [task.name for task, run in zip(self.tasks, self.runs, strict=True) if run is None]:
+        if stuck := [task.name for index, task in enumerate(self.tasks) if index not in self.runs]:
             raise BadInput(f"{stuck[0]}: waits for itself through other jobs")
-        return Schedule(self.runs, now)
+        return Schedule([self.runs[index] for index in range(len(self.tasks))], now)
 
     def enqueue(self, index: int, because: int) -> None:
+        """Put a task into the queue of its kind. because: the task that it waited for, or -1."""
         task = self.tasks[index]
         heappush(self.queues[task.amount, tuple(sorted(task.seconds))], (index, because))
 
     def end(self, index: int, now: float) -> None:
+        """End a task: what it held is free, and its followers wait for one task less."""
         self.free[self.runs[index].pool] += self.tasks[index].amount
         self.room += 1
         for follower in self.followers[index]:
@@ -100,14 +120,18 @@ class _Simulation:
                 heappush(self.coming, (now + self.delay, follower, index))
 
     def start(self, now: float, freed: int) -> None:
-        """Start what fits, first in the plan first. freed: the task that made room last."""
+        """Start what fits, first in the plan first. freed: the task that made room last, or -1."""
         while self.room > 0:
-            heads = [(queue[0], key) for key, queue in self.queues.items() if queue and self.place(queue[0][0])]
+            heads = [
+                (queue[0], key, pool)
+                for key, queue in self.queues.items()
+                if queue and (pool := self.place(queue[0][0])) is not None
+            ]
             if not heads:
                 return
-            (index, because), key = min(heads)
+            (index, because), key, pool = min(heads)
             heappop(self.queues[key])
-            task, pool = self.tasks[index], self.place(index)
+            task = self.tasks[index]
             end = now + task.seconds[pool]
             self.free[pool] -= task.amount
             self.room -= 1
@@ -125,8 +149,8 @@ class _Simulation:
 
 
 def critical(schedule: Schedule) -> list[Run]:
-    """Return the chain of runs that decided the end, first to last: each waited for the one before, or for its room."""
-    run = max(schedule.runs, key=lambda run: run.end, default=None)
+    """Return the chain of runs that decided the end, first to last. Each waited for the one before to end: for its output or its GPUs."""
+    run: Run | None = max(schedule.runs, key=lambda run: run.end, default=None)
     chain = []
     while run is not None:
         chain.append(run)
@@ -134,32 +158,22 @@ def critical(schedule: Schedule) -> list[Run]:
     return chain[::-1]
 
 
-def longest_path(tasks: list[Task]) -> float:
-    """Return the seconds that no number of GPUs can go below: the longest chain of tasks that wait for each other."""
-    ends = {}
-    for index in _ordered(tasks):
+def longest_path(tasks: Sequence[Task]) -> float:
+    """Return the seconds of the longest chain of tasks, each of which waits for the one before. No number of GPUs goes below."""
+    ends: dict[int, float] = {}
+    for index in ordered([task.needs for task in tasks]):
         task = tasks[index]
         ends[index] = min(task.seconds.values()) + max((ends[need] for need in task.needs), default=0.0)
     return max(ends.values(), default=0.0)
 
 
-def _ordered(tasks: list[Task]) -> list[int]:
-    waits = [len(set(task.needs)) for task in tasks]
-    followers = defaultdict(list)
-    for index, task in enumerate(tasks):
-        for need in set(task.needs):
-            followers[need].append(index)
-    order = [index for index, n in enumerate(waits) if not n]
-    for index in order:
-        for follower in followers[index]:
-            waits[follower] -= 1
-            if not waits[follower]:
-                order.append(follower)
-    return order
+def ordered(needs: Sequence[Sequence[int]]) -> list[int]:
+    """Return the indices of jobs, each after those that it needs. needs: for each job the indices of others."""
+    return list(TopologicalSorter(dict(enumerate(needs))).static_order())
 
 
-def busy(schedule: Schedule, tasks: list[Task], pool: str, steps: int = 100) -> list[float]:
-    """Return how much of a pool is in use, averaged over equal parts of the time."""
+def busy(schedule: Schedule, tasks: Sequence[Task], pool: str, steps: int = 100) -> list[float]:
+    """Return how many GPUs (CPUs) of a pool are in use: the mean of each of so many equal parts of the time."""
     width = schedule.seconds / steps or 1.0
     used = [0.0] * steps
     for run in schedule.runs:

@@ -2,8 +2,16 @@
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .. import units
+from ..report.svg import element, line, picture, polyline
+from ..report.svg import text as words
 from . import text
+from .kept import Document, Schedule
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # its own, and the frame of every page
 TEMPLATES = Path(__file__).parent / "template", Path(__file__).parents[1] / "report/template"
@@ -12,7 +20,7 @@ PARTS = 150  # of the time, in a Gantt row
 MOST = 2000  # jobs listed
 
 
-def build(plan: dict, now: float | None = None) -> str:
+def build(plan: Document, now: float | None = None) -> str:
     """Return the page of a plan document. now: seconds since 1970, when it starts."""
     import jinja2
 
@@ -23,9 +31,8 @@ def build(plan: dict, now: float | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(text, name) for name in ("count", "number", "span", "dollars", "percent")}
-    rows = {word: [row for row in plan[f"{word}s"] if row[word] is not None] for word in ("teacher", "base")}
-    total = plan["total"]
+    environment.filters |= {f.__name__: f for f in (units.count, units.number, units.span, units.percent, text.dollars)}
+    total, schedule = plan["total"], plan["schedule"]
     return environment.get_template("plan.html").render(
         plan=plan,
         head={
@@ -35,9 +42,12 @@ def build(plan: dict, now: float | None = None) -> str:
             "end": text.ending(plan, now),
             "disk": text.room(plan),
         },
-        tables={"teacher": rows["teacher"], "base": rows["base"]},
-        gantt=plan["schedule"] and gantt(plan),
-        use=plan["schedule"] and utilisation(plan),
+        tables={
+            "teacher": [row for row in plan["teachers"] if row["teacher"] is not None],
+            "base": [row for row in plan["bases"] if row["base"] is not None],
+        },
+        gantt=schedule and gantt(plan, schedule),
+        use=schedule and utilisation(plan, schedule),
         graph=graph(plan) if plan["jobs"] else None,
         jobs=sorted(plan["jobs"], key=lambda job: -job["seconds"]["expected"] * (job["gpus"] or 0.01))[:MOST],
         left=max(0, len(plan["jobs"]) - MOST),
@@ -47,71 +57,61 @@ def build(plan: dict, now: float | None = None) -> str:
 # --- charts
 
 
-def gantt(plan: dict):
+def gantt(plan: Document, schedule: Schedule) -> "Markup":
     """Return a row per stage: the darker, the more of its jobs run then; below it the chain that decides the end."""
-    from ..report.svg import element, picture
-    from ..report.svg import text as words
-
-    end, stages = plan["schedule"]["seconds"] or 1.0, [row["stage"] for row in plan["stages"] if row["jobs"]]
-    width = (WIDE - LEFT) / PARTS
-    shares = {stage: [0.0] * PARTS for stage in stages}
-    for job in plan["jobs"]:
-        first, last = job["start"] / end * PARTS, job["end"] / end * PARTS
-        for part in range(int(first), min(PARTS, int(last) + 1)):
-            shares[job["rule"]][part] += max(0.0, min(last, part + 1) - max(first, part))
+    end, stages = schedule["seconds"] or 1.0, [row["stage"] for row in plan["stages"] if row["jobs"]]
+    at_work = _at_work(plan, stages, end)
     content = []
     for index, stage in enumerate(stages):
-        y, most = TOP + index * ROW, max(shares[stage]) or 1.0
-        content.append(words(LEFT - 8, y + 15, stage, anchor="end", css="tick"))
-        for part, n in enumerate(shares[stage]):
-            if n > 0.005:
-                label = element("title", f"{stage}: about {text.number(n)} jobs at {text.span(part / PARTS * end)}")
-                content.append(
-                    element(
-                        "rect",
-                        label,
-                        x=LEFT + part * width,
-                        y=y + 3.0,
-                        width=width + 0.3,
-                        height=ROW - 6.0,
-                        fill="currentColor",
-                        opacity=f"{0.2 + 0.8 * n / most:.2f}",
-                        css="s0",
-                    )
-                )
-    for run in plan["schedule"]["critical"]:
-        stage = run["job"].split()[0]
+        content.append(words(LEFT - 8, TOP + index * ROW + 15, stage, anchor="end", css="tick"))
+        content += _bar(stage, at_work[stage], TOP + index * ROW, end)
+    for run in schedule["critical"]:
         x = LEFT + run["start"] / end * (WIDE - LEFT)
-        label = element("title", f"{run['job']} on {run['pool']}: {text.span(run['end'] - run['start'])}")
-        y = TOP + stages.index(stage) * ROW
-        span = max(1.5, (run["end"] - run["start"]) / end * (WIDE - LEFT))
-        content.append(
-            element("rect", label, x=x, y=y + ROW - 6.0, width=span, height=3.0, fill="currentColor", css="s1")
-        )
+        y = TOP + stages.index(run["job"].split()[0]) * ROW + ROW - 6.0
+        width = max(1.5, (run["end"] - run["start"]) / end * (WIDE - LEFT))
+        label = element("title", f"{run['job']} on {run['pool']}: {units.span(run['end'] - run['start'])}")
+        content.append(element("rect", label, x=x, y=y, width=width, height=3.0, fill="currentColor", css="s1"))
     height = TOP + len(stages) * ROW + 20
     return picture(WIDE, height, "When each stage runs", "One row per stage over time.", *axis(end, height), *content)
 
 
-def axis(end: float, height: float) -> list:
-    """Return the marks of time, from the start of the plan."""
-    from ..report.svg import line
-    from ..report.svg import text as words
+def _at_work(plan: Document, stages: list[str], end: float) -> dict[str, list[float]]:
+    """Return for each stage how many of its jobs run in each of PARTS equal parts of the time."""
+    numbers = {stage: [0.0] * PARTS for stage in stages}
+    for job in plan["jobs"]:
+        first, last = (job["start"] or 0.0) / end * PARTS, (job["end"] or 0.0) / end * PARTS
+        for part in range(int(first), min(PARTS, int(last) + 1)):
+            numbers[job["rule"]][part] += max(0.0, min(last, part + 1) - max(first, part))
+    return numbers
 
+
+def _bar(stage: str, numbers: list[float], y: float, end: float) -> list["Markup"]:
+    """Return the row of one stage, a rectangle for each part of the time in which some of its jobs run."""
+    width, most = (WIDE - LEFT) / PARTS, max(numbers) or 1.0
+    shape = {"y": y + 3.0, "width": width + 0.3, "height": ROW - 6.0, "fill": "currentColor"}
+    rectangles = []
+    for part, n in enumerate(numbers):
+        if n > 0.005:
+            label = element("title", f"{stage}: about {units.number(n)} jobs at {units.span(part / PARTS * end)}")
+            opacity = f"{0.2 + 0.8 * n / most:.2f}"
+            rectangles.append(element("rect", label, x=LEFT + part * width, **shape, opacity=opacity, css="s0"))
+    return rectangles
+
+
+def axis(end: float, height: float) -> list["Markup"]:
+    """Return the marks of time, from the start of the plan."""
     marks = []
     for part in range(5):
         x = LEFT + part / 4 * (WIDE - LEFT)
         anchor = "start" if part == 0 else "end" if part == 4 else "middle"
         marks.append(line(x, TOP - 4, x, height - 16, "rule"))
-        marks.append(words(x, TOP - 10, text.span(part / 4 * end) if part else "start", anchor=anchor, css="tick"))
+        marks.append(words(x, TOP - 10, units.span(part / 4 * end) if part else "start", anchor=anchor, css="tick"))
     return marks
 
 
-def utilisation(plan: dict):
+def utilisation(plan: Document, schedule: Schedule) -> "Markup":
     """Return a curve per pool: the share of it that is in use."""
-    from ..report.svg import element, picture, polyline
-    from ..report.svg import text as words
-
-    use, end, high = plan["schedule"]["utilisation"], plan["schedule"]["seconds"], 56
+    use, end, high = schedule["utilisation"], schedule["seconds"], 56
     content = []
     for index, (pool, shares) in enumerate(use.items()):
         bottom = TOP + (index + 1) * (high + 14) - 10
@@ -119,7 +119,7 @@ def utilisation(plan: dict):
         corners = [(LEFT + i * step + d, bottom - high * share) for i, share in enumerate(shares) for d in (0, step)]
         amount = plan["cluster"]["pools"][pool]["amount"]
         content.append(words(LEFT - 8, bottom - high / 2, f"{amount} {pool}", anchor="end", css="tick"))
-        mean = text.percent(sum(shares) / len(shares))
+        mean = units.percent(sum(shares) / len(shares))
         content.append(words(LEFT - 8, bottom - high / 2 + 13, mean, anchor="end", css="tick"))
         points = [(LEFT, bottom), *corners, (WIDE, bottom)]
         content.append(element("g", polyline(points, "area"), css=f"s{index % 8}"))
@@ -127,15 +127,12 @@ def utilisation(plan: dict):
     return picture(WIDE, height, "Machines in use", "The share of each pool over time.", *axis(end, height), *content)
 
 
-def graph(plan: dict):
+def graph(plan: Document) -> "Markup":
     """Return the stages as boxes, left to right in the order of what they read, with an arrow for each dependency."""
-    from ..report.svg import element, picture
-    from ..report.svg import text as words
-
     jobs, rows = plan["jobs"], {row["stage"]: row for row in plan["stages"] if row["jobs"]}
     edges = Counter((jobs[need]["rule"], job["rule"]) for job in jobs for need in job["needs"])
     depth = dict.fromkeys(rows, 0)
-    # stages stand in the order of the workflow, each after those that it reads
+    # stages come in the order of the workflow, each after those that it reads
     for stage in rows:
         depth[stage] = max((depth[a] + 1 for a, b in edges if b == stage and a in depth), default=0)
     columns = defaultdict(list)
@@ -160,8 +157,8 @@ def graph(plan: dict):
         unit = "GPU-h" if row["gpu_hours"]["high"] else "CPU-h"
         content.append(element("rect", x=float(x), y=float(y), width=box, height=high, rx=5, css="box-of-stage"))
         content.append(words(x + 8, y + 17, stage, css="stage"))
-        told = f"{text.count(row['jobs'])} jobs, {text.number(cost['expected'])} {unit}"
-        content.append(words(x + 8, y + 33, told, css="tick"))
+        label = f"{units.count(row['jobs'])} jobs, {units.number(cost['expected'])} {unit}"
+        content.append(words(x + 8, y + 33, label, css="tick"))
     return picture(
         (max(columns) + 1) * (box + gap) - gap + 2,
         tallest * (high + 14) + 6,

@@ -1,6 +1,6 @@
-"""`plan --probe`: run a few rows of each kind of planned job that nothing like it was measured for, on this machine.
+"""`plan --probe`: run a few rows of each kind of planned job of which none was measured, on this machine.
 
-A kind is a rule, a model, its settings and a device. Each probe is a process of its own (probing.py), one after the other, so
+A kind is a rule, a model, its settings and a device: all `likelihood` jobs of one base with the same settings are one. Each probe is a process of its own (probing.py), one after the other, so
 that the plan imports no torch, and a model that crashes or does not fit costs its own probe alone. What it took is a line in
 `results/.probes/`, for this plan and later ones; no output of a job is touched.
 """
@@ -13,28 +13,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import canonical, code, devices, launch, needed, usage
 from ..ids import Student
 from ..jobs import PROBES, remember
 from ..work import WORK as UNFINISHED
 from . import actuals, estimate, forecast, work
-from .graph import RESULTS, cell, gpus, graph, resource, sorted_jobs, uncollected
-from .machines import CPU
+from .document import Setting
+from .graph import RESULTS, Request, gpus, graph, request, sorted_jobs, uncollected
+from .machines import CPU, Machines
 from .probe_texts import Texts
 
 EXISTING = "existing"
 # seconds beyond its time until a probe that does not answer is killed
 GRACE = 60
-# of the longest text, what a question and an answer take at most that are made up
-ROOM = 0.8
+# share of the longest text that a made-up question and its answer take at most
+MADE_UP = 0.8
 
 
 class Kind(NamedTuple):
-    """One kind of job. cells: (cell, row) of its jobs; threads: CPUs of one."""
+    """One kind of job. cells: (cell, row) of its jobs, with rows of grid.Cells; threads: CPUs of one."""
 
     rule: str
     model: str
@@ -56,22 +58,13 @@ class Machine(NamedTuple):
         return cls(device, 0 if device == CPU else len(devices.known()))
 
 
-def probed(setting, seconds: float):
-    """Probe what a plan would run, each kind for so many seconds at most. Return the setting with what was learned."""
+def probed(setting: Setting, seconds: float) -> Setting:
+    """Probe what a plan would run, each kind for so many seconds at most. Return the setting with what was measured."""
     with uncollected():
         dag = graph(setting.argv)
     cells = dag.workflow.globals["cells"]
     jobs = [job for job in sorted_jobs(dag.needrun_jobs()) if job.rule.name in work.MODEL_RULES]
-    wanted = [
-        {
-            "rule": job.rule.name,
-            "cell": cell(job),
-            "row": cells.rows[job.rule.name][cell(job)] | {"gpus": gpus(job)},
-            "threads": resource(job, "_cores", 1),
-        }
-        for job in jobs
-    ]
-    chosen, left = kinds(wanted, Machine.here(), setting)
+    chosen, left = kinds([request(job, gpus(job)) for job in jobs], Machine.here(), setting)
     say(
         f"{len(chosen)} kinds of jobs to probe, each for {seconds:g} s at most" if chosen else "no kind of job to probe"
     )
@@ -85,59 +78,60 @@ def probed(setting, seconds: float):
         for number, kind in enumerate(chosen, 1):
             begun = time.monotonic()
             at, row = representative(kind, texts)
-            found = run(kind, at, row, texts, Path(place, str(number)), seconds, setting)
+            result = run(kind, at, row, texts, Path(place, str(number)), seconds, setting)
             took = f"probe {number} of {len(chosen)}: {kind.rule} {at} ({kind.model}), {time.monotonic() - begun:.0f} s"
-            say(f"{took}: {told(found)}")
-            if "failed" in found:
-                failed.append(f"{kind.rule} {at}: its probe failed on {kind.device}: {found['failed']}")
+            say(f"{took}: {in_words(result)}")
+            if "failed" in result:
+                failed.append(f"{kind.rule} {at}: its probe failed on {kind.device}: {result['failed']}")
     return setting._replace(actuals=actuals.load(RESULTS), problems=(*setting.problems, *failed))
 
 
 # --- what is probed
 
 
-def kinds(wanted: list[dict], here: Machine, setting) -> tuple[list[Kind], Counter]:
-    """Return the kinds of jobs to probe, and how many jobs cannot be by the reason.
+def kinds(jobs: Sequence[Request], here: Machine, setting: Setting) -> tuple[list[Kind], Counter[str]]:
+    """Return the kinds of jobs to probe, and how many jobs cannot be probed, by the reason.
 
-    wanted: dicts with rule, cell, row, threads. Left out are kinds that were probed already, and jobs whose estimate on this
-    machine rests on finished ones.
+    Left out are kinds that were probed already, and jobs whose estimate on this machine rests on finished ones.
     """
     known = {actuals.kind(probe, probe.model) for probe in setting.actuals.probes}
-    found, left = {}, Counter()
-    for job in wanted:
-        one = kind_of(job, here, setting)
-        if one is None or (key := actuals.kind(one, one.model)) in known:
+    chosen: dict[tuple, Kind] = {}
+    left: Counter[str] = Counter()
+    for job in jobs:
+        kind = kind_of(job, here, setting)
+        if kind is None or (key := actuals.kind(kind, kind.model)) in known:
             continue
-        if why := impossible(one, job["row"], here, setting.machines):
+        if why := impossible(kind, job.row, here, setting.machines):
             left[why] += 1
-        elif not is_measured(one, job, setting):
-            found.setdefault(key, one).cells.append((job["cell"], job["row"]))
-    for key, one in list(found.items()):
-        if why := lacking(one.cells[0][1]):
-            left[why] += len(found.pop(key).cells)
-    # who is scored, or learned from, speaks before
+        elif not is_measured(kind, job, setting):
+            chosen.setdefault(key, kind).cells.append((job.cell, job.row))
+    for key, kind in list(chosen.items()):
+        if why := lacking(kind.cells[0][1]):
+            left[why] += len(chosen.pop(key).cells)
+    # those that write responses come before those that score them or learn from them
     order = work.MODEL_RULES.index
-    return sorted(found.values(), key=lambda one: (order(one.rule), one.model, one.cells[0][0])), left
+    return sorted(chosen.values(), key=lambda kind: (order(kind.rule), kind.model, kind.cells[0][0])), left
 
 
-def kind_of(job: dict, here: Machine, setting) -> Kind | None:
+def kind_of(job: Request, here: Machine, setting: Setting) -> Kind | None:
     """Return the kind of a job on the device of this machine that it is planned for; None where it loads no model."""
-    rule, row = job["rule"], job["row"]
+    rule, row = job.rule, job.row
     done = work.of_row(rule, row)
     if not done.parameters or done.get("engine") == EXISTING:
         return None
     on_cpu = set(forecast.pools_of(row, setting.cluster, setting.gpu)) == {CPU}
     # as a finished job counts them
     done = done._replace(gpus=0 if on_cpu else done.gpus, parameters=work.parameters(row | {"parameters": None}))
-    return Kind(rule, named(row), done, CPU if on_cpu else here.device, job["threads"], [])
+    return Kind(rule, named(row), done, CPU if on_cpu else here.device, job.threads, [])
 
 
-def is_measured(kind: Kind, job: dict, setting) -> bool:
-    found = estimate.estimate(kind.rule, job["row"], kind.device, setting.actuals, setting.machines, job["cell"])
-    return found.source == estimate.MEASURED
+def is_measured(kind: Kind, job: Request, setting: Setting) -> bool:
+    """Whether the estimate of a job rests on finished ones."""
+    guess = estimate.estimate(kind.rule, job.row, kind.device, setting.actuals, setting.machines, job.cell)
+    return guess.source == estimate.MEASURED
 
 
-def impossible(kind: Kind, row: dict, here: Machine, machines) -> str | None:
+def impossible(kind: Kind, row: dict, here: Machine, machines: Machines) -> str | None:
     """Return why a kind of job cannot be probed on this machine, if so."""
     team = launch.team({"gpu": row.get("gpus"), "nodes": row.get("nodes"), "deepspeed": row.get("deepspeed")})
     if kind.rule == "finetune" and team != launch.Team():
@@ -159,48 +153,49 @@ def lacking(row: dict) -> str | None:
 
 
 def named(row: dict) -> str:
+    """Return the model of a row as repo@revision."""
     model = canonical.load(row["spec"])["model"]
     return f"{model['repo']}@{model['revision']}" if model["revision"] else model["repo"]
 
 
 def representative(kind: Kind, texts: Texts) -> tuple[str, dict]:
-    """Return the cell of a kind to run: a reference, and not a student who is not there yet; one whose texts are there."""
+    """Return the (cell, row) of a kind to run: if possible a reference, since students do not exist yet, and one whose texts exist."""
     return min(kind.cells, key=lambda one: (bool(one[1].get("students")), texts.responses(kind.rule, *one) is None))
 
 
 # --- one probe
 
 
-def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: float, setting) -> dict:
+def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: float, setting: Setting) -> dict[str, Any]:
     """Run one probe, note what it took, and return it; {"failed": why} where there is nothing to note."""
     folder.mkdir()
     texts.put(folder, kind.rule, at, row)
     read, written = usual(kind, at, row, setting)
     given = {"rule": kind.rule, "spec": row["spec"], "rows": row["rows"], "read": read, "written": written}
     (folder / "given.json").write_text(json.dumps(given | {"seconds": seconds}))
-    found = started(kind, folder, seconds)
-    if "failed" not in found:
+    result = started(kind, folder, seconds)
+    if "failed" not in result:
         texts.keep(folder, kind.rule, at, row)
         # a base answers in the place of its students
         who, _, suite = at.partition("/")
         name = f"{Student.parse(who).base}/{suite}" if kind.rule == "answer" and row["students"] else at
         facts = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
         facts |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
-        remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), found | facts, PROBES)
+        remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), result | facts, PROBES)
     shutil.rmtree(folder)
-    return found
+    return result
 
 
-def usual(kind: Kind, at: str, row: dict, setting) -> tuple[float, float]:
-    """Return the tokens of a prompt and a response that are made up: as long as expected, and short enough to be read."""
+def usual(kind: Kind, at: str, row: dict, setting: Setting) -> tuple[float, float]:
+    """Return the tokens of a made-up prompt and response: as long as expected, and short enough for the model."""
     expected, _ = estimate.expected_work(kind.rule, row, setting.actuals, at)
-    longest = ROOM * kind.work.get("max_length", float("inf"))
+    longest = MADE_UP * kind.work.get("max_length", float("inf"))
     shorter = min(1.0, longest / (expected.read + expected.written))
     return shorter * expected.read, shorter * expected.written
 
 
-def started(kind: Kind, folder: Path, seconds: float) -> dict:
-    """Return what the process of a probe found. It ends with this one, however that ends."""
+def started(kind: Kind, folder: Path, seconds: float) -> dict[str, Any]:
+    """Return the result of a probe's process. It ends with this one, however that ends."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
     log = folder / "log"
     # waiting for a device is no time of the probe; what it says is no part of the plan
@@ -231,14 +226,16 @@ def started(kind: Kind, folder: Path, seconds: float) -> dict:
 # --- words
 
 
-def told(found: dict) -> str:
-    if "failed" in found:
-        return f"FAILED: {found['failed']}"
-    memory = f"{found['gpu_gb']} GB of GPU memory" if found["gpu_gb"] else f"{found['host_gb']} GB"
-    rate = f", then {found['more_rows'] / found['more_seconds']:.3g} rows/s" if found["more_seconds"] else ""
-    length = f"{found['read']:.0f} + {found['written']:.0f} tokens"
-    return f"first {found['rows']:.3g} rows of {length} in {found['seconds']:.1f} s{rate}; {memory}"
+def in_words(result: dict[str, Any]) -> str:
+    """Return the result of a probe in a line."""
+    if "failed" in result:
+        return f"FAILED: {result['failed']}"
+    memory = f"{result['gpu_gb']} GB of GPU memory" if result["gpu_gb"] else f"{result['host_gb']} GB"
+    rate = f", then {result['more_rows'] / result['more_seconds']:.3g} rows/s" if result["more_seconds"] else ""
+    length = f"{result['read']:.0f} + {result['written']:.0f} tokens"
+    return f"first {result['rows']:.3g} rows of {length} in {result['seconds']:.1f} s{rate}; {memory}"
 
 
 def say(line: str) -> None:
+    """Print a line beside the plan."""
     print(line, file=sys.stderr, flush=True)

@@ -1,33 +1,44 @@
-"""What probes read: of the results where they are there, else of the source, else what probed models said; else made up."""
+"""The texts that probes read: from the results where they exist, else from their source, else responses of earlier probes, else
+made up.
+"""
 
 import io
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .. import canonical, needed
 from ..errors import BadInput
 from ..ids import Responses
 from .graph import RESULTS
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
+
+    from ..grid import Cells
+
 MOST = 2_000  # rows of a table
 WORDS = "the sum of all red apples in a basket is what a child would count and then write down as one answer "
 
 
-# --- found by the plan
+# --- in the process of the plan
 
 
 class Texts:
-    """Tables for probes. cells: grid.Cells."""
+    """Tables for probes. probed: for each name (responses, or a model) the responses of its probe, and their instructions."""
 
-    def __init__(self, cells):
-        self.cells, self.said = cells, {}
+    def __init__(self, cells: "Cells"):
+        self.cells = cells
+        self.probed: dict[str, tuple[pa.Table, pa.Table]] = {}
 
     def put(self, folder: Path, rule: str, cell: str, row: dict) -> None:
-        """Write what a probe reads into its folder; what is not to be had, it makes up."""
+        """Write what a probe reads into its folder. The probe makes up what is missing there."""
         import pyarrow.parquet as pq
 
-        tables = {}
+        tables: dict[str, pa.Table | None] = {}
         if rule == "answer":
             tables = {f"task-{name}": table for name, table in self.items(row).items()}
         elif found := self.responses(rule, cell, row):
@@ -39,7 +50,7 @@ class Texts:
                 pq.write_table(table.slice(0, MOST), folder / f"{name}.parquet")
 
     def keep(self, folder: Path, rule: str, cell: str, row: dict) -> None:
-        """Keep what a probed model said, for those that score it or learn from it."""
+        """Keep the responses of a probed model, for probes of jobs that score them or learn from them."""
         import pyarrow.parquet as pq
 
         if rule == "generate":
@@ -50,21 +61,23 @@ class Texts:
         else:
             return
         if asked.exists():
-            said = pq.read_table(folder / "probed.parquet")
-            self.said[name] = (as_responses(said, task) if rule == "answer" else said), pq.read_table(asked)
+            responses = pq.read_table(folder / "probed.parquet")
+            if rule == "answer":
+                responses = as_responses(responses, task)
+            self.probed[name] = responses, pq.read_table(asked)
 
-    def responses(self, rule: str, cell: str, row: dict):
+    def responses(self, rule: str, cell: str, row: dict) -> "tuple[pa.Table, pa.Table] | None":
         """Return (RESPONSES, INSTRUCTIONS) for a job that scores responses or learns from them; None where there are none."""
         if rule == "judge":
-            return self.said.get(cell.split("/")[1])
+            return self.probed.get(cell.split("/")[1])
         if rule in ("generate", "answer"):
             return None
         names = row["responses"] if rule == "finetune" else [cell.split("/")[-1]]
-        return next((found for name in names if (found := self.made(name) or self.said.get(name))), None)
+        return next((texts for name in names if (texts := self.made(name) or self.probed.get(name))), None)
 
     @cache
-    def made(self, responses: str):
-        """Return (RESPONSES, INSTRUCTIONS) of the results, or None."""
+    def made(self, responses: str) -> "tuple[pa.Table, pa.Table] | None":
+        """Return (RESPONSES, INSTRUCTIONS) from the results, or None where they have none."""
         import pyarrow.compute as pc
 
         from .. import artifacts
@@ -78,7 +91,7 @@ class Texts:
         return (found, asked) if found.num_rows else None
 
     @cache
-    def instructions(self, name: str):
+    def instructions(self, name: str) -> "pa.Table | None":
         """Return rows of a set of instructions, or None where neither the results nor this machine have any."""
         from .. import artifacts, instructions
 
@@ -92,19 +105,19 @@ class Texts:
         entry = canonical.load(row["spec"])["instructions"]
         return loaded(lambda: instructions.load(next(iter(row["files"]), None), entry, name))
 
-    def items(self, row: dict) -> dict:
-        """Return the prompts of each task of a suite, None for those that are not there."""
+    def items(self, row: dict) -> "dict[str, pa.Table | None]":
+        """Return the prompts of each task of a suite, None for those that are missing."""
         from .. import instructions
 
         tasks = canonical.load(row["spec"])["tasks"]
         return {
-            name: loaded(lambda path=path, name=name: instructions.load(path, tasks[name], name))
+            name: loaded(partial(instructions.load, path, tasks[name], name))
             for name, path in zip(sorted(tasks), row["prompts"], strict=True)
         }
 
 
-def loaded(load):
-    """Return the table that a loader gives, or None for what cannot be read: the job itself will say why."""
+def loaded(load: "Callable[[], pa.Table]") -> "pa.Table | None":
+    """Return the table that a loader gives, or None for what cannot be read: the job itself will report why."""
     try:
         with redirect_stdout(io.StringIO()):
             return load().slice(0, MOST)
@@ -112,50 +125,55 @@ def loaded(load):
         return None
 
 
-def as_responses(answers, task: str):
-    """Return the answers to one task under the names of RESPONSES."""
+def as_responses(answers: "pa.Table", task: str) -> "pa.Table":
+    """Return the answers to one task with the column names of RESPONSES."""
     import pyarrow.compute as pc
 
     found = answers.filter(pc.equal(answers["task"], task))
     return found.rename_columns({"answer": "response", "answer_tokens": "response_tokens"})
 
 
-# --- read by the probe
+# --- in the process of the probe
 
 
 class Given:
-    """The tables of a probe's folder, made up where there are none, with so many tokens as expected. model: its entry."""
+    """The tables of a probe's folder, made up where there are none, with as many tokens as expected.
 
-    def __init__(self, folder: Path, given: dict, model: dict):
+    given: of given.json. model: the config's entry.
+    """
+
+    def __init__(self, folder: Path, given: dict[str, Any], model: dict[str, Any]):
         self.folder, self.read, self.written, self.model = folder, given["read"], given["written"], model
 
-    def instructions(self, rows: int, name: str = "instructions"):
+    def instructions(self, rows: int, name: str = "instructions") -> "pa.Table":
         """Return INSTRUCTIONS (of a task: `task-NAME`) with at most so many rows."""
         found = self.table(name)
         return self.made_up(rows) if found is None else found.slice(0, rows)
 
-    def responses(self, rows: int):
-        """Return (RESPONSES of so many rows, INSTRUCTIONS they answer); few texts are taken again and again."""
+    def responses(self, rows: int) -> "tuple[pa.Table, pa.Table]":
+        """Return (RESPONSES of so many rows, INSTRUCTIONS they answer); few texts are repeated."""
         import pyarrow as pa
 
         found, asked = self.table("responses"), self.instructions(rows)
         if found is None:
             found = pa.table({"id": asked["id"]})
-            said = self.text(self.written)
-            for column, value in (("sample", 0), ("response", said), ("finish_reason", "stop")):
+            columns: dict[str, Any] = {"sample": 0, "response": self.text(self.written), "finish_reason": "stop"}
+            for column, value in columns.items():
                 found = found.append_column(column, pa.array([value] * found.num_rows))
         else:
             asked = self.table("instructions")
         found = pa.concat_tables([found] * -(-rows // found.num_rows)).slice(0, rows)
         return (found if self.are_counted(found) else self.counted(found, asked)), asked
 
-    def table(self, name: str):
+    def table(self, name: str) -> "pa.Table | None":
+        """Return a table of the folder, or None."""
         import pyarrow.parquet as pq
 
         path = self.folder / f"{name}.parquet"
         return pq.read_table(path) if path.exists() else None
 
-    def made_up(self, rows: int):
+    def made_up(self, rows: int) -> "pa.Table":
+        """Return made-up INSTRUCTIONS, each with another text."""
         from .. import artifacts, files
 
         asked = self.text(self.read)
@@ -169,13 +187,14 @@ class Given:
         return self.tokenizer.decode(ids[: max(1, round(tokens))])
 
     @staticmethod
-    def are_counted(found) -> bool:
+    def are_counted(found: "pa.Table") -> bool:
+        """Whether all tokens of responses are counted."""
         return {"prompt_tokens", "response_tokens"} <= set(found.column_names) and not (
             found["prompt_tokens"].null_count + found["response_tokens"].null_count
         )
 
-    def counted(self, found, asked):
-        """Return responses with their tokens, as this model counts them: existing and made-up ones come without."""
+    def counted(self, found: "pa.Table", asked: "pa.Table") -> "pa.Table":
+        """Return responses with the tokens that this model counts; existing and made-up ones have none."""
         import pyarrow as pa
 
         prompts = {
@@ -190,7 +209,8 @@ class Given:
         return pa.Table.from_pylist(rows)
 
     @cached_property
-    def tokenizer(self):
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """Return the model's tokenizer."""
         from .. import models
 
         return models.load_tokenizer(self.model, {"template": "own"})

@@ -1,8 +1,8 @@
 """Run a few rows of one job's real stage, and time them: python -m teachergrid.planning.probing FOLDER. Started by probe.py.
 
-The folder holds given.json (what to run) and tables of texts; result.json and probed.parquet (what a teacher or model said)
-are left in it. Rows are timed by what the stage itself leaves behind, shard by shard (SFT: update by update), so that the
-model is loaded once, and its start and its rows are told apart.
+The folder holds given.json (what to run) and tables of texts. The process writes result.json, and the responses of a teacher
+or model into probed.parquet. Rows are timed by the shards that the stage writes (SFT: by its updates), so that the model is
+loaded once, and its start and its rows are measured apart.
 """
 
 import json
@@ -13,31 +13,38 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import canonical, usage, worker
 from ..errors import BadInput
 from ..settings import of_answers, of_likelihoods
 from .probe_texts import Given
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 # so many parts of the rows are timed: the first with the start, the others without
 PARTS = 3
-# seconds until the end of the time is told again
+# seconds until the end of the time is signalled again
 AGAIN = 0.5
-# rows of a part, where they are scored: batches of it, at most
+# rows of a part where they are scored: so many batches, and at most so many rows
 BATCHES, MOST = 4, 512
 MEMORY = ("OutOfMemoryError", "MemoryError")
 
 
 class TimeUp(BaseException):
-    """The time of the probe is over; what is done by then counts. No Exception, so that no library takes it for its own."""
+    """The time of the probe is over; what is done by then counts. Not an Exception, so that no library catches it."""
 
 
 class Probed(NamedTuple):
-    """What a stage did. rows: of all parts, counted as grid.Cells counts them; parts: that were to be done; ends: when each
-    of those done ended, in seconds since 1970; read, written: mean tokens of a row before and in its response."""
+    """What a stage did.
+
+    rows: of all parts, counted as grid.Cells counts them. parts: their number, done or not.
+    ends: when each part that was done ended, in seconds since 1970.
+    read, written: mean tokens of a row before its response and in it. whole: whether all parts were done.
+    """
 
     rows: float
     parts: int
@@ -47,10 +54,13 @@ class Probed(NamedTuple):
     whole: bool
 
 
-# --- the stages
+Stage = Callable[[], Probed]
 
 
-def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
+# --- the stages: each returns what does its rows and times them
+
+
+def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from .. import generation
 
     teacher = settings["teacher"]
@@ -61,7 +71,7 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     return by_shard(lambda: generation.respond(asked, settings, folder), folder, rows, parts(rows, teacher["shard"]))
 
 
-def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
+def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     """Students are not there yet: their base answers in their place."""
     from .. import answering
 
@@ -76,45 +86,37 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     return by_shard(lambda: answering.answer(items, settings, folder), folder, sum(counts), number)
 
 
-def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
+def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from .. import rewards
 
     rows = min(rows, PARTS * min(MOST, BATCHES * settings["reward"]["batch"]))
     responses, asked = texts.responses(rows)
-    size = -(-rows // PARTS)
-
-    def work():
-        with patch.object(rewards, "SHARD", size):
-            rewards.score(responses, asked, settings, folder)
-
+    size = settings["reward"]["shard"] = -(-rows // PARTS)
+    work = partial(rewards.score, responses, asked, settings, folder)
     return by_shard(work, folder, rows, parts(rows, size), responses)
 
 
-def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
-    """Both sides are scored, and have other texts: the opponent says what the model said to another prompt."""
-    from .. import artifacts, judges, rewards
+def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
+    """Both sides are scored and need different texts: the opponent's answer is the model's answer to another prompt."""
+    from .. import artifacts, judges
 
     rows = min(rows, PARTS * min(MOST, BATCHES * settings["reward"]["batch"]))
     responses, asked = texts.responses(rows // 2)
     task = next(iter(settings["tasks"]))
-    said = [
+    own = [
         {"task": task, "id": row["id"], "sample": i, "answer": row["response"], "finish_reason": row["finish_reason"]}
         for i, row in enumerate(responses.to_pylist())
     ]
     other = [
-        row | {"answer": f"{last['answer']} {i}"} for i, (row, last) in enumerate(zip(said, said[::-1], strict=True))
+        row | {"answer": f"{last['answer']} {i}"} for i, (row, last) in enumerate(zip(own, own[::-1], strict=True))
     ]
-    answers, baseline = (artifacts.table(side, artifacts.ANSWERS) for side in (said, other))
-    size = -(-rows // PARTS)
-
-    def work():
-        with patch.object(rewards, "SHARD", size):
-            judges.compare(answers, baseline, {task: asked}, settings, folder)
-
+    answers, baseline = (artifacts.table(side, artifacts.ANSWERS) for side in (own, other))
+    size = settings["reward"]["shard"] = -(-rows // PARTS)
+    work = partial(judges.compare, answers, baseline, {task: asked}, settings, folder)
     return by_shard(work, folder, rows, parts(rows, size), responses)
 
 
-def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
+def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from .. import likelihood as scoring
 
     settings = of_likelihoods(settings)
@@ -127,9 +129,9 @@ def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Callabl
     return by_shard(lambda: scoring.score(responses, asked, settings, folder), folder, rows, number, responses)
 
 
-def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
+def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     """A few updates of the recipe, in one epoch."""
-    recipe, ends, wanted = settings["recipe"], [], []
+    recipe = settings["recipe"]
     in_row = recipe["max_length"] / (texts.read + texts.written) if recipe["packing"] else 1
     update = recipe["per_device_train_batch_size"] * recipe["gradient_accumulation_steps"] * max(1, in_row)
     epochs, recipe["num_train_epochs"] = recipe["num_train_epochs"], 1
@@ -137,27 +139,34 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     messages = dict(zip(asked["id"].to_pylist(), asked["messages"].to_pylist(), strict=True))
     pairs = [(messages[row["id"]], row["response"]) for row in responses.to_pylist()]
 
+    updates = 0
+    ends: list[float] = []
+
     def train() -> None:
-        from .. import launch, sft  # their import is part of a job's start
+        from transformers import TrainerCallback
 
-        class Timed(sft.Checkpoints):
-            def on_step_end(self, args, state, control, **more):
+        from .. import launch  # its import is part of a job's start
+
+        class Timer(TrainerCallback):
+            def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+                nonlocal updates
+                updates = state.max_steps
                 ends.append(time.time())
-                wanted[:] = [state.max_steps]
-                return super().on_step_end(args, state, control, **more)
 
-        with patch.object(sft, "Checkpoints", Timed):
-            given = [settings[key] for key in ("base", "model", "recipe", "seed")]
-            launch.train(launch.Training(pairs, *given, folder), launch.Team(), "probe")
+        given = [settings[key] for key in ("base", "model")]
+        training = launch.Training(pairs, *given, recipe, settings["seed"], folder)
+        launch.train(training, launch.Team(), "probe", [Timer()])
 
     def work() -> Probed:
         whole = in_time(train)
-        return Probed(len(pairs) / epochs, sum(wanted), ends, *lengths(responses), whole)
+        read, written = lengths(responses)
+        return Probed(len(pairs) / epochs, updates, ends, read, written, whole)
 
     return work
 
 
-STAGES = {
+# (texts, settings of the spec, rows at most, folder of unfinished work)
+STAGES: dict[str, Callable[[Given, dict, int, Path], Stage]] = {
     "generate": generate,
     "answer": answer,
     "reward": reward,
@@ -167,52 +176,59 @@ STAGES = {
 }
 
 
-def by_shard(work: Callable, folder: Path, rows: int, number: int, responses=None) -> Callable:
-    """Return what does the work and tells its parts by the shards that it leaves. responses: given and not made by it."""
+def by_shard(
+    work: Callable[[], object], folder: Path, rows: int, number: int, responses: "pa.Table | None" = None
+) -> Stage:
+    """Return what does the work and times its parts (so many) by the shards that it writes, which are responses if none are given."""
 
     def timed() -> Probed:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         whole = in_time(work)
-        found = sorted(folder.rglob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
-        ends = [path.stat().st_mtime for path in found]
-        if responses is not None or not found:
-            return Probed(rows, number, ends, *(lengths(responses) if found else (0, 0)), whole)
-        said = pa.concat_tables([pq.read_table(path) for path in found])
-        pq.write_table(said, folder.parent / "probed.parquet")
-        return Probed(rows, number, ends, *lengths(said), whole)
+        paths = sorted(folder.rglob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        ends = [path.stat().st_mtime for path in paths]
+        if not paths:
+            return Probed(rows, number, [], 0, 0, whole)
+        if (texts := responses) is None:
+            texts = pa.concat_tables([pq.read_table(path) for path in paths])
+            pq.write_table(texts, folder.parent / "probed.parquet")
+        read, written = lengths(texts)
+        return Probed(rows, number, ends, read, written, whole)
 
     return timed
 
 
 def share(rows: int, batch: int) -> int:
-    """Return the rows of a part: one batch, of few rows fewer."""
+    """Return the rows of a part: one batch, or fewer where there are few rows."""
     return max(1, min(batch, -(-rows // PARTS)))
 
 
 def parts(rows: int, size: int) -> int:
+    """Return the number of parts of so many rows."""
     return -(-rows // size)
 
 
-def lengths(responses) -> tuple[float, float]:
+def lengths(responses: "pa.Table") -> tuple[float, float]:
+    """Return the mean tokens of a row before its response, and in it."""
     import pyarrow.compute as pc
 
     written = "answer_tokens" if "answer_tokens" in responses.column_names else "response_tokens"
-    return tuple(pc.mean(responses[name]).as_py() or 0.0 for name in ("prompt_tokens", written))
+    read, of_response = (pc.mean(responses[name]).as_py() or 0.0 for name in ("prompt_tokens", written))
+    return read, of_response
 
 
 def limit(seconds: float) -> None:
-    """Raise TimeUp when the seconds are over, and again until it is heard: Python ignores what is raised in a __del__."""
+    """Raise TimeUp when the seconds are over, and again and again: Python ignores what is raised in a __del__."""
 
-    def up(*_):
+    def up(*_: object) -> None:
         raise TimeUp
 
     signal.signal(signal.SIGALRM, up)
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
 
 
-def in_time(work: Callable) -> bool:
+def in_time(work: Callable[[], object]) -> bool:
     """Do something; return whether it ended before the time was up."""
     try:
         work()
@@ -226,9 +242,9 @@ def in_time(work: Callable) -> bool:
 # --- one probe
 
 
-def probed(folder: Path, given: dict) -> dict:
-    """Return what a probe measured (actuals.Probe), or {"failed": why}."""
-    # what every stage imports is part of a job's start, and making up texts is not
+def probed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a probe measured (actuals.Probe), or {"failed": why}. given: of given.json."""
+    # the imports of every stage are part of a job's start; making up texts is not
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
     settings, work = canonical.load(given["spec"]), folder / "work"
@@ -240,11 +256,11 @@ def probed(folder: Path, given: dict) -> dict:
     found = stage()
     if not found.ends:
         return {"failed": f"not one batch was done within {given['seconds']:g} s"}
-    beside = time.time() - found.ends[-1] if found.whole else 0.0
+    after = time.time() - found.ends[-1] if found.whole else 0.0
     each, used = found.rows / max(found.parts, len(found.ends)), resource.getrusage(resource.RUSAGE_SELF)
     return {
         "rows": each,
-        "seconds": round(found.ends[0] - started + beside, 3),
+        "seconds": round(found.ends[0] - started + after, 3),
         "more_rows": each * (len(found.ends) - 1),
         "more_seconds": round(found.ends[-1] - found.ends[0], 3),
         "read": round(found.read, 1),
@@ -256,6 +272,7 @@ def probed(folder: Path, given: dict) -> dict:
 
 
 def main(folder: Path) -> None:
+    """Run the probe of a folder, and write its result there."""
     worker.attach_to_parent(os.getppid(), signal.SIGKILL)
     given = json.loads((folder / "given.json").read_text())
     limit(given["seconds"])
@@ -265,13 +282,13 @@ def main(folder: Path) -> None:
         found = {"failed": f"not ready to start within {given['seconds']:g} s"}
     except Exception as error:
         traceback.print_exc()
-        found = {"failed": told(error)}
+        found = {"failed": in_words(error)}
     signal.setitimer(signal.ITIMER_REAL, 0)
     (folder / "result.json").write_text(json.dumps(found))
 
 
-def told(error: Exception) -> str:
-    """Return an error in a line; that the memory is too small is worth knowing, and not how much was asked for last."""
+def in_words(error: Exception) -> str:
+    """Return an error in a line. Of a lack of memory it names what was held, not the last request."""
     first = str(error).strip().split("\n")[0]
     if type(error).__name__ in MEMORY or "allocate memory" in first:
         held = usage.gpu_gb()

@@ -17,8 +17,14 @@ NAMES = {
 
 
 class Shape(NamedTuple):
-    """kv: width of the keys of a token in one layer (its values are as wide); inner: of the feed-forward layer; experts: 1
-    where all weights see every token; gated: three matrices a feed-forward layer and not two."""
+    """The sizes that decide a model's parameters and memory.
+
+    kv: width of a token's keys in one layer; its values are as wide.
+    inner: width of the feed-forward layer.
+    tied: input and output embeddings are one matrix.
+    gated: a feed-forward layer has three matrices, not two.
+    experts: 1 where every token passes all weights.
+    """
 
     layers: int
     hidden: int
@@ -42,26 +48,29 @@ def of_model(repo: str, revision: str | None) -> Shape | None:
     """Return the shape of a model folder, or of a hub model in the local cache; None where neither has its config.json."""
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface"), "hub"))
     snapshots = hub.expanduser() / f"models--{repo.replace('/', '--')}" / "snapshots"
-    found = [Path(repo, "config.json"), *sorted(snapshots.glob(f"{revision or '*'}/config.json"))]
-    path = next((path for path in found if path.is_file()), None)
+    paths = [Path(repo, "config.json"), *sorted(snapshots.glob(f"{revision or '*'}/config.json"))]
+    path = next((path for path in paths if path.is_file()), None)
     return None if path is None else of_config(json.loads(path.read_text()))
 
 
 def of_config(config: dict) -> Shape | None:
-    """Return the shape that a config.json tells, or None when it names its parts otherwise."""
+    """Return the shape that a config.json states, or None where it uses other names than NAMES."""
     config = config.get("text_config") or config
-    said = {name: next((config[key] for key in keys if key in config), None) for name, keys in NAMES.items()}
-    if None in said.values():
-        return None
-    width = config.get("head_dim") or said["hidden"] // said["heads"]
-    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * said["hidden"]
+    sizes: dict[str, int] = {}
+    for name, keys in NAMES.items():
+        value = next((config[key] for key in keys if key in config), None)
+        if value is None:
+            return None
+        sizes[name] = value
+    width = config.get("head_dim") or sizes["hidden"] // sizes["heads"]
+    inner = config.get("intermediate_size") or config.get("n_inner") or 4 * sizes["hidden"]
     experts = config.get("num_local_experts") or config.get("num_experts") or 1
     return Shape(
-        said["layers"],
-        said["hidden"],
-        width * (config.get("num_key_value_heads") or said["heads"]),
+        sizes["layers"],
+        sizes["hidden"],
+        width * (config.get("num_key_value_heads") or sizes["heads"]),
         config.get("moe_intermediate_size") or inner,
-        said["vocabulary"],
+        sizes["vocabulary"],
         config.get("tie_word_embeddings", "n_embd" in config),
         "n_embd" not in config,
         experts,
@@ -69,7 +78,7 @@ def of_config(config: dict) -> Shape | None:
 
 
 def parameters(shape: Shape) -> float:
-    """Return how many billions of parameters a model has."""
+    """Return the billions of parameters of a model."""
     attention = 2 * shape.hidden**2 + 2 * shape.hidden * shape.kv
     feed = (3 if shape.gated else 2) * shape.hidden * shape.inner * shape.experts
     embedding = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
@@ -77,7 +86,7 @@ def parameters(shape: Shape) -> float:
 
 
 def guessed(billions: float) -> Shape:
-    """Return the shape that models of this size usually have: 8 heads of keys and a vocabulary of 128,000."""
+    """Return the usual shape of a model with so many billions of parameters: 8 heads of keys, a vocabulary of 128,000."""
     layers, vocabulary = max(1, round(depth(billions))), 128_000
     # 13 layers hidden^2 + vocabulary hidden = parameters
     hidden = (math.sqrt(vocabulary**2 + 52 * layers * billions * 1e9) - vocabulary) / (26 * layers)
@@ -86,5 +95,5 @@ def guessed(billions: float) -> Shape:
 
 
 def depth(billions: float) -> float:
-    """Return how many layers a model of this size usually has: 38 at 7.6 B, 75 at 70 B (published: 28 to 32, 80)."""
+    """Return the usual number of layers of a model of this size: 38 at 7.6 B, 75 at 70 B (published: 28 to 32, 80)."""
     return 20 * billions**0.31

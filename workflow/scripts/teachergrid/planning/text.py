@@ -2,16 +2,21 @@
 
 import textwrap
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from ..disk import amount
+from .. import units
+from ..units import clipped, count, number, percent, span
+from .kept import Document, Spread
 
 MOST = 6  # rows of the tables by teacher and base
 REASONS = 12
 MORE = "more: --details (every job), --why FILE, --html FILE, --json, --diff last, --what-if list"
 CHAIN = 4  # jobs of the critical path
+LEFT = ("stage", "why", "teacher", "base", "from", "for example", "variant")  # columns of names
 
 
-def page(plan: dict, width: int = 80, now: float | None = None) -> str:
+def page(plan: Document, width: int = 80, now: float | None = None) -> str:
     """Return the text of a plan document. now: seconds since 1970, when it starts."""
     if not plan["jobs"]:
         return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
@@ -19,24 +24,24 @@ def page(plan: dict, width: int = 80, now: float | None = None) -> str:
         "\n".join(headline(plan, width, now)),
         stages(plan, width),
         reasons(plan, width),
-        by(plan, "teacher", width),
-        by(plan, "base", width),
+        by("teacher", plan["teachers"], width),
+        by("base", plan["bases"], width),
         finish(plan, width),
         warnings(plan, width),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def more(plan: dict) -> str:
+def more(plan: Document) -> str:
     """Return where to go on from here."""
     return f"to run this and nothing else: teachergrid run --plan {plan['hash']} ...\n{MORE}"
 
 
-def headline(plan: dict, width: int, now: float | None = None) -> list[str]:
-    """Return the lines that one decides by: jobs, cost, end, disk."""
+def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
+    """Return the lines to decide by: jobs, cost, end, disk."""
     total = plan["total"]
     blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
-    said = {
+    lines = {
         "jobs": f"{count(total['jobs'])} to do{blocked}; {count(total['reused'])} results are kept",
         "work": work(total),
         "from": sources(total),
@@ -44,21 +49,24 @@ def headline(plan: dict, width: int, now: float | None = None) -> list[str]:
         "end": ending(plan, now),
         "disk": room(plan),
     }
-    return [line for word, text in said.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+    return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
 
 
-def work(total: dict) -> str:
+def work(total: Mapping[str, Any]) -> str:
+    """Return GPU-hours and CPU-hours with their intervals."""
     cpu = spread(total["cpu_hours"], "CPU-hours")
     return f"{spread(total['gpu_hours'], 'GPU-hours')}; {cpu}" if total["gpu_hours"]["high"] else f"{cpu}, no GPU"
 
 
-def room(plan: dict) -> str:
+def room(plan: Document) -> str:
+    """Return what the plan needs of the disk, and what is free."""
     stored = plan["storage"]
-    can_go = f", {amount(stored['can_go'])} could go" if stored["can_go"] else ""
-    return f"up to {amount(sum(stored['new'].values()))} more, {amount(stored['free'])} free{can_go}"
+    can_go = f", {units.size(stored['can_go'])} could go" if stored["can_go"] else ""
+    return f"up to {units.size(sum(stored['new'].values()))} more, {units.size(stored['free'])} free{can_go}"
 
 
-def ending(plan: dict, now: float | None = None) -> str:
+def ending(plan: Document, now: float | None = None) -> str:
+    """Return when the plan ends, on which machines. now: seconds since 1970, when it starts."""
     if plan["schedule"] is None:
         return f"not known: {plan['no_schedule']}"
     on = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
@@ -66,7 +74,8 @@ def ending(plan: dict, now: float | None = None) -> str:
     return f"{end_time(seconds, now)}, after {span(seconds)} on {on} ({plan['cluster']['source']})"
 
 
-def stages(plan: dict, width: int) -> str:
+def stages(plan: Document, width: int) -> str:
+    """Return the table of stages, with their sums."""
     rows = [line(row["stage"], row, row["reused"]) for row in plan["stages"] if row["jobs"] or width > 100]
     rows.append(line("all", plan["total"], plan["total"]["reused"]))
     return table(["stage", "to do", "kept", "blocked", *COST, "from"], rows, width, last=width > 100)
@@ -75,7 +84,8 @@ def stages(plan: dict, width: int) -> str:
 COST = ["GPU-h", "low to high", "CPU-h", "USD"]
 
 
-def line(name: str, row: dict, reused: int) -> list[str]:
+def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
+    """Return one line of the table of stages."""
     return [
         name,
         count(row["jobs"]),
@@ -86,19 +96,21 @@ def line(name: str, row: dict, reused: int) -> list[str]:
     ]
 
 
-def sources(row: dict) -> str:
+def sources(row: Mapping[str, Any]) -> str:
     """Return where estimates come from: analytic 65, probe 92"""
     return ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
 
 
-def cost(row: dict) -> list[str]:
+def cost(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of COST. row: sums of jobs."""
     gpu, high = row["gpu_hours"], row["gpu_hours"]["high"]
     between = f"{number(gpu['low'])} to {number(high)}" if high else ""
     cpu = number(row["cpu_hours"]["expected"]) if row["cpu_hours"]["high"] else ""
     return [number(gpu["expected"]) if high else "", between, cpu, dollars(row)]
 
 
-def reasons(plan: dict, width: int) -> str:
+def reasons(plan: Document, width: int) -> str:
+    """Return the table of reasons, the costliest first."""
     rows = []
     for row in plan["reasons"][:REASONS]:
         first = row["details"][0]["detail"] if row["details"] else ""
@@ -110,8 +122,9 @@ def reasons(plan: dict, width: int) -> str:
     return table(["why", "jobs", "directly", "costs", "for example"], rows, width)
 
 
-def by(plan: dict, word: str, width: int) -> str:
-    rows = [row for row in plan[f"{word}s"] if row[word] is not None]
+def by(word: str, rows: list[dict[str, Any]], width: int) -> str:
+    """Return the table of teachers (bases), the costliest first; nothing for a single one."""
+    rows = [row for row in rows if row[word] is not None]
     if len(rows) < 2:
         return ""
     shown = [[row[word], count(row["jobs"]), *cost(row)] for row in rows[:MOST]]
@@ -119,7 +132,7 @@ def by(plan: dict, word: str, width: int) -> str:
     return "\n".join([table([word, "jobs", *COST], shown, width, last=True), *left])
 
 
-def finish(plan: dict, width: int) -> str:
+def finish(plan: Document, width: int) -> str:
     """Return what decides the end: the chain of jobs, how busy the machines are, what would shorten it."""
     schedule = plan["schedule"]
     if not schedule or schedule["seconds"] < 60:
@@ -138,13 +151,14 @@ def finish(plan: dict, width: int) -> str:
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
-def warnings(plan: dict, width: int) -> str:
+def warnings(plan: Document, width: int) -> str:
+    """Return what is wrong with the plan, a paragraph each."""
     lacking = plan["storage"]["lacking"]
     texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
 
 
-def details(plan: dict) -> str:
+def details(plan: Document) -> str:
     """Return a line for every job: its reason, time and place."""
     lines = []
     for job in plan["jobs"]:
@@ -163,70 +177,42 @@ def end_time(seconds: float, now: float | None = None) -> str:
 
 
 def table(header: list[str], rows: list[list[str]], width: int, last: bool = True) -> str:
-    """Return columns: names left, numbers right, the last one left and cut to the width; empty columns are left out."""
+    """Return aligned columns, names left and numbers right, without the empty ones, cut to the width.
+
+    last: whether the last column is shown.
+    """
     cut = header if last else header[:-1]
-    kept = [i for i in range(len(cut)) if any(row[i] for row in rows)]
-    grid = [[row[i] for i in kept] for row in [header, *rows]]
-    wide = [max(len(row[i]) for row in grid) for i in range(len(kept))]
-    text = {
-        i
-        for i, k in enumerate(kept)
-        if header[k] in ("stage", "why", "teacher", "base", "from", "for example", "variant")
-    }
-    lines = [
-        "  ".join(c.ljust(w) if i in text else c.rjust(w) for i, (c, w) in enumerate(zip(row, wide, strict=True)))
-        for row in grid
-    ]
-    return "\n".join(clipped(item.rstrip(), width) for item in lines)
-
-
-def clipped(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    shown = [i for i in range(len(cut)) if any(row[i] for row in rows)]
+    lines = [""] * (1 + len(rows))
+    for i in shown:
+        column = [row[i] for row in [header, *rows]]
+        longest = max(map(len, column))
+        cells = [cell.ljust(longest) if header[i] in LEFT else cell.rjust(longest) for cell in column]
+        lines = [f"{line}{'' if i == shown[0] else '  '}{cell}" for line, cell in zip(lines, cells, strict=True)]
+    return "\n".join(clipped(line.rstrip(), width) for line in lines)
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text, all but the first indented."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def count(n: int) -> str:
-    return f"{n:,}"
-
-
-def number(value: float) -> str:
-    """1234.5 -> 1,234; 3.21 -> 3.2; what is not quite nothing is never 0."""
-    if 0 < value < 0.05:
-        return "<0.1" if value >= 0.005 else "<0.01"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def spread(of: dict, unit: str) -> str:
+def spread(of: Spread, unit: str) -> str:
     """12 GPU-hours (8.0 to 21)"""
     return f"{number(of['expected'])} {unit} ({number(of['low'])} to {number(of['high'])})"
 
 
-def dollars(row: dict) -> str:
+def dollars(row: Mapping[str, Any]) -> str:
+    """Return the expected price; +? where some jobs have none. row: sums of jobs."""
     if row["usd"] is None:
         return "unknown"
     return number(row["usd"]["expected"]) + ("+?" if row["unpriced"] else "")
 
 
-def money(row: dict) -> str:
-    """Return the price with its spread; jobs without a known price are counted beside it."""
+def money(row: Mapping[str, Any]) -> str:
+    """Return the price with its interval, and how many jobs have none. row: sums of jobs."""
     if row["usd"] is None:
         return "unknown: no price is known for these machines"
     low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
-    beside = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
-    return f"{mid} USD ({low} to {high}){beside}"
-
-
-def span(seconds: float) -> str:
-    """50 -> 50 s, 250 -> 4 min, 8000 -> 2.2 h, 300000 -> 3.5 d"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    unpriced = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
+    return f"{mid} USD ({low} to {high}){unpriced}"

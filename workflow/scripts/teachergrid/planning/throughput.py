@@ -1,22 +1,19 @@
 """How long a job takes by arithmetic: FLOPs, bandwidth, steps, starting and loading. The one place with rates of models.
 
 Set by published runs on an H100 (tests/test_estimate.py lists them). Other GPUs follow by their data sheets: arithmetic by
-TFLOP/s, decoding by the mean of TFLOP/s and bandwidth, which gives an A100 the published 2 to 2.6 times.
+TFLOP/s, reading weights by bandwidth.
 """
 
 import math
 from typing import NamedTuple
 
 from . import shapes
-from .machines import Device, read
-from .work import VLLM, Work, copies
+from .machines import Device
+from .work import Work, copies
 
-# vLLM on an H100: microseconds of one GPU a token = 57 + 15 a billion parameters (11 in 8 bits) + 38 for each further GPU that
-# shares a model and root of a billion; a job's tail and its tables leave 80 % of that
-DECODE, DECODE_SIZE, DECODE_SIZE_8BIT, DECODE_SHARED, LOAD = 57e-6, 15e-6, 11e-6, 38e-6, 0.8
 # share of a device's peak: in a forward pass; in SFT by float32 weights under bfloat16 autocast
 FORWARD, TRAINING = 0.4, 0.36
-# seconds that a layer takes whatever it computes (kernels started from Python), and a step beside its layers
+# seconds of overhead: of a layer, however little it computes (kernels are started from Python), and of a step outside its layers
 LAYER, STEP = 0.0007, 0.003
 # forward and backward, logits, optimizer
 TRAINING_LAYERS, TRAINING_STEP = 4, 0.01
@@ -24,10 +21,10 @@ TRAINING_LAYERS, TRAINING_STEP = 4, 0.01
 LONGEST_OF_BATCH = 1.7
 # FLOPs a parameter and token: forward, and with backward (LoRA has no gradients of weights)
 PASS, TRAINED, TRAINED_LORA, RECOMPUTED = 2, 6, 4, 4 / 3
-# what sharing costs: DeepSpeed's stages on one node, several nodes, rows of unlike length beside each other
+# factors of time: DeepSpeed's stages on one node, several nodes, and padding where rows of unlike length share a batch
 ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15, 1.5
-# seconds until a model is asked for: imports, CUDA, the engine's own; and GB a second of weights from the file system
-START, START_CPU, START_TRAINING, START_TRAINING_CPU, START_VLLM = 30, 8, 60, 14, 100
+# seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system
+START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 8, 60, 14
 LOADING = 1.0
 # rules without a model: seconds to start, and rows a second
 START_TABLE = 1.5
@@ -43,7 +40,7 @@ ROWS_OTHERWISE = 20_000
 
 
 class Seconds(NamedTuple):
-    """What a job takes whatever it does, and what its rows take."""
+    """start: the same for any number of rows; work: what the rows take."""
 
     start: float
     work: float
@@ -60,29 +57,11 @@ def seconds(work: Work, device: Device) -> Seconds:
     loading = work.get("bytes", 2) * work.parameters / LOADING
     if work.get("limit") is None:
         return Seconds((START_CPU if on_cpu else START) + loading, _score(work, device))
-    if work.get("engine") == VLLM:
-        return Seconds(START_VLLM + loading, _generate_vllm(work, device))
     return Seconds((START_CPU if on_cpu else START) + loading, _generate(work, device))
 
 
-def tokens_per_second(work: Work, device: Device) -> float:
-    """Return how many tokens of responses (SFT: of examples) a job handles in a second of its work, over all its GPUs."""
-    tokens = (
-        work.rows * (work.written + (work.read if work.rule == "finetune" else 0)) * work.get("num_train_epochs", 1)
-    )
-    return tokens / seconds(work, device).work
-
-
-def _generate_vllm(work: Work, device: Device) -> float:
-    gpus, reference = max(work.gpus, 1), read().device("h100")
-    size = DECODE_SIZE if work.get("bytes", 2) > 1 else DECODE_SIZE_8BIT
-    micro = DECODE + size * work.parameters + DECODE_SHARED * math.sqrt(work.parameters) * (gpus - 1)
-    slower = math.sqrt(reference.bf16_tflops * reference.bandwidth_gbs / (device.bf16_tflops * device.bandwidth_gbs))
-    return work.rows * work.written * micro * slower / gpus / LOAD
-
-
 def _generate(work: Work, device: Device) -> float:
-    """transformers: batch after batch, token after token; GPUs that share a model take turns."""
+    """Return the seconds of generation by transformers: batch after batch, token after token. GPUs that share a model take turns."""
     batches = math.ceil(work.rows / work.get("batch"))
     steps = min(LONGEST_OF_BATCH * work.written, work.get("limit"))
     read = work.get("bytes", 2) * work.parameters / device.bandwidth_gbs
@@ -91,7 +70,10 @@ def _generate(work: Work, device: Device) -> float:
 
 
 def _score(work: Work, device: Device) -> float:
-    """Reward models and likelihoods: forward passes over whole sequences; GPUs that share one model take turns."""
+    """Return the seconds of reward models and likelihoods: forward passes over whole sequences.
+
+    Copies of a model score side by side; GPUs that share one model take turns.
+    """
     if work.rule == "likelihood":
         # with the question and without it, in each text format
         tokens = work.rows * work.get("formats", 2) * (work.read + 2 * work.written)
@@ -104,10 +86,12 @@ def _score(work: Work, device: Device) -> float:
 
 
 def _forward(work: Work, device: Device, tokens: float) -> float:
+    """Return the seconds of forward passes over so many tokens."""
     return tokens * PASS * work.parameters * 1e9 / (FORWARD * _peak(device, work.get("bytes", 2) == 4))
 
 
 def _train(work: Work, device: Device) -> float:
+    """Return the seconds of all updates of SFT."""
     gpus, batch = max(work.gpus, 1) if device.memory_gb else 1, work.get("batch")
     length = min(work.read + work.written, work.get("max_length"))
     rows = work.rows * work.get("num_train_epochs")
@@ -127,5 +111,5 @@ def _layers(work: Work) -> float:
 
 
 def _peak(device: Device, full: bool) -> float:
-    """Return FLOPs a second. full: in float32."""
+    """Return FLOP/s. full: in float32."""
     return (device.fp32_tflops if full else device.bf16_tflops) * 1e12

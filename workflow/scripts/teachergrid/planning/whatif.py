@@ -2,13 +2,18 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import costs
 from ..errors import BadInput
 from ..names import nearest
-from . import document, options
-from .text import cost, count, span, table
+from ..units import count, span
+from . import options
+from .cluster import Cluster
+from .document import Setting
+from .kept import Document
+from .text import cost, table
 
 HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
   gpu=TYPE              count with another GPU type: --what-if gpu=a100
@@ -20,28 +25,31 @@ The results that exist are looked at for each variant: what it would make again 
 LORA = {"r": 64}
 
 
-def variants(changes: list[str], setting: document.Setting) -> list[tuple[str, dict, document.Setting]]:
+def variants(changes: list[str], setting: Setting) -> list[tuple[str, dict, Setting]]:
     """Return (name, config, setting) of each change. Raises BadInput, before anything is planned."""
     return [(change, *changed(change, setting)) for change in changes]
 
 
-def changed(change: str, setting: document.Setting) -> tuple[dict, document.Setting]:
-    # by its text: entries that share an anchor are each their own then
+def changed(change: str, setting: Setting) -> tuple[dict, Setting]:
+    """Return the config and the setting of a change. Raises BadInput for one that is not known."""
+    # through its text: entries that share an anchor become separate
     config = json.loads(json.dumps(options.configured(setting.args)))
     for part in change.split("+"):
         word, _, value = part.strip().partition("=")
-        if word not in CHANGES and word != "gpu":
-            raise BadInput(f"--what-if {part}: no such change{nearest(word, [*CHANGES, 'gpu'])}\n{HELP}")
+        if word not in WORDS:
+            raise BadInput(f"--what-if {part}: no such change{nearest(word, WORDS)}\n{HELP}")
         if word == "gpu":
             setting.machines.device(value)
             setting = setting._replace(gpu=value, cluster=exchanged(setting.cluster, value))
             free_of_type(config)
+        elif word == "lora":
+            adapters(config)
         else:
             CHANGES[word](config, value)
     return config, setting
 
 
-def planned(name: str, config: dict, setting: document.Setting) -> tuple[str, dict]:
+def planned(name: str, config: dict, setting: Setting) -> tuple[str, Document]:
     """Return (name, plan document) of a variant."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.json")
@@ -49,7 +57,7 @@ def planned(name: str, config: dict, setting: document.Setting) -> tuple[str, di
         return name, setting.plan_with([path])
 
 
-def exchanged(cluster, gpu: str):
+def exchanged(cluster: Cluster, gpu: str) -> Cluster:
     """Return the cluster with all of its GPUs of one type."""
     cpus = {kind: pool for kind, pool in cluster.pools.items() if kind == "cpu"}
     gpus = [pool for kind, pool in cluster.pools.items() if kind != "cpu"]
@@ -60,11 +68,12 @@ def exchanged(cluster, gpu: str):
 
 
 def free_of_type(config: dict) -> None:
+    """Take the GPU types of models out of a config."""
     for model in config.get("models", {}).values():
         model.pop("gpu_model", None)
 
 
-def without(kind: str):
+def without(kind: str) -> Callable[[dict, str], None]:
     """Return a change of the config that takes these teachers (bases) out of every list."""
     word = kind[:-1]
 
@@ -85,6 +94,7 @@ def without(kind: str):
 
 
 def share_of_instructions(config: dict, value: str) -> None:
+    """Keep this share of each instruction set. Raises BadInput for a value that is no share."""
     share = positive("instructions", value)
     if share > 1:
         raise BadInput(f"--what-if instructions={value}: say a share of at most 1, such as 0.5")
@@ -92,12 +102,14 @@ def share_of_instructions(config: dict, value: str) -> None:
         source["sample"] = max(1, int(share * costs.count(source["source"], source.get("sample"))))
 
 
-def adapters(config: dict, value: str) -> None:
+def adapters(config: dict) -> None:
+    """Let every recipe train an adapter."""
     for recipe in config["recipes"].values():
         recipe["lora"] = recipe.get("lora") or dict(LORA)
 
 
 def fewer_seeds(config: dict, value: str) -> None:
+    """Keep the first so many seeds of each block. Raises BadInput for a value that is no number above 0."""
     n = int(positive("seeds", value))
     for block in config["grids"].values():
         if "seeds" in block:
@@ -105,27 +117,29 @@ def fewer_seeds(config: dict, value: str) -> None:
 
 
 def positive(word: str, value: str) -> float:
+    """Return the number of a change. Raises BadInput for one that is not above 0."""
     try:
-        found = float(value)
+        number = float(value)
     except ValueError:
-        found = 0.0
-    if found <= 0:
+        number = 0.0
+    if number <= 0:
         raise BadInput(f"--what-if {word}={value}: say a number above 0")
-    return found
+    return number
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[dict, str], None]] = {
     "without-teacher": without("teachers"),
     "without-base": without("bases"),
     "instructions": share_of_instructions,
-    "lora": adapters,
     "seeds": fewer_seeds,
 }
+WORDS = ["without-teacher", "without-base", "instructions", "lora", "seeds", "gpu"]
 
 
-def text(found: list[tuple[str, dict]], width: int) -> str:
+def text(plans: list[tuple[str, Document]], width: int) -> str:
+    """Return a table with one line a variant. plans: (name, plan document) of each."""
     rows = []
-    for name, plan in found:
+    for name, plan in plans:
         schedule, total = plan["schedule"], plan["total"]
         takes = span(schedule["seconds"]) if schedule else "unknown"
         rows.append(

@@ -3,17 +3,20 @@
 The same for a job of the plan and for one that ran: settings come from the spec, sizes from the config or the model's files.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .. import canonical, devices
+from .. import canonical
 from ..ids import Corpus, Student
 from . import shapes
 
 # the rules that load a model, on a GPU where there is one
 MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
-TRANSFORMERS, VLLM = "transformers", "vllm"
+TRANSFORMERS = "transformers"
+# sorted (name, value) pairs
+Settings = tuple[tuple[str, Any], ...]
 # words of a repository's name that say its weights take less than 16 bits
 BITS = {"fp8": 8, "int8": 8, "w8a8": 8, "gptq": 4, "awq": 4, "int4": 4, "w4a16": 4}
 # responses rarely reach the longest length that is allowed: real ones rarely exceed this, and their mean is 500 to 1,000
@@ -21,48 +24,60 @@ USUAL_TOKENS = 1_500
 # the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt
 MEAN, PROMPT = 0.5, 100
 UNKNOWN_PARAMETERS = 8.0
+# share of a GPU's memory that weights may take where each GPU scores with its own copy; the rest is for activations and logits
+MEMORY_FOR_WEIGHTS = 0.7
 
 
 class Work(NamedTuple):
-    """One job. rows: responses (SFT: examples of one epoch). read, written: tokens of a row before and in its response.
+    """What one job does.
 
-    parameters: of the model, in billions; 0 loads none. settings: sorted (name, value) pairs.
+    rows: responses (SFT: examples of one epoch). A part of a probe may have a fraction of a row.
+    read, written: mean tokens of a row before its response, and in it.
+    parameters: of the model, in billions; 0 where the job loads no model.
+    settings: what decides its speed and memory, as sorted (name, value) pairs.
     """
 
     rule: str
-    rows: int
+    rows: float
     read: float
     written: float
     parameters: float
     gpus: int
     nodes: int
-    settings: tuple
+    settings: Settings
 
-    def get(self, name: str, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return one of the settings."""
         return next((value for key, value in self.settings if key == name), default)
 
 
 def copies(job: Work, memory_gb: float | None) -> int:
-    """Return how many copies of its model score side by side on GPUs of so many GB (models.load_copies); None is a CPU."""
-    alone = memory_gb and job.parameters * job.get("bytes", 2) <= devices.ROOM * memory_gb
-    return max(job.gpus, 1) if alone else 1
+    """Return how many copies of its model score side by side, as models.load_copies decides it.
+
+    memory_gb: of each GPU; None for a CPU.
+    """
+    fits_one = memory_gb is not None and job.parameters * job.get("bytes", 2) <= MEMORY_FOR_WEIGHTS * memory_gb
+    return max(job.gpus, 1) if fits_one else 1
 
 
 @cache
-def settings(rule: str, text: str) -> tuple:
+def settings(rule: str, text: str) -> Settings:
     """Return the settings that decide the speed and memory of a cell, from its spec."""
     parts = canonical.load(text)
-    found = _SETTINGS.get(rule, lambda parts: {})(parts)
+    of_rule = _SETTINGS.get(rule)
+    values = of_rule(parts) if of_rule else {}
     if model := parts.get("model"):
-        found |= {"bytes": bytes_per_weight(model)}
-    return tuple(sorted(found.items()))
+        values |= {"bytes": bytes_per_weight(model)}
+    return tuple(sorted(values.items()))
 
 
 def bytes_per_weight(model: dict) -> float:
-    """Return the bytes that a weight takes while it computes outside of SFT."""
+    """Return the bytes of a weight in memory outside of SFT. model: its config entry, with `repo` and `dtype`."""
     words = PurePath(model["repo"].lower()).name.replace("_", "-").split("-")
     bits = next((BITS[word] for word in words if word in BITS), None)
-    return {"float32": 4, "bfloat16": 2, "float16": 2}[model["dtype"]] if bits is None else bits / 8
+    if bits is not None:
+        return bits / 8
+    return {"float32": 4, "bfloat16": 2, "float16": 2}[model["dtype"]]
 
 
 def _generate(parts: dict) -> dict:
@@ -89,11 +104,11 @@ def _finetune(parts: dict) -> dict:
     names = (
         "packing gradient_checkpointing group_by_length dtype max_length gradient_accumulation_steps num_train_epochs"
     )
-    found = {name: recipe[name] for name in names.split()}
-    return found | {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
+    values = {name: recipe[name] for name in names.split()}
+    return values | {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
 
 
-_SETTINGS = {
+_SETTINGS: dict[str, Callable[[dict], dict]] = {
     "generate": _generate,
     "answer": _answer,
     "reward": _reward,
@@ -103,13 +118,16 @@ _SETTINGS = {
 }
 
 
-def with_cost(found: tuple, **cost) -> tuple:
-    """Return settings with those that no spec holds (deepspeed, another engine); None leaves one as it is."""
-    return tuple(sorted({**dict(found), **{key: value for key, value in cost.items() if value is not None}}.items()))
+def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
+    """Return settings with the stage of DeepSpeed, which no spec holds. None leaves them as they are."""
+    return values if deepspeed is None else tuple(sorted({**dict(values), "deepspeed": deepspeed}.items()))
 
 
 def parameters(row: dict) -> float:
-    """Return a model's billions of parameters: as the config says, else from its config.json, else UNKNOWN_PARAMETERS."""
+    """Return a model's billions of parameters: as the config says, else from its config.json, else UNKNOWN_PARAMETERS.
+
+    row: of grid.Cells.
+    """
     if row.get("parameters") is not None:
         return row["parameters"]
     shape = shapes.of_spec(row["spec"])
@@ -117,9 +135,9 @@ def parameters(row: dict) -> float:
 
 
 def read_by(rule: str, cell: str) -> tuple[str, str] | None:
-    """Return (rule, cell) of the job that wrote what a cell works on, `generate` or `answer`, or the cell itself if it is one.
+    """Return (rule, cell) of the `generate` or `answer` job whose responses a cell reads; such a job itself for its own cell.
 
-    None where several wrote it, or nobody.
+    None where several jobs wrote them, or none. Example: ("likelihood", "q/seed__large") -> ("generate", "seed__large").
     """
     parts = cell.split("/")
     if rule in ("generate", "answer"):
@@ -134,17 +152,16 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
     return None
 
 
-def of_row(rule: str, row: dict, written: float | None = None) -> Work:
-    """Return the work of a planned cell. row: of grid.Cells; written: mean tokens of a response, where they are known."""
-    found = settings(rule, row["spec"]) if rule in MODEL_RULES else ()
-    found = with_cost(found, deepspeed=row.get("deepspeed"), engine=row.get("engine"))
-    size = parameters(row) if rule in MODEL_RULES else 0
+def of_row(rule: str, row: dict) -> Work:
+    """Return the work of a planned cell. row: of grid.Cells."""
+    has_model = rule in MODEL_RULES
+    values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
+    size = parameters(row) if has_model else 0
     gpus = row.get("gpus") or 0
-    mean = usual(dict(found)) if written is None else written
-    return Work(rule, row.get("rows", 0), PROMPT, mean, size, gpus, row.get("nodes", 1), found)
+    return Work(rule, row.get("rows", 0), PROMPT, usual(dict(values)), size, gpus, row.get("nodes", 1), values)
 
 
-def usual(found: dict) -> float:
-    """Return the mean tokens of a response until one was measured."""
-    longest = found.get("limit") or found.get("max_length") or USUAL_TOKENS
+def usual(values: dict) -> float:
+    """Return the mean tokens of a response until one was measured. values: settings of the job."""
+    longest = values.get("limit") or values.get("max_length") or USUAL_TOKENS
     return MEAN * min(longest, USUAL_TOKENS)

@@ -1,4 +1,4 @@
-"""What was expected of the jobs and what they took (planning.hindsight), as numbers and sentences of a page and a terminal."""
+"""What was expected of the jobs and what they took (estimates), as numbers and sentences of a page and a terminal."""
 
 from . import text
 
@@ -6,7 +6,7 @@ from . import text
 def table(found: dict | None) -> dict | None:
     """Return {"rows": stages as shown, "total": the same over all, apart for GPUs and CPUs, "sentences"}.
 
-    None where no job has an estimate. found: of hindsight.compared.
+    None where no job has an estimate. found: of estimates.compared.
     """
     stages = [stage for stage in (found or {}).get("stages") or () if stage["estimated_s"] and stage["actual_s"]]
     if not stages:

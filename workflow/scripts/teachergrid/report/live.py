@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from ..disk import amount
+from .. import units
 from . import estimates, text
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def spent(found: dict) -> str:
 
 
 def disk(used: dict) -> str:
-    parts = [f"{stage} {amount(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
-    return f"{amount(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+    parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
+    return f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
 
 
 def page(view: View) -> str:

@@ -30,7 +30,7 @@ def build(data: dict) -> str:
 
     data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
     artifacts), recommendation, pilot (see pilot.section), health (rows by responses id), samples, failures, stages, estimates (of
-    hindsight.compared), rewards (means by responses id and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
+    estimates.compared), rewards (means by responses id and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
     """
     facts = gather(data)
     tables = values.tables(facts)

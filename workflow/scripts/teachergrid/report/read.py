@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from .. import artifacts, canonical, contamination, failures, health, inputs, origin, pilot_ranking
+from ..estimates import compared
 from ..expressions import settled
 from ..ids import Responses
-from ..planning import hindsight
 from . import collect
 
 TABLES = {
@@ -57,7 +57,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         "judges": settings["judges"],
         "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
         "stages": collect.stages(f"{results}/benchmarks"),
-        "estimates": hindsight.compared(results, collect.timed(f"{results}/benchmarks")),
+        "estimates": compared(results, collect.timed(f"{results}/benchmarks")),
         "failures": failed(results, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }

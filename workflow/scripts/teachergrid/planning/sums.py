@@ -1,0 +1,66 @@
+"""What the jobs of a plan cost together: all of them, and by stage, by teacher or base, and by reason."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..estimates import BOUNDS
+from .kept import JobRow, Spread, Sums
+
+
+def summed(jobs: Sequence[JobRow]) -> Sums:
+    """Return what jobs cost together."""
+    prices = [job["usd"] for job in jobs if job["usd"] is not None]
+    energies = [job["kwh"] for job in jobs if job["kwh"] is not None]
+    price = {b: round(sum(p[b] for p in prices), 6) for b in BOUNDS}
+    return {
+        "jobs": len(jobs),
+        "blocked": sum(job["blocked"] is not None for job in jobs),
+        "gpu_hours": hours((job["gpus"], job["seconds"]) for job in jobs),
+        "cpu_hours": hours((job["cpus"], job["seconds"]) for job in jobs),
+        "usd": price if prices or not jobs else None,
+        "unpriced": len(jobs) - len(prices),
+        "kwh": round(sum(energies), 3) if energies or not jobs else None,
+        "sources": dict(sorted(Counter(job["source"] for job in jobs).items())),
+    }
+
+
+def hours(jobs: Iterable[tuple[int, Spread]]) -> Spread:
+    """Return the hours of jobs together. jobs: (GPUs or CPUs, seconds) of each."""
+    held = list(jobs)
+    return {b: round(sum(n * seconds[b] for n, seconds in held) / 3600, 6) for b in BOUNDS}
+
+
+def by_stage(jobs: Sequence[JobRow], rules: Sequence[str], reused: Counter[str]) -> list[dict[str, Any]]:
+    """Return the sums of each rule that has jobs or results, in the order of the workflow."""
+    groups: dict[str, list[JobRow]] = defaultdict(list)
+    for job in jobs:
+        groups[job["rule"]].append(job)
+    return [
+        {"stage": rule, **summed(groups[rule]), "reused": reused[rule]}
+        for rule in rules
+        if rule in groups or reused[rule]
+    ]
+
+
+def by_word(jobs: Sequence[JobRow], word: str) -> list[dict[str, Any]]:
+    """Return the sums of the jobs that depend on each teacher (base), the costliest first; None is those without one."""
+    groups: dict[str | None, list[JobRow]] = defaultdict(list)
+    for job in jobs:
+        groups[job["words"].get(word)].append(job)
+    rows: list[dict[str, Any]] = [{word: key, **summed(group)} for key, group in groups.items()]
+    return sorted(rows, key=lambda row: (row[word] is None, -row["gpu_hours"]["expected"], -row["jobs"], row[word]))
+
+
+def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
+    """Return the sums of each reason: of its own jobs and of those that follow from them."""
+    groups: dict[str, list[JobRow]] = defaultdict(list)
+    for job in jobs:
+        groups[job["because"]["reason"]].append(job)
+    rows: list[dict[str, Any]] = []
+    for reason, group in groups.items():
+        direct = [job for job in group if job["reason"] == reason]
+        details = Counter(job["because"]["detail"] for job in direct if job["because"]["detail"])
+        examples = [{"detail": detail, "jobs": n} for detail, n in details.most_common(5)]
+        rows.append({"reason": reason, "direct": len(direct), "details": examples, **summed(group)})
+    return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["jobs"], row["reason"]))
