@@ -89,29 +89,27 @@ def test_holm_by_hand():
     assert standings.holm([]).tolist() == []
 
 
-def test_rank_stability():
-    items = np.array([[1.0] * 40, [0.0] * 40, [0.0] * 40])
-    result = standings.rank_stability(items)
-    assert result.p_rank.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
-    assert result.p_best.tolist() == [1, 0, 0]
+def test_rank_shares():
+    draws = np.tile([1.0, 0.0, 0.0], (40, 1))
+    assert resampling.rank_shares(draws).tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
     rng = np.random.default_rng(12)
-    p_rank = standings.rank_stability(rng.random((6, 50))).p_rank
-    assert p_rank.sum(0) == pytest.approx(np.ones(6))
-    assert p_rank.sum(1) == pytest.approx(np.ones(6))
+    shares = resampling.rank_shares(resampling.bootstrap_means(rng.random((6, 50)), 2000, rng))
+    assert shares.sum(0) == pytest.approx(np.ones(6))
+    assert shares.sum(1) == pytest.approx(np.ones(6))
 
 
-def test_rank_stability_counts_float_ties():
-    items = np.random.default_rng(13).random(200)
-    result = standings.rank_stability(np.stack([items, items[:], items * 3 / 3]))
-    assert result.p_rank == pytest.approx(np.full((3, 3), 1 / 3))
+def test_rank_shares_count_float_ties():
+    rng = np.random.default_rng(13)
+    items = rng.random(200)
+    draws = resampling.bootstrap_means(np.stack([items, items[:], items * 3 / 3]), 2000, rng)
+    assert resampling.rank_shares(draws) == pytest.approx(np.full((3, 3), 1 / 3))
 
 
-def test_rank_stability_with_gaps():
+def test_shared_items_with_gaps():
     items = np.array([[1, 1, NAN, 1], [NAN] * 4, [0, 0, 0, 0]])
-    result = standings.rank_stability(items)
-    assert (result.n, result.dropped) == (3, 1)
-    assert result.p_rank[[0, 2], :2].tolist() == [[1, 0], [0, 1]]
-    assert np.isnan(result.p_rank[1]).all()
+    scores, has_items, dropped, reason = resampling.shared_items(items)
+    assert scores.tolist() == [[1, 1, 1], [0, 0, 0]] and has_items.tolist() == [True, False, True]
+    assert (dropped, reason) == (1, None)
 
 
 def test_best_names_those_it_cannot_tell_apart():
@@ -148,7 +146,7 @@ def test_seed_noise_widens_the_intervals():
     missing[0, 1], missing[1] = NAN, NAN
     result = standings.best_with_uncertainty(missing)
     assert result.units[0].interval is not None
-    assert result.units[1] == standings.Standing()
+    assert result.units[1] == standings.UnitResult()
     assert (result.n, result.dropped) == (700, 0)
 
 
@@ -177,9 +175,8 @@ DEGENERATE_ITEMS = {
 def test_items_that_decide_nothing_are_explained(items, reason):
     result = standings.best_with_uncertainty(items)
     assert result.best is None and reason in result.reason
-    assert list(result.units) == [standings.Standing()] * len(items)
-    stability = standings.rank_stability(items[:, 0])
-    assert reason in stability.reason and np.isnan(stability.p_rank).all()
+    assert list(result.units) == [standings.UnitResult()] * len(items)
+    assert reason in resampling.shared_items(items[:, 0])[3]
     assert standings.reliability(items[:, 0]) is None
 
 

@@ -51,7 +51,7 @@ def test_without_noise_the_nested_interval_is_that_over_teachers():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 14)) @ np.diag(np.ones(14)) + rng.normal(size=14)
     still = np.tile(y, (2000, 1))
-    found, usual = noise.nested(x, y, still), stats.correlation(x, y)
+    found, usual = noise.nested_intervals(x, y, still), stats.correlation(x, y)
     assert found.rho == pytest.approx(usual.bca, abs=0.06)
     assert found.pairwise_accuracy[0] < usual.pairwise_accuracy < found.pairwise_accuracy[1]
     assert found.regret_1[0] == 0 <= usual.regret_1 <= found.regret_1[1]
@@ -65,7 +65,7 @@ def test_noise_of_items_and_seeds_widens():
     for cubes in (few, many):
         draws = noise.performance_draws(cubes, 600)
         assert draws.mean(0) == pytest.approx([own.mean() for own in cubes], abs=1)
-        width.append(np.ptp(noise.nested(metric, np.array([own.mean() for own in cubes]), draws).rho))
+        width.append(np.ptp(noise.nested_intervals(metric, np.array([own.mean() for own in cubes]), draws).rho))
     assert width[0] > 2 * width[1]
 
 
@@ -113,7 +113,7 @@ def test_nested_rho_over_bases_leaves_out_what_is_missing():
 )
 def test_what_is_undefined_has_no_interval(x, y):
     draws = np.tile(y, (50, 1)) + np.random.default_rng(0).normal(size=(50, len(y)))
-    assert noise.nested(x, y, draws) == noise.Nested()
+    assert noise.nested_intervals(x, y, draws) == noise.NestedIntervals()
     assert stats.leave_one_out(np.array(x), np.array(y), ["a"] * len(x)) == {}
 
 

@@ -118,7 +118,7 @@ def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
         if key not in cached:
             found = stats.correlation(x, y, seed, rounds)
             without = stats.leave_one_out(x, y, table.families)
-            cached[key] = found, noise.nested(x, y, table.draws, seed), _moved(found.rho, without)
+            cached[key] = found, noise.nested_intervals(x, y, table.draws, seed), _moved(found.rho, without)
         found, nested, moved = cached[key]
         labelled = {"metric": name, "entry": entry, "role": role, "p_max_t": family.get(name), "ceiling": table.ceiling}
         firm = _nested(nested, sign) | _by_family(moved, sign)
@@ -126,7 +126,7 @@ def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
     return rows
 
 
-def _nested(found: noise.Nested, sign: int) -> dict:
+def _nested(found: noise.NestedIntervals, sign: int) -> dict:
     """The columns of what other units, items and seeds might have given; only rho has the sign of the metric's values."""
     ends = {"nested": _signed(found.rho, sign), "accuracy": _signed(found.pairwise_accuracy, 1)}
     ends |= {"regret_1": _signed(found.regret_1, 1), "regret_3": _signed(found.regret_3, 1)}
@@ -206,6 +206,6 @@ def _pooled(by_base: dict[str, Table], labels: dict, rounds: int, seed: int) -> 
         reason = found.reason
         for number, base in reversed(list(enumerate(by_base, start=1))):
             reason = reason and reason.replace(f"base {number}: ", f"{base}: ")
-        firm = _nested(noise.Nested(nested), sign) | _by_family(_moved(found.rho, without), sign)
+        firm = _nested(noise.NestedIntervals(nested), sign) | _by_family(_moved(found.rho, without), sign)
         rows.append({**row, **firm, "p": found.p, "reason": reason})
     return rows

@@ -1,48 +1,93 @@
-"""Teachers by family: is the bigger sibling the better teacher, and does a base gain more from its own family?"""
+"""Teachers by family: is the bigger sibling the better teacher, and does a base gain more from its own family?
+
+Units are teachers. A family is a series of models by one vendor; siblings are its members of different sizes. Kin of a
+base are teachers related to it. Performance and draws are in points of AP; what cannot be computed is None.
+"""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import resampling
-from .resampling import result
-
-Step = result("Step", "difference interval p")
-Rises = result("Rises", "rises steps p")
-Kinship = result("Kinship", "mean p cells reason")
+from .resampling import Interval
 
 
-def siblings(families, sizes):
-    """[(family, units of one size, units of the next)]: successive sizes within a family, both lists of indices.
+class Step(NamedTuple):
+    """Performance of the larger sibling minus that of the next smaller one."""
 
-    families and sizes [n]; a unit where either is None takes part in no step. Several units of one size stand together.
+    difference: float
+    interval: Interval
+    p: float  # two-sided
+
+
+class Rises(NamedTuple):
+    """In how many steps the bigger sibling is better."""
+
+    rises: float  # a tie counts half
+    steps: int
+    p: float | None = None  # two-sided, exact
+
+
+class Kinship(NamedTuple):
+    """How much better bases learn from their kin than from other teachers."""
+
+    mean: float | None = None  # residual of the cells of kin, in sd of the base
+    p: float | None = None  # two-sided
+    cells: int = 0  # pairs of a base and a teacher that are kin
+    reason: str | None = None
+
+
+# --- siblings
+
+SiblingStep = tuple[str, list[int], list[int]]  # family, units of one size, units of the next larger size
+
+
+def siblings(families: Sequence[str | None], sizes: Sequence[float | None]) -> list[SiblingStep]:
+    """Return the steps between successive sizes within each family; units of equal size form one group.
+
+    families and sizes [n]; a unit where either is None takes part in no step.
+    Example: siblings(["a", "a", "b"], [7, 1, 3]) is [("a", [1], [0])].
     """
-    by_family = {}
+    by_family: dict[str, dict[float, list[int]]] = {}
     for i, (family, size) in enumerate(zip(families, sizes, strict=True)):
         if family is not None and size is not None:
             by_family.setdefault(family, {}).setdefault(size, []).append(i)
-    ordered = [(family, [units for _, units in sorted(by_size.items())]) for family, by_size in by_family.items()]
-    return [(family, *pair) for family, groups in ordered for pair in pairwise(groups)]
+    steps = []
+    for family, by_size in by_family.items():
+        groups = [units for _, units in sorted(by_size.items())]
+        steps += [(family, smaller, larger) for smaller, larger in pairwise(groups)]
+    return steps
 
 
-def step(smaller, larger, performance, draws, n):
-    """Performance of the larger sibling less that of the smaller, as Step; several units of one size count by their mean.
+def step(smaller: list[int], larger: list[int], performance: np.ndarray, draws: np.ndarray, n: int) -> Step:
+    """Return the performance of the larger sibling minus that of the smaller; several units of one size by their mean.
 
-    performance [units], draws [rounds, units] (see noise.performance_draws) over n items. p is two-sided, of paired
-    draws, so with the noise of items and seeds.
+    Args:
+        smaller, larger: indices of units.
+        performance: [units].
+        draws: [rounds, units], see `noise.performance_draws`; p and interval come from paired draws, so they contain the
+            noise of items and seeds.
+        n: items behind performance.
     """
-    gaps = draws[:, larger].mean(1) - draws[:, smaller].mean(1)
+    differences = draws[:, larger].mean(1) - draws[:, smaller].mean(1)
     difference = float(np.mean(performance[larger]) - np.mean(performance[smaller]))
-    return Step(difference, resampling.percentiles(gaps), float(resampling.two_sided_of_draws(gaps[:, None], n)[0]))
+    p = float(resampling.p_of_draws(differences[:, None], n)[0])
+    return Step(difference, resampling.percentiles(differences), p)
 
 
-def rises(differences):
-    """In how many steps the bigger sibling is better, as Rises with an exact two-sided p; {family: its steps in order}.
+def rises(differences: dict[str, list[float]]) -> Rises:
+    """Return in how many steps the bigger sibling is better, with an exact two-sided p; p is None without any step.
 
-    Steps of a family share siblings and are not independent: after a good step a bad one is likelier. So the null is that
-    all orders of the siblings of a family are equally likely, which the Eulerian numbers count; in families of two it is
-    the sign test. A tie is half a rise. None where there is no step.
+    Steps of a family share siblings and are not independent: after a good step a bad one is likelier. So the null is
+    that all orders of the siblings of a family are equally likely. Eulerian numbers count their rises; in families of
+    two this is the sign test. A tie is half a rise.
+
+    Args:
+        differences: {family: those of its steps, from small to large}.
     """
     all_steps = [value for steps in differences.values() for value in steps]
     if not all_steps:
@@ -50,53 +95,70 @@ def rises(differences):
     count, chance = sum(1.0 if value > 0 else 0.5 * (value == 0) for value in all_steps), np.ones(1)
     for steps in differences.values():
         chance = np.convolve(chance, np.array(eulerian(len(steps) + 1)) / math.factorial(len(steps) + 1))
-    middle = len(all_steps) / 2
-    far = np.abs(np.arange(len(chance)) - middle) >= abs(count - middle) - resampling.TIE
-    return Rises(count, len(all_steps), min(1.0, float(chance[far].sum())))
+    expected = len(all_steps) / 2
+    as_extreme = np.abs(np.arange(len(chance)) - expected) >= abs(count - expected) - resampling.TIE
+    return Rises(count, len(all_steps), min(1.0, float(chance[as_extreme].sum())))
 
 
-def eulerian(n):
-    """Orders of n things with 0, 1 .. n - 1 rises: A(n, k) = (k + 1) A(n - 1, k) + (n - k) A(n - 1, k - 1)."""
+def eulerian(n: int) -> list[int]:
+    """Return the number of orders of n things that have 0, 1 .. n - 1 rises (Eulerian numbers).
+
+    A(n, k) = (k + 1) A(n - 1, k) + (n - k) A(n - 1, k - 1). Example: eulerian(3) is [1, 4, 1].
+    """
     row = [1]
     for m in range(2, n + 1):
-        row = [(k + 1) * (row + [0])[k] + (m - k) * ([0] + row)[k] for k in range(m)]
+        row = [(k + 1) * ([*row, 0])[k] + (m - k) * ([0, *row])[k] for k in range(m)]
     return row
 
 
-def residuals(table):
-    """What is left of performance [bases, units], standardised within each base (sd with ddof 0), without each unit's
-    mean over bases: how much better a unit teaches this base than it teaches the others, in sd of the base."""
+# --- kinship
+
+
+def residuals(table: np.ndarray) -> np.ndarray:
+    """Return how much better each unit teaches a base than it teaches the others: [bases, units], in sd of the base.
+
+    table: performance [bases, units]. It is standardised within each base (sd with ddof 0), and each unit's mean over
+    bases is subtracted.
+    """
     z = table - table.mean(1, keepdims=True)
     z = z / z.std(1, keepdims=True)
     return z - z.mean(0)
 
 
-def main_effect(table):
-    """Share of the standardised variance of performance [bases, units] that is the units' own, whatever the base."""
+def main_effect(table: np.ndarray) -> float:
+    """Return the share of the standardised variance of performance [bases, units] that is the units', whatever the base."""
     return float(1 - (residuals(table) ** 2).sum() / table.size)
 
 
-def kinship(table, kin, permutations=9999, seed=0):
-    """Whether bases gain more from their kin, as Kinship: the mean residual of the cells of kin [bases, units] and a
-    two-sided p from shuffling the units, the same way in every base.
+def kinship(table: ArrayLike, kin: ArrayLike, permutations: int = 9999, seed: int = 0) -> Kinship:
+    """Return whether bases gain more from their kin than from other teachers.
 
-    table: performance [bases, units]; a unit that lacks a base is left out. All other cells together make up for the mean,
-    so that it is 0 where kinship says nothing.
+    The mean residual (see `residuals`) of the cells of kin is compared with that after shuffling the units, the same way
+    in every base. The residuals of a base sum to 0, so the mean is 0 where kinship has no effect.
+
+    Args:
+        table: performance [bases, units]; a unit that lacks a base (NaN) is left out.
+        kin: [bases, units], whether the unit is kin of the base.
     """
     table, kin = np.asarray(table, float), np.asarray(kin, bool)
-    whole = ~np.isnan(table).any(0)
-    table, kin = table[:, whole], kin[:, whole]
+    complete = ~np.isnan(table).any(0)
+    table, kin = table[:, complete], kin[:, complete]
     cells = int(kin.sum())
-    if len(table) < 2:
-        return Kinship(cells=cells, reason="one base only")
-    if table.shape[1] < 4 or np.ptp(table, axis=1).min() == 0:
-        return Kinship(cells=cells, reason="fewer than 4 teachers that all bases have, or all equal on a base")
-    if kin.all() or not cells:
-        return Kinship(
-            cells=cells, reason="no teacher is kin of a base" if not cells else "all teachers are kin of all bases"
-        )
-    left = residuals(table)
+    if reason := _no_kinship(table, kin):
+        return Kinship(cells=cells, reason=reason)
+    residual = residuals(table)
     orders, exact = resampling.draw_orders(table.shape[1], permutations, np.random.default_rng(seed))
-    null = sum(row[orders] @ own for row, own in zip(left, kin.astype(float), strict=True)) / cells
-    mean = float(left[kin].mean())
+    null = sum(row[orders] @ own for row, own in zip(residual, kin.astype(float), strict=True)) / cells
+    mean = float(residual[kin].mean())
     return Kinship(mean, resampling.two_sided_p(null, mean, exact), cells)
+
+
+def _no_kinship(table: np.ndarray, kin: np.ndarray) -> str | None:
+    """Return why kinship cannot be computed from complete data [bases, units]; None if it can."""
+    if len(table) < 2:
+        return "one base only"
+    if table.shape[1] < 4 or np.ptp(table, axis=1).min() == 0:
+        return "fewer than 4 teachers that all bases have, or all equal on a base"
+    if not kin.any():
+        return "no teacher is kin of a base"
+    return "all teachers are kin of all bases" if kin.all() else None

@@ -205,14 +205,18 @@ def _success_of_others(right, instruction, teacher):
     return (of_all[instruction] - of_own[cell]) / np.maximum(others, 1), others > 0
 
 
-def auc(score, right) -> float | None:
-    """Area under the ROC curve: P(score of a right one > score of a wrong one), ties half; from mid-ranks."""
+def auc(score: np.ndarray, right: np.ndarray) -> float | None:
+    """Return the area under the ROC curve of scores [n] for right [n]: P(score of a right one > score of a wrong one).
+
+    Ties count half: it is the Mann-Whitney U over the number of pairs. None where all are right or all are wrong.
+    """
+    from scipy.stats import rankdata  # slow to import
+
     good, bad = np.count_nonzero(right), np.count_nonzero(~right)
     if not good or not bad:
         return None
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
-    return float((ranks[right].sum() - good * (good + 1) / 2) / (good * bad))
+    u = rankdata(score)[right].sum() - good * (good + 1) / 2
+    return float(u / (good * bad))
 
 
 def _by_key(source) -> dict:
