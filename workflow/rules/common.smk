@@ -5,7 +5,7 @@ import sys
 # no install step in any environment: the package lies beside the scripts
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid import grid, history, lock, pilot, present, work
+from teachergrid import grid, history, ids, lock, pilot, present, work
 from teachergrid.config import checked
 
 history.follow("results")
@@ -34,15 +34,15 @@ onerror:
 
 
 wildcard_constraints:
-    instructions=grid.NAME,
-    responses=f"{grid.NAME}__{grid.NAME}",
-    reward=grid.NAME,
-    scorer=grid.NAME,
-    base=grid.NAME,
-    corpus=f"{grid.NAME}(?:__{grid.NAME})?",
-    student=rf"{grid.NAME}(?:__{grid.NAME}){{2,3}}__s\d+",
-    model=rf"{grid.NAME}(?:__{grid.NAME}){{0,4}}",
-    suite=grid.NAME,
+    instructions=ids.NAME,
+    responses=ids.RESPONSES,
+    reward=ids.NAME,
+    scorer=ids.NAME,
+    base=ids.NAME,
+    corpus=ids.CORPUS,
+    student=ids.STUDENT,
+    model=ids.MODEL,
+    suite=ids.NAME,
     # `verify` is the rule of the checkers
-    judge=rf"(?!verify\.parquet){grid.NAME}",
-    grid=grid.NAME,
+    judge=rf"(?!verify\.parquet){ids.NAME}",
+    grid=ids.NAME,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from teachergrid import artifacts, corpora, inputs, job, launch, origin
 from teachergrid import work as unfinished
+from teachergrid.ids import Student
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -43,12 +44,18 @@ if __name__ == "__main__":
         chosen = snakemake.input.corpus[0] if snakemake.input.corpus else None
         teachers = inputs.by_teacher(snakemake.input.responses)
         rows, left_out = corpora.examples(teachers, chosen, snakemake.input.instructions)
-        base, *corpus, recipe, seed = student.split("__")
+        parts = Student.parse(student)
         team = launch.team(snakemake.resources)
-        facts = finished(folder, made_from) or trained(folder, settings, rows, work, made_from, team, recipe)
+        facts = finished(folder, made_from) or trained(folder, settings, rows, work, made_from, team, parts.recipe)
         weights = {path.name: origin.sha256(path) for path in sorted((folder / "weights").glob("*.safetensors"))}
-        names = {"student": student, "base": base, "corpus": "__".join(corpus), "recipe": recipe, "seed": int(seed[1:])}
-        content = {**names, **facts, "left_out": left_out, "weights": weights, "origin": made_from}
+        content = {
+            "student": student,
+            **parts._asdict(),
+            **facts,
+            "left_out": left_out,
+            "weights": weights,
+            "origin": made_from,
+        }
         origin.replace_text(snakemake.output.student, json.dumps(content, indent=1, sort_keys=True))
         # it has served: a training that is asked for again is one
         (folder / "weights/made").unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from itertools import product
 from . import exam, pilot, spec
 from .config import VERIFY, judges_of
 from .errors import BadInput
+from .ids import Corpus, Responses, Student
 from .spec import picked
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
@@ -65,7 +66,7 @@ def add(cells, name: str, block: dict) -> None:
         "complete": pilot.complete(config, block, whole, combinations) if block["pilot"] else [],
         # one seed is enough to look at
         "models": [c["student"] for c in students if c["seed"] == block["seeds"][0]] + block["references"],
-        "instructions": list(dict.fromkeys(name.split("__")[0] for name in responses)),
+        "instructions": list(dict.fromkeys(Responses.parse(name).instructions for name in responses)),
         "responses": responses,
         "rewards": cells.rewards_of(block["metrics"]),
         "suites": block["suites"],
@@ -76,7 +77,7 @@ def add(cells, name: str, block: dict) -> None:
 
 def combinations(name: str, block: dict) -> list[tuple]:
     """Return (base, corpus, recipe, seed) of a block: the cross product without `exclude`, then `include`."""
-    whole = [f"{i}__{t}" for i, t in product(block["instructions"], block["teachers"])]
+    whole = [str(Responses(*pair)) for pair in product(block["instructions"], block["teachers"])]
     trained = [block["recipes"] or [None], block["seeds"] or [None]]
     cells = list(product(block["bases"], [*whole, *block["corpora"]], *trained))
     for index, pattern in enumerate(block["exclude"]):
@@ -87,7 +88,7 @@ def combinations(name: str, block: dict) -> list[tuple]:
     for index, cell in enumerate(block["include"]):
         corpus = cell.get("corpus")
         if "instructions" in cell and "teacher" in cell:
-            corpus = f"{cell['instructions']}__{cell['teacher']}"
+            corpus = str(Responses(cell["instructions"], cell["teacher"]))
         if "base" not in cell or corpus is None:
             raise BadInput(f"config.grids.{name}.include[{index}]: state base and corpus (or instructions and teacher)")
         recipes = [cell["recipe"]] if "recipe" in cell else trained[0]
@@ -100,15 +101,16 @@ def combinations(name: str, block: dict) -> list[tuple]:
 
 def matches(pattern: dict, cell: tuple) -> bool:
     words = dict(zip(("base", "corpus", "recipe", "seed"), cell, strict=True))
-    words["instructions"], _, words["teacher"] = words["corpus"].partition("__")
+    corpus = Corpus.parse(words["corpus"])
+    words |= {"instructions": corpus.instructions, "teacher": corpus.teacher}
     return all(words[word] == value for word, value in pattern.items())
 
 
 def describe(config: dict, base: str, corpus: str, recipe: str | None, seed: int | None) -> dict:
     """Return the words of a cell; its student is None where nothing is trained."""
-    instructions, teacher = corpus.split("__") if "__" in corpus else (None, None)
+    instructions, teacher = Corpus.parse(corpus).responses or (None, None)
     return {
-        "student": f"{base}__{corpus}__{recipe}__s{seed}" if recipe else None,
+        "student": str(Student(base, corpus, recipe, seed)) if recipe else None,
         "base": base,
         "corpus": corpus,
         "instructions": instructions,
@@ -175,4 +177,4 @@ def models_of(config: dict, pairs: list[tuple], responses: list[str]) -> dict:
 
 
 def teachers_of(responses: list[str]) -> set[str]:
-    return {name.split("__")[1] for name in responses}
+    return {Responses.parse(name).teacher for name in responses}

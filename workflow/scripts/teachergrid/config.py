@@ -10,7 +10,7 @@ from pathlib import Path
 from . import config_data, metric_entries, pins, ratings, similarity, spec
 from .errors import BadInput
 from .expressions import compiled
-from .pilot import subset
+from .ids import Corpus, pilot_subset
 from .spec import known as _known
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -238,7 +238,7 @@ def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
     if asked["keep"] >= len(block["teachers"]):
         raise BadInput(f"{where}.keep: {asked['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
     for name in block["instructions"]:
-        entry, drawn = config["instructions"][name], subset(name, asked["sample"])
+        entry, drawn = config["instructions"][name], pilot_subset(name, asked["sample"])
         if entry["sample"] is not None and entry["sample"] <= asked["sample"]:
             raise BadInput(f"{where}.sample: config.instructions.{name} has {entry['sample']} instructions; lower it")
         seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
@@ -253,14 +253,19 @@ def _cell(config: dict, where: str, cell: dict) -> None:
         if word in cell:
             _known(f"{where}.{word}", cell[word], config[kind])
     if "corpus" in cell:
-        parts = cell["corpus"].split("__")
-        if len(parts) == 1:
-            _known(f"{where}.corpus", parts[0], config["corpora"])
-        elif len(parts) == 2:
-            _known(f"{where}.corpus", parts[0], config["instructions"])
-            _known(f"{where}.corpus", parts[1], config["teachers"])
-        else:
-            raise BadInput(f"{where}.corpus: '{cell['corpus']}' is neither instructions__teacher nor a derived corpus")
+        _corpus_of_cell(config, f"{where}.corpus", cell["corpus"])
+
+
+def _corpus_of_cell(config: dict, where: str, text: str) -> None:
+    try:
+        corpus = Corpus.parse(text)
+    except ValueError:
+        raise BadInput(f"{where}: '{text}' is neither instructions__teacher nor a derived corpus") from None
+    if corpus.responses:
+        _known(where, corpus.instructions, config["instructions"])
+        _known(where, corpus.teacher, config["teachers"])
+    else:
+        _known(where, corpus.derived, config["corpora"])
 
 
 def _read_templates(config: dict) -> None:

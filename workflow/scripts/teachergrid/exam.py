@@ -4,13 +4,14 @@ from functools import cache
 
 from . import costs, spec
 from .config import VERIFY
+from .ids import Student
 from .spec import picked, without
 
 TALK = ("template", "template_args", "system", "plain")
 
 
 def add(cells, model: str, suite: str, judges: list[str]) -> None:
-    who = model if model in cells.config["references"] else model.split("__")[0]
+    who = model if model in cells.config["references"] else Student.parse(model).base
     prompts, items = cells.prompts_of(suite)
     cells.rows["answer"][f"{model}/{suite}"] = {
         **_answer_row(cells, who, suite),
@@ -45,7 +46,7 @@ def _add_comparison(cells, model: str, suite: str, judge: str, prompts: list[str
 
 def _add_freeing(cells, student: str, suite: str) -> None:
     """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
-    keep = cells.config["recipes"][student.split("__")[-2]]["keep"]
+    keep = cells.config["recipes"][Student.parse(student).recipe]["keep"]
     if keep != "model" and not cells.config["partial"]:
         row = cells.rows["free"].setdefault(student, {"spec": spec.dump(keep=keep), "suites": []})
         row["suites"] += [suite] if suite not in row["suites"] else []

@@ -1,7 +1,6 @@
 """Expand the config once into a table of cells, one row per job, found by rule and wildcards in constant time.
 
-An id holds all of a cell's identity: responses `{instructions}__{teacher}`, corpus (those, or the name of a derived corpus),
-student `{base}__{corpus}__{recipe}__s{seed}`, model (a student or a reference).
+A row is found by the ids of its cell (see ids).
 """
 
 import math
@@ -12,10 +11,9 @@ from . import blocks, code, costs, launch, pins, spec
 from .config import ANY
 from .config_data import metrics_of
 from .expressions import needs, settled
+from .ids import Corpus, Responses
 from .spec import picked, without
 
-# a shape and not an alternation of names: it costs the same for 20,000 students, and an empty list cannot match everything
-NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 MODEL_RULES = costs.MODEL_RULES
 NO_MODEL = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
@@ -60,7 +58,7 @@ class Cells:
     def add_responses(self, responses: str) -> None:
         if responses in self.rows["generate"]:
             return
-        instructions, name = responses.split("__")
+        instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
         self.add_instructions(instructions)
         rows = self.rows_of([responses])
@@ -87,7 +85,7 @@ class Cells:
     def files_of(self, instructions: str, teacher: dict) -> list[str]:
         """Return the file of responses that a teacher takes, if it does not generate; add the job that makes it."""
         if teacher["engine"] == "stripped":
-            raw = f"{instructions}__{teacher['of']}"
+            raw = str(Responses(instructions, teacher["of"]))
             self.add_responses(raw)
             return [f"{self.results}/responses/{raw}.parquet"]
         return [teacher["source"]] if teacher["engine"] == "existing" else []
@@ -112,7 +110,7 @@ class Cells:
 
     @cache
     def rows_of_one(self, responses: str, subset: int | None = None) -> int:
-        instructions, teacher = responses.split("__")
+        instructions, teacher = Responses.parse(responses)
         source = self.config["instructions"][instructions]
         asked = min(costs.count(source["source"], source["sample"]), subset or math.inf)
         return asked * self.config["teachers"][teacher]["sampling"]["samples"]
@@ -149,7 +147,7 @@ class Cells:
             scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
             self.add_responses(source)
-            shared = {"instructions": [source.split("__")[0]], "rows": self.rows_of([source])}
+            shared = {"instructions": [Responses.parse(source).instructions], "rows": self.rows_of([source])}
             for name in rewards:
                 self.rows["reward"][f"{name}/{source}"] = {**self.reward_row(name), **shared}
             for name in scorers:
@@ -161,19 +159,19 @@ class Cells:
 
     def sources(self, corpus: str) -> list[str]:
         """Return the responses that a corpus takes rows from."""
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return [corpus]
         entry = self.config["corpora"][corpus]
-        return [f"{entry['instructions']}__{teacher}" for teacher in entry["teachers"]]
+        return [str(Responses(entry["instructions"], teacher)) for teacher in entry["teachers"]]
 
     def add_corpus(self, base: str, corpus: str) -> dict:
         """Add what makes a corpus, and say which files a job on this base reads."""
         sources = self.sources(corpus)
         for source in sources:
             self.add_responses(source)
-        instructions = list(dict.fromkeys(source.split("__")[0] for source in sources))
+        instructions = list(dict.fromkeys(Responses.parse(source).instructions for source in sources))
         row = {"responses": sources, "instructions": instructions, "derived": [], "variant": []}
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return row
         entry = self.config["corpora"][corpus]
         metrics = metrics_of(entry)
@@ -191,7 +189,7 @@ class Cells:
 
     def rows_in(self, corpus: str, sources: list[str]) -> int:
         """Return how many rows a corpus has at most."""
-        if "__" in corpus:
+        if Corpus.parse(corpus).responses:
             return self.rows_of(sources)
         entry = self.config["corpora"][corpus]
         source = self.config["instructions"][entry["instructions"]]

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from .ids import Responses
+
 
 def by_teacher(paths: Iterable[str | Path]) -> dict[str, str]:
     """Return {teacher: path}, such as {"concise-s": "results/.../pool__concise-s.parquet"}."""
-    return {Path(path).stem.split("__")[1]: str(path) for path in paths}
+    return {Responses.parse(Path(path).stem).teacher: str(path) for path in paths}
 
 
 def by_folder(paths: Iterable[str | Path], up: int = 1) -> dict[str, dict[str, str]]:

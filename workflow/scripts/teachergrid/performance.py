@@ -13,6 +13,7 @@ import numpy as np
 from . import artifacts, standings
 from .frames import read
 from .health import limited
+from .ids import Corpus, Responses, any_seed
 
 AP = "AP"
 COVERED = 0.9
@@ -65,9 +66,9 @@ def units(settings: dict, health: dict) -> list[Unit]:
 
 def _sources(corpus: str, derived: dict) -> list[str]:
     """Return the ids of the responses that a corpus takes rows from. derived: {corpus: {instructions, teachers}}."""
-    if "__" in corpus or corpus not in derived:
+    if Corpus.parse(corpus).responses or corpus not in derived:
         return [corpus]
-    return [f"{derived[corpus]['instructions']}__{teacher}" for teacher in derived[corpus]["teachers"]]
+    return [str(Responses(derived[corpus]["instructions"], teacher)) for teacher in derived[corpus]["teachers"]]
 
 
 def _gated(responses: list[str], health: dict, gates: dict) -> str | None:
@@ -142,7 +143,7 @@ def _student_rows(grid: dict, measure: str, table: Scores, same: list[Unit], opp
     of_unit = iter(found)
     rows = []
     for unit, scores, has_any in zip(same, cube, known, strict=True):
-        model = f"{unit.base}__{unit.corpus}__{unit.recipe}"
+        model = any_seed(unit.base, unit.corpus, unit.recipe)
         names = {
             key: getattr(unit, key)
             for key in ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")

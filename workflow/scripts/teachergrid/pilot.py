@@ -14,13 +14,9 @@ from itertools import product
 from pathlib import Path
 
 from . import costs, origin, spec
+from .ids import Corpus, Responses, pilot_subset
 
 SETTLED = ".pilots.json"
-
-
-def subset(instructions: str, sample: int) -> str:
-    """Return the name of the instructions that a pilot draws from a set."""
-    return f"{instructions}.pilot{sample}"
 
 
 # --- expansion of the config
@@ -32,13 +28,13 @@ def add(cells, name: str, block: dict, found: list[tuple]) -> dict | None:
     found: all cells of the block (blocks.combinations); every teacher of one is a candidate for its base.
     """
     asked, candidates = block["pilot"], candidates_of(found)
-    sets = [subset(instructions, asked["sample"]) for instructions in block["instructions"]]
+    sets = [pilot_subset(instructions, asked["sample"]) for instructions in block["instructions"]]
     scored = []
     for base, teachers in candidates.items():
-        sources = [f"{instructions}__{teacher}" for instructions, teacher in product(sets, teachers)]
+        sources = [str(Responses(*pair)) for pair in product(sets, teachers)]
         scored += product(cells.add_measures(asked["by"], base, sources)["scorers"], sources)
     every = dict.fromkeys(teacher for teachers in candidates.values() for teacher in teachers)
-    responses = [f"{instructions}__{teacher}" for instructions, teacher in product(sets, every)]
+    responses = [str(Responses(*pair)) for pair in product(sets, every)]
     rewards, scored = cells.rewards_of(asked["by"]), list(dict.fromkeys(scored))
     text = spec.dump(
         pilot=asked,
@@ -63,8 +59,8 @@ def add(cells, name: str, block: dict, found: list[tuple]) -> dict | None:
 def candidates_of(found: list[tuple]) -> dict[str, list[str]]:
     candidates = {}
     for base, corpus, *_ in found:
-        if "__" in corpus:
-            candidates.setdefault(base, {})[corpus.split("__")[1]] = None
+        if teacher := Corpus.parse(corpus).teacher:
+            candidates.setdefault(base, {})[teacher] = None
     return {base: list(teachers) for base, teachers in candidates.items()}
 
 
@@ -79,7 +75,7 @@ def made_by(cells, sets: list[str], responses: list[str], rewards: list[str], sc
 
 def kept(chosen: dict, found: list[tuple]) -> list[tuple]:
     """Return the cells of phase two: those of the teachers that were chosen, and all derived corpora."""
-    return [cell for cell in found if "__" not in cell[1] or cell[1].split("__")[1] in chosen.get(cell[0], ())]
+    return [cell for cell in found if Corpus.parse(cell[1]).teacher in (None, *chosen.get(cell[0], ()))]
 
 
 def savings(cells, whole: list[tuple], left: list[tuple]) -> dict:
@@ -155,9 +151,9 @@ def most_expensive(cells, name: str, cost) -> dict[str, list[str]]:
     block, price, chosen = cells.config["grids"][name], {}, {}
     for instructions, teacher in product(block["instructions"], block["teachers"]):
         # the pilot's row, with as many rows as the full set has
-        row = cells.rows["generate"].get(f"{subset(instructions, block['pilot']['sample'])}__{teacher}")
+        row = cells.rows["generate"].get(str(Responses(pilot_subset(instructions, block["pilot"]["sample"]), teacher)))
         if row:
-            full = {**row, "rows": cells.rows_of([f"{instructions}__{teacher}"])}
+            full = {**row, "rows": cells.rows_of([str(Responses(instructions, teacher))])}
             price[teacher] = price.get(teacher, 0) + cost("generate", full)
     for base, teachers in json.loads(cells.rows["pilot"][name]["spec"])["candidates"].items():
         taken = {teacher for others in chosen.values() for teacher in others}

@@ -14,6 +14,7 @@ from . import artifacts, health, inputs, metrics, resampling
 from .config import derived_seed
 from .errors import BadInput
 from .expressions import settled
+from .ids import Responses
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
@@ -43,7 +44,7 @@ def gated(paths, gates: dict) -> dict[str, str]:
     for path in paths:
         rows = health.limited(artifacts.read(path, artifacts.HEALTH).to_pylist(), gates)
         if failed := health.gate(rows):
-            found[Path(path).stem.split("__")[1]] = f"gated: {'; '.join(failed)}"
+            found[Responses.parse(Path(path).stem).teacher] = f"gated: {'; '.join(failed)}"
     return found
 
 
@@ -53,7 +54,7 @@ def frames_of(entries: dict, files, base: str, teacher: str) -> list:
     scorers, found = {base if name == "self" else name for name in asked}, []
     for path in files.responses:
         name = Path(path).stem
-        if name.split("__")[1] == teacher:
+        if Responses.parse(name).teacher == teacher:
             mine = SimpleNamespace(
                 responses=[path],
                 rewards=[other for other in files.rewards if Path(other).stem == name],

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import code, devices, launch, needed, spec
+from ..ids import Student
 from ..work import WORK as UNFINISHED
 from . import actuals, estimate, forecast, work
 from .graph import RESULTS, cell, gpus, graph, resource, sorted_jobs, uncollected
@@ -181,7 +182,7 @@ def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: flo
         texts.keep(folder, kind.rule, at, row)
         # a base answers in the place of its students
         who, _, suite = at.partition("/")
-        name = f"{who.split('__')[0]}/{suite}" if kind.rule == "answer" and row["students"] else at
+        name = f"{Student.parse(who).base}/{suite}" if kind.rule == "answer" and row["students"] else at
         facts = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
         facts |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
         code.remember(RESULTS, kind.rule, name, code.fingerprint(kind.rule), found | facts, code.PROBES)

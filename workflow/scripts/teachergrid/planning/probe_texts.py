@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import needed, spec
 from ..errors import BadInput
+from ..ids import Responses
 from .graph import RESULTS
 
 MOST = 2_000  # rows of a table
@@ -69,7 +70,7 @@ class Texts:
         from .. import artifacts
 
         path = Path(RESULTS, "responses", f"{responses}.parquet")
-        asked = self.instructions(responses.split("__")[0])
+        asked = self.instructions(Responses.parse(responses).instructions)
         if asked is None or not path.exists():
             return None
         found = artifacts.read(path, artifacts.RESPONSES)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from .. import devices, spec
+from ..ids import Corpus, Student
 from . import shapes
 
 # the rules that load a model, on a GPU where there is one
@@ -128,9 +129,8 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
     if rule in ("reward", "likelihood"):
         return "generate", parts[-1]
     if rule == "finetune":
-        # base, instructions, teacher, recipe, seed; a derived corpus has one name
-        names = cell.split("__")
-        return ("generate", "__".join(names[1:3])) if len(names) == 5 else None
+        corpus = Student.parse(cell).corpus
+        return ("generate", corpus) if Corpus.parse(corpus).responses else None
     return None
 
 

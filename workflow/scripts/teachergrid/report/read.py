@@ -11,6 +11,7 @@ import yaml
 
 from .. import artifacts, contamination, failures, health, inputs, origin, pilot_ranking, spec
 from ..expressions import settled
+from ..ids import Responses
 from ..planning import hindsight
 from . import collect
 
@@ -33,7 +34,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
     made_from = origin.read(tables["performance"])
     asked = spec.load(made_from["spec"])
     rewards = {(Path(path).parent.name, Path(path).stem): path for path in given.rewards}
-    responses = {tuple(Path(path).stem.split("__")): path for path in given.responses}
+    responses = {Responses.parse(Path(path).stem): path for path in given.responses}
     return {
         "title": settings["title"],
         "settings": asked,
@@ -46,7 +47,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         "samples": collect.samples(
             given.instructions,
             responses,
-            {tuple(name.split("__")): path for (reward, name), path in sorted(rewards.items())},
+            {Responses.parse(name): path for (reward, name), path in sorted(rewards.items())},
             prompts,
             {Path(path).with_suffix("").parts[-2:]: path for path in given.answers},
             {Path(path).parts[-3:-1]: path for path in given.verified},

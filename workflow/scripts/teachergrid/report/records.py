@@ -2,6 +2,7 @@
 
 from ..contamination import WAYS
 from ..failures import REMEDIES, UNKNOWN
+from ..ids import Responses, Student
 from . import text
 from .facts import Facts, places
 
@@ -17,11 +18,12 @@ def health(facts: Facts) -> dict:
     found_any = {row["check"] for rows in tables.values() for row in rows if row["count"]}
     limits = {check: limit for check, limit in limits.items() if limit is not None or check in found_any}
     found, examples = [], []
+    one_set = len({Responses.parse(name).instructions for name in tables}) == 1
     for name, rows in tables.items():
         by_check = {row["check"]: row for row in rows}
         found.append(
             {
-                "name": name.split("__")[-1] if len({key.split("__")[0] for key in tables}) == 1 else name,
+                "name": Responses.parse(name).teacher if one_set else name,
                 "n": max((row["n"] or 0 for row in rows), default=0),
                 "cells": [by_check.get(check, {}) for check in limits],
                 "gated": [row["check"] for row in rows if row["passed"] is False],
@@ -56,7 +58,7 @@ def budgets(facts: Facts) -> dict | None:
     """
     by_model = {}
     for row in training(facts):
-        by_model.setdefault((row["student"] or "").rpartition("__")[0], []).append(row)
+        by_model.setdefault(Student.parse(row["student"]).any_seed if row["student"] else "", []).append(row)
     columns, rows, ratio = places(facts), [], 1.0
     for unit in facts.units:
         found = [by_model.get(facts.cell(base, panel, unit)["model"], []) for base, panel in columns]
