@@ -9,9 +9,9 @@ from pathlib import Path
 
 from . import config_data, metric_entries, pins, ratings, similarity, spec
 from .errors import BadInput
-from .expressions import compiled
 from .ids import Corpus, pilot_subset
 from .spec import known as _known
+from .variants import Metric
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 VERIFY = "verify"  # the judge that checks answers
@@ -227,7 +227,7 @@ def _pilot(config: dict, where: str, block: dict, asked: dict) -> None:
     if block["compare"] != "teacher" or not block["recipes"]:
         raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
     for metric in _all(f"{where}.by", asked["by"], config["metrics"]):
-        found = compiled(config["metrics"][metric])
+        found = Metric(config["metrics"][metric]).expression
         if found is None or found.medians:
             formula = config["metrics"][metric]["formula"]
             raise BadInput(

@@ -6,8 +6,9 @@ python -m teachergrid.config_docs > config/README.md
 import json
 
 from . import spec
-from .expressions import COLUMNS, FUNCTIONS, OPERATORS_TEXT, needs
+from .expressions import COLUMNS, FUNCTIONS, OPERATORS_TEXT
 from .formulas import FORMULAS
+from .variants import Metric
 
 HEAD = """# What is computed
 
@@ -179,7 +180,7 @@ def page() -> str:
         computed = (
             f"`{formula.expression}`" if formula.expression else "all texts" if formula.whole else "over the grid"
         )
-        joined = ", ".join(sorted(needs({"formula": name})))
+        joined = ", ".join(sorted(Metric({"formula": name}).needs))
         lines.append(f"| `{name}` | {formula.text} | {computed} | {joined} | {formula.unit} | {formula.best} |")
     return "\n".join(lines) + "\n"
 

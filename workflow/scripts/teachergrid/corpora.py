@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from . import artifacts
+from .artifacts import read
 from .errors import BadInput
-from .frames import frame, read
-from .metrics import own_variant, per_response
-from .metrics import sign as direction_of
+from .frames import join
+from .metrics import per_response
+from .variants import Metric
 
 TENTHS = np.arange(1, 10) / 10
 
@@ -36,7 +37,7 @@ class Row(NamedTuple):
 def select(entry: dict, metrics: dict, frames: dict, categories: dict | None = None) -> list[dict]:
     """Return the rows of artifacts.CORPUS that a corpus takes, in the order of their instructions.
 
-    entry: the corpus' settings with all defaults; metrics: {name: metric} of its `by`; frames: {teacher: Frame}; categories:
+    entry: the corpus' settings with all defaults; metrics: {name: metric} of its `by`; frames: {teacher: JoinedRows}; categories:
     {instruction id: category or None}, where `each` asks for them. Left out, and counted in the log: instructions without a
     response that has text and a finite value of `by`, and with `matched` those that lack one of any teacher.
     Raises BadInput when no row is left, and as the steps do.
@@ -162,11 +163,13 @@ def _values(entry: dict, metrics: dict, frames: dict) -> dict[str, np.ndarray]:
     """Return {teacher: values [n]}: of the metric, of the mix, or 0 without any."""
     if not isinstance(entry["by"], dict):
         return {
-            teacher: per_response(metrics[entry["by"]], rows)[0] if metrics else np.zeros(len(rows.id))
+            teacher: per_response(Metric(metrics[entry["by"]]), rows)[0] if metrics else np.zeros(len(rows.id))
             for teacher, rows in frames.items()
         }
     total = dict.fromkeys(frames, 0)
-    found = {name: {t: per_response(metrics[name], rows)[0] for t, rows in frames.items()} for name in entry["by"]}
+    found = {
+        name: {t: per_response(Metric(metrics[name]), rows)[0] for t, rows in frames.items()} for name in entry["by"]
+    }
     # whatever lacks one value cannot be chosen, so it does not count in the others' mean either
     defined = {
         teacher: (rows.words > 0) & np.all([np.isfinite(values[teacher]) for values in found.values()], axis=0)
@@ -176,7 +179,7 @@ def _values(entry: dict, metrics: dict, frames: dict) -> dict[str, np.ndarray]:
         every = np.concatenate([found[name][teacher][defined[teacher]] for teacher in sorted(frames)])
         # one value everywhere says nothing: 0
         spread = every.std() if every.size and np.ptp(every) else np.inf
-        sign = direction_of(metrics[name]) * weight
+        sign = Metric(metrics[name]).sign * weight
         for teacher in frames:
             values = np.where(defined[teacher], found[name][teacher], np.nan)
             total[teacher] = total[teacher] + sign * (values - (every.mean() if every.size else 0)) / spread
@@ -185,15 +188,15 @@ def _values(entry: dict, metrics: dict, frames: dict) -> dict[str, np.ndarray]:
 
 def _sign(entry: dict, metrics: dict) -> int:
     """Return 1 where the highest values come first, -1 where the lowest do, 0 where a hash decides."""
-    direction = 1 if isinstance(entry["by"], dict) or not metrics else direction_of(metrics[entry["by"]])
+    direction = 1 if isinstance(entry["by"], dict) or not metrics else Metric(metrics[entry["by"]]).sign
     return {"best": 1, "all": 1, "worst": -1, "random": 0}[entry["choose"]] * direction
 
 
 def _name(entry: dict, metrics: dict) -> str:
     """Return what ranks, in words; nothing where nothing does."""
     if isinstance(entry["by"], dict):
-        return " + ".join(f"{weight:g} {own_variant(metrics[name])}" for name, weight in sorted(entry["by"].items()))
-    return own_variant(metrics[entry["by"]]) if metrics else ""
+        return " + ".join(f"{weight:g} {Metric(metrics[name]).name}" for name, weight in sorted(entry["by"].items()))
+    return Metric(metrics[entry["by"]]).name if metrics else ""
 
 
 def _tokens(entry: dict, rows) -> np.ndarray:
@@ -253,7 +256,7 @@ def examples(responses: dict, corpus, instructions: list) -> tuple[list[tuple], 
     for source in instructions:
         table = read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
         messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))
-    rows = frame(responses, {}, {}, corpus)
+    rows = join(responses, {}, {}, corpus)
     kept = []
     for id, sample, teacher, response, words in zip(
         rows.id.tolist(),

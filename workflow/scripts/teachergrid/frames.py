@@ -50,9 +50,7 @@ def join_files(
 def join_teacher(files: JobFiles, base: str, teacher: str, text: bool = True, ranks: bool = False) -> JoinedRows:
     """Return the rows of one teacher's responses with all that scored them. text, ranks: as of `join`."""
     rewards = {name: {teacher: paths[teacher]} for name, paths in inputs.by_folder(files.rewards).items()}
-    likelihoods = {
-        key: {teacher: paths[teacher]} for key, paths in inputs.likelihoods(files.chat, files.plain).items()
-    }
+    likelihoods = {key: {teacher: paths[teacher]} for key, paths in inputs.likelihoods(files.chat, files.plain).items()}
     responses = {teacher: inputs.by_teacher(files.responses)[teacher]}
     return join(responses, rewards, likelihoods, text=text, ranks=ranks).with_own(base)
 
@@ -91,7 +89,8 @@ def join(
         words=texts.counts.astype(float) if texts else table["words"].to_numpy(),
         response_tokens=_floats(table["response_tokens"]),
         rewards={
-            name: _arrays(keys.take(sources, artifacts.REWARDS, ["reward", "reason"])) for name, sources in rewards.items()
+            name: _arrays(keys.take(sources, artifacts.REWARDS, ["reward", "reason"]))
+            for name, sources in rewards.items()
         },
         likelihoods={
             key: _arrays(keys.take(sources, artifacts.LIKELIHOODS, scores, rank_sums))
@@ -133,9 +132,7 @@ class _CorpusKeys:
         computed: Callable[[Source], dict[str, np.ndarray]] | None = None,
     ) -> pa.Table:
         """Return columns of the teachers' tables, one row per row of the corpus. computed: further columns of a source."""
-        parts = [
-            _aligned(sources[teacher], schema, columns, self.keys[teacher], computed) for teacher in self.chosen
-        ]
+        parts = [_aligned(sources[teacher], schema, columns, self.keys[teacher], computed) for teacher in self.chosen]
         return pa.concat_tables(parts).take(self.positions)
 
 
@@ -182,9 +179,7 @@ def _positions(source: Source, keys: pa.Table) -> dict[tuple[str, int], int]:
 
 def _missing(source: Source, missing: int, rows: int, id: str, sample: int) -> BadInput:
     many = f"{missing} of {rows} rows are missing"
-    return BadInput(
-        f"{artifacts.name_of(source)}: {many}, such as id '{id}', sample {sample}; delete it and run again"
-    )
+    return BadInput(f"{artifacts.name_of(source)}: {many}, such as id '{id}', sample {sample}; delete it and run again")
 
 
 def _aligned(

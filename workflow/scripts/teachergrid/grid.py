@@ -10,9 +10,9 @@ from functools import cache
 from . import blocks, code, costs, launch, pins, spec
 from .config import ANY
 from .config_data import metrics_of
-from .expressions import needs, settled
 from .ids import Corpus, Responses
 from .spec import picked, without
+from .variants import Metric
 
 MODEL_RULES = costs.MODEL_RULES
 NO_MODEL = {"gpus": 0, "gpu_model": None, "parameters": 0}
@@ -129,8 +129,8 @@ class Cells:
     @cache
     def joined(self, metric: str, need: str | None = None):
         """Return what a metric joins, or of one need the settings with which it does."""
-        entry = self.config["metrics"][metric]
-        return settled(entry, need) if need else needs(entry)
+        entry = Metric(self.config["metrics"][metric])
+        return entry.joins(need) if need else entry.needs
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
         return sorted({joined["reward"] for metric in metrics for joined in self.joined(metric, "reward")})

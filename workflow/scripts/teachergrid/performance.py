@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import artifacts, standings
-from .frames import read
+from .artifacts import read
 from .health import limited
 from .ids import Corpus, Responses, any_seed
 

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import artifacts, health, inputs, metrics, resampling
+from . import artifacts, health, metrics, resampling
 from .config import derived_seed
 from .errors import BadInput
-from .expressions import settled
+from .frames import join_teacher
 from .ids import Responses
+from .variants import Metric
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
@@ -50,7 +51,7 @@ def gated(paths, gates: dict) -> dict[str, str]:
 
 def frames_of(entries: dict, files, base: str, teacher: str) -> list:
     """Return the rows of a teacher's responses to each set, with what scored them and these metrics ask for."""
-    asked = {joined["scorer"] for entry in entries.values() for joined in settled(entry, "likelihood")}
+    asked = {scorer for entry in entries.values() for scorer, _ in Metric(entry).likelihoods}
     scorers, found = {base if name == "self" else name for name in asked}, []
     for path in files.responses:
         name = Path(path).stem
@@ -63,7 +64,7 @@ def frames_of(entries: dict, files, base: str, teacher: str) -> list:
                     for format in LIKELIHOOD_FORMATS
                 },
             )
-            found.append(inputs.of_teacher(mine, base, teacher, **metrics.wanted(entries)))
+            found.append(join_teacher(mine, base, teacher, **metrics.extras(entries)))
     return found
 
 
@@ -137,7 +138,7 @@ def drawn(entry: dict, name: str, sums: dict[str, tuple], seed: int) -> dict:
     flat = table.transpose(0, 2, 1).reshape(-1, len(every))
     means = resampling.bootstrap_means(flat, ROUNDS, np.random.default_rng(seed))
     means = np.concatenate([flat.mean(1)[None], means]).reshape(ROUNDS + 1, len(sums), -1)
-    sign, values = metrics.sign(entry), metrics.combine(entry, means)
+    sign, values = Metric(entry).sign, metrics.value_of_sums(Metric(entry), means)
     return {"draws": sign * np.where(np.isfinite(values), values, np.nan), "sign": sign, "n": table[:, :, -1].sum(1)}
 
 

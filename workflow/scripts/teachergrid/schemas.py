@@ -135,7 +135,7 @@ _METRIC = (
     ("variant_of", pa.string()),  # the name shared with metrics of other format, end token and parameter value
     ("entry", pa.string()),  # its name in the config
     ("own", pa.bool_()),  # the entry states it; false: another format, end token or parameter value
-    ("unit", pa.string()),  # of its value
+    ("value_unit", pa.string()),
     ("direction", pa.string()),  # which values promise a better student: highest or lowest
     ("scorer", pa.string()),
     ("format", pa.string()),
@@ -143,6 +143,7 @@ _METRIC = (
     ("parameter", pa.string()),  # that its entry sweeps: beta, threshold or power
     ("parameter_value", pa.float64()),
 )
+METRIC_COLUMNS = tuple(name for name, _ in _METRIC)
 _METRIC_OPTIONAL = "scorer format end_token parameter parameter_value "
 
 # one row per metric of a corpus under a base, and per category of its instructions
@@ -230,7 +231,8 @@ CORRELATIONS = _schema(
     *_ENDS,
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
-    optional=_METRIC_OPTIONAL + "rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    optional=_METRIC_OPTIONAL
+    + "rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
     + " ".join(name for name, _ in _ENDS),
 )
 

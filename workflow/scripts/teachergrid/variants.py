@@ -152,7 +152,7 @@ class Metric:
             "variant_of": self.variant_of,
             "formula": self.settings["formula"],
             "description": self.formula.text,
-            "unit": self.unit,
+            "value_unit": self.unit,
             "direction": self.direction,
         }
         labels |= {key: self.settings[key] for key in ("reward", "scorer", "format") if self.uses(key)}

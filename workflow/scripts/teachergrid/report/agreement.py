@@ -40,7 +40,8 @@ def between(facts: Facts) -> dict | None:
 
 def _promises(facts: Facts, metric: dict) -> dict[tuple, dict]:
     """{(base, panel): {unit: value, greater is better}}"""
-    sign, found = -1 if metric["about"] and metric["about"].best == "lowest" else 1, {}
+    sign = -1 if metric["direction"] == "lowest" else 1
+    found: dict[tuple, dict] = {}
     for row in facts.data["metrics"]:
         if row["metric"] == metric["metric"] and row["value"] is not None:
             found.setdefault((row["base"], row["panel"]), {})[row["unit"]] = sign * row["value"]
@@ -135,7 +136,8 @@ def _by_category(facts, base, panel, rows, name):
             "entry": category,
             "metric": name,
             "role": None,
-            "about": None,
+            "description": None,
+            "direction": None,
             "digits": decimals([here[unit, category] for unit in units if (unit, category) in known]),
         }
         for category in sorted({category for _, category in known})

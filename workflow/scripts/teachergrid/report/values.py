@@ -60,9 +60,9 @@ def dots(facts: Facts, tables: list[dict]) -> list[str]:
 
 
 def _dots(facts, table, metric):
-    name, about, digits = metric["entry"] or metric["metric"], metric["about"], metric["digits"]
+    name, unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
-    sign = 1 if about and about.best == "lowest" else -1
+    sign = 1 if metric["direction"] == "lowest" else -1
     rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])
     return plots.dots(
         [
@@ -76,5 +76,5 @@ def _dots(facts, table, metric):
         ],
         f"{name} of the responses of every {facts.compare}, {table['name']}",
         "One row per " + facts.compare + ", the most promising first, with 95 % intervals.",
-        f"{table['name']}: {name}" + (f" ({about.unit})" if about else ""),
+        f"{table['name']}: {name}" + (f" ({unit})" if unit else ""),
     )
