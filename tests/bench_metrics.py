@@ -23,7 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import yaml
-from teachergrid import artifacts, frames, metrics, spec, summary
+from teachergrid import artifacts, frames, metrics, schema, summary
 
 ROOT = Path(__file__).parents[1]
 BASES, ITEMS, WORDS, TOKENS = 5, 805, 150, 200
@@ -36,7 +36,7 @@ def entries(further: bool, lists: bool) -> dict:
     found = {name: {**entry, "reward": "rm"} if entry.get("reward") else entry for name, entry in config.items()}
     more = FURTHER.split() * further + ["rsr", "rank_mean"] * lists
     found |= {name: {"formula": name, "reward": "rm"} for name in more}
-    return {name: spec.filled(entry, spec.definition("metric")) for name, entry in found.items()}
+    return {name: schema.filled(entry, schema.definition("metric")) for name, entry in found.items()}
 
 
 # --- files

@@ -1,11 +1,11 @@
 """Instructions, responses and entries of rewards for tests."""
 
 import pyarrow as pa
-from teachergrid import artifacts, rewards, spec
+from teachergrid import artifacts, rewards, schema
 
 
 def reward_entry(**options) -> dict:
-    return spec.filled(options, spec.definition("reward"))
+    return schema.filled(options, schema.definition("reward"))
 
 
 def instruction_set(**answers: str | None) -> pa.Table:

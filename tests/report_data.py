@@ -2,7 +2,7 @@
 student dead. Its numbers are drawn around those of the mini world; the statistics are computed as the workflow does."""
 
 import numpy as np
-from teachergrid import artifacts, spec
+from teachergrid import artifacts, schema
 from teachergrid.health import limited
 from teachergrid.summary import summarise
 from teachergrid.variants import variants
@@ -38,7 +38,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
         "ic-ifd": {"formula": "ic_ifd_loss"},
         "length": {"formula": "length"},
     }
-    filled = {name: spec.filled(entry, spec.definition("metric")) for name, entry in entries.items() if metrics}
+    filled = {name: schema.filled(entry, schema.definition("metric")) for name, entry in entries.items() if metrics}
     students = [
         {
             "student": f"{base}__pool__{teacher}__sft__s{seed}" if seed else None,
@@ -266,11 +266,11 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
 
 def assert_schemas(data: dict) -> None:
     """Raise artifacts.BadTable unless the tables are what the workflow would write."""
-    for key, schema in (
+    for key, columns in (
         ("performance", artifacts.PERFORMANCE),
         ("metrics", artifacts.GRID_METRICS),
         ("correlations", artifacts.CORRELATIONS),
         ("effects", artifacts.EFFECTS),
         ("lineage", artifacts.LINEAGE),
     ):
-        artifacts.table(data[key], schema)
+        artifacts.table(data[key], columns)

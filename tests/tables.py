@@ -1,7 +1,7 @@
 """Small tables for tests of what joins and compares them."""
 
 import pyarrow as pa
-from teachergrid import artifacts, spec
+from teachergrid import artifacts, schema
 
 
 def responses(rows: dict, tokens: dict | None = None) -> pa.Table:
@@ -62,4 +62,4 @@ def likelihoods(rows: dict) -> pa.Table:
 
 def entry(formula: str, **settings) -> dict:
     """A metric of the config with all its defaults."""
-    return spec.filled({"formula": formula, **settings}, spec.definition("metric"))
+    return schema.filled({"formula": formula, **settings}, schema.definition("metric"))

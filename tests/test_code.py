@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from teachergrid import code, spec
+from teachergrid import canonical, code
 
 RULES = [*code.CHEAP, "load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune"]
 RULES += ["answer", "judge"]
@@ -129,7 +129,7 @@ def test_the_same_in_another_process_without_imports():
 
 
 def test_cheap_rules_carry_it_in_their_spec():
-    text = spec.dump(recipe={"learning_rate": 1})
+    text = canonical.dump(recipe={"learning_rate": 1})
     assert code.stamped("finetune", text) == text
     stamped = json.loads(code.stamped("metric", text))
     assert stamped == {**json.loads(text), "code": code.fingerprint("metric")}

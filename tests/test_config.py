@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ENV, ROOT, Grid, copy_code, setting
-from teachergrid import config_docs, spec
+from teachergrid import canonical, config_docs, schema
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -38,6 +38,10 @@ BAD = {
     "unknown key": (
         rename("teachers", "small", "sampling", to="sampeling"),
         "config.teachers.small: unknown key 'sampeling', did you mean 'sampling'?",
+    ),
+    "renamed key": (
+        setting("tasks", "gsm", "decoding", to={"max_tokens": 5}),
+        "config.tasks.gsm.decoding: renamed, write `sampling`",
     ),
     "unknown key at the top": (rename("recipes", to="recipe"), "config: unknown key 'recipe', did you mean 'recipes'?"),
     "unknown key in an inline model": (
@@ -174,7 +178,7 @@ def test_seeds_follow_from_the_root(small):
     small["grids"]["teachers"]["seed"] = 5
     assert checked(small)["grids"]["teachers"]["seed"] == 5
     # greedy decoding has no noise to seed
-    assert one["tasks"]["gsm"]["decoding"]["seed"] is None
+    assert one["tasks"]["gsm"]["sampling"]["seed"] is None
     assert one["teachers"]["small"]["sampling"]["seed"] is not None
 
 
@@ -208,7 +212,7 @@ def test_a_subset_of_the_likelihoods_is_in_their_spec_and_in_their_cost(small):
     assert Cells(checked(small)).rows["likelihood"]["q/seed__large"] == before
     small["likelihood"]["subset"] = 2
     rows = Cells(checked(small)).rows
-    assert spec.load(rows["likelihood"]["q/seed__large"]["spec"])["likelihood"]["subset"] == 2
+    assert canonical.load(rows["likelihood"]["q/seed__large"]["spec"])["likelihood"]["subset"] == 2
     assert (before["rows"], rows["likelihood"]["q/seed__large"]["rows"]) == (5, 2)
     assert rows["reward"]["rm/seed__large"]["rows"] == rows["generate"]["seed__large"]["rows"] == 5
 
@@ -216,7 +220,7 @@ def test_a_subset_of_the_likelihoods_is_in_their_spec_and_in_their_cost(small):
 def test_self_pairs_follow_the_parents(small):
     small["models"]["large"]["parent"] = "small"
     small["models"]["small"]["parent"] = "w"
-    students = spec.load(Cells(checked(small)).rows["correlate"]["teachers"]["spec"])["students"]
+    students = canonical.load(Cells(checked(small)).rows["correlate"]["teachers"]["spec"])["students"]
     marked = {(s["base"], s["teacher"]) for s in students if s["self_pair"]}
     assert marked == {("w", "small"), ("w", "large")}
 
@@ -232,20 +236,28 @@ def test_labels_are_in_no_spec_but_the_tables(small):
 
 
 def test_canonical_spec():
-    one = spec.dump(recipe={"learning_rate": 1.0, "weight_decay": 0, "packing": True})
-    assert one == spec.dump(recipe={"weight_decay": 0, "learning_rate": 1}) == '{"recipe": {"learning_rate": 1}}'
-    assert spec.load(one)["recipe"]["num_train_epochs"] == 2
-    assert spec.dump(recipe={"learning_rate": 1}) != spec.dump(recipe={"learning_rate": 2})
+    one = canonical.dump(recipe={"learning_rate": 1.0, "weight_decay": 0, "packing": True})
+    assert one == canonical.dump(recipe={"weight_decay": 0, "learning_rate": 1}) == '{"recipe": {"learning_rate": 1}}'
+    assert canonical.load(one)["recipe"]["num_train_epochs"] == 2
+    assert canonical.dump(recipe={"learning_rate": 1}) != canonical.dump(recipe={"learning_rate": 2})
+
+
+def test_a_renamed_key_keeps_its_word_in_specs():
+    task = {"fields": {}, "sampling": {"max_tokens": 5}}
+    text = canonical.dump(tasks={"gsm": task})
+    assert text == '{"tasks": {"gsm": {"decoding": {"max_tokens": 5}}}}'
+    loaded = canonical.load(text)["tasks"]["gsm"]
+    assert loaded["sampling"]["max_tokens"] == 5 and "decoding" not in loaded
 
 
 def test_every_key_is_described():
     def walk(part, where):
         for key, value in part.get("properties", {}).items():
-            assert spec.resolve(value).get("description"), f"{where}.{key} has no description"
+            assert schema.resolve(value).get("description"), f"{where}.{key} has no description"
             walk(value, f"{where}.{key}")
 
-    walk(spec.schema(), "config")
-    for name, part in spec.schema()["$defs"].items():
+    walk(schema.read(), "config")
+    for name, part in schema.read()["$defs"].items():
         walk(part, name)
 
 
@@ -274,6 +286,25 @@ def test_planning_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def imported_by(module: str) -> set[str]:
+    """Return the modules of the package that an import of one brings along."""
+    code = f"import sys; from teachergrid import {module}; print(*(m for m in sys.modules if m.startswith('teachergrid.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
+    return {name.removeprefix("teachergrid.") for name in done.stdout.split()}
+
+
+def test_the_check_of_the_config_knows_no_costs():
+    found = imported_by("config")
+    assert not {name for name in found if name.startswith("planning") or name in ("costs", "pilot", "grid", "models")}
+
+
+def test_the_grid_imports_no_plan_and_no_training():
+    found = imported_by("grid")
+    cost = {f"planning.{name}" for name in ("work", "shapes", "machines", "throughput", "fit")}
+    assert not {name for name in found if name.startswith("planning.")} - cost
+    assert not found & {"launch", "sft", "worker", "zero", "options", "plan"}
 
 
 @pytest.mark.slow

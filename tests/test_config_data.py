@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, setting
-from teachergrid import config_docs, spec
+from teachergrid import canonical, config_docs, schema
 from teachergrid.config import checked
 from teachergrid.errors import BadInput
 from teachergrid.grid import Cells
@@ -103,7 +103,7 @@ def test_what_a_corpus_reads(small):
 
 def test_defaults_stay_out_of_the_spec(small):
     defaults = {
-        key: part["default"] for key, part in spec.definition("corpus")["properties"].items() if "default" in part
+        key: part["default"] for key, part in schema.definition("corpus")["properties"].items() if "default" in part
     }
     assert selected(small, **{**defaults, "by": "car"})[1]["spec"] == selected(small)[1]["spec"]
     assert json.loads(selected(small)[1]["spec"])["corpus"].keys() == {"instructions", "by", "seed"}
@@ -135,7 +135,7 @@ def test_a_stripped_teacher_reads_the_raw_responses(small):
     assert row["rows"] == table.rows["generate"]["seed__large"]["rows"] > 0
     # it is scored like any other; of the raw ones nothing else is asked
     assert "rm/seed__plain" in table.rows["reward"] and "q__seed__plain__sft__s1" in table.rows["finetune"]
-    labels = spec.load(table.rows["correlate"]["teachers"]["spec"])["teachers"]["plain"]
+    labels = canonical.load(table.rows["correlate"]["teachers"]["spec"])["teachers"]["plain"]
     assert (labels["model"], labels["family"]) == ("large", "Big")
 
 
@@ -146,7 +146,7 @@ def test_a_set_without_the_prompts_of_suites(small):
     table = cells(small)
     row = table.rows["load_instructions"]["seed"]
     assert row["prompts"] == ["config/gsm.jsonl", "config/ifeval.jsonl"]
-    assert list(spec.load(row["spec"])["tasks"]) == ["gsm", "ifeval"]
+    assert list(canonical.load(row["spec"])["tasks"]) == ["gsm", "ifeval"]
     # which suite holds a task, and how it is asked and checked, is no matter of the set
     small["suites"]["both"] = {"tasks": ["gsm", "ifeval"]}
     small["instructions"]["seed"]["decontaminate"] = ["both"]
@@ -163,7 +163,8 @@ def test_a_set_without_the_prompts_of_suites(small):
 def test_the_examples_of_the_docs_are_configs(monkeypatch):
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load(Path("config/config.yaml").read_text())
-    examples = [yaml.safe_load(text) for text in re.findall(r"(?s)```yaml\n(.*?)```", config_docs.HEAD)[1:]]
+    introduction = config_docs.page().partition("## Top level")[0]
+    examples = [yaml.safe_load(text) for text in re.findall(r"(?s)```yaml\n(.*?)```", introduction)[1:]]
     for kind, entries in (pair for example in examples for pair in example.items()):
         config[kind] = {**config.get(kind, {}), **entries}
     config["grids"]["teachers"]["corpora"] = list(config["corpora"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from teachergrid import artifacts, contamination, instructions, spec
+from teachergrid import artifacts, contamination, instructions, schema
 from teachergrid.contamination import Text, normal
 
 SHARED = Path(__file__).parents[2] / "shared/data"
@@ -121,7 +121,7 @@ def test_the_filter_loses_no_pair():
 
 
 def entry(**options) -> dict:
-    return spec.filled({"source": "x", "seed": 0, **options}, spec.definition("instructions"))
+    return schema.filled({"source": "x", "seed": 0, **options}, schema.definition("instructions"))
 
 
 def test_removed_before_the_draw(tmp_path, capsys):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from tables import entry, likelihoods, responses, rewards
-from teachergrid import artifacts, origin, spec
+from teachergrid import artifacts, origin, schema
 from teachergrid.corpora import examples, select, write
 from teachergrid.errors import BadInput
 from teachergrid.frames import join
@@ -30,7 +30,7 @@ def frames(scores: dict, text: dict | None = None) -> dict:
 
 def corpus(**settings) -> dict:
     """A config entry with all its defaults, as a job gets it."""
-    return spec.filled({"by": "rm", "seed": 0, **settings}, spec.definition("corpus"))
+    return schema.filled({"by": "rm", "seed": 0, **settings}, schema.definition("corpus"))
 
 
 def taken(given: dict, metrics: dict | None = None, categories=None, **settings) -> list[dict]:

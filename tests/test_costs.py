@@ -1,15 +1,15 @@
 """What jobs ask for: more rows, a larger model and a further attempt ask for more, more GPUs for less time."""
 
 import pytest
-from teachergrid import costs, spec
+from teachergrid import canonical, costs
 
 MODEL = {"repo": "org/none"}
 SPECS = {
-    "generate": spec.dump(model=MODEL, teacher={}),
-    "answer": spec.dump(model=MODEL, suite={"tasks": ["a"]}, tasks={"a": {}}),
-    "likelihood": spec.dump(model=MODEL, likelihood={}),
-    "reward": spec.dump(model=MODEL, reward={}),
-    "finetune": spec.dump(model=MODEL, recipe={}),
+    "generate": canonical.dump(model=MODEL, teacher={}),
+    "answer": canonical.dump(model=MODEL, suite={"tasks": ["a"]}, tasks={"a": {}}),
+    "likelihood": canonical.dump(model=MODEL, likelihood={}),
+    "reward": canonical.dump(model=MODEL, reward={}),
+    "finetune": canonical.dump(model=MODEL, recipe={}),
     "metric": "{}",
 }
 ROW = {"rows": 1_000, "tokens": 1_000, "parameters": 7.0, "gpus": 1, "gpu_model": "h100", "nodes": 1}

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT
-from teachergrid import artifacts, code, config, costs, grid, spec
+from teachergrid import artifacts, canonical, code, config, costs, grid
 from teachergrid.errors import BadInput
 from teachergrid.planning import actuals, estimate, machines, throughput, work
 
@@ -24,12 +24,12 @@ FP8 = {"repo": "org/none-FP8"}
 
 
 def generation(billions, gpus=1, model=MODEL, **row) -> dict:
-    text = spec.dump(model=model, teacher={"sampling": {"max_tokens": 4096}})
+    text = canonical.dump(model=model, teacher={"sampling": {"max_tokens": 4096}})
     return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 100_000, "engine": "vllm", **row}
 
 
 def sft(billions, gpus=1, **recipe) -> dict:
-    text = spec.dump(model=MODEL, recipe=recipe)
+    text = canonical.dump(model=MODEL, recipe=recipe)
     return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "deepspeed": None, "rows": 100_000}
 
 
@@ -145,7 +145,7 @@ def test_what_a_job_notes(tmp_path, monkeypatch):
     ]
     path = tmp_path / "r.parquet"
     artifacts.write(path, rows, artifacts.RESPONSES, None)
-    text = spec.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
+    text = canonical.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
     took = actuals.measured(snakemake(tmp_path, "generate", text, path), 0.0)
     assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
     assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
@@ -232,7 +232,7 @@ def test_make_clean_keeps_the_lines(tmp_path):
 
 
 def likelihood(billions=7.0, rows=1_000, **settings) -> dict:
-    text = spec.dump(model=MODEL, likelihood=settings)
+    text = canonical.dump(model=MODEL, likelihood=settings)
     return {"spec": text, "parameters": billions, "gpus": 1, "nodes": 1, "rows": rows}
 
 
@@ -352,7 +352,7 @@ def test_measured_lengths_decide_what_comes_after():
     planned, unsure = estimate.expected_work("generate", generation(7.0, engine=None), held, "i__c")
     assert planned.written == 2_000 and unsure > 0
     # under another limit nothing is known
-    other = generation(7.0) | {"spec": spec.dump(model=MODEL, teacher={"sampling": {"max_tokens": 80}})}
+    other = generation(7.0) | {"spec": canonical.dump(model=MODEL, teacher={"sampling": {"max_tokens": 80}})}
     assert estimate.expected_work("generate", other, held, "i__a")[0].written == 40
 
 
@@ -376,7 +376,7 @@ def test_intervals_bracket_what_is_drawn_around_a_fit():
 def test_a_job_without_model_or_gpu():
     found = estimate.estimate("metric", {"rows": 1_000, "spec": "{}"}, "h100", NOTHING, HERE, "b/i__t")
     assert (found.gpus, found.device) == (0, "cpu") and found.expected > 0
-    verifier = {"rows": 10, "spec": spec.dump(reward={"checker": {}}), "parameters": 0, "gpus": 0, "nodes": 1}
+    verifier = {"rows": 10, "spec": canonical.dump(reward={"checker": {}}), "parameters": 0, "gpus": 0, "nodes": 1}
     assert estimate.estimate("reward", verifier, "h100", NOTHING, HERE).device == "cpu"
     with pytest.raises(BadInput, match="no GPU type"):
         expected(likelihood(), NOTHING, device="h10")

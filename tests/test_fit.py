@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from teachergrid import spec
+from teachergrid import canonical
 from teachergrid.errors import BadInput
 from teachergrid.planning import fit, machines, shapes, work
 
@@ -12,13 +12,13 @@ HERE = machines.read()
 
 
 def sft(billions, gpus=1, nodes=1, deepspeed=None, **recipe) -> dict:
-    text = spec.dump(model=MODEL, recipe={"gradient_checkpointing": True, **recipe})
+    text = canonical.dump(model=MODEL, recipe={"gradient_checkpointing": True, **recipe})
     return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": nodes, "deepspeed": deepspeed, "rows": 9}
 
 
 def generation(billions, gpus=1, **teacher) -> dict:
     return {
-        "spec": spec.dump(model=MODEL, teacher=teacher),
+        "spec": canonical.dump(model=MODEL, teacher=teacher),
         "parameters": billions,
         "gpus": gpus,
         "nodes": 1,
@@ -94,11 +94,19 @@ def test_what_no_setting_helps():
 
 
 def likelihood(billions, gpus) -> dict:
-    return {"spec": spec.dump(model=MODEL, likelihood={}), "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 9}
+    return {
+        "spec": canonical.dump(model=MODEL, likelihood={}),
+        "parameters": billions,
+        "gpus": gpus,
+        "nodes": 1,
+        "rows": 9,
+    }
 
 
 def test_smaller_batches_of_likelihoods():
-    row = likelihood(7, 1) | {"spec": spec.dump(model=MODEL, likelihood={"batch_tokens": 2**20, "max_length": 2048})}
+    row = likelihood(7, 1) | {
+        "spec": canonical.dump(model=MODEL, likelihood={"batch_tokens": 2**20, "max_length": 2048})
+    }
     assert "`batch_tokens: " in fit.fits("likelihood", row, "h100", HERE)
 
 
@@ -115,7 +123,8 @@ def test_copies_that_fit_a_gpu_are_not_shared():
 def test_no_gpu_no_check():
     assert fit.fits("finetune", sft(700), "cpu", HERE) is None
     assert (
-        fit.fits("reward", {"spec": spec.dump(reward={}), "parameters": 0, "gpus": 0, "rows": 9}, "h100", HERE) is None
+        fit.fits("reward", {"spec": canonical.dump(reward={}), "parameters": 0, "gpus": 0, "rows": 9}, "h100", HERE)
+        is None
     )
     with pytest.raises(BadInput, match="no GPU type"):
         fit.fits("finetune", sft(7), "h101", HERE)

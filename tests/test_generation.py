@@ -200,7 +200,7 @@ def test_a_kill_loses_the_shard_at_work_only(tmp_path):
 
 def test_answer_takes_base_and_student_alike(folders, tmp_path):
     items = {"sums": instructions(TEXTS[:2]), "words": instructions(TEXTS[1:])}
-    tasks = {"sums": {"decoding": GREEDY}, "words": {"decoding": DRAWN | {"samples": 2}}}
+    tasks = {"sums": {"sampling": GREEDY}, "words": {"sampling": DRAWN | {"samples": 2}}}
     settings = {"talk": TALK, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     table = generation.answer(items, settings, tmp_path / "base")
@@ -224,7 +224,7 @@ def test_answer_takes_base_and_student_alike(folders, tmp_path):
 
 
 def test_answer_names_the_folder_of_lost_weights(folders, tmp_path):
-    settings = {"talk": TALK, "format": "chat", "tasks": {"a": {"decoding": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
+    settings = {"talk": TALK, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     with pytest.raises(BadInput, match="gone"):
         generation.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")

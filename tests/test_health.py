@@ -1,7 +1,7 @@
 """Health checks of responses: what each flags, what it must not flag, gates and examples."""
 
 import pytest
-from teachergrid import artifacts, health, spec
+from teachergrid import artifacts, health, schema
 from teachergrid.errors import BadInput
 
 ENGLISH = "Please tell me something about the history of bridges."
@@ -21,7 +21,7 @@ def check(rows: list[dict], questions: dict | None = None, **settings) -> dict[s
         {"id": id, "messages": [{"role": "user", "content": text}], "source": "test", "round": 0}
         for id, text in asked.items()
     ]
-    settings = spec.filled(settings, spec.definition("health"), outside_too=True)
+    settings = schema.filled(settings, schema.definition("health"), outside_too=True)
     found = health.check(
         artifacts.table(full, artifacts.RESPONSES),
         artifacts.table(instructions, artifacts.INSTRUCTIONS),

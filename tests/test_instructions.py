@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from teachergrid import artifacts, instructions, spec
+from teachergrid import artifacts, instructions, schema
 from teachergrid.errors import BadInput
 from teachergrid.files import message_id
 
@@ -16,7 +16,7 @@ ALPACA_EVAL = Path(__file__).parents[2] / "shared/data/alpaca_eval/instructions_
 
 def entry(**options) -> dict:
     """Return a config entry with all defaults, as a job gets it; an explicit seed, as the config's."""
-    return spec.filled({"source": "x", "seed": 0, **options}, spec.definition("instructions"))
+    return schema.filled({"source": "x", "seed": 0, **options}, schema.definition("instructions"))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_draw_hangs_on_ids_and_seed_alone(load):
 def test_a_task_loads_as_it_is(tmp_path):
     path = tmp_path / "test.parquet"
     pq.write_table(pa.table({"question": ["1 + 1", "1 + 2"], "answer": ["2", "3"]}), path)
-    task = spec.filled({"prompts": str(path), "decoding": {"max_tokens": 5}}, spec.definition("task"))
+    task = schema.filled({"prompts": str(path), "sampling": {"max_tokens": 5}}, schema.definition("task"))
     loaded = instructions.load(str(path), task, "sums")
     assert loaded["answer"].to_pylist() == ["2", "3"] and loaded["source"].to_pylist() == ["sums", "sums"]
 
@@ -202,7 +202,7 @@ def test_a_task_may_ask_a_set(tmp_path):
     made = instructions.load(str(tmp_path / "raw.jsonl"), entry(fields=fields), "set")
     path = str(tmp_path / "set.parquet")
     artifacts.write(path, made, artifacts.INSTRUCTIONS, {})
-    task = spec.filled({}, spec.definition("task"))
+    task = schema.filled({}, schema.definition("task"))
     assert instructions.load_tasks({"exam": task}, [path])["exam"].to_pylist() == made.to_pylist()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ENV, ROOT
-from teachergrid import launch, lock, models, spec, zero
+from teachergrid import launch, lock, models, schema, shares, zero
 from teachergrid.errors import BadInput
 from test_sft import ROWS, TALK, recipe
 
@@ -35,7 +35,7 @@ LENGTHS = [(messages, response + " x" * (i % 7)) for i, (messages, response) in 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict:
     folder = tiny.make(tmp_path_factory.mktemp("models") / "llama", "llama")
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def start(model: dict, work: Path, processes: int, launcher=None, seconds: float = 600, rows=LENGTHS, **changes):
@@ -92,7 +92,7 @@ def test_the_team_is_what_the_job_has(resources, expected):
 
 def test_nodes_with_unequal_gpus_are_refused():
     with pytest.raises(BadInput, match="recipe sft: 3 GPUs on 2 nodes"):
-        launch.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
+        shares.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_nodes_with_unequal_gpus_are_refused():
 def test_steps_that_cannot_be_shared_name_the_nearest_remedies(steps, processes, remedies):
     given = recipe(gradient_accumulation_steps=steps)
     if remedies is None:
-        return launch.check_shares(given, processes, 1, "sft")
+        return shares.check_shares(given, processes, 1, "sft")
     with pytest.raises(BadInput) as error:
-        launch.check_shares(given, processes, 1, "sft")
+        shares.check_shares(given, processes, 1, "sft")
     assert f"recipe sft: gradient_accumulation_steps {steps}" in str(error.value)
     assert f"`gpus` to {remedies[0]} " in str(error.value) and str(error.value).endswith(f"to {remedies[1]}")
 
@@ -123,7 +123,7 @@ def test_settings_of_deepspeed(kind, stage, offloads):
     found = zero.settings(kind)
     assert found["zero_optimization"]["stage"] == stage
     assert ("optimizer" in found, "offload_param" in found["zero_optimization"]) == (offloads, offloads)
-    assert set(zero.STAGES) == set(spec.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
+    assert set(zero.STAGES) == set(schema.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
 
 
 def test_a_port_that_is_taken_is_passed_over():

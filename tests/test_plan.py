@@ -109,7 +109,7 @@ def test_swapped_and_renamed(grid):
         (["reference.plain"], "template changed"),
         (["teacher.batch"], "generation settings changed"),
         (["tasks.gsm.checker_version"], "task version changed"),
-        (["tasks.gsm.decoding.max_tokens"], "task changed"),
+        (["tasks.gsm.sampling.max_tokens"], "task changed"),
         (["instructions.sample"], "instructions changed"),
         (["corpus.choose"], "corpus changed"),
         (["likelihood.max_length"], "scoring settings changed"),

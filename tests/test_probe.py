@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, setting
-from teachergrid import code, config, grid, spec
+from teachergrid import canonical, code, config, grid
 from teachergrid.errors import BadInput
 from teachergrid.planning import (
     actuals,
@@ -38,7 +38,7 @@ TINY = {"repo": str(ROOT / "workflow/miniworld/models/bs"), "revision": None, "d
 
 def job(rule="likelihood", cell="b/i__t", model=TINY, gpus=1, nodes=1, deepspeed=None, **parts) -> dict:
     parts = parts or {"likelihood": {}}
-    row = {"spec": spec.dump(model=model, **parts), "parameters": None, "gpus": gpus, "nodes": nodes, "rows": 100}
+    row = {"spec": canonical.dump(model=model, **parts), "parameters": None, "gpus": gpus, "nodes": nodes, "rows": 100}
     return {"rule": rule, "cell": cell, "row": row | {"deepspeed": deepspeed}, "threads": 1}
 
 
@@ -192,7 +192,7 @@ def test_a_probe_on_another_gpu_is_scaled_and_one_on_a_cpu_says_nothing_of_gpus(
 
 
 def test_what_a_probed_teacher_said_is_how_long_its_answers_are():
-    text = spec.dump(model=TINY, teacher={"sampling": {"max_tokens": 4096}})
+    text = canonical.dump(model=TINY, teacher={"sampling": {"max_tokens": 4096}})
     row = {"spec": text, "parameters": 7.0, "gpus": 1, "nodes": 1, "rows": 9}
     found = as_probe(row, rule="generate", cell="i__t", read=40.0, written=1_000.0)
     held = NOTHING._replace(probes=(found,))
@@ -323,8 +323,8 @@ def test_options():
 def test_texts_are_made_up_where_there_are_none(tmp_path, rule, model, parts, rows):
     """Of about the expected length, enough for three parts (SFT: four updates) or as many as there are to do."""
     for task in parts.get("tasks", {}).values():
-        task["decoding"] = {"max_tokens": 5}
-    text = spec.dump(model={**TINY, "repo": str(ROOT / "workflow/miniworld/models" / model)}, **parts)
+        task["sampling"] = {"max_tokens": 5}
+    text = canonical.dump(model={**TINY, "repo": str(ROOT / "workflow/miniworld/models" / model)}, **parts)
     given = {"rule": rule, "spec": text, "rows": 12, "read": 12.0, "written": 9.0, "seconds": 300.0}
     found = probing.probed(tmp_path, given)
     assert found["rows"] + found["more_rows"] == pytest.approx(rows)  # SFT: 12 in one epoch count as 6 in two

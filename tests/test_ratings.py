@@ -5,7 +5,7 @@ import re
 import pytest
 import tiny
 from rated_rows import ANSWERED, TEXTS, response_table, reward_entry, scored
-from teachergrid import artifacts, models, ratings, spec
+from teachergrid import artifacts, models, ratings, schema
 from teachergrid.errors import BadInput
 
 DIFFICULTY = {"prompt": "sort the words of {instruction} as a list : ", "numbers": [1, 2, 7]}
@@ -15,7 +15,7 @@ DIFFICULTY = {"prompt": "sort the words of {instruction} as a list : ", "numbers
 def rater(tmp_path_factory) -> dict:
     """Return the entry of a tiny random chat model."""
     folder = tiny.make(tmp_path_factory.mktemp("rater"))
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def test_a_rating_is_the_mean_of_numbers_by_their_probability(rater, tmp_path):

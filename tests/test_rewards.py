@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import tiny
 from rated_rows import ANSWERED, ASKED, TEXTS, instruction_set, response_table, reward_entry, scored
-from teachergrid import artifacts, chat, classifier, judges, models, rewards, spec
+from teachergrid import artifacts, chat, classifier, judges, models, rewards, schema
 from teachergrid.errors import BadInput
 from teachergrid.verify import extract, verdict
 
@@ -104,7 +104,7 @@ def test_gsm8k():
 def model(tmp_path_factory) -> dict:
     """Return the entry of a tiny random reward model."""
     folder = tiny.make(tmp_path_factory.mktemp("rm"), kind="reward")
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def changed(model: dict, folder, change) -> dict:
@@ -198,7 +198,7 @@ def test_too_long(model, tmp_path):
 
 def test_no_second_bos(tmp_path):
     folder = tiny.make(tmp_path / "bos", kind="reward", bos=True, template=tiny.CHATML_WITH_BOS)
-    entry = spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    entry = schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
     tokenizer, net = models.load_tokenizer(entry, reward_entry()), models.load_model(entry, "reward")
     seen = []
     net.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
@@ -236,7 +236,7 @@ def test_nan_rewards(model, tmp_path):
 
 def test_not_a_reward_model(tmp_path):
     folder = tiny.make(tmp_path / "causal")
-    entry = spec.filled({"repo": str(folder)}, spec.definition("model"))
+    entry = schema.filled({"repo": str(folder)}, schema.definition("model"))
     with pytest.raises(BadInput, match="causal: no reward model"):
         scored(entry, tmp_path / "work")
 

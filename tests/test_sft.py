@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ENV, ROOT
-from teachergrid import chat, spec
+from teachergrid import chat, schema
 
 TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 ROWS = [([{"role": "user", "content": f"Add {i} and {i}"}], f"Answer: {2 * i}") for i in range(40)]
@@ -46,11 +46,11 @@ print(json.dumps({"facts": facts, "log": log}))
 def model(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("models") / "llama"
     tiny.make(folder, "llama")
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def recipe(**changes) -> dict:
-    return spec.filled({**RECIPE, **changes}, spec.definition("recipe"))
+    return schema.filled({**RECIPE, **changes}, schema.definition("recipe"))
 
 
 def train(model: dict, work: Path, stop: int | None = None, **changes) -> dict | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 from rated_rows import TEXTS, response_table, reward_entry, scored
-from teachergrid import artifacts, metrics, models, rewards, similarity, spec
+from teachergrid import artifacts, metrics, models, rewards, schema, similarity
 from teachergrid.errors import BadInput
 from teachergrid.frames import join
 
@@ -30,7 +30,7 @@ def encoder(tmp_path_factory) -> dict:
                 parameter.mul_(20)  # far from uniform, so that attention and position matter
     net.save_pretrained(folder)
     words.save_pretrained(folder)
-    return spec.filled({"repo": str(folder), "dtype": "float32"}, spec.definition("model"))
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
 
 def embedded(encoder: dict, text: str, pooling: str) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_the_interval_of_the_metric_is_as_wide_as_samples_are_spread():
     responses = response_table(*((f"q{i}", "red") for i in range(n)))
     rows = [{"id": f"q{i}", "sample": 0, "reward": vector} for i, vector in enumerate(samples[0])]
     table = similarity.compared([artifacts.table(rows, similarity.VECTORS)])
-    entry = spec.filled({"formula": "embedding_similarity", "reward": "alike"}, spec.definition("metric"))
+    entry = schema.filled({"formula": "embedding_similarity", "reward": "alike"}, schema.definition("metric"))
     (row,) = metrics.measure({"m": entry}, join({"t": responses}, {"alike": {"t": table}}, {}), seed=0)
     assert row["metric"] == "embedding_similarity/alike" and row["reason"] is None
     assert row["value"] == pytest.approx(self_similarity(samples[0]), abs=1e-6)

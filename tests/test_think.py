@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 from tables import responses
-from teachergrid import artifacts, generation, spec, think
+from teachergrid import artifacts, generation, schema, think
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_stripped_responses(tmp_path, capsys):
         {("i1", 0): "<think>x</think>yes", ("i1", 1): "no", ("i2", 0): "<think>"}, {("i1", 0): 5, ("i1", 1): 1}
     )
     artifacts.write(path := tmp_path / "raw.parquet", raw, artifacts.RESPONSES, None)
-    settings = {"teacher": spec.filled({"engine": "stripped"}, spec.definition("teacher"))}
+    settings = {"teacher": schema.filled({"engine": "stripped"}, schema.definition("teacher"))}
     rows, row_groups = generation.respond(pa.table({}), settings, tmp_path, str(path))
     assert rows.schema.equals(artifacts.RESPONSES) and row_groups == [3]
     assert rows["response"].to_pylist() == ["yes", "no", ""] and rows["response_tokens"].to_pylist() == [None, 1, None]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from teachergrid import artifacts, frames, job, metrics
-from teachergrid.config import derived_seed
+from teachergrid.seeds import derived_seed
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,11 +2,11 @@
 
 from itertools import product
 
-from . import exam, pilot, spec
+from . import canonical, exam, pilot
+from .canonical import picked
 from .config import VERIFY, judges_of
 from .errors import BadInput
 from .ids import Corpus, Responses, Student
-from .spec import picked
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
@@ -55,7 +55,7 @@ def add(cells, name: str, block: dict) -> None:
     tasks = fields_of(config, block["suites"])
     cells.rows["report"][name] = {
         **exams,
-        "spec": spec.dump(
+        "spec": canonical.dump(
             title=block["title"] or name,
             tasks=tasks,
             models=models_of(config, pairs, responses),
@@ -136,7 +136,7 @@ def self_pair(config: dict, base: str, teacher: str | None) -> bool:
 def summary_spec(config: dict, block: dict, described: list, suites: dict, pairs: list, responses: list[str]) -> str:
     references = {name: config["references"][name] for name in block["references"]}
     corpora = {name: config["corpora"][name] for name in block["corpora"]}
-    return spec.dump(
+    return canonical.dump(
         grid=block,
         students=described,
         references=[

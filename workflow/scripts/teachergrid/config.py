@@ -3,14 +3,14 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
-from . import config_data, metric_entries, pins, ratings, similarity, spec
+from . import config_data, metric_entries, pins, ratings, schema, similarity
 from .errors import BadInput
 from .ids import Corpus, pilot_subset
-from .spec import known as _known
+from .names import known as _known
+from .seeds import derived_seed
 from .variants import Metric
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -24,20 +24,15 @@ def checked(config: dict) -> dict:
     Raises BadInput.
     """
     config = with_named_models(config)
-    spec.refuse_unknown_keys(config)
+    schema.refuse_unknown_keys(config)
     _validate(config)
-    config = spec.filled(config, spec.schema(), outside_too=True)
+    config = schema.filled(config, schema.read(), outside_too=True)
     pins.fill(config)
     for check in (_models, _tasks, _files, _entries, config_data.check, _judges, _grids, _pilots, _imports):
         check(config)
     _read_templates(config)
     _derive_seeds(config)
     return config
-
-
-def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
-    return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1
 
 
 def with_named_models(config: dict) -> dict:
@@ -63,7 +58,7 @@ def with_named_models(config: dict) -> dict:
 def _validate(config: dict) -> None:
     import jsonschema
 
-    for error in jsonschema.Draft202012Validator(spec.schema()).iter_errors(config):
+    for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
         error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
@@ -288,7 +283,7 @@ def _derive_seeds(config: dict) -> None:
     for teacher in config["teachers"].values():
         _sampling_seed(teacher["sampling"], derive, "generation")
     for task in config["tasks"].values():
-        _sampling_seed(task["decoding"], derive, "evaluation")
+        _sampling_seed(task["sampling"], derive, "evaluation")
     for name, corpus in config["corpora"].items():
         derive(corpus, f"corpora/{name}")
     for block in config["grids"].values():

@@ -1,7 +1,7 @@
 """Checks of what makes training data: derived corpora, teachers that are another one's responses, suites that are removed."""
 
 from .errors import BadInput
-from .spec import known
+from .names import known
 from .variants import Metric
 
 

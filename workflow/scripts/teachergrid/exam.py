@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from . import costs, spec
+from . import canonical, costs
+from .canonical import picked, without
 from .config import VERIFY
 from .ids import Student
-from .spec import picked, without
 
 TALK = ("template", "template_args", "system", "plain")
 
@@ -48,7 +48,7 @@ def _add_freeing(cells, student: str, suite: str) -> None:
     """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
     keep = cells.config["recipes"][Student.parse(student).recipe]["keep"]
     if keep != "model" and not cells.config["partial"]:
-        row = cells.rows["free"].setdefault(student, {"spec": spec.dump(keep=keep), "suites": []})
+        row = cells.rows["free"].setdefault(student, {"spec": canonical.dump(keep=keep), "suites": []})
         row["suites"] += [suite] if suite not in row["suites"] else []
 
 
@@ -56,21 +56,21 @@ def _add_freeing(cells, student: str, suite: str) -> None:
 def _answer_row(cells, who: str, suite: str) -> dict:
     entry = cells.config["references"].get(who) or cells.config["bases"][who]
     talk = {**picked(entry, "model", *TALK), "format": entry.get("format", "chat")}
-    tasks = {n: picked(task, "fields", "prompt_version", "decoding") for n, task in cells.tasks_of(suite).items()}
+    tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in cells.tasks_of(suite).items()}
     row = cells.with_model(
         "reference",
         talk if talk["format"] == "plain" else without(talk, "plain"),
         tasks=tasks,
         suite=picked(cells.config["suites"][suite], "batch", "shard"),
     )
-    longest = max(task["decoding"]["max_tokens"] for task in tasks.values())
+    longest = max(task["sampling"]["max_tokens"] for task in tasks.values())
     return row | {"tokens": min(longest, costs.USUAL_TOKENS)}
 
 
 @cache
 def _verify_spec(cells, suite: str) -> str:
     tasks = cells.tasks_of(suite)
-    return spec.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+    return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
 
 
 @cache

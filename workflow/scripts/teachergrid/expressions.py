@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import spec
 from .errors import BadInput
 from .formulas import FORMULAS
+from .names import nearest
 
 # a column holds one number per response; which files it needs
 COLUMNS = {
@@ -203,7 +203,7 @@ class _Reader:
         if name in FORMULAS:
             raise BadInput(f"'{name}' is a number of a corpus; write it outside of mean(...) and median(...)")
         known = [*PARAMETERS, *COLUMNS] if scope.inside else [*PARAMETERS, *FORMULAS, *FUNCTIONS, *OVER_RESPONSES]
-        raise BadInput(f"there is no '{name}'" + (spec.nearest(name, known) or f"; known: {', '.join(known)}"))
+        raise BadInput(f"there is no '{name}'" + (nearest(name, known) or f"; known: {', '.join(known)}"))
 
     def formula(self, name: str, scope: _Scope) -> ast.expr:
         formula = FORMULAS[name]

@@ -59,19 +59,19 @@ def answer(items: dict[str, pa.Table], settings: dict, work: Path, weights: Path
     """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), from one model load; a shard is of one task.
 
     items: the prompts of each task (artifacts.INSTRUCTIONS). settings: {"talk": how the model is spoken to, "format": chat
-    or plain, "tasks": {name: {"decoding": sampling, ...}}, "suite": {"batch", "shard"}, "model": a reference's model, or a
+    or plain, "tasks": {name: {"sampling": sampling, ...}}, "suite": {"batch", "shard"}, "model": a reference's model, or a
     student's base}. weights: folder of a student's weights and tokenizer.
     Raises BadInput as `respond` does.
     """
     jobs = []
     for task, table in items.items():
-        rows = _asked(table, settings["tasks"][task]["decoding"]["samples"])
+        rows = _asked(table, settings["tasks"][task]["sampling"]["samples"])
         jobs += [(task, rows[slice(*part)]) for part in shards.bounds(len(rows), settings["suite"]["shard"])]
     say = _speaker(settings["model"], settings["talk"], settings["format"], weights)
 
     def make(i: int) -> list[dict]:
         task, part = jobs[i]
-        said = say(part, settings["tasks"][task]["decoding"], settings["suite"]["batch"])
+        said = say(part, settings["tasks"][task]["sampling"], settings["suite"]["batch"])
         return [
             {
                 "task": task,

@@ -7,11 +7,12 @@ import math
 from collections import defaultdict
 from functools import cache
 
-from . import blocks, code, costs, launch, pins, spec
+from . import blocks, canonical, code, costs, pins, shares
+from .canonical import picked, without
 from .config import ANY
 from .config_data import metrics_of
 from .ids import Corpus, Responses
-from .spec import picked, without
+from .names import nearest
 from .variants import Metric
 
 MODEL_RULES = costs.MODEL_RULES
@@ -40,7 +41,7 @@ class Cells:
     def row(self, rule: str, wildcards) -> dict:
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + spec.nearest(key, rows))
+            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
         return rows[key]
 
     def needs(self, rule: str) -> dict:
@@ -70,16 +71,16 @@ class Cells:
             "files": self.files_of(instructions, teacher),
         }
         self.rows["check"][responses] = {
-            "spec": spec.dump(health=self.config["health"]),
+            "spec": canonical.dump(health=self.config["health"]),
             "instructions": [instructions],
             "rows": rows,
         }
-        self.rows["gate"][responses] = {"spec": spec.dump()}
+        self.rows["gate"][responses] = {"spec": canonical.dump()}
 
     def teacher_row(self, teacher: dict) -> dict:
         if teacher["engine"] == "stripped":
             # no model runs; the other teacher's responses are an input
-            return {"spec": spec.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
+            return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
         return self.with_model("teacher", without(teacher, "source", "plain", "of"))
 
     def files_of(self, instructions: str, teacher: dict) -> list[str]:
@@ -100,7 +101,7 @@ class Cells:
         tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
         removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
         self.rows["load_instructions"][name] = {
-            "spec": spec.dump(instructions=entry, **removed),
+            "spec": canonical.dump(instructions=entry, **removed),
             "files": [] if hub else [source["source"]],
             "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
             "rows": costs.count(source["source"], None),
@@ -124,7 +125,7 @@ class Cells:
         model = self.config["models"].get(entry["model"])
         parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
         cost = picked(model, "gpus", "gpu_model", "parameters") if model else NO_MODEL
-        return {"spec": spec.dump(**parts), **cost, "nodes": 1}
+        return {"spec": canonical.dump(**parts), **cost, "nodes": 1}
 
     @cache
     def joined(self, metric: str, need: str | None = None):
@@ -179,7 +180,7 @@ class Cells:
         variant = base if base in measures["scorers"] else ANY
         self.rows["select"][f"{corpus}/{variant}"] = {
             **measures,
-            "spec": spec.dump(
+            "spec": canonical.dump(
                 corpus=without(entry, "teachers"), metrics={name: self.config["metrics"][name] for name in metrics}
             ),
             "instructions": instructions if "category" in entry["each"] else [],
@@ -254,7 +255,7 @@ class Cells:
         # the recipe has a number format of its own
         row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
         gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
-        launch.check_shares(settings, gpus, settings["nodes"], recipe)
+        shares.check_shares(settings, gpus, settings["nodes"], recipe)
         return row | {
             "gpus": gpus,
             "nodes": settings["nodes"],
@@ -266,4 +267,4 @@ class Cells:
 
     @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:
-        return spec.dump(metrics={name: self.config["metrics"][name] for name in metrics})
+        return canonical.dump(metrics={name: self.config["metrics"][name] for name in metrics})

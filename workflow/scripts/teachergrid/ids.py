@@ -98,9 +98,9 @@ class Model(NamedTuple):
         return str(self.student or self.reference)
 
 
-def any_seed(base: str, corpus: str, recipe: str) -> str:
-    """Return the name that the students of all seeds share."""
-    return _SEPARATOR.join((base, corpus, recipe))
+def any_seed(base: str, corpus: str, recipe: str | None) -> str:
+    """Return the name that the students of all seeds share. recipe: None where nothing is trained."""
+    return _SEPARATOR.join((base, corpus, str(recipe)))
 
 
 def pilot_subset(instructions: str, sample: int) -> str:

@@ -7,7 +7,7 @@ import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import code, devices, disk, origin, spec
+from . import canonical, code, devices, disk, origin
 from .errors import BadInput
 from .planning import actuals
 
@@ -32,7 +32,7 @@ def running(snakemake):
     terminal = os.dup(2)
     try:
         log_to(snakemake.log[0])
-        settings = spec.load(snakemake.params.spec)
+        settings = canonical.load(snakemake.params.spec)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
         resumed, asked = actuals.begun(snakemake.output[0], made_from), time.monotonic()
         with devices.taken(snakemake.resources.get("gpu", 0)):

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import costs, models, zero
+from . import costs, models, shares, zero
 from .errors import BadInput
 
 # where several nodes meet: by the job's id, below the ports that Linux gives out by itself (32768 and up)
@@ -40,21 +40,6 @@ def team(resources) -> Team:
     return Team(max(costs.gpus(resources), nodes), nodes, resources.get("deepspeed") or None)
 
 
-def check_shares(recipe: dict, gpus: int, nodes: int, name: str) -> None:
-    """Raise BadInput unless nodes have the same number of GPUs, and these can share the steps of an update. name: the recipe's."""
-    if gpus % nodes:
-        raise BadInput(
-            f"recipe {name}: {gpus} GPUs on {nodes} nodes, each needs the same number; change `gpus` or `nodes`"
-        )
-    steps, processes = recipe["gradient_accumulation_steps"], max(gpus, nodes)
-    if steps % processes:
-        fewer = max(count for count in range(1, processes) if steps % count == 0)
-        raise BadInput(
-            f"recipe {name}: gradient_accumulation_steps {steps} cannot be shared out over {processes} GPUs; set `gpus` to "
-            f"{fewer} (the results stay the same), or gradient_accumulation_steps to {-(-steps // processes) * processes}"
-        )
-
-
 def check_deepspeed(deepspeed: str | None, name: str) -> None:
     """Raise BadInput when a recipe asks for DeepSpeed and it is not installed."""
     if deepspeed and importlib.util.find_spec("deepspeed") is None:
@@ -69,7 +54,7 @@ def train(rows, talk: dict, model: dict, recipe: dict, seed: int, work: Path, te
 
     Raises BadInput as the checks above and sft.train do, RuntimeError when a process failed, or not each rank ran exactly once.
     """
-    check_shares(recipe, team.processes, team.nodes, name)
+    shares.check_shares(recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
     models.caches()
     if team == Team():

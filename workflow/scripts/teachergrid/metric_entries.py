@@ -2,7 +2,7 @@
 
 from .errors import BadInput
 from .expressions import RANK_CAP
-from .spec import known
+from .names import known
 from .variants import OWN, OWN_BASE, Metric
 
 

@@ -4,7 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from . import models, pilot, pins, spec
+from . import canonical, models, pilot, pins
 from .errors import BadInput
 
 REMEDY = "run `teachergrid prefetch` where there is a network"
@@ -41,7 +41,7 @@ def needs(texts: set[str]) -> tuple[list[Need], list[dict]]:
     """Return what jobs with these specs take from the hub, and the models among theirs that are folders."""
     found, folders = set(), {}
     for text in texts:
-        parts = spec.load(text)
+        parts = canonical.load(text)
         model, source = parts.get("model"), parts.get("instructions", {}).get("source", "")
         if source.startswith(pins.HUB):
             repo, file = pins.data_set(source)

@@ -13,7 +13,7 @@ import json
 from itertools import product
 from pathlib import Path
 
-from . import costs, origin, spec
+from . import canonical, costs, origin
 from .ids import Corpus, Responses, pilot_subset
 
 SETTLED = ".pilots.json"
@@ -36,7 +36,7 @@ def add(cells, name: str, block: dict, found: list[tuple]) -> dict | None:
     every = dict.fromkeys(teacher for teachers in candidates.values() for teacher in teachers)
     responses = [str(Responses(*pair)) for pair in product(sets, every)]
     rewards, scored = cells.rewards_of(asked["by"]), list(dict.fromkeys(scored))
-    text = spec.dump(
+    text = canonical.dump(
         pilot=asked,
         candidates=candidates,
         metrics={metric: cells.config["metrics"][metric] for metric in asked["by"]},

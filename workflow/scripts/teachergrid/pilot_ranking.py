@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from . import artifacts, health, metrics, resampling
-from .config import derived_seed
 from .errors import BadInput
 from .frames import join_teacher
 from .ids import Responses
+from .seeds import derived_seed
 from .variants import Metric
 
 ROUNDS = 2000

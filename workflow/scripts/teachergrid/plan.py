@@ -157,7 +157,7 @@ def explain(argv: list[str]) -> int:
 
 def output_of(dag, what: str) -> str:
     """Return the output of a cell, named with or without its rule. Raises BadInput."""
-    from .spec import nearest
+    from .names import nearest
 
     jobs = sorted_jobs(dag.jobs)
     found = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import yaml
 
 from ..errors import BadInput
-from ..spec import nearest
+from ..names import nearest
 
 CPU = "cpu"
 DEFAULT = Path(__file__).parents[4] / "config/machines.yaml"

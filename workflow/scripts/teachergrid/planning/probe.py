@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import code, devices, launch, needed, spec
+from .. import canonical, code, devices, launch, needed
 from ..ids import Student
 from ..work import WORK as UNFINISHED
 from . import actuals, estimate, forecast, work
@@ -158,7 +158,7 @@ def lacking(row: dict) -> str | None:
 
 
 def named(row: dict) -> str:
-    model = spec.load(row["spec"])["model"]
+    model = canonical.load(row["spec"])["model"]
     return f"{model['repo']}@{model['revision']}" if model["revision"] else model["repo"]
 
 

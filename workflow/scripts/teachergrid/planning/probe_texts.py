@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 from functools import cache, cached_property
 from pathlib import Path
 
-from .. import needed, spec
+from .. import canonical, needed
 from ..errors import BadInput
 from ..ids import Responses
 from .graph import RESULTS
@@ -45,7 +45,7 @@ class Texts:
         if rule == "generate":
             name, asked = cell, folder / "instructions.parquet"
         elif rule == "answer":
-            task = min(spec.load(row["spec"])["tasks"])
+            task = min(canonical.load(row["spec"])["tasks"])
             name, asked = cell.split("/")[1], folder / f"task-{task}.parquet"
         else:
             return
@@ -89,14 +89,14 @@ class Texts:
         wanted, _ = needed.needs({row["spec"]})
         if any(map(needed.lacks, wanted)):
             return None
-        entry = spec.load(row["spec"])["instructions"]
+        entry = canonical.load(row["spec"])["instructions"]
         return loaded(lambda: instructions.load(next(iter(row["files"]), None), entry, name))
 
     def items(self, row: dict) -> dict:
         """Return the prompts of each task of a suite, None for those that are not there."""
         from .. import instructions
 
-        tasks = spec.load(row["spec"])["tasks"]
+        tasks = canonical.load(row["spec"])["tasks"]
         return {
             name: loaded(lambda path=path, name=name: instructions.load(path, tasks[name], name))
             for name, path in zip(sorted(tasks), row["prompts"], strict=True)

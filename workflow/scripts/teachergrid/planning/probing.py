@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-from .. import spec, worker
+from .. import canonical, worker
 from ..errors import BadInput
 from . import actuals
 from .probe_texts import Given
@@ -71,7 +71,7 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Callable:
     batch = settings["suite"]["batch"]
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
-    counts = [table.num_rows * tasks[name]["decoding"]["samples"] for name, table in items.items()]
+    counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]
     settings["suite"]["shard"] = share(sum(counts), batch)
     number = sum(parts(n, settings["suite"]["shard"]) for n in counts)
     return by_shard(lambda: generation.answer(items, settings, folder), folder, sum(counts), number)
@@ -232,7 +232,7 @@ def probed(folder: Path, given: dict) -> dict:
     # what every stage imports is part of a job's start, and making up texts is not
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
-    settings, work = spec.load(given["spec"]), folder / "work"
+    settings, work = canonical.load(given["spec"]), folder / "work"
     work.mkdir()
     begun = time.monotonic()
     stage = STAGES[given["rule"]](Given(folder, given, settings["model"]), settings, given["rows"], work)

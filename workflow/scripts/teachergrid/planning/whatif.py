@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import costs
 from .. import options as run_options
 from ..errors import BadInput
-from ..spec import nearest
+from ..names import nearest
 from . import document
 from .text import cost, count, span, table
 

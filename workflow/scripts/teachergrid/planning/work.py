@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import NamedTuple
 
-from .. import devices, spec
+from .. import canonical, devices
 from ..ids import Corpus, Student
 from . import shapes
 
@@ -51,7 +51,7 @@ def copies(job: Work, memory_gb: float | None) -> int:
 @cache
 def settings(rule: str, text: str) -> tuple:
     """Return the settings that decide the speed and memory of a cell, from its spec."""
-    parts = spec.load(text)
+    parts = canonical.load(text)
     found = _SETTINGS.get(rule, lambda parts: {})(parts)
     if model := parts.get("model"):
         found |= {"bytes": bytes_per_weight(model)}
@@ -71,7 +71,7 @@ def _generate(parts: dict) -> dict:
 
 
 def _answer(parts: dict) -> dict:
-    limit = max(task["decoding"]["max_tokens"] for task in parts["tasks"].values())
+    limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
     return {"engine": TRANSFORMERS, "batch": parts["suite"]["batch"], "limit": limit}
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .. import artifacts, spec
+from .. import artifacts, schema
 
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
@@ -60,7 +60,7 @@ def gather(data: dict) -> Facts:
     data = with_columns(clean(data))
     settings = {key: (data.get("settings") or {}).get(key) or kind() for key, kind in SETTINGS.items()}
     settings["metrics"] = {
-        name: spec.filled(entry, spec.definition("metric")) for name, entry in settings["metrics"].items()
+        name: schema.filled(entry, schema.definition("metric")) for name, entry in settings["metrics"].items()
     }
     # all sections but one are about all responses of a cell
     data["by_category"] = [row for row in data["metrics"] if row["category"] is not None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from .. import artifacts, contamination, failures, health, inputs, origin, pilot_ranking, spec
+from .. import artifacts, canonical, contamination, failures, health, inputs, origin, pilot_ranking
 from ..correlations import circular
 from ..ids import Responses
 from ..planning import hindsight
@@ -32,7 +32,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
     """
     tables = {Path(path).stem: path for path in given.tables}
     made_from = origin.read(tables["performance"])
-    asked = spec.load(made_from["spec"])
+    asked = canonical.load(made_from["spec"])
     rewards = {(Path(path).parent.name, Path(path).stem): path for path in given.rewards}
     responses = {Responses.parse(Path(path).stem): path for path in given.responses}
     return {
