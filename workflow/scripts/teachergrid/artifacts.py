@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 BATCH = 4096  # rows that `batches` reads at once
-Source = str | Path | pa.Table  # the path of a table, or the table itself
+Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
 
 
 class BadTable(BadInput):
@@ -109,7 +110,7 @@ def write(
         for group in groups:
             data = table(group, schema).replace_schema_metadata(within)
             file.write_table(data, row_group_size=max(data.num_rows, 1))
-    if beside:
+    if beside and made_from is not None:
         origin.write_beside(path, made_from)
     os.replace(part, path)
 

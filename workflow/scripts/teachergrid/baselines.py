@@ -108,11 +108,10 @@ def _borrowed(units: list[Unit], unit: Unit, ap: Mapping[tuple[str, str, str], f
         return None, "one base only"
     here = (unit.unit, unit.panel)
     known = {u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == here}
-    values = [known.get(base) for base in others]
-    lost = [base for base, value in zip(others, values, strict=True) if value is None]
+    lost = [base for base in others if known.get(base) is None]
     if lost:
         return None, f"no performance on {', '.join(lost)}"
-    return float(np.mean(values)), None
+    return float(np.mean([known[base] for base in others])), None
 
 
 def _random(settings: Mapping, unit: Unit) -> Result:

@@ -84,11 +84,12 @@ def term_values(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, LeftOut]:
     values = np.empty((len(rows.id), len(metric.terms)), order="F")
     with np.errstate(all="ignore"):
         for i, term in enumerate(metric.terms):
-            names = {metric.parameter: metric.value, **_inputs(term, term.resolve(metric.settings), rows, left)}
+            inputs = _inputs(term, term.resolve(metric.settings), rows, left)
+            names = {**metric.fixed, **inputs}
             for guarded in expressions.positives(term.tree):
                 left.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
             values[:, i] = expressions.evaluate(term.tree, names)
-        left.add(~np.isfinite(values).all(1), "value is not finite")
+        left.add(~np.asarray(np.isfinite(values).all(axis=1)), "value is not finite")
     values[left.rows] = np.nan
     return values, left
 
@@ -140,9 +141,9 @@ def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None
     return rows.words, "words"
 
 
-def _names(metric: Metric, means: np.ndarray) -> dict:
+def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
     """The values of the names in a metric's tree: its parameter, and its terms by their numbers."""
-    return {metric.parameter: metric.value, **{str(i): means[..., i] for i in range(means.shape[-1])}}
+    return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
 
 
 def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -254,7 +254,7 @@ def positives(tree: ast.expr) -> Iterator[ast.expr]:
                 yield argument
 
 
-def evaluate(node: ast.expr, names: Mapping[str, Value]) -> Value:
+def evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
     """Return the value of a tree.
 
     Args:

@@ -97,6 +97,11 @@ class Metric:
         """The value of the parameter."""
         return self.values[0] if self.at is None else self.at
 
+    @property
+    def fixed(self) -> dict[str, float]:
+        """{its parameter: the value}, empty without a parameter."""
+        return {self.parameter: self.value} if self.parameter and self.value is not None else {}
+
     # --- how it is named and read
 
     @property

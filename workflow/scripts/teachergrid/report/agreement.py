@@ -89,7 +89,7 @@ def enough(facts: Facts) -> dict | None:
     return {"metric": name, "plot": plot, "needed": needed, "share": KNOWN}
 
 
-def _pairs(facts: Facts, metric: str, base: str, panel) -> tuple[np.ndarray, int]:
+def _pairs(facts: Facts, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
     """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
     here = [row for row in facts.data["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)]
     known = [
@@ -127,7 +127,7 @@ def by_category(facts: Facts) -> dict | None:
     return {"metric": name, "tables": found}
 
 
-def _by_category(facts, base, panel, rows, name):
+def _by_category(facts: Facts, base: str, panel: str | None, rows: list[dict], name: str) -> dict:
     here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
     known = {where for where, row in here.items() if row["value"] is not None}
     units = [unit for unit in facts.units if any(unit == u for u, _ in known)]

@@ -1,5 +1,9 @@
 """What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
 
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
 from . import plots, text
 from .facts import Facts, blank, place, places
 
@@ -29,7 +33,10 @@ def strength(facts: Facts) -> list[dict]:
     ]
 
 
-def _strength(facts, base, panel, axis, values, size):
+def _strength(
+    facts: Facts, base: str, panel: str | None, axis: str, values: dict[str, float | None], size: bool
+) -> Markup:
+    """The plot of one base. values: {unit: strength}; size: they are numbers of parameters."""
     points = [
         {
             **_student(facts, base, panel, unit),
@@ -48,7 +55,7 @@ def _strength(facts, base, panel, axis, values, size):
     )
 
 
-def _student(facts, base, panel, unit) -> dict:
+def _student(facts: Facts, base: str, panel: str | None, unit: str) -> dict:
     """The y side of a point: a unit's performance."""
     row = facts.cell(base, panel, unit)
     return {
@@ -62,9 +69,9 @@ def _student(facts, base, panel, unit) -> dict:
     }
 
 
-def _mean(values) -> float | None:
-    values = [value for value in values if value is not None]
-    return sum(values) / len(values) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def own_metrics(facts: Facts) -> list[dict]:
@@ -85,7 +92,7 @@ def own_metrics(facts: Facts) -> list[dict]:
 
 def against_performance(facts: Facts) -> list[dict]:
     """Return own_metrics with their plots, one per base, and the reasons that their values give."""
-    by_metric = {}
+    by_metric: dict[str, dict[tuple, dict]] = {}
     for row in facts.data["metrics"]:
         by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
     found = []
@@ -97,7 +104,8 @@ def against_performance(facts: Facts) -> list[dict]:
     return found
 
 
-def _against(facts, base, panel, metric, rows):
+def _against(facts: Facts, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
+    """The plot of a metric's values against performance, of one base; None without a unit that has both."""
     points, name = [], metric["metric"]
     for unit in facts.units:
         row = rows.get((base, panel, unit)) or blank("metrics")

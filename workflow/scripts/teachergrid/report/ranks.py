@@ -52,6 +52,8 @@ def power(n: int) -> str | None:
     if n < stats.CLAIM_FROM:
         return None
     least, found = stats.minimum_detectable_rho(n), stats.detectable_rho(n)
+    if least is None:
+        return None
     return (
         f"With {n} no rho between {text.number(-least, 2)} and {text.number(least, 2)} is significant, and a true one of "
         f"{text.number(found, 2)} is found in four of five studies."
@@ -78,7 +80,7 @@ def firmness(row: dict) -> dict:
     }
 
 
-def group_name(facts: Facts, base: str, panel) -> str:
+def group_name(facts: Facts, base: str, panel: str | None) -> str:
     return place(facts, "all bases pooled" if base == POOLED else base, panel)
 
 
@@ -163,21 +165,24 @@ def _over_parameter(facts: Facts, variants: Variants, rho: dict, groups: list[tu
         return None
     text_format, end_token, _ = variants.key
     metrics = [(value, variants.names.get((text_format, end_token, value))) for value in values]
-    series = []
-    for i, (base, panel) in enumerate(groups):
-        points = [(value, rho.get((base, panel, metric))) for value, metric in metrics]
-        series.append(
-            {"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points}
+    curves = [
+        (
+            group_name(facts, base, panel).removeprefix("all bases "),
+            [(value, rho.get((base, panel, metric))) for value, metric in metrics],
         )
-    if all(value is None for s in series for _, value in s["points"]):
+        for base, panel in groups
+    ]
+    if all(value is None for _, points in curves for _, value in points):
         return None
+    series = [{"label": label, "series": i, "points": points} for i, (label, points) in enumerate(curves)]
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
     sign = -1 if variants.own["direction"] == "lowest" else 1
-    flat = [(s["label"], plateau([(x, y if y is None else sign * y) for x, y in s["points"]])) for s in series]
-    words = [
-        f"{base} {low:g}" + (f" to {high:g}" if high > low else "") for base, (low, high) in flat if low is not None
-    ]
+    words = []
+    for base, points in curves:
+        low, high = plateau([(x, None if y is None else sign * y) for x, y in points])
+        if low is not None and high is not None:
+            words.append(f"{base} {low:g}" + (f" to {high:g}" if high > low else ""))
     return {"plot": plot, "plateaus": f"{label}: {', '.join(words)}"}
 
 
@@ -220,8 +225,8 @@ def _agreement(own: dict, others: list[dict]) -> float | None:
     """The smallest rank correlation of {unit: value} with others over the units that both know; None if undefined."""
     found = []
     for other in others:
-        pairs = [(value, other.get(unit)) for unit, value in own.items()]
-        pairs = np.array([pair for pair in pairs if None not in pair], float)
+        both = [(value, other.get(unit)) for unit, value in own.items()]
+        pairs = np.array([pair for pair in both if None not in pair], float)
         found.append(stats.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
     known = [value for value in found if not math.isnan(value)]
     return min(known, default=None)

@@ -18,8 +18,8 @@ def tables(facts: Facts) -> list[dict]:
     return [_table(facts, base, panel, by_cell) for base, panel in places(facts)]
 
 
-def _table(facts, base, panel, by_cell):
-    def cells(unit):
+def _table(facts: Facts, base: str, panel: str | None, by_cell: dict[tuple, dict]) -> dict:
+    def cells(unit: str) -> list[dict]:
         return [by_cell.get((base, panel, unit, metric["metric"])) or blank("metrics") for metric in metrics]
 
     metrics = own_metrics(facts)
@@ -59,7 +59,7 @@ def dots(facts: Facts, tables: list[dict]) -> list[str]:
     return [_dots(facts, table, table["columns"][0]) for table in tables if table["columns"]]
 
 
-def _dots(facts, table, metric):
+def _dots(facts: Facts, table: dict, metric: dict) -> str:
     name, unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
     sign = 1 if metric["direction"] == "lowest" else -1
