@@ -61,7 +61,7 @@ def put_into(path: Path, function: str, line: str) -> None:
 MENDED = {
     ("metrics", "measure"): {"metric"},
     # what corpora are chosen by
-    ("columns", "columns"): {"metric", "select"},
+    ("columns", "term_values"): {"metric", "select"},
     ("health", "gate"): {"gate"},
     ("health", "check"): {"check"},
     ("verify", "verdict"): {"verify", "reward", "judge"},
@@ -98,7 +98,7 @@ def test_a_constant_and_a_template(scripts):
     assert changed(lambda: path.write_text(path.read_text() + "\n_UNUSED = 1\n")) == set()
     page = scripts / "teachergrid/report/template/page.html"
     assert changed(lambda: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
-    path = scripts / "teachergrid/artifacts.py"
+    path = scripts / "teachergrid/schemas.py"
     text = path.read_text().replace('KEY = [("id", pa.string())', 'KEY = [("id", pa.large_string())')
     # every table but those of instructions, health and prompts has this key
     assert {"generate", "reward", "likelihood"} <= changed(lambda: path.write_text(text))
