@@ -23,7 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import yaml
-from teachergrid import artifacts, inputs, metrics, schema, summary
+from teachergrid import artifacts, frames, metrics, schema, summary
 
 ROOT = Path(__file__).parents[1]
 BASES, ITEMS, WORDS, TOKENS = 5, 805, 150, 200
@@ -126,10 +126,10 @@ def linked(folder: Path, base: str, teacher: str) -> SimpleNamespace:
 
 
 def measure(folder: Path, cells: list[tuple], chosen: dict) -> dict:
-    found, wanted = {}, metrics.wanted(chosen)
+    found, extras = {}, metrics.extras(chosen)
     for base, teacher in cells:
         files = linked(folder, base, teacher)
-        rows = inputs.joined(files, base, instructions=[folder / "instructions.parquet"], **wanted)
+        rows = frames.join_files(files, base, instructions=[folder / "instructions.parquet"], **extras)
         found[base, f"pool__{teacher}"] = artifacts.table(metrics.measure(chosen, rows, 0), artifacts.METRICS)
     return found
 

@@ -2,8 +2,9 @@
 
 from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
 from teachergrid import artifacts
-from teachergrid.frames import frame
-from teachergrid.metrics import measure, own_variant
+from teachergrid.frames import join
+from teachergrid.metrics import measure
+from teachergrid.variants import Metric
 
 TEXT = {("i1", 0): "a b c", ("i2", 0): "a b a b", ("i3", 0): "c", ("i4", 0): "x y z"}
 REWARD = {("i1", 0): 1.0, ("i2", 0): 0.5, ("i3", 0): 0.5, ("i4", 0): 0.0}
@@ -30,9 +31,10 @@ def with_ranks(chat=CHAT, ranks=RANKS):
     return {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"token_ranks": ranks.get(key)} for key, row in chat.items()}
 
 
-def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, ranks=True, **settings):
+def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, ranks=True, instructions=(), **settings):
     tables = {("self", "chat"): {"t": likelihoods(chat)}, ("self", "plain"): {"t": likelihoods(plain)}}
-    return frame({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables, ranks=ranks, **settings)
+    rows = join({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables, ranks=ranks, **settings)
+    return rows.with_categories(instructions)
 
 
 def measured(entries, rows=None, **settings):
@@ -44,4 +46,4 @@ def measured(entries, rows=None, **settings):
 
 def value(formula, rows=None, **settings):
     chosen = entry(formula, **settings)
-    return measured({"m": chosen}, rows)[own_variant(chosen)].get("value")
+    return measured({"m": chosen}, rows)[Metric(chosen).name].get("value")

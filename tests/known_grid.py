@@ -4,6 +4,7 @@ import yaml
 from tables import entry
 from teachergrid import artifacts
 from teachergrid.summary import Results, summarise
+from teachergrid.variants import Metric
 
 ITEMS = [f"q{i:02}" for i in range(20)]
 # right answers of 20: {base: {teacher: one number per seed}}
@@ -30,12 +31,15 @@ def scores_of(right, **settings):
 
 
 def metric_table(reward: float, loss: float):
-    common = {"n": 4, "missing": 0}
+    def row(name, value, formula, **settings):
+        metric = Metric(entry(formula, **settings))
+        return {"entry": name, "own": True, **metric.labels, "value": value, "n": 4, "missing": 0}
+
     rows = [
-        {"metric": "reward_mean/rm", "entry": "reward", "formula": "reward_mean", "value": reward, **common},
-        {"metric": "nll_mean/chat", "entry": "another block's name", "formula": "nll_mean", "value": loss, **common},
-        {"metric": "nll_mean/chat/no-end", "entry": "loss", "formula": "nll_mean", "value": loss, **common},
-        {"metric": "ppl/chat", "entry": "only in another block", "formula": "ppl", "value": 9.0, **common},
+        row("reward", reward, "reward_mean", reward="rm"),
+        row("another block's name", loss, "nll_mean"),
+        row("loss", loss, "nll_mean", end_token=False),
+        row("only in another block", 9.0, "ppl"),
     ]
     return artifacts.table(rows, artifacts.METRICS)
 

@@ -3,10 +3,9 @@ student dead. Its numbers are drawn around those of the mini world; the statisti
 
 import numpy as np
 from teachergrid import artifacts, schema
-from teachergrid.expressions import needs
 from teachergrid.health import limited
-from teachergrid.metrics import variants
 from teachergrid.summary import Results, summarise
+from teachergrid.variants import variants
 
 # name: (parameters in billions, share of right responses, tokens, worked solutions)
 TEACHERS = {
@@ -112,24 +111,21 @@ def metric_rows(chosen: dict, base: str, teacher: str) -> list[dict]:
     rng = np.random.default_rng(len(teacher) + tokens + (base == "bm"))
     loss = {"bs": 0.5 if steps else 0.9, "bm": 0.52 if steps else 0.6}[base] * (2 - right) * rng.uniform(0.95, 1.05)
     rows = []
-    for name, variant in variants(chosen["metrics"]).items():
-        entry = variant.entry
+    for variant in variants(chosen["metrics"]).values():
+        entry = variant.metric.settings
         shift = loss * (1.4 if entry["format"] == "plain" else 1) * (1 if entry["end_token"] else 0.9)
         reward = right if entry["reward"] == "verifier" else 0.42 + 0.2 * right
         value = {
-            "car_mean": reward / (1 + (variant.value or 0) * shift),
+            "car_mean": reward / (1 + (variant.metric.value or 0) * shift),
             "reward_mean": reward,
             "nll_mean": shift,
             "ifd_loss": shift / 2.7,
             "ic_ifd_loss": shift / 5.5,
             "length": float(tokens),
         }[entry["formula"]]
-        labels = {"formula": entry["formula"], "beta": variant.value, "reward": entry["reward"]}
-        labels |= {"scorer": "self", "format": entry["format"]} if "likelihood" in needs(entry) else {}
         interval = {"low": value * 0.97, "high": value * 1.03}
-        rows.append(
-            {"metric": name, "entry": variant.name, **labels, "value": value, **interval, "n": 600, "missing": 0}
-        )
+        named = {"entry": variant.entry, "own": variant.own, **variant.metric.labels}
+        rows.append({**named, "value": value, **interval, "n": 600, "missing": 0})
     return artifacts.table(rows, artifacts.METRICS)
 
 

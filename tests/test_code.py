@@ -63,7 +63,7 @@ def put_into(path: Path, function: str, line: str) -> None:
 MENDED = {
     ("metrics", "measure"): {"metric"},
     # what corpora are chosen by
-    ("columns", "columns"): {"metric", "pilot", "select"},
+    ("columns", "term_values"): {"metric", "pilot", "select"},
     ("health", "gate"): {"gate", "pilot"},
     ("health", "check"): {"check"},
     ("verify", "verdict"): {"verify", "reward", "judge"},
@@ -123,7 +123,7 @@ def test_files_outside_of_the_package_do_not_count(scripts, path):
 def test_a_constant(scripts):
     path = scripts / "teachergrid/stats.py"
     assert changed(lambda: path.write_text(path.read_text() + "\n_UNUSED = 1\n")) == set()
-    path = scripts / "teachergrid/artifacts.py"
+    path = scripts / "teachergrid/schemas.py"
     text = path.read_text().replace('KEY = [("id", pa.string())', 'KEY = [("id", pa.large_string())')
     # every table but those of instructions, health and prompts has this key
     assert {"generate", "reward", "likelihood"} <= changed(lambda: path.write_text(text))

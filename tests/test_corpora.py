@@ -10,7 +10,7 @@ from teachergrid import artifacts, origin, schema
 from teachergrid.corpora import select, write
 from teachergrid.errors import BadInput
 from teachergrid.examples import examples
-from teachergrid.frames import frame
+from teachergrid.frames import join
 
 IDS = ("i1", "i2", "i3", "i4")
 REWARD = entry("reward_mean", reward="rm")
@@ -19,7 +19,7 @@ REWARD = entry("reward_mean", reward="rm")
 def frames(scores: dict, text: dict | None = None) -> dict:
     """scores: {teacher: rewards of IDS, each a number or a reason}; text: {(teacher, id): response}."""
     return {
-        teacher: frame(
+        teacher: join(
             {teacher: responses({(id, 0): (text or {}).get((teacher, id), f"{teacher} says {id}") for id in IDS})},
             {"rm": {teacher: rewards({(id, 0): score for id, score in zip(IDS, row, strict=True)})}},
             {},
@@ -68,7 +68,7 @@ def test_the_best_of_a_metric_where_lower_is_better_is_the_lowest():
         return {("self", "chat"): {"t": likelihoods(rows)}}, {"t": responses(dict.fromkeys(keys, "text"))}
 
     both = {
-        name: frame(texts, {}, table)
+        name: join(texts, {}, table)
         for name, (table, texts) in {"x": scored(1, 2, 3, 4), "y": scored(4, 3, 2, 1)}.items()
     }
     rows = taken(both, {"nll": entry("nll_mean")}, by="nll")
@@ -120,7 +120,7 @@ def test_the_same_rows_for_other_reasons_are_the_same_bytes(tmp_path):
 def answers(teacher: str, values: dict, words: dict | None = None, tokens: dict | None = None):
     """A frame of one teacher. values: {(id, sample): reward or reason}; words: {(id, sample): how many}."""
     text = {key: " ".join(["word"] * (words or {}).get(key, 2)) for key in values}
-    return frame({teacher: responses(text, tokens)}, {"rm": {teacher: rewards(values)}}, {}, text=False)
+    return join({teacher: responses(text, tokens)}, {"rm": {teacher: rewards(values)}}, {}, text=False)
 
 
 def test_best_of_n_samples_of_one_teacher():
@@ -146,7 +146,7 @@ def mixed(*losses_and_rewards) -> dict:
             for key, (loss, _) in zip(keys, cells, strict=True)
         }
         points = {key: reward for key, (_, reward) in zip(keys, cells, strict=True)}
-        given[teacher] = frame(
+        given[teacher] = join(
             {teacher: responses(dict.fromkeys(keys, "text"))},
             {"rm": {teacher: rewards(points)}},
             {("self", "chat"): {teacher: likelihoods(scored)}},
@@ -311,7 +311,7 @@ def counted(end: int = 1, **lengths) -> dict:
         scored = {
             key: n if isinstance(n, str) else (1, n, end, -1, -1, -1, -1, -1) for key, n in zip(keys, row, strict=True)
         }
-        given[teacher] = frame(
+        given[teacher] = join(
             {teacher: responses(dict.fromkeys(keys, "text"), dict.fromkeys(keys, 100))},
             {"rm": {teacher: rewards(dict.fromkeys(keys, 1))}},
             {("self", "chat"): {teacher: likelihoods(scored)}},

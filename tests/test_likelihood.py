@@ -366,8 +366,8 @@ def test_metrics_count_what_is_outside_of_the_subset_as_missing():
 
     def measured(text, scored):
         tables = {("self", "chat"): {"t": tables_of.likelihoods(scored)}}
-        frame = frames.frame({"t": tables_of.responses(text)}, {}, tables)
-        return metrics.measure({"m": tables_of.entry("ifd_loss")}, frame, seed=0)[0]
+        rows = frames.join({"t": tables_of.responses(text)}, {}, tables)
+        return metrics.measure({"m": tables_of.entry("ifd_loss")}, rows, seed=0)[0]
 
     few, alone = measured(text, scored), measured(dict.fromkeys(rows, "red"), rows)
     assert few["value"] == alone["value"]

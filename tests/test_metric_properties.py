@@ -7,10 +7,10 @@ import pytest
 from four_rows import CHAT, NOT_ASKED, RANKS, REWARD, TEXT, four, measured, value, with_ranks
 from tables import entry, likelihoods, responses, rewards
 from teachergrid import artifacts
-from teachergrid.expressions import needs
 from teachergrid.formulas import FORMULAS
-from teachergrid.frames import frame
+from teachergrid.frames import join
 from teachergrid.metrics import measure, per_response
+from teachergrid.variants import Metric
 from test_metrics import BY_HAND
 
 ALL = {name: entry(name, reward="rm", threshold=[0.5]) for name in BY_HAND}
@@ -52,8 +52,8 @@ def test_scales_of_reward_and_beta(formula):
 
 def test_the_family_over_lambda_ranks_as_its_members():
     for power, member in ((0, "ifd_loss"), (1, "ic_ifd_loss"), (-1, "ic_ifd_reverse_loss")):
-        values, _ = per_response(entry("ifd_power"), four(), power)
-        assert np.exp(values) == pytest.approx(per_response(entry(member), four())[0])
+        values, _ = per_response(Metric(entry("ifd_power"), power), four())
+        assert np.exp(values) == pytest.approx(per_response(Metric(entry(member)), four())[0])
     swept = measured({"m": entry("ifd_power", power=[0.5, 2])})
     assert [row["power"] for row in swept.values()] == [0.5, 2, 0.5, 2]
 
@@ -85,7 +85,7 @@ NOTHING = [
 @pytest.mark.parametrize(("name", "tables", "without"), NOTHING)
 def test_what_is_not_there_is_null_and_explained(name, tables, without):
     for row in measured(ALL, four(**{"chat": with_ranks(), **tables}), rounds=20).values():
-        joins = needs(ALL[row["formula"]])
+        joins = Metric(ALL[row["formula"]]).needs
         if without in joins or (without == "likelihood" and FORMULAS[row["formula"]].whole):
             assert (row["n"], row["missing"], row.get("value")) == (0, 4, None) and row["reason"], row
         elif row["formula"] != "length":
@@ -145,14 +145,14 @@ def test_shards_move_nothing(tmp_path):
     """Row groups of files are what was written at once."""
     whole = {"t": responses(TEXT)}, {"rm": {"t": rewards(REWARD)}}, likelihoods(with_ranks())
     scored = {("self", "chat"): {"t": whole[2]}}
-    expected = measured(ALL, frame(whole[0], whole[1], scored, ranks=True), rounds=50)
+    expected = measured(ALL, join(whole[0], whole[1], scored, ranks=True), rounds=50)
     for groups in ([4], [1, 3], [2, 1, 1]):
         paths = []
         for name, table in (("RESPONSES", whole[0]["t"]), ("REWARDS", whole[1]["rm"]["t"]), ("LIKELIHOODS", whole[2])):
             paths.append(tmp_path / f"{name}.parquet")
             artifacts.write(paths[-1], table, getattr(artifacts, name), None, row_groups=groups)
         answers, reward, scored = map(str, paths)
-        found = frame({"t": answers}, {"rm": {"t": reward}}, {("self", "chat"): {"t": scored}}, ranks=True)
+        found = join({"t": answers}, {"rm": {"t": reward}}, {("self", "chat"): {"t": scored}}, ranks=True)
         assert measured(ALL, found, rounds=50) == expected
 
 

@@ -13,9 +13,10 @@ from teachergrid import artifacts
 from teachergrid.errors import BadInput
 from teachergrid.expressions import RANK_CAP
 from teachergrid.formulas import FORMULAS
-from teachergrid.frames import frame
-from teachergrid.metrics import full_name, own_variant, per_response, variants
-from teachergrid.resampled import _median
+from teachergrid.frames import join
+from teachergrid.metrics import per_response
+from teachergrid.resampled import weighted_medians
+from teachergrid.variants import Metric, variants
 
 BY_HAND = {
     "reward_mean": 0.5,
@@ -108,21 +109,21 @@ def test_car_interval_is_left_out_where_draws_are_undefined():
 
 
 def test_per_response():
-    values, reasons = per_response(entry("car_mean", reward="rm"), four())
+    values, reasons = per_response(Metric(entry("car_mean", reward="rm")), four())
     assert values == pytest.approx([1 / 2, 0.5 / 3, 0.5 / 1.5, 0])
     assert reasons.tolist() == [""] * 4
-    values, _ = per_response(entry("car_mean", reward="rm"), four(), value=2)
+    values, _ = per_response(Metric(entry("car_mean", reward="rm"), 2), four())
     assert values == pytest.approx([1 / 3, 0.5 / 5, 0.5 / 2, 0])
-    values, _ = per_response(entry("ppl"), four())
+    values, _ = per_response(Metric(entry("ppl")), four())
     assert values == pytest.approx(np.exp([1, 2, 0.5, 0.5]))
 
 
 def test_per_response_below_zero_is_undefined():
-    values, reasons = per_response(entry("car_mean", reward="rm", offset=-0.75), four())
+    values, reasons = per_response(Metric(entry("car_mean", reward="rm", offset=-0.75)), four())
     assert values[0] == pytest.approx(0.125) and np.isnan(values[1:]).all()
     assert reasons[3] == "reward below 0: CAR is undefined (state `offset`)"
     with pytest.raises(BadInput, match="distinct_2"):
-        per_response(entry("distinct_2"), four())
+        per_response(Metric(entry("distinct_2")), four())
 
 
 LOST = {"n_question": 0, "question": None, "reason": "question not found in the prompt"}
@@ -149,7 +150,7 @@ def test_undefined_rows_are_left_out_counted_and_explained(formula, wrong, expec
     key = ("i1", 0)
     tables = {"reward": REWARD, "chat": CHAT}
     rows = four(**{name: {**tables[name], key: value} for name, value in wrong.items()})
-    row = measured({"m": entry(formula, reward="rm")}, rows)[own_variant(entry(formula, reward="rm"))]
+    row = measured({"m": entry(formula, reward="rm")}, rows)[Metric(entry(formula, reward="rm")).name]
     assert (row["n"], row["missing"]) == (3, 1)
     assert row["reason"] == f"1 of 4 responses left out, most often: {reason}"
     if expected is not None:
@@ -163,7 +164,7 @@ def test_all_rows_undefined_gives_null_and_the_reason():
 
 
 def test_what_was_never_scored_is_null_with_a_reason():
-    bare = frame({"t": responses(TEXT)}, {}, {})
+    bare = join({"t": responses(TEXT)}, {}, {})
     rows = measured({"r": entry("reward_mean", reward="rm"), "l": entry("nll_mean", scorer="gpt2")}, bare)
     assert rows["reward_mean/rm"]["reason"] == "no rewards by 'rm'"
     assert rows["nll_mean/chat/by=gpt2"]["reason"] == "no likelihoods by 'gpt2' in chat format"
@@ -172,13 +173,13 @@ def test_what_was_never_scored_is_null_with_a_reason():
 
 def test_length_is_in_one_unit_and_says_which():
     length = {"length": entry("length")}
-    in_words = measured(length, frame({"t": responses(TEXT)}, {}, {}))["length"]
+    in_words = measured(length, join({"t": responses(TEXT)}, {}, {}))["length"]
     assert (in_words["value"], in_words["reason"]) == (2.75, "counted in words")
     tokens = dict(zip(TEXT, (5, 6, 1, 8), strict=True))
-    counted = measured(length, frame({"t": responses(TEXT, tokens)}, {}, {}))["length"]
+    counted = measured(length, join({"t": responses(TEXT, tokens)}, {}, {}))["length"]
     assert (counted["value"], counted["reason"]) == (5, "counted in the teacher's tokens")
     assert measured(length)["length"]["reason"] is None
-    some_unknown = frame({"t": responses(TEXT, {("i1", 0): 5})}, {}, {})
+    some_unknown = join({"t": responses(TEXT, {("i1", 0): 5})}, {}, {})
     assert measured(length, some_unknown)["length"]["reason"] == "counted in words"
 
 
@@ -219,8 +220,8 @@ NAMES = [
 
 @pytest.mark.parametrize(("chosen", "name"), NAMES)
 def test_names(chosen, name):
-    assert own_variant(chosen) == name
-    assert full_name(chosen, 7) == name.replace("beta=1", "beta=7").replace("beta=0.5", "beta=7")
+    assert Metric(chosen).name == name
+    assert Metric(chosen, 7).name == name.replace("beta=1", "beta=7").replace("beta=0.5", "beta=7")
 
 
 def test_variants_of_one_entry():
@@ -231,12 +232,20 @@ def test_variants_of_one_entry():
     assert list(rows) == list(found)
     assert rows["car_mean/rm/plain/beta=3/no-end"] | {"low": 0, "high": 0} == {
         "metric": "car_mean/rm/plain/beta=3/no-end",
+        "variant_of": "car_mean/rm/beta",
         "entry": "car",
+        "own": False,
         "formula": "car_mean",
+        "description": FORMULAS["car_mean"].text,
+        "value_unit": "reward",
+        "direction": "highest",
         "reward": "rm",
         "scorer": "self",
         "format": "plain",
+        "end_token": False,
         "beta": 3,
+        "parameter": "beta",
+        "parameter_value": 3,
         "value": pytest.approx(0.5 / (1 + 3 * 2.5)),
         "low": 0,
         "high": 0,
@@ -272,7 +281,7 @@ def test_ifd_below_1_is_an_option_and_says_what_it_removes():
     assert row["value"] == pytest.approx((0.5 + 0.25 + 0.5) / 3)
     assert (row["n"], row["missing"], row["removed"]) == (3, 0, 1)
     assert row["reason"].startswith("1 of 4 responses removed: value is not below 1")
-    values, reasons = per_response(chosen, four())
+    values, reasons = per_response(Metric(chosen), four())
     assert np.isnan(values).tolist() == [False, True, False, False] and reasons[1] == "value is not below 1"
     nothing = measured({"m": entry("ifd_loss", below=0.1)})["ifd_loss/chat/below=0.1"]
     assert (nothing["n"], nothing.get("value"), nothing["removed"]) == (0, None, 4)
@@ -285,7 +294,7 @@ def test_ifd_below_1_is_an_option_and_says_what_it_removes():
 
 def test_car_of_each_response_is_undefined_with_any_reward_below_0():
     chosen = entry("car_each", reward="rm", offset=-0.25)
-    row = measured({"m": chosen})[own_variant(chosen)]
+    row = measured({"m": chosen})[Metric(chosen).name]
     assert row.get("value") is None
     assert row["reason"].startswith("1 of 4 responses: reward below 0: CAR is undefined")
 
@@ -314,11 +323,11 @@ def test_files_that_do_not_match_are_named(tmp_path):
     with pytest.raises(
         BadInput, match=r"short\.parquet: 1 of 4 rows are missing, such as id 'i2', sample 0; delete it"
     ):
-        frame({"t": answers}, {"rm": {"t": short}}, {})
+        join({"t": answers}, {"rm": {"t": short}}, {})
     with pytest.raises(BadInput, match=r"twice\.parquet: id 'i1', sample 0 is there twice"):
-        frame({"t": answers}, {"rm": {"t": twice}}, {})
+        join({"t": answers}, {"rm": {"t": twice}}, {})
     with pytest.raises(BadInput, match="no row"):
-        frame({"t": responses({})}, {}, {})
+        join({"t": responses({})}, {}, {})
 
 
 def test_a_derived_corpus_takes_its_rows_from_several_teachers():
@@ -326,11 +335,11 @@ def test_a_derived_corpus_takes_its_rows_from_several_teachers():
         [{"id": id, "sample": 0, "teacher": t, "why": ""} for id, t in (("i3", "b"), ("i1", "a"))], artifacts.CORPUS
     )
     both = {"a": rewards(REWARD), "b": rewards({key: 10 + reward for key, reward in REWARD.items()})}
-    rows = frame({"a": responses(TEXT), "b": responses(TEXT)}, {"rm": both}, {}, corpus)
+    rows = join({"a": responses(TEXT), "b": responses(TEXT)}, {"rm": both}, {}, corpus)
     assert rows.id.tolist() == ["i1", "i3"] and rows.teacher.tolist() == ["a", "b"]
     assert rows.rewards["rm"]["reward"].tolist() == [1.0, 10.5]
     with pytest.raises(BadInput, match="teacher 'b'"):
-        frame({"a": responses(TEXT)}, {}, {}, corpus)
+        join({"a": responses(TEXT)}, {}, {}, corpus)
 
 
 @pytest.mark.parametrize("skew", [False, True])
@@ -344,6 +353,6 @@ def test_medians_of_draws_are_those_of_the_drawn_values(skew):
     counts = rng.integers(0, 4, size=(30, 40)).astype(float)
     counts[0] = 0
     order = np.argsort(values, kind="stable")
-    found = _median(values[order], member[order], counts)
+    found = weighted_medians(values[order], member[order], counts)
     expected = [np.median(np.repeat(values, row[member].astype(int))) for row in counts[1:]]
     assert np.isnan(found[0]) and found[1:].tolist() == expected

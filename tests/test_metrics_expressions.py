@@ -3,9 +3,9 @@
 import pytest
 from tables import entry
 from teachergrid.errors import BadInput
-from teachergrid.expressions import compiled, needs, settled
 from teachergrid.metric_entries import check
-from teachergrid.metrics import own_variant, per_response, variants
+from teachergrid.metrics import per_response
+from teachergrid.variants import Metric, variants
 from test_metrics import BY_HAND, CHAT, PLAIN, REWARD, four, measured, with_ranks
 
 
@@ -14,7 +14,7 @@ def own(text: str, **settings) -> dict:
 
 
 def value(chosen: dict, rows=None):
-    return measured({"m": chosen}, rows)[own_variant(chosen)].get("value")
+    return measured({"m": chosen}, rows)[Metric(chosen).name].get("value")
 
 
 VALUES = [
@@ -56,22 +56,22 @@ def test_an_expression_sweeps_has_intervals_and_variants(rows):
     found = measured({"mine": chosen}, rows)
     assert list(found) == list(variants({"mine": chosen})) and len(found) == 8
     name = "(reward_mean - beta * nll_mean)/rm/chat/beta=0.1"
-    assert (own_variant(chosen), found[name]["beta"], found[name]["formula"]) == (name, 0.1, "expression")
+    assert (Metric(chosen).name, found[name]["beta"], found[name]["formula"]) == (name, 0.1, "expression")
     assert found[name]["low"] < found[name]["value"] < found[name]["high"]
     assert found[name.replace("0.1", "1")]["value"] == pytest.approx(0.5 - 1)
     assert found[name.replace("chat", "plain")]["value"] == pytest.approx(0.5 - 0.25)
 
 
 def test_the_text_of_an_expression_is_one_however_it_is_written():
-    assert own_variant(own("reward_mean-.1*( nll_mean )")) == own_variant(own("reward_mean - 0.1 * nll_mean"))
+    assert Metric(own("reward_mean-.1*( nll_mean )")).name == Metric(own("reward_mean - 0.1 * nll_mean")).name
     # the same with the other direction is another metric
-    assert own_variant(own("nll_mean", best="lowest")) == "(nll_mean)/chat/lowest"
+    assert Metric(own("nll_mean", best="lowest")).name == "(nll_mean)/chat/lowest"
     # what every term states for itself is not the entry's
-    assert own_variant(own("ppl(format='plain')", reward=None, scorer="gpt2", format="chat")).startswith("(ppl(")
+    assert Metric(own("ppl(format='plain')", reward=None, scorer="gpt2", format="chat")).name.startswith("(ppl(")
 
 
 def test_an_expression_of_single_responses():
-    values, _ = per_response(own("reward_mean - nll_mean"), four())
+    values, _ = per_response(Metric(own("reward_mean - nll_mean")), four())
     assert values == pytest.approx([0, -1.5, 0, -0.5])
 
 
@@ -100,9 +100,9 @@ def test_division_by_zero_is_null_with_a_reason():
 
 def test_what_an_expression_joins():
     chosen = own("ppl(scorer='gpt2') - reward_mean(reward='b') + reward_mean + rsr")
-    assert needs(chosen) == {"reward", "likelihood", "ranks"}
-    assert [joined["reward"] for joined in settled(chosen, "reward")] == ["b", "rm"]
-    assert {joined["scorer"] for joined in settled(chosen, "likelihood")} == {"gpt2", "self"}
+    assert Metric(chosen).needs == {"reward", "likelihood", "ranks"}
+    assert Metric(chosen).rewards == ["b", "rm"]
+    assert {scorer for scorer, _ in Metric(chosen).likelihoods} == {"gpt2", "self"}
 
 
 ERRORS = [
@@ -132,7 +132,7 @@ ERRORS = [
 @pytest.mark.parametrize(("text", "message"), ERRORS)
 def test_errors_name_what_is_wrong(text, message):
     with pytest.raises(BadInput) as error:
-        compiled(own(text))
+        _ = Metric(own(text)).expression
     assert message in str(error.value)
 
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import report_data
 from teachergrid import artifacts
+from teachergrid.correlations import circular
 from teachergrid.report import page, ranks, text
 from teachergrid.report import values as metric_values
 
@@ -386,12 +387,14 @@ def test_a_page_about_students_has_all_values_too(html):
 def test_a_judge_stands_beside_ap_and_is_marked_circular(data):
     """The win rate of a reward that also stands in a metric proves nothing by agreeing with it."""
     judged = [{**r, "measure": "miniworld/rm-wins"} for r in data["performance"] if r["measure"] == "miniworld/verify"]
-    reward = next(entry["reward"] for entry in data["settings"]["metrics"].values() if entry.get("reward"))
-    shown = {**data, "performance": data["performance"] + judged, "judges": {"rm-wins": {"reward": reward}}}
+    entries = data["settings"]["metrics"]
+    reward = next(entry["reward"] for entry in entries.values() if entry.get("reward"))
+    shared = circular({"rm-wins": {"reward": reward}}, entries)
+    shown = {**data, "performance": data["performance"] + judged, "circular": shared}
     html = page.build(copy.deepcopy(shown))
     assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' in html
     # another reward is no circle, and what alone is AP is not shown twice
-    html = page.build(copy.deepcopy({**shown, "judges": {"rm-wins": {"reward": "another"}}}))
+    html = page.build(copy.deepcopy({**shown, "circular": circular({"rm-wins": {"reward": "another"}}, entries)}))
     assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' not in html
     assert "Beside it" not in page.build(copy.deepcopy(data))
 

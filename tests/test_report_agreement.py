@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import report_data
-from teachergrid.metrics import own_variant
 from teachergrid.report import agreement, page, ranks
 from teachergrid.report.facts import gather
+from teachergrid.variants import Metric
 
 NAN = math.nan
 
@@ -19,7 +19,7 @@ def made():
 
 def facts_of(data: dict, values: dict, n=100, width=0.0, categories=(None,)):
     """The made grid with the values {(metric's entry, base, unit): value} in place of its own."""
-    own = {name: own_variant(entry) for name, entry in data["settings"]["metrics"].items()}
+    own = {name: Metric(entry).name for name, entry in data["settings"]["metrics"].items()}
     named = {row["entry"]: row for row in data["metrics"] if row["metric"] == own.get(row["entry"])}
     rows = [
         named[entry]

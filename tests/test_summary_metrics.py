@@ -8,6 +8,7 @@ from known_grid import METRICS, RIGHT, SIX, SIX_REWARD, World, ap, correlation, 
 from scipy.stats import spearmanr
 from tables import entry
 from teachergrid import artifacts
+from teachergrid.variants import Metric
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,7 @@ def test_an_expression_has_the_direction_that_it_states():
     chosen = entry("expression", expression="2 * nll_mean", best="highest")
     world.settings["metrics"] = {**METRICS, "own": chosen}
     for reward, key in zip((3.0, 2.0, 1.0) * 2, list(world.metrics), strict=True):
-        row = {"metric": "(2 * nll_mean)/chat", "entry": "own", "formula": "expression", "value": -2 * reward}
-        row |= {"n": 4, "missing": 0}
+        row = {**Metric(chosen).labels, "entry": "own", "own": True, "value": -2 * reward, "n": 4, "missing": 0}
         category = {**row, "category": "maths", "value": 100.0}
         table = [*metric_table(reward, -reward).to_pylist(), row, category]
         world.metrics[key] = artifacts.table(table, artifacts.METRICS)

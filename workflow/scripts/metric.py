@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, inputs, job, metrics
+from teachergrid import artifacts, frames, job, metrics
 from teachergrid.seeds import derived_seed
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if __name__ == "__main__":
     with job.running(snakemake) as (settings, made_from):
         base, corpus = snakemake.wildcards.base, snakemake.wildcards.corpus
         chosen = snakemake.input.corpus[0] if snakemake.input.corpus else None
-        wanted = metrics.wanted(settings["metrics"])
-        rows = inputs.joined(snakemake.input, base, chosen, instructions=snakemake.input.instructions, **wanted)
-        # the intervals' seed hangs on the cell alone, so that another grid that shares it draws the same
+        extras = metrics.extras(settings["metrics"])
+        rows = frames.join_files(snakemake.input, base, chosen, snakemake.input.instructions, **extras)
+        # the intervals' seed depends on the cell alone, so that another grid that shares it draws the same
         measured = metrics.measure(settings["metrics"], rows, derived_seed(0, f"{base}/{corpus}"))
         artifacts.write(snakemake.output.metrics, measured, artifacts.METRICS, made_from)

@@ -17,8 +17,8 @@ from .cell_rows import (
     TrainingPart,
 )
 from .config_data import metrics_of
-from .expressions import needs, settled
 from .ids import Corpus, Responses
+from .variants import Metric
 
 NO_MODEL: ModelCost = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
@@ -153,12 +153,12 @@ class Builder:
     @cache
     def is_measured(self, metric: str) -> bool:
         """Whether a metric joins anything; the others follow from the grid alone."""
-        return bool(needs(self.config["metrics"][metric]))
+        return bool(Metric(self.config["metrics"][metric]).needs)
 
     @cache
     def joined(self, metric: str, need: str) -> list[dict]:
         """Return the settings with which a metric joins rewards or likelihoods. need: `reward` or `likelihood`."""
-        return settled(self.config["metrics"][metric], need)
+        return Metric(self.config["metrics"][metric]).joins(need)
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
         """Return the rewards that these metrics join."""

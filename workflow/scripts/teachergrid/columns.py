@@ -1,10 +1,14 @@
-"""The numbers of single responses that formulas are made of, and why a response has none."""
+"""The terms of metrics for single responses, and why a response is left out."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from . import expressions
+from .expressions import Term
+from .rows import JoinedRows, Reasons
+from .variants import Metric
 
 VANISHES = 1e-6  # nats per token; a ratio to a smaller loss says nothing
 LOSSES = {"loss": "loss of the answer", "alone": "loss of the answer alone", "question": "loss of the question"}
@@ -12,158 +16,174 @@ NEGATIVE = "reward below 0: CAR is undefined (state `offset`)"
 
 
 class LeftOut:
-    """Which of n responses are left out, each for the first reason that was given."""
+    """Which of n responses are left out, each for the first reason that was given.
 
-    def __init__(self, n: int):
+    code: [n], index of the reason in texts; 0 is none.
+    """
+
+    def __init__(self, n: int) -> None:
         self.code, self.texts = np.zeros(n, np.int32), [""]
 
     def add(self, where: np.ndarray, text: str) -> None:
-        free = where & (self.code == 0)
-        if free.any():
-            self.code[free] = len(self.texts)
+        """Leave out the responses of a mask [n] that are not left out yet."""
+        new = where & (self.code == 0)
+        if new.any():
+            self.code[new] = len(self.texts)
             self.texts.append(text)
 
-    def add_known(self, where: np.ndarray, reasons) -> None:
-        """Leave out rows for reasons that their table gives (frames.Reasons), if it gives one."""
-        free = where & (self.code == 0) & (reasons.code > 0)
-        if free.any():
-            self.code[free] = reasons.code[free] + len(self.texts) - 1
+    def add_reasons(self, where: np.ndarray, reasons: Reasons) -> None:
+        """Leave out responses of a mask [n] for the reasons that their table gives, if it gives one."""
+        new = where & (self.code == 0) & (reasons.code > 0)
+        if new.any():
+            self.code[new] = reasons.code[new] + len(self.texts) - 1
             self.texts += reasons.texts[1:]
 
     @property
     def rows(self) -> np.ndarray:
+        """The mask [n] of what is left out."""
         return self.code > 0
 
-    def counts(self) -> Counter:
-        found = Counter()
+    def counts(self) -> Counter[str]:
+        """Return how many responses are left out, by reason."""
+        counts: Counter[str] = Counter()
         for text, count in zip(self.texts, np.bincount(self.code, minlength=len(self.texts)).tolist(), strict=True):
             if text and count:
-                found[text] += count
-        return found
+                counts[text] += count
+        return counts
 
     def reasons(self) -> np.ndarray:
         """Return [n] texts, "" for a response that counts."""
         return np.array(self.texts, object)[self.code]
 
 
-def lacking(entry: dict, frame) -> str | None:
-    """Return why a metric cannot be computed on this frame at all."""
-    for term in expressions.settled(entry, "reward"):
-        if term["reward"] not in frame.rewards:
-            return f"no rewards by '{term['reward']}'"
-    for term in expressions.settled(entry, "likelihood"):
-        if (term["scorer"], term["format"]) not in frame.likelihoods:
-            return f"no likelihoods by '{term['scorer']}' in {term['format']} format"
+def lacking(metric: Metric, rows: JoinedRows) -> str | None:
+    """Return why a metric cannot be computed on these rows at all, or None."""
+    for reward in metric.rewards:
+        if reward not in rows.rewards:
+            return f"no rewards by '{reward}'"
+    for scorer, text_format in metric.likelihoods:
+        if (scorer, text_format) not in rows.likelihoods:
+            return f"no likelihoods by '{scorer}' in {text_format} format"
     return None
 
 
-def has_values(entry: dict, frame) -> bool:
-    """Return whether every likelihood that a metric joins has any value."""
-    scored = [(term["scorer"], term["format"]) for term in expressions.settled(entry, "likelihood")]
-    tables = [frame.likelihoods.get(key) for key in scored]
-    return not lacking(entry, frame) and not any(np.isnan(t["answer_given_question"]).all() for t in tables)
+def has_values(metric: Metric, rows: JoinedRows) -> bool:
+    """Return whether all that a metric joins is there, and each of its likelihoods has any value."""
+    if lacking(metric, rows):
+        return False
+    tables = [rows.likelihoods[key] for key in metric.likelihoods]
+    return not any(np.isnan(table["answer_given_question"]).all() for table in tables)
 
 
-def columns(entry: dict, frame, value: float | None):
-    """Return (columns [n, terms], LeftOut) of a metric at a value of its parameter.
+def term_values(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, LeftOut]:
+    """Return (values [n, terms] of each response, the responses that are left out).
 
     A row is NaN where anything that any term needs is undefined, so that all terms rest on the same responses.
     """
-    found, left = expressions.compiled(entry), LeftOut(len(frame.id))
-    filled = np.empty((len(frame.id), len(found.terms)), order="F")
+    left = LeftOut(len(rows.id))
+    values = np.empty((len(rows.id), len(metric.terms)), order="F")
     with np.errstate(all="ignore"):
-        for i, term in enumerate(found.terms):
-            names = {found.parameter: value, **_inputs(term, term.settled(entry), frame, left)}
+        for i, term in enumerate(metric.terms):
+            inputs = _inputs(term, term.resolve(metric.settings), rows, left)
+            names = {**metric.fixed, **inputs}
             for guarded in expressions.positives(term.tree):
                 left.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
-            filled[:, i] = expressions.evaluate(term.tree, names)
-        left.add(~np.isfinite(filled).all(1), "value is not finite")
-    filled[left.rows] = np.nan
-    return filled, left
+            values[:, i] = expressions.evaluate(term.tree, names)
+        left.add(~np.asarray(np.isfinite(values).all(axis=1)), "value is not finite")
+    values[left.rows] = np.nan
+    return values, left
 
 
-def single(entry: dict, filled: np.ndarray, left: LeftOut, value: float | None) -> np.ndarray:
-    """Return the values [n] of single responses from their columns, and leave out those without a value and those that are
-    not below the entry's limit."""
-    tree, names = expressions.compiled(entry).tree, _names(entry, filled, value)
+def response_values(metric: Metric, terms: np.ndarray, left: LeftOut) -> np.ndarray:
+    """Return the metric's values [n] of single responses.
+
+    Args:
+        terms: [n, terms], of `term_values`.
+        left: of `term_values`; responses without a value, and those that are not below the entry's limit, are added to it.
+    """
+    names = _names(metric, terms)
     with np.errstate(all="ignore"):
-        for guarded in expressions.positives(tree):
+        for guarded in expressions.positives(metric.tree):
             left.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
-        values = combined(entry, filled, value)
+        values = combine(metric, terms)
     left.add(~np.isfinite(values), "value is not finite")
-    if entry["below"] is not None:
-        left.add(~(values < entry["below"]), not_below(entry))
+    if metric.settings["below"] is not None:
+        left.add(~(values < metric.settings["below"]), not_below(metric))
     return np.where(left.rows, np.nan, values)
 
 
-def not_below(entry: dict) -> str:
-    return f"value is not below {entry['below']:g}"
+def not_below(metric: Metric) -> str:
+    """Return the reason why a response is left out by the entry's `below`."""
+    return f"value is not below {metric.settings['below']:g}"
 
 
-def combined(entry: dict, means: np.ndarray, value: float | None) -> np.ndarray:
+def combine(metric: Metric, means: np.ndarray) -> np.ndarray:
     """Return the values [...] of a metric from the means (or medians) of its terms [..., terms]."""
-    return expressions.evaluate(expressions.compiled(entry).tree, _names(entry, means, value))
+    return expressions.evaluate(metric.tree, _names(metric, means))
 
 
-def undefined(entry: dict, means: np.ndarray, value: float | None) -> str | None:
+def undefined(metric: Metric, means: np.ndarray) -> str | None:
     """Return why a corpus with these means [terms] has no value, or None."""
-    tree, names = expressions.compiled(entry).tree, _names(entry, means, value)
+    names = _names(metric, means)
     with np.errstate(all="ignore"):
-        if any(expressions.evaluate(guarded, names) <= 0 for guarded in expressions.positives(tree)):
+        if any(expressions.evaluate(guarded, names) <= 0 for guarded in expressions.positives(metric.tree)):
             return "mean reward <= 0: CAR is undefined (state `offset`)"
-        return None if np.isfinite(combined(entry, means, value)) else "value is not finite"
+        return None if np.isfinite(combine(metric, means)) else "value is not finite"
 
 
-def _names(entry: dict, means: np.ndarray, value: float | None) -> dict:
-    return {expressions.swept(entry)[0]: value, **{str(i): means[..., i] for i in range(means.shape[-1])}}
+def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None]:
+    """Return (lengths [n], their unit unless it is the scorer's tokens): all in one unit, the first that there is."""
+    scored = rows.likelihoods.get((settings["scorer"], settings["format"]))
+    if scored is not None and not np.isnan(scored["n_answer"]).all():
+        return scored["n_answer"], None
+    if not np.isnan(rows.response_tokens).any():
+        return rows.response_tokens, "the teacher's tokens"
+    return rows.words, "words"
 
 
-def _inputs(term, entry: dict, frame, left: LeftOut) -> dict:
-    inputs = _rewards(entry, frame, left) if "reward" in term.needs else {}
+def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
+    """The values of the names in a metric's tree: its parameter, and its terms by their numbers."""
+    return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
+
+
+def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+    """{one of expressions.COLUMNS: [n]} of all that a term takes."""
+    inputs = _rewards(settings, rows, left) if "reward" in term.needs else {}
     if "likelihood" in term.needs:
-        inputs |= _losses(term, entry, frame, left)
+        inputs |= _losses(term, settings, rows, left)
     if "text" in term.needs:
-        inputs["length"] = lengths(entry, frame)[0]
+        inputs["length"] = lengths(settings, rows)[0]
         left.add(np.isnan(inputs["length"]), "no token count")
     return inputs
 
 
-def _rewards(entry: dict, frame, left: LeftOut) -> dict:
-    table = frame.rewards[entry["reward"]]
-    left.add_known(np.isnan(table["reward"]), table["reason"])
+def _rewards(settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+    table = rows.rewards[settings["reward"]]
+    left.add_reasons(np.isnan(table["reward"]), table["reason"])
     left.add(~np.isfinite(table["reward"]), "reward is not a finite number")
-    return {"reward": table["reward"] + (entry["offset"] or 0)}
+    return {"reward": table["reward"] + (settings["offset"] or 0)}
 
 
-def _losses(term, entry: dict, frame, left: LeftOut) -> dict:
-    table = frame.likelihoods[entry["scorer"], entry["format"]]
-    has_end = entry["end_token"] & (table["n_end"] > 0)
+def _losses(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+    """The columns of a term that come from likelihoods, in nats (`given`) or nats per token."""
+    table = rows.likelihoods[settings["scorer"], settings["format"]]
+    has_end = settings["end_token"] & (table["n_end"] > 0)
 
-    def with_end(answer: str, end: str):
+    def with_end(answer: str, end: str) -> np.ndarray:
         return table[answer] + np.where(has_end, table[end], 0)
 
     given, tokens = -with_end("answer_given_question", "end_given_question"), with_end("n_answer", "n_end")
-    left.add_known(np.isnan(given), table["reason"])
+    left.add_reasons(np.isnan(given), table["reason"])
     left.add(np.isnan(given), "no likelihood")
     left.add(~(table["n_answer"] > 0), "response has no tokens")
-    found = {"given": given, "tokens": tokens, "loss": given / tokens, "alone": -with_end("answer", "end") / tokens}
-    found["question"] = -table["question"] / table["n_question"]
+    losses = {"given": given, "tokens": tokens, "loss": given / tokens, "alone": -with_end("answer", "end") / tokens}
+    losses["question"] = -table["question"] / table["n_question"]
     if "ranks" in term.needs:
-        found["rank"] = with_end("ranks_answer", "ranks_end") / tokens
-        left.add(np.isnan(found["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")
-    for name in {*term.columns} & {*found}:
-        left.add_known(np.isnan(found[name]), table["reason"])
+        losses["rank"] = with_end("ranks_answer", "ranks_end") / tokens
+        left.add(np.isnan(losses["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")
+    for name in {*term.columns} & {*losses}:
+        left.add_reasons(np.isnan(losses[name]), table["reason"])
     for name in term.divides_by:
-        left.add_known(np.isnan(found[name]), table["reason"])
-        left.add(~(found[name] >= VANISHES), f"{LOSSES[name]} is not above {VANISHES:g}")
-    return found
-
-
-def lengths(entry: dict, frame):
-    """Return (lengths [n], unit unless it is the scorer's tokens): all in one unit, the first that there is."""
-    scored = frame.likelihoods.get((entry["scorer"], entry["format"]), {}).get("n_answer", np.array([np.nan]))
-    if not np.isnan(scored).all():
-        return scored, None
-    if not np.isnan(frame.response_tokens).any():
-        return frame.response_tokens, "the teacher's tokens"
-    return frame.words, "words"
+        left.add_reasons(np.isnan(losses[name]), table["reason"])
+        left.add(~(losses[name] >= VANISHES), f"{LOSSES[name]} is not above {VANISHES:g}")
+    return losses

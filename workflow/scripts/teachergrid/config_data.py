@@ -1,8 +1,8 @@
 """Checks of what makes training data: derived corpora, teachers that are another one's responses, suites that are removed."""
 
 from .errors import BadInput
-from .expressions import compiled
 from .names import known
+from .variants import Metric
 
 
 def check(config: dict) -> None:
@@ -38,7 +38,7 @@ def _choice(where: str, corpus: dict, config: dict) -> None:
     for metric in metrics_of(corpus):
         known(f"{where}.by", metric, config["metrics"])
         formula = config["metrics"][metric]["formula"]
-        if compiled(config["metrics"][metric]) is None:
+        if Metric(config["metrics"][metric]).expression is None:
             raise BadInput(f"{where}.by: '{metric}' ({formula}) has no value of a single response; choose by another")
     if corpus["choose"] in ("best", "worst") and not corpus["by"]:
         raise BadInput(

@@ -9,8 +9,9 @@ from pathlib import Path
 import jinja2
 
 from . import schema
-from .expressions import COLUMNS, FUNCTIONS, OPERATORS_TEXT, needs
+from .expressions import COLUMNS, FUNCTIONS, OPERATORS_TEXT
 from .formulas import FORMULAS
+from .variants import Metric
 
 TEMPLATE = Path(__file__).with_name("config_docs.md")
 
@@ -72,7 +73,7 @@ def formulas() -> list[str]:
             computed = f"`{formula.expression}`"
         else:
             computed = "all texts" if formula.whole else "over the grid"
-        joined = ", ".join(sorted(needs({"formula": name})))
+        joined = ", ".join(sorted(Metric({"formula": name}).needs))
         lines.append(f"| `{name}` | {formula.text} | {computed} | {joined} | {formula.unit} | {formula.best} |")
     return lines
 

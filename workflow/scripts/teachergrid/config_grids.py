@@ -1,10 +1,10 @@
 """Checks of the config's grid blocks, their pilots, and the cells that they name one by one."""
 
 from .errors import BadInput
-from .expressions import compiled
 from .ids import Corpus, pilot_subset
 from .names import known
 from .seeds import derived_seed
+from .variants import Metric
 
 VERIFY = "verify"  # the judge that checks answers
 # keys of a block that list names of the config's entries
@@ -90,7 +90,7 @@ def _pilot(config: dict, where: str, block: dict) -> None:
 
 def _ranks_teachers(where: str, name: str, metric: dict) -> None:
     """Raise BadInput unless a metric is a mean over responses, as the ranking of teachers needs it."""
-    parsed = compiled(metric)
+    parsed = Metric(metric).expression
     if parsed is None:
         raise BadInput(
             f"{where}: '{name}' ({metric['formula']}) has no value of a single response; rank by another metric"

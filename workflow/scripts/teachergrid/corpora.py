@@ -16,9 +16,9 @@ import numpy as np
 
 from . import artifacts
 from .errors import BadInput
-from .frames import Frame
-from .metrics import own_variant, per_response
-from .metrics import sign as direction_of
+from .metrics import per_response
+from .rows import JoinedRows
+from .variants import Metric
 
 TENTHS = np.arange(1, 10) / 10
 
@@ -47,7 +47,7 @@ class Ranking(NamedTuple):
 
 
 def select(
-    entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame], categories: Categories | None = None
+    entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows], categories: Categories | None = None
 ) -> list[dict]:
     """Return the rows of artifacts.CORPUS that a corpus takes, in the order of their instructions.
 
@@ -57,7 +57,7 @@ def select(
     Args:
         entry: the corpus' settings with all defaults.
         metrics: {name: entry} of the metrics in its `by`.
-        frames: {teacher: Frame}.
+        frames: {teacher: JoinedRows}.
         categories: needed where `each` has category.
     Raises:
         BadInput: when no row is left, and as the steps do.
@@ -96,7 +96,7 @@ def write(path: str | Path, rows: list[dict], made_from: dict) -> None:
     artifacts.write(path, table, artifacts.CORPUS_ROWS, made_from, beside=True)
 
 
-def usable(entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, list[Row]]:
+def usable(entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows]) -> dict[str, list[Row]]:
     """Return {instruction id: its responses that have text and a finite value}; the list may be empty."""
     values = _values(entry, metrics, frames)
     by_id: dict[str, list[Row]] = {}
@@ -197,18 +197,20 @@ def within_budget(entry: dict, rows: list[Row]) -> list[Row]:
 # --- what a row is worth, how long it is, and where it belongs
 
 
-def _values(entry: dict, metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, np.ndarray]:
+def _values(entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows]) -> dict[str, np.ndarray]:
     """Return {teacher: values [n]}: of the metric, of the mix, or 0 without any."""
     if isinstance(entry["by"], dict):
         return _mixed(entry["by"], metrics, frames)
     if not metrics:
         return {teacher: np.zeros(len(rows.id)) for teacher, rows in frames.items()}
-    return {teacher: per_response(metrics[entry["by"]], rows)[0] for teacher, rows in frames.items()}
+    return {teacher: per_response(Metric(metrics[entry["by"]]), rows)[0] for teacher, rows in frames.items()}
 
 
-def _mixed(weights: dict[str, float], metrics: dict[str, dict], frames: Mapping[str, Frame]) -> dict[str, np.ndarray]:
+def _mixed(
+    weights: dict[str, float], metrics: dict[str, dict], frames: Mapping[str, JoinedRows]
+) -> dict[str, np.ndarray]:
     """Return {teacher: weighted sums [n] of standardised metrics}; NaN where one of them is undefined."""
-    values = {name: {t: per_response(metrics[name], rows)[0] for t, rows in frames.items()} for name in weights}
+    values = {name: {t: per_response(Metric(metrics[name]), rows)[0] for t, rows in frames.items()} for name in weights}
     # what lacks one value cannot be chosen, so it does not count in the means of the others either
     defined = {
         teacher: (rows.words > 0) & np.all([np.isfinite(of[teacher]) for of in values.values()], axis=0)
@@ -220,24 +222,24 @@ def _mixed(weights: dict[str, float], metrics: dict[str, dict], frames: Mapping[
         mean = pooled.mean() if pooled.size else 0
         # a metric with one value everywhere decides nothing: 0
         spread = pooled.std() if pooled.size and np.ptp(pooled) else np.inf
-        sign = direction_of(metrics[name]) * weight
+        sign = Metric(metrics[name]).sign * weight
         for teacher in frames:
             total[teacher] += sign * (np.where(defined[teacher], values[name][teacher], np.nan) - mean) / spread
     return total
 
 
 def _sign(entry: dict, metrics: dict[str, dict]) -> int:
-    direction = 1 if isinstance(entry["by"], dict) or not metrics else direction_of(metrics[entry["by"]])
+    direction = 1 if isinstance(entry["by"], dict) or not metrics else Metric(metrics[entry["by"]]).sign
     return {"best": 1, "all": 1, "worst": -1, "random": 0}[entry["choose"]] * direction
 
 
 def _name(entry: dict, metrics: dict[str, dict]) -> str:
     if isinstance(entry["by"], dict):
-        return " + ".join(f"{weight:g} {own_variant(metrics[name])}" for name, weight in sorted(entry["by"].items()))
-    return own_variant(metrics[entry["by"]]) if metrics else ""
+        return " + ".join(f"{weight:g} {Metric(metrics[name]).name}" for name, weight in sorted(entry["by"].items()))
+    return Metric(metrics[entry["by"]]).name if metrics else ""
 
 
-def _tokens(entry: dict, rows: Frame) -> np.ndarray:
+def _tokens(entry: dict, rows: JoinedRows) -> np.ndarray:
     """Return the tokens [n] that count for the budget; NaN where unknown, or without a budget."""
     if not entry["tokens"]:
         return np.full(len(rows.id), np.nan)

@@ -1,22 +1,39 @@
-"""How well the metrics of a grid's cells (baselines.grid_metrics) predict the performance beside them.
+"""How well the metrics of a grid's cells (baselines.grid_metrics) predict the performance of their students.
 
 Units are whole corpora of teachers: a derived corpus was chosen by a metric and cannot test one. Gated units and those
 without performance are left out.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from . import noise, standings, stats
-from .baselines import ALWAYS, OF_A_GRID
-from .expressions import OWN
-from .metrics import own_variant, sign
+from .artifacts import METRIC_COLUMNS
+from .baselines import OF_A_GRID
 from .performance import Unit
+from .variants import Metric
 
 POOLED = "pooled"
 BASELINES = ("length", "reward_mean", *OF_A_GRID)  # what needs no new idea
 WITHOUT_SELF_PAIRS = " (without self-pairs)"
+
+Key = tuple[str, str, str]  # base, corpus, recipe
+Interval = tuple[float, float]
+
+
+def circular(judges: Mapping[str, Mapping], entries: Mapping[str, Mapping]) -> dict[str, list[str]]:
+    """Return {judge: the metrics that take the reward by which it decides}: that these agree with it proves nothing.
+
+    judges: {name: settings}; entries: of the config's metrics. Judges without such a metric are left out.
+    """
+    found = {}
+    for name, judge in judges.items():
+        same = [entry for entry, settings in entries.items() if judge.get("reward") in Metric(settings).rewards]
+        if judge.get("reward") and same:
+            found[name] = same
+    return found
 
 
 # --- metrics against performance
@@ -25,21 +42,44 @@ WITHOUT_SELF_PAIRS = " (without self-pairs)"
 class Table(NamedTuple):
     """Metrics and performance of the units of one panel on one base."""
 
-    names: list  # [units]
-    ap: np.ndarray  # [units]
-    values: dict  # {metric: [units]}, NaN where undefined
-    self_pair: np.ndarray  # [units]
-    families: list  # [units]
+    names: list[str]  # [units]
+    ap: np.ndarray  # [units], 0 to 100
+    values: dict[str, np.ndarray]  # {metric: [units]}, NaN where undefined
+    self_pair: np.ndarray  # [units], bool
+    families: list[str | None]  # [units]
     draws: np.ndarray  # [rounds, units]: performance under other items and seeds
     ceiling: float | None
 
 
-def correlations(settings: dict, units: list[Unit], rows: list[dict], ap: dict, items: dict) -> list[dict]:
+class Label(NamedTuple):
+    """What the rows of a metric say about it."""
+
+    columns: dict[str, object]  # artifacts.METRIC_COLUMNS
+    role: str  # primary, baseline or exploratory
+
+    @property
+    def sign(self) -> int:
+        """1 where a high value promises a better student, else -1."""
+        return 1 if self.columns["direction"] == "highest" else -1
+
+    def row(self, name: str) -> dict[str, object]:
+        """Return the columns with a name of the row's own."""
+        return {**self.columns, "metric": name, "role": self.role}
+
+
+def correlations(
+    settings: Mapping, units: list[Unit], rows: list[dict], ap: Mapping[Key, float], items: Mapping[Key, np.ndarray]
+) -> list[dict]:
     """Return the rows of artifacts.CORRELATIONS: per base and panel, then pooled over bases.
 
-    rows: of grid_metrics; items: {(base, corpus, recipe): [seeds, items] behind AP}. rho keeps the sign of the metric's
-    values; regret, first choice and pairwise accuracy take the direction that the formula states. The primary metric stands
-    there a second time without the teachers that descend from the base. p_max_t is over the own variants of a table.
+    rho keeps the sign of the metric's values; regret, first choice and pairwise accuracy take the direction that the formula
+    states. The primary metric has a second row without the teachers that descend from the base. p_max_t is over the own
+    variants of a table.
+
+    Args:
+        rows: of grid_metrics, over all responses.
+        ap: {(base, corpus, recipe): AP, 0 to 100}.
+        items: {(base, corpus, recipe): [seeds, items], the scores behind AP}.
     """
     labels = _labels(settings, rows)
     found, seed, rounds = [], settings["grid"]["seed"], settings["grid"]["bootstrap"]
@@ -52,46 +92,47 @@ def correlations(settings: dict, units: list[Unit], rows: list[dict], ap: dict, 
     return found
 
 
-def by_panel(units: list[Unit], ap: dict) -> dict[str, dict[str, list[Unit]]]:
+def by_panel(units: list[Unit], ap: Mapping[Key, float]) -> dict[str, dict[str, list[Unit]]]:
     """Return {panel: {base: units}} of the units that test a metric."""
-    found = {}
+    found: dict[str, dict[str, list[Unit]]] = {}
     for unit in units:
         if unit.teacher and not unit.gated and (unit.base, unit.corpus, unit.recipe) in ap:
             found.setdefault(unit.panel, {}).setdefault(unit.base, []).append(unit)
     return found
 
 
-def family_of(settings: dict, unit: Unit) -> str | None:
+def family_of(settings: Mapping, unit: Unit) -> str | None:
+    """Return the family of a unit's teacher, where the config states one."""
     return settings["teachers"].get(unit.teacher, {}).get("family")
 
 
-def drawn(settings: dict, same: list[Unit], items: dict) -> np.ndarray:
-    """Return performance [rounds, units] in points under other items and seeds."""
+def drawn(settings: Mapping, same: list[Unit], items: Mapping[Key, np.ndarray]) -> np.ndarray:
+    """Return the performance [rounds, units] of the units of a base, in points, under other items and seeds."""
     cubes = [items[unit.base, unit.corpus, unit.recipe] for unit in same]
     return 100 * noise.performance_draws(cubes, settings["grid"]["bootstrap"], settings["grid"]["seed"])
 
 
-def _labels(settings: dict, rows: list[dict]) -> dict:
-    """{metric: (entry, role, sign of its direction, whether it is an own variant)}."""
-    own = {own_variant(entry) for entry in settings["metrics"].values()} | set(ALWAYS)
-    primary = settings["grid"]["primary"]
-    primary = own_variant(settings["metrics"][primary]) if primary else None
+def _labels(settings: Mapping, rows: list[dict]) -> dict[str, Label]:
+    """{metric: its label}"""
+    entry = settings["grid"]["primary"]
+    primary = Metric(settings["metrics"][entry]).name if entry else None
     labels = {}
     for row in rows:
-        metric, formula = row["metric"], row["formula"]
-        baseline = formula in BASELINES and metric in own
+        metric = row["metric"]
+        baseline = row["own"] and row["formula"] in BASELINES
         role = "primary" if metric == primary else "baseline" if baseline else "exploratory"
-        entry = settings["metrics"][row["entry"]] if formula == OWN else {"formula": formula}
-        labels[metric] = row["entry"], role, sign(entry), metric in own
+        labels[metric] = Label({key: row.get(key) for key in METRIC_COLUMNS}, role)
     return labels
 
 
-def _table(settings: dict, same: list[Unit], rows: list[dict], ap: dict, items: dict) -> Table:
+def _table(
+    settings: Mapping, same: list[Unit], rows: list[dict], ap: Mapping[Key, float], items: Mapping[Key, np.ndarray]
+) -> Table:
     keys = [(unit.base, unit.corpus, unit.recipe) for unit in same]
-    place = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(same)}
-    values = {}
+    index = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(same)}
+    values: dict[str, np.ndarray] = {}
     for row in rows:
-        i = place.get((row["base"], row["panel"], row["unit"]))
+        i = index.get((row["base"], row["panel"], row["unit"]))
         if i is not None:
             array = values.setdefault(row["metric"], np.full(len(same), np.nan))
             array[i] = np.nan if row.get("value") is None else row["value"]
@@ -107,22 +148,29 @@ def _table(settings: dict, same: list[Unit], rows: list[dict], ap: dict, items: 
     )
 
 
-def _of_base(table: Table, labels: dict, rounds: int, seed: int) -> list[dict]:
-    own = {metric: values for metric, values in table.values.items() if labels[metric][3]}
-    family, cached, rows = stats.max_t(own, table.ap, seed=seed), {}, []
+def _of_base(table: Table, labels: Mapping[str, Label], rounds: int, seed: int) -> list[dict]:
+    own = {metric: values for metric, values in table.values.items() if labels[metric].columns["own"]}
+    p_max_t = stats.max_t(own, table.ap, seed=seed)
+    cached: dict[tuple, tuple] = {}
+    rows = []
     for name, metric, left_out in _shown(table.values, labels, table.self_pair):
-        entry, role, sign, _ = labels[metric]
+        sign = labels[metric].sign
         x, y = sign * table.values[metric], np.where(left_out, np.nan, table.ap)
         # many variants rank alike, and ranks are all that counts
         key = tuple(np.unique(x, return_inverse=True)[1]), tuple(np.isnan(x)), tuple(left_out)
         if key not in cached:
-            found = stats.correlation(x, y, seed, rounds)
+            correlation = stats.correlation(x, y, seed, rounds)
             without = stats.leave_one_out(x, y, table.families)
-            cached[key] = found, noise.nested_intervals(x, y, table.draws, seed), _moved(found.rho, without)
-        found, nested, moved = cached[key]
-        labelled = {"metric": name, "entry": entry, "role": role, "p_max_t": family.get(name), "ceiling": table.ceiling}
-        firm = _nested(nested, sign) | _by_family(moved, sign)
-        rows.append(labelled | _numbers(found, sign) | firm | {"choice": _choice(x, y, table.names)})
+            nested = noise.nested_intervals(x, y, table.draws, seed)
+            cached[key] = correlation, nested, _moved(correlation.rho, without)
+        correlation, nested, moved = cached[key]
+        rows.append(
+            labels[metric].row(name)
+            | {"p_max_t": p_max_t.get(name), "ceiling": table.ceiling, "choice": _choice(x, y, table.names)}
+            | _numbers(correlation, sign)
+            | _nested(nested, sign)
+            | _by_family(moved, sign)
+        )
     return rows
 
 
@@ -135,22 +183,25 @@ def _nested(found: noise.NestedIntervals, sign: int) -> dict:
     }
 
 
-def _moved(rho: float | None, without: dict) -> tuple | None:
+def _moved(rho: float | None, without: Mapping[str, float]) -> tuple[float, float, str] | None:
     """(lowest, highest, family that moves rho most) when one family is left out."""
     if rho is None or not without:
         return None
     return min(without.values()), max(without.values()), max(without, key=lambda name: abs(without[name] - rho))
 
 
-def _by_family(moved: tuple | None, sign: int) -> dict:
+def _by_family(moved: tuple[float, float, str] | None, sign: int) -> dict:
+    """The columns of rho without one family. moved: of `_moved`."""
     low, high = _signed(moved and moved[:2], sign)
     return {"low_family": low, "high_family": high, "family": moved and moved[2]}
 
 
-def _shown(metrics, labels: dict, self_pair: np.ndarray) -> list[tuple]:
-    """[(name of the row, metric, which units it leaves out)]"""
+def _shown(
+    metrics: Iterable[str], labels: Mapping[str, Label], self_pair: np.ndarray
+) -> list[tuple[str, str, np.ndarray]]:
+    """[(name of the row, metric, mask of the units that it leaves out)]"""
     shown = [(metric, metric, np.zeros_like(self_pair)) for metric in metrics]
-    primary = [metric for metric in metrics if labels[metric][1] == "primary" and self_pair.any()]
+    primary = [metric for metric in metrics if labels[metric].role == "primary" and self_pair.any()]
     return shown + [(metric + WITHOUT_SELF_PAIRS, metric, self_pair) for metric in primary]
 
 
@@ -158,14 +209,20 @@ def _numbers(found: stats.Correlation, sign: int) -> dict:
     """The columns of a correlation; what has a direction gets that of the metric's own values."""
     low, high = _signed(found.bca, sign)
     low_bonett_wright, high_bonett_wright = _signed(found.bonett_wright, sign)
-    kept = {key: getattr(found, key) for key in ("n", "p", "pairwise_accuracy", "regret_1", "regret_3", "reason")}
+    as_they_are = {
+        key: getattr(found, key) for key in ("n", "p", "pairwise_accuracy", "regret_1", "regret_3", "reason")
+    }
     rho, tau_b = (None if value is None else sign * value + 0.0 for value in (found.rho, found.tau_b))  # + 0.0: no -0.0
     wright = {"low_bonett_wright": low_bonett_wright, "high_bonett_wright": high_bonett_wright}
-    return {**kept, "rho": rho, "tau_b": tau_b, "low": low, "high": high, **wright}
+    return {**as_they_are, "rho": rho, "tau_b": tau_b, "low": low, "high": high, **wright}
 
 
-def _signed(interval, sign: int) -> tuple:
-    return (None, None) if interval is None else tuple(sorted(sign * end for end in interval))
+def _signed(interval: Interval | None, sign: int) -> tuple[float | None, float | None]:
+    """The ends of an interval of signed values, as those of the metric's own values, in their order."""
+    if interval is None:
+        return None, None
+    low, high = sorted(sign * end for end in interval)
+    return low, high
 
 
 def _choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:
@@ -175,37 +232,60 @@ def _choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:
     return ", ".join(sorted(first)) or None
 
 
-def _pooled(by_base: dict[str, Table], labels: dict, rounds: int, seed: int) -> list[dict]:
-    """Rows over bases: the same units on each, missing ones NaN."""
-    tables = list(by_base.values())
+class Aligned(NamedTuple):
+    """The tables of several bases over all units that any of them has; NaN where a base lacks one."""
+
+    ap: np.ndarray  # [bases, units]
+    draws: np.ndarray  # [bases, rounds, units]
+    self_pair: np.ndarray  # [bases, units], bool
+    families: list[str | None]  # [units]
+    values: dict[str, np.ndarray]  # {metric: [bases, units]}
+
+
+def align(tables: Sequence[Table]) -> Aligned:
+    """Return the tables of several bases, with their units in one order."""
     names = sorted({name for table in tables for name in table.names})
+    index = {name: i for i, name in enumerate(names)}
+    positions = [[index[name] for name in table.names] for table in tables]
 
-    def aligned(table, values, nothing=np.nan):
-        known = dict(zip(table.names, values, strict=True))
-        return np.array([known.get(name, nothing) for name in names])
+    def spread(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
+        """[bases, ..., units] of one array [..., own units] per base; None is a base without any."""
+        shape = next(array.shape[:-1] for array in arrays if array is not None)
+        whole = np.full((len(tables), *shape, len(names)), np.nan)
+        for own, columns, array in zip(whole, positions, arrays, strict=True):
+            if array is not None:
+                own[..., columns] = array
+        return whole
 
-    ap = np.array([aligned(table, table.ap) for table in tables])
-    draws = np.array([np.array([aligned(table, row) for row in table.draws]) for table in tables])
-    weights = noise.teacher_weights(len(names), rounds, seed)
     family = {name: own for table in tables for name, own in zip(table.names, table.families, strict=True)}
-    families = [family[name] for name in names]
-    self_pair = np.array([aligned(table, table.self_pair, False) for table in tables])
-    metrics, rows = dict.fromkeys(metric for table in tables for metric in table.values), []
-    for name, metric, left_out in _shown(metrics, labels, self_pair):
-        entry, role, sign, _ = labels[metric]
-        nothing = np.full(len(names), np.nan)
-        x = np.array([aligned(t, t.values[metric]) if metric in t.values else nothing for t in tables])
-        x, y = sign * x, np.where(left_out, np.nan, ap)
-        found = stats.pooled(x, y, seed, rounds)
-        used = [base for base, own in enumerate(found.rhos) if own is not None]
-        without = stats.leave_one_out(x[used], y[used], families) if used else {}
-        nested = noise.nested_rho(x[used], y[used], draws[used], weights) if used else None
-        low, high = _signed(found.bca, sign)
-        rho = None if found.rho is None else sign * found.rho + 0.0
-        row = {"metric": name, "entry": entry, "role": role, "n": found.n or 0, "rho": rho, "low": low, "high": high}
-        reason = found.reason
-        for number, base in reversed(list(enumerate(by_base, start=1))):
-            reason = reason and reason.replace(f"base {number}: ", f"{base}: ")
-        firm = _nested(noise.NestedIntervals(nested), sign) | _by_family(_moved(found.rho, without), sign)
-        rows.append({**row, **firm, "p": found.p, "reason": reason})
+    metrics = dict.fromkeys(metric for table in tables for metric in table.values)
+    return Aligned(
+        ap=spread([table.ap for table in tables]),
+        draws=spread([table.draws for table in tables]),
+        self_pair=spread([table.self_pair for table in tables]) == 1,
+        families=[family[name] for name in names],
+        values={metric: spread([table.values.get(metric) for table in tables]) for metric in metrics},
+    )
+
+
+def _pooled(by_base: Mapping[str, Table], labels: Mapping[str, Label], rounds: int, seed: int) -> list[dict]:
+    """Rows over bases: the same units on each, missing ones NaN."""
+    aligned = align(list(by_base.values()))
+    weights = noise.teacher_weights(aligned.ap.shape[1], rounds, seed)
+    rows = []
+    for name, metric, left_out in _shown(aligned.values, labels, aligned.self_pair):
+        sign = labels[metric].sign
+        x, y = sign * aligned.values[metric], np.where(left_out, np.nan, aligned.ap)
+        pooled = stats.pooled(x, y, seed, rounds, names=list(by_base))
+        used = [base for base, rho in enumerate(pooled.rhos) if rho is not None]
+        without = stats.leave_one_out(x[used], y[used], aligned.families) if used else {}
+        nested = noise.nested_rho(x[used], y[used], aligned.draws[used], weights) if used else None
+        low, high = _signed(pooled.bca, sign)
+        rho = None if pooled.rho is None else sign * pooled.rho + 0.0  # + 0.0: no -0.0
+        rows.append(
+            labels[metric].row(name)
+            | {"n": pooled.n or 0, "rho": rho, "low": low, "high": high, "p": pooled.p, "reason": pooled.reason}
+            | _nested(noise.NestedIntervals(nested), sign)
+            | _by_family(_moved(pooled.rho, without), sign)
+        )
     return rows

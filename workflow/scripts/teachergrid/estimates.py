@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import code
+from .jobs import index_lines
 
 FOLDER = ".estimates"
 MOST = 20  # starts whose estimates stay
@@ -85,7 +85,7 @@ def finished(results: str, cells: Iterable[tuple[str, str]]) -> list[Finished | 
     None stands for a job that continued what a killed one had begun: its seconds are not those of the whole job, and its line
     has none.
     """
-    last = {(words[1], words[2]): words for words in sorted(code.lines(results), key=lambda words: int(words[0]))}
+    last = {(words[1], words[2]): words for words in sorted(index_lines(results), key=lambda words: int(words[0]))}
     return [_finished(*last[key]) for key in cells if key in last]
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from . import artifacts
 from .errors import BadInput
-from .frames import frame, read
+from .frames import join
 
 Source: TypeAlias = str | Path | pa.Table  # a table, or the path of its file
 
@@ -35,9 +35,9 @@ def examples(
     """
     messages: dict[str, list[dict]] = {}
     for source in instructions:
-        table = read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
+        table = artifacts.read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
         messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))
-    rows = frame(dict(responses), {}, {}, corpus)
+    rows = join(dict(responses), {}, {}, corpus)
     texts = rows.response.to_pylist()
     columns = rows.id.tolist(), rows.sample.tolist(), rows.teacher.tolist(), texts, rows.words.tolist()
     found = []

@@ -4,6 +4,13 @@ Nearly all are means over responses and functions of such means, written in the 
 printed is what is computed. A new one is one row here, or `expression` in the config, and schedules no GPU job. Some take a
 corpus' text as a whole (`texts`); those with neither are computed over a grid (`baselines`).
 
+With s(A|Q) and s(A) the losses of the answer given the question and alone, s(Q) that of the question, all in nats per token
+under the untuned base, and r the reward:
+
+    CAR     mean r / (1 + beta mean s(A|Q))   Xu et al. 2025, "Stronger Models are NOT Stronger Teachers" (arXiv 2411.07133)
+    IFD     s(A|Q) / s(A)                     Li et al. 2024, "Cherry LLM" (arXiv 2308.12032)
+    IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2
+
 Not here, since no pass takes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
 windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
 regression is not stated). PerSyn, SCAS and SPPL are not stated completely.

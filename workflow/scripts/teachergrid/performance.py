@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from . import artifacts, standings
-from .frames import read
+from .artifacts import read
 from .health import limited
 from .ids import Corpus, Responses, any_seed
 from .resampling import Interval

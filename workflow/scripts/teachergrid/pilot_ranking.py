@@ -13,12 +13,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from . import artifacts, health, inputs, metrics, resampling
+from . import artifacts, health, metrics, resampling
 from .errors import BadInput
-from .expressions import settled
-from .frames import Frame
+from .frames import join_teacher
 from .ids import Responses
+from .rows import JoinedRows
 from .seeds import derived_seed
+from .variants import Metric
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
@@ -76,9 +77,9 @@ def gated(paths: Iterable[str], gates: dict) -> dict[str, str]:
     return reasons
 
 
-def frames_of(entries: dict[str, dict], files: InputFiles, base: str, teacher: str) -> list[Frame]:
+def frames_of(entries: dict[str, dict], files: InputFiles, base: str, teacher: str) -> list[JoinedRows]:
     """Return the rows of a teacher's responses to each instruction set, with the scores that these metrics need."""
-    names = {joined["scorer"] for entry in entries.values() for joined in settled(entry, "likelihood")}
+    names = {scorer for entry in entries.values() for scorer, _ in Metric(entry).likelihoods}
     scorers = {base if name == "self" else name for name in names}
     frames = []
     for path in files.responses:
@@ -96,11 +97,11 @@ def frames_of(entries: dict[str, dict], files: InputFiles, base: str, teacher: s
                     for text_format in LIKELIHOOD_FORMATS
                 },
             )
-            frames.append(inputs.of_teacher(of_responses, base, teacher, **metrics.wanted(entries)))
+            frames.append(join_teacher(of_responses, base, teacher, **metrics.extras(entries)))
     return frames
 
 
-def summed(entries: dict[str, dict], frames: Mapping[str, list[Frame]]) -> dict[str, Sums]:
+def summed(entries: dict[str, dict], frames: Mapping[str, list[JoinedRows]]) -> dict[str, Sums]:
     """Return {teacher: its sums per instruction} over all instruction sets."""
     by_teacher = {}
     for teacher, parts in frames.items():
@@ -185,7 +186,7 @@ def bootstrap(entry: dict, name: str, sums: dict[str, Sums], seed: int) -> Metri
     flat = table.transpose(0, 2, 1).reshape(-1, len(every))
     means = resampling.bootstrap_means(flat, ROUNDS, np.random.default_rng(seed))
     means = np.concatenate([flat.mean(1)[None], means]).reshape(ROUNDS + 1, len(sums), -1)
-    sign, values = metrics.sign(entry), metrics.combine(entry, means)
+    sign, values = Metric(entry).sign, metrics.value_of_sums(Metric(entry), means)
     return MetricDraws(sign * np.where(np.isfinite(values), values, np.nan), sign, table[:, :, -1].sum(1))
 
 

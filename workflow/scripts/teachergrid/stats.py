@@ -246,19 +246,25 @@ def leave_one_out(metric: ArrayLike, performance: ArrayLike, families: Sequence[
 
 
 def pooled(
-    metric: ArrayLike, performance: ArrayLike, seed: int = 0, rounds: int = 2000, permutations: int = 9999
+    metric: ArrayLike,
+    performance: ArrayLike,
+    seed: int = 0,
+    rounds: int = 2000,
+    permutations: int = 9999,
+    names: Sequence[str] | None = None,
 ) -> Pooled:
     """Return one metric over several bases: rho = tanh(mean over bases of atanh(rho_b)), from arrays [bases, teachers].
 
     Bases are fixed and share their teachers: permutation and bootstrap take the same teachers in every base, so n is
     teachers. |rho_b| is clipped at 1 - 6 / (n_b (n_b^2 - 1)), half a step of Spearman's rho below 1, lest one perfect
-    base decides alone. A base whose rho is undefined is left out; `reason` names it, counting from 1.
+    base decides alone. A base whose rho is undefined is left out; `reason` names it, by `names` or counting from 1.
     """
     x, y = np.array(metric, float, ndmin=2), np.array(performance, float, ndmin=2)
     complete = ~(np.isnan(x) | np.isnan(y))
     problems = [resampling.undefined(*base) for base in zip(x, y, strict=True)]
     rhos = [None if problems[b] else spearman(x[b, row], y[b, row]) for b, row in enumerate(complete)]
-    reasons = [f"base {b + 1}: {text}" for b, text in enumerate(problems) if text]
+    names = names or [f"base {b + 1}" for b in range(len(x))]
+    reasons = [f"{name}: {text}" for name, text in zip(names, problems, strict=True) if text]
     dropped, used = int((~complete).sum()), [b for b, text in enumerate(problems) if not text]
     if not used:
         return Pooled(n=0, rhos=rhos, dropped=dropped, reason="; ".join(reasons))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from . import costs
-from .disk import RESULTS, amount, free_bytes, size
+from . import costs, disk, units
+from .results import RESULTS
 
 if TYPE_CHECKING:
     from .grid import Cells
@@ -79,12 +79,12 @@ def checkpoint_bytes(row: dict) -> float:
 def lacking(cells: "Cells", at_once: int, results: str = RESULTS) -> str | None:
     """Return a sentence when the disk cannot hold what a grid will need in addition to what is there, else None."""
     needed = peak(cells, at_once)
-    more = sum(needed.values()) - sum(size(path) for path in Path(results).glob("[!.]*"))
-    free = free_bytes(results)
+    more = sum(needed.values()) - sum(disk.size(path) for path in Path(results).glob("[!.]*"))
+    free = disk.free_bytes(results)
     if more <= free:
         return None
-    parts = ", ".join(f"{name} {amount(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
+    parts = ", ".join(f"{name} {units.size(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
     return (
-        f"{results} will need up to {amount(more)} more ({parts}) and has {amount(free)} free; `keep: none` or "
+        f"{results} will need up to {units.size(more)} more ({parts}) and has {units.size(free)} free; `keep: none` or "
         "`keep: adapter` in a recipe frees students after their last answer, fewer jobs at once hold fewer checkpoints"
     )

@@ -35,7 +35,7 @@ from . import cluster, disk
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .planning.budget import Bound
+    from .bound import Bound
 
 ENDED, HUNG, STOPPED, DETACHED = "ended", "hung", "stopped", "detached"  # how Snakemake came to its end
 READ_S = 0.2

@@ -1,27 +1,31 @@
 """Diversity of the responses of a corpus, from their text as a whole.
 
-Words are what blanks separate. All take time in proportion to the text (and a sort); none needs a model.
+Words are separated by blanks. The time grows in proportion to the text (and a sort); none needs a model.
 """
 
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 BLOCK = 32768  # rows at once
 BUCKETS = 20  # bits of the hash of a word pair in self_similarity
-# odd and random, so that sums of word numbers times these tell n-grams apart (but for a chance of about pairs / 2^64)
+# odd and random: sums of word numbers times these differ between n-grams (but for a chance of about pairs / 2^64)
 MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB], np.uint64)
 
 
 class Texts:
-    """The texts of n responses: `rows`, a pyarrow ChunkedArray of strings."""
+    """The texts of n responses. rows: strings."""
 
-    def __init__(self, rows):
+    def __init__(self, rows: "pa.ChunkedArray") -> None:
         self.rows = rows
 
-    def blocks(self) -> Iterator:
+    def blocks(self) -> Iterator["pa.StringArray"]:
         """Yield the texts as arrays of at most BLOCK."""
         for chunk in self.rows.chunks:
             yield from (chunk.slice(start, BLOCK) for start in range(0, len(chunk), BLOCK))
@@ -45,11 +49,11 @@ class Texts:
 
     @property
     def counts(self) -> np.ndarray:
-        """The number of words of each row [n]."""
+        """The number of words of each row, [n]."""
         return np.concatenate([np.empty(0, np.int64), *(counts for _, counts in self.words)])
 
     def forget(self) -> None:
-        """Free the words; who asks for them again waits again."""
+        """Free the words; the next use computes them again."""
         self.__dict__.pop("words", None)
 
     def ngrams(self, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -64,7 +68,10 @@ class Texts:
 
 
 def distinct(texts: Texts, n: int) -> float:
-    """Distinct runs of n adjacent words over all such runs (Li et al. 2016); NaN without any."""
+    """Return distinct runs of n adjacent words over all such runs, in 0..1; NaN without any.
+
+    Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models", section 5.2 (distinct-1, -2).
+    """
     total, codes, code = 0, [np.empty(0, np.uint64)], None
     for code, _ in texts.ngrams(n):
         total += len(code)
@@ -81,9 +88,9 @@ def _unique(values: np.ndarray) -> np.ndarray:
 
 
 def self_similarity(texts: Texts) -> float:
-    """Mean cosine over all pairs of responses of their counts of adjacent word pairs; NaN with fewer than two such rows.
+    """Return the mean cosine over all pairs of responses of their counts of adjacent word pairs; NaN with fewer than two such rows.
 
-    The sum over all pairs of unit vectors is (|sum of them|^2 - rows) / 2, so that no pair is looked at.
+    With unit vectors x_i and T = sum x_i, the sum over i != j of x_i . x_j is |T|^2 - rows, so that no pair is formed.
     """
     total, n = np.zeros(1 << BUCKETS), 0
     for code, row in texts.ngrams(2):
@@ -96,12 +103,12 @@ def self_similarity(texts: Texts) -> float:
         )
         norm = np.sqrt(np.bincount(row, count**2.0))
         total += np.bincount(bucket, count / norm[row], len(total))
-        n += np.count_nonzero(norm)
-    return float(max(total @ total - n, 0) / (n * (n - 1))) if n > 1 else np.nan
+        n += int(np.count_nonzero(norm))
+    return max(float(total @ total) - n, 0.0) / (n * (n - 1)) if n > 1 else np.nan
 
 
 def compression(texts: Texts) -> float:
-    """Bytes of the responses, one after the other, as zlib (level 1) leaves them over their own number; NaN without text."""
+    """Return bytes after zlib (level 1) over bytes before, of the responses one after the other; NaN without text."""
     packer, raw, packed = zlib.compressobj(1), 0, 0
     for block in texts.blocks():
         data = "".join(f"{text}\n" for text in block.to_pylist()).encode()

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from ..errors import BadInput
 from ..units import count, number, span
 from .kept import Document, JobRow
-from .options import Asked
+from .options import PlanOptions
 
 OVER = 3  # exit code
 KINDS = ("teacher", "base", "seed")
 LIMITS = {"max_gpu_hours": "GPU-hours", "max_usd": "USD", "deadline": "time"}
 
 
-def over(plan: Document, asked: Asked) -> list[str]:
+def over(plan: Document, asked: PlanOptions) -> list[str]:
     """Return the limits (names of LIMITS) that the expected plan breaks. Raises BadInput where that cannot be known."""
     broken = []
     for limit in LIMITS:
@@ -50,7 +50,7 @@ def shown(limit: str, amount: float) -> str:
     return span(amount) if limit == "deadline" else f"{number(amount)} {LIMITS[limit]}"
 
 
-def refusal(plan: Document, asked: Asked, limits: list[str]) -> str:
+def refusal(plan: Document, asked: PlanOptions, limits: list[str]) -> str:
     """Return what the user reads: by how much the plan is over budget, and what would bring it under."""
     lines = []
     for limit in limits:

@@ -153,8 +153,8 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
                 updates = state.max_steps
                 ends.append(time.time())
 
-        given = [settings[key] for key in ("base", "model")]
-        training = launch.Training(pairs, *given, recipe, settings["seed"], folder)
+        chat, model, seed = settings["base"], settings["model"], settings["seed"]
+        training = launch.Training(pairs, chat, model, recipe, seed, folder)
         launch.train(training, launch.Team(), "probe", [Timer()])
 
     def work() -> Probed:

@@ -40,7 +40,8 @@ def between(facts: Facts) -> dict | None:
 
 def _promises(facts: Facts, metric: dict) -> dict[tuple, dict]:
     """{(base, panel): {unit: value, greater is better}}"""
-    sign, found = -1 if metric["about"] and metric["about"].best == "lowest" else 1, {}
+    sign = -1 if metric["direction"] == "lowest" else 1
+    found: dict[tuple, dict] = {}
     for row in facts.data["metrics"]:
         if row["metric"] == metric["metric"] and row["value"] is not None:
             found.setdefault((row["base"], row["panel"]), {})[row["unit"]] = sign * row["value"]
@@ -88,7 +89,7 @@ def enough(facts: Facts) -> dict | None:
     return {"metric": name, "plot": plot, "needed": needed, "share": KNOWN}
 
 
-def _pairs(facts: Facts, metric: str, base: str, panel) -> tuple[np.ndarray, int]:
+def _pairs(facts: Facts, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
     """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
     here = [row for row in facts.data["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)]
     known = [
@@ -126,7 +127,7 @@ def by_category(facts: Facts) -> dict | None:
     return {"metric": name, "tables": found}
 
 
-def _by_category(facts, base, panel, rows, name):
+def _by_category(facts: Facts, base: str, panel: str | None, rows: list[dict], name: str) -> dict:
     here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
     known = {where for where, row in here.items() if row["value"] is not None}
     units = [unit for unit in facts.units if any(unit == u for u, _ in known)]
@@ -135,7 +136,8 @@ def _by_category(facts, base, panel, rows, name):
             "entry": category,
             "metric": name,
             "role": None,
-            "about": None,
+            "description": None,
+            "direction": None,
             "digits": decimals([here[unit, category] for unit in units if (unit, category) in known]),
         }
         for category in sorted({category for _, category in known})

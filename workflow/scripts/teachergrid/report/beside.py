@@ -1,12 +1,11 @@
 """Scores that stand beside AP, such as the win rate of a pairwise judge."""
 
-from ..expressions import settled
 from . import text
 from .facts import Facts, places
 
 
 def tables(facts: Facts) -> list[dict]:
-    """Return per suite and judge {"name", "circular": metrics with the judge's reward, "columns", "rows"}.
+    """Return per suite and judge {"name", "circular": metrics that take the judge's reward, "columns", "rows"}.
 
     A score that alone is AP is not repeated.
     """
@@ -24,15 +23,13 @@ def _table(facts: Facts, name: str, rows: list[dict]) -> dict:
         found = [by.get((base, panel, unit)) or by.get((base, None, unit)) or {} for base, panel in columns]
         values = [(row.get("value"), row.get("low"), row.get("high")) for row in found]
         lines.append({"name": unit, "cells": [{"value": v[0], "text": text.within(*v)} for v in values]})
-    return {"name": name, "circular": circular(facts, name.split("/")[1]), "columns": columns, "rows": lines}
+    return {
+        "name": name,
+        "circular": (facts.data.get("circular") or {}).get(name.split("/")[1], []),
+        "columns": columns,
+        "rows": lines,
+    }
 
 
 def _of(row: dict) -> str:
     return row["unit"] if row["kind"] == "student" else row["model"]
-
-
-def circular(facts: Facts, judge: str) -> list[str]:
-    """Return the metrics that hold the reward by which a judge decides."""
-    reward = ((facts.data.get("judges") or {}).get(judge) or {}).get("reward")
-    metrics = facts.settings["metrics"].items() if reward else ()
-    return [name for name, entry in metrics if any(joined["reward"] == reward for joined in settled(entry, "reward"))]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import artifacts
-from ..frames import read
+from ..artifacts import read
 
 # in the order of the workflow
 STAGES = ("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer")

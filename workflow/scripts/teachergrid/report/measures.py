@@ -1,12 +1,14 @@
 """What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
 
-from ..expressions import OWN, formula_of
-from ..formulas import FORMULAS
-from ..metrics import variants
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
 from . import plots, text
 from .facts import Facts, blank, place, places
 
 ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
+OWN_METRIC = ("metric", "entry", "description", "value_unit", "direction")  # columns of artifacts.GRID_METRICS
 
 
 def strength(facts: Facts) -> list[dict]:
@@ -31,7 +33,10 @@ def strength(facts: Facts) -> list[dict]:
     ]
 
 
-def _strength(facts, base, panel, axis, values, size):
+def _strength(
+    facts: Facts, base: str, panel: str | None, axis: str, values: dict[str, float | None], size: bool
+) -> Markup:
+    """The plot of one base. values: {unit: strength}; size: they are numbers of parameters."""
     points = [
         {
             **_student(facts, base, panel, unit),
@@ -50,7 +55,7 @@ def _strength(facts, base, panel, axis, values, size):
     )
 
 
-def _student(facts, base, panel, unit) -> dict:
+def _student(facts: Facts, base: str, panel: str | None, unit: str) -> dict:
     """The y side of a point: a unit's performance."""
     row = facts.cell(base, panel, unit)
     return {
@@ -64,31 +69,30 @@ def _student(facts, base, panel, unit) -> dict:
     }
 
 
-def _mean(values) -> float | None:
-    values = [value for value in values if value is not None]
-    return sum(values) / len(values) if values else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def own_metrics(facts: Facts) -> list[dict]:
-    """Return {"metric", "entry", "role", "about"} of every metric in the variant that the config states.
+    """Return what every metric is, in the variant that the config states: OWN_METRIC and its role.
 
-    The primary one stands first, then baselines, then the rest in the order of the config.
+    The primary one is first, then baselines, then the rest in the order of the config.
     """
     roles = {row["metric"]: row["role"] for row in facts.data["correlations"]}
-    known, primary = variants(facts.settings["metrics"]), facts.settings["grid"]["primary"]
-    found = {}
+    primary = facts.settings["grid"]["primary"]
+    found: dict[str, dict] = {}
     for row in facts.data["metrics"]:
         metric, entry = row["metric"], row["entry"]
-        if metric not in known or known[metric].own:
+        if row["own"] and metric not in found:
             role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
-            about = formula_of(known[metric].entry) if row["formula"] == OWN else FORMULAS.get(row["formula"])
-            found.setdefault(metric, {"metric": metric, "entry": entry, "role": role, "about": about})
+            found[metric] = {**{key: row[key] for key in OWN_METRIC}, "role": role}
     return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
 
 
 def against_performance(facts: Facts) -> list[dict]:
-    """Return own_metrics with their plots, one per base, and the notes that stand at their values."""
-    by_metric = {}
+    """Return own_metrics with their plots, one per base, and the reasons that their values give."""
+    by_metric: dict[str, dict[tuple, dict]] = {}
     for row in facts.data["metrics"]:
         by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
     found = []
@@ -100,7 +104,8 @@ def against_performance(facts: Facts) -> list[dict]:
     return found
 
 
-def _against(facts, base, panel, metric, rows):
+def _against(facts: Facts, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
+    """The plot of a metric's values against performance, of one base; None without a unit that has both."""
     points, name = [], metric["metric"]
     for unit in facts.units:
         row = rows.get((base, panel, unit)) or blank("metrics")
@@ -113,6 +118,6 @@ def _against(facts, base, panel, metric, rows):
         points,
         f"{name} against performance, {place(facts, base, panel)}",
         "One mark per cell, with 95 % intervals on both axes.",
-        f"{name} ({metric['about'].unit})" if metric["about"] else name,
+        f"{name} ({metric['value_unit']})" if metric["value_unit"] else name,
         f"{place(facts, base, panel)}: AP, 0 to 100",
     )

@@ -1,13 +1,12 @@
-"""How well each metric ranks the units as performance does, and how much that hangs on its settings."""
+"""How well each metric ranks the units as performance does, and how much that depends on its settings."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import sample_size, stats
 from ..correlations import WITHOUT_SELF_PAIRS
-from ..expressions import compiled, swept
-from ..metrics import full_name, own_variant, sign
 from . import plots, text
 from .facts import POOLED, Facts, place
 from .measures import ROLES, own_metrics
@@ -22,7 +21,7 @@ def tables(facts: Facts) -> list[dict]:
     """Return one correlation table per base and panel, pooled last: {"name", "rows", "columns" that any row has a value
     for, "chooses", "note", "power", "ceiling", "firm": rows of `firmness`}."""
     own = {metric["metric"] for metric in own_metrics(facts)}
-    groups = {}
+    groups: dict[tuple, list[dict]] = {}
     for row in facts.data["correlations"]:
         if not own or row["metric"].removesuffix(WITHOUT_SELF_PAIRS) in own:
             groups.setdefault((row["base"], row["panel"]), []).append(row)
@@ -79,7 +78,7 @@ def firmness(row: dict) -> dict:
     }
 
 
-def group_name(facts: Facts, base: str, panel) -> str:
+def group_name(facts: Facts, base: str, panel: str | None) -> str:
     return place(facts, "all bases pooled" if base == POOLED else base, panel)
 
 
@@ -110,8 +109,36 @@ def _dot(row: dict) -> dict:
     }
 
 
+class Variants(NamedTuple):
+    """The variants of a metric that one entry of the config states."""
+
+    entry: dict  # the entry
+    own: dict  # the row of artifacts.GRID_METRICS of its own variant
+    names: dict[tuple, str]  # {(format, end token, parameter value): name} of all metrics that differ in these only
+
+    @property
+    def key(self) -> tuple:
+        return _variant_key(self.own)
+
+
+def _variant_key(row: dict) -> tuple:
+    return row["format"], row["end_token"], row["parameter_value"]
+
+
+def _variants(facts: Facts) -> list[Variants]:
+    """The variants of each entry of the config that has values, in the order of the config."""
+    names: dict[str, dict[tuple, str]] = {}
+    own: dict[str, dict] = {}
+    for row in facts.data["metrics"]:
+        names.setdefault(row["variant_of"], {}).setdefault(_variant_key(row), row["metric"])
+        if row["own"]:
+            own.setdefault(row["entry"], row)
+    entries = facts.settings["metrics"].items()
+    return [Variants(entry, own[name], names[own[name]["variant_of"]]) for name, entry in entries if name in own]
+
+
 def sensitivity(facts: Facts) -> dict:
-    """Return how much the ranking hangs on beta, text format and end token.
+    """Return how much the ranking depends on beta, text format and end token.
 
     {"swept": {"plot": rho over beta (or another parameter), "plateaus": words} per entry that sweeps one, "flat": FLAT,
     "formats": rows {"entry", "base", "rho": {(format, end): rho}, "own": (format, end), "agreement": the smallest rank
@@ -119,38 +146,41 @@ def sensitivity(facts: Facts) -> dict:
     """
     rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in facts.data["correlations"]}
     groups = list(dict.fromkeys((base, panel) for base, panel, _ in rho))
-    values = {}
+    values: dict[tuple, dict[str, float | None]] = {}
     for row in facts.data["metrics"]:
         values.setdefault((row["base"], row["panel"], row["metric"]), {})[row["unit"]] = row["value"]
-    scored = {
-        name: entry
-        for name, entry in facts.settings["metrics"].items()
-        if compiled(entry) and compiled(entry).uses("scorer")
-    }
-    over = [_over_parameter(facts, name, entry, rho, groups) for name, entry in facts.settings["metrics"].items()]
-    rows = [row for name, entry in scored.items() for row in _over_formats(facts, name, entry, rho, values, groups)]
-    return {"swept": [found for found in over if found], "flat": FLAT, "formats": rows}
+    known = _variants(facts)
+    over = [_over_parameter(facts, variants, rho, groups) for variants in known if variants.own["parameter"]]
+    scored = [variants for variants in known if variants.own["end_token"] is not None]
+    rows = [row for variants in scored for row in _over_formats(facts, variants, rho, values, groups)]
+    return {"swept": [plot for plot in over if plot], "flat": FLAT, "formats": rows}
 
 
-def _over_parameter(facts, name, entry, rho, groups):
-    parameter, values = swept(entry)
+def _over_parameter(facts: Facts, variants: Variants, rho: dict, groups: list[tuple]) -> dict | None:
+    name, parameter = variants.own["entry"], variants.own["parameter"]
+    values = variants.entry[parameter]
     if len(values) < 2:
         return None
-    series = []
-    for i, (base, panel) in enumerate(groups):
-        points = [(value, rho.get((base, panel, full_name(entry, value)))) for value in values]
-        series.append(
-            {"label": group_name(facts, base, panel).removeprefix("all bases "), "series": i, "points": points}
+    text_format, end_token, _ = variants.key
+    metrics = [(value, variants.names.get((text_format, end_token, value))) for value in values]
+    curves = [
+        (
+            group_name(facts, base, panel).removeprefix("all bases "),
+            [(value, rho.get((base, panel, metric))) for value, metric in metrics],
         )
-    if all(value is None for s in series for _, value in s["points"]):
+        for base, panel in groups
+    ]
+    if all(value is None for _, points in curves for _, value in points):
         return None
+    series = [{"label": label, "series": i, "points": points} for i, (label, points) in enumerate(curves)]
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
-    promise = sign(entry)
-    flat = [(s["label"], plateau([(x, y if y is None else promise * y) for x, y in s["points"]])) for s in series]
-    words = [
-        f"{base} {low:g}" + (f" to {high:g}" if high > low else "") for base, (low, high) in flat if low is not None
-    ]
+    sign = -1 if variants.own["direction"] == "lowest" else 1
+    words = []
+    for base, points in curves:
+        low, high = plateau([(x, None if y is None else sign * y) for x, y in points])
+        if low is not None and high is not None:
+            words.append(f"{base} {low:g}" + (f" to {high:g}" if high > low else ""))
     return {"plot": plot, "plateaus": f"{label}: {', '.join(words)}"}
 
 
@@ -167,21 +197,22 @@ def plateau(points: list[tuple[float, float | None]]) -> tuple[float | None, flo
     return known[low][0], known[high][0]
 
 
-def _over_formats(facts, name, entry, rho, values, groups) -> list[dict]:
-    names = {key: full_name({**entry, "format": key[0], "end_token": key[1]}) for key in VARIANTS}
+def _over_formats(facts: Facts, variants: Variants, rho: dict, values: dict, groups: list[tuple]) -> list[dict]:
+    text_format, end_token, parameter = variants.key
+    names = {key: variants.names.get((*key, parameter)) for key in VARIANTS}
     rows = []
     for base, panel in groups:
-        found = {key: rho.get((base, panel, metric)) for key, metric in names.items()}
-        if sum(value is not None for value in found.values()) < 2:
+        by_variant = {key: rho.get((base, panel, metric)) for key, metric in names.items()}
+        if sum(value is not None for value in by_variant.values()) < 2:
             continue
         ranked = [values.get((base, panel, metric), {}) for metric in names.values()]
-        own = values.get((base, panel, own_variant(entry)), {})
+        own = values.get((base, panel, variants.own["metric"]), {})
         rows.append(
             {
-                "entry": name,
+                "entry": variants.own["entry"],
                 "base": group_name(facts, base, panel),
-                "rho": found,
-                "own": (entry["format"], entry["end_token"]),
+                "rho": by_variant,
+                "own": (text_format, end_token),
                 "agreement": _agreement(own, ranked),
             }
         )
@@ -192,8 +223,8 @@ def _agreement(own: dict, others: list[dict]) -> float | None:
     """The smallest rank correlation of {unit: value} with others over the units that both know; None if undefined."""
     found = []
     for other in others:
-        pairs = [(value, other.get(unit)) for unit, value in own.items()]
-        pairs = np.array([pair for pair in pairs if None not in pair], float)
+        both = [(value, other.get(unit)) for unit, value in own.items()]
+        pairs = np.array([pair for pair in both if None not in pair], float)
         found.append(stats.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
     known = [value for value in found if not math.isnan(value)]
     return min(known, default=None)

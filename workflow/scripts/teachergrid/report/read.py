@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from .. import artifacts, canonical, contamination, failures, health, inputs, origin, pilot_ranking
+from ..correlations import circular
 from ..estimates import compared
-from ..expressions import settled
 from ..ids import Responses
 from . import collect
 
@@ -54,8 +54,8 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         ),
         "rewards": collect.reward_means(rewards),
         "reward_quality": (quality := reward_quality(given.rewards)),
-        "judges": settings["judges"],
-        "notes": [*circular(settings["judges"], asked["metrics"]), *weak(quality)],
+        "circular": (shared := circular(settings["judges"], asked["metrics"])),
+        "notes": [*circular_notes(settings["judges"], shared), *weak(quality)],
         "stages": collect.stages(f"{results}/benchmarks"),
         "estimates": compared(results, collect.timed(f"{results}/benchmarks")),
         "failures": failed(results, asked),
@@ -73,20 +73,13 @@ def pilot(given, settings: dict) -> dict | None:
     return {**found, "saved": settings["saved"], "regret": lost}
 
 
-def circular(judges: dict, metrics: dict) -> list[str]:
-    """Return a warning for every judge whose reward also stands in a metric."""
-    notes = []
-    for name, judge in judges.items():
-        rewards = {
-            metric: {joined["reward"] for joined in settled(entry, "reward")} for metric, entry in metrics.items()
-        }
-        same = sorted(metric for metric, taken in rewards.items() if judge["reward"] in taken)
-        if same:
-            notes.append(
-                f"The win rate {name} is decided by the reward {judge['reward']}, which also stands in {', '.join(same)}: "
-                "that they agree is circular and proves nothing."
-            )
-    return notes
+def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
+    """Return a warning for every judge whose reward is also in a metric. shared: {judge: those metrics}."""
+    return [
+        f"The win rate {name} is decided by the reward {judges[name]['reward']}, which also stands in "
+        f"{', '.join(sorted(metrics))}: that they agree is circular and proves nothing."
+        for name, metrics in shared.items()
+    ]
 
 
 def weak(quality: list[dict]) -> list[str]:

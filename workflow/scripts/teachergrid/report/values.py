@@ -18,8 +18,8 @@ def tables(facts: Facts) -> list[dict]:
     return [_table(facts, base, panel, by_cell) for base, panel in places(facts)]
 
 
-def _table(facts, base, panel, by_cell):
-    def cells(unit):
+def _table(facts: Facts, base: str, panel: str | None, by_cell: dict[tuple, dict]) -> dict:
+    def cells(unit: str) -> list[dict]:
         return [by_cell.get((base, panel, unit, metric["metric"])) or blank("metrics") for metric in metrics]
 
     metrics = own_metrics(facts)
@@ -59,10 +59,10 @@ def dots(facts: Facts, tables: list[dict]) -> list[str]:
     return [_dots(facts, table, table["columns"][0]) for table in tables if table["columns"]]
 
 
-def _dots(facts, table, metric):
-    name, about, digits = metric["entry"] or metric["metric"], metric["about"], metric["digits"]
+def _dots(facts: Facts, table: dict, metric: dict) -> str:
+    name, unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
-    sign = 1 if about and about.best == "lowest" else -1
+    sign = 1 if metric["direction"] == "lowest" else -1
     rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])
     return plots.dots(
         [
@@ -76,5 +76,5 @@ def _dots(facts, table, metric):
         ],
         f"{name} of the responses of every {facts.compare}, {table['name']}",
         "One row per " + facts.compare + ", the most promising first, with 95 % intervals.",
-        f"{table['name']}: {name}" + (f" ({about.unit})" if about else ""),
+        f"{table['name']}: {name}" + (f" ({unit})" if unit else ""),
     )
