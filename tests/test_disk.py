@@ -217,9 +217,9 @@ def test_peak(tmp_path, monkeypatch):
     assert storage.peak(cells, at_once=3)["students"] == 6 * 4e9
     assert storage.peak(cells, at_once=3)["checkpoints"] == pytest.approx(3 * 2 * 24e9 * storage.ADAPTER_SHARE, abs=1)
     assert storage.peak(cells, at_once=100)["students"] == 7 * 4e9
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 10**12)
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 10**12)
     assert storage.lacking(cells, 3) is None
-    monkeypatch.setattr(storage, "free_bytes", lambda path: 10**9)
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 10**9)
     assert re.match(
         r"results will need up to 28\.\d GB more \(students 24\.0 GB, .* and has 1\.0 GB free",
         storage.lacking(cells, 3),
@@ -255,7 +255,7 @@ from teachergrid import artifacts, job
 
 outputs = ["results/responses/seed__t.parquet"]
 cell = SimpleNamespace(
-    rule="generate", log=["results/logs/generate/seed__t.log"], output=outputs, input=[], resources={},
+    rule="generate", log=["results/logs/generate/seed__t.log"], output=outputs, input=[], resources={}, wildcards=["seed__t"],
     params=SimpleNamespace(spec="{}"),
 )
 with job.running(cell) as (settings, made_from):

@@ -43,7 +43,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if options.command == "why" and options.file != argv[1]:
         command.error("the file or cell comes first, and then Snakemake's options")
     if rest and options.command in WITHOUT_SNAKEMAKE:
-        from .spec import nearest
+        from .names import nearest
 
         command.error(f"unrecognized arguments: {' '.join(rest)}{nearest(rest[0], command.option_names())}")
     refuse_mistyped(rest, command)
@@ -52,7 +52,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def refuse_mistyped(rest: list[str], command: Parser) -> None:
     """Raise BadInput when an option that is left for Snakemake is rather a mistyped one of ours."""
-    from .spec import nearest
+    from .names import nearest
 
     own = command.option_names()
     end = rest.index("--") if "--" in rest else len(rest)
