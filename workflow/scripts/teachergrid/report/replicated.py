@@ -1,18 +1,22 @@
 """The page of `teachergrid replicate`: the first paper's numbers and ours, side by side."""
 
+from pathlib import Path
+
 from markupsafe import Markup
 
 from .. import stats
 from ..replicate import Section, Study
 from . import plots, text
-from .page import environment
+from .environment import environment
+
+TEMPLATES = Path(__file__).parent / "replication"
 
 
 def build(sections: list[Section], more: list[str], study: Study) -> str:
     """Return the page. more: sentences on what the paper does not print."""
     comparisons = [comparison for section in sections for comparison in section.comparisons]
     return (
-        environment()
+        environment(TEMPLATES)
         .get_template("replicate.html")
         .render(
             sections=sections,

@@ -4,7 +4,7 @@ import math
 from statistics import median
 
 from . import plots, text
-from .facts import NOT_ASKED, Facts, blank, place, places, why_missing
+from .facts import NOT_IN_GRID, Facts, blank, place, places, why_missing
 from .measures import own_metrics
 
 
@@ -38,7 +38,7 @@ def _table(facts: Facts, base: str, panel: str | None, by_cell: dict[tuple, dict
         "name": place(facts, base, panel),
         "columns": columns,
         "rows": [{"unit": unit, "cells": [found[unit][c["at"]] for c in columns]} for unit in units],
-        "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_ASKED},
+        "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_IN_GRID},
         "undefined": undefined,
     }
 
