@@ -81,7 +81,7 @@ def _at_work(plan: Document, stages: list[str], end: float) -> dict[str, list[fl
 def _bar(stage: str, numbers: list[float], y: float, end: float) -> list["Markup"]:
     """Return the row of one stage, a rectangle for each part of the time in which some of its jobs run."""
     width, most = (WIDE - LEFT) / PARTS, max(numbers) or 1.0
-    shape = {"y": y + 3.0, "width": width + 0.3, "height": ROW - 6.0, "fill": "currentColor"}
+    shape: dict[str, str | float] = {"y": y + 3.0, "width": width + 0.3, "height": ROW - 6.0, "fill": "currentColor"}
     rectangles = []
     for part, n in enumerate(numbers):
         if n > 0.005:

@@ -73,7 +73,7 @@ def enough(facts: Facts) -> dict | None:
     most = max(_pairs(facts, metric["metric"], *where)[1] for where in found)
     sizes = [n for n in SIZES if n < most] + [most]
     series = [
-        {"label": place(facts, *where), "series": i, "points": [(n, ordered(pairs, n)) for n in sizes]}
+        plots.Line(place(facts, *where), [(n, ordered(pairs, n)) for n in sizes], i)
         for i, (where, pairs) in enumerate(found.items())
     ]
     name = metric["entry"] or metric["metric"]

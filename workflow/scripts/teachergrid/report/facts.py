@@ -49,12 +49,11 @@ class Inputs(TypedDict):
     sizes: dict[str, int]  # instruction set -> number of instructions
     rewards: dict[str, dict[str, float] | None]  # responses id -> reward -> mean
     reward_quality: list[Row]
-    judges: dict[str, Row]
     circular: dict[str, list[str]]  # judge -> metrics that use its reward
     samples: dict[str, list[Row]]
     failures: list[Row]
     stages: list[Row]
-    estimates: Row | None  # of planning.estimates.compared
+    estimates: Row | None  # of estimates.compared
     notes: list[str]
     provenance: Row
 
@@ -176,7 +175,6 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         sizes=data.get("sizes") or {},
         rewards=data.get("rewards") or {},
         reward_quality=_rows("reward_quality", data.get("reward_quality")),
-        judges=data.get("judges") or {},
         circular=data.get("circular") or {},
         samples=data.get("samples") or {},
         failures=_rows("failures", data.get("failures")),

@@ -38,11 +38,9 @@ def _strength(
 ) -> Markup:
     """The plot of one base. values: {unit: strength}; size: they are numbers of parameters."""
     points = [
-        {
-            **_student(facts, base, panel, unit),
-            "x": values[unit],
-            "link": size and facts.family(unit) in facts.stated_families,
-        }
+        _student(facts, base, panel, unit)._replace(
+            x=values[unit], linked=size and facts.family(unit) in facts.stated_families
+        )
         for unit in facts.units
     ]
     return plots.scatter(
@@ -55,18 +53,19 @@ def _strength(
     )
 
 
-def _student(facts: Facts, base: str, panel: str | None, unit: str) -> dict:
-    """The y side of a point: a unit's performance."""
+def _student(facts: Facts, base: str, panel: str | None, unit: str) -> plots.Point:
+    """Return a unit's performance as a point that has no x yet."""
     row = facts.cell(base, panel, unit)
-    return {
-        "y": row["value"],
-        "y_low": row["low"],
-        "y_high": row["high"],
-        "label": unit + ("*" if row["self_pair"] else ""),
-        "series": facts.series(unit),
-        "css": "self" if row["self_pair"] else "",
-        "title": f"{unit}: AP {text.within(row['value'], row['low'], row['high'])}",
-    }
+    return plots.Point(
+        x=None,
+        y=row["value"],
+        y_low=row["low"],
+        y_high=row["high"],
+        label=unit + ("*" if row["self_pair"] else ""),
+        series=facts.series(unit),
+        css="self" if row["self_pair"] else "",
+        title=f"{unit}: AP {text.within(row['value'], row['low'], row['high'])}",
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -110,9 +109,9 @@ def _against(facts: Facts, base: str, panel: str | None, metric: dict, rows: dic
     for unit in facts.units:
         row = rows.get((base, panel, unit)) or blank("metrics")
         student = _student(facts, base, panel, unit)
-        student["title"] += f"; {name} {text.significant(row['value'])}"
-        points.append({**student, "x": row["value"], "x_low": row["low"], "x_high": row["high"]})
-    if not any(p["x"] is not None and p["y"] is not None for p in points):
+        title = f"{student.title}; {name} {text.significant(row['value'])}"
+        points.append(student._replace(x=row["value"], x_low=row["low"], x_high=row["high"], title=title))
+    if not any(p.x is not None and p.y is not None for p in points):
         return None
     return plots.scatter(
         points,

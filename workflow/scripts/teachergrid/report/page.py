@@ -58,9 +58,7 @@ def build(data: Mapping[str, Any]) -> str:
             gated=gated,
             gated_without_log={corpus: reason for corpus, reason in gated.items() if corpus not in failed_cells},
             missing=[
-                name
-                for name in recommendation.get("missing") or []
-                if not any(cell in name for cell in failed_cells)
+                name for name in recommendation.get("missing") or [] if not any(cell in name for cell in failed_cells)
             ],
         )
     )

@@ -110,7 +110,9 @@ def _levels(lines: Sequence[Level], x: svg.Scale, top: float, bottom: float) -> 
         drawn.append(svg.line(at, 14 * i + 6 if line.label else top, at, bottom, css))
         if line.label:
             fits = at + 5 + LETTER * len(line.label) < WIDTH
-            labels.append(svg.text(at + 4 if fits else at - 4, 14 * i + 12, line.label, "start" if fits else "end", css))
+            labels.append(
+                svg.text(at + 4 if fits else at - 4, 14 * i + 12, line.label, "start" if fits else "end", css)
+            )
     return [*drawn, *labels]
 
 
@@ -118,7 +120,7 @@ def _dot(row: Dot, x: svg.Scale, left: float, y: float) -> list[Markup]:
     parts = [svg.text(left - 4, y + 4, _short(row.label), "end", row.css)]
     if row.value is not None:
         if row.low is not None and row.high is not None:
-            parts.append(svg.line(x(row.low), y, x(row.high), y, f"whisker s{row.series} {row.css}"))
+            parts.append(svg.line(x(row.low), y, x(row.high), y, f"whisker {svg.series_class(row.series)} {row.css}"))
         parts.append(svg.mark(x(row.value), y, row.series, row.css, row.title))
     parts.append(svg.text(WIDTH - 4, y + 4, row.text, "end", f"value {row.css}"))
     return parts
@@ -158,7 +160,7 @@ def scatter(
         *_axes(x, y, ticks, left, bottom),
         svg.text((left + WIDTH) / 2, height - 6, x_axis, "middle", "axis"),
         svg.text(4, 9, y_axis, css="axis"),
-        *_links(placed),
+        *_links(placed, y),
         *(whisker for p in placed for whisker in _whiskers(p, x, y)),
         *(svg.mark(p.at, p.y, p.point.series, p.point.css, p.point.title) for p in placed),
         *_labels(placed, (left, 12, WIDTH - 2, bottom)),
@@ -166,9 +168,7 @@ def scatter(
     return svg.picture(WIDTH, height, title, description, *parts)
 
 
-def _axes(
-    x: svg.Scale, y: svg.Scale, x_ticks: list[tuple[float, str]], left: float, bottom: float
-) -> list[Markup]:
+def _axes(x: svg.Scale, y: svg.Scale, x_ticks: list[tuple[float, str]], left: float, bottom: float) -> list[Markup]:
     parts: list[Markup] = []
     for value, label in y.ticks(7):
         parts.append(svg.line(left, y(value), WIDTH - 4, y(value), "rule"))
@@ -199,12 +199,13 @@ def _placed(points: list[Point], x: svg.Scale, y: svg.Scale) -> list[_Placed]:
     return placed
 
 
-def _links(placed: list[_Placed], ) -> list[Markup]:
+def _links(placed: list[_Placed], y: svg.Scale) -> list[Markup]:
     """Return a line for each series of linked points, through the mean of y at each x."""
     links = []
     linked = sorted((p for p in placed if p.point.linked), key=lambda p: (p.point.series, p.x))
     for series, members in groupby(linked, key=lambda p: p.point.series):
-        means = [(x, fmean(p.y for p in same)) for x, same in groupby(members, key=lambda p: p.x)]
+        groups = ((x, list(group)) for x, group in groupby(members, key=lambda p: p.x))
+        means = [(x, y(fmean(p.point.y for p in group if p.point.y is not None))) for x, group in groups]
         if len(means) > 1:
             links.append(svg.polyline(means, f"link {svg.series_class(series)}"))
     return links

@@ -90,23 +90,24 @@ def overview(tables: list[dict]) -> list[str]:
             f"Rank correlation of every metric with performance, {table['name']}",
             "Spearman's rho with 95 % intervals; the vertical line is 0.",
             f"{table['name']}: rho",
-            lines=[(0.0, "", "zero")],
+            lines=[plots.ZERO],
             domain=(-1.0, 1.0),
         )
         for table in tables
     ]
 
 
-def _dot(row: dict) -> dict:
+def _dot(row: dict) -> plots.Dot:
     without = row["metric"].endswith(WITHOUT_SELF_PAIRS)
-    return {
-        **{key: row[key] for key in ("low", "high")},
-        "value": row["rho"],
-        "label": (row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
-        "text": text.number(row["rho"], 2),
-        "title": f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
-        "css": {"primary": "best", "baseline": "behind"}.get(row["role"], ""),
-    }
+    return plots.Dot(
+        label=(row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
+        value=row["rho"],
+        low=row["low"],
+        high=row["high"],
+        text=text.number(row["rho"], 2),
+        css={"primary": "best", "baseline": "behind"}.get(row["role"], ""),
+        title=f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
+    )
 
 
 class Variants(NamedTuple):
@@ -172,7 +173,7 @@ def _over_parameter(facts: Facts, variants: Variants, rho: dict, groups: list[tu
     ]
     if all(value is None for _, points in curves for _, value in points):
         return None
-    series = [{"label": label, "series": i, "points": points} for i, (label, points) in enumerate(curves)]
+    series = [plots.Line(label, points, i) for i, (label, points) in enumerate(curves)]
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
     sign = -1 if variants.own["direction"] == "lowest" else 1

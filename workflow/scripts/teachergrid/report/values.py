@@ -60,21 +60,23 @@ def dots(facts: Facts, tables: list[dict]) -> list[str]:
 
 
 def _dots(facts: Facts, table: dict, metric: dict) -> str:
-    name, unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
+    name, value_unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
     sign = 1 if metric["direction"] == "lowest" else -1
     rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])
     return plots.dots(
         [
-            {
-                **{key: cell[key] for key in ("value", "low", "high")},
-                "label": unit,
-                "text": text.number(cell["value"], digits),
-                "title": f"{unit}: {text.within(cell['value'], cell['low'], cell['high'], digits)}",
-            }
+            plots.Dot(
+                label=unit,
+                value=cell["value"],
+                low=cell["low"],
+                high=cell["high"],
+                text=text.number(cell["value"], digits),
+                title=f"{unit}: {text.within(cell['value'], cell['low'], cell['high'], digits)}",
+            )
             for unit, cell in rows
         ],
         f"{name} of the responses of every {facts.compare}, {table['name']}",
         "One row per " + facts.compare + ", the most promising first, with 95 % intervals.",
-        f"{table['name']}: {name}" + (f" ({unit})" if unit else ""),
+        f"{table['name']}: {name}" + (f" ({value_unit})" if value_unit else ""),
     )

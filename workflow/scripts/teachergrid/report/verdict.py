@@ -20,7 +20,7 @@ def answer(facts: PageData, base: str, recommendation: Row) -> dict:
     """Return what the page says about one base. recommendation: of recommendation.yaml, {} where there is none."""
     get = recommendation.get
     best, gain, gain_low, gain_high = get("best"), get("gain"), get("gain_low"), get("gain_high")
-    teacher = facts.settings["teachers"].get(best) or {}
+    teacher = facts.settings["teachers"].get(best or "") or {}
     untuned = next((row for row in facts.references.get(base, []) if row["model"] == get("untuned_reference")), {})
     return {
         "base": base,
@@ -29,7 +29,7 @@ def answer(facts: PageData, base: str, recommendation: Row) -> dict:
         "p_best": get("p_best"),
         "tied": [unit for unit in get("tied") or [] if unit != best],
         "gain": text.within(gain, gain_low, gain_high),
-        "behind": text.within(*(None if value is None else -value for value in (gain, gain_high, gain_low))),
+        "behind": text.within(_negative(gain), _negative(gain_high), _negative(gain_low)),
         "beats_untuned": beats_untuned(gain, gain_low),
         "untuned": get("untuned_reference"),
         "untuned_score": get("untuned_value", untuned.get("value")),
@@ -42,6 +42,10 @@ def answer(facts: PageData, base: str, recommendation: Row) -> dict:
         "panels": [_panel(name, panel) for name, panel in (get("panels") or {}).items()],
         "plots": [ranking(facts, base, panel) for panel in facts.panels],
     }
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def beats_untuned(gain: float | None, low: float | None) -> str | None:
