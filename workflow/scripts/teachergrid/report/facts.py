@@ -76,7 +76,7 @@ COLUMNS: dict[str, Iterable[str]] = {
 class PageData:
     """What all sections of a report read. Bases, units and panels are in the order of the config."""
 
-    data: Inputs
+    inputs: Inputs
     compare: str  # what a unit is: teacher, instructions or recipe
     bases: list[str]
     units: list[str]
@@ -86,7 +86,7 @@ class PageData:
 
     @property
     def settings(self) -> Settings:
-        return self.data["settings"]
+        return self.inputs["settings"]
 
     def cell(self, base: str, panel: str | None, unit: str) -> Row:
         """Return the AP row of a cell; all its columns are None where it has no result."""
@@ -122,9 +122,6 @@ class PageData:
         return list(dict.fromkeys(s["corpus"] for s in self.students(unit, base)))
 
 
-Facts = PageData  # its name in the modules that still use it
-
-
 def gather(data: Mapping[str, Any]) -> PageData:
     """Return the data of a report.
 
@@ -145,7 +142,7 @@ def gather(data: Mapping[str, Any]) -> PageData:
             for base in [row["base"]] if row["base"] else bases:
                 references.setdefault(base, []).append(row)
     return PageData(
-        data=inputs,
+        inputs=inputs,
         compare=compare,
         bases=bases,
         units=_distinct(in_order + names + [row["unit"] for row in students]),
@@ -223,30 +220,30 @@ def unit_of(student: Row, compare: str) -> str:
     return student.get(compare) or student["corpus"]
 
 
-def places(facts: PageData) -> list[tuple[str, str | None]]:
+def places(data: PageData) -> list[tuple[str, str | None]]:
     """Return every (base, panel): what one plot shows."""
-    return [(base, panel) for base in facts.bases for panel in facts.panels]
+    return [(base, panel) for base in data.bases for panel in data.panels]
 
 
-def place(facts: PageData, base: str, panel: str | None) -> str:
+def place(data: PageData, base: str, panel: str | None) -> str:
     """Return the name of a (base, panel), without the panel where there is only one."""
-    return f"{base}, {panel}" if len(facts.panels) > 1 and panel else base
+    return f"{base}, {panel}" if len(data.panels) > 1 and panel else base
 
 
-def role_of(reference: str, facts: PageData) -> Row:
+def role_of(reference: str, data: PageData) -> Row:
     """Return the settings of a reference, with role and format None where they are unknown."""
-    settings = next((r for r in facts.settings["references"] if r["name"] == reference), {})
+    settings = next((r for r in data.settings["references"] if r["name"] == reference), {})
     return {"role": None, "format": None, **settings}
 
 
-def why_missing(facts: PageData, base: str, unit: str) -> str:
+def why_missing(data: PageData, base: str, unit: str) -> str:
     """Return why a cell has no number: its failure, or that of a job that it needs."""
-    settings = facts.students(unit, base)
+    settings = data.students(unit, base)
     if not settings:
         return NOT_IN_GRID
     students = [s["student"] for s in settings if s["student"]]
-    corpora = set(facts.corpora(unit, base))
-    for failure in facts.data["failures"]:
+    corpora = set(data.corpora(unit, base))
+    for failure in data.inputs["failures"]:
         cell = failure["cell"] or ""
         if any(student in cell for student in students) or corpora & set(cell.split("/")):
             return f"{failure['rule'] or 'failed'}: {failure['reason'] or 'no reason in its log'}"

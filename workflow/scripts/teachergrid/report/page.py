@@ -19,41 +19,41 @@ from . import (
     verdict,
 )
 from .environment import environment
-from .facts import Facts, gather
+from .facts import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
 REPRODUCE = "snakemake --workflow-profile profiles/default"
 
 
-def build(data: Mapping[str, Any]) -> str:
+def build(inputs: Mapping[str, Any]) -> str:
     """Return the page of a grid block.
 
     Args:
-        data: the keys of facts.Inputs. What is missing or null is shown as unknown.
+        inputs: the keys of facts.Inputs. What is missing or null is shown as unknown.
     """
-    facts = gather(data)
-    tables = values.tables(facts)
-    recommendation = facts.data["recommendation"]
-    failed_cells = [row["cell"] for row in facts.data["failures"] if row["cell"]]
+    data = gather(inputs)
+    tables = values.tables(data)
+    recommendation = data.inputs["recommendation"]
+    failed_cells = [row["cell"] for row in data.inputs["failures"] if row["cell"]]
     gated = recommendation.get("gated") or {}
     return (
         environment(TEMPLATES)
         .get_template("page.html")
         .render(
-            facts=facts,
-            title=facts.data["title"] or "Which model should teach yours",
+            data=data,
+            title=data.inputs["title"] or "Which model should teach yours",
             values=tables,
             family_mark=plots.key,
-            **agreement.section(facts),
-            **(_without_students(facts, tables) if facts.only_measured else _about_students(facts)),
-            health=records.health(facts),
-            failed=records.failed(facts),
-            samples=records.samples(facts),
-            stages=records.stages(facts),
-            estimates=estimates.table(facts.data["estimates"]),
-            training=records.training(facts),
-            contamination=records.contamination(facts),
-            provenance=records.flat(facts.data["provenance"]),
+            **agreement.section(data),
+            **(_without_students(data, tables) if data.only_measured else _about_students(data)),
+            health=records.health(data),
+            failed=records.failed(data),
+            samples=records.samples(data),
+            stages=records.stages(data),
+            estimates=estimates.table(data.inputs["estimates"]),
+            training=records.training(data),
+            contamination=records.contamination(data),
+            provenance=records.flat(data.inputs["provenance"]),
             reproduce=REPRODUCE,
             gated=gated,
             gated_without_log={corpus: reason for corpus, reason in gated.items() if corpus not in failed_cells},
@@ -64,38 +64,38 @@ def build(data: Mapping[str, Any]) -> str:
     )
 
 
-def _about_students(facts: Facts) -> dict[str, Any]:
+def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
-    correlations, answers, heat = ranks.tables(facts), verdict.answers(facts), verdict.heat(facts)
+    correlations, answers, heat = ranks.tables(data), verdict.answers(data), verdict.heat(data)
     return {
         "answers": answers,
         "headline": verdict.headline(answers),
-        "pilot": pilot.section(facts),
+        "pilot": pilot.section(data),
         "heat": heat,
-        "judges": beside.tables(facts),
+        "judges": beside.tables(data),
         "empty": heat["empty"],
-        "budgets": records.budgets(facts),
-        "items": _items(facts),
-        "strength": measures.strength(facts),
-        "siblings": siblings.section(facts),
-        "metrics": measures.against_performance(facts),
+        "budgets": records.budgets(data),
+        "items": _items(data),
+        "strength": measures.strength(data),
+        "siblings": siblings.section(data),
+        "metrics": measures.against_performance(data),
         "correlations": correlations,
         "overview": ranks.overview(correlations),
-        "sensitivity": ranks.sensitivity(facts),
-        "gains": tasks.gains(facts),
-        "cannot_say": facts.data["recommendation"].get("cannot_say") or [],
+        "sensitivity": ranks.sensitivity(data),
+        "gains": tasks.gains(data),
+        "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
     }
 
 
-def _without_students(facts: Facts, tables: list[dict]) -> dict[str, Any]:
+def _without_students(data: PageData, tables: list[dict]) -> dict[str, Any]:
     """Return what only a page without students shows. What the recommendation cannot say is all about students."""
     return {
-        "plots": values.dots(facts, tables),
+        "plots": values.dots(data, tables),
         "empty": sum(len(table["absent"]) for table in tables),
         "cannot_say": [],
     }
 
 
-def _items(facts: Facts) -> int | None:
+def _items(data: PageData) -> int | None:
     """Return the number of benchmark items behind a student's AP, the greatest where cells differ."""
-    return max((row["n_items"] or 0 for row in facts.cells.values()), default=0) or None
+    return max((row["n_items"] or 0 for row in data.cells.values()), default=0) or None

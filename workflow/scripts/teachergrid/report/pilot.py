@@ -4,13 +4,13 @@ from . import text
 from .facts import PageData, Row
 
 
-def section(facts: PageData) -> dict | None:
+def section(data: PageData) -> dict | None:
     """Return what the page shows of the grid's pilot; None where the grid has none.
 
-    data["pilot"] is the pilot's result with "saved" (of pilot.savings) and "regret" (rows of pilot_ranking.regret, or None
+    inputs["pilot"] is the pilot's result with "saved" (of pilot.savings) and "regret" (rows of pilot_ranking.regret, or None
     where no grid trained all students).
     """
-    pilot = facts.data["pilot"]
+    pilot = data.inputs["pilot"]
     if not pilot:
         return None
     saved = pilot["saved"]

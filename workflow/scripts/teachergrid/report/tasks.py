@@ -8,7 +8,7 @@ from .facts import PageData, Row, blank, place, places
 Gains = dict[tuple[str, str], Row]  # (unit, measure) -> row of artifacts.PERFORMANCE
 
 
-def gains(facts: PageData) -> list[dict]:
+def gains(data: PageData) -> list[dict]:
     """Return the gains on each base that has any.
 
     A measure is suite/judge/task/category where categories are known, else suite/judge/task or suite/judge.
@@ -17,15 +17,15 @@ def gains(facts: PageData) -> list[dict]:
         "rows": {"unit", "cells"}, "won" and "lost": the numbers of gains above and below 0, "cells": the number of gains,
         "widest": the largest gain or loss}.
     """
-    rows = [r for r in facts.data["performance"] if r["kind"] != "reference" and r["gain"] is not None]
+    rows = [r for r in data.inputs["performance"] if r["kind"] != "reference" and r["gain"] is not None]
     measures = finest(list(dict.fromkeys(r["measure"] for r in rows if r["measure"] != "AP")))
     sections = []
-    for base, panel in places(facts):
+    for base, panel in places(data):
         here = {(r["unit"], r["measure"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
-        units = [unit for unit in facts.units if any((unit, measure) in here for measure in measures)]
-        units.sort(key=lambda unit: -(facts.cell(base, panel, unit)["value"] or 0))
+        units = [unit for unit in data.units if any((unit, measure) in here for measure in measures)]
+        units.sort(key=lambda unit: -(data.cell(base, panel, unit)["value"] or 0))
         if units:
-            sections.append(_section(place(facts, base, panel), units, measures, here))
+            sections.append(_section(place(data, base, panel), units, measures, here))
     return sections
 
 

@@ -9,19 +9,19 @@ from . import plots, text
 from .facts import NOT_IN_GRID, PageData, Row, role_of, why_missing
 
 
-def answers(facts: PageData) -> list[dict]:
+def answers(data: PageData) -> list[dict]:
     """Return the answer for each base: the recommendation with all its keys (None where unknown), and its plots."""
-    recommendations = facts.data["recommendation"].get("bases") or {}
-    bases = dict.fromkeys([*facts.bases, *recommendations])
-    return [answer(facts, base, recommendations.get(base) or {}) for base in bases]
+    recommendations = data.inputs["recommendation"].get("bases") or {}
+    bases = dict.fromkeys([*data.bases, *recommendations])
+    return [answer(data, base, recommendations.get(base) or {}) for base in bases]
 
 
-def answer(facts: PageData, base: str, recommendation: Row) -> dict:
+def answer(data: PageData, base: str, recommendation: Row) -> dict:
     """Return what the page says about one base. recommendation: of recommendation.yaml, {} where there is none."""
     get = recommendation.get
     best, gain, gain_low, gain_high = get("best"), get("gain"), get("gain_low"), get("gain_high")
-    teacher = facts.settings["teachers"].get(best or "") or {}
-    untuned = next((row for row in facts.references.get(base, []) if row["model"] == get("untuned_reference")), {})
+    teacher = data.settings["teachers"].get(best or "") or {}
+    untuned = next((row for row in data.references.get(base, []) if row["model"] == get("untuned_reference")), {})
     return {
         "base": base,
         "best": best,
@@ -33,14 +33,14 @@ def answer(facts: PageData, base: str, recommendation: Row) -> dict:
         "beats_untuned": beats_untuned(gain, gain_low),
         "untuned": get("untuned_reference"),
         "untuned_score": get("untuned_value", untuned.get("value")),
-        "untuned_in_chat": untuned_in_chat(facts, base, recommendation),
+        "untuned_in_chat": untuned_in_chat(data, base, recommendation),
         "self_pair": bool(get("self_pair")),
         "licence": get("licence") or teacher.get("licence"),
         "output_terms": get("output_terms") or teacher.get("output_terms"),
         "primary": {"metric": None, "choice": None, "regret": None, **(get("primary_metric") or {})},
         "reason": get("reason"),
         "panels": [_panel(name, panel) for name, panel in (get("panels") or {}).items()],
-        "plots": [ranking(facts, base, panel) for panel in facts.panels],
+        "plots": [ranking(data, base, panel) for panel in data.panels],
     }
 
 
@@ -62,10 +62,10 @@ def _panel(name: str, panel: Row) -> dict:
     return {"name": name, "best": panel.get("best"), "score": score}
 
 
-def untuned_in_chat(facts: PageData, base: str, recommendation: Row) -> dict | None:
+def untuned_in_chat(data: PageData, base: str, recommendation: Row) -> dict | None:
     """Return the untuned base prompted in chat, as its students are; None where no other format scores higher."""
-    for row in facts.references.get(base, []):
-        role = role_of(row["model"], facts)
+    for row in data.references.get(base, []):
+        role = role_of(row["model"], data)
         if (role["role"], role["format"]) == ("untuned", "chat") and row["value"] is not None:
             student = recommendation.get("value")
             if row["model"] == recommendation.get("untuned_reference") or student is None:
@@ -74,23 +74,23 @@ def untuned_in_chat(facts: PageData, base: str, recommendation: Row) -> dict | N
     return None
 
 
-def ranking(facts: PageData, base: str, panel: str | None) -> Markup:
+def ranking(data: PageData, base: str, panel: str | None) -> Markup:
     """Return the dot plot of a base: every unit by its performance, with the references as lines."""
-    rows = [(unit, facts.cell(base, panel, unit)) for unit in facts.units]
-    rows = [(unit, row) for unit, row in rows if row["kind"] or why_missing(facts, base, unit) != NOT_IN_GRID]
+    rows = [(unit, data.cell(base, panel, unit)) for unit in data.units]
+    rows = [(unit, row) for unit, row in rows if row["kind"] or why_missing(data, base, unit) != NOT_IN_GRID]
     rows.sort(key=lambda pair: -_or_lowest(pair[1]["value"]))
     return plots.dots(
         [_dot(unit, row) for unit, row in rows],
-        f"Performance of the students of {base}" + (f", {panel}" if len(facts.panels) > 1 else ""),
-        f"One row per {facts.compare}, best first, with 95 % intervals; vertical lines are references.",
+        f"Performance of the students of {base}" + (f", {panel}" if len(data.panels) > 1 else ""),
+        f"One row per {data.compare}, best first, with 95 % intervals; vertical lines are references.",
         "AP, 0 to 100",
         lines=[
             plots.Level(
                 row["value"],
                 f"{row['model']} {text.number(row['value'])}",
-                role_of(row["model"], facts)["role"] or "other",
+                role_of(row["model"], data)["role"] or "other",
             )
-            for row in sorted(facts.references.get(base, []), key=lambda row: _or_lowest(row["value"]))
+            for row in sorted(data.references.get(base, []), key=lambda row: _or_lowest(row["value"]))
             if row["value"] is not None
         ],
     )
@@ -126,19 +126,19 @@ def headline(answers: list[dict]) -> str | None:
 # --- the table of all cells
 
 
-def heat(facts: PageData) -> dict:
+def heat(data: PageData) -> dict:
     """Return the table of all cells.
 
     Returns: {"columns": (base, panel), "rows": of the units, "references": rows of the references, "empty": the number of
         cells without a value, "low" and "high": the range of the values}.
     """
-    columns = [(base, panel) for base in facts.bases for panel in facts.panels]
-    reference_rows = [row for rows in facts.references.values() for row in rows]
-    values = [row["value"] for row in (*facts.cells.values(), *reference_rows) if row["value"] is not None]
+    columns = [(base, panel) for base in data.bases for panel in data.panels]
+    reference_rows = [row for rows in data.references.values() for row in rows]
+    values = [row["value"] for row in (*data.cells.values(), *reference_rows) if row["value"] is not None]
     low, high = min(values, default=0), max(values, default=1)
     rows = [
-        {"name": unit, "cells": [_cell(facts, base, panel, unit, low, high) for base, panel in columns]}
-        for unit in facts.units
+        {"name": unit, "cells": [_cell(data, base, panel, unit, low, high) for base, panel in columns]}
+        for unit in data.units
     ]
     return {
         "columns": columns,
@@ -146,8 +146,8 @@ def heat(facts: PageData) -> dict:
         "references": [
             {
                 "name": name,
-                "about": role_of(name, facts),
-                "cells": [_reference_cell(facts, base, name, low, high) for base, _ in columns],
+                "about": role_of(name, data),
+                "cells": [_reference_cell(data, base, name, low, high) for base, _ in columns],
             }
             for name in dict.fromkeys(row["model"] for row in reference_rows)
         ],
@@ -157,16 +157,16 @@ def heat(facts: PageData) -> dict:
     }
 
 
-def _cell(facts: PageData, base: str, panel: str | None, unit: str, low: float, high: float) -> dict:
-    row = facts.cell(base, panel, unit)
+def _cell(data: PageData, base: str, panel: str | None, unit: str, low: float, high: float) -> dict:
+    row = data.cell(base, panel, unit)
     if row["value"] is None:
-        return {"reason": row["reason"] or why_missing(facts, base, unit), "best": False}
+        return {"reason": row["reason"] or why_missing(data, base, unit), "best": False}
     shade = _shade(row["value"], low, high)
     return {**row, "shade": shade, "description": description(unit, base, row), "best": row["behind_best"] == 0}
 
 
-def _reference_cell(facts: PageData, base: str, name: str, low: float, high: float) -> dict:
-    row = next((row for row in facts.references.get(base, []) if row["model"] == name), None)
+def _reference_cell(data: PageData, base: str, name: str, low: float, high: float) -> dict:
+    row = next((row for row in data.references.get(base, []) if row["model"] == name), None)
     if row is None:
         return {}
     return {**row, "shade": _shade(row["value"], low, high), "description": description(name, base, row)}
