@@ -101,6 +101,9 @@ def test_entry_scripts_count_for_their_rule(scripts):
 
 TEMPLATES = {
     "report/template/page.html": {"report"},
+    "report/shared/frame.html": {"report"},
+    "report/status/status.html": set(),
+    "report/replication/replicate.html": set(),
     "planning/template/plan.html": set(),
     "published/tables.csv": set(),
 }

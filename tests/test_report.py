@@ -9,7 +9,7 @@ import pytest
 import report_data
 from teachergrid import artifacts
 from teachergrid.correlations import circular
-from teachergrid.report import page, ranks, text
+from teachergrid.report import estimates, page, ranks, text
 from teachergrid.report import values as metric_values
 
 EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None}
@@ -237,13 +237,20 @@ def test_estimated_against_actual(data, html):
     read = Words(html).text
     assert "Actual / estimated Within range generate 8 2 GPU-h 2.6 GPU-h 1.3 88 % check 8 4.0 s 3.0 s 0.75 75 %" in read
     assert "All on GPUs 8 2 GPU-h" in read and "All on CPUs 8 4.0 s" in read
-    assert (
-        "2.6 GPU-h taken where 2 GPU-h were expected (1.3 times) and 3.0 s taken where 4.0 s were expected (0.75 times); "
-        "81 % of 16 jobs within their range. 2 of them ran on another type of device than was counted with. Not "
-        "compared: 3 that began without an estimate, 1 that went on from what a killed job had left." in read
-    )
     nothing = {"stages": [], "unplanned": 3, "resumed": 0, "elsewhere": 0}
     assert "Actual / estimated" not in page.build({**data, "estimates": nothing})
+
+
+def test_sentences_of_estimates(data):
+    """One for the totals, one for other devices, one for what is not compared: those that have nothing to report are left out."""
+    comparison = data["estimates"]
+    totals, devices, left_out = estimates.table(comparison)["sentences"]
+    assert totals.startswith(f"2.6{text.SPACE}GPU-h taken where 2{text.SPACE}GPU-h were expected (1.3 times) and 3.0")
+    assert totals.endswith(f"81{text.SPACE}% of 16 jobs within their range.")
+    assert devices.startswith("2 of them ran on another type of device")
+    assert left_out == "Not compared: 3 that began without an estimate, 1 that continued a job that had been killed."
+    assert estimates.table({**comparison, "elsewhere": 0, "unplanned": 0, "resumed": 0})["sentences"] == [totals]
+    assert len(estimates.table({**comparison, "elsewhere": 0})["sentences"]) == 2
 
 
 def test_two_recipes_are_two_panels(data):

@@ -17,7 +17,7 @@ def made():
     return report_data.grid()
 
 
-def facts_of(data: dict, values: dict, n=100, width=0.0, categories=(None,)):
+def page_data(data: dict, values: dict, n=100, width=0.0, categories=(None,)):
     """The made grid with the values {(metric's entry, base, unit): value} in place of its own."""
     own = {name: Metric(entry).name for name, entry in data["settings"]["metrics"].items()}
     named = {row["entry"]: row for row in data["metrics"] if row["metric"] == own.get(row["entry"])}
@@ -36,7 +36,7 @@ def test_agreement_is_of_what_metrics_promise(made):
     falling = {("nll", base, unit): -i for base in ("bs", "bm") for i, unit in enumerate("uvwx")}
     mixed = {("length", "bs", unit): value for unit, value in zip("uvwx", (0, 1, 2, 3), strict=True)}
     mixed |= {("length", "bm", unit): value for unit, value in zip("uvwx", (3, 2, 1, 0), strict=True)}
-    found = agreement.between(facts_of(made, rising | falling | mixed))
+    found = agreement.between(page_data(made, rising | falling | mixed))
     alike = {
         (a, b): rho
         for a, row in zip(found["names"], found["rows"], strict=True)
@@ -44,7 +44,7 @@ def test_agreement_is_of_what_metrics_promise(made):
     }
     assert alike["reward-verifier", "nll"] == pytest.approx(1), "a low loss is what it promises"
     assert alike["reward-verifier", "length"] == pytest.approx(0), "1 for one base and -1 for the other"
-    assert agreement.between(facts_of(made, {("nll", "bs", unit): 1.0 for unit in "uvwx"})) is None
+    assert agreement.between(page_data(made, {("nll", "bs", unit): 1.0 for unit in "uvwx"})) is None
 
 
 def test_order_of_pairs_by_hand():
@@ -57,9 +57,9 @@ def test_samples_order_as_often_as_said(made):
     """400 responses of each of three units are known; samples of 50 of such units are drawn."""
     rng, means, spread = np.random.default_rng(0), {"u": 0.0, "v": 0.1, "w": 0.3}, 1.0
     values = {("reward-verifier", "bs", unit): mean for unit, mean in means.items()}
-    facts = facts_of(made, values, n=400, width=agreement.NORMAL * spread / math.sqrt(400))
-    found = agreement.enough(facts)
-    pairs, most = agreement._pairs(facts, facts.data["metrics"][0]["metric"], "bs", facts.panels[0])
+    data = page_data(made, values, n=400, width=agreement.NORMAL * spread / math.sqrt(400))
+    found = agreement.enough(data)
+    pairs, most = agreement._pairs(data, data.inputs["metrics"][0]["metric"], "bs", data.panels[0])
     assert most == 400 and found["metric"] == "reward-verifier"
     drawn = rng.normal(list(means.values()), spread / math.sqrt(50), (20_000, 3))
     right = [(drawn[:, a] < drawn[:, b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))]
@@ -70,9 +70,9 @@ def test_samples_order_as_often_as_said(made):
 
 def test_values_without_intervals_need_no_number(made):
     values = {("reward-verifier", "bs", unit): 1.0 for unit in "uvw"}
-    facts = facts_of(made, values, width=NAN)
-    assert agreement.enough(facts) is None
-    tied = agreement.enough(facts_of(made, values, width=0.1))
+    data = page_data(made, values, width=NAN)
+    assert agreement.enough(data) is None
+    tied = agreement.enough(page_data(made, values, width=0.1))
     assert tied["needed"] == [("bs", None)]
 
 
@@ -80,14 +80,14 @@ def test_values_by_category(made):
     values = {
         ("reward-verifier", base, unit): i / 3 for base in ("bs", "bm") for i, unit in enumerate(report_data.TEACHERS)
     }
-    made_facts = facts_of(made, values, width=0.01, categories=(None, "code", "maths"))
+    made_facts = page_data(made, values, width=0.01, categories=(None, "code", "maths"))
     found = agreement.by_category(made_facts)
     assert [table["name"] for table in found["tables"]] == ["bs", "bm"] and found["metric"] == "reward-verifier"
     table = found["tables"][0]
     assert [column["entry"] for column in table["columns"]] == ["code", "maths"]
     assert len(table["rows"]) == len(report_data.TEACHERS)
     assert table["rows"][1]["cells"][0]["value"] == pytest.approx(1 / 3)
-    assert agreement.by_category(facts_of(made, values)) is None
+    assert agreement.by_category(page_data(made, values)) is None
 
 
 @pytest.mark.parametrize(

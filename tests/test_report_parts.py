@@ -55,9 +55,9 @@ def test_scales_put_values_where_they_belong():
 
 
 def test_dots_draws_a_whisker_from_low_to_high():
-    row = {"label": "a", "value": 5.0, "low": 2.0, "high": 8.0, "text": "5.0"}
+    row = plots.Dot(label="a", value=5.0, low=2.0, high=8.0, text="5.0")
     drawn = ElementTree.fromstring(
-        plots.dots([row, {**row, "value": None, "label": "b"}], "t", "d", "x", domain=(0.0, 10.0))
+        plots.dots([row, row._replace(value=None, label="b")], "t", "d", "x", domain=(0.0, 10.0))
     )
     whiskers = [node for node in drawn.iter("path") if "whisker" in node.get("class")]
     marks = [node for node in drawn.iter("path") if "dot" in node.get("class")]
@@ -69,8 +69,10 @@ def test_dots_draws_a_whisker_from_low_to_high():
 
 
 def test_points_at_the_same_x_stand_side_by_side():
-    point = {"x": 1.0, "y": 1.0, "label": "a", "series": 0}
-    drawn = plots.scatter([point, {**point, "y": 2.0}, {**point, "x": 2.0}], "t", "d", "x", "y", log=text.parameters)
+    point = plots.Point(x=1.0, y=1.0, label="a")
+    drawn = plots.scatter(
+        [point, point._replace(y=2.0), point._replace(x=2.0)], "t", "d", "x", "y", log=text.parameters
+    )
     places = [float(x) for x in re.findall(r"translate\(([\d.]+)", drawn)]
     assert places[1] - places[0] == pytest.approx(9, abs=0.2)
 

@@ -13,8 +13,7 @@ from .kept import Document, Schedule
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-# its own, and the frame of every page
-TEMPLATES = Path(__file__).parent / "template", Path(__file__).parents[1] / "report/template"
+TEMPLATES = Path(__file__).parent / "template"
 WIDE, ROW, LEFT, TOP = 760, 26, 130, 24  # of the charts, in pixels
 PARTS = 150  # of the time, in a Gantt row
 MOST = 2000  # jobs listed
@@ -22,18 +21,12 @@ MOST = 2000  # jobs listed
 
 def build(plan: Document, now: float | None = None) -> str:
     """Return the page of a plan document. now: seconds since 1970, when it starts."""
-    import jinja2
+    from ..report.environment import environment
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {f.__name__: f for f in (units.count, units.number, units.span, units.percent, text.dollars)}
+    filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, text.dollars)}
     total, schedule = plan["total"], plan["schedule"]
-    return environment.get_template("plan.html").render(
+    templates = environment(TEMPLATES, filters)
+    return templates.get_template("plan.html").render(
         plan=plan,
         head={
             "work": text.work(total),
@@ -88,7 +81,7 @@ def _at_work(plan: Document, stages: list[str], end: float) -> dict[str, list[fl
 def _bar(stage: str, numbers: list[float], y: float, end: float) -> list["Markup"]:
     """Return the row of one stage, a rectangle for each part of the time in which some of its jobs run."""
     width, most = (WIDE - LEFT) / PARTS, max(numbers) or 1.0
-    shape = {"y": y + 3.0, "width": width + 0.3, "height": ROW - 6.0, "fill": "currentColor"}
+    shape: dict[str, str | float] = {"y": y + 3.0, "width": width + 0.3, "height": ROW - 6.0, "fill": "currentColor"}
     rectangles = []
     for part, n in enumerate(numbers):
         if n > 0.005:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import stats
 from . import plots
-from .facts import Facts, blank, place, places
+from .facts import PageData, blank, place, places
 from .measures import own_metrics
 from .values import decimals
 
@@ -18,18 +18,18 @@ KNOWN = 0.95
 NORMAL = 1.96  # half a 95 % interval in standard errors
 
 
-def section(facts: Facts) -> dict:
+def section(data: PageData) -> dict:
     """Return what template/agreement.html shows."""
-    return {"alike": between(facts), "enough": enough(facts), "categories": by_category(facts)}
+    return {"alike": between(data), "enough": enough(data), "categories": by_category(data)}
 
 
-def between(facts: Facts) -> dict | None:
+def between(data: PageData) -> dict | None:
     """Return {"names", "rows": one list per metric}: Spearman's rho of the promises of two metrics over units, mean over bases.
 
     Where a metric's low values are its promise it is turned round, so that 1 means that both would choose alike.
     """
-    metrics = own_metrics(facts)
-    promises = [_promises(facts, metric) for metric in metrics]
+    metrics = own_metrics(data)
+    promises = [_promises(data, metric) for metric in metrics]
     rows = [[_alike(one, other) for other in promises] for one in promises]
     kept = [i for i, row in enumerate(rows) if row[i] is not None]
     if len(kept) < 2:
@@ -38,11 +38,11 @@ def between(facts: Facts) -> dict | None:
     return {"names": names, "rows": [[rows[i][j] for j in kept] for i in kept]}
 
 
-def _promises(facts: Facts, metric: dict) -> dict[tuple, dict]:
+def _promises(data: PageData, metric: dict) -> dict[tuple, dict]:
     """{(base, panel): {unit: value, greater is better}}"""
     sign = -1 if metric["direction"] == "lowest" else 1
     found: dict[tuple, dict] = {}
-    for row in facts.data["metrics"]:
+    for row in data.inputs["metrics"]:
         if row["metric"] == metric["metric"] and row["value"] is not None:
             found.setdefault((row["base"], row["panel"]), {})[row["unit"]] = sign * row["value"]
     return found
@@ -58,40 +58,42 @@ def _alike(one: dict, other: dict) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def enough(facts: Facts) -> dict | None:
+def enough(data: PageData) -> dict | None:
     """Return how many responses of each unit the first metric's ranking needs: {"metric", "plot", "needed": [(place, n or None)]}.
 
     From the intervals of values: of n responses, values err by what they err here times sqrt(here / n), on their own for each
     unit. A pair is then in its order with a normal probability; matched prompts err together, which makes pairs surer than this.
     """
-    for metric in own_metrics(facts):
-        found = {where: pairs for where in places(facts) if len(pairs := _pairs(facts, metric["metric"], *where)[0])}
+    for metric in own_metrics(data):
+        found = {where: pairs for where in places(data) if len(pairs := _pairs(data, metric["metric"], *where)[0])}
         if found:
             break
     else:
         return None
-    most = max(_pairs(facts, metric["metric"], *where)[1] for where in found)
+    most = max(_pairs(data, metric["metric"], *where)[1] for where in found)
     sizes = [n for n in SIZES if n < most] + [most]
     series = [
-        {"label": place(facts, *where), "series": i, "points": [(n, ordered(pairs, n)) for n in sizes]}
+        plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
         for i, (where, pairs) in enumerate(found.items())
     ]
     name = metric["entry"] or metric["metric"]
     plot = plots.lines(
         series,
-        f"Share of pairs of {facts.compare}s that n responses of each order as all do, {name}",
+        f"Share of pairs of {data.compare}s that n responses of each order as all do, {name}",
         f"From the intervals of {name}; one line per base.",
-        f"responses of each {facts.compare}",
+        f"responses of each {data.compare}",
         f"{name}: share of pairs in their order",
         steps=(0.5, 0.6, 0.7, 0.8, 0.9, 1),
     )
-    needed = [(place(facts, *where), _needed(pairs, SIZES)) for where, pairs in found.items()]
+    needed = [(place(data, *where), _needed(pairs, SIZES)) for where, pairs in found.items()]
     return {"metric": name, "plot": plot, "needed": needed, "share": KNOWN}
 
 
-def _pairs(facts: Facts, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
+def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
     """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
-    here = [row for row in facts.data["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)]
+    here = [
+        row for row in data.inputs["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)
+    ]
     known = [
         (row["value"], (row["high"] - row["low"]) / 2 / NORMAL * math.sqrt(row["n"]), row["n"])
         for row in here
@@ -113,24 +115,24 @@ def _needed(pairs: np.ndarray, sizes: tuple[int, ...]) -> int | None:
     return next((n for n in sizes if ordered(pairs, n) >= KNOWN), None)
 
 
-def by_category(facts: Facts) -> dict | None:
+def by_category(data: PageData) -> dict | None:
     """Return {"metric", "tables"} of the first metric that has values by category: tables as values.tables returns them, of
     one column per category."""
-    rows = facts.data["by_category"]
+    rows = data.inputs["by_category"]
     known = {row["metric"] for row in rows if row["value"] is not None}
-    metric = next((m for m in own_metrics(facts) if m["metric"] in known), None)
+    metric = next((m for m in own_metrics(data) if m["metric"] in known), None)
     if metric is None:
         return None
     name = metric["entry"] or metric["metric"]
     rows = [row for row in rows if row["metric"] == metric["metric"]]
-    found = [_by_category(facts, base, panel, rows, name) for base, panel in places(facts)]
+    found = [_by_category(data, base, panel, rows, name) for base, panel in places(data)]
     return {"metric": name, "tables": found}
 
 
-def _by_category(facts: Facts, base: str, panel: str | None, rows: list[dict], name: str) -> dict:
+def _by_category(data: PageData, base: str, panel: str | None, rows: list[dict], name: str) -> dict:
     here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
     known = {where for where, row in here.items() if row["value"] is not None}
-    units = [unit for unit in facts.units if any(unit == u for u, _ in known)]
+    units = [unit for unit in data.units if any(unit == u for u, _ in known)]
     columns = [
         {
             "entry": category,
@@ -144,7 +146,7 @@ def _by_category(facts: Facts, base: str, panel: str | None, rows: list[dict], n
     ]
     cells = {u: [here.get((u, column["entry"])) or blank("metrics") for column in columns] for u in units}
     return {
-        "name": place(facts, base, panel),
+        "name": place(data, base, panel),
         "columns": columns,
         "rows": [{"unit": unit, "cells": cells[unit]} for unit in units],
         # the table of all values says these of the metric

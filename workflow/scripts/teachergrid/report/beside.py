@@ -1,22 +1,22 @@
 """Scores that stand beside AP, such as the win rate of a pairwise judge."""
 
 from . import text
-from .facts import Facts, places
+from .facts import PageData, places
 
 
-def tables(facts: Facts) -> list[dict]:
+def tables(data: PageData) -> list[dict]:
     """Return per suite and judge {"name", "circular": metrics that take the judge's reward, "columns", "rows"}.
 
     A score that alone is AP is not repeated.
     """
-    primary = facts.settings["grid"].get("performance") or []
-    rows = [row for row in facts.data["performance"] if row["measure"].count("/") == 1]
+    primary = data.settings["grid"].get("performance") or []
+    rows = [row for row in data.inputs["performance"] if row["measure"].count("/") == 1]
     names = dict.fromkeys(row["measure"] for row in rows if [row["measure"]] != primary)
-    return [_table(facts, name, [row for row in rows if row["measure"] == name]) for name in names]
+    return [_table(data, name, [row for row in rows if row["measure"] == name]) for name in names]
 
 
-def _table(facts: Facts, name: str, rows: list[dict]) -> dict:
-    columns = places(facts)
+def _table(data: PageData, name: str, rows: list[dict]) -> dict:
+    columns = places(data)
     by = {(row["base"], row["panel"] if row["kind"] == "student" else None, _of(row)): row for row in rows}
     lines = []
     for unit in dict.fromkeys(map(_of, rows)):
@@ -25,7 +25,7 @@ def _table(facts: Facts, name: str, rows: list[dict]) -> dict:
         lines.append({"name": unit, "cells": [{"value": v[0], "text": text.within(*v)} for v in values]})
     return {
         "name": name,
-        "circular": (facts.data.get("circular") or {}).get(name.split("/")[1], []),
+        "circular": (data.inputs.get("circular") or {}).get(name.split("/")[1], []),
         "columns": columns,
         "rows": lines,
     }

@@ -1,35 +1,44 @@
-"""What was expected of the jobs and what they took (estimates), as numbers and sentences of a page and a terminal."""
+"""What was estimated for the jobs and what they took (see estimates), as numbers and sentences of a page and a terminal."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from . import text
 
 
-def table(found: dict | None) -> dict | None:
-    """Return {"rows": stages as shown, "total": the same over all, apart for GPUs and CPUs, "sentences"}.
+class Table(TypedDict):
+    rows: list[dict]  # of stages, see `shown`
+    total: list[dict]  # of all jobs, apart for GPUs and CPUs
+    sentences: list[str]
 
-    None where no job has an estimate. found: of estimates.compared.
-    """
-    stages = [stage for stage in (found or {}).get("stages") or () if stage["estimated_s"] and stage["actual_s"]]
+
+def table(comparison: Mapping[str, Any] | None) -> Table | None:
+    """Return what is shown, None where no job has an estimate. comparison: of estimates.compared."""
+    if not comparison:
+        return None
+    stages = [stage for stage in comparison.get("stages") or () if stage["estimated_s"] and stage["actual_s"]]
     if not stages:
         return None
     return {
         "rows": list(map(shown, stages)),
         "total": list(map(shown, totals(stages))),
-        "sentences": sentences(found, stages),
+        "sentences": sentences(comparison, stages),
     }
 
 
 def totals(stages: list[dict]) -> list[dict]:
     """Return the sums over the stages, of the jobs on GPUs and of those on CPUs."""
-    found = []
+    rows = []
     for on_gpus in (True, False):
-        mine = [stage for stage in stages if stage["on_gpus"] == on_gpus]
-        sums = {key: sum(stage[key] for stage in mine) for key in ("jobs", "estimated_s", "actual_s", "inside")}
-        found += [{"rule": None, "on_gpus": on_gpus, **sums}] * bool(mine)
-    return found
+        same = [stage for stage in stages if stage["on_gpus"] == on_gpus]
+        if same:
+            sums = {key: sum(stage[key] for stage in same) for key in ("jobs", "estimated_s", "actual_s", "inside")}
+            rows.append({"rule": None, "on_gpus": on_gpus, **sums})
+    return rows
 
 
 def shown(stage: dict) -> dict:
-    """Return a row with its ratio, its share of jobs inside the range, and its times in words."""
+    """Return a row with its ratio, its share of jobs inside the range, and its times as text."""
     return {
         **stage,
         "ratio": stage["actual_s"] / stage["estimated_s"],
@@ -43,20 +52,21 @@ def amount(seconds: float, on_gpus: bool) -> str:
     return f"{text.significant(seconds / 3600)}{text.SPACE}GPU-h" if on_gpus else text.duration(seconds)
 
 
-def sentences(found: dict, stages: list[dict]) -> list[str]:
-    """Return what the numbers say, and what they leave out."""
+def sentences(comparison: Mapping[str, Any], stages: list[dict]) -> list[str]:
+    """Return what the numbers mean, and which jobs they leave out."""
     jobs, inside = (sum(stage[key] for stage in stages) for key in ("jobs", "inside"))
     parts = [
         f"{row['actual']} taken where {row['estimated']} were expected ({text.significant(row['ratio'], 2)} times)"
         for row in map(shown, totals(stages))
     ]
-    said = [f"{' and '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within their range."]
-    if n := found["elsewhere"]:
-        said.append(f"{text.count(n)} of them ran on another type of device than was counted with.")
-    left = {
-        "began without an estimate": found["unplanned"],
-        "went on from what a killed job had left": found["resumed"],
+    written = [f"{' and '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within their range."]
+    if n := comparison["elsewhere"]:
+        written.append(f"{text.count(n)} of them ran on another type of device than was estimated for.")
+    left_out = {
+        "began without an estimate": comparison["unplanned"],
+        "continued a job that had been killed": comparison["resumed"],
     }
-    if any(left.values()):
-        said.append(f"Not compared: {', '.join(f'{text.count(n)} that {what}' for what, n in left.items() if n)}.")
-    return said
+    if any(left_out.values()):
+        parts = [f"{text.count(n)} that {what}" for what, n in left_out.items() if n]
+        written.append(f"Not compared: {', '.join(parts)}.")
+    return written

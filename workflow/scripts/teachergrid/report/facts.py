@@ -1,40 +1,105 @@
-"""What a report is about: the tables of a grid block, in the order and under the names that all its sections use."""
+"""The data of a report: the tables of a grid block, in the order and under the names that all sections use."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from .. import artifacts, schema
 
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
-NOT_ASKED = "not in this grid"
+NOT_IN_GRID = "not in this grid"
+# of the config's `compare`: the key of the grid that lists the units
+UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
+
+Row = dict[str, Any]  # of a table: all its columns, None where unknown
+Cell = tuple[str, str | None, str]  # base, panel, unit
 
 
-@dataclass
-class Facts:
-    """cells: the AP row of every (base, panel, unit) that has one; units, bases, panels: in the order of the config."""
+class Settings(TypedDict):
+    """The settings of `correlate`: a grid block, and the entries of the config that it uses."""
 
-    data: dict
-    settings: dict
-    compare: str
+    grid: Row
+    metrics: dict[str, Row]
+    teachers: dict[str, Row]
+    bases: dict[str, Row]
+    suites: dict[str, Any]
+    recipes: dict[str, Row]
+    students: list[Row]
+    references: list[Row]
+
+
+class Inputs(TypedDict):
+    """What a report is made from. Every key is there, and every row has all columns of its table."""
+
+    title: str | None
+    settings: Settings
+    # tables of artifacts
+    performance: list[Row]
+    metrics: list[Row]  # over all responses of a cell
+    by_category: list[Row]  # the same columns, over the responses of one category
+    correlations: list[Row]
+    effects: list[Row]
+    lineage: list[Row]
+    contamination: list[Row]
+    recommendation: Row
+    pilot: Row | None  # see pilot.section
+    health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
+    sizes: dict[str, int]  # instruction set -> number of instructions
+    rewards: dict[str, dict[str, float] | None]  # responses id -> reward -> mean
+    reward_quality: list[Row]
+    circular: dict[str, list[str]]  # judge -> metrics that use its reward
+    samples: dict[str, list[Row]]
+    failures: list[Row]
+    stages: list[Row]
+    estimates: Row | None  # of estimates.compared
+    notes: list[str]
+    provenance: Row
+
+
+COLUMNS: dict[str, Iterable[str]] = {
+    "performance": artifacts.PERFORMANCE.names,
+    "metrics": artifacts.GRID_METRICS.names,
+    "correlations": artifacts.CORRELATIONS.names,
+    "effects": artifacts.EFFECTS.names,
+    "lineage": artifacts.LINEAGE.names,
+    "contamination": artifacts.CONTAMINATION.names,
+    "health": (*artifacts.HEALTH.names, "limit", "passed"),
+    "failures": ("cell", "rule", "kind", "reason", "log"),
+    "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
+    "reward_quality": ("reward", "same_prompt_accuracy", "auc", "auc_difficulty_only", "n_pairs"),
+}
+
+
+@dataclass(frozen=True)
+class PageData:
+    """What all sections of a report read. Bases, units and panels are in the order of the config."""
+
+    inputs: Inputs
+    compare: str  # what a unit is: teacher, instructions or recipe
     bases: list[str]
     units: list[str]
     panels: list[str | None]
-    cells: dict[tuple, dict] = field(default_factory=dict)
-    references: dict[str, list[dict]] = field(default_factory=dict)  # AP rows by base
+    cells: dict[Cell, Row]  # rows of AP, of the cells that have one
+    references: dict[str, list[Row]]  # base -> rows of AP
 
-    def cell(self, base, panel, unit) -> dict:
-        """Return the AP row of a cell, all null where there is none."""
+    @property
+    def settings(self) -> Settings:
+        return self.inputs["settings"]
+
+    def cell(self, base: str, panel: str | None, unit: str) -> Row:
+        """Return the AP row of a cell; all its columns are None where it has no result."""
         return self.cells.get((base, panel, unit)) or blank("performance")
 
     @property
     def only_measured(self) -> bool:
         """Whether nothing is trained: a block without recipes only measures responses, and its cells have no student."""
-        return bool(self.settings["students"]) and not any(s["student"] for s in self.settings["students"])
+        students = self.settings["students"]
+        return bool(students) and not any(s["student"] for s in students)
 
     def series(self, unit: str) -> int:
-        """Return the number of a unit's family: its colour and shape in every plot."""
+        """Return the number of a unit's family, which decides its colour and shape in every plot."""
         return self.families.index(self.family(unit))
 
     @property
@@ -48,70 +113,101 @@ class Facts:
     def family(self, unit: str) -> str:
         return (self.settings["teachers"].get(unit) or {}).get("family") or NO_FAMILY
 
+    def students(self, unit: str, base: str | None = None) -> list[Row]:
+        """Return the settings of a unit's students, of one base or of all."""
+        students = self.settings["students"]
+        return [s for s in students if unit_of(s, self.compare) == unit and base in (None, s["base"])]
+
     def corpora(self, unit: str, base: str | None = None) -> list[str]:
-        students = [
-            s for s in self.settings["students"] if unit_of(s, self.compare) == unit and base in (None, s["base"])
-        ]
-        return list(dict.fromkeys(s["corpus"] for s in students))
+        return list(dict.fromkeys(s["corpus"] for s in self.students(unit, base)))
 
 
-def gather(data: dict) -> Facts:
-    """Return the facts of a report. Every key of data may be missing or null."""
-    data = with_columns(clean(data))
-    settings = {key: (data.get("settings") or {}).get(key) or kind() for key, kind in SETTINGS.items()}
-    settings["metrics"] = {
-        name: schema.filled(entry, schema.definition("metric")) for name, entry in settings["metrics"].items()
-    }
-    # all sections but one are about all responses of a cell
-    data["by_category"] = [row for row in data["metrics"] if row["category"] is not None]
-    data["metrics"] = [row for row in data["metrics"] if row["category"] is None]
-    settings["grid"] = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **settings["grid"]}
-    block, rows = settings["grid"], data["performance"]
-    compare = block["compare"] or "teacher"
-    aps = [row for row in rows if row["measure"] == "AP"]
-    students = [row for row in aps if row["kind"] != "reference"]
-    named = [unit_of(s, compare) for s in settings["students"]]
-    ordered = [name for name in block.get(LISTED[compare]) or [] if name in named]
-    facts = Facts(
-        data,
-        settings,
-        compare,
-        bases=_distinct([s["base"] for s in settings["students"]] + [row["base"] for row in students]),
-        units=_distinct(ordered + named + [row["unit"] for row in students]),
-        panels=list(dict.fromkeys(row["panel"] for row in students)) or [None],
-    )
-    facts.cells = {(row["base"], row["panel"], row["unit"]): row for row in students}
-    for row in aps:
+def gather(data: Mapping[str, Any]) -> PageData:
+    """Return the data of a report.
+
+    Args:
+        data: the keys of Inputs; each of them, and each column of a row, may be missing or null.
+    """
+    inputs = parse(data)
+    settings = inputs["settings"]
+    block, compare = settings["grid"], settings["grid"]["compare"] or "teacher"
+    performances = [row for row in inputs["performance"] if row["measure"] == "AP"]
+    students = [row for row in performances if row["kind"] != "reference"]
+    bases = _distinct([s["base"] for s in settings["students"]] + [row["base"] for row in students])
+    names = [unit_of(s, compare) for s in settings["students"]]
+    in_order = [name for name in block.get(UNITS_OF[compare]) or [] if name in names]
+    references: dict[str, list[Row]] = {}
+    for row in performances:
         if row["kind"] == "reference":
-            for base in [row["base"]] if row["base"] else facts.bases:
-                facts.references.setdefault(base, []).append(row)
-    return facts
+            for base in [row["base"]] if row["base"] else bases:
+                references.setdefault(base, []).append(row)
+    return PageData(
+        inputs=inputs,
+        compare=compare,
+        bases=bases,
+        units=_distinct(in_order + names + [row["unit"] for row in students]),
+        panels=list(dict.fromkeys(row["panel"] for row in students)) or [None],
+        cells={(row["base"], row["panel"], row["unit"]): row for row in students},
+        references=references,
+    )
 
 
-LISTED = {
-    "teacher": "teachers",
-    "instructions": "instructions",
-    "recipe": "recipes",
-}  # key of the grid that lists the units
-TABLES = {
-    "performance": artifacts.PERFORMANCE.names,
-    "metrics": artifacts.GRID_METRICS.names,
-    "correlations": artifacts.CORRELATIONS.names,
-    "effects": artifacts.EFFECTS.names,
-    "lineage": artifacts.LINEAGE.names,
-    "contamination": artifacts.CONTAMINATION.names,
-    "failures": ("cell", "rule", "kind", "reason", "log"),
-    "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
-    "reward_quality": ("reward", "same_prompt_accuracy", "auc", "auc_difficulty_only", "n_pairs"),
-}
-SETTINGS = {
-    **dict.fromkeys(("grid", "metrics", "teachers", "bases", "suites", "recipes"), dict),
-    **dict.fromkeys(("students", "references", "pairs"), list),
-}
+def parse(data: Mapping[str, Any]) -> Inputs:
+    """Return data with all keys and columns of Inputs: empty tables and None for what is missing."""
+    data = clean(data)
+    metrics = _rows("metrics", data.get("metrics"))
+    return Inputs(
+        title=data.get("title"),
+        settings=_settings(data.get("settings") or {}),
+        performance=_rows("performance", data.get("performance")),
+        metrics=[row for row in metrics if row["category"] is None],
+        by_category=[row for row in metrics if row["category"] is not None],
+        correlations=_rows("correlations", data.get("correlations")),
+        effects=_rows("effects", data.get("effects")),
+        lineage=_rows("lineage", data.get("lineage")),
+        contamination=_rows("contamination", data.get("contamination")),
+        recommendation=data.get("recommendation") or {},
+        pilot=data.get("pilot"),
+        health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},
+        sizes=data.get("sizes") or {},
+        rewards=data.get("rewards") or {},
+        reward_quality=_rows("reward_quality", data.get("reward_quality")),
+        circular=data.get("circular") or {},
+        samples=data.get("samples") or {},
+        failures=_rows("failures", data.get("failures")),
+        stages=_rows("stages", data.get("stages")),
+        estimates=data.get("estimates"),
+        notes=data.get("notes") or [],
+        provenance=data.get("provenance") or {},
+    )
 
 
-def clean(value):
-    """Return the same with NaN and infinities as None: what is undefined has one form."""
+def _settings(settings: Mapping[str, Any]) -> Settings:
+    metrics = (settings.get("metrics") or {}).items()
+    return Settings(
+        grid={**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})},
+        metrics={name: schema.filled(entry, schema.definition("metric")) for name, entry in metrics},
+        teachers=settings.get("teachers") or {},
+        bases=settings.get("bases") or {},
+        suites=settings.get("suites") or {},
+        recipes=settings.get("recipes") or {},
+        students=settings.get("students") or [],
+        references=settings.get("references") or [],
+    )
+
+
+def _rows(table: str, rows: Iterable[Row] | None) -> list[Row]:
+    """Return rows with all columns of their table."""
+    return [{**blank(table), **row} for row in rows or []]
+
+
+def blank(table: str) -> Row:
+    """Return a row of a table with all columns None."""
+    return dict.fromkeys(COLUMNS[table])
+
+
+def clean(value: Any) -> Any:
+    """Return nested data with NaN and infinities as None, so that what is undefined has one form."""
     if isinstance(value, Mapping):
         return {key: clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -119,55 +215,40 @@ def clean(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def blank(table: str) -> dict:
-    """Return a row of a table with all columns null."""
-    return dict.fromkeys(TABLES[table])
-
-
-def with_columns(data: dict) -> dict:
-    """Return the data with all its tables, and every row with all its columns."""
-    tables = {key: [{**blank(key), **row} for row in data.get(key) or []] for key in TABLES}
-    health = {
-        name: [{**dict.fromkeys([*artifacts.HEALTH.names, "limit", "passed"]), **row} for row in rows or []]
-        for name, rows in (data.get("health") or {}).items()
-    }
-    return {**dict.fromkeys(("notes", "title", "estimates")), **data, **tables, "health": health}
-
-
-def unit_of(student: dict, compare: str) -> str:
-    """Return what a student stands for in a grid; a derived corpus stands under its own name."""
+def unit_of(student: Row, compare: str) -> str:
+    """Return the unit of a student in a grid; for a derived corpus it is the corpus' own name."""
     return student.get(compare) or student["corpus"]
 
 
-def places(facts: Facts) -> list[tuple]:
+def places(data: PageData) -> list[tuple[str, str | None]]:
     """Return every (base, panel): what one plot shows."""
-    return [(base, panel) for base in facts.bases for panel in facts.panels]
+    return [(base, panel) for base in data.bases for panel in data.panels]
 
 
-def place(facts: Facts, base: str, panel) -> str:
-    return f"{base}, {panel}" if len(facts.panels) > 1 and panel else base
+def place(data: PageData, base: str, panel: str | None) -> str:
+    """Return the name of a (base, panel), without the panel where there is only one."""
+    return f"{base}, {panel}" if len(data.panels) > 1 and panel else base
 
 
-def role_of(reference: str, facts: Facts) -> dict:
-    found = (r for r in facts.settings["references"] if r["name"] == reference)
-    return {"role": None, "format": None, **next(found, {})}
+def role_of(reference: str, data: PageData) -> Row:
+    """Return the settings of a reference, with role and format None where they are unknown."""
+    settings = next((r for r in data.settings["references"] if r["name"] == reference), {})
+    return {"role": None, "format": None, **settings}
 
 
-def why_missing(facts: Facts, base: str, unit: str) -> str:
-    """Return the reason of a cell without a number: its failure, or that of a job it waits for."""
-    students = [
-        s["student"] for s in facts.settings["students"] if s["base"] == base and unit_of(s, facts.compare) == unit
-    ]
-    if not students:
-        return NOT_ASKED
-    for failure in facts.data["failures"]:
+def why_missing(data: PageData, base: str, unit: str) -> str:
+    """Return why a cell has no number: its failure, or that of a job that it needs."""
+    settings = data.students(unit, base)
+    if not settings:
+        return NOT_IN_GRID
+    students = [s["student"] for s in settings if s["student"]]
+    corpora = set(data.corpora(unit, base))
+    for failure in data.inputs["failures"]:
         cell = failure["cell"] or ""
-        if any(student in cell for student in students if student) or set(cell.split("/")) & set(
-            facts.corpora(unit, base)
-        ):
+        if any(student in cell for student in students) or corpora & set(cell.split("/")):
             return f"{failure['rule'] or 'failed'}: {failure['reason'] or 'no reason in its log'}"
     return "no result"
 
 
-def _distinct(names) -> list[str]:
+def _distinct(names: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))

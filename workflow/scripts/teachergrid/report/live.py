@@ -35,6 +35,7 @@ class View(TypedDict):
     disk: dict[str, int]  # folder -> bytes
 
 
+TEMPLATES = Path(__file__).parent / "status"
 COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
 SHOWN = 3  # cells of a class of failures
 SHOWN_RUNNING = 20
@@ -127,10 +128,10 @@ def disk(used: dict) -> str:
 
 def page(view: View) -> str:
     """Return the view as one HTML file without anything from outside."""
-    from .page import environment
+    from .environment import environment
 
     return (
-        environment()
+        environment(TEMPLATES)
         .get_template("status.html")
         .render(
             found=view,

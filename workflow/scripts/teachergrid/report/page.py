@@ -1,8 +1,8 @@
 """Assemble the report of a grid block: one HTML file without anything from outside."""
 
+from collections.abc import Mapping
 from pathlib import Path
-
-import jinja2
+from typing import Any
 
 from . import (
     agreement,
@@ -15,112 +15,87 @@ from . import (
     records,
     siblings,
     tasks,
-    text,
     values,
     verdict,
 )
-from .facts import Facts, gather
+from .environment import environment
+from .facts import PageData, gather
 
-FOLDER = Path(__file__).parent / "template"
+TEMPLATES = Path(__file__).parent / "template"
 REPRODUCE = "snakemake --workflow-profile profiles/default"
 
 
-def build(data: dict) -> str:
+def build(inputs: Mapping[str, Any]) -> str:
     """Return the page of a grid block.
 
-    data: title, settings (those of `correlate`), performance, metrics, correlations and lineage (rows of these tables in
-    artifacts), recommendation, pilot (see pilot.section), health (rows by responses id), samples, failures, stages, estimates (of
-    estimates.compared), rewards (means by responses id and reward), reward_quality, notes, provenance. What is missing or null is said to be so.
+    Args:
+        inputs: the keys of facts.Inputs. What is missing or null is shown as unknown.
     """
-    facts = gather(data)
-    tables = values.tables(facts)
-    told = facts.data.get("recommendation") or {}
-    gated, told_of = told.get("gated") or {}, [row["cell"] for row in facts.data["failures"] if row["cell"]]
+    data = gather(inputs)
+    tables = values.tables(data)
+    recommendation = data.inputs["recommendation"]
+    failed_cells = [row["cell"] for row in data.inputs["failures"] if row["cell"]]
+    gated = recommendation.get("gated") or {}
     return (
-        environment()
+        environment(TEMPLATES)
         .get_template("page.html")
         .render(
-            facts=facts,
-            title=facts.data.get("title") or "Which model should teach yours",
+            data=data,
+            title=data.inputs["title"] or "Which model should teach yours",
             values=tables,
-            **agreement.section(facts),
-            **(measured(facts, tables) if facts.only_measured else answered(facts)),
-            health=records.health(facts),
-            failed=records.failed(facts),
-            samples=records.samples(facts),
-            stages=records.stages(facts),
-            estimates=estimates.table(facts.data["estimates"]),
-            training=records.training(facts),
-            contamination=records.contamination(facts),
-            provenance=records.flat(facts.data.get("provenance") or {}),
+            family_mark=plots.key,
+            **agreement.section(data),
+            **(_without_students(data, tables) if data.only_measured else _about_students(data)),
+            health=records.health(data),
+            failed=records.failed(data),
+            samples=records.samples(data),
+            stages=records.stages(data),
+            estimates=estimates.table(data.inputs["estimates"]),
+            training=records.training(data),
+            contamination=records.contamination(data),
+            provenance=records.flat(data.inputs["provenance"]),
             reproduce=REPRODUCE,
             gated=gated,
-            untold={corpus: reason for corpus, reason in gated.items() if corpus not in told_of},
-            missing=[name for name in told.get("missing") or [] if not any(cell in name for cell in told_of)],
+            gated_without_log={corpus: reason for corpus, reason in gated.items() if corpus not in failed_cells},
+            missing=[
+                name for name in recommendation.get("missing") or [] if not any(cell in name for cell in failed_cells)
+            ],
         )
     )
 
 
-def answered(facts: Facts) -> dict:
+def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
-    correlations, verdicts, heat = ranks.tables(facts), verdict.verdicts(facts), verdict.heat(facts)
+    correlations, answers, heat = ranks.tables(data), verdict.answers(data), verdict.heat(data)
     return {
-        "verdicts": verdicts,
-        "headline": verdict.headline(verdicts),
-        "pilot": pilot.section(facts),
+        "answers": answers,
+        "headline": verdict.headline(answers),
+        "pilot": pilot.section(data),
         "heat": heat,
-        "beside": beside.tables(facts),
+        "judges": beside.tables(data),
         "empty": heat["empty"],
-        "budgets": records.budgets(facts),
-        "items": items(facts),
-        "strength": measures.strength(facts),
-        "siblings": siblings.section(facts),
-        "metrics": measures.against_performance(facts),
+        "budgets": records.budgets(data),
+        "items": _items(data),
+        "strength": measures.strength(data),
+        "siblings": siblings.section(data),
+        "metrics": measures.against_performance(data),
         "correlations": correlations,
         "overview": ranks.overview(correlations),
-        "sensitivity": ranks.sensitivity(facts),
-        "gains": tasks.gains(facts),
-        "cannot_say": (facts.data.get("recommendation") or {}).get("cannot_say") or [],
+        "sensitivity": ranks.sensitivity(data),
+        "gains": tasks.gains(data),
+        "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
     }
 
 
-def measured(facts: Facts, tables: list[dict]) -> dict:
+def _without_students(data: PageData, tables: list[dict]) -> dict[str, Any]:
     """Return what only a page without students shows. What the recommendation cannot say is all about students."""
     return {
-        "plots": values.dots(facts, tables),
+        "plots": values.dots(data, tables),
         "empty": sum(len(table["absent"]) for table in tables),
         "cannot_say": [],
     }
 
 
-def items(facts: Facts) -> int | None:
-    """Return how many benchmark items a student's AP rests on; the greatest number where cells differ."""
-    return max((row.get("n_items") or 0 for row in facts.cells.values()), default=0) or None
-
-
-def environment() -> jinja2.Environment:
-    """Return the templates: everything is escaped, a name that does not exist is an error, null prints as an em dash."""
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: text.DASH if value is None else value,
-    )
-    names = (
-        "number",
-        "significant",
-        "within",
-        "probability",
-        "percent",
-        "count",
-        "duration",
-        "breakable",
-        "coded",
-        "listing",
-        "together",
-    )
-    found.filters |= {name: getattr(text, name) for name in names}
-    found.globals["family_mark"] = plots.key
-    return found
+def _items(data: PageData) -> int | None:
+    """Return the number of benchmark items behind a student's AP, the greatest where cells differ."""
+    return max((row["n_items"] or 0 for row in data.cells.values()), default=0) or None

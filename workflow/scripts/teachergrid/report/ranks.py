@@ -8,7 +8,7 @@ import numpy as np
 from .. import sample_size, stats
 from ..correlations import WITHOUT_SELF_PAIRS
 from . import plots, text
-from .facts import POOLED, Facts, place
+from .facts import POOLED, PageData, place
 from .measures import ROLES, own_metrics
 
 COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
@@ -17,21 +17,21 @@ FLAT = 0.05
 VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, False)]
 
 
-def tables(facts: Facts) -> list[dict]:
+def tables(data: PageData) -> list[dict]:
     """Return one correlation table per base and panel, pooled last: {"name", "rows", "columns" that any row has a value
     for, "chooses", "note", "power", "ceiling", "firm": rows of `firmness`}."""
-    own = {metric["metric"] for metric in own_metrics(facts)}
+    own = {metric["metric"] for metric in own_metrics(data)}
     groups: dict[tuple, list[dict]] = {}
-    for row in facts.data["correlations"]:
+    for row in data.inputs["correlations"]:
         if not own or row["metric"].removesuffix(WITHOUT_SELF_PAIRS) in own:
             groups.setdefault((row["base"], row["panel"]), []).append(row)
-    order = {base: i for i, base in enumerate(facts.bases)}
+    order = {base: i for i, base in enumerate(data.bases)}
     found = []
     for base, panel in sorted(groups, key=lambda key: order.get(key[0], len(order))):
         rows = sorted(groups[base, panel], key=lambda row: ROLES.get(row["role"], 2))
         n = max(row["n"] or 0 for row in rows)
         ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
-        name = group_name(facts, base, panel)
+        name = group_name(data, base, panel)
         found.append(
             {
                 "name": name,
@@ -51,10 +51,12 @@ def power(n: int) -> str | None:
     """What so many units can show, where they are enough for a claim."""
     if n < sample_size.CLAIM_FROM:
         return None
-    least, found = sample_size.minimum_detectable_rho(n), sample_size.detectable_rho(n)
+    least, detectable = sample_size.minimum_detectable_rho(n), sample_size.detectable_rho(n)
+    if least is None:
+        return None
     return (
         f"With {n} no rho between {text.number(-least, 2)} and {text.number(least, 2)} is significant, and a true one of "
-        f"{text.number(found, 2)} is found in four of five studies."
+        f"{text.number(detectable, 2)} is found in four of five studies."
     )
 
 
@@ -78,8 +80,8 @@ def firmness(row: dict) -> dict:
     }
 
 
-def group_name(facts: Facts, base: str, panel: str | None) -> str:
-    return place(facts, "all bases pooled" if base == POOLED else base, panel)
+def group_name(data: PageData, base: str, panel: str | None) -> str:
+    return place(data, "all bases pooled" if base == POOLED else base, panel)
 
 
 def overview(tables: list[dict]) -> list[str]:
@@ -90,23 +92,24 @@ def overview(tables: list[dict]) -> list[str]:
             f"Rank correlation of every metric with performance, {table['name']}",
             "Spearman's rho with 95 % intervals; the vertical line is 0.",
             f"{table['name']}: rho",
-            lines=[(0.0, "", "zero")],
+            lines=[plots.ZERO],
             domain=(-1.0, 1.0),
         )
         for table in tables
     ]
 
 
-def _dot(row: dict) -> dict:
+def _dot(row: dict) -> plots.Dot:
     without = row["metric"].endswith(WITHOUT_SELF_PAIRS)
-    return {
-        **{key: row[key] for key in ("low", "high")},
-        "value": row["rho"],
-        "label": (row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
-        "text": text.number(row["rho"], 2),
-        "title": f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
-        "css": {"primary": "best", "baseline": "behind"}.get(row["role"], ""),
-    }
+    return plots.Dot(
+        label=(row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
+        value=row["rho"],
+        low=row["low"],
+        high=row["high"],
+        text=text.number(row["rho"], 2),
+        css={"primary": "best", "baseline": "behind"}.get(row["role"], ""),
+        title=f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
+    )
 
 
 class Variants(NamedTuple):
@@ -125,38 +128,38 @@ def _variant_key(row: dict) -> tuple:
     return row["format"], row["end_token"], row["parameter_value"]
 
 
-def _variants(facts: Facts) -> list[Variants]:
+def _variants(data: PageData) -> list[Variants]:
     """The variants of each entry of the config that has values, in the order of the config."""
     names: dict[str, dict[tuple, str]] = {}
     own: dict[str, dict] = {}
-    for row in facts.data["metrics"]:
+    for row in data.inputs["metrics"]:
         names.setdefault(row["variant_of"], {}).setdefault(_variant_key(row), row["metric"])
         if row["own"]:
             own.setdefault(row["entry"], row)
-    entries = facts.settings["metrics"].items()
+    entries = data.settings["metrics"].items()
     return [Variants(entry, own[name], names[own[name]["variant_of"]]) for name, entry in entries if name in own]
 
 
-def sensitivity(facts: Facts) -> dict:
+def sensitivity(data: PageData) -> dict:
     """Return how much the ranking depends on beta, text format and end token.
 
     {"swept": {"plot": rho over beta (or another parameter), "plateaus": words} per entry that sweeps one, "flat": FLAT,
     "formats": rows {"entry", "base", "rho": {(format, end): rho}, "own": (format, end), "agreement": the smallest rank
     correlation of another variant's values with the own one's}}
     """
-    rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in facts.data["correlations"]}
+    rho = {(row["base"], row["panel"], row["metric"]): row["rho"] for row in data.inputs["correlations"]}
     groups = list(dict.fromkeys((base, panel) for base, panel, _ in rho))
     values: dict[tuple, dict[str, float | None]] = {}
-    for row in facts.data["metrics"]:
+    for row in data.inputs["metrics"]:
         values.setdefault((row["base"], row["panel"], row["metric"]), {})[row["unit"]] = row["value"]
-    known = _variants(facts)
-    over = [_over_parameter(facts, variants, rho, groups) for variants in known if variants.own["parameter"]]
+    known = _variants(data)
+    over = [_over_parameter(data, variants, rho, groups) for variants in known if variants.own["parameter"]]
     scored = [variants for variants in known if variants.own["end_token"] is not None]
-    rows = [row for variants in scored for row in _over_formats(facts, variants, rho, values, groups)]
+    rows = [row for variants in scored for row in _over_formats(data, variants, rho, values, groups)]
     return {"swept": [plot for plot in over if plot], "flat": FLAT, "formats": rows}
 
 
-def _over_parameter(facts: Facts, variants: Variants, rho: dict, groups: list[tuple]) -> dict | None:
+def _over_parameter(data: PageData, variants: Variants, rho: dict, groups: list[tuple]) -> dict | None:
     name, parameter = variants.own["entry"], variants.own["parameter"]
     values = variants.entry[parameter]
     if len(values) < 2:
@@ -165,14 +168,14 @@ def _over_parameter(facts: Facts, variants: Variants, rho: dict, groups: list[tu
     metrics = [(value, variants.names.get((text_format, end_token, value))) for value in values]
     curves = [
         (
-            group_name(facts, base, panel).removeprefix("all bases "),
+            group_name(data, base, panel).removeprefix("all bases "),
             [(value, rho.get((base, panel, metric))) for value, metric in metrics],
         )
         for base, panel in groups
     ]
     if all(value is None for _, points in curves for _, value in points):
         return None
-    series = [{"label": label, "series": i, "points": points} for i, (label, points) in enumerate(curves)]
+    series = [plots.Line(label, points, i) for i, (label, points) in enumerate(curves)]
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
     sign = -1 if variants.own["direction"] == "lowest" else 1
@@ -197,7 +200,7 @@ def plateau(points: list[tuple[float, float | None]]) -> tuple[float | None, flo
     return known[low][0], known[high][0]
 
 
-def _over_formats(facts: Facts, variants: Variants, rho: dict, values: dict, groups: list[tuple]) -> list[dict]:
+def _over_formats(data: PageData, variants: Variants, rho: dict, values: dict, groups: list[tuple]) -> list[dict]:
     text_format, end_token, parameter = variants.key
     names = {key: variants.names.get((*key, parameter)) for key in VARIANTS}
     rows = []
@@ -210,7 +213,7 @@ def _over_formats(facts: Facts, variants: Variants, rho: dict, values: dict, gro
         rows.append(
             {
                 "entry": variants.own["entry"],
-                "base": group_name(facts, base, panel),
+                "base": group_name(data, base, panel),
                 "rho": by_variant,
                 "own": (text_format, end_token),
                 "agreement": _agreement(own, ranked),

@@ -1,16 +1,18 @@
 """What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
 
+from typing import Any
+
 from ..contamination import WAYS
 from ..failures import UNKNOWN, Group, grouped
 from ..ids import Responses, Student
 from . import text
-from .facts import Facts, places
+from .facts import PageData, Row, places
 
 
-def health(facts: Facts) -> dict:
+def health(data: PageData) -> dict:
     """Return {"checks": [(name, limit)], "rows": [{"name", "n", "cells", "gated"}], "examples": [...]}."""
-    tables = {name: rows for name, rows in facts.data["health"].items() if rows}
-    limits = {}
+    tables = {name: rows for name, rows in data.inputs["health"].items() if rows}
+    limits: dict[str, float | None] = {}
     for rows in tables.values():
         for row in rows:
             limits[row["check"]] = row["limit"] if row["limit"] is not None else limits.get(row["check"])
@@ -33,34 +35,34 @@ def health(facts: Facts) -> dict:
     return {"checks": list(limits.items()), "rows": found, "examples": examples}
 
 
-def failed(facts: Facts) -> list[Group]:
+def failed(data: PageData) -> list[Group]:
     """Return the failures by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
     shown = []
-    for row in facts.data["failures"]:
+    for row in data.inputs["failures"]:
         job = " ".join(filter(None, (row["rule"], row["cell"])))
         shown.append((row["kind"] or UNKNOWN, {"job": job, "line": row["reason"], "log": row["log"]}))
     return grouped(shown)
 
 
-def training(facts: Facts) -> list[dict]:
+def training(data: PageData) -> list[dict]:
     """Return lineage rows with the learning rate of their recipe."""
-    recipes = facts.settings["recipes"]
-    rows = facts.data["lineage"]
+    recipes = data.settings["recipes"]
+    rows = data.inputs["lineage"]
     return [{**row, "learning_rate": (recipes.get(row["recipe"]) or {}).get("learning_rate")} for row in rows]
 
 
-def budgets(facts: Facts) -> dict | None:
+def budgets(data: PageData) -> dict | None:
     """Return what the students of every cell were trained on, beside what they reached; None where nothing was trained.
 
     {"columns": places, "rows": [{"name", "cells": [{"tokens": mean over seeds, "text"}]}], "ratio": the most over the fewest
     trained tokens of a base}.
     """
-    by_model = {}
-    for row in training(facts):
+    by_model: dict[str, list[Row]] = {}
+    for row in training(data):
         by_model.setdefault(Student.parse(row["student"]).any_seed if row["student"] else "", []).append(row)
-    columns, rows, ratio = places(facts), [], 1.0
-    for unit in facts.units:
-        found = [by_model.get(facts.cell(base, panel, unit)["model"], []) for base, panel in columns]
+    columns, rows, ratio = places(data), [], 1.0
+    for unit in data.units:
+        found = [by_model.get(data.cell(base, panel, unit)["model"], []) for base, panel in columns]
         rows.append({"name": unit, "cells": [_budget(students) for students in found]})
     for column in zip(*(row["cells"] for row in rows), strict=True):
         tokens = [cell["tokens"] for cell in column if cell["tokens"]]
@@ -82,15 +84,15 @@ def _budget(students: list[dict]) -> dict:
 SHOWN = 3  # examples of one way in one set and task
 
 
-def contamination(facts: Facts) -> dict:
+def contamination(data: PageData) -> dict:
     """Return {"rows": [{"name", "task", "n": {way: count}, "removed", "share"}], "examples": [...]} of what is shared."""
-    groups = {}
-    for row in facts.data["contamination"]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in data.inputs["contamination"]:
         groups.setdefault((row["instructions"], row["task"]), []).append(row)
     rows, examples = [], []
     for (name, task), found in groups.items():
         left = [row for row in found if not row["removed"]]
-        size = (facts.data.get("sizes") or {}).get(name)
+        size = (data.inputs.get("sizes") or {}).get(name)
         count = {way: sum(row["how"] == way for row in left) for way in WAYS}
         removed = len(found) - len(left)
         share = len(left) / size if size else None
@@ -108,9 +110,9 @@ def contamination(facts: Facts) -> dict:
     return {"rows": rows, "examples": examples}
 
 
-def stages(facts: Facts) -> dict:
+def stages(data: PageData) -> dict:
     """Return the stages with their share of the jobs' wall time, and the sums over all."""
-    rows = facts.data["stages"]
+    rows = data.inputs["stages"]
     known = {
         key: [row[key] for row in rows if row[key] is not None] for key in ("jobs", "wall_s", "cpu_s", "max_rss_mb")
     }
@@ -126,9 +128,9 @@ SAMPLES = {
 }
 
 
-def samples(facts: Facts) -> dict:
+def samples(data: PageData) -> dict:
     """Return the samples with all their keys, and long texts cut."""
-    given = facts.data.get("samples") or {}
+    given = data.inputs.get("samples") or {}
     found = {}
     for kind, (keys, columns) in SAMPLES.items():
         found[kind] = [{**dict.fromkeys(keys), **item} for item in given.get(kind) or []]
@@ -139,7 +141,7 @@ def samples(facts: Facts) -> dict:
     return found
 
 
-def flat(value, prefix: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     """Return nested provenance as (name, text): {"a": {"b": 1}} -> [("a / b", "1")]; empty parts are an em dash."""
     if isinstance(value, dict) and value:
         return [pair for key, item in value.items() for pair in flat(item, f"{prefix} / {key}" if prefix else str(key))]

@@ -1,18 +1,22 @@
 """The page of `teachergrid replicate`: the first paper's numbers and ours, side by side."""
 
+from pathlib import Path
+
 from markupsafe import Markup
 
 from .. import stats
 from ..replicate import Section, Study
 from . import plots, text
-from .page import environment
+from .environment import environment
+
+TEMPLATES = Path(__file__).parent / "replication"
 
 
 def build(sections: list[Section], more: list[str], study: Study) -> str:
     """Return the page. more: sentences on what the paper does not print."""
     comparisons = [comparison for section in sections for comparison in section.comparisons]
     return (
-        environment()
+        environment(TEMPLATES)
         .get_template("replicate.html")
         .render(
             sections=sections,
@@ -30,17 +34,24 @@ def _steps(study: Study) -> Markup:
     rows = []
     for family, name, gaps in study.steps():
         mean, low, high = float(gaps.mean()), float(gaps.min()), float(gaps.max())
-        row = {"label": name.split(" to ")[1], "value": mean, "low": low, "high": high}
-        row["text"] = text.number(mean, 2, sign=True)
-        row["title"] = f"{name}: {text.within(mean, low, high, digits=2, sign=True)}"
-        rows.append({**row, "series": families.index(family)})
+        rows.append(
+            plots.Dot(
+                label=name.split(" to ")[1],
+                value=mean,
+                low=low,
+                high=high,
+                text=text.number(mean, 2, sign=True),
+                title=f"{name}: {text.within(mean, low, high, digits=2, sign=True)}",
+                series=families.index(family),
+            )
+        )
     return plots.dots(
         rows,
         "Is the bigger sibling the better teacher?",
         "One row per step within a family, named after the bigger sibling: mean over five bases, whiskers from the lowest to "
         "the highest base. Right of the line the bigger one is better.",
         "AP of the bigger less that of the next smaller sibling",
-        lines=[(0.0, "", "zero")],
+        lines=[plots.ZERO],
     )
 
 
@@ -49,14 +60,22 @@ def _averages(study: Study) -> Markup:
     rows = []
     for metric, rho in sorted(study.averages(), key=lambda pair: -pair[1]):
         low, high = stats.bonett_wright(rho, len(study.teachers)) or (None, None)
-        css = "best" if metric == "CAR" else ""
-        row = {"label": metric.removeprefix("Reward:"), "value": rho, "low": low, "high": high, "css": css}
-        rows.append({**row, "text": text.number(rho, 2), "title": f"{metric}: {text.within(rho, low, high, 2)}"})
+        rows.append(
+            plots.Dot(
+                label=metric.removeprefix("Reward:"),
+                value=rho,
+                low=low,
+                high=high,
+                text=text.number(rho, 2),
+                css="best" if metric == "CAR" else "",
+                title=f"{metric}: {text.within(rho, low, high, 2)}",
+            )
+        )
     return plots.dots(
         rows,
         "How well each metric of Table 4 ranks the teachers",
         "Spearman's rho, mean over five bases, with 95 % intervals by Bonett and Wright for 19 teachers.",
         "rho",
-        lines=[(0.0, "", "zero")],
+        lines=[plots.ZERO],
         domain=(-1.0, 1.0),
     )

@@ -1,67 +1,70 @@
 """Is the bigger sibling the better teacher, and does kinship with the base help? From the effects of a grid."""
 
+from markupsafe import Markup
+
 from . import plots, text
-from .facts import POOLED, Facts, place, places
+from .facts import POOLED, PageData, Row, place, places
+
+# effect -> what its notes are about
+SUBJECTS = {"rises": "siblings", "self_pair": "self-pairs", "own_family": "family", "step": "siblings"}
+TEACHERS = {"self_pair": "Teachers that descend from a base", "own_family": "Other teachers of a base\u2019s family"}
 
 
-def section(facts: Facts) -> dict:
+def section(data: PageData) -> dict:
     """Return {"plots": steps within families by base, "sentences", "notes": what could not be tested}."""
-    rows = [row for row in facts.data["effects"] if row["effect"] != "detectable"]
-    drawn = [_steps(facts, base, panel, rows) for base, panel in places(facts)]
-    told = [_told(facts, row) for row in rows if row["effect"] != "step" and row["value"] is not None]
-    sizes = [row for row in facts.data["correlations"] if row["metric"] == "size" and row["rho"] is not None]
+    effects = [row for row in data.inputs["effects"] if row["effect"] != "detectable"]
+    plots_of_steps = [_steps(data, base, panel, effects) for base, panel in places(data)]
+    sentences = [_sentence(data, row) for row in effects if row["effect"] != "step" and row["value"] is not None]
+    sizes = [row for row in data.inputs["correlations"] if row["metric"] == "size" and row["rho"] is not None]
     return {
-        "plots": [plot for plot in drawn if plot],
-        "sentences": [*told, *(_size(facts, row) for row in sizes)],
-        "notes": list(dict.fromkeys(f"{NAMES[r['effect']]}: {r['reason']}" for r in rows if r["reason"])),
+        "plots": [plot for plot in plots_of_steps if plot],
+        "sentences": [*sentences, *(_size_sentence(data, row) for row in sizes)],
+        "notes": list(dict.fromkeys(f"{SUBJECTS[r['effect']]}: {r['reason']}" for r in effects if r["reason"])),
     }
 
 
-NAMES = {"rises": "siblings", "self_pair": "self-pairs", "own_family": "family", "step": "siblings"}
+def _where(data: PageData, row: Row) -> str:
+    return place(data, "mean over bases" if row["base"] == POOLED else row["base"], row["panel"])
 
 
-def _where(facts: Facts, row: dict) -> str:
-    return place(facts, "mean over bases" if row["base"] == POOLED else row["base"], row["panel"])
-
-
-def _told(facts: Facts, row: dict) -> str:
-    where, p = _where(facts, row), text.probability(row["p"])
+def _sentence(data: PageData, row: Row) -> str:
+    """Return an effect in words. row: of artifacts.EFFECTS."""
+    where, n, p = _where(data, row), row["n"], text.probability(row["p"])
+    plural = "s" if n > 1 else ""
     if row["effect"] == "rises":
-        count = f"{row['value'] * row['n']:g} of {row['n']} step{'s' if row['n'] > 1 else ''}"
-        return f"{where}: the bigger sibling is the better teacher in {count} (exact p {p})."
-    who = {
-        "self_pair": "Teachers that descend from a base",
-        "own_family": "Other teachers of a base\u2019s family",
-    }[row["effect"]]
+        steps = f"{row['value'] * n:g} of {n} step{plural}"
+        return f"{where}: the bigger sibling is the better teacher in {steps} (exact p {p})."
     value = text.number(row["value"], 2, sign=True)
-    return f"{who}: {value} sd on that base against the others ({row['n']} cell{'s' if row['n'] > 1 else ''}, p {p})."
+    return f"{TEACHERS[row['effect']]}: {value} sd on that base against the others ({n} cell{plural}, p {p})."
 
 
-def _size(facts: Facts, row: dict) -> str:
-    rho = text.within(row["rho"], row["low"], row["high"], 2)
-    return f"{_where(facts, row)}: size ranks {row['n']} teachers as performance does with rho {rho} (p {text.probability(row['p'])})."
+def _size_sentence(data: PageData, row: Row) -> str:
+    """Return how size ranks the teachers. row: of artifacts.CORRELATIONS."""
+    rho, p = text.within(row["rho"], row["low"], row["high"], 2), text.probability(row["p"])
+    return f"{_where(data, row)}: size ranks {row['n']} teachers as performance does with rho {rho} (p {p})."
 
 
-def _steps(facts: Facts, base: str, panel, rows: list[dict]):
-    steps = [row for row in rows if (row["base"], row["panel"], row["effect"]) == (base, panel, "step")]
+def _steps(data: PageData, base: str, panel: str | None, effects: list[Row]) -> Markup | None:
+    steps = [row for row in effects if (row["base"], row["panel"], row["effect"]) == (base, panel, "step")]
     if not steps:
         return None
-    families = list(dict.fromkeys(facts.families))
-    shown = [
-        {
-            **{key: row[key] for key in ("value", "low", "high")},
-            "label": row["larger"],
-            "series": families.index(row["family"]) if row["family"] in families else 0,
-            "text": text.number(row["value"], sign=True),
-            "title": f"{row['smaller']} to {row['larger']}: "
-            f"{text.within(row['value'], row['low'], row['high'], sign=True)}; p (Holm) {text.probability(row['p_holm'])}",
-        }
-        for row in steps
-    ]
     return plots.dots(
-        shown,
-        f"Steps within families, students of {place(facts, base, panel)}",
+        [_step(data, row) for row in steps],
+        f"Steps within families, students of {place(data, base, panel)}",
         "One row per step, named after the bigger sibling, with 95 % intervals; right of the line the bigger one teaches better.",
-        f"{place(facts, base, panel)}: AP of the bigger less that of the next smaller",
-        lines=[(0.0, "", "zero")],
+        f"{place(data, base, panel)}: AP of the bigger less that of the next smaller",
+        lines=[plots.ZERO],
+    )
+
+
+def _step(data: PageData, row: Row) -> plots.Dot:
+    difference = text.within(row["value"], row["low"], row["high"], sign=True)
+    return plots.Dot(
+        label=row["larger"],
+        value=row["value"],
+        low=row["low"],
+        high=row["high"],
+        text=text.number(row["value"], sign=True),
+        title=f"{row['smaller']} to {row['larger']}: {difference}; p (Holm) {text.probability(row['p_holm'])}",
+        series=data.families.index(row["family"]) if row["family"] in data.families else 0,
     )

@@ -1,13 +1,14 @@
 """The few SVG elements that the plots are made of. Text and lines take the page's colours, in light and dark."""
 
 import math
+from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
 from .text import MINUS
 
 
-def element(name: str, *content, **attributes) -> Markup:
+def element(name: str, *content: str, **attributes: str | float | None) -> Markup:
     """Return <name attribute="value">content</name>, all text escaped; `css` becomes class, _ becomes -."""
     shown = {key.replace("_", "-"): value for key, value in attributes.items() if value is not None}
     if "css" in shown:
@@ -19,11 +20,12 @@ def element(name: str, *content, **attributes) -> Markup:
     return Markup("{}>{}</{}>").format(opening, inside, Markup(name)) if inside else opening + Markup("/>")
 
 
-def _short(value):
+def _short(value: str | float) -> str | float:
+    """Return a number as short text, to a tenth of a unit; anything else as it is."""
     return f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
 
 
-def picture(width: float, height: float, title: str, description: str, *content) -> Markup:
+def picture(width: float, height: float, title: str, description: str, *content: str) -> Markup:
     """Return a plot that scales with its column and says to a screen reader what it shows."""
     return element(
         "svg",
@@ -36,7 +38,7 @@ def picture(width: float, height: float, title: str, description: str, *content)
     )
 
 
-def text(x: float, y: float, content, anchor: str = "start", css: str | None = None) -> Markup:
+def text(x: float, y: float, content: str, anchor: str = "start", css: str | None = None) -> Markup:
     return element("text", content, x=float(x), y=float(y), text_anchor=None if anchor == "start" else anchor, css=css)
 
 
@@ -50,7 +52,7 @@ def polyline(points: list[tuple[float, float]], css: str) -> Markup:
     return element("path", d="M" + "L".join(f"{_short(float(x))} {_short(float(y))}" for x, y in points), css=css)
 
 
-# relative outlines about (0, 0), of about equal area: a series is known by its shape as well as by its colour
+# outlines around (0, 0), of about equal area, so that shape as well as colour tells one series from another
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
     "M-3.6-3.6h7.2v7.2h-7.2Z",
@@ -63,23 +65,43 @@ SHAPES = (
 )
 
 
+def series_class(series: int) -> str:
+    """Return the CSS class of a series. After the last one colours and shapes start again."""
+    return f"s{series % len(SHAPES)}"
+
+
 def mark(x: float, y: float, series: int = 0, css: str = "", title: str | None = None) -> Markup:
-    """Return the mark of a series at a place, with what hovering says."""
+    """Return the mark of a series at a place. title: shown while the pointer is on it."""
     return element(
         "path",
         *([element("title", title)] if title else []),
         d=SHAPES[series % len(SHAPES)],
         transform=f"translate({_short(float(x))} {_short(float(y))})",
-        css=f"dot s{series % len(SHAPES)} {css}".strip(),
+        css=f"dot {series_class(series)} {css}".strip(),
     )
 
 
 class Scale:
-    """A map from values to places on the page, even or (log) by their logarithm."""
+    """A map from values to places on the page, linear or (log) by their logarithm.
 
-    def __init__(self, values, start: float, end: float, log: bool = False, pad: float = 0.06, domain=None):
-        values = [v for v in values if v is not None and (v > 0 or not log)]
-        low, high = domain or (min(values, default=1.0 if log else 0.0), max(values, default=10.0 if log else 1.0))
+    Args:
+        values: the scale covers all of them; None, and what has no logarithm, is left out.
+        start, end: the places of its lowest and its highest value.
+        pad: what is added at both ends, as a share of the range of the values.
+        domain: the lowest and the highest value, instead of values and pad.
+    """
+
+    def __init__(
+        self,
+        values: Iterable[float | None],
+        start: float,
+        end: float,
+        log: bool = False,
+        pad: float = 0.06,
+        domain: tuple[float, float] | None = None,
+    ):
+        known = [v for v in values if v is not None and (v > 0 or not log)]
+        low, high = domain or (min(known, default=1.0 if log else 0.0), max(known, default=10.0 if log else 1.0))
         self.log, self.start, self.end = log, start, end
         low, high = self._inner(low), self._inner(high)
         room = pad * (high - low) if high > low else 0.5 * (abs(high) or 1)
@@ -93,7 +115,7 @@ class Scale:
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[tuple[float, str]]:
-        """Return (value, label) at multiples of 1, 2 or 5 times a power of ten, on an even scale."""
+        """Return (value, label) at multiples of 1, 2 or 5 times a power of ten, on a linear scale."""
         raw = (self.high - self.low) / about
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)

@@ -4,26 +4,26 @@ import math
 from statistics import median
 
 from . import plots, text
-from .facts import NOT_ASKED, Facts, blank, place, places, why_missing
+from .facts import NOT_IN_GRID, PageData, blank, place, places, why_missing
 from .measures import own_metrics
 
 
-def tables(facts: Facts) -> list[dict]:
+def tables(data: PageData) -> list[dict]:
     """Return one table per base and panel, of every metric in the variant that the config states.
 
     {"name", "columns": own_metrics with the decimals and notes of their values, "rows": {"unit", "cells": one row of
     artifacts.GRID_METRICS per column}, "absent": {unit: why it has no value}, "undefined": {entry of the config: why it has none}}
     """
-    by_cell = {(r["base"], r["panel"], r["unit"], r["metric"]): r for r in facts.data["metrics"]}
-    return [_table(facts, base, panel, by_cell) for base, panel in places(facts)]
+    by_cell = {(r["base"], r["panel"], r["unit"], r["metric"]): r for r in data.inputs["metrics"]}
+    return [_table(data, base, panel, by_cell) for base, panel in places(data)]
 
 
-def _table(facts: Facts, base: str, panel: str | None, by_cell: dict[tuple, dict]) -> dict:
+def _table(data: PageData, base: str, panel: str | None, by_cell: dict[tuple, dict]) -> dict:
     def cells(unit: str) -> list[dict]:
         return [by_cell.get((base, panel, unit, metric["metric"])) or blank("metrics") for metric in metrics]
 
-    metrics = own_metrics(facts)
-    found = {unit: cells(unit) for unit in facts.units}
+    metrics = own_metrics(data)
+    found = {unit: cells(unit) for unit in data.units}
     units = [unit for unit, row in found.items() if any(cell["value"] is not None for cell in row)]
     columns, undefined = [], {}
     for i, metric in enumerate(metrics):
@@ -31,14 +31,14 @@ def _table(facts: Facts, base: str, panel: str | None, by_cell: dict[tuple, dict
         notes = list(dict.fromkeys(cell["reason"] for cell in column if cell["reason"]))
         if any(cell["value"] is not None for cell in column):
             columns.append({**metric, "at": i, "digits": decimals(column), "notes": notes})
-        elif metric["entry"] in facts.settings["metrics"]:
+        elif metric["entry"] in data.settings["metrics"]:
             undefined[metric["entry"]] = notes[0] if notes else "no value"
-    absent = {unit: why_missing(facts, base, unit) for unit in found if unit not in units}
+    absent = {unit: why_missing(data, base, unit) for unit in found if unit not in units}
     return {
-        "name": place(facts, base, panel),
+        "name": place(data, base, panel),
         "columns": columns,
         "rows": [{"unit": unit, "cells": [found[unit][c["at"]] for c in columns]} for unit in units],
-        "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_ASKED},
+        "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_IN_GRID},
         "undefined": undefined,
     }
 
@@ -53,28 +53,30 @@ def decimals(column: list[dict]) -> int:
     return min(max(1 - math.floor(math.log10(finest)), 0), 8) if finest else 0
 
 
-def dots(facts: Facts, tables: list[dict]) -> list[str]:
+def dots(data: PageData, tables: list[dict]) -> list[str]:
     """Return per table a dot plot of its first metric, which is the primary one where one was named: the most promising
     value on top."""
-    return [_dots(facts, table, table["columns"][0]) for table in tables if table["columns"]]
+    return [_dots(data, table, table["columns"][0]) for table in tables if table["columns"]]
 
 
-def _dots(facts: Facts, table: dict, metric: dict) -> str:
-    name, unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
+def _dots(data: PageData, table: dict, metric: dict) -> str:
+    name, value_unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
     sign = 1 if metric["direction"] == "lowest" else -1
     rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])
     return plots.dots(
         [
-            {
-                **{key: cell[key] for key in ("value", "low", "high")},
-                "label": unit,
-                "text": text.number(cell["value"], digits),
-                "title": f"{unit}: {text.within(cell['value'], cell['low'], cell['high'], digits)}",
-            }
+            plots.Dot(
+                label=unit,
+                value=cell["value"],
+                low=cell["low"],
+                high=cell["high"],
+                text=text.number(cell["value"], digits),
+                title=f"{unit}: {text.within(cell['value'], cell['low'], cell['high'], digits)}",
+            )
             for unit, cell in rows
         ],
-        f"{name} of the responses of every {facts.compare}, {table['name']}",
-        "One row per " + facts.compare + ", the most promising first, with 95 % intervals.",
-        f"{table['name']}: {name}" + (f" ({unit})" if unit else ""),
+        f"{name} of the responses of every {data.compare}, {table['name']}",
+        "One row per " + data.compare + ", the most promising first, with 95 % intervals.",
+        f"{table['name']}: {name}" + (f" ({value_unit})" if value_unit else ""),
     )
