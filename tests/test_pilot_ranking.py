@@ -143,7 +143,7 @@ def test_report():
         "1.0 [1.0, 2.0]",
         "0.500 [0.400, 0.600]",
         "gated: empty",
-        "<strong>1.25 points</strong>; steps-s (45.0) was left out, the best of the kept is steps-l (43.8)",
+        "<strong>1.25 points</strong>; steps-s (45.0) was left out; the best of those kept is steps-l (43.8)",
     ):
         assert words in text
     assert "no grid of this config trains all" in page.build(data | {"pilot": found | {"regret": None}})

@@ -118,7 +118,7 @@ def test_it_says_first_that_no_student_beats_the_untuned_base(data):
     made["recommendation"]["bases"]["bs"]["gain"] = 2.0
     read = Words(page.build(made)).text
     assert "No student of bm beats its untuned base" in read
-    assert "The interval of this gain includes 0, so a gain is not shown" in read
+    assert "The interval of this gain includes 0, so there may be no gain" in read
 
 
 def test_the_page_needs_nothing_from_outside(data, html):
@@ -245,7 +245,7 @@ def test_sentences_of_estimates(data):
     """One for the totals, one for other devices, one for what is not compared: those that have nothing to report are left out."""
     comparison = data["estimates"]
     totals, devices, left_out = estimates.table(comparison)["sentences"]
-    assert totals.startswith(f"2.6{text.SPACE}GPU-h taken where 2{text.SPACE}GPU-h were expected (1.3 times) and 3.0")
+    assert totals.startswith(f"2.6{text.SPACE}GPU-h instead of the expected 2{text.SPACE}GPU-h (1.3 times) and 3.0")
     assert totals.endswith(f"81{text.SPACE}% of 16 jobs within their range.")
     assert devices.startswith("2 of them ran on another type of device")
     assert left_out == "Not compared: 3 that began without an estimate, 1 that continued a job that had been killed."
@@ -327,7 +327,7 @@ def test_a_page_without_students_says_nothing_of_them_and_has_no_empty_section(m
     read = Words(html).text
     for word in (
         "fine-tuned",
-        "untuned base asked",
+        "untuned base, prompted",
         "ranking",
         "no result",
         "(AP)",
@@ -340,7 +340,7 @@ def test_a_page_without_students_says_nothing_of_them_and_has_no_empty_section(m
         assert re.search(r"<(table|p|li)\b", section)
     linked = [attributes["href"][1:] for name, attributes in Words(html).tags if name == "a"]
     assert linked == ids(html)
-    assert "Beyond a health gate, so that no student would be trained: pool__concise-m-t2" in read
+    assert "Above a health gate, so no student would be trained: pool__concise-m-t2" in read
 
 
 def test_left_out_responses_and_failures_of_a_grid_that_only_measures(measured):
@@ -399,11 +399,11 @@ def test_a_judge_stands_beside_ap_and_is_marked_circular(data):
     shared = circular({"rm-wins": {"reward": reward}}, entries)
     shown = {**data, "performance": data["performance"] + judged, "circular": shared}
     html = page.build(copy.deepcopy(shown))
-    assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' in html
+    assert "Also scored: miniworld/rm-wins." in html and '<span class="badge">circular</span>' in html
     # another reward is no circle, and what alone is AP is not shown twice
     html = page.build(copy.deepcopy({**shown, "circular": circular({"rm-wins": {"reward": "another"}}, entries)}))
-    assert "Beside it: miniworld/rm-wins." in html and '<span class="badge">circular</span>' not in html
-    assert "Beside it" not in page.build(copy.deepcopy(data))
+    assert "Also scored: miniworld/rm-wins." in html and '<span class="badge">circular</span>' not in html
+    assert "Also scored" not in page.build(copy.deepcopy(data))
 
 
 def test_training_stands_beside_what_it_reached(data):
@@ -412,10 +412,10 @@ def test_training_stands_beside_what_it_reached(data):
     for row in rows:
         row |= {"trained_tokens": 1200, "steps": 7}
     read = Words(page.build(changed)).text
-    assert "1 200 in 7 steps" in read and "What they were trained on." in read
+    assert "1 200 in 7 steps" in read and "What the students were trained on." in read
     for row in changed["lineage"]:
         row |= {"trained_tokens": 1200}
-    assert "times the fewest" in read and "times the fewest" not in Words(page.build(changed)).text
+    assert "times the smallest" in read and "times the smallest" not in Words(page.build(changed)).text
 
 
 def test_contamination(data):

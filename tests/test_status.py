@@ -226,7 +226,7 @@ def test_the_view_fits_its_terminal(width):
     assert max(map(len, text.splitlines())) <= width and "\033" not in text
     assert "finetune q2" in text and "finetune q3" not in text and "and 6 more" in text and "and 10 more" in text
     assert "900" in text and "students 800.0 GB" in text
-    assert "estimated: 1500 GPU-h taken where 1000 GPU-h were expected (1.5 times)" in text.replace("\u00a0", " ")
+    assert "estimated: 1500 GPU-h instead of the expected 1000 GPU-h (1.5 times)" in text.replace("\u00a0", " ")
     assert "estimated" not in live.terminal_view(FOUND | {"estimates": {"stages": []}}, width)
     coloured = live.terminal_view(FOUND, width, colour=True)
     assert coloured != text and re.sub(r"\033\[\d+m", "", coloured) == text
@@ -239,4 +239,4 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     html = Path(capsys.readouterr().out.strip()).read_text()
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
-    assert "7 that went on from what a killed job had left" in html and "<td" in html.split("All")[1]
+    assert "7 that continued a job that had been killed" in html and "<td" in html.split("All")[1]

@@ -79,7 +79,7 @@ def enough(data: PageData) -> dict | None:
     name = metric["entry"] or metric["metric"]
     plot = plots.lines(
         series,
-        f"Share of pairs of {data.compare}s that n responses of each order as all do, {name}",
+        f"Share of pairs of {data.units_name} in the same order with fewer responses, {name}",
         f"From the intervals of {name}; one line per base.",
         f"responses of each {data.compare}",
         f"{name}: share of pairs in their order",

@@ -56,7 +56,7 @@ def sentences(comparison: Mapping[str, Any], stages: list[dict]) -> list[str]:
     """Return what the numbers mean, and which jobs they leave out."""
     jobs, inside = (sum(stage[key] for stage in stages) for key in ("jobs", "inside"))
     parts = [
-        f"{row['actual']} taken where {row['estimated']} were expected ({text.significant(row['ratio'], 2)} times)"
+        f"{row['actual']} instead of the expected {row['estimated']} ({text.significant(row['ratio'], 2)} times)"
         for row in map(shown, totals(stages))
     ]
     written = [f"{' and '.join(parts)}; {text.percent(inside / jobs)} of {text.count(jobs)} jobs within their range."]

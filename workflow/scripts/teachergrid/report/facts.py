@@ -10,8 +10,9 @@ from .. import artifacts, schema
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
 NOT_IN_GRID = "not in this grid"
-# of the config's `compare`: the key of the grid that lists the units
+# by the config's `compare`: the key of the grid that lists the units, and what several of them are called
 UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
+UNITS_NAME = {"teacher": "teachers", "instructions": "instruction sets", "recipe": "recipes"}
 
 Row = dict[str, Any]  # of a table: all its columns, None where unknown
 Cell = tuple[str, str | None, str]  # base, panel, unit
@@ -83,6 +84,10 @@ class PageData:
     panels: list[str | None]
     cells: dict[Cell, Row]  # rows of AP, of the cells that have one
     references: dict[str, list[Row]]  # base -> rows of AP
+
+    @property
+    def units_name(self) -> str:
+        return UNITS_NAME[self.compare]
 
     @property
     def settings(self) -> Settings:
