@@ -34,17 +34,17 @@ test-all: setup ## all tests, with the small end-to-end runs
 	$(VENV)/bin/python -m pytest -m "not slurm and not slurm_long and not bench" -n 2
 
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
-	$(VENV)/bin/python -m pytest -m slurm tests/slurm
+	$(VENV)/bin/python -m pytest -m slurm tests/cluster
 
 test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a node that dies, and slow faults
-	$(VENV)/bin/python -m pytest -m slurm_long tests/slurm
+	$(VENV)/bin/python -m pytest -m slurm_long tests/cluster
 
 bench-scorer: setup ## likelihood scorer against the published way: speed, what bounds it, padding, memory
-	$(VENV)/bin/python tests/bench_scorer.py
+	$(VENV)/bin/python tests/bench/bench_scorer.py
 
 bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
-	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 100 --rows 100000 --jobs 2
-	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
 lint: setup ## formats, lint, the workflow's own lint
 	$(VENV)/bin/ruff check .

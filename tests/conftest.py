@@ -1,94 +1,13 @@
-"""A grid that was run once with a stand-in for every job's work; each test gets its own copy and asks the real Snakemake."""
+"""Fixtures: a small grid that was run once with a stand-in for the work of every job; each test gets its own copy."""
 
-import json
 import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 
-import preloaded
 import pytest
 import yaml
 from filelock import FileLock
-
-ROOT = Path(__file__).parents[1]
-SMALL = ROOT / "tests/small"
-PARTS = ["Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
-# one thread a process, and none of the checkout's own package
-ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
-
-
-def copy_code(to: Path, stand_in: bool = True) -> None:
-    """Copy the workflow with the small grid; with a stand-in each entry script is replaced by it."""
-    for part in PARTS:
-        source, target = ROOT / part, to / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy2(source, target)
-    (to / "config").mkdir()
-    for path in [ROOT / "config/machines.yaml", SMALL / "config.yaml", *SMALL.glob("*.jsonl")]:
-        shutil.copy2(path, to / "config" / path.name)
-    if stand_in:
-        for script in (to / "workflow/scripts").glob("*.py"):
-            shutil.copy2(SMALL / "stand_in.py", script)
-
-
-def braces(text: str) -> set[str]:
-    """score {q,w}/math -> score q/math, score w/math"""
-    if not (found := re.search(r"\{([^{}]*)\}", text)):
-        return {text}
-    parts = (braces(text[: found.start()] + part + text[found.end() :]) for part in found[1].split(","))
-    return set().union(*parts)
-
-
-def jobs(*lines: str) -> set[str]:
-    return set().union(*map(braces, lines))
-
-
-class Grid:
-    """A folder with the workflow and its results."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def call(self, *argv: str) -> subprocess.CompletedProcess:
-        return preloaded.run(argv, self.folder, ENV)
-
-    def run(self, *argv: str, ok: bool = True) -> str:
-        done = self.call("snakemake", *argv, "--quiet", "rules")
-        assert (done.returncode == 0) is ok, done.stderr + done.stdout
-        return done.stderr + done.stdout
-
-    def plan(self, *argv: str) -> list[dict]:
-        done = self.call("teachergrid", "plan", "--jsonl", *argv)
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def jobs(self, *argv: str) -> set[str]:
-        return {job["job"] for job in self.plan(*argv)}
-
-    def edit(self, change) -> None:
-        path = self.folder / "config/config.yaml"
-        config = yaml.safe_load(path.read_text())
-        change(config)
-        path.write_text(yaml.safe_dump(config))
-
-    def replace(self, name: str, old: str, new: str) -> None:
-        path = self.folder / name
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-
-
-def setting(*path, to):
-    """Return a change of the config that sets one key."""
-
-    def change(config):
-        for key in path[:-1]:
-            config = config[key]
-        config[path[-1]] = to
-
-    return change
+from workspace import ENV, SMALL, Grid, copy_code
 
 
 @pytest.fixture

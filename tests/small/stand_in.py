@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from teachergrid import job, origin
+from snakemake.iocontainers import snakemake
+from teachergrid.job import context
+from teachergrid.store import origin
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -24,7 +26,7 @@ def rows(rule: str, made_from: dict) -> pa.Table:
 
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         assert snakemake.wildcards.get("student") != Path("dead").read_text() if Path("dead").exists() else True
         rule, table = snakemake.rule, rows(snakemake.rule, made_from)
         for path in snakemake.output:

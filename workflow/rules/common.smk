@@ -5,15 +5,17 @@ import sys
 # no install step in any environment: the package lies beside the scripts
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid import grid, history, ids, lock, pilot, present
-from teachergrid.results import RESULTS
-from teachergrid.config import checked
-from teachergrid.results import RESULTS
+from teachergrid.grid import pilot
+from teachergrid.grid.cells import Cells
+from teachergrid.grid.config import checked
+from teachergrid.spec import ids
+from teachergrid.store import history, inputs, lock
+from teachergrid.store.results import RESULTS
 
 history.begin(workflow.is_main_process)
 config.update(checked(config))
 # a job expands what its run has settled on, whatever a pilot says since
-cells = grid.Cells(config, {} if workflow.is_main_process else pilot.settled(RESULTS))
+cells = Cells(config, {} if workflow.is_main_process else pilot.settled(RESULTS))
 cell, needs = cells.column, cells.needs
 
 

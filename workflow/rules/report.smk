@@ -4,7 +4,7 @@
 rule correlate:
     """Rank the teachers, test what predicts them, and recommend, over what exists."""
     input:
-        metrics=present.existing(
+        metrics=inputs.existing(
             collect(
                 rules.metric.output.metrics,
                 zip,
@@ -13,7 +13,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        verified=present.existing(
+        verified=inputs.existing(
             collect(
                 rules.verify.output.scores,
                 model=cell("correlate", "models"),
@@ -21,7 +21,7 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        judged=present.existing(
+        judged=inputs.existing(
             collect(
                 rules.judge.output.scores,
                 zip,
@@ -31,13 +31,13 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
-        students=present.existing(
+        students=inputs.existing(
             collect(
                 rules.finetune.output.student, student=cell("correlate", "students")
             ),
             only_made=config["partial"],
         ),
-        health=present.existing(
+        health=inputs.existing(
             collect(
                 rules.check.output.health, responses=cell("correlate", "responses")
             ),
@@ -68,20 +68,20 @@ rule report:
     """Write the one page that answers the question of a grid."""
     input:
         tables=rules.correlate.output,
-        instructions=present.existing(
+        instructions=inputs.existing(
             collect(
                 rules.load_instructions.output.instructions,
                 instructions=cell("report", "instructions"),
             ),
             only_made=config["partial"],
         ),
-        responses=present.existing(
+        responses=inputs.existing(
             collect(
                 rules.generate.output.responses, responses=cell("report", "responses")
             ),
             only_made=config["partial"],
         ),
-        rewards=present.existing(
+        rewards=inputs.existing(
             collect(
                 rules.reward.output.rewards,
                 reward=cell("report", "rewards"),
@@ -89,11 +89,11 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        health=present.existing(
+        health=inputs.existing(
             collect(rules.check.output.health, responses=cell("report", "responses")),
             only_made=config["partial"],
         ),
-        answers=present.existing(
+        answers=inputs.existing(
             collect(
                 rules.answer.output.answers,
                 model=cell("report", "models"),
@@ -101,7 +101,7 @@ rule report:
             ),
             only_made=config["partial"],
         ),
-        verified=present.existing(
+        verified=inputs.existing(
             collect(
                 rules.verify.output.scores,
                 model=cell("report", "models"),
@@ -110,12 +110,12 @@ rule report:
             only_made=config["partial"],
         ),
         prompts=cell("report", "prompts"),
-        pilots=present.existing(
+        pilots=inputs.existing(
             collect(rules.pilot.output.pilot, grid=cell("report", "pilots")),
             only_made=config["partial"],
         ),
         # of a grid that trains all students, and so knows what a pilot loses
-        complete=present.existing(
+        complete=inputs.existing(
             collect(
                 rules.correlate.output.performance, grid=cell("report", "complete")
             ),

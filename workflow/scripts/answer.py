@@ -2,19 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import answering, artifacts, instructions, job, students, work
-from teachergrid.settings import of_answers
+from snakemake.iocontainers import snakemake
+from teachergrid.evaluation import answer
+from teachergrid.instructions import loading
+from teachergrid.job import context
+from teachergrid.spec.settings import of_answers
+from teachergrid.store import artifacts, unfinished
+from teachergrid.training import students
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (parts, made_from):
-        folder = work.folder(snakemake.output.answers, made_from)
+    with context.running(snakemake) as (parts, made_from):
+        folder = unfinished.folder(snakemake.output.answers, made_from)
         settings = of_answers(parts)
-        items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
+        items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
         student = snakemake.input.student
         weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
-        rows = answering.answer(items, settings, folder, weights)
+        rows = answer.answer(items, settings, folder, weights)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

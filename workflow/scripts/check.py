@@ -2,13 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, health, job
+from snakemake.iocontainers import snakemake
+from teachergrid.job import context
+from teachergrid.responses import health
+from teachergrid.store import artifacts
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         responses = artifacts.read(snakemake.input.responses, artifacts.RESPONSES)
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         rows = health.check(responses, instructions, settings["health"])

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import job, summary
+from snakemake.iocontainers import snakemake
+from teachergrid.analysis import summary
+from teachergrid.job import context
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         results = summary.read_results(snakemake.input)
         summary.write(snakemake.output, summary.summarise(settings, results), made_from)

@@ -4,15 +4,18 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import examples, inputs, job, launch, students
-from teachergrid import work as unfinished
-from teachergrid.ids import Student
+from snakemake.iocontainers import snakemake
+from teachergrid.corpora import examples
+from teachergrid.job import context
+from teachergrid.spec.ids import Student
+from teachergrid.store import inputs, unfinished
+from teachergrid.training import launch, students
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         student, output = snakemake.wildcards.student, Path(snakemake.output.student)
         output.parent.mkdir(parents=True, exist_ok=True)
         work = unfinished.folder(snakemake.output.student, made_from)

@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, health, job, origin
+from snakemake.iocontainers import snakemake
 from teachergrid.errors import BadInput
+from teachergrid.job import context
+from teachergrid.responses import health
+from teachergrid.store import artifacts, origin
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (_, made_from):
+    with context.running(snakemake) as (_, made_from):
         rows = artifacts.read(snakemake.input.health, artifacts.HEALTH).to_pylist()
         # from the config and not from the spec: a new limit must not train again on what has passed
         if failed := health.gate(health.limited(rows, snakemake.config["health"]["gates"])):

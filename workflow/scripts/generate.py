@@ -2,15 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, generation, job, work
+from snakemake.iocontainers import snakemake
+from teachergrid.job import context
+from teachergrid.responses import generate
+from teachergrid.store import artifacts, unfinished
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         output = snakemake.output.responses
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         source = snakemake.input.files[0] if snakemake.input.files else None
-        rows, row_groups = generation.respond(instructions, settings, work.folder(output, made_from), source)
+        rows, row_groups = generate.respond(instructions, settings, unfinished.folder(output, made_from), source)
         artifacts.write(output, rows, artifacts.RESPONSES, made_from, row_groups=row_groups)

@@ -2,17 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, instructions, job, judges, work
+from snakemake.iocontainers import snakemake
+from teachergrid.evaluation import judge
+from teachergrid.instructions import loading
+from teachergrid.job import context
+from teachergrid.store import artifacts, unfinished
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
-        folder = work.folder(snakemake.output.scores, made_from)
+    with context.running(snakemake) as (settings, made_from):
+        folder = unfinished.folder(snakemake.output.scores, made_from)
         answers = artifacts.read(snakemake.input.answers, artifacts.ANSWERS)
         opponent = snakemake.input.baseline
         baseline = artifacts.read(opponent[0], artifacts.ANSWERS) if opponent else answers
-        items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
-        rows = judges.compare(answers, baseline, items, settings, folder)
+        items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
+        rows = judge.compare(answers, baseline, items, settings, folder)
         artifacts.write(snakemake.output.scores, rows, artifacts.SCORES, made_from)

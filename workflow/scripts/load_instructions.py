@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, contamination, instructions, job
+from snakemake.iocontainers import snakemake
+from teachergrid.instructions import contamination, loading
+from teachergrid.job import context
+from teachergrid.store import artifacts
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         path = snakemake.input.files[0] if snakemake.input.files else None
         name, output = snakemake.wildcards.instructions, snakemake.output.instructions
-        tasks = instructions.load_tasks(settings.get("tasks", {}), snakemake.input.prompts)
+        tasks = loading.load_tasks(settings.get("tasks", {}), snakemake.input.prompts)
         rows, removed = contamination.load_clean(tasks, path, settings["instructions"], name)
         if tasks:
             removed = [{"instructions": name, "removed": True, **row} for row in removed]

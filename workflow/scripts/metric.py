@@ -2,18 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, frames, job, metrics
-from teachergrid.seeds import derived_seed
+from snakemake.iocontainers import snakemake
+from teachergrid.job import context
+from teachergrid.metrics import join, measure
+from teachergrid.spec.seeds import derived_seed
+from teachergrid.store import artifacts
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         base, corpus = snakemake.wildcards.base, snakemake.wildcards.corpus
         chosen = snakemake.input.corpus[0] if snakemake.input.corpus else None
-        extras = metrics.extras(settings["metrics"])
-        rows = frames.join_files(snakemake.input, base, chosen, snakemake.input.instructions, **extras)
+        extras = measure.extras(settings["metrics"])
+        rows = join.join_files(snakemake.input, base, chosen, snakemake.input.instructions, **extras)
         # the intervals' seed depends on the cell alone, so that another grid that shares it draws the same
-        measured = metrics.measure(settings["metrics"], rows, derived_seed(0, f"{base}/{corpus}"))
+        measured = measure.measure(settings["metrics"], rows, derived_seed(0, f"{base}/{corpus}"))
         artifacts.write(snakemake.output.metrics, measured, artifacts.METRICS, made_from)

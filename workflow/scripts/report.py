@@ -2,16 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, instructions, job, origin
+from snakemake.iocontainers import snakemake
+from teachergrid.instructions import loading
+from teachergrid.job import context
 from teachergrid.report import page, read
+from teachergrid.store import artifacts, origin
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
+    with context.running(snakemake) as (settings, made_from):
         given = snakemake.input
-        prompts = instructions.load_tasks(settings["tasks"], given.prompts)
+        prompts = loading.load_tasks(settings["tasks"], given.prompts)
         data = read.grid(given, prompts, settings, results="results")
         artifacts.write(snakemake.output.contamination, data["contamination"], artifacts.CONTAMINATION, made_from)
         origin.write_beside(snakemake.output.report, made_from)

@@ -2,14 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid import artifacts, instructions, job, judges
+from snakemake.iocontainers import snakemake
+from teachergrid.evaluation import judge
+from teachergrid.instructions import loading
+from teachergrid.job import context
+from teachergrid.store import artifacts
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 if __name__ == "__main__":
-    with job.running(snakemake) as (settings, made_from):
-        items = instructions.load_tasks(settings["tasks"], snakemake.input.prompts)
+    with context.running(snakemake) as (settings, made_from):
+        items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
         answers = artifacts.read(snakemake.input.answers, artifacts.ANSWERS)
-        rows = judges.verify_answers(answers, items, settings["tasks"])
+        rows = judge.verify_answers(answers, items, settings["tasks"])
         artifacts.write(snakemake.output.scores, rows, artifacts.SCORES, made_from)

@@ -4,7 +4,7 @@ import signal
 import sys
 from argparse import Namespace
 
-from . import parser
+from .commands import parser
 from .errors import BadInput
 
 
@@ -31,31 +31,31 @@ def execute(options: Namespace, rest: list[str]) -> int:
     # a command's module is imported when it is called: some import Snakemake
     match options.command:
         case "run":
-            from . import run
+            from .commands import run
 
             return run.main(options, rest)
         case "plan":
-            from . import plan
+            from .commands import plan
 
             return plan.main(options, rest)
         case "why":
-            from . import plan
+            from .commands import plan
 
             return plan.explain(options.file, rest)
         case "status":
-            from . import status
+            from .commands import status
 
             return status.main(options, rest)
         case "prefetch":
-            from . import prefetch
+            from .commands import prefetch
 
             return prefetch.main(options, rest)
         case "replicate":
-            from . import replicate
+            from .commands import replicate
 
             return replicate.main(options)
         case "site":
-            from . import site
+            from .commands import site
 
             return site.main()
     raise AssertionError(options.command)

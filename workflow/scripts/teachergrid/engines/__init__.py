@@ -1,1 +1,1 @@
-"""Engines: what generates text."""
+"""Engines that let a model answer prompts."""

@@ -1,0 +1,1 @@
+"""The plan: which jobs run and why, what they cost, when they end, and what would be cheaper."""

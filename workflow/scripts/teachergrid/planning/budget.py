@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from ..units import count, number, span
-from .kept import Document, JobRow
+from .archive import Document, JobRow
 from .options import PlanOptions
 
 OVER = 3  # exit code

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import pins
 from ..errors import BadInput
+from ..hub import pins
 from ..units import count, number, span
-from . import kept
+from . import archive
+from .archive import Document, JobRow
 from .document import Setting
-from .kept import Document, JobRow
 from .sums import summed
-from .text import table
+from .terminal import table
 
 HASH = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config/config.yaml"
@@ -31,9 +31,9 @@ def earlier(what: str, setting: Setting) -> Document:
         BadInput: where there is no such plan.
     """
     if Path(what).is_file():
-        return kept.read(what)
-    if path := kept.find(what):
-        return kept.read(path)
+        return archive.read(what)
+    if path := archive.find(what):
+        return archive.read(path)
     if what == "last":
         raise BadInput("--diff last: no plan of these results was made before")
     return of_revision(what, setting)
@@ -130,11 +130,11 @@ def text(found: dict[str, Any], width: int, most: int = 5) -> str:
 
 def refuse(what: str, found: Document) -> None:
     """Raise BadInput with the difference when a plan is not the agreed one. what: the hash or file of the agreed plan."""
-    path = what if Path(what).is_file() else kept.find(what)
+    path = what if Path(what).is_file() else archive.find(what)
     if path is None and what != found["hash"]:
         raise BadInput(f"--plan {what}: what would run is plan {found['hash']}, and these results keep no plan {what}")
     now = {job["job"]: job["spec"] for job in found["jobs"]}
-    agreed = {job["job"]: job["spec"] for job in kept.read(path)["jobs"]} if path else now
+    agreed = {job["job"]: job["spec"] for job in archive.read(path)["jobs"]} if path else now
     if agreed != now:
         raise BadInput(
             f"--plan {what}: what would run is not what was agreed: {differing(agreed, now)}. Look at `teachergrid plan "

@@ -11,38 +11,31 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import devices, disk, pins, storage
-from ..estimates import BOUNDS, Estimate
-from ..reasons import words_of
-from ..usage import device_type
-from . import cluster as clusters
-from . import forecast as forecasts
-from .actuals import Actuals, load
-from .fit import fits
-from .graph import (
-    RESULTS,
-    Request,
-    by_older_code,
-    described,
-    graph,
-    request,
-    roots,
-    sorted_jobs,
-    uncollected,
-)
-from .kept import FORMAT, Document, JobRow, Spread
-from .machines import CPU, Machines
-from .machines import read as read_machines
+from ..cost import storage
+from ..cost.actuals import Actuals, load
+from ..cost.machines import CPU, Machines
+from ..cost.machines import read as read_machines
+from ..cost.memory import fits
+from ..hub import pins
+from ..job import devices
+from ..job.usage import device_type
+from ..store import disk
+from ..store.estimates import BOUNDS, Estimate
+from ..store.results import RESULTS
+from . import forecast as planning_forecast
+from . import pools
+from .archive import FORMAT, Document, JobRow, Spread
+from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
 from .options import PlanOptions
 from .options import at_once as jobs_at_once
+from .reasons import words_of
 from .sums import by_reason, by_stage, by_word, summed
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
 
-    from ..grid import Cells
-
+    from ..grid.cells import Cells
 
 DETAILS = 20  # lines kept of a reason; a summary's names every student
 
@@ -56,7 +49,7 @@ class Setting(NamedTuple):
 
     argv: list[str]
     args: argparse.Namespace
-    cluster: clusters.Cluster
+    cluster: pools.Cluster
     gpu: str | None
     actuals: Actuals
     machines: Machines
@@ -74,9 +67,9 @@ class Setting(NamedTuple):
         submitted = at_once if args.executor == "slurm" else None
         machines = read_machines(asked.machines)
         if asked.cluster:
-            cluster = clusters.parse(asked.cluster, delay, submitted)
+            cluster = pools.parse(asked.cluster, delay, submitted)
         else:
-            cluster = clusters.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
+            cluster = pools.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
         return cls(asked.argv, args, cluster, asked.gpu, load(RESULTS), machines, at_once)
 
     def plan(self, argv: list[str]) -> Document:
@@ -152,14 +145,14 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
-        "schedule": forecasts.described(forecast, cluster),
+        "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
         "jobs": rows,
     }
 
 
-def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], forecasts.Forecast, list[str]]:
+def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
     """Return the jobs to run, the forecast, and what is wrong with the plan, each problem once."""
     running = sorted_jobs(dag.needrun_jobs())
     index_of = {job: index for index, job in enumerate(running)}
@@ -170,7 +163,7 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], forecasts.Forecast
         request(job, description["gpu"], above)
         for job, description, above in zip(running, descriptions, needs, strict=True)
     ]
-    forecast = forecasts.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
+    forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
     blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
@@ -267,18 +260,18 @@ def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, A
 
 
 def block(
-    requests: Sequence[Request], forecast: forecasts.Forecast, setting: Setting, config: dict
+    requests: Sequence[Request], forecast: planning_forecast.Forecast, setting: Setting, config: dict
 ) -> tuple[list[str | None], list[str]]:
     """Return for each job why it cannot run (None: it can), and what is wrong with the plan, each problem once."""
     retries = setting.args.retries or 0
     blocked: list[str | None] = [None] * len(requests)
     problems: dict[str, list[str]] = defaultdict(list)
-    too_long: dict[str, list[tuple[clusters.TooLong, str]]] = defaultdict(list)
+    too_long: dict[str, list[tuple[pools.TooLong, str]]] = defaultdict(list)
     for index, (job, estimate, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
         if problem := fits(job.rule, job.row, estimate.device, setting.machines):
             blocked[index] = problem
             problems[problem].append(job.name)
-        elif long := clusters.too_long(task.seconds, task.amount, setting.cluster):
+        elif long := pools.too_long(task.seconds, task.amount, setting.cluster):
             too_long[job.rule].append((long, job.name))
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)

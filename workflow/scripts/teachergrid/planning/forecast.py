@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..cost.actuals import Actuals
+from ..cost.estimate import estimate
+from ..cost.machines import Machines
+from ..cost.memory import fits
 from ..errors import BadInput
-from ..estimates import Estimate
-from . import kept, makespan
-from .actuals import Actuals
-from .cluster import ANY, CPU, HERE, NAMED, NO_GPU, Cluster
-from .estimate import estimate
-from .fit import fits
+from ..store.estimates import Estimate
+from . import archive, makespan
 from .graph import Request
-from .machines import Machines
+from .makespan import CPU
+from .pools import ANY, HERE, NAMED, NO_GPU, Cluster
 
 DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
 NO_GPUS = "jobs need GPUs, and the profile names none; say --cluster h100=16"
@@ -149,7 +150,7 @@ def stage(task: makespan.Task) -> str:
     return task.name.split()[0]
 
 
-def described(forecast: Forecast, cluster: Cluster) -> kept.Schedule | None:
+def described(forecast: Forecast, cluster: Cluster) -> archive.Schedule | None:
     """Return the schedule as a plan document holds it; times are seconds from the start."""
     schedule, tasks = forecast.schedule, forecast.tasks
     if schedule is None:

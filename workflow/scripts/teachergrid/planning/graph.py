@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
-from .. import code, costs, reasons
-from ..reasons import FOLLOWS, FORCED, OLDER, Past
-from ..results import RESULTS
+from ..cost import resources
+from ..job import fingerprint
+from ..store.results import RESULTS
+from . import reasons
 from .makespan import ordered
+from .reasons import FOLLOWS, FORCED, OLDER, Past
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -109,7 +111,7 @@ def resource(job: "Job", what: str, default: Any = 0) -> Any:
 
 def gpus(job: "Job") -> int:
     """Return how many GPUs a job has over all nodes: a job on several nodes asks for those of each."""
-    return costs.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
+    return resources.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
 
 
 # --- as plain values
@@ -175,10 +177,10 @@ def _mark_older(jobs: list["Job"], rows: list[Described]) -> None:
     """Replace the reason of forced jobs whose outputs were made by older code."""
     forced: dict[str, dict[str, Described]] = defaultdict(dict)
     for job, row in zip(jobs, rows, strict=True):
-        if row["why"][0] == FORCED and code.watched(job.rule.name):
+        if row["why"][0] == FORCED and fingerprint.watched(job.rule.name):
             forced[job.rule.name][cell(job)] = row
     for rule, cells in forced.items():
-        for old in code.older(RESULTS, rule, list(cells))[0]:
+        for old in fingerprint.older(RESULTS, rule, list(cells))[0]:
             cells[old]["why"] = OLDER, ["asked for, and made by older code than the checkout's"]
 
 
@@ -219,10 +221,10 @@ def by_older_code(dag: "DAG") -> dict[str, Older]:
     """Return for each rule what older code has made of the outputs that would not be made again."""
     existing: dict[str, dict[str, str]] = defaultdict(dict)
     for job in sorted_jobs(set(dag.jobs) - set(dag.needrun_jobs())):
-        if code.watched(job.rule.name) and os.path.exists(job.output[0]):
+        if fingerprint.watched(job.rule.name) and os.path.exists(job.output[0]):
             existing[job.rule.name][cell(job)] = str(job.output[0])
     found = {}
     for rule, outputs in existing.items():
-        old, unknown = code.older(RESULTS, rule, list(outputs))
+        old, unknown = fingerprint.older(RESULTS, rule, list(outputs))
         found[rule] = Older([outputs[name] for name in old], len(unknown), len(outputs))
     return found

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import units
-from ..report.svg import element, line, picture, polyline
-from ..report.svg import text as words
-from . import text
-from .kept import Document, Schedule
+from ..pages.svg import element, line, picture, polyline
+from ..pages.svg import text as words
+from . import terminal
+from .archive import Document, Schedule
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -21,19 +21,19 @@ MOST = 2000  # jobs listed
 
 def build(plan: Document, now: float | None = None) -> str:
     """Return the page of a plan document. now: seconds since 1970, when it starts."""
-    from ..report.environment import environment
+    from ..pages.environment import environment
 
-    filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, text.dollars)}
+    filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, terminal.dollars)}
     total, schedule = plan["total"], plan["schedule"]
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
         head={
-            "work": text.work(total),
-            "from": text.sources(total),
-            "cost": text.money(total),
-            "end": text.ending(plan, now),
-            "disk": text.room(plan),
+            "work": terminal.work(total),
+            "from": terminal.sources(total),
+            "cost": terminal.money(total),
+            "end": terminal.ending(plan, now),
+            "disk": terminal.room(plan),
         },
         tables={
             "teacher": [row for row in plan["teachers"] if row["teacher"] is not None],

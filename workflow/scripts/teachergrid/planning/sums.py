@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..estimates import BOUNDS
-from .kept import JobRow, Spread, Sums
+from ..store.estimates import BOUNDS
+from .archive import JobRow, Spread, Sums
 
 
 def summed(jobs: Sequence[JobRow]) -> Sums:

@@ -5,15 +5,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import costs
+from ..cost import resources
 from ..errors import BadInput
-from ..names import nearest
+from ..spec.spelling import nearest
 from ..units import count, span
 from . import options
-from .cluster import Cluster
+from .archive import Document
 from .document import Setting
-from .kept import Document
-from .text import cost, table
+from .pools import Cluster
+from .terminal import cost, table
 
 HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
   gpu=TYPE              count with another GPU type: --what-if gpu=a100
@@ -99,7 +99,7 @@ def share_of_instructions(config: dict, value: str) -> None:
     if share > 1:
         raise BadInput(f"--what-if instructions={value}: say a share of at most 1, such as 0.5")
     for source in config["instructions"].values():
-        source["sample"] = max(1, int(share * costs.count(source["source"], source.get("sample"))))
+        source["sample"] = max(1, int(share * resources.count(source["source"], source.get("sample"))))
 
 
 def adapters(config: dict) -> None:

@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from .. import stats
-from . import plots
-from .facts import PageData, blank, place, places
-from .measures import own_metrics
+from ..pages import plots
+from ..stats import rank
+from .data import PageData, blank, place, places
+from .metrics import own_metrics
 from .values import decimals
 
 # responses of each teacher that a smaller study might draw
@@ -53,7 +53,7 @@ def _alike(one: dict, other: dict) -> float | None:
     for where in one.keys() & other.keys():
         shared = sorted(one[where].keys() & other[where].keys())
         if len(shared) > 2:
-            rhos.append(stats.spearman([one[where][unit] for unit in shared], [other[where][unit] for unit in shared]))
+            rhos.append(rank.spearman([one[where][unit] for unit in shared], [other[where][unit] for unit in shared]))
     known = [rho for rho in rhos if not math.isnan(rho)]
     return sum(known) / len(known) if known else None
 

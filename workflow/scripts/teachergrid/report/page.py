@@ -4,22 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import (
-    agreement,
-    beside,
-    estimates,
-    measures,
-    pilot,
-    plots,
-    ranks,
-    records,
-    siblings,
-    tasks,
-    values,
-    verdict,
-)
-from .environment import environment
-from .facts import PageData, gather
+from ..pages import estimates, plots
+from ..pages.environment import environment
+from . import agreement, answer, judges, metrics, pilot, ranks, records, siblings, tasks, values
+from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
 REPRODUCE = "snakemake --workflow-profile profiles/default"
@@ -66,19 +54,19 @@ def build(inputs: Mapping[str, Any]) -> str:
 
 def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
-    correlations, answers, heat = ranks.tables(data), verdict.answers(data), verdict.heat(data)
+    correlations, answers, heat = ranks.tables(data), answer.answers(data), answer.heat(data)
     return {
         "answers": answers,
-        "headline": verdict.headline(answers),
+        "headline": answer.headline(answers),
         "pilot": pilot.section(data),
         "heat": heat,
-        "judges": beside.tables(data),
+        "judges": judges.tables(data),
         "empty": heat["empty"],
         "budgets": records.budgets(data),
         "items": _items(data),
-        "strength": measures.strength(data),
+        "strength": metrics.strength(data),
         "siblings": siblings.section(data),
-        "metrics": measures.against_performance(data),
+        "metrics": metrics.against_performance(data),
         "correlations": correlations,
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),

@@ -1,7 +1,7 @@
 """What a pilot chose before anything was trained: the ranking, how stable it is, what was saved, and what was lost."""
 
-from . import text
-from .facts import PageData, Row
+from ..pages import text
+from .data import PageData, Row
 
 
 def section(data: PageData) -> dict | None:

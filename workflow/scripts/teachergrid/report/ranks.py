@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import sample_size, stats
-from ..correlations import WITHOUT_SELF_PAIRS
-from . import plots, text
-from .facts import POOLED, PageData, place
-from .measures import ROLES, own_metrics
+from ..analysis.correlations import WITHOUT_SELF_PAIRS
+from ..pages import plots, text
+from ..stats import rank, sample_size
+from .data import POOLED, PageData, place
+from .metrics import ROLES, own_metrics
 
 COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
 # so much less rho is as good
@@ -228,6 +228,6 @@ def _agreement(own: dict, others: list[dict]) -> float | None:
     for other in others:
         both = [(value, other.get(unit)) for unit, value in own.items()]
         pairs = np.array([pair for pair in both if None not in pair], float)
-        found.append(stats.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
+        found.append(rank.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
     known = [value for value in found if not math.isnan(value)]
     return min(known, default=None)

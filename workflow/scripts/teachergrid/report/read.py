@@ -9,11 +9,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from .. import artifacts, canonical, contamination, failures, health, inputs, origin, pilot_ranking
-from ..correlations import circular
-from ..estimates import compared
-from ..ids import Responses
-from . import collect
+from ..analysis import pilot as pilot_ranking
+from ..analysis.correlations import circular
+from ..instructions import contamination
+from ..job import failures
+from ..responses import health
+from ..spec import canonical
+from ..spec.ids import Responses
+from ..store import artifacts, inputs, origin
+from ..store.estimates import compared
+from . import samples
 
 TABLES = {
     "performance": artifacts.PERFORMANCE,
@@ -44,7 +49,7 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
         "contamination": [row for path in given.instructions for row in contaminated(path, prompts)],
         "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in given.instructions},
         "health": {Path(path).stem: checks(path, asked["gates"]) for path in given.health},
-        "samples": collect.samples(
+        "samples": samples.samples(
             given.instructions,
             responses,
             {Responses.parse(name): path for (reward, name), path in sorted(rewards.items())},
@@ -52,12 +57,12 @@ def grid(given, prompts: dict, settings: dict, results: str) -> dict:
             {Path(path).with_suffix("").parts[-2:]: path for path in given.answers},
             {Path(path).parts[-3:-1]: path for path in given.verified},
         ),
-        "rewards": collect.reward_means(rewards),
+        "rewards": samples.reward_means(rewards),
         "reward_quality": (quality := reward_quality(given.rewards)),
         "circular": (shared := circular(settings["judges"], asked["metrics"])),
         "notes": [*circular_notes(settings["judges"], shared), *weak(quality)],
-        "stages": collect.stages(f"{results}/benchmarks"),
-        "estimates": compared(results, collect.timed(f"{results}/benchmarks")),
+        "stages": samples.stages(f"{results}/benchmarks"),
+        "estimates": compared(results, samples.timed(f"{results}/benchmarks")),
         "failures": failed(results, asked),
         "provenance": provenance(asked, settings["models"], made_from),
     }
@@ -99,7 +104,7 @@ def reward_quality(paths) -> list[dict]:
     if not verifiers:
         return []
     others = {name: sources for name, sources in by_reward.items() if name not in verifiers}
-    return collect.reward_quality(by_reward[verifiers[0]], others)
+    return samples.reward_quality(by_reward[verifiers[0]], others)
 
 
 def checks(path: str, gates: dict) -> list[dict]:

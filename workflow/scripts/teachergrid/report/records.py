@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from ..contamination import WAYS
-from ..failures import UNKNOWN, Group, grouped
-from ..ids import Responses, Student
-from . import text
-from .facts import PageData, Row, places
+from ..instructions.contamination import WAYS
+from ..job.failures import UNKNOWN, Group, grouped
+from ..pages import text
+from ..spec.ids import Responses, Student
+from .data import PageData, Row, places
 
 
 def health(data: PageData) -> dict:

@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
-from . import plots, text
-from .facts import POOLED, PageData, Row, place, places
+from ..pages import plots, text
+from .data import POOLED, PageData, Row, place, places
 
 # effect -> what its notes are about
 SUBJECTS = {"rises": "siblings", "self_pair": "self-pairs", "own_family": "family", "step": "siblings"}

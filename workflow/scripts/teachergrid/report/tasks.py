@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
-from . import plots, text
-from .facts import PageData, Row, blank, place, places
+from ..pages import plots, text
+from .data import PageData, Row, blank, place, places
 
 Gains = dict[tuple[str, str], Row]  # (unit, measure) -> row of artifacts.PERFORMANCE
 

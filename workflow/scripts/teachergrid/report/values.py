@@ -3,9 +3,9 @@
 import math
 from statistics import median
 
-from . import plots, text
-from .facts import NOT_IN_GRID, PageData, blank, place, places, why_missing
-from .measures import own_metrics
+from ..pages import plots, text
+from .data import NOT_IN_GRID, PageData, blank, place, places, why_missing
+from .metrics import own_metrics
 
 
 def tables(data: PageData) -> list[dict]:

@@ -1,0 +1,82 @@
+"""What machines can do and cost: the file in config/, a user's over it, and what is wrong with one."""
+
+import pytest
+from teachergrid.cost import machines
+from teachergrid.errors import BadInput
+
+
+def written(tmp_path, text: str) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_money_and_energy_by_hand(tmp_path):
+    mine = machines.read(
+        written(tmp_path, "gpus: {h100: {usd_per_hour: 2, watts: 700}}\napis: {m: {usd_in: 1, usd_out: 4, date: 2025}}")
+    )
+    assert mine.usd("h100", 10) == 20
+    assert mine.kwh("h100", 10) == pytest.approx(machines.EFFORT * 7)
+    assert mine.apis["m"] == machines.Api(1, 4, "2025")
+    # the rest of the entry, and of the file, stays
+    assert mine.device("h100").memory_gb == 80 and mine.device("a100") == machines.read().device("a100")
+
+
+def test_unknown_is_none_and_never_zero(tmp_path):
+    mine = machines.read(written(tmp_path, "gpus: {h100: {usd_per_hour: null, watts: null}}"))
+    assert mine.usd("h100", 10) is None and mine.kwh("h100", 10) is None
+    assert mine.electricity_usd_per_kwh is None
+
+
+def test_a_gpu_of_ones_own(tmp_path):
+    text = "gpus: {mi300x: {memory_gb: 192, bf16_tflops: 1307, fp32_tflops: 163, bandwidth_gbs: 5300}}"
+    mine = machines.read(written(tmp_path, text))
+    assert mine.device("mi300x").memory_gb == 192 and mine.usd("mi300x", 1) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpus: {x1: {memory_gb: 10}}", "gpus.x1: bf16_tflops, fp32_tflops, bandwidth_gbs is missing"),
+        ("gpus: {h100: {usd_per_hour: cheap}}", "gpus.h100.usd_per_hour: 'cheap' is no number"),
+        ("gpus: {h100: {usd_per_hour: -1}}", "gpus.h100.usd_per_hour: -1 is no number"),
+        ("gpus: {h100: {memory: 80}}", "gpus.h100: unknown key 'memory', did you mean 'memory_gb'?"),
+        ("gpus: [h100]", "gpus holds ['h100']"),
+        ("gpu: {}", "unknown key 'gpu', did you mean 'gpus'?"),
+        ("electricity_usd_per_kwh: free", "electricity_usd_per_kwh: 'free' is no number"),
+        ("just words", "holds no mapping"),
+        ("a: [", "no machines could be read"),
+    ],
+)
+def test_bad_files(tmp_path, text, said):
+    with pytest.raises(BadInput) as error:
+        machines.read(written(tmp_path, text))
+    assert said in str(error.value) and "mine.yaml" in str(error.value)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(BadInput, match=r"no GPU type 'h10'.*did you mean 'h100'.*--machines"):
+        machines.read().device("h10")
+    with pytest.raises(BadInput, match="no machines could be read"):
+        machines.read(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H100 NVL", "h100_nvl"),
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("NVIDIA A100-PCIE-40GB", "a100_40gb"),
+        ("Tesla V100-SXM2-32GB", "v100"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA GeForce RTX 4090", "rtx_4090"),
+        ("NVIDIA RTX A6000", "a6000"),
+        ("NVIDIA GH200 480GB", "gh200"),
+        ("nvidia_h100_80gb_hbm3", "h100"),
+        ("NVIDIA Unheard 9", "unheard_9"),
+    ],
+)
+def test_a_device_by_its_own_name(name, kind):
+    assert machines.type_of(name, machines.read().gpus) == kind

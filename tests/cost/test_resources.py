@@ -1,0 +1,77 @@
+"""What jobs ask for: more rows, a larger model and a further attempt ask for more, more GPUs for less time."""
+
+import pytest
+from teachergrid.cost import resources
+from teachergrid.spec import canonical
+
+MODEL = {"repo": "org/none"}
+SPECS = {
+    "generate": canonical.dump(model=MODEL, teacher={}),
+    "answer": canonical.dump(model=MODEL, suite={"tasks": ["a"]}, tasks={"a": {}}),
+    "likelihood": canonical.dump(model=MODEL, likelihood={}),
+    "reward": canonical.dump(model=MODEL, reward={}),
+    "finetune": canonical.dump(model=MODEL, recipe={}),
+    "metric": "{}",
+}
+ROW = {"rows": 1_000, "tokens": 1_000, "parameters": 7.0, "gpus": 1, "gpu_model": "h100", "nodes": 1}
+ROW |= {"spec": SPECS["generate"]}
+
+
+def test_generation_by_hand():
+    # batches of 32, each until its longest response of 1.7 x 1,500 tokens, or the 2,048 that are allowed; a token takes 37
+    # layers of 0.7 ms, 3 ms, and 14 GB of weights at 3,350 GB/s. GPUs that share a model take turns
+    layers = 20 * 7**0.31
+    token = 0.0007 * layers + 0.003 + 14 / 3350
+    expected = 10 + 7 / 6 + resources.SLACK * 32 * 2048 * token / 60
+    assert resources.need("generate", "runtime", ROW, 1) == pytest.approx(expected, abs=1)
+    assert resources.need("generate", "runtime", ROW | {"gpus": 8}, 1) == resources.need("generate", "runtime", ROW, 1)
+    assert resources.need("generate", "runtime", ROW | {"rows": 100_000}, 1) == resources.LONGEST
+
+
+@pytest.mark.parametrize("rule", ["generate", "answer", "likelihood", "reward", "finetune", "metric"])
+@pytest.mark.parametrize("resource", ["runtime", "mem_mb"])
+def test_more_work_and_further_attempts_ask_for_more(rule, resource):
+    row = ROW | {"spec": SPECS[rule]}
+    first = resources.need(rule, resource, row, 1)
+    assert resources.need(rule, resource, row, 2) >= 1.9 * first
+    assert resources.need(rule, resource, row | {"rows": 20_000}, 1) > first
+    if rule != "metric":
+        assert resources.need(rule, resource, row | {"parameters": 70.0}, 1) > first
+
+
+def test_sft_loads_a_model_in_each_process_of_a_node():
+    one = resources.need("finetune", "mem_mb", ROW, 1)
+    four = resources.need("finetune", "mem_mb", ROW | {"gpus": 4}, 1)
+    assert four - one == pytest.approx(3 * 4_200 * 7, abs=3)
+    assert resources.need("finetune", "mem_mb", ROW | {"gpus": 4, "nodes": 2}, 1) < four
+
+
+def test_devices_do_not_grow_with_the_attempt_and_a_job_without_gpu_names_no_type():
+    assert [resources.need("generate", name, ROW, 3) for name in ("gpu", "gpu_model", "nodes")] == [1, "h100", 1]
+    assert resources.need("reward", "gpu_model", ROW | {"gpus": 0}, 1) is None
+
+
+def test_on_several_nodes_the_gpus_of_each_are_asked_for():
+    spread = ROW | {"nodes": 2, "gpus": 8, "deepspeed": "zero3"}
+    asked = {
+        name: resources.need("finetune", name, spread, 1) for name in ("gpu", "gpu_model", "nodes", "gres", "deepspeed")
+    }
+    assert asked == {"gpu": None, "gpu_model": None, "nodes": 2, "gres": "gpu:h100:4", "deepspeed": "zero3"}
+    assert resources.need("finetune", "gres", spread | {"gpu_model": None}, 1) == "gpu:4"
+    assert resources.gpus(asked) == 8 and resources.gpus({"gpu": 3}) == 3 and resources.gpus({}) == 0
+
+
+def test_an_unknown_size_is_no_small_size():
+    assert resources.need("generate", "mem_mb", ROW | {"parameters": None}, 1) > resources.need(
+        "generate", "mem_mb", ROW, 1
+    )
+
+
+def test_rows_of_files(tmp_path):
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("{}\n" * 7)
+    listed = tmp_path / "a.json"
+    listed.write_text("[{}, {}]")
+    counts = [resources.count(str(path), None) for path in (lines, listed, tmp_path / "hub:org/name")]
+    assert counts == [7, 2, resources.UNKNOWN_ROWS]
+    assert resources.count(str(lines), 5) == 5

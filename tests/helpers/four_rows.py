@@ -1,0 +1,49 @@
+"""A corpus of four responses with rewards and likelihoods that one can compute by hand, for tests of metrics."""
+
+from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
+from teachergrid.metrics.join import join
+from teachergrid.metrics.measure import measure
+from teachergrid.metrics.variants import Metric
+from teachergrid.store import artifacts
+
+TEXT = {("i1", 0): "a b c", ("i2", 0): "a b a b", ("i3", 0): "c", ("i4", 0): "x y z"}
+REWARD = {("i1", 0): 1.0, ("i2", 0): 0.5, ("i3", 0): 0.5, ("i4", 0): 0.0}
+# with the end token s(A|Q) = 1, 2, 0.5, 0.5, s(A) = 2, 1, 2, 1 and s(Q) = 2, 1, 4, 1
+CHAT = {
+    ("i1", 0): (4, 3, 1, -8, -3, -1, -6, -2),
+    ("i2", 0): (2, 4, 1, -2, -8, -2, -4, -1),
+    ("i3", 0): (5, 1, 1, -20, -0.5, -0.5, -1, -3),
+    ("i4", 0): (1, 9, 1, -1, -2, -3, -9, -1),
+}
+# without end tokens, s(A|Q) = 2, 2, 2, 4
+PLAIN = {
+    ("i1", 0): (4, 3, 0, -8, -6, 0, -6, 0),
+    ("i2", 0): (2, 4, 0, -2, -8, 0, -4, 0),
+    ("i3", 0): (5, 1, 0, -20, -2, 0, -1, 0),
+    ("i4", 0): (1, 9, 0, -1, -36, 0, -9, 0),
+}
+# of each token of the response, then of the end token: means 2, 2, 50.5 (of 1 and 300, capped at 100) and 1
+RANKS = {("i1", 0): [1, 1, 2, 4], ("i2", 0): [1, 1, 1, 1, 6], ("i3", 0): [1, 300], ("i4", 0): [1] * 10}
+NOT_ASKED = dict.fromkeys(CHAT, "format not asked for")
+
+
+def with_ranks(chat=CHAT, ranks=RANKS):
+    return {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"token_ranks": ranks.get(key)} for key, row in chat.items()}
+
+
+def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, ranks=True, instructions=(), **settings):
+    tables = {("self", "chat"): {"t": likelihoods(chat)}, ("self", "plain"): {"t": likelihoods(plain)}}
+    rows = join({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables, ranks=ranks, **settings)
+    return rows.with_categories(instructions)
+
+
+def measured(entries, rows=None, **settings):
+    """{full name: row}, after the check that the rows are what the artifact may hold."""
+    rows = measure(entries, rows or four(), seed=0, **settings)
+    artifacts.table(rows, artifacts.METRICS)
+    return {row["metric"]: row for row in rows}
+
+
+def value(formula, rows=None, **settings):
+    chosen = entry(formula, **settings)
+    return measured({"m": chosen}, rows)[Metric(chosen).name].get("value")

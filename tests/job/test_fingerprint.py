@@ -1,0 +1,370 @@
+"""The fingerprint of a rule's code: what changes it and what does not, on a copy of the scripts."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from teachergrid.job import fingerprint, source
+from teachergrid.spec import canonical
+from teachergrid.store.job_index import INDEX, remember
+from workspace import ROOT
+
+RULES = [
+    *fingerprint.CHEAP,
+    "load_instructions",
+    "generate",
+    "check",
+    "gate",
+    "reward",
+    "likelihood",
+    "select",
+    "finetune",
+]
+RULES += ["answer", "judge", "free", "pilot"]
+# the copies of most files are equal, and are read once
+AST = SimpleNamespace(**{**vars(ast), "parse": cache(ast.parse)})
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch) -> Path:
+    copy = shutil.copytree(
+        ROOT / "workflow/scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr(source, "SCRIPTS", copy)
+    monkeypatch.setattr(source, "ast", AST)
+    forget()
+    yield copy
+    forget()
+
+
+def forget() -> None:
+    for function in (fingerprint.fingerprint, fingerprint.digest_of, source.source_of, source.parse):
+        function.cache_clear()
+
+
+def fingerprints() -> dict[str, str]:
+    forget()
+    return {rule: fingerprint.fingerprint(rule) for rule in RULES}
+
+
+def changed(change) -> set[str]:
+    before = fingerprints()
+    change()
+    after = fingerprints()
+    return {rule for rule in RULES if before[rule] != after[rule]}
+
+
+def put_into(path: Path, function: str, line: str) -> None:
+    """Put a line before the first statement of a function (after its docstring)."""
+    text = path.read_text()
+    found = next(n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == function)
+    first = source.without_docstring(found.body)[0]
+    lines = text.splitlines(keepends=True)
+    lines.insert(first.lineno - 1, f"{' ' * first.col_offset}{line}\n")
+    path.write_text("".join(lines))
+
+
+MENDED = {
+    ("metrics", "measure"): {"metric"},
+    # what corpora are chosen by
+    ("columns", "term_values"): {"metric", "pilot", "select"},
+    ("health", "gate"): {"gate", "pilot"},
+    ("health", "check"): {"check"},
+    ("verify", "verdict"): {"verify", "reward", "judge"},
+    ("judges", "verify_answers"): {"verify"},
+    ("sft", "train"): {"finetune"},
+    ("summary", "summarise"): {"correlate"},
+    ("report/page", "build"): {"report"},
+    # imported inside a function
+    ("existing_responses", "load"): {"generate"},
+    ("engines/hf", "generate"): {"generate", "answer"},
+    ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
+    # how a job runs, and the tools around the grid
+    ("job", "running"): set(),
+    ("usage", "measure"): set(),
+    ("plan", "shown"): set(),
+    ("exam", "answer_row"): set(),
+    # an answer or a judgement reads the prompts of tasks, and no instructions are left out of these
+    ("contamination", "near"): {"load_instructions", "report"},
+    ("seeds", "derived_seed"): {"metric", "pilot"},
+    ("config", "checked"): set(),
+}
+
+
+@pytest.mark.parametrize("place", MENDED, ids=".".join)
+def test_a_mended_function_counts_for_the_rules_that_call_it(scripts, place):
+    path = scripts / f"teachergrid/{place[0]}.py"
+    assert changed(lambda: put_into(path, place[1], "assert True")) == MENDED[place]
+
+
+def test_entry_scripts_count_for_their_rule(scripts):
+    for rule in RULES:
+        path = scripts / f"{fingerprint.ENTRIES.get(rule, rule)}.py"
+        assert changed(lambda path=path: path.write_text(path.read_text() + "\nassert True\n")) == {rule}
+
+
+TEMPLATES = {
+    "report/template/page.html": {"report"},
+    "report/shared/frame.html": {"report"},
+    "report/status/status.html": set(),
+    "report/replication/replicate.html": set(),
+    "planning/template/plan.html": set(),
+    "published/tables.csv": set(),
+}
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_a_data_file_counts_for_the_rules_that_read_it(scripts, path):
+    file = scripts / "teachergrid" / path
+    assert changed(lambda: file.write_text(file.read_text() + "<!-- -->")) == TEMPLATES[path]
+
+
+@pytest.mark.parametrize("path", ["schemas/config.schema.yaml", "../config/machines.yaml"])
+def test_files_outside_of_the_package_do_not_count(scripts, path):
+    """What they decide is in the specs; a changed description must not run the cheap rules again."""
+    file = scripts.parent / path
+    file.parent.mkdir(exist_ok=True)
+    assert changed(lambda: file.write_text("# nothing")) == set()
+
+
+def test_a_constant(scripts):
+    path = scripts / "teachergrid/stats/rank.py"
+    assert changed(lambda: path.write_text(path.read_text() + "\n_UNUSED = 1\n")) == set()
+    path = scripts / "teachergrid/store/schemas.py"
+    text = path.read_text().replace('KEY = [("id", pa.string())', 'KEY = [("id", pa.large_string())')
+    # every table but those of instructions, health and prompts has this key
+    assert {"generate", "reward", "likelihood"} <= changed(lambda: path.write_text(text))
+
+
+def test_comments_docstrings_and_formatting_do_not_count(scripts):
+    def dress():
+        for path in scripts.rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                    node.body = [ast.Expr(ast.Constant("Other words.")), *source.without_docstring(node.body)]
+            path.write_text("# a comment\n" + ast.unparse(ast.fix_missing_locations(tree)))
+
+    assert changed(dress) == set()
+
+
+FUNCTION = """
+def example(rows: list[int], limit: int = 3) -> dict:
+    \"\"\"Return nothing.\"\"\"
+    count: int
+    share: float = len(rows) / limit
+    return {"share": share}
+"""
+SAME = {
+    "list[int]": "tuple[str, ...]",
+    ": list[int]": "",
+    " -> dict": "",
+    "Return nothing": "Return a share",
+    "    count: int\n": "",
+    "share: float": "share",
+}
+OTHER = {"= 3": "= 4", "len(rows)": "sum(rows)", "limit: int": "most: int", "rows) /": "rows) +"}
+
+
+@pytest.mark.parametrize("old", [*SAME, *OTHER])
+def test_annotations_do_not_count_and_values_do(scripts, old):
+    path = scripts / "teachergrid/spec/seeds.py"
+    text = path.read_text().replace("    return int", "    example([])\n    return int") + FUNCTION
+    path.write_text(text)
+    assert old in text
+    expected = set() if old in SAME else {"metric", "pilot"}
+    assert changed(lambda: path.write_text(text.replace(old, (SAME | OTHER)[old], 1))) == expected
+
+
+def test_fields_of_a_class_count_without_their_type(scripts):
+    path = scripts / "teachergrid/spec/seeds.py"
+    text = path.read_text().replace("    return int", "    Example(1)\n    return int")
+    text += "\nclass Example(NamedTuple):\n    first: int\n    second: int = 0\n"
+    path.write_text(text)
+    assert changed(lambda: path.write_text(text.replace("first: int", "first: float"))) == set()
+    assert changed(lambda: path.write_text(text.replace("first: int", "other: int"))) == {"metric", "pilot"}
+    assert changed(lambda: path.write_text(text.replace("second: int = 0", "second = 0"))) == {"metric", "pilot"}
+
+
+def test_which_function_a_name_stands_for_counts(scripts):
+    """Two functions of one name, which the rule reaches anyway: the module says which, and its name must not count."""
+    package = scripts / "teachergrid"
+    for module, value in (("first", 1), ("second", 2)):
+        (package / f"{module}.py").write_text(f"def value():\n    return {value}\n")
+    path = package / "seeds.py"
+    text = path.read_text().replace(
+        "    return int", "    first.value() + second.value()\n    first.value()\n    return int"
+    )
+    text = f"from . import first, second\n{text}"
+    path.write_text(text)
+    assert changed(lambda: path.write_text(text.replace("    first.value()\n", "    second.value()\n"))) == {
+        "metric",
+        "pilot",
+    }
+
+
+def test_local_names_are_no_names_of_the_package(scripts):
+    """A parameter, a variable and one of a comprehension are called like modules of the package."""
+    path = scripts / "teachergrid/spec/seeds.py"
+    text = path.read_text().replace("    return int", "    f({}, 1)\n    return int")
+    text = f"from . import health, stats, verify\n{text}"
+    text += (
+        "\ndef f(health, x):\n    verify = x\n    return [stats for stats in health.items()], verify.extract(health)\n"
+    )
+    path.write_text(text)
+    for module, function in (("health", "check"), ("stats", "pooled"), ("verify", "verdict")):
+        path = scripts / f"teachergrid/{module}.py"
+        assert not {"metric"} & changed(lambda path=path, function=function: put_into(path, function, "assert True"))
+
+
+# --- modules that move
+
+
+# a module -> where it goes: into folders, under other names; some are imported inside functions, started as programs,
+# read data files, or are left out of the fingerprint
+MOVES = {
+    "health": "responses.quality",
+    "generation": "responses.made",
+    "frames": "tables.join",
+    "columns": "tables.terms",
+    "metrics": "tables.measured",
+    "engines.hf": "machine_rooms.huggingface",
+    "launch": "training.start",
+    "worker": "training.process",
+    "zero": "training.deepspeed",
+    "sft": "training.tuning",
+    "spec": "ground.schema",
+    "report.page": "pages.built.show",
+    "job": "jobs_room.context",
+    "devices": "jobs_room.gpus",
+}
+DEPTHS = {
+    "spec": ("parents[2]", "parents[3]"),
+    "report.page": ('Path(__file__).parent / "template"', 'Path(__file__).parents[2] / "report" / "template"'),
+}
+
+
+def test_modules_that_move_and_are_renamed_change_nothing(scripts, monkeypatch):
+    moved = {f"teachergrid.{old}": f"teachergrid.{new}" for old, new in MOVES.items()}
+
+    def move():
+        for path in [*scripts.glob("*.py"), *scripts.glob("teachergrid/**/*.py")]:
+            module = path.relative_to(scripts).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+            to = scripts.joinpath(*moved.get(module, module).split(".")).with_suffix(".py")
+            text = path.read_text()
+            before, after = DEPTHS.get(module.removeprefix("teachergrid."), ("", ""))
+            assert before in text
+            text = ast.unparse(
+                Moved(module, path.stem == "__init__", moved).visit(ast.parse(text.replace(before, after)))
+            )
+            if module in moved:
+                path.unlink()
+            to = path if path.stem == "__init__" else to
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_text(text)
+        monkeypatch.setattr(
+            fingerprint, "NOT_IN_FINGERPRINT", {moved.get(name, name) for name in fingerprint.NOT_IN_FINGERPRINT}
+        )
+
+    assert changed(move) == set()
+    assert (scripts / "teachergrid/tables/join.py").exists() and not (scripts / "teachergrid/metrics/join.py").exists()
+    # still followed, under the new names
+    for module, function, rules in (
+        ("responses/quality", "check", {"check"}),
+        ("training/tuning", "train", {"finetune"}),
+        ("training/process", "main", {"finetune"}),
+        ("jobs_room/context", "running", set()),
+    ):
+        path = scripts / f"teachergrid/{module}.py"
+        assert changed(lambda path=path, function=function: put_into(path, function, "assert True")) == rules
+    page = scripts / "teachergrid/report/template/page.html"
+    assert changed(lambda: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
+
+
+class Moved(ast.NodeTransformer):
+    """Rewrites a module for moved ones: absolute imports, other names of modules, and their names as text."""
+
+    def __init__(self, module: str, is_package: bool, moved: dict[str, str]):
+        self.package = module if is_package else module.rpartition(".")[0]
+        self.moved, self.renamed = moved, {}
+
+    def visit_ImportFrom(self, node):
+        above = self.package.split(".")[: len(self.package.split(".")) + 1 - node.level] if node.level else []
+        origin = ".".join([*above, *([node.module] if node.module else [])])
+        if not origin.startswith("teachergrid"):
+            return node
+        found = []
+        for alias in node.names:
+            inner = f"{origin}.{alias.name}"
+            if inner in self.moved:
+                package, _, name = self.moved[inner].rpartition(".")
+                self.renamed[alias.asname or alias.name] = f"{name}_module"
+                found.append(ast.ImportFrom(package, [ast.alias(name, f"{name}_module")], 0))
+            else:
+                found.append(ast.ImportFrom(self.moved.get(origin, origin), [alias], 0))
+        return found
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id in self.renamed:
+            node.value = ast.Name(self.renamed[node.value.id], ast.Load())
+        return node
+
+    def visit_Constant(self, node):
+        return ast.Constant(self.moved.get(node.value, node.value)) if isinstance(node.value, str) else node
+
+
+def test_every_module_that_is_named_as_text_exists():
+    names = {*fingerprint.NOT_IN_FINGERPRINT, *fingerprint.ENTRIES.values()}
+    for path in (ROOT / "workflow/scripts").rglob("*.py"):
+        names |= set(re.findall(r"\bteachergrid(?:\.\w+)+", path.read_text()))
+    assert "teachergrid.training.worker" in names and len(names) > 8
+    # of a name such as teachergrid.job.fingerprint.fingerprint the module counts
+    assert {
+        name for name in names if not any(source.source_of(part) for part in (name, name.rpartition(".")[0]))
+    } == set()
+
+
+def test_the_same_in_another_process_without_imports():
+    """Of what the rules import nothing is imported."""
+    program = (
+        "import sys; from teachergrid import code; print(code.fingerprint('finetune'), code.fingerprint('metric'));"
+        "print({'torch', 'pandas', 'numpy', 'pyarrow', 'snakemake', 'teachergrid.training.sft'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT / "workflow/scripts", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == [
+        f"{fingerprint.fingerprint('finetune')} {fingerprint.fingerprint('metric')}",
+        "set()",
+    ]
+
+
+def test_cheap_rules_carry_it_in_their_spec():
+    text = canonical.dump(recipe={"learning_rate": 1})
+    assert fingerprint.stamped("finetune", text) == text
+    stamped = json.loads(fingerprint.stamped("metric", text))
+    assert stamped == {**json.loads(text), "code": fingerprint.fingerprint("metric")}
+
+
+def test_the_last_word_of_every_machine_counts(tmp_path):
+    now = fingerprint.fingerprint("generate")
+    index = tmp_path / INDEX
+    index.mkdir()
+    (index / "one").write_text(f"1 generate a old\n4 generate b {now}\n5 generate c")  # cut off
+    (index / "two").write_text(f"3 generate a {now}\n2 generate b old\n7 generate d old\n")
+    assert fingerprint.older(str(tmp_path), "generate", ["a", "b", "c", "d", "e"]) == (["d"], ["c", "e"])
+    assert fingerprint.older(str(tmp_path / "elsewhere"), "generate", ["a"]) == ([], ["a"])
+
+
+def test_what_a_job_remembers(tmp_path):
+    for rule, made_with in (("generate", "old"), ("metric", "old"), ("generate", fingerprint.fingerprint("generate"))):
+        remember(str(tmp_path), rule, "a", made_with)
+    assert fingerprint.remembered(str(tmp_path)) == {("generate", "a"): fingerprint.fingerprint("generate")}

@@ -1,0 +1,216 @@
+"""A plan says which jobs run and why, in the config's words, with Snakemake's own options."""
+
+import json
+
+import jsonschema
+import pytest
+from teachergrid.planning import reasons as planning_reasons
+from teachergrid.store import history
+from test_reruns import LARGE, add_base, add_instructions, add_teacher, own_template
+from workspace import ROOT, setting
+
+CLUSTER = ["--cluster", "h100=4,cpu=8"]
+
+
+def reasons(grid, *argv) -> dict[str, list]:
+    return {job["job"]: job["why"] for job in grid.plan(*argv)}
+
+
+def document(grid, *argv) -> dict:
+    done = grid.call("teachergrid", "plan", "--json", *argv)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# --- reasons
+
+
+def provoke(grid) -> None:
+    """Change everything that a reason has a class for, each where no other change hides it."""
+    (grid.folder / "config/chat.jinja").write_text("{{ messages }}")
+    for change in (
+        add_teacher,
+        add_base,
+        add_instructions,
+        own_template,
+        setting("teachers", "large", "sampling", "temperature", to=0.2),
+        setting("teachers", "small", "system", to="Be brief."),
+        setting("models", "rm", "revision", to="sha256-556"),
+        setting("recipes", "sft", "learning_rate", to=3),
+        setting("grids", "teachers", "seeds", to=[1, 2]),
+        setting("tasks", "gsm", "prompt_version", to=2),
+        setting("metrics", "car", "beta", to=[0.5]),
+    ):
+        grid.edit(change)
+    (grid.folder / "results/health/seed__large.parquet").unlink()
+    (grid.folder / "config/ifeval.jsonl").write_text('{"instruction": "other", "answer": "2"}\n')
+    (grid.folder / "config/seed.jsonl").write_text('{"instruction": "other", "answer": "2"}\n')
+    for script in ("verify.py", "load_instructions.py"):
+        grid.replace(f"workflow/scripts/{script}", "range(3)", "range(4)")
+    cut = history.record_path(grid.folder / ".snakemake/incomplete", "results/health/evolved__small.passed")
+    cut.touch()
+
+
+def test_every_class_of_reason(grid):
+    provoke(grid)
+    why = reasons(grid, "--forcerun", "results/instructions/evolved.parquet", "results/answers/q-raw/chat.parquet")
+    assert why["generate seed__large"] == ["sampling changed", ["teacher.sampling.temperature: 1 -> 0.2"]]
+    assert why["generate seed__small"] == ["system prompt changed", ["teacher.system: default -> Be brief."]]
+    assert why["reward rm/seed__small"] == ["model revision changed", ["model.revision: sha256-555 -> sha256-556"]]
+    assert why["likelihood w/seed__small"][0] == "template changed"
+    assert why["finetune q__seed__small__sft__s1"] == ["recipe changed", ["recipe.learning_rate: 1 -> 3"]]
+    assert why["answer q-raw/math"] == ["task version changed", ["tasks.gsm.prompt_version: default -> 2"]]
+    assert why["metric q/seed__small"][0] == "metrics changed"
+    assert why["generate seed__new"] == ["new teacher", ["new"]]
+    assert why["finetune q__seed__new__sft__s1"] == ["new teacher", ["new"]]
+    assert why["likelihood z/seed__small"] == ["new base", ["z"]]
+    assert why["finetune q__seed__small__sft__s2"] == ["new seed", ["s2"]]
+    assert why["generate more__small"] == ["new instructions", ["more"]]
+    assert why["check seed__large"] == ["output missing", ["the output was deleted"]]
+    assert why["load_instructions seed"] == ["input changed", ["config/seed.jsonl"]]
+    assert why["answer w-raw/chat"] == ["input changed", ["config/ifeval.jsonl"]]
+    assert why["likelihood q/seed__small"] == [
+        "follows",
+        ["results/instructions/seed.parquet", "results/responses/seed__small.parquet"],
+    ]
+    assert why["verify w-raw/math"] == ["code changed", ["its code changed"]]
+    assert why["answer q-raw/chat"] == ["forced", []]
+    assert why["load_instructions evolved"][0] == "made by older code"
+    assert why["gate evolved__small"][0] == "interrupted"
+    kind, details = why["correlate teachers"]
+    assert kind == "metrics changed" and "grid.teachers: + new" in details and "grid.bases: + z" in details
+
+
+def test_swapped_and_renamed(grid):
+    def change(config):
+        config["teachers"] = {"small": config["teachers"]["large"], "large": config["teachers"]["small"]}
+        config["bases"]["v"] = config["bases"].pop("w")
+        config["references"]["w-raw"]["base"] = "v"
+        config["grids"]["teachers"]["bases"] = ["q", "v"]
+
+    grid.edit(change)
+    why = reasons(grid)
+    for name, other in (("small", "large"), ("large", "small")):
+        kind, details = why[f"generate seed__{name}"]
+        assert kind == "teacher swapped" and details[0].startswith(f"{name} is what {other} was")
+    assert why["likelihood v/seed__small"] == [
+        "base renamed",
+        ["v is what w was: give it that name again and nothing is made for it"],
+    ]
+    assert why["finetune v__seed__small__sft__s1"][0] == "base renamed"
+    assert why["likelihood q/seed__small"][0] == "follows"
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind"),
+    [
+        (["model.repo", "model.revision", "teacher.sampling.top_p"], "model changed"),
+        (["model.dtype"], "model settings changed"),
+        (["reference.plain"], "template changed"),
+        (["teacher.batch"], "generation settings changed"),
+        (["tasks.gsm.checker_version"], "task version changed"),
+        (["tasks.gsm.sampling.max_tokens"], "task changed"),
+        (["instructions.sample"], "instructions changed"),
+        (["corpus.choose"], "corpus changed"),
+        (["likelihood.max_length"], "scoring settings changed"),
+        (["judge.tie"], "scoring settings changed"),
+        (["health.repeats"], "health checks changed"),
+        (["seed"], "seed changed"),
+        (["grid.bootstrap", "students"], "summary changed"),
+    ],
+)
+def test_class_of_changed_settings(keys, kind):
+    assert planning_reasons.kind_of(keys) == kind
+
+
+def test_words_of_a_cell():
+    found = planning_reasons.words([("student", "q__seed__large__sft__s1")])
+    assert found == {"base": "q", "instructions": "seed", "teacher": "large", "recipe": "sft", "seed": "s1"}
+    assert planning_reasons.words([("model", "q__best__sft__s2"), ("suite", "math")]) == {
+        "base": "q",
+        "corpus": "best",
+        "recipe": "sft",
+        "seed": "s2",
+        "suite": "math",
+    }
+    assert planning_reasons.words([("model", "q-raw")]) == {"reference": "q-raw"}
+
+
+def test_options_and_profiles_count(grid):
+    grid.edit(add_teacher)
+    (grid.folder / "profiles/site").mkdir()
+    (grid.folder / "profiles/site/profile.yaml").write_text("set-resources: {generate: {gpu: 4}}")
+    gpus = {job["job"]: job["gpu"] for job in grid.plan("--workflow-profile", "site")}
+    assert gpus["generate seed__new"] == 4 and gpus["answer q__seed__new__sft__s1/math"] == 1
+
+
+# --- the document, and what is done with it
+
+
+def test_a_plan_is_agreed_on_and_held(grid):
+    """The text, the document by its schema, the hash that `run` is held to, the difference to the plan before."""
+    assert grid.call("teachergrid", "plan").stdout.startswith("nothing to do: 81 results are up to date\n")
+    grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
+    page = grid.call("teachergrid", "plan", *CLUSTER, "--details").stdout
+    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are kept\n")
+    assert "sampling changed" in page and "on h100=4, cpu=8 (--cluster)" in page
+    assert "sampling changed; teacher.sampling.temperature: 1 -> 0.2" in page
+    plan = document(grid, *CLUSTER)
+    jsonschema.validate(plan, json.loads((ROOT / "workflow/schemas/plan.schema.json").read_text()))
+    assert {job["job"] for job in plan["jobs"]} == LARGE and plan["total"]["reused"] == 81 - len(LARGE)
+    # what follows is on the account of its reason
+    (one, *_) = [row for row in plan["reasons"] if row["reason"] == "sampling changed"]
+    assert one["direct"] == 1 and one["jobs"] > 20
+    assert sum(row["jobs"] for row in plan["stages"]) == len(LARGE)
+    grid.edit(setting("models", "large", "revision", to="sha256-223"))
+    refused = grid.call("teachergrid", "run", "--plan", plan["hash"])
+    assert refused.returncode == 2 and "2 with other settings (generate seed__large, report teachers)" in refused.stderr
+    told = grid.call("teachergrid", "plan", "--diff", plan["hash"]).stdout
+    assert f"since {plan['hash']}" in told and "~1" in told
+    over = grid.call("teachergrid", "run", "--max-gpu-hours", "0", *CLUSTER)
+    assert over.returncode == 3 and "over budget" in over.stderr
+
+
+def test_one_result(grid):
+    grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
+    why = ["  teacher.sampling.temperature: 1 -> 0.2"]
+    one = grid.call("teachergrid", "why", "results/responses/seed__large.parquet").stdout
+    assert one.splitlines() == ["results/responses/seed__large.parquet: sampling changed", *why]
+    assert grid.call("teachergrid", "plan", "--why", "generate seed__large").stdout == one
+    unknown = grid.call("teachergrid", "plan", "--why", "generate seed__larg")
+    assert unknown.returncode == 2 and "did you mean 'generate seed__large'?" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_what_if_side_by_side(grid):
+    grid.edit(add_teacher)
+    done = grid.call(
+        "teachergrid", "plan", *CLUSTER, "--what-if", "without-teacher=new", "--what-if", "gpu=a100+instructions=0.5"
+    )
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("as planned", "without-", "gpu="))]
+    # without the new teacher the grid's summary alone is another one
+    assert [row[-1] for row in rows] and rows[1][0] == "without-teacher=new"
+    assert done.returncode == 0 and int(rows[0][2]) > int(rows[1][1])
+
+
+@pytest.mark.slow
+def test_against_a_revision(grid):
+    import subprocess
+
+    for command in (
+        ["init", "-q"],
+        ["add", "config"],
+        ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *command], cwd=grid.folder, check=True)
+    grid.edit(add_teacher)
+    told = grid.call("teachergrid", "plan", "--diff", "HEAD").stdout
+    assert "new teacher: new" in told
+    wrong = grid.call("teachergrid", "plan", "--diff", "nothing")
+    assert wrong.returncode == 2 and "--diff nothing: no plan file" in wrong.stderr
+
+
+def test_help_without_a_command(grid):
+    done = grid.call("teachergrid", "--help")
+    assert done.returncode == 0 and "  plan " in done.stdout
+    assert grid.call("teachergrid", "plans").returncode == 2

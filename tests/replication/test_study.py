@@ -1,0 +1,104 @@
+"""The first paper's tables through the statistics: every number, the exit code, the page."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from argparse import Namespace
+
+import pytest
+from teachergrid.commands import replicate
+from teachergrid.replication import pilot, published, study
+from workspace import ENV, ROOT
+
+WANTED = {
+    "AP of Table 2": 7,
+    "AP of Table 3": 8,
+    "Averages of Table 4": 9,
+    "Borrowed ranking": 6,
+    "Regret of one teacher for all bases": 4,
+    "Steps within a family": 78,
+    "Intervals of Table 4's averages": 6,
+    "Teacher size": 5,
+    "Two benchmarks": 5,
+    "Teacher and base": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def sections():
+    return {section.title: section for section in study.sections(study.load())}
+
+
+@pytest.mark.parametrize("title", WANTED)
+def test_every_number_comes_out(sections, title):
+    comparisons = sections[title].comparisons
+    assert len(comparisons) == WANTED[title]
+    assert [comparison.text for comparison in comparisons if not comparison.ok] == []
+
+
+def test_no_section_goes_untested(sections):
+    assert list(sections) == list(WANTED)
+
+
+def test_the_numbers_asked_for(sections):
+    borrowed = dict(sections["Borrowed ranking"].rows)["borrowed ranking"]
+    assert [borrowed[base].printed for base in study.BASES] == ["0.925", "0.909", "0.868", "0.935", "0.925"]
+    regrets = [row["mean"].printed for _, row in sections["Regret of one teacher for all bases"].rows]
+    assert regrets == ["0.52", "1.33", "6.28", "7.53"]
+    intervals = {
+        of: (row["low"].printed, row["high"].printed) for of, row in sections["Intervals of Table 4's averages"].rows
+    }
+    assert intervals["CAR"] == ("0.72", "0.96") and len(intervals) == 3
+    assert dict(sections["Averages of Table 4"].rows)["CAR"]["average"].printed == "0.8888"
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "slack", "ok"),
+    [
+        ("0.925", 0.9254, 0, True),
+        ("0.925", 0.9256, 0, False),
+        ("14.90", 14.895, 0, True),
+        ("4", 4.0, 0, True),
+        ("0.7575", 0.75756, 0, False),
+        ("0.7575", 0.75756, 0.5e-4, True),
+        ("-0.180", -0.1795, 0, True),
+    ],
+)
+def test_rounding(printed, ours, slack, ok):
+    assert study.Comparison(printed, ours, slack).ok is ok
+
+
+def test_the_command_says_so_and_ends_well(tmp_path, capsys):
+    assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Ours (published): 132 of 132 numbers come out") and "0.9246 (0.925)" in told
+    assert "8 of 13 steps (exact p 0.481)" in told and "+1.07 sd" in told
+    page = (tmp_path / "page.html").read_text()
+    assert "<strong>132 of 132</strong>" in page and "http" not in page.replace("http://www.w3.org", "")
+    ElementTree.fromstring(page[page.index("<body>") : page.index("</html>")].replace("<br>", ""))
+
+
+def test_a_number_that_does_not_come_out_is_marked_and_fails(monkeypatch, capsys):
+    def tampered(name="tables"):
+        rows = shipped(name)
+        if name == "derived":
+            next(row for row in rows if row["what"] == "regret")["printed"] = "0.53"
+        return rows
+
+    shipped = published.rows
+    monkeypatch.setattr(published, "rows", tampered)
+    assert replicate.main(Namespace(html=None)) == 1
+    told = capsys.readouterr().out
+    assert "131 of 132" in told and "0.524 (0.53) !" in told
+
+
+def test_it_needs_no_heavy_library():
+    code = "import sys; from teachergrid.__main__ import call; call(['replicate']); print(sorted({'torch', 'pandas', 'snakemake', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_what_a_pilot_would_have_saved_reads_the_same_tables():
+    ap = pilot.tables(published.rows())
+    assert {base: len(of) for base, of in ap.items()} == dict.fromkeys(ap, 19) and len(ap) == 5
+    assert ap["Qwen2.5-3B"]["Qwen2.5-3B-Instruct"] == 19.795

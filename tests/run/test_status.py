@@ -1,0 +1,245 @@
+"""Where a grid stands: asked of the real workflow, and of some cells made here."""
+
+import json
+import os
+import re
+import socket
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from teachergrid.commands import parser
+from teachergrid.commands import status as commands_status
+from teachergrid.job import failures
+from teachergrid.run import status, status_page
+from teachergrid.slurm.scheduler import Job
+from teachergrid.store import history, lock
+from workspace import Grid
+
+DEAD = "q__seed__small__sft__s1"
+
+
+def asked(grid: Grid, *argv: str) -> dict:
+    done = grid.call("teachergrid", "status", "--json", *argv)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def counts(found: dict, *states: str) -> dict:
+    """Return rule -> number of cells in these states, where there are any."""
+    summed = {rule: sum(row[state] for state in states) for rule, row in found["stages"].items()}
+    return {rule: n for rule, n in summed.items() if n}
+
+
+def files(folder: Path) -> dict:
+    inside = ("results", ".snakemake")
+    return {path: path.stat().st_mtime_ns for part in inside for path in (folder / part).rglob("*")}
+
+
+def test_a_whole_grid_and_a_change_of_settings(grid):
+    student = grid.folder / f"results/students/{DEAD}/student.json"
+    student.unlink()  # nothing that is left reads it
+    before = files(grid.folder)
+    found = asked(grid)
+    assert files(grid.folder) == before  # so it may be asked beside a live run
+    assert counts(found, *status.STATES[1:]) == {} and counts(found, "done")["finetune"] == 7
+    assert found["failures"] == [] and found["time_left"]["job_s"] == 0 and found["run"] == "no run is alive"
+    grid.replace("config/config.yaml", "repo: org/w,", "repo: org/v,")
+    planned = Counter(job.split()[0] for job in grid.jobs())
+    # three students of the base, and the one that is gone: the new summary reads it
+    assert counts(asked(grid), "to do") == planned and planned["finetune"] == 4
+
+
+def test_failed_and_blocked_cells(grid):
+    student = f"results/students/{DEAD}/student.json"
+    (grid.folder / student).unlink()
+    (grid.folder / "dead").write_text(DEAD)
+    grid.run(student, ok=False)
+    found = asked(grid)
+    assert counts(found, "failed") == {"finetune": 1} and counts(found, "to do", "running", "waiting") == {}
+    assert counts(found, "blocked") == {"answer": 2, "verify": 2, "judge": 1, "correlate": 2, "report": 2}
+    [group] = found["failures"]
+    log = f"results/logs/finetune/{DEAD}.log"
+    assert group["cells"] == [{"job": f"finetune {DEAD}", "line": "AssertionError", "log": log}]
+
+
+# --- cells made here
+
+
+def made(path: str, spec: str = "{}", inputs=()) -> None:
+    """Write an output and Snakemake's record of it."""
+    for name, text in {
+        path: "x",
+        history.record_path(Path("results/.history"), path): json.dumps(
+            {"params": [repr(spec)], "input": list(inputs)}
+        ),
+    }.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+
+
+def marked(path: str) -> None:
+    mark = history.record_path(Path(".snakemake/incomplete"), path)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text("{}")
+
+
+@pytest.fixture
+def chain(tmp_path, monkeypatch) -> list[status.CellStatus]:
+    """A cell that is made, and two that follow from it one after the other."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"results/{name}.json" for name in "abc"]
+    cells = [
+        status.CellStatus("r", name[8], "{}", 2, True, names[max(i - 1, 0) : i], [name]) for i, name in enumerate(names)
+    ]
+    for before, cell in pairwise(cells):
+        cell.upstream = {before}
+    made(names[0])
+    return cells
+
+
+def states(chain, queue=(), accounts=()) -> list[str]:
+    for cell in chain:
+        cell.state = status.TO_DO
+    status.look(chain, list(queue), list(accounts))
+    return [cell.state for cell in chain]
+
+
+def test_states_follow_from_what_lies_there(chain):
+    a, b, c = chain
+    assert states(chain) == ["done", "to do", "to do"]
+    made(b.outputs[0], inputs=a.outputs)
+    made(c.outputs[0], inputs=b.outputs)
+    assert states(chain) == ["done", "done", "done"]
+    # with other settings, or from other inputs, nor what follows from such a cell
+    made(b.outputs[0], spec='{"x": 1}', inputs=a.outputs)
+    assert states(chain) == ["done", "to do", "to do"]
+    made(b.outputs[0], inputs=["results/other.json"])
+    assert states(chain) == ["done", "to do", "to do"]
+    # what is gone is made again for a reader alone
+    os.unlink(b.outputs[0])
+    assert states(chain) == ["done", "done", "done"]
+    os.unlink(c.outputs[0])
+    assert states(chain) == ["done", "to do", "to do"]
+    failure = failures.Record("r", "b", "bad input", "config.x: no such y", b.outputs, "results/logs/r/b.log")
+    failures.write("results", failure)
+    assert states(chain) == ["done", "failed", "blocked"]
+    assert b.failure == failure and status.shown(failure)[1]["log"] == "results/logs/r/b.log"
+    # what has finished since has not failed
+    made(b.outputs[0], inputs=a.outputs)
+    assert states(chain) == ["done", "done", "to do"]
+
+
+def test_a_job_that_runs_here_and_one_whose_run_died(chain):
+    _, b, _ = chain
+    marked(b.outputs[0])
+    lock.take("results")
+    assert states(chain) == ["done", "running", "to do"]
+    assert b.node == socket.gethostname() and 0 <= b.elapsed_s < 100
+    assert status.who_runs() == f"run of process {os.getpid()} on {socket.gethostname()}"
+    # finished, and Snakemake has not seen it yet: its record is still that of an older output
+    made(b.outputs[0], spec='{"x": 1}')
+    Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
+    assert states(chain) == ["done", "done", "to do"]
+    os.unlink(b.outputs[0])
+    Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
+    assert states(chain) == ["done", "to do", "to do"] and "died" in status.who_runs()
+
+
+def test_what_slurm_says(chain):
+    _, b, c = chain
+    queue = [Job("1", "RUNNING", "r", "b", "a1", 60, 3600), Job("2", "PENDING", "r", "c", "", 0, 3600)]
+    assert states(chain, queue) == ["done", "running", "waiting"]
+    assert (b.node, b.elapsed_s, b.limit_s) == ("a1", 60, 3600)
+    accounts = [
+        {"rule": "r", "cell": "b", "state": state, "elapsed_s": 1800, "gpus": 4} for state in ("FAILED", "TIMEOUT")
+    ]
+    assert states(chain, accounts=accounts) == ["done", "failed", "blocked"] and b.failure.kind == "time-out"
+    assert states(chain, queue, accounts) == ["done", "running", "waiting"]
+    assert status.gpu_hours(chain, {"r": {}}, accounts)["hours"] == 4
+    assert c.failure is None and status.gpu_hours(chain, {"r": {"a": 900}}, [])["hours"] == 0.5
+
+
+def test_what_the_user_stopped_has_not_failed(chain):
+    cancelled = [{"rule": "r", "cell": "b", "state": "CANCELLED"}]
+    Path("results/run.json").write_text(json.dumps({"code": 130, "failed": []}))
+    assert states(chain, accounts=cancelled) == ["done", "to do", "to do"]
+    Path("results/run.json").write_text(json.dumps({"code": 1, "failed": []}))
+    assert states(chain, accounts=cancelled) == ["done", "failed", "blocked"]
+
+
+@pytest.mark.parametrize(
+    "running, took, seconds, unknown, words",
+    [
+        (1, {"r": {"a": 100, "z": 200}}, 140 + 150, {}, "about 4 min 50 s with 1 at a time"),
+        (2, {"r": {"a": 100, "z": 200}}, 140, {}, "about 2 min 20 s with 2 at a time"),
+        (0, {"r": {"a": 100}}, None, {}, "3 min 20 s of jobs one after another; none runs now"),
+        (1, {}, 0, {"r": 2}, "unknown: none has finished yet of r 2"),
+    ],
+)
+def test_time_left(chain, running, took, seconds, unknown, words):
+    chain[0].state = status.DONE
+    for cell in chain[1 : 1 + running]:
+        cell.state, cell.elapsed_s = status.RUNNING, 10
+    found = status.time_left(chain, {"r": {}, **took})
+    assert (found["seconds"], found["unknown"]) == (seconds, unknown)
+    assert status_page.left(found).replace("\u00a0", " ") == words
+
+
+FOUND = {
+    "run": "run of process 7 on login1",
+    "stages": {
+        "finetune": {"done": 900, "running": 30, "waiting": 5, "failed": 9, "blocked": 0, "to do": 4},
+        "load_instructions": {"done": 2, "running": 0, "waiting": 0, "failed": 0, "blocked": 0, "to do": 0},
+    },
+    "running": [
+        {
+            "job": f"finetune qwen2.5-7b__magpie__gemma-2-9b-it__sft__s{i}",
+            "node": "gpu-node-017",
+            "elapsed_s": 4000,
+            "limit_s": 86400,
+        }
+        for i in range(30)
+    ],
+    "failures": [
+        {
+            "kind": "time-out",
+            "remedy": "Run again. " * 20,
+            "cells": [{"job": f"finetune q{i}", "line": "<b>" + "word " * 40, "log": f"q{i}.log"} for i in range(9)],
+        }
+    ],
+    "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
+    "gpu_hours": {"hours": 12.25, "of": "finished cells"},
+    "estimates": {
+        "stages": [
+            {"rule": "finetune", "on_gpus": True, "jobs": 900, "estimated_s": 36e5, "actual_s": 54e5, "inside": 810}
+        ],
+        "unplanned": 0,
+        "resumed": 7,
+        "elsewhere": 0,
+    },
+    "disk": {"students": 8 * 10**11, "answers": 10**10},
+}
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_view_fits_its_terminal(width):
+    text = status_page.terminal_view(FOUND, width)
+    assert max(map(len, text.splitlines())) <= width and "\033" not in text
+    assert "finetune q2" in text and "finetune q3" not in text and "and 6 more" in text and "and 10 more" in text
+    assert "900" in text and "students 800.0 GB" in text
+    assert "estimated: 1500 GPU-h instead of the expected 1000 GPU-h (1.5 times)" in text.replace("\u00a0", " ")
+    assert "estimated" not in status_page.terminal_view(FOUND | {"estimates": {"stages": []}}, width)
+    coloured = status_page.terminal_view(FOUND, width, colour=True)
+    assert coloured != text and re.sub(r"\033\[\d+m", "", coloured) == text
+
+
+def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(status, "gather", lambda argv: FOUND if argv == ["--cores", "1"] else None)
+    assert commands_status.main(*parser.parse(["status", "--html", "--cores", "1"])) == 0
+    html = Path(capsys.readouterr().out.strip()).read_text()
+    assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
+    assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
+    assert "7 that continued a job that had been killed" in html and "<td" in html.split("All")[1]

@@ -1,0 +1,379 @@
+"""The batched likelihood is the naive one, example by example, and says where it is undefined."""
+
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tables as tables_of
+import tiny
+import torch
+from teachergrid.errors import BadInput
+from teachergrid.instructions import files
+from teachergrid.metrics import join, measure
+from teachergrid.models import chat, loading, logits
+from teachergrid.scoring import likelihood, logprobs
+from teachergrid.store import artifacts, origin, shards
+
+MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
+CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
+OPTIONS = {
+    "formats": ["chat", "plain"],
+    "tokens": True,
+    "rank_cap": 100,
+    "max_length": 200,
+    "subset": None,
+    "batch_tokens": 128,
+    "shard": 4,
+}
+PAIRS = [
+    ("red", "apple"),
+    ("sort the words apple bear story", " apple bear\nstory"),
+    ("explain 3+4=7. " * 6, "the sum and answer " * 12),
+    ("list of colour", "日本 {red}"),
+    ("sum", ""),
+    ("list of words", "x"),
+]
+
+
+def instructions(texts) -> pa.Table:
+    chats = [[{"role": "user", "content": text}] for text in texts]
+    rows = [{"id": files.message_id(m), "messages": m, "source": "test", "round": 0} for m in chats]
+    return artifacts.table(rows, artifacts.INSTRUCTIONS)
+
+
+def responses(pairs) -> pa.Table:
+    ids = instructions([question for question, _ in pairs])["id"].to_pylist()
+    rows = [
+        {"id": key, "sample": 0, "response": answer, "finish_reason": "stop"}
+        for key, (_, answer) in zip(ids, pairs, strict=True)
+    ]
+    return artifacts.table(rows, artifacts.RESPONSES)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "llama": tiny.make(root / "llama", bos=True, template=tiny.CHATML_WITH_BOS),
+        "qwen2": tiny.make(root / "qwen2", "qwen2"),
+    }
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2"])
+def loaded(request, folders):
+    entry = MODEL | {"repo": str(folders[request.param])}
+    return loading.load_tokenizer(entry, CHAT), loading.load_model(entry)
+
+
+def rows_of(pairs):
+    return [([{"role": "user", "content": question}], answer) for question, answer in pairs]
+
+
+def scored(loaded, pairs, format="chat", **options):
+    return likelihood.score_rows(*loaded, rows_of(pairs), CHAT, format, OPTIONS | options)
+
+
+def naive(model, before: list[int], target: list[int], after=()) -> float:
+    """Sum of log p(target) as published scripts take it: one example, labels, mean loss times count."""
+    ids = torch.tensor([[*before, *target, *after]])
+    labels = torch.full_like(ids, -100)
+    labels[0, len(before) : len(before) + len(target)] = torch.tensor(target)
+    with torch.inference_mode():
+        return -float(model(input_ids=ids, labels=labels).loss) * len(target)
+
+
+@pytest.mark.parametrize("format", ["chat", "plain"])
+def test_sums_are_those_of_one_example_at_a_time(loaded, format):
+    tokenizer, model = loaded
+    pairs = [pair for pair in PAIRS if pair[1]]
+    end, header = chat.end(tokenizer, CHAT, format), chat.header(tokenizer, CHAT, format)
+    for (messages, text), row in zip(rows_of(pairs), scored(loaded, pairs, format), strict=True):
+        prompt, answer = chat.prompt(tokenizer, messages, CHAT, format), chat.response(tokenizer, text)
+        first, last = prompt.question.index(True), len(prompt.ids) - prompt.question[::-1].index(True)
+        question = prompt.ids[first:last]
+        want = {
+            "question": naive(model, prompt.ids[:first], question),
+            "answer_given_question": naive(model, prompt.ids, answer),
+            "end_given_question": naive(model, prompt.ids + answer, end),
+            "answer": naive(model, header, answer),
+            "end": naive(model, header + answer, end),
+        }
+        assert {key: row[key] for key in want} == pytest.approx(want, abs=1e-4, rel=1e-6)
+        assert (row["n_question"], row["n_answer"], row["n_end"]) == (len(question), len(answer), 1)
+        assert (row["truncated"], row["reason"]) == (False, None)
+
+
+def test_per_token_values_add_up_and_ranks_are_those_of_the_logits(loaded):
+    tokenizer, model = loaded
+    for (messages, text), row in zip(rows_of(PAIRS), scored(loaded, PAIRS, rank_cap=20), strict=True):
+        n = row["n_answer"]
+        assert len(row["token_logprobs"]) == len(row["token_ranks"]) == n + 1
+        assert sum(row["token_logprobs"][:n]) == pytest.approx(row["answer_given_question"] or 0, abs=1e-5)
+        assert sum(row["token_logprobs"][n:]) == pytest.approx(row["end_given_question"], abs=1e-5)
+        example = chat.example(tokenizer, messages, text, CHAT)
+        ids = torch.tensor(example.input_ids)
+        with torch.inference_mode():
+            order = model(input_ids=ids[None]).logits[0].argsort(-1, descending=True)
+        ranks = [int((order[i - 1] == ids[i]).nonzero()) + 1 for i, on in enumerate(example.completion_mask) if on]
+        assert row["token_ranks"] == [min(rank, 20) for rank in ranks]
+        assert max(ranks) > 20
+
+
+def test_batches_change_nothing(loaded):
+    want = scored(loaded, PAIRS)
+    for row, pair in zip(want, PAIRS, strict=True):
+        assert scored(loaded, [pair], batch_tokens=1)[0] == {
+            key: pytest.approx(value, abs=1e-4) if isinstance(value, float | list) else value
+            for key, value in row.items()
+        }
+
+
+def test_logits_in_chunks_change_nothing(loaded, monkeypatch):
+    want = scored(loaded, PAIRS)
+    monkeypatch.setattr(logprobs, "LOGITS", 3 * 512)  # three positions of this vocabulary
+    monkeypatch.setitem(logprobs.NORMALISED, "cpu", 2 * 512)
+    for row, pieces in zip(want, scored(loaded, PAIRS), strict=True):
+        assert pieces["answer"] == (None if row["answer"] is None else pytest.approx(row["answer"], abs=1e-4))
+        assert pieces["token_logprobs"] == pytest.approx(row["token_logprobs"], abs=1e-5)
+
+
+def test_empty_answer_has_an_end_and_a_question(loaded):
+    row = scored(loaded, [("sum", "")])[0]
+    assert (row["n_answer"], row["n_end"], row["reason"]) == (0, 1, "empty answer")
+    assert row["answer_given_question"] is None
+    assert row["answer"] is None
+    assert row["end_given_question"] < 0
+    assert row["question"] < 0
+
+
+@pytest.mark.parametrize("format", ["chat", "plain"])
+def test_long_answers_are_cut_alike_and_marked(loaded, format):
+    tokenizer, model = loaded
+    messages, text = rows_of(PAIRS)[2]
+    prompt, answer = chat.prompt(tokenizer, messages, CHAT, format), chat.response(tokenizer, text)
+    header = chat.header(tokenizer, CHAT, format)
+    whole = len(prompt.ids) + len(answer) + 1
+    assert not scored(loaded, [PAIRS[2]], format, max_length=whole)[0]["truncated"]
+    for kept in (len(answer), 5, 1):
+        row = scored(loaded, [PAIRS[2]], format, max_length=len(prompt.ids) + kept)[0]
+        assert row["answer_given_question"] == pytest.approx(naive(model, prompt.ids, answer[:kept]), abs=1e-4)
+        assert row["answer"] == pytest.approx(naive(model, header, answer[:kept]), abs=1e-4)
+        assert (row["truncated"], row["n_answer"], row["n_end"]) == (True, kept, 0)
+        assert row["end"] is row["end_given_question"] is None
+        assert row["reason"] == "answer cut, no end token"
+    row = scored(loaded, [PAIRS[2]], format, max_length=len(prompt.ids))[0]
+    assert row == {"truncated": False, "reason": "question too long"}
+
+
+def test_the_models_own_context_is_a_limit_too(tmp_path):
+    entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=48))}
+    short = loading.load_tokenizer(entry, CHAT), loading.load_model(entry)
+    rows = scored(short, [PAIRS[0], ("red", PAIRS[2][1]), PAIRS[2]])
+    assert [row["reason"] for row in rows] == [None, "answer cut, no end token", "question too long"]
+
+
+def test_a_question_that_the_template_alters_is_null_and_the_rest_is_there(folders):
+    entry = MODEL | {"repo": str(folders["qwen2"])}
+    chat_settings = CHAT | {"template": tiny.CHATML.replace("m['content']", "m['content'] | upper")}
+    tokenizer = loading.load_tokenizer(entry, chat_settings)
+    row = likelihood.score_rows(
+        tokenizer, loading.load_model(entry), rows_of(PAIRS[:1]), chat_settings, "chat", OPTIONS
+    )[0]
+    assert (row["question"], row["n_question"], row["reason"]) == (None, 0, "question not found in the prompt")
+    assert row["answer_given_question"] < 0
+
+
+def test_logits_that_are_not_finite_give_null_and_a_reason(folders):
+    entry = MODEL | {"repo": str(folders["llama"])}
+    model = loading.load_model(entry)
+    with torch.no_grad():
+        model.lm_head.weight[7] = torch.nan
+    rows = scored((loading.load_tokenizer(entry, CHAT), model), PAIRS[:2])
+    assert rows == [{"truncated": False, "reason": "log-probabilities are not finite"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "setting"),
+    [
+        ("gemma2", {"final_logit_softcapping": 2.0}),
+        ("cohere", {"logit_scale": 0.25}),
+        ("granite", {"logits_scaling": 8.0}),
+    ],
+)
+def test_logits_are_scaled_as_the_architecture_does(architecture, setting):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+    }
+    config = AutoConfig.for_model(architecture, vocab_size=64, intermediate_size=32, **sizes, **setting)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(50)
+    ids = torch.arange(8)[None]
+    with torch.inference_mode():
+        bare = model.get_output_embeddings()(model.base_model(input_ids=ids).last_hidden_state)
+        assert not torch.allclose(bare, model(input_ids=ids).logits, rtol=0.1)
+    logits.check(model)
+
+
+def test_an_unknown_change_of_the_logits_is_refused(loaded, monkeypatch):
+    forward = type(loaded[1]).forward
+
+    def changed(self, **inputs):
+        made = forward(self, **inputs)
+        made.logits = made.logits * 1.5
+        return made
+
+    monkeypatch.setattr(type(loaded[1]), "forward", changed)
+    with pytest.raises(BadInput, match=f"{loaded[1].config.model_type} models change their logits"):
+        logits.check(loaded[1])
+
+
+def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:
+    found = likelihood.score(responses, instructions, settings, work)
+    return {format: pa.concat_tables(tables) for format, tables in found.items()}
+
+
+def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_path, monkeypatch, capsys):
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
+    tables = whole(given, asked, settings, tmp_path)
+    assert list(tables) == ["chat", "plain"]
+    for format, table in tables.items():
+        assert table.schema == artifacts.LIKELIHOODS
+        assert table["id"].to_pylist() == given["id"].to_pylist()
+        assert table["reason"].to_pylist() == [None, None, None, None, "empty answer", None]
+        assert table["n_end"].to_pylist() == [1] * 6
+        assert len(list((tmp_path / format).glob("*.parquet"))) == 2
+    assert tables["chat"]["answer"] != tables["plain"]["answer"]
+    damaged = sorted((tmp_path / "plain").glob("*.parquet"))[1]
+    os.truncate(damaged, 100)
+    assert whole(given, asked, settings, tmp_path) == tables
+    assert "likelihoods, plain: shard 2 is damaged" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("work that is finished loads no model"))
+        assert whole(given, asked, settings, tmp_path) == tables
+        shards_of = likelihood.score(given, asked, settings, tmp_path)["chat"]
+        artifacts.write(tmp_path / "chat.parquet", shards_of, artifacts.LIKELIHOODS, {"rule": "likelihood"})
+    assert artifacts.read(tmp_path / "chat.parquet", artifacts.LIKELIHOODS) == tables["chat"]
+    assert pq.ParquetFile(tmp_path / "chat.parquet").num_row_groups == 2
+    assert origin.read(tmp_path / "chat.parquet") == {"rule": "likelihood"}
+
+
+def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(folders, tmp_path):
+    options = OPTIONS | {"formats": ["plain"], "tokens": False}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": options}
+    tables = whole(responses(PAIRS[:2]), instructions(["red", PAIRS[1][0]]), settings, tmp_path)
+    assert set(tables["chat"]["reason"].to_pylist()) == {"format not asked for"}
+    assert tables["chat"]["n_answer"].null_count == 2
+    assert tables["plain"]["answer"].null_count == 0
+    assert tables["plain"]["token_ranks"].null_count == tables["plain"]["token_logprobs"].null_count == 2
+
+
+def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 1}}
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    want = whole(given, asked, settings, tmp_path / "one")
+    busy, most = set(), []
+    one_shard = likelihood.score_rows
+
+    def watched(tokenizer, model, *rest):
+        busy.add(id(model))
+        most.append(len(busy))
+        found = one_shard(tokenizer, model, *rest)
+        busy.remove(id(model))
+        return found
+
+    monkeypatch.setattr(loading, "devices_of_copies", lambda *_: ["cpu", "cpu"])
+    monkeypatch.setattr(likelihood, "score_rows", watched)
+    assert whole(given, asked, settings, tmp_path / "two") == want
+    assert max(most) == 2
+    assert len(most) == 2 * len(PAIRS)
+
+
+GB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("memory", "weights", "homes"),
+    [
+        ([], 0, [None]),
+        ([80 * GB], 0, [None]),
+        ([80 * GB, 80 * GB], 16 * GB, ["cuda:0", "cuda:1"]),
+        ([80 * GB, 24 * GB], 17 * GB, [None]),
+        ([80 * GB] * 4, 140 * GB, [None]),
+    ],
+)
+def test_a_model_is_copied_to_each_gpu_where_it_fits_one(memory, weights, homes):
+    assert loading.devices_of_copies(memory, weights) == homes
+
+
+def test_the_size_of_the_weights_is_known_before_they_are_loaded(folders):
+    entry = MODEL | {"repo": str(folders["qwen2"])}
+    loaded = sum(weight.numel() for weight in loading.load_model(entry).parameters())
+    assert loading.weight_bytes(entry) == 4 * loaded
+    assert loading.weight_bytes(entry | {"dtype": "bfloat16"}) == 2 * loaded
+
+
+def test_a_failure_beside_another_copy_ends_the_job(tmp_path):
+    def make(i, copy):
+        if i == 1:
+            raise BadInput("no")
+        return [{"id": str(i), "sample": 0, "truncated": False}]
+
+    with pytest.raises(BadInput, match="no"):
+        shards.ensure(tmp_path, 9, make, artifacts.LIKELIHOODS, "rows", lambda: [("a",), ("b",)])
+
+
+def test_responses_to_other_instructions_are_refused(folders, tmp_path):
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
+    with pytest.raises(BadInput, match="5 of 6 responses answer no instruction of this set"):
+        likelihood.score(responses(PAIRS), instructions(["red"]), settings, tmp_path)
+
+
+SUBSET = [0, 2, 3]  # by the hashes of their ids
+
+
+def test_a_subset_is_the_same_instructions_for_all_teachers_and_the_rest_says_so(folders, tmp_path):
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS | {"shard": 2}}
+    few = settings | {"likelihood": settings["likelihood"] | {"subset": 3}}
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    alone = whole(given.take(SUBSET), asked, settings, tmp_path / "alone")["chat"]
+    table = whole(given, asked, few, tmp_path / "few")["chat"]
+    assert table["id"].to_pylist() == given["id"].to_pylist()
+    assert table.take(SUBSET) == alone
+    assert [i for i, reason in enumerate(table["reason"].to_pylist()) if reason != "not in the subset"] == SUBSET
+    assert table["n_answer"].null_count == table["token_ranks"].null_count == 3
+    assert len(list((tmp_path / "few/chat").glob("*.parquet"))) == 2  # three scored rows, two to a shard
+    # another teacher, who answered some of them, in another order
+    other = given.take([5, 3, 1, 0])
+    table = whole(other, asked, few, tmp_path / "other")["chat"]
+    assert [reason == "not in the subset" for reason in table["reason"].to_pylist()] == [True, False, True, False]
+
+
+def test_a_larger_subset_holds_a_smaller_one():
+    ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
+    assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
+    assert len(likelihood.subset(ids, 7)) == 7
+
+
+def test_metrics_count_what_is_outside_of_the_subset_as_missing():
+    rows = {("a", 0): (4, 3, 1, -8, -3, -1, -6, -2), ("b", 0): (2, 4, 1, -2, -8, -2, -4, -1)}
+    text = {key: "red" for key in [*rows, ("c", 0), ("d", 0)]}
+    scored = rows | dict.fromkeys([("c", 0), ("d", 0)], "not in the subset")
+
+    def measured(text, scored):
+        tables = {("self", "chat"): {"t": tables_of.likelihoods(scored)}}
+        rows = join.join({"t": tables_of.responses(text)}, {}, tables)
+        return measure.measure({"m": tables_of.entry("ifd_loss")}, rows, seed=0)[0]
+
+    few, alone = measured(text, scored), measured(dict.fromkeys(rows, "red"), rows)
+    assert few["value"] == alone["value"]
+    assert (few["n"], few["missing"]) == (2, 2)
+    assert few["reason"].startswith("2 of 4 responses left out, most often: not in the subset")

@@ -1,0 +1,214 @@
+"""Means, comparisons of two, and who is best, against hand-computed values, scipy, properties and degenerate input."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from teachergrid.stats import comparison, resampling
+
+NAN, INF = math.nan, math.inf
+
+
+def test_mean_interval_by_hand():
+    result = comparison.mean_interval([0, 1, 1, 1, NAN])
+    assert (result.mean, result.n, result.dropped, result.reason) == (0.75, 4, 1, None)
+    assert result.se == pytest.approx(0.5 / 2)  # sd = sqrt(0.75 / 3)
+    assert result.interval == (0.25, 1.0)
+
+
+def test_mean_interval_is_near_the_normal_one():
+    x = np.random.default_rng(0).normal(3, 2, 500)
+    result = comparison.mean_interval(x)
+    assert result.interval == pytest.approx((x.mean() - 1.96 * result.se, x.mean() + 1.96 * result.se), abs=0.02)
+
+
+def test_blocks_do_not_change_the_draws(monkeypatch):
+    x = np.random.default_rng(0).normal(size=64)
+    whole = comparison.mean_interval(x)
+    monkeypatch.setattr(resampling, "BLOCK", 64 * 100)
+    assert comparison.mean_interval(x).interval == pytest.approx(whole.interval)
+
+
+def test_mcnemar_by_hand():
+    a = np.array([1] * 8 + [0] * 2 + [1] * 5 + [0] * 5)
+    b = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 5)
+    result = comparison.paired(a, b)
+    assert result.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert result.difference == pytest.approx(6 / 20)
+    assert result.se == pytest.approx((a - b).std(ddof=1) / math.sqrt(20))
+    assert comparison.paired(b, a).p == result.p
+    assert comparison.paired(a, a).p == 1.0
+
+
+def test_mcnemar_equals_the_binomial_test():
+    from scipy.stats import binomtest
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        a, b = rng.integers(0, 2, (2, 300))
+        more, fewer = int((a > b).sum()), int((a < b).sum())
+        assert comparison.paired(a, b, rounds=10).p == pytest.approx(binomtest(more, more + fewer).pvalue)
+
+
+def test_sign_flip_matches_all_signs():
+    d = np.array([0.5, 1.0, -0.5, 1.0, 0.5, 0.5, -1.0, 1.0])
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(d))))
+    exact = (np.abs(signs @ d) >= abs(d.sum())).mean()
+    assert comparison.paired(d, 0 * d).p == pytest.approx(exact, abs=0.015)
+
+
+def test_sign_flip_survives_float_ties():
+    tenths = np.array([1, 2, -3, 4, 1, 2, -3, 4])  # 0.1 + 0.2 - 0.3 + 0.4 is above 0.4, -0.1 - 0.2 + 0.3 + 0.4 is not
+    signs = np.array(list(itertools.product((-1, 1), repeat=8)))
+    exact = (np.abs(signs @ tenths) >= tenths.sum()).mean()
+    assert comparison.paired(tenths / 10, 0 * tenths).p == pytest.approx(exact, abs=0.015)
+
+
+def test_paired_refuses_different_items():
+    with pytest.raises(ValueError, match="differ in number"):
+        comparison.paired([0, 1], [0, 1, 1])
+
+
+def test_paired_interval_covers_the_truth():
+    rng, inside = np.random.default_rng(7), 0
+    for round_ in range(400):
+        easy = rng.normal(0, 1, 80)
+        a, b = easy + rng.normal(0.3, 0.5, 80), easy + rng.normal(0, 0.5, 80)
+        low, high = comparison.paired(a, b, rounds=400, permutations=9, seed=round_).interval
+        inside += low <= 0.3 <= high
+    assert 0.91 <= inside / 400 <= 0.98
+
+
+def test_holm_by_hand():
+    assert comparison.holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert comparison.holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    adjusted = comparison.holm([NAN, 0.02, 0.01])
+    assert np.isnan(adjusted[0])
+    assert adjusted[1:].tolist() == pytest.approx([0.02, 0.02])
+    assert comparison.holm([]).tolist() == []
+
+
+def test_rank_shares():
+    draws = np.tile([1.0, 0.0, 0.0], (40, 1))
+    assert resampling.rank_shares(draws).tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+    rng = np.random.default_rng(12)
+    shares = resampling.rank_shares(resampling.bootstrap_means(rng.random((6, 50)), 2000, rng))
+    assert shares.sum(0) == pytest.approx(np.ones(6))
+    assert shares.sum(1) == pytest.approx(np.ones(6))
+
+
+def test_rank_shares_count_float_ties():
+    rng = np.random.default_rng(13)
+    items = rng.random(200)
+    draws = resampling.bootstrap_means(np.stack([items, items[:], items * 3 / 3]), 2000, rng)
+    assert resampling.rank_shares(draws) == pytest.approx(np.full((3, 3), 1 / 3))
+
+
+def test_shared_items_with_gaps():
+    items = np.array([[1, 1, NAN, 1], [NAN] * 4, [0, 0, 0, 0]])
+    scores, has_items, dropped, reason = resampling.shared_items(items)
+    assert scores.tolist() == [[1, 1, 1], [0, 0, 0]] and has_items.tolist() == [True, False, True]
+    assert (dropped, reason) == (1, None)
+
+
+def test_best_names_those_it_cannot_tell_apart():
+    rng = np.random.default_rng(14)
+    chance = np.array([0.3, 0.6, 0.6, 0.5])
+    items = (rng.random((4, 2, 700)) < chance[:, None, None]).astype(float)
+    result = comparison.best_with_uncertainty(items)
+    assert result.best in (1, 2)
+    assert [unit.not_distinguishable for unit in result.units] == [False, True, True, False]
+    means = items.mean((1, 2))
+    for unit, mean in zip(result.units, means, strict=True):
+        assert unit.mean == pytest.approx(mean)
+        assert unit.interval[0] < mean < unit.interval[1]
+        assert unit.difference == pytest.approx(mean - means.max())
+    assert sum(unit.p_best for unit in result.units) == pytest.approx(1)
+    assert result == comparison.best_with_uncertainty(items)
+
+
+def test_seed_noise_widens_the_intervals():
+    rng = np.random.default_rng(15)
+    base = (rng.random((8, 1, 700)) < 0.5).astype(float)
+
+    def width(items):
+        return np.mean([np.ptp(unit.interval) for unit in comparison.best_with_uncertainty(items).units])
+
+    same = np.repeat(base, 2, axis=1)
+    assert width(same) == pytest.approx(width(base), rel=0.05)  # two equal seeds show no training noise
+    fresh = (rng.random((8, 2, 700)) < 0.5).astype(float)  # seed means differ only as their items do
+    assert width(fresh) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 1400), rel=0.15)
+    noisy = same + rng.normal(0, 0.1, (8, 2, 1))
+    expected = 2 * 1.96 * math.sqrt(0.25 / 700 + 0.1**2 / 2)
+    assert width(noisy) == pytest.approx(expected, rel=0.35)
+    missing = noisy.copy()
+    missing[0, 1], missing[1] = NAN, NAN
+    result = comparison.best_with_uncertainty(missing)
+    assert result.units[0].interval is not None
+    assert result.units[1] == comparison.UnitResult()
+    assert (result.n, result.dropped) == (700, 0)
+
+
+def test_best_interval_covers_with_seeds():
+    rng, inside, total = np.random.default_rng(16), 0, 0
+    for round_ in range(60):
+        chance = 0.5 + rng.normal(0, 0.2, (1, 1, 200)) + rng.normal(0, 0.04, (6, 2, 1))
+        items = (rng.random((6, 2, 200)) < np.clip(chance, 0, 1)).astype(float)
+        for unit in comparison.best_with_uncertainty(items, 400, round_).units:
+            inside += unit.interval[0] <= 0.5 <= unit.interval[1]
+            total += 1
+    assert 0.88 <= inside / total <= 0.99
+
+
+DEGENERATE_ITEMS = {
+    "no units": (np.empty((0, 2, 5)), "no items"),
+    "no items": (np.empty((3, 2, 0)), "no items"),
+    "all missing": (np.full((3, 2, 5), NAN), "no items"),
+    "one item": (np.ones((3, 2, 1)), "fewer than 2 items"),
+    "no shared item": (np.array([[[1, NAN, 1, NAN]], [[NAN, 1, NAN, 1]]]), "fewer than 2 items"),
+    "infinite": (np.array([[[1, 2, 3.0]], [[1, 2, INF]]]), "infinite"),
+}
+
+
+@pytest.mark.parametrize(("items", "reason"), DEGENERATE_ITEMS.values(), ids=DEGENERATE_ITEMS)
+def test_items_that_decide_nothing_are_explained(items, reason):
+    result = comparison.best_with_uncertainty(items)
+    assert result.best is None and reason in result.reason
+    assert list(result.units) == [comparison.UnitResult()] * len(items)
+    assert reason in resampling.shared_items(items[:, 0])[3]
+    assert comparison.reliability(items[:, 0]) is None
+
+
+def test_equal_units_and_few_items_are_not_told_apart():
+    equal = comparison.best_with_uncertainty(np.ones((3, 2, 20)))
+    assert all(unit.not_distinguishable for unit in equal.units)
+    assert [unit.p_best for unit in equal.units] == pytest.approx([1 / 3] * 3)
+    few = comparison.best_with_uncertainty(np.array([[[1.0] * 4], [[0.0] * 4]]))
+    assert few.units[1].not_distinguishable and few.units[1].p == pytest.approx(1 / 8)
+    alone = comparison.best_with_uncertainty(np.random.default_rng(0).random((1, 1, 30)))
+    assert alone.best == 0 and alone.units[0].p_best == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "reason"), [([], "no items"), ([NAN], "no items"), ([1.0], "fewer than 2"), ([1.0, INF], "infinite")]
+)
+def test_means_of_nearly_nothing_are_explained(x, reason):
+    for result in (comparison.mean_interval(x), comparison.paired(x, x)):
+        assert reason in result.reason
+        assert (result.se, result.interval) == (None, None)
+        assert result.n + result.dropped == len(x)
+
+
+def test_reliability_and_ceiling():
+    rng = np.random.default_rng(17)
+    truth = rng.normal(size=60)
+    noisy = truth[:, None] + rng.normal(0, 6, (60, 100))  # var of a mean 0.36: reliability 1 / 1.36
+    assert comparison.reliability(noisy) == pytest.approx(1 / 1.36, abs=0.08)
+    assert comparison.reliability(truth[:, None] + np.zeros((60, 10))) == pytest.approx(1)
+    assert comparison.reliability(np.ones((6, 20))) is None
+    assert comparison.reliability(np.random.default_rng(3).random((5, 40))) >= 0
+    result = comparison.ceiling(noisy, truth[:, None] + rng.normal(0, 3, (60, 100)))
+    assert result.ceiling == pytest.approx(math.sqrt(result.performance_reliability * result.metric_reliability))
+    assert comparison.ceiling(noisy).metric_reliability == 1
+    assert "undefined" in comparison.ceiling(noisy[:3]).reason

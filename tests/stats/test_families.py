@@ -1,0 +1,156 @@
+"""Siblings and kinship: by hand, against all orders, and in the tables of a grid."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from known_grid import RIGHT, SIX, SIX_REWARD, World
+from scipy.stats import binomtest
+from teachergrid.replication.study import load
+from teachergrid.stats import families, nested_bootstrap
+
+NAN = math.nan
+
+
+def test_siblings_are_successive_sizes():
+    of = ["a", "b", "a", None, "a", "b", "c", "a"]
+    sizes = [7, 2, 70, 5, 7, None, 3, 1]
+    assert families.siblings(of, sizes) == [("a", [7], [0, 4]), ("a", [0, 4], [2])]
+
+
+def test_a_step_by_hand():
+    cubes = [np.full((1, 30), value) for value in (0.1, 0.3, 0.5)]
+    performance = np.array([own.mean() for own in cubes])
+    draws = nested_bootstrap.performance_draws(cubes, 200)
+    found = families.step([0, 1], [2], performance, draws, 30)
+    assert found.difference == pytest.approx(0.3) and found.interval == pytest.approx((0.3, 0.3))
+    assert found.p == pytest.approx(2 / 201)
+    assert families.step([0], [0], performance, draws, 30).p == 1
+    # three items cannot carry a small p
+    assert families.step([0, 1], [2], performance, draws, 3).p == 0.25
+
+
+def test_eulerian_numbers():
+    assert [families.eulerian(n) for n in (1, 2, 3, 4)] == [[1], [1, 1], [1, 4, 1], [1, 11, 11, 1]]
+    assert all(sum(families.eulerian(n)) == math.factorial(n) for n in range(1, 9))
+
+
+@pytest.mark.parametrize("better", range(8))
+def test_in_families_of_two_it_is_the_sign_test(better):
+    found = families.rises({i: [1.0 if i < better else -1.0] for i in range(7)})
+    assert (found.rises, found.steps) == (better, 7)
+    assert found.p == pytest.approx(binomtest(better, 7).pvalue)
+
+
+def test_steps_that_share_siblings_are_counted_over_all_orders():
+    def count(orders):
+        return sum(b > a for order in orders for a, b in itertools.pairwise(order))
+
+    worlds = [
+        count(pair) for pair in itertools.product(itertools.permutations(range(4)), itertools.permutations(range(3)))
+    ]
+    for rises in range(6):
+        steps = [1.0] * rises + [-1.0] * (5 - rises)
+        p = np.mean([abs(value - 2.5) >= abs(rises - 2.5) for value in worlds])
+        assert families.rises({"four": steps[:3], "three": steps[3:]}).p == pytest.approx(p)
+    assert families.rises({"a": [0.0, 1.0]}) == (1.5, 2, pytest.approx(1 / 3))
+    assert families.rises({}) == (0, 0, None)
+
+
+def test_kinship_by_hand():
+    additive = np.add.outer([10.0, 20, 30], [1.0, 2, 3, 5])
+    assert families.residuals(additive) == pytest.approx(np.zeros((3, 4)))
+    assert families.main_effect(additive) == pytest.approx(1)
+    kin = np.zeros((3, 4), bool)
+    kin[0, 0] = kin[1, 3] = True
+    helped = additive + 3.0 * kin
+    left = families.residuals(helped)
+    assert left.sum(0) == pytest.approx(np.zeros(4)) and left.sum(1) == pytest.approx(np.zeros(3))
+    found = families.kinship(helped, kin)
+    assert found.mean == pytest.approx((left[0, 0] + left[1, 3]) / 2) and found.cells == 2
+    null = [(left[0, order[0]] + left[1, order[3]]) / 2 for order in itertools.permutations(range(4))]
+    assert found.p == pytest.approx(np.mean(np.abs(null) >= abs(found.mean) - 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("table", "kin", "reason"),
+    [
+        (np.ones((1, 6)), np.eye(1, 6), "one base only"),
+        (np.ones((2, 6)), np.eye(2, 6), "all equal"),
+        (np.arange(6.0).reshape(2, 3), np.eye(2, 3), "fewer than 4"),
+        (np.arange(12.0).reshape(2, 6), np.zeros((2, 6)), "no teacher is kin"),
+        (np.array([[1, 2, 3, 4, NAN], [2, 1, 4, 3, 9]]), np.eye(2, 5, 4), "no teacher is kin"),
+        (np.arange(12.0).reshape(2, 6), np.ones((2, 6)), "all teachers are kin"),
+    ],
+)
+def test_kinship_that_cannot_be_tested_is_explained(table, kin, reason):
+    found = families.kinship(table, kin)
+    assert (found.mean, found.p) == (None, None) and reason in found.reason
+
+
+def test_kinship_p_is_uniform_where_there_is_none():
+    rng = np.random.default_rng(0)
+    kin = rng.random((3, 9)) < 0.3
+    p = [families.kinship(rng.normal(size=(3, 9)), kin, permutations=199, seed=i).p for i in range(200)]
+    assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.06)
+
+
+def test_published_siblings_and_kinship():
+    study = load()
+    assert len(study.steps()) == 13
+    assert [int((gaps > 0).sum()) for _, _, gaps in study.steps()][:2] == [4, 0]  # Phi-3
+    own = families.kinship(study.ap, study.self_pair)
+    assert own.cells == 3 and own.mean == pytest.approx((1.433 + 1.165 + 0.610) / 3, abs=1e-3) and own.p < 0.01
+
+
+# --- in the tables of a grid
+
+
+def rows(found, effect):
+    return {(row["base"], row.get("larger")): row for row in found.effects if row["effect"] == effect}
+
+
+def test_effects_of_a_grid():
+    found = World().summary()
+    steps = rows(found, "step")
+    assert steps["b1", "y"]["value"] == pytest.approx(-15) and steps["b2", "z"]["value"] == pytest.approx(20)
+    assert steps["b1", "y"]["smaller"] == "x" and steps["b1", "y"]["n"] == 20
+    assert steps["b1", "z"]["low"] <= steps["b1", "z"]["value"] <= steps["b1", "z"]["high"]
+    assert all(row["p"] <= row["p_holm"] for row in steps.values())
+    rises = {base: row["value"] for (base, _), row in rows(found, "rises").items()}
+    # means over bases: -15 and +20, -40 and +20
+    assert rises == {"b1": 0, "b2": 1, "pooled": 0.5}
+    assert rows(found, "self_pair")["pooled", None]["reason"].startswith("fewer than 4 teachers")
+    least = rows(found, "detectable")["b1", None]
+    assert least["value"] == found.recommendation["bases"]["b1"]["detectable"] > 0
+
+
+def test_correlations_say_how_firm_they_are():
+    world = World(SIX, reward=SIX_REWARD)
+    for i, teacher in enumerate(world.settings["teachers"].values()):
+        teacher["family"] = "fg"[i % 3 == 0]
+    found = {(r["base"], r["metric"]): r for r in world.summary().correlations}
+    row, down = found["b1", "reward_mean/rm"], found["b1", "nll_mean/chat"]
+    assert row["low_nested"] <= row["rho"] <= row["high_nested"]
+    assert row["low_accuracy"] <= row["pairwise_accuracy"] <= row["high_accuracy"]
+    assert row["low_regret_1"] <= row["regret_1"] <= row["high_regret_1"]
+    assert row["low_family"] == row["high_family"] and row["family"] == "g"  # without f two are left
+    assert (down["low_nested"], down["high_nested"]) == pytest.approx((-row["high_nested"], -row["low_nested"]))
+    assert (down["low_regret_3"], down["low_accuracy"]) == (row["low_regret_3"], row["low_accuracy"])
+    pooled = found["pooled", "reward_mean/rm"]
+    assert pooled["low_nested"] <= pooled["rho"] <= pooled["high_nested"] and pooled["family"] == "g"
+
+
+def test_two_teachers_and_one_base_explain_themselves():
+    found = World({"b1": {"x": [16, 14], "y": [12, 12]}}).summary()
+    row = next(r for r in found.correlations if r["metric"] == "reward_mean/rm")
+    assert row["reason"] == "fewer than 4 teachers" and row["low_nested"] is row["low_family"] is None
+    assert rows(found, "rises")["b1", None]["value"] == 0
+    assert rows(found, "self_pair")["pooled", None]["reason"] == "one base only"
+
+
+def test_a_grid_of_recipes_has_no_siblings():
+    found = World(RIGHT, compare="recipe").summary()
+    assert {row["effect"] for row in found.effects} == {"detectable"}
+    assert {row["reason"] for row in found.effects} == {"one unit only"}

@@ -1,0 +1,151 @@
+"""The house: which room may import which, how large rooms and modules are, and who may import heavy packages."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
+PACKAGE = SCRIPTS / "teachergrid"
+# From the top to the ground. A room imports rooms strictly below its own floor, never one beside it.
+FLOORS = """
+commands
+run | replication | probe
+planning | report
+grid
+analysis
+corpora | evaluation
+responses | scoring | metrics | training
+instructions
+engines | tasks | job
+models
+cost | pages
+hub
+store | slurm
+spec
+errors | units | stats
+"""
+FLOOR = {room: -i for i, line in enumerate(FLOORS.split("\n")) for room in line.split(" | ") if room}
+# not in a room: the entry, and two modules that everything may import
+FLAT = {"__init__", "__main__", "errors", "units"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+# who may import Snakemake: what drives it
+SNAKEMAKE = ("commands/", "run/", "planning/graph.py")
+# what a training process is made of; everywhere else torch is imported where it is used
+TORCH = ("training/sft.py", "training/worker.py")
+HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def room_of(path: Path) -> str:
+    """Return the room of a module, or the module's own name where it lies in none."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path, only_top: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, parts of the imported module's full name) for each import, those inside functions too."""
+    package = ["teachergrid", *path.relative_to(PACKAGE).parent.parts]
+    tree = ast.parse(path.read_bytes())
+    for node in tree.body if only_top else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            origin = [*above, *(node.module.split(".") if node.module else [])]
+            yield from ((node.lineno, [*origin, alias.name]) for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    found = {parts[1] for _, parts in imports(path) if parts[0] == "teachergrid" and len(parts) > 1}
+    return found - {room_of(path)}
+
+
+def test_imports_run_strictly_downwards():
+    wrong = []
+    for path in MODULES:
+        own = FLOOR["commands"] if room_of(path) in ("__main__", "__init__") else FLOOR[room_of(path)]
+        for line, parts in imports(path):
+            if parts[0] != "teachergrid" or parts[1] == room_of(path):
+                continue
+            if FLOOR[parts[1]] >= own and room_of(path) != "__main__":
+                wrong.append(f"{name_of(path)}:{line} imports {parts[1]}")
+    assert wrong == []
+
+
+def test_every_room_stands_on_a_floor_and_is_small():
+    modules = defaultdict(list)
+    for path in MODULES:
+        modules[path.relative_to(PACKAGE).parent.as_posix()].append(path.stem)
+    assert {*modules.pop(".")} == FLAT
+    assert {*modules} == {*FLOOR} - FLAT - {""}
+    assert len(modules) <= 26
+    assert {room: len(names) - 1 for room, names in modules.items() if len(names) - 1 > 14} == {}
+    assert {name_of(path): lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 300} == {}
+
+
+@pytest.mark.parametrize("room", sorted({*FLOOR} - FLAT - {""}))
+def test_a_room_says_what_it_imports(room):
+    """The last line of a room's docstring names the rooms that its modules import, no more and no fewer."""
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    stated = text.splitlines()[-1].removeprefix("Imports: ").removesuffix(".")
+    used = set().union(*(rooms_imported(path) for path in (PACKAGE / room).glob("*.py"))) - {"errors", "units"}
+    assert stated == (", ".join(sorted(used)) or "nothing of the package")
+
+
+def test_the_house_is_drawn():
+    """workflow/scripts/README.md names every module in the line of its room."""
+    drawn = {}
+    for line in (SCRIPTS / "README.md").read_text().splitlines():
+        words = line.split()
+        if words and words[0].endswith("/") and words[0].removesuffix("/") in FLOOR:
+            drawn[words[0].removesuffix("/")] = set(words[1:])
+    for path in MODULES:
+        if room_of(path) not in FLAT and path.stem != "__init__":
+            assert path.stem in drawn[room_of(path)], f"{name_of(path)} is missing in workflow/scripts/README.md"
+
+
+def test_snakemake_is_imported_by_what_drives_it():
+    wrong = [
+        f"{name_of(path)}:{line}"
+        for path in MODULES
+        for line, parts in imports(path)
+        if parts[0] == "snakemake" and not name_of(path).startswith(SNAKEMAKE) and not is_for_types(path, line)
+    ]
+    assert wrong == []
+
+
+def is_for_types(path: Path, line: int) -> bool:
+    blocks = [node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.If)]
+    return any(
+        isinstance(block.test, ast.Name)
+        and block.test.id == "TYPE_CHECKING"
+        and block.lineno <= line <= block.end_lineno
+        for block in blocks
+    )
+
+
+def test_heavy_packages_are_imported_where_they_are_used():
+    wrong = [
+        f"{name_of(path)}:{line} {parts[0]}"
+        for path in MODULES
+        for line, parts in imports(path, only_top=True)
+        if parts[0] in HEAVY and name_of(path) not in TORCH
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", ["analysis", "report", "planning"])
+def test_what_computes_without_a_model_reaches_none(room):
+    """No room on the way down from analysis, report and planning loads a model or imports a heavy package."""
+    reached, waiting = set(), [room]
+    while waiting:
+        for path in (PACKAGE / waiting.pop()).glob("*.py"):
+            new = rooms_imported(path) - reached
+            reached |= new
+            waiting += new - FLAT
+    assert not reached & {"models", "engines", "training", "scoring", "evaluation"}

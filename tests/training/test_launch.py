@@ -1,0 +1,268 @@
+"""Several processes train as one: the same updates, each rank exactly once, and nothing left when the job is killed."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from teachergrid.cost import gpu_shares
+from teachergrid.errors import BadInput
+from teachergrid.models import loading
+from teachergrid.spec import schema
+from teachergrid.store import lock
+from teachergrid.training import launch, zero
+from test_sft import ROWS, TALK, recipe
+from workspace import ENV, ROOT
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+from teachergrid import launch
+chat, model, recipe, rows, work, team, launcher = json.loads(sys.argv[1])
+if launcher:
+    launch.torchrun = lambda team, folder, *meeting: [part.format(folder=folder) for part in launcher]
+training = launch.Training(rows, chat, model, recipe, 1, Path(work))
+final, facts, log = launch.train(training, launch.Team(*team), "sft")
+print(json.dumps({"facts": facts, "log": log}))
+"""
+WORKER = ["-m", "teachergrid.training.worker", "rank", "{folder}"]
+# rows of several lengths, so that an order by length says something
+LENGTHS = [(messages, response + " x" * (i % 7)) for i, (messages, response) in enumerate(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> dict:
+    folder = tiny.make(tmp_path_factory.mktemp("models") / "llama", "llama")
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
+
+
+def start(model: dict, work: Path, processes: int, launcher=None, seconds: float = 600, rows=LENGTHS, **changes):
+    """Start a job that trains with so many processes; launcher: a command in place of torchrun."""
+    wanted = recipe(**{"gradient_accumulation_steps": 2, **changes})
+    given = json.dumps([TALK, model, wanted, rows, str(work), [processes], launcher])
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAIN, given],
+        cwd=ROOT,
+        env=ENV | {"TEACHERGRID_CHECKPOINT_SECONDS": str(seconds), "TEACHERGRID_CACHE": str(work / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def result(job: subprocess.Popen) -> dict:
+    out, err = job.communicate()
+    assert job.returncode == 0, err[-3000:]
+    return {**json.loads(out.splitlines()[-1]), "said": out}
+
+
+def last_line(job: subprocess.Popen) -> str:
+    _, err = job.communicate()
+    assert job.returncode == 1, err[-3000:]
+    return err.splitlines()[-1]
+
+
+def losses(found: dict) -> list[float]:
+    return [entry["loss"] for entry in found["log"]]
+
+
+def descendants(pid: int) -> set[int]:
+    children = set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return children.union(*map(descendants, children))
+
+
+@pytest.mark.parametrize(
+    "resources, expected",
+    [
+        ({}, (1, 1, None)),
+        ({"gpu": 0}, (1, 1, None)),
+        ({"gpu": 1}, (1, 1, None)),
+        ({"gpu": 4, "nodes": None}, (4, 1, None)),
+        ({"gpu": 4, "nodes": 2, "deepspeed": "zero3"}, (4, 2, "zero3")),
+        ({"gres": "gpu:h100:2", "nodes": 2, "deepspeed": ""}, (4, 2, None)),
+        ({"gres": "gpu:3", "nodes": 1}, (3, 1, None)),
+        ({"gpu": 0, "nodes": 2}, (2, 2, None)),
+    ],
+)
+def test_the_team_is_what_the_job_has(resources, expected):
+    assert launch.team(resources) == expected
+
+
+def test_nodes_with_unequal_gpus_are_refused():
+    with pytest.raises(BadInput, match="recipe sft: 3 GPUs on 2 nodes"):
+        gpu_shares.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
+
+
+@pytest.mark.parametrize(
+    "steps, processes, remedies",
+    [(6, 3, None), (8, 8, None), (6, 4, (3, 8)), (1, 2, (1, 2)), (32, 6, (4, 36)), (4, 8, (4, 8))],
+)
+def test_steps_that_cannot_be_shared_name_the_nearest_remedies(steps, processes, remedies):
+    given = recipe(gradient_accumulation_steps=steps)
+    if remedies is None:
+        return gpu_shares.check_shares(given, processes, 1, "sft")
+    with pytest.raises(BadInput) as error:
+        gpu_shares.check_shares(given, processes, 1, "sft")
+    assert f"recipe sft: gradient_accumulation_steps {steps}" in str(error.value)
+    assert f"`gpus` to {remedies[0]} " in str(error.value) and str(error.value).endswith(f"to {remedies[1]}")
+
+
+def test_deepspeed_that_is_not_installed_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
+    launch.check_deepspeed(None, "big")
+    with pytest.raises(BadInput, match=r"recipe big: deepspeed zero3, but .* pip install deepspeed"):
+        launch.check_deepspeed("zero3", "big")
+
+
+@pytest.mark.parametrize(
+    "kind, stage, offloads", [("zero2", 2, False), ("zero3", 3, False), ("zero3_offload", 3, True)]
+)
+def test_settings_of_deepspeed(kind, stage, offloads):
+    found = zero.settings(kind)
+    assert found["zero_optimization"]["stage"] == stage
+    assert ("optimizer" in found, "offload_param" in found["zero_optimization"]) == (offloads, offloads)
+    assert set(zero.STAGES) == set(schema.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
+
+
+def test_a_port_that_is_taken_is_passed_over():
+    import socket
+
+    with socket.socket() as taken:
+        port = launch.free_port("127.0.0.1", 123)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert launch.free_port("127.0.0.1", 123) in launch.PORTS[port - launch.PORTS[0] + 1 :]
+    assert launch.free_port("127.0.0.1", 123 + 7 * len(launch.PORTS)) == port
+
+
+def test_several_nodes_need_slurm(tmp_path, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
+    with pytest.raises(BadInput, match="several nodes need SLURM"):
+        launch.command(launch.Team(2, 2), tmp_path)
+
+
+def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
+    for name in loading.CACHES[1:]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
+    loading.set_cache_folders()
+    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
+    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
+    (folder,) = {path.parent for path in found}
+    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
+    monkeypatch.setattr(sys, "prefix", "/another")
+    monkeypatch.delenv("TRITON_CACHE_DIR")
+    loading.set_cache_folders()
+    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
+    for name in loading.CACHES:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    "files, ended, error, said",
+    [
+        ({"rank-0": "{}", "rank-1": "{}", "result.json": "{}"}, 0, None, ""),
+        ({"rank-0": "{}", "result.json": "{}"}, 0, RuntimeError, "of 2 processes these ran: .'rank-0'."),
+        ({"rank-0": "{}", "rank-1": "{}"}, 0, RuntimeError, "said that all went well"),
+        ({"rank-0": "{}", "rank-1": "{}"}, -9, RuntimeError, "a process was killed"),
+        ({"error-1": '{"type": "BadInput", "message": "no row"}'}, 1, BadInput, "^no row$"),
+        (
+            {"error-1": '{"type": "OutOfMemoryError", "message": "CUDA"}'},
+            1,
+            RuntimeError,
+            "rank 1: OutOfMemoryError: CUDA",
+        ),
+    ],
+)
+def test_what_the_ranks_left_decides(tmp_path, files, ended, error, said):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    if error is None:
+        return launch.refuse_failure(tmp_path, 2, ended)
+    with pytest.raises(error, match=said):
+        launch.refuse_failure(tmp_path, 2, ended)
+
+
+@pytest.mark.parametrize(
+    "environment, error",
+    [({}, "1 processes were started, 2 were asked for"), ({"RANK": "1", "WORLD_SIZE": "2"}, "rank-1")],
+    ids=["alone", "twice"],
+)
+def test_a_worker_refuses_to_run_alone_or_twice(tmp_path, environment, error):
+    (tmp_path / "settings.json").write_text(json.dumps({"processes": 2}))
+    (tmp_path / "rank-1").touch()
+    argv = [sys.executable, *WORKER[:-1], str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, env=ENV | environment, capture_output=True, text=True)
+    assert done.returncode == 1 and error in done.stderr
+    (found,) = tmp_path.glob("error-*")
+    assert error in json.loads(found.read_text())["message"]
+
+
+@pytest.mark.slow
+def test_two_processes_do_the_updates_of_one(model, tmp_path):
+    """Two jobs start at once, so that their launchers would meet on a fixed port."""
+    ways = {"random": {}, "by-length": {"group_by_length": True}}
+    jobs = {name: start(model, tmp_path / name, 2, **way) for name, way in ways.items()}
+    for name, job in jobs.items():
+        found, alone = result(job), result(start(model, tmp_path / f"{name}-alone", 1, **ways[name]))
+        assert found["facts"] == alone["facts"] and found["facts"]["steps"] == 10
+        for key in ("loss", "learning_rate", "grad_norm", "epoch"):
+            pairs = zip(found["log"], alone["log"], strict=True)
+            assert all(math.isclose(a[key], b[key], rel_tol=1e-4) for a, b in pairs), key
+        ranks = {path.name: json.loads(path.read_text()) for path in (tmp_path / name / "launch").glob("rank-*")}
+        assert set(ranks) == {"rank-0", "rank-1"} and len({rank["pid"] for rank in ranks.values()}) == 2
+        assert found["said"].count("40 examples, from the start") == 1, "one rank speaks"
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_job_ends_all_and_the_next_goes_on(model, tmp_path):
+    undisturbed = result(start(model, tmp_path / "undisturbed", 2, seconds=0, num_train_epochs=4))
+    work = tmp_path / "killed"
+    job = start(model, work, 2, seconds=0, num_train_epochs=4)
+    while not (work / "checkpoints/checkpoint-4/complete").exists():
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.01)
+    started = descendants(job.pid)
+    assert len(started) >= 3, "a launcher and two workers"
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    end = time.monotonic() + 30
+    while left := set(filter(lock.start_ticks, started)):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+    shutil.copytree(work, tmp_path / "copy")
+    for processes, folder in ((2, work), (1, tmp_path / "copy")):
+        found = result(start(model, folder, processes, seconds=0, num_train_epochs=4))
+        assert "examples, from checkpoint-" in found["said"] and found["facts"] == undisturbed["facts"]
+        assert losses(found) == pytest.approx(losses(undisturbed), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher, error",
+    [
+        (
+            ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"],
+            "1 processes were started, 2 were asked for",
+        ),
+        (["-c", "pass"], "the launcher said that all went well, but of 2 processes these ran: []"),
+    ],
+    ids=["accelerate", "nothing"],
+)
+def test_a_launch_that_falls_back_is_an_error(model, tmp_path, launcher, error):
+    assert error in last_line(start(model, tmp_path, 2, launcher=[sys.executable, *launcher, *WORKER]))
+    assert not (tmp_path / "final").exists()
+
+
+@pytest.mark.slow
+def test_an_error_of_a_worker_is_the_jobs(model, tmp_path):
+    said = last_line(start(model, tmp_path, 2, max_length=8))
+    assert said.startswith("teachergrid.errors.BadInput: no example fits max_length 8")

@@ -1,0 +1,188 @@
+"""The whole workflow for real, in small: one base of the mini world, two teachers, 48 instructions, 40 problems."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from workspace import ENV, ROOT, Grid, copy_code, jobs, setting
+
+pytestmark = pytest.mark.slow
+TEACHERS = ["concise-s", "steps-s"]
+
+
+def small_demo(folder: Path, seed: int = 1) -> Grid:
+    """Copy the workflow and the mini world with a config that is the demo's, cut down."""
+    folder.mkdir(parents=True)
+    copy_code(folder, stand_in=False)
+    shutil.rmtree(folder / "config")
+    shutil.copytree(ROOT / "config", folder / "config")
+    world = ROOT / "workflow/miniworld"
+    (folder / "workflow/miniworld/data").mkdir(parents=True)
+    (folder / "workflow/miniworld/models").symlink_to(world / "models")
+    shutil.copy2(world / "data/pool.jsonl", folder / "workflow/miniworld/data")
+    problems = (world / "data/test.jsonl").read_text().splitlines(keepends=True)
+    (folder / "workflow/miniworld/data/test.jsonl").write_text("".join(problems[:40]))
+    grid = Grid(folder)
+
+    def cut(config):
+        config["seed"] = seed
+        config["instructions"]["pool"]["sample"] = 48
+        config["teachers"] = {name: {**config["teachers"][name], "shard": 8, "batch": 8} for name in TEACHERS}
+        config["bases"] = {"bs": config["bases"]["bs"]}
+        config["references"] = {name: config["references"][name] for name in ("bs-untuned", "bs-instruct")}
+        config["metrics"] = {
+            name: config["metrics"][name] for name in ("reward-verifier", "car", "ifd", "length", "size")
+        }
+        config["recipes"]["sft"]["num_train_epochs"] = 3
+        config["grids"]["teachers"] |= {"seeds": [1], "bootstrap": 200}
+
+    grid.edit(cut)
+    return grid
+
+
+def tables(grid: Grid) -> dict[str, bytes]:
+    """The bytes of every parquet that the workflow made, unfinished work aside."""
+    results = grid.folder / "results"
+    found = (path for path in results.rglob("*.parquet") if ".work" not in path.parts)
+    return {str(path.relative_to(results)): path.read_bytes() for path in found}
+
+
+def differing(one: dict, other: dict) -> set[str]:
+    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Grid:
+    grid = small_demo(tmp_path_factory.mktemp("e2e") / "undisturbed")
+    done = grid.call("teachergrid", "run")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "for bs take " in done.stdout and "report: results/grids/teachers/report.html" in done.stdout
+    return grid
+
+
+def killed_run(grid: Grid, when) -> None:
+    """Start a run, kill -9 its whole process group as soon as `when()` holds."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "teachergrid", "run"], cwd=grid.folder, env=ENV, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    while not when() and time.monotonic() < deadline:
+        assert run.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+def test_tables_say_what_happened(undisturbed):
+    results = undisturbed.folder / "results"
+    performance = pq.read_table(results / "grids/teachers/performance.parquet").to_pylist()
+    ap = {row["model"]: row for row in performance if row["measure"] == "AP"}
+    assert set(ap) == {"bs__pool__concise-s__sft", "bs__pool__steps-s__sft", "bs-untuned", "bs-instruct"}
+    assert all(row["n_items"] == 40 and 0 <= row["value"] <= 100 for row in ap.values())
+    scores = pq.read_table(results / "scores/bs-instruct/miniworld/verify.parquet").to_pylist()
+    assert ap["bs-instruct"]["value"] == pytest.approx(100 * sum(row["score"] for row in scores) / 40)
+    assert ap["bs__pool__concise-s__sft"]["self_pair"] and ap["bs__pool__steps-s__sft"]["self_pair"]
+    # 12 of 40 open answers are not right by luck: the instruct model was really trained and really asked
+    assert ap["bs-instruct"]["value"] > 30
+    metrics = pq.read_table(results / "metrics/bs/pool__concise-s.parquet").to_pylist()
+    assert {row["metric"] for row in metrics} >= {"car_mean/verifier/chat/beta=1", "car_mean/verifier/plain/beta=1"}
+    recommendation = yaml.safe_load((results / "grids/teachers/recommendation.yaml").read_text())
+    assert recommendation["bases"]["bs"]["best"] in TEACHERS and recommendation["cannot_say"]
+
+
+def test_report_shows_them(undisturbed):
+    page = (undisturbed.folder / "results/grids/teachers/report.html").read_text()
+    for words in (*TEACHERS, "bs-untuned", "bs-instruct", "car_mean/verifier/chat/beta=1"):
+        assert words in page
+    # all but the report itself and what leaves no benchmark
+    assert "jobs within their range" in page and "Not compared" not in page
+
+
+def test_nothing_to_do_the_second_time(undisturbed):
+    start = time.monotonic()
+    assert undisturbed.jobs() == set()
+    assert time.monotonic() - start < 20
+
+
+def test_the_same_bytes_from_scratch(undisturbed, tmp_path):
+    grid = small_demo(tmp_path / "again")
+    grid.run()
+    assert differing(tables(grid), tables(undisturbed)) == set()
+
+
+def test_another_seed_moves_the_tables(undisturbed, tmp_path):
+    grid = small_demo(tmp_path / "seed", seed=2)
+    grid.run("--until", "check", "reward")
+    moved = differing(tables(grid), tables(undisturbed))
+    assert {"instructions/pool.parquet", "responses/pool__concise-s.parquet"} <= moved
+
+
+def test_a_third_teacher_runs_its_column_only(undisturbed, tmp_path):
+    grid = Grid(Path(shutil.copytree(undisturbed.folder, tmp_path / "third", symlinks=True)))
+    grid.edit(setting("teachers", "new", to={"model": "concise-s", "sampling": {"max_tokens": 80, "temperature": 1}}))
+    student = "bs__pool__new__sft__s1"
+    column = jobs(
+        "{generate,check,gate} pool__new",
+        "reward {rm,verifier}/pool__new",
+        "likelihood bs/pool__new",
+        "metric bs/pool__new",
+        f"finetune {student}",
+        f"{{answer,verify}} {student}/miniworld",
+        f"judge {student}/miniworld/rm-wins",
+        "{correlate,report} teachers",
+    )
+    # the metrics of the cut grid use one reward only
+    assert grid.jobs() == column - jobs("reward rm/pool__new")
+    before = tables(grid)
+    grid.run()
+    changed = differing(before, tables(grid))
+    assert all("pool__new" in name or name.startswith("grids/") for name in changed)
+
+
+@pytest.mark.parametrize("stage", ["generation", "training"])
+def test_a_kill_loses_nothing(undisturbed, tmp_path, stage):
+    """kill -9 in the middle; the next run goes on by itself and gives the same tables, without finished shards twice."""
+    grid = small_demo(tmp_path / stage)
+    results = grid.folder / "results"
+
+    def shards() -> list[Path]:
+        return sorted(results.glob(".work/responses/*/*/*.parquet"))
+
+    def training() -> bool:
+        return any("from the start" in path.read_text() for path in results.glob("logs/finetune/*.log"))
+
+    killed_run(grid, (lambda: len(shards()) >= 2) if stage == "generation" else training)
+    kept = {path: path.stat().st_mtime_ns for path in shards()}
+    done = grid.call("teachergrid", "run")
+    assert done.returncode == 0 and "died; its lock is freed" in done.stderr
+    logs = "".join(path.read_text() for path in results.glob("logs/generate/*.log"))
+    if stage == "generation":
+        assert kept and "shards are there from an earlier run" in logs
+    assert differing(tables(grid), tables(undisturbed)) == set()
+    assert not any(path.is_file() for path in results.glob(".work/**/*")), "finished work is cleared"
+
+
+def test_a_gated_teacher_does_not_stop_the_report(undisturbed, tmp_path):
+    """Responses that are cut off: the gate stops the SFT, the rest is made, the report says why."""
+    grid = Grid(Path(shutil.copytree(undisturbed.folder, tmp_path / "gated", symlinks=True)))
+    broken = {"model": "steps-s", "sampling": {"max_tokens": 3}}
+    grid.edit(setting("teachers", "broken", to=broken))
+    done = grid.call("teachergrid", "run")
+    assert done.returncode == 1 and "FAILED gate pool__broken" in done.stderr
+    results = grid.folder / "results"
+    assert not (results / "students/bs__pool__broken__sft__s1/student.json").exists()
+    recommendation = yaml.safe_load((results / "grids/teachers/recommendation.yaml").read_text())
+    assert "gated: truncated 100 %" in recommendation["gated"]["pool__broken"]
+    page = (results / "grids/teachers/report.html").read_text()
+    assert "broken" in page and "truncated 100" in page
+    # a gate that is opened trains this student and nothing else
+    grid.edit(setting("health", "gates", to={"truncated": None}))
+    trained = {job for job in grid.jobs() if job.startswith("finetune")}
+    assert trained == {"finetune bs__pool__broken__sft__s1"}

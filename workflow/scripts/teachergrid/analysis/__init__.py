@@ -1,0 +1,1 @@
+"""A grid's result: performance, correlations of metrics with it, effects, a recommendation."""

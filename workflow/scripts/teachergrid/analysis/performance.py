@@ -1,0 +1,305 @@
+"""Performance of students and references: per-item scores become values of 0 to 100 with intervals, gains and ranks.
+
+Words: a score (0..1) belongs to one item; a measure is a named set of items (`AP`, suite/judge, suite/judge/task,
+suite/judge/task/category); performance is a model's mean score over a measure, in points (0..100).
+
+Items are compared within a base. A model that has scores for less than `COVERED` of the items counts as missing, so
+that it does not take the items from the others; an item that any other model of the base has no score for is left out
+for all of them, so that every number of a base rests on the same items.
+"""
+
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from ..responses.health import limited
+from ..spec.ids import Corpus, Responses, any_seed
+from ..stats import comparison
+from ..stats.resampling import Interval
+from ..store import artifacts
+from ..store.artifacts import read
+
+AP = "AP"
+COVERED = 0.9
+Source: TypeAlias = "pa.Table | Path | str"  # a table, or the path of its file
+Key = tuple[str, str, str | None]  # base, corpus, recipe; no recipe where a grid only measures
+Item = tuple[str, str, str]  # suite, task, id
+
+
+class Unit(NamedTuple):
+    """What a grid ranks: a base fine-tuned on a corpus by a recipe, over its SFT seeds."""
+
+    base: str
+    corpus: str
+    instructions: str | None
+    teacher: str | None
+    recipe: str | None
+    unit: str  # value of the grid's `compare` word; the corpus' name where it is a derived one
+    panel: str  # the values of the other words, which all units of the panel share
+    self_pair: bool
+    gated: str | None  # why the corpus must not be used
+    students: dict[int, str]  # {seed: student}
+
+    @property
+    def key(self) -> Key:
+        return self.base, self.corpus, self.recipe
+
+
+def units(settings: dict, health: dict[str, Source]) -> list[Unit]:
+    """Return the units of a grid. health: {responses: source of its health table}."""
+    by_key: dict[Key, Unit] = {}
+    for student in settings["students"]:
+        key = student["base"], student["corpus"], student["recipe"]
+        if key not in by_key:
+            by_key[key] = _unit(settings, student, health)
+        if student["student"]:  # none where a grid only measures
+            by_key[key].students[student["seed"]] = student["student"]
+    return list(by_key.values())
+
+
+def _unit(settings: dict, student: dict, health: dict[str, Source]) -> Unit:
+    """Return the unit of a student, without students yet."""
+    compare, derived, corpus = settings["grid"]["compare"], settings.get("corpora", {}), student["corpus"]
+    # a derived corpus is compared with the teachers of its instruction set
+    instructions = student["instructions"] or derived.get(corpus, {}).get("instructions")
+    instructions = instructions or "+".join(settings["grid"]["instructions"])
+    words = {"instructions": instructions, "teacher": student["teacher"] or corpus, "recipe": student["recipe"]}
+    return Unit(
+        **{key: student[key] for key in ("base", "corpus", "instructions", "teacher", "recipe", "self_pair")},
+        unit=student[compare] or corpus,
+        panel=", ".join(name for word, name in words.items() if name and word != compare),
+        gated=_gated(_sources(corpus, derived), health, settings["gates"]),
+        students={},
+    )
+
+
+def _sources(corpus: str, derived: dict[str, dict]) -> list[str]:
+    """Return the ids of the responses that a corpus takes rows from. derived: {corpus: {instructions, teachers}}."""
+    if Corpus.parse(corpus).responses or corpus not in derived:
+        return [corpus]
+    return [str(Responses(derived[corpus]["instructions"], teacher)) for teacher in derived[corpus]["teachers"]]
+
+
+def _gated(responses: list[str], health: dict[str, Source], gates: dict) -> str | None:
+    """Return which health gates these responses fail, or None."""
+    failed = [
+        f"{row['check']} {100 * row['share']:.3g} % of {name} > {100 * row['limit']:.3g} %"
+        for name in responses
+        if name in health
+        for row in limited(read(health[name], artifacts.HEALTH).to_pylist(), gates)
+        if not row["passed"]
+    ]
+    return f"gated: {', '.join(failed)}" if failed else None
+
+
+class Scores(NamedTuple):
+    """Scores 0..1 of one measure: of the models of a base, on the items that all of them have."""
+
+    items: list[Item]
+    category: list[str | None]  # [items]
+    values: dict[str, np.ndarray]  # {model: [items]}
+    reasons: dict[str, str]  # {model: why it has no values}
+
+
+class Performance(NamedTuple):
+    rows: list[dict]  # of artifacts.PERFORMANCE
+    items: dict[Key, np.ndarray]  # [seeds, items] behind AP, 0..1
+    untuned: dict[str, str | None]  # {base: its reference without tuning that gains are measured against}
+
+
+def performance(settings: dict, grid_units: list[Unit], scores: dict[tuple[str, str, str], Source]) -> Performance:
+    """Return values, gains over the untuned base and distances to the best unit of the panel, for every measure.
+
+    scores: {(model, suite, judge): source of artifacts.SCORES}. Intervals are bootstrapped over items (the same for all
+    units), and over SFT seeds where there are several; a gain is paired over items, with each unit's mean over seeds.
+    """
+    result, grid = Performance([], {}, {}), settings["grid"]
+    bases = [unit.base for unit in grid_units] + [reference["base"] for reference in settings["references"]]
+    for base in dict.fromkeys(bases):
+        base_units = [unit for unit in grid_units if unit.base == base]
+        references = [reference for reference in settings["references"] if reference["base"] == base]
+        models = [model for unit in base_units if not unit.gated for model in unit.students.values()]
+        measures = _measures(settings, [*models, *(reference["name"] for reference in references)], scores)
+        ap = measures[AP].values
+        untuned = result.untuned[base] = _untuned(references, ap)
+        for measure, table in measures.items():
+            for panel in dict.fromkeys(unit.panel for unit in base_units):
+                panel_units = [unit for unit in base_units if unit.panel == panel]
+                result.rows.extend(_student_rows(grid, measure, table, panel_units, untuned))
+            result.rows.extend(_reference_rows(grid, measure, table, references, untuned))
+        for unit in base_units:
+            if seeds := [ap[model] for model in unit.students.values() if model in ap]:
+                result.items[unit.key] = np.array(seeds)
+    return result
+
+
+def _untuned(references: list[dict], values: dict[str, np.ndarray]) -> str | None:
+    """Return the untuned base in the better of its text formats: a student has to beat what needs no tuning at all."""
+    names = [r["name"] for r in references if r["role"] == "untuned" and r["name"] in values]
+    return max(names, key=lambda name: values[name].mean()) if names else None
+
+
+# --- rows
+
+
+def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Unit], untuned: str | None) -> list[dict]:
+    """Return the rows of the units of one panel, which are compared with each other."""
+    seeds = sorted({seed for unit in panel_units for seed in unit.students})
+    cube = np.full((len(panel_units), len(seeds), len(table.items)), np.nan)
+    for scores, unit in zip(cube, panel_units, strict=True):
+        for i, seed in enumerate(seeds):
+            if unit.students.get(seed) in table.values:
+                scores[i] = table.values[unit.students[seed]]
+    results = comparison.best_with_uncertainty(cube, grid["bootstrap"], grid["seed"]).units
+    rows = []
+    for unit, scores, result in zip(panel_units, cube, results, strict=True):
+        copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
+        row = {
+            "kind": "student",
+            "model": any_seed(unit.base, unit.corpus, unit.recipe),
+            **{key: getattr(unit, key) for key in copied},
+        }
+        row |= {"measure": measure, "n_items": len(table.items)}
+        if not np.isnan(scores).all():
+            rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))
+        elif not _is_part(measure):
+            missing = {table.reasons[model] for model in unit.students.values() if model in table.reasons}
+            reason = unit.gated or "; ".join(sorted(missing))
+            rows.append({**row, "n_items": 0, "seeds": [], "by_seed": [], "reason": reason})
+    return rows
+
+
+def _is_part(measure: str) -> bool:
+    """Return whether a measure is part of a suite: a model without scores has a row for a suite, not for its parts."""
+    return measure.count("/") >= 2
+
+
+def _by_seed(seeds: list[int], scores: np.ndarray) -> dict:
+    """Return the columns of a unit's seeds, from scores [seeds, items]; a seed without scores is NaN."""
+    points = {seed: 100 * float(row.mean()) for seed, row in zip(seeds, scores, strict=True) if not np.isnan(row[0])}
+    values = list(points.values())
+    return {"seeds": list(points), "by_seed": values, "value": sum(values) / len(values)}
+
+
+def _comparison(result: comparison.UnitResult) -> dict:
+    """Return the columns of a unit compared with the best one, in points."""
+    low, high = _points(result.interval)
+    behind = None if result.difference is None else 0.0 - 100 * result.difference  # 0.0 - ...: no -0.0
+    # `behind` is the negative of the difference, so the ends of its interval change places
+    behind_high, behind_low = (None if end is None else -end for end in _points(result.difference_interval))
+    distance = {"behind_best": behind, "behind_low": behind_low, "behind_high": behind_high}
+    return {"low": low, "high": high, **distance, "p_best": result.p_best, "tied_with_best": result.not_distinguishable}
+
+
+def _gain(grid: dict, scores: np.ndarray, table: Scores, untuned: str | None) -> dict:
+    """Return the columns of the gain over the untuned base, from scores [seeds, items]."""
+    if untuned not in table.values:
+        return {}
+    with_scores = scores[~np.isnan(scores).all(1)]
+    result = comparison.paired(with_scores.mean(0), table.values[untuned], grid["bootstrap"], seed=grid["seed"])
+    assert result.difference is not None  # all scores of a table are finite
+    low, high = _points(result.interval)
+    return {"gain": 100 * result.difference, "gain_low": low, "gain_high": high, "p_gain": result.p}
+
+
+def _reference_rows(grid: dict, measure: str, table: Scores, references: list[dict], untuned: str | None) -> list[dict]:
+    """Return the rows of models that are evaluated as they are."""
+    rows = []
+    for reference in references:
+        name = reference["name"]
+        row = {"kind": "reference", "model": name, "base": reference["base"], "measure": measure}
+        row |= {"seeds": [], "by_seed": [], "self_pair": False}
+        if name in table.values:
+            scores = table.values[name]
+            mean = comparison.mean_interval(scores, grid["bootstrap"], grid["seed"])
+            assert mean.mean is not None  # all scores of a table are finite
+            low, high = _points(mean.interval)
+            gain = {} if name == untuned else _gain(grid, scores[None], table, untuned)
+            rows.append({**row, "value": 100 * mean.mean, "low": low, "high": high, "n_items": len(scores), **gain})
+        elif not _is_part(measure):
+            rows.append({**row, "n_items": 0, "reason": table.reasons[name]})
+    return rows
+
+
+def _points(interval: Interval | None) -> tuple[float, float] | tuple[None, None]:
+    """Return an interval of scores 0..1 in points."""
+    return (None, None) if interval is None else (100 * interval[0], 100 * interval[1])
+
+
+# --- scores
+
+
+def _measures(settings: dict, models: list[str], scores: dict) -> dict[str, Scores]:
+    """Return {measure: Scores}: AP, then each suite/judge with its tasks and their categories."""
+    suites = {
+        f"{suite}/{judge}": _scores(suite, judge, models, scores)
+        for suite, judges in settings["suites"].items()
+        for judge in judges
+    }
+    measures = {AP: _ap([suites[name] for name in settings["grid"]["performance"]], models)}
+    for name, table in suites.items():
+        measures[name] = table
+        task = [item[1] for item in table.items]
+        with_category = {(t, c) for t, c in zip(task, table.category, strict=True) if c}
+        for part in sorted({(t,) for t in task} | with_category):
+            rows = [i for i, t in enumerate(task) if (t, table.category[i])[: len(part)] == part]
+            measures["/".join([name, *part])] = _subset(table, rows)
+    return measures
+
+
+def _subset(table: Scores, rows: list[int]) -> Scores:
+    items, category = [table.items[i] for i in rows], [table.category[i] for i in rows]
+    return Scores(items, category, {model: values[rows] for model, values in table.values.items()}, table.reasons)
+
+
+def _scores(suite: str, judge: str, models: list[str], scores: dict) -> Scores:
+    """Return the scores of a suite by a judge, with the rules on missing items that the module states."""
+    category: dict[tuple[str, str], str | None] = {}
+    by_model = {m: _items(scores[m, suite, judge], category) for m in models if (m, suite, judge) in scores}
+    items = sorted(category)
+    values = {m: np.array([by_item.get(item, np.nan) for item in items], float) for m, by_item in by_model.items()}
+    reasons = {model: f"no scores in {suite}/{judge}" for model in models if model not in by_model}
+    for model, row in list(values.items()):
+        if not len(row) or np.mean(~np.isnan(row)) < COVERED:
+            reasons[model] = f"{np.count_nonzero(~np.isnan(row))} of {len(row)} items have a score in {suite}/{judge}"
+            del values[model]
+    shared = np.flatnonzero(~np.isnan(list(values.values())).any(0)).tolist() if values else []
+    if values and not shared:
+        reasons |= dict.fromkeys(values, f"no item that all models have a score for in {suite}/{judge}")
+        values = {}
+    table = Scores([(suite, *item) for item in items], [category[item] for item in items], values, reasons)
+    return _subset(table, shared)
+
+
+def _items(source: Source, category: dict[tuple[str, str], str | None]) -> dict[tuple[str, str], float]:
+    """Return {(task, id): score}, the mean over samples that have one; fills in the category of each item."""
+    samples: dict[tuple[str, str], list[float]] = {}
+    for row in read(source, artifacts.SCORES, ["task", "id", "category", "score"]).to_pylist():
+        category[row["task"], row["id"]] = row["category"]
+        samples.setdefault((row["task"], row["id"]), []).append(np.nan if row["score"] is None else row["score"])
+    return {item: np.nan if np.isnan(row).all() else float(np.nanmean(row)) for item, row in samples.items()}
+
+
+def _ap(primary: list[Scores], models: list[str]) -> Scores:
+    """Return the mean of the primary scores with equal weight, as values per item whose mean is AP.
+
+    With N items in all, an item with score x of a primary score j with n_j items and mean m_j has the value
+    m_j + (N / n_j) (x - m_j). So the bootstrap over items gives the variance of AP and takes no difference between
+    suites for noise. With one primary score the values are its scores.
+    """
+    items = sorted({item for part in primary for item in part.items})
+    index = {item: i for i, item in enumerate(items)}
+    reasons = {}
+    for model in models:
+        if missing := [part.reasons[model] for part in primary if model in part.reasons]:
+            reasons[model] = "; ".join(missing)
+    values = {model: np.zeros(len(items)) for model in models if model not in reasons}
+    for model, part in product(values, primary):
+        x, weight = part.values[model], len(items) / len(part.items)
+        row = np.full(len(items), x.mean())
+        row[[index[item] for item in part.items]] = (1 - weight) * x.mean() + weight * x
+        values[model] += row / len(primary)
+    return Scores(items, [None] * len(items), values, reasons)

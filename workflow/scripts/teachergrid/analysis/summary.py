@@ -1,0 +1,154 @@
+"""All tables of a grid block from its cells' results, over what exists."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import yaml
+
+from ..store import artifacts, origin
+from .baselines import grid_metrics, student_ap
+from .correlations import correlations
+from .effects import effects
+from .performance import Source, Unit, performance, units
+from .recommendation import recommendation, teachers_of, terms
+
+
+class Results(NamedTuple):
+    """The results of a grid's cells. A source is a table or the path of its file."""
+
+    scores: dict[tuple[str, str, str], Source]  # {(model, suite, judge): artifacts.SCORES}
+    metrics: dict[tuple[str, str], Source]  # {(base, corpus): artifacts.METRICS}
+    students: dict[str, dict]  # {student: its student.json}
+    health: dict[str, Source]  # {responses: artifacts.HEALTH}
+
+
+class Summary(NamedTuple):
+    """The rows of artifacts.PERFORMANCE, GRID_METRICS, CORRELATIONS, EFFECTS and LINEAGE, and the recommendation."""
+
+    performance: list[dict]
+    metrics: list[dict]
+    correlations: list[dict]
+    effects: list[dict]
+    lineage: list[dict]
+    recommendation: dict
+
+
+# --- files of the job
+
+
+class InputFiles(Protocol):
+    """The inputs of the rule `correlate`, as Snakemake passes them."""
+
+    students: Sequence[str]
+    verified: Sequence[str]
+    judged: Sequence[str]
+    metrics: Sequence[str]
+    health: Sequence[str]
+
+
+class OutputFiles(Protocol):
+    """The outputs of the rule `correlate`."""
+
+    performance: str
+    metrics: str
+    correlations: str
+    effects: str
+    lineage: str
+    recommendation: str
+
+
+def read_results(files: InputFiles) -> Results:
+    """Return the results of a grid's cells; their paths name the cells."""
+    scores: dict[tuple[str, str, str], Source] = {}
+    for path in [*files.verified, *files.judged]:
+        model, suite, judge = _cell(path, 3)
+        scores[model, suite, judge] = path
+    metrics: dict[tuple[str, str], Source] = {}
+    for path in files.metrics:
+        base, corpus = _cell(path, 2)
+        metrics[base, corpus] = path
+    students = {Path(path).parent.name: json.loads(Path(path).read_text()) for path in files.students}
+    return Results(scores, metrics, students, health={_cell(path, 1)[0]: path for path in files.health})
+
+
+def _cell(path: str, depth: int) -> tuple[str, ...]:
+    """Return ("q-raw", "math", "verify"): the last `depth` parts of a path name its cell."""
+    return Path(path).with_suffix("").parts[-depth:]
+
+
+def write(files: OutputFiles, summary: Summary, made_from: dict) -> None:
+    """Write a grid's tables and its recommendation. made_from: their origin (origin.of)."""
+    artifacts.write(files.performance, summary.performance, artifacts.PERFORMANCE, made_from)
+    artifacts.write(files.metrics, summary.metrics, artifacts.GRID_METRICS, made_from)
+    artifacts.write(files.correlations, summary.correlations, artifacts.CORRELATIONS, made_from)
+    artifacts.write(files.effects, summary.effects, artifacts.EFFECTS, made_from)
+    artifacts.write(files.lineage, summary.lineage, artifacts.LINEAGE, made_from)
+    text = yaml.safe_dump(summary.recommendation, sort_keys=False, allow_unicode=True, width=120)
+    origin.write_beside(files.recommendation, made_from)
+    origin.replace_text(files.recommendation, text)
+
+
+# --- tables
+
+
+def summarise(settings: dict, results: Results) -> Summary:
+    """Return the tables of a grid.
+
+    What is missing is listed in the recommendation; units of a gated corpus are in no statistic.
+
+    Args:
+        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites"} as grid.py
+            states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
+    """
+    grid_units = units(settings, results.health)
+    measured = performance(settings, grid_units, results.scores)
+    ap = student_ap(measured.rows)
+    metric_rows = grid_metrics(settings, grid_units, results.metrics, measured.rows)
+    overall = [row for row in metric_rows if row.get("category") is None]
+    correlation_rows = correlations(settings, grid_units, overall, ap, measured.items)
+    effect_rows = effects(settings, grid_units, ap, measured.items)
+    missing = _missing(settings, grid_units, results)
+    answer = recommendation(settings, grid_units, measured, correlation_rows, effect_rows, missing)
+    origins = lineage(settings, results.students)
+    return Summary(measured.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
+
+
+def lineage(settings: dict, students: dict[str, dict]) -> list[dict]:
+    """Return where every student that was trained came from, and the terms of its base and teachers."""
+    rows = []
+    for cell in settings["students"]:
+        if student := students.get(cell["student"]):
+            names = {key: cell[key] for key in ("student", "base", "corpus", "recipe", "seed")}
+            licences = {
+                "teacher": ", ".join(teachers_of(settings, cell)) or cell["corpus"],
+                "base_licence": settings["bases"].get(cell["base"], {}).get("licence"),
+                "teacher_licence": terms(settings, cell, "licence"),
+                "output_terms": terms(settings, cell, "output_terms"),
+            }
+            counts = {key: student.get(key) for key in ("steps", "examples", "trained_tokens")}
+            rows.append({**names, **licences, **counts, "weights": _weights(student.get("weights") or {})})
+    return rows
+
+
+def _weights(files: dict[str, str]) -> str | None:
+    """Return the sha256 of a student: that of its one weight file, or of the list of several."""
+    if len(files) < 2:
+        return next(iter(files.values()), None)
+    return "sha256:" + hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _missing(settings: dict, grid_units: list[Unit], results: Results) -> list[str]:
+    """Return what the grid needs and does not have. What waits for a missing student is not listed as well."""
+    students = [student for unit in grid_units if not unit.gated for student in unit.students.values()]
+    missing = [f"student {student}" for student in students if student not in results.students]
+    models = [student for student in students if student in results.students]
+    models += [reference["name"] for reference in settings["references"]]
+    for suite, judges in settings["suites"].items():
+        for judge in judges:
+            without = [model for model in models if (model, suite, judge) not in results.scores]
+            missing += [f"scores of {model} in {suite}/{judge}" for model in without]
+    pairs = [(base, corpus) for base, corpus in settings["pairs"] if (base, corpus) not in results.metrics]
+    return missing + [f"metrics of {corpus} for {base}" for base, corpus in pairs]

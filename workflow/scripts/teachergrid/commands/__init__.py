@@ -1,0 +1,1 @@
+"""The commands of `teachergrid`: one file each, and one parser for all."""

@@ -1,0 +1,154 @@
+"""`teachergrid plan` and `why`: know the cost, the reasons and the end before paying. Nothing of it runs.
+
+See parser.py for the options and exit codes.
+"""
+
+import json
+import shlex
+import shutil
+import sys
+import textwrap
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from ..planning import options
+from ..planning.archive import Document
+from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
+from ..store.results import RESULTS
+
+if TYPE_CHECKING:
+    from snakemake.dag import DAG
+
+AT_MOST = 3  # files in a command; more are asked for by a command of their own
+
+
+def main(own: Namespace, argv: list[str]) -> int:
+    """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
+    try:
+        asked = options.read(own, argv)
+        if asked.why:
+            return explain(asked.why, asked.argv)
+        if asked.older or asked.jsonl:
+            return listed(asked)
+        return shown(asked)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def listed(asked: options.PlanOptions) -> int:
+    """Print what needs no costs: the files of older code, or a line a job."""
+    dag = graph(asked.argv)
+    if asked.older:
+        older = by_older_code(dag).get(asked.older)
+        print(*(older.files if older else []), sep="\n")
+        return 0
+    for job in described(sorted_jobs(dag.needrun_jobs())):
+        print(json.dumps(job))
+    return 0
+
+
+def shown(asked: options.PlanOptions) -> int:
+    """Print the plan as text or JSON, with all that the options ask for."""
+    from ..planning import archive, budget, diff, document, terminal, whatif
+
+    if asked.what_if == ["list"]:
+        print(whatif.HELP)
+        return 0
+    setting = document.Setting.of(asked)
+    if asked.probe:
+        from ..probe import kinds
+
+        setting = kinds.probed(setting, asked.probe_seconds)
+    others = whatif.variants(asked.what_if, setting)
+    before = diff.earlier(asked.diff, setting) if asked.diff else None
+    planned = setting.plan(asked.argv)
+    archive.save(planned)
+    over = budget.over(planned, asked)
+    if asked.html:
+        from ..planning import page
+
+        Path(asked.html).write_text(page.build(planned))
+    if asked.json:
+        print(json.dumps(planned))
+    else:
+        width = min(shutil.get_terminal_size().columns, 160)
+        parts = [terminal.page(planned, width)]
+        if asked.details:
+            parts.append(terminal.details(planned))
+        parts.append(show_older(planned, asked.argv, width))
+        if before:
+            parts.append(diff.text(diff.between(before, planned), width))
+        if others:
+            parts.append(whatif.text([("as planned", planned), *(whatif.planned(*other) for other in others)], width))
+        if planned["jobs"]:
+            parts.append(terminal.more(planned))
+        print("\n\n".join(part for part in parts if part))
+    if over:
+        print(budget.refusal(planned, asked, over), file=sys.stderr)
+        return budget.OVER
+    return 0
+
+
+# --- what older code has made
+
+
+def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str:
+    """Return the command that makes these files of a rule again, and then what follows from those that change.
+
+    whole: whether they are all files of the rule. options: Snakemake's.
+    """
+    run = shlex.join(["teachergrid", "run", *options])
+    which = rule if whole else shlex.join(files)
+    if not whole and len(files) > AT_MOST:
+        which = f"$({shlex.join(['teachergrid', 'plan', '--older', rule, *options])})"
+    return f"{run} -R {which} --until {rule} && {run}"
+
+
+def show_older(planned: Document, options: list[str], width: int) -> str:
+    """Return what older code has made, with the commands that make it again."""
+    lines = []
+    if any(row["files"] for row in planned["older"]):
+        lines.append("made by older code, and kept; to make them again, and then what follows from those that change:")
+    for row in planned["older"]:
+        if files := row["files"]:
+            again = command(row["rule"], files, len(files) == row["of"], options)
+            lines.append(f"{len(files):7} of {row['of']} {row['rule']}: {again}")
+    unknown = [f"{row['unknown']} {row['rule']}" for row in planned["older"] if row["unknown"]]
+    if unknown:
+        lines += textwrap.wrap(
+            f"made by code that is not recorded: {', '.join(unknown)}", width, subsequent_indent="  "
+        )
+    return "\n".join(lines)
+
+
+# --- one result
+
+
+def explain(what: str, argv: list[str]) -> int:
+    """Print why one output (or cell, `generate seed__large`) would be made again, or by which code it was made."""
+    is_file = what.startswith(f"{RESULTS}/")
+    dag = graph([*argv, what] if is_file else argv)
+    jobs = sorted_jobs(dag.needrun_jobs())
+    output = what if is_file else output_of(dag, what)
+    reason, details = next((job["why"] for job in described(jobs) if job["output"] == output), ("up to date", []))
+    for rule, older in by_older_code(dag).items():
+        if output in older.files:
+            details = [f"made by older code; to make it again: {command(rule, [output], False, argv)}"]
+    print(f"{output}: {reason}")
+    for line in details:
+        print(f"  {line}")
+    return 0
+
+
+def output_of(dag: "DAG", what: str) -> str:
+    """Return the output of a cell, named with or without its rule. Raises BadInput."""
+    from ..spec.spelling import nearest
+
+    jobs = sorted_jobs(dag.jobs)
+    outputs = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]
+    if not outputs:
+        raise BadInput(f"--why {what}: the grid has no such cell{nearest(what, [name(job) for job in jobs])}")
+    return outputs[0]

@@ -1,0 +1,20 @@
+"""teachergrid replicate: the first paper's numbers from its published tables."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from ..replication.study import beyond, lines, load, sections
+
+# --- the command
+
+
+def main(own: Namespace) -> int:
+    """Print the comparison, and write the page with --html. Return 1 when a number is not reproduced."""
+    study = load()
+    numbers, sentences = sections(study), beyond(study)
+    print(*lines(numbers, sentences), sep="\n")
+    if own.html:
+        from ..replication import page
+
+        Path(own.html).write_text(page.build(numbers, sentences, study))
+    return 0 if all(comparison.ok for section in numbers for comparison in section.comparisons) else 1

@@ -1,0 +1,216 @@
+"""`teachergrid run`: run the grid to its end (see parser.py for its options and exit codes).
+
+One command around Snakemake, on a cluster and on one machine. It refuses to start beside another run or beside jobs of a
+killed one; ends a Snakemake that waits for jobs which no longer exist, and continues with what is left; continues when a
+cell dies, and makes the report over what exists.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from contextlib import ExitStack
+from pathlib import Path
+
+import yaml
+
+from ..errors import BadInput
+from ..grid import cells as grid_cells
+from ..job import devices, failures
+from ..planning.budget import OVER
+from ..run import hindsight, options, outcome, preflight
+from ..run.progress import Progress
+from ..run.spend_limit import Bound
+from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
+from ..slurm import scheduler
+from ..store import history, lock
+from ..store.results import RESULTS
+
+RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
+# all that a report over what exists may make: with other rules out of sight, nothing that failed is tried again
+REPORT = ["--allowed-rules", "all", "correlate", "report"]
+CODES = {STOPPED: 130, DETACHED: 131}
+
+
+def main(own: Namespace, argv: list[str]) -> int:
+    """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
+    try:
+        request = options.read(own, argv)
+        if request.aside:
+            return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
+        # first, because what follows builds graphs: that takes time, and fails where a live run's files change
+        lock.dead_holder(RESULTS)
+        preflight.refuse_missing(request)
+        preflight.refuse_other(request)
+        preflight.begin(request)
+    except preflight.OverBudget as error:
+        print(f"not started: {error}", file=sys.stderr)
+        return OVER
+    except BadInput as error:
+        print(f"not started: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("not started", file=sys.stderr)
+        return 130
+    code = supervised(request)
+    # left behind, the lock tells the next run, of whichever checkout, where to look for jobs
+    if code != CODES[DETACHED]:
+        lock.release(RESULTS)
+    if code in (0, 1):
+        show_reports()
+    return code
+
+
+# --- the run
+
+
+def supervised(request: options.Options) -> int:
+    """Run Snakemake until nothing is left that it can do; then the report over what exists. Return the exit code."""
+    folder = str(Path.cwd()) if request.on_cluster else None
+    path = Path(RESULTS, outcome.LOG)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        log, signals = Log(stack.enter_context(path.open("ab", buffering=0))), stack.enter_context(Signals())
+        limits = request.plan.max_gpu_hours, request.plan.deadline
+        bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
+        context = Context(log, signals, folder, Patience.of_environment(), bound)
+        log.write(f"---- teachergrid run {' '.join(request.argv)}, process {os.getpid()}")
+        summary = outcome.begin(RESULTS, request.argv)
+        run = Run(request, context)
+        while run.goes_on():
+            pass
+        report = run.report()
+        result = outcome.Result(run.exit_code(), run.starts, report, run.phases)
+        summary = outcome.end(RESULTS, summary, result, folder)
+        for line in outcome.lines(RESULTS, summary):
+            log.say(line)
+    return result.code
+
+
+class Run:
+    """One call of `teachergrid run`: as many starts of Snakemake as it needs.
+
+    code, how: of the last start; starts: what each did; phases: starts for a phase of their own; idle: starts in a row in
+    which no cell was finished.
+    """
+
+    def __init__(self, request: options.Options, context: Context):
+        self.request, self.context = request, context
+        self.code, self.how = 0, ENDED
+        self.starts: list[Progress] = []
+        self.phases, self.idle = 1, 0
+        self.cells = grid_cells.Cells(request.config)
+        self.note_estimates()
+
+    def goes_on(self) -> bool:
+        """Start Snakemake, and return whether it must be started again."""
+        self.code, self.how, progress = once(self.request.argv, self.context)
+        self.starts.append(progress)
+        if self.code == 0 and self.next_phase():
+            return True
+        self.idle = 0 if progress.done else self.idle + 1
+        refused = self.how == ENDED and any(
+            failed.record.kind == failures.REFUSED for failed in progress.failed.values()
+        )
+        if not (refused or self.how == HUNG) or self.idle > RESTARTS:
+            return False
+        if refused and not self.context.signals.idle(self.context.patience.refused):
+            self.how = STOPPED
+            return False
+        self.context.log.say("started again with what is left")
+        return True
+
+    def next_phase(self) -> bool:
+        """Whether pilots have chosen teachers, so that there is more to do."""
+        cells = grid_cells.Cells(self.request.config)
+        if cells.chosen == self.cells.chosen:
+            return False
+        grids = (name for name in cells.chosen if cells.chosen[name] != self.cells.chosen.get(name))
+        self.context.log.say(f"the pilot of {', '.join(grids)} has chosen: on with it")
+        self.cells, self.phases = cells, self.phases + 1
+        self.note_estimates()
+        return True
+
+    def note_estimates(self) -> None:
+        hindsight.note(self.cells, self.request, RESULTS, self.context.log.say)
+
+    def report(self) -> str | None:
+        """Return which report there is: complete, partial (made here over what exists, when some cells failed) or None."""
+        if not self.code:
+            return "complete"
+        if self.how != ENDED or not any_made() or self.request.targets or not self.starts[-1].total:
+            return None
+        self.context.log.say("some cells failed; the report is made over what exists")
+        partial = options.with_config(self.request.argv, "partial=True") + REPORT
+        failed, self.how, _ = once(partial, self.context)
+        return None if failed else "partial"
+
+    def exit_code(self) -> int:
+        if self.context.bound and self.context.bound.broken and self.how == STOPPED:
+            return OVER
+        if self.how in CODES:
+            return CODES[self.how]
+        if self.code and self.starts[-1].total is None:
+            return 2
+        return int(self.code != 0 or self.how == HUNG)
+
+
+def once(argv: list[str], context: Context) -> tuple[int, str, Progress]:
+    """Run Snakemake once. Return its exit code, how it ended (see Supervision) and what it did; none of its jobs is left."""
+    log = context.log
+    progress = Progress(log.say, has_gpus=bool(context.folder or devices.known()))
+    if context.bound:
+        context.bound.progress = progress
+    snakemake = Snakemake(argv, log.write, progress)
+    how = Supervision(snakemake, progress, context).follow()
+    code = snakemake.close()
+    if code == 0 and progress.total is None:
+        log.say("nothing to do: every result is up to date")
+    if how != ENDED:
+        history.free_locks()
+    if how == DETACHED:
+        log.say(
+            "stopped; the cluster's jobs go on: `teachergrid run --live wait` waits for them and goes on from there"
+        )
+    elif context.folder:
+        settle(context.folder, log, context.patience.gone)
+    if how == STOPPED:
+        log.say("stopped; what is finished is kept, run again to go on")
+    return code, how, progress
+
+
+def settle(folder: str, log: Log, patience_s: float) -> None:
+    """Cancel what Snakemake has left on the cluster, and wait until it is gone."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        jobs = scheduler.live(folder)
+        if jobs == []:
+            return
+        if stray := [job.id for job in jobs or [] if job.state != "COMPLETING"]:
+            log.say(f"cancelling {len(stray)} jobs that Snakemake has left: {' '.join(stray[:10])}")
+            scheduler.cancel(stray)
+        time.sleep(2)
+    log.say("squeue still shows jobs of this run, or does not answer: look with squeue --me before the next run")
+
+
+# --- after the end
+
+
+def any_made() -> bool:
+    return any(Path(RESULTS).glob("scores/*/*/*.parquet"))
+
+
+def show_reports() -> None:
+    """Print the answer of each grid, and where its report is."""
+    for path in sorted(Path(RESULTS).glob("grids/*/recommendation.yaml")):
+        recommendation = yaml.safe_load(path.read_text()) or {}
+        for base, answer in (recommendation.get("bases") or {}).items():
+            if answer.get("best") is not None:
+                tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
+                also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
+                print(
+                    f"{path.parent.name}: for {base} take {answer['best']}: {answer['value']:.1f} "
+                    f"[{answer['low']:.1f}, {answer['high']:.1f}]{also}"
+                )
+        print(f"report: {path.parent / 'report.html'}")

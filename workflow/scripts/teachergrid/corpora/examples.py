@@ -1,0 +1,51 @@
+"""The examples that a training reads: responses of a corpus, with the messages that they answer."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from ..errors import BadInput
+from ..metrics.join import join
+from ..store import artifacts
+
+Source: TypeAlias = str | Path | pa.Table  # a table, or the path of its file
+
+
+class Example(NamedTuple):
+    messages: list[dict]
+    response: str
+    teacher: str
+    id: str  # of the instruction
+    sample: int
+
+
+def examples(
+    responses: Mapping[str, Source], corpus: Source | None, instructions: Iterable[Source]
+) -> tuple[list[Example], dict[str, int]]:
+    """Return the examples of a corpus in the order of (id, sample, teacher), and how many rows were left out by reason.
+
+    Args:
+        responses: {teacher: artifacts.RESPONSES}.
+        corpus: the rows of a derived corpus (artifacts.CORPUS_ROWS); None takes all rows of one teacher.
+        instructions: the instruction sets (artifacts.INSTRUCTIONS) whose messages the responses answer.
+    Raises:
+        BadInput: when a row has no instruction or no response.
+    """
+    messages: dict[str, list[dict]] = {}
+    for source in instructions:
+        table = artifacts.read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
+        messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))
+    rows = join(dict(responses), {}, {}, corpus)
+    texts = rows.response.to_pylist()
+    columns = rows.id.tolist(), rows.sample.tolist(), rows.teacher.tolist(), texts, rows.words.tolist()
+    found = []
+    for id, sample, teacher, response, words in zip(*columns, strict=True):
+        if id not in messages:
+            raise BadInput(
+                f"responses of teacher '{teacher}': id '{id}' is in none of the instruction sets; generate them again"
+            )
+        if words:
+            found.append(Example(messages[id], response, teacher, id, sample))
+    return found, {"empty": len(rows.id) - len(found)}

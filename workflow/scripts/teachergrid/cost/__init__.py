@@ -1,0 +1,1 @@
+"""What a job needs: work, throughput, memory, disk, machines, and the resources that Snakemake asks for."""

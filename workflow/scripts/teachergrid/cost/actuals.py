@@ -1,0 +1,153 @@
+"""What finished jobs really took: one line a job in `results/.jobs/`, which outlives its outputs and `make clean`.
+
+Written by the job itself at its end (usage.py); `results/.probes/` holds what a few rows of a kind of job took (probe.py). Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
+neither rows nor tokens; what both know is only written there.
+"""
+
+import json
+from typing import Any, NamedTuple, Protocol
+
+from ..store.job_index import PROBES, index_lines
+from . import workload
+
+
+class Actual(NamedTuple):
+    """One finished job. None: not known.
+
+    work: its rows are 0 where they are not known.
+    seconds: from its process' start, without the wait for devices.
+    tokens, read: of the responses that it made or read, and of their prompts (SFT: those trained on).
+    gpu_gb, host_gb: peak memory of one GPU, and of the host.
+    """
+
+    rule: str
+    cell: str
+    workload: workload.Work
+    device: str
+    seconds: float
+    cpu_seconds: float
+    tokens: int | None
+    read: int | None
+    gpu_gb: float | None
+    host_gb: float
+
+
+class Probe(NamedTuple):
+    """A few rows of one kind of job, timed in two parts.
+
+    cell: of the grid; a base that answered in its students' place has its own name. model: repo@revision.
+    work: the first rows; seconds: from the process' start to their end, with what the job does after its last row.
+    more: the rows after these, which took more_seconds; 0 rows where the time was over before. cpu_seconds: of both parts.
+    """
+
+    rule: str
+    cell: str
+    model: str
+    workload: workload.Work
+    device: str
+    seconds: float
+    more: workload.Work
+    more_seconds: float
+    cpu_seconds: float
+    gpu_gb: float | None
+    host_gb: float
+
+
+# --- read by the plan
+
+
+class Lengths(NamedTuple):
+    """Mean tokens of a row before its response, and in it, under these settings of the job."""
+
+    settings: workload.Settings
+    read: float
+    written: float
+
+    @property
+    def limit(self) -> int | None:
+        return next((value for name, value in self.settings if name == "limit"), None)
+
+
+class Actuals(NamedTuple):
+    """All that was measured. jobs: by rule, oldest first; lengths: by (rule, cell); probes: the latest of each kind of job."""
+
+    jobs: dict[str, list[Actual]]
+    lengths: dict[tuple[str, str], Lengths]
+    probes: tuple[Probe, ...] = ()
+
+
+def load(results: str) -> Actuals:
+    """Return what the finished jobs of a results folder took, and its probes. A line that a dying machine cut off does not count."""
+    lines = sorted(index_lines(results), key=lambda words: int(words[0]))
+    records = [(words[1], words[2], json.loads(words[4])) for words in lines if len(words) == 5]
+    lengths: dict[tuple[str, str], Lengths] = {}
+    known: dict[str, workload.Settings] = {}  # thousands of jobs share a few settings
+    for rule, cell, record in records:
+        record["settings"] = known.setdefault(json.dumps(record["settings"]), _settings(record))
+        rows, tokens = record.get("rows"), record.get("tokens")
+        if rule in ("generate", "answer") and rows and tokens is not None:
+            lengths[rule, cell] = Lengths(record["settings"], (record.get("read") or 0) / rows, tokens / rows)
+    jobs: dict[str, list[Actual]] = {}
+    for rule, cell, record in records:
+        jobs.setdefault(rule, []).append(_actual(rule, cell, record, lengths))
+    probes: dict[tuple, Probe] = {}
+    for _, rule, cell, _, text in sorted(index_lines(results, PROBES), key=lambda words: int(words[0])):
+        probe = _probe(rule, cell, json.loads(text))
+        probes[kind(probe, probe.model)] = probe
+    return Actuals(jobs, lengths, tuple(probes.values()))
+
+
+class Timed(Protocol):
+    """A finished job, a probe, or a kind of job to probe: what tells kinds of jobs apart."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def work(self) -> workload.Work: ...
+    @property
+    def device(self) -> str: ...
+
+
+def kind(job: Timed, model: str | None = None) -> tuple:
+    """Return what jobs of one kind have in common."""
+    return job.rule, model, job.work.settings, job.work.parameters, job.work.gpus, job.device
+
+
+def _settings(record: dict) -> workload.Settings:
+    return tuple(sorted(record["settings"].items()))
+
+
+def _probe(rule: str, cell: str, record: dict) -> Probe:
+    """Return a probe from its line."""
+    rows, read, written = record["rows"], record["read"], record["written"]
+    done = workload.Work(rule, rows, read, written, record["parameters"], record["gpus"], 1, _settings(record))
+    more = done._replace(rows=record["more_rows"])
+    took = [record[name] for name in ("more_seconds", "cpu_seconds", "gpu_gb", "host_gb")]
+    return Probe(rule, cell, record["model"], done, record["device"], record["seconds"], more, *took)
+
+
+def _actual(rule: str, cell: str, record: dict, lengths: dict[tuple[str, str], Lengths]) -> Actual:
+    """Return a finished job from its line."""
+    values = record["settings"]
+    read, written = mean_lengths(rule, cell, values, lengths) or (workload.PROMPT, workload.usual(dict(values)))
+    gpus, nodes, parameters = record["gpus"], record["nodes"], record["parameters"]
+    done = workload.Work(rule, record.get("rows") or 0, read, written, parameters, gpus, nodes, values)
+    took: list[Any] = [
+        record.get(name) for name in ("device", "seconds", "cpu_seconds", "tokens", "read", "gpu_gb", "host_gb")
+    ]
+    return Actual(rule, cell, done, *took)
+
+
+def mean_lengths(
+    rule: str, cell: str, values: workload.Settings, lengths: dict[tuple[str, str], Lengths]
+) -> tuple[float, float] | None:
+    """Return the mean tokens of a row before and in its response, where the responses (answers) of this cell were measured.
+
+    values: settings of the job.
+    """
+    source = workload.read_by(rule, cell)
+    measured = lengths.get(source) if source else None
+    # other sampling gives other lengths
+    if measured is None or (rule in ("generate", "answer") and measured.settings != values):
+        return None
+    return measured.read, measured.written

@@ -1,0 +1,104 @@
+"""What a job requests of the machine: GPUs, memory and walltime by rule, rows, model size and attempt.
+
+No other module decides this. The request is at the high end, since a job killed by its limit costs more than a limit that was
+too wide, and each further attempt gets as much again. A site that knows better overrides a rule in its profile
+(`set-resources`). A `row` is a row of the table of cells (see cell_rows).
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from . import machines, throughput, workload
+
+MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = workload.MODEL_RULES, workload.USUAL_TOKENS, workload.UNKNOWN_PARAMETERS
+# an A100 has about 40 % of an H100's speed; rows that are longer than most are the rest
+SLACK = 4
+# question and response in two text formats, and the response alone
+LIKELIHOOD_PASSES = 4
+# what most partitions allow; a job that needs longer is killed there and goes on from its last shard or checkpoint
+LONGEST = 24 * 60
+UNKNOWN_ROWS = 100_000
+
+
+def minutes(rule: str, row: dict, attempt: int) -> int:
+    """Return the walltime of a job in minutes: several times what an H100 takes when rows are long."""
+    if rule not in MODEL_RULES:
+        # tables and statistics: a minute per 10,000 rows is ten times what they take
+        return min(LONGEST, attempt * (20 + row["rows"] // 10_000))
+    if not row["gpus"]:
+        return min(LONGEST, attempt * (20 + row["rows"] // 1_000))
+    job = workload.of_row(rule, row)
+    long = job._replace(written=job.written / workload.MEAN)
+    # weights come from a shared file system at 0.2 GB a second or faster
+    loading = 10 + job.parameters / 6
+    return min(LONGEST, math.ceil(attempt * (loading + SLACK * throughput.seconds(long, reference()).work / 60)))
+
+
+@cache
+def reference() -> machines.Device:
+    return machines.read().device("h100")
+
+
+def megabytes(rule: str, row: dict, attempt: int) -> int:
+    """Return the host memory of a job on one node, in MB."""
+    # two Snakemake processes of 260 MB are part of each job on a cluster; tables take up to 30 kB a row
+    tables = 2_000 + row["rows"] * 30 // 1_000
+    if rule not in MODEL_RULES or not row["gpus"]:
+        return attempt * tables
+    size = UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"]
+    # weights pass through host memory in 2 bytes a parameter; for SFT each process loads them in 4
+    weights = 4_200 * size * row["gpus"] / row["nodes"] if rule == "finetune" else 2_200 * size
+    offloaded = 16_000 * size if row.get("deepspeed") == "zero3_offload" else 0
+    return attempt * math.ceil(tables + 2_000 + weights + offloaded)
+
+
+def need(rule: str, resource: str, row: dict, attempt: int) -> int | str | None:
+    """Return one resource of a job; None leaves it to the profile.
+
+    runtime is in minutes and mem_mb in MB. gpu counts the GPUs of all nodes, gres those of one, with their type.
+    """
+    if resource == "runtime":
+        return minutes(rule, row, attempt)
+    if resource == "mem_mb":
+        return megabytes(rule, row, attempt)
+    if resource == "deepspeed":
+        return row["deepspeed"]
+    if row["nodes"] > 1:
+        # SLURM's executor starts a job's step with all of its `gpu`, which no single node has
+        kind = ["gpu", row["gpu_model"], str(row["gpus"] // row["nodes"])]
+        return {"nodes": row["nodes"], "gres": ":".join(filter(None, kind))}.get(resource)
+    if not row["gpus"]:
+        return row["gpus"] if resource == "gpu" else None
+    # without a number of nodes, SLURM may take the GPUs of a job from several
+    return {"gpu": row["gpus"], "gpu_model": row["gpu_model"], "nodes": 1}.get(resource)
+
+
+def gpus(resources: Mapping[str, Any]) -> int:
+    """Return how many GPUs a job has over all nodes, from its resources as `need` gives them."""
+    per_node = (resources.get("gres") or "gpu:0").split(":")[-1]
+    return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
+
+
+@cache
+def count(source: str, sample: int | None) -> int:
+    """Return how many rows a set of instructions has, without reading more than it must.
+
+    source: a file, or a data set of the hub, whose size is not known; sample: how many of its rows are drawn, None for all.
+    """
+    if sample is not None:
+        return sample
+    path = Path(source)
+    if not path.is_file():
+        return UNKNOWN_ROWS
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_metadata(path).num_rows
+    if path.suffix == ".json":
+        return len(json.loads(path.read_text()))
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

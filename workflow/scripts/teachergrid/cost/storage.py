@@ -1,0 +1,94 @@
+"""Bytes that a grid's results will take on disk, and whether they fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .. import units
+from ..store import disk
+from ..store.results import RESULTS
+from . import resources
+
+if TYPE_CHECKING:
+    from ..grid.cells import Cells
+
+# Bytes a weight: of a student by its recipe's dtype, and of a checkpoint (float32, and two more numbers of Adam's).
+SAVED, TRAINED = {"float32": 4, "bfloat16": 2}, 12
+# the newest checkpoint may be half written when the power goes, so the one before it stays
+CHECKPOINTS = 2
+# of a model's weights, at rank 64 on all linear layers
+ADAPTER_SHARE = 0.03
+SHARE_KEPT = {"model": 1, "adapter": ADAPTER_SHARE, "none": 0}
+# Bytes: a row's id and counts; a token's text; its log-probability and rank (measured, compressed).
+ROW, TEXT, LIKELIHOOD = 25, 3, 8
+
+
+class HasRows(Protocol):
+    """What grid.Cells is here: {rule: {cell: row}}."""
+
+    @property
+    def rows(self) -> Mapping[str, Mapping[str, dict]]: ...
+
+
+def peak(cells: HasRows, at_once: int) -> dict[str, int]:
+    """Return the bytes that a grid holds at its worst moment, by kind.
+
+    The kinds are responses, likelihoods, answers, students and checkpoints. A student whose weights are freed counts while it
+    trains and while it answers.
+
+    Args:
+        at_once: jobs that run at the same time.
+    """
+    rows = cells.rows
+    tables = {
+        "responses": sum(table(row, TEXT) for row in rows["generate"].values()),
+        # two text formats; the passes of a job see the tokens several times
+        "likelihoods": sum(
+            2 * table(row, LIKELIHOOD / resources.LIKELIHOOD_PASSES) for row in rows["likelihood"].values()
+        ),
+        "answers": sum(table(row, TEXT) for row in rows["answer"].values()),
+    }
+    students = rows["finetune"].values()
+    kept = sum(saved(row) * SHARE_KEPT[row["keep"]] for row in students)
+    freed = sorted(saved(row) * (1 - SHARE_KEPT[row["keep"]]) for row in students)
+    checkpoints = sorted(map(checkpoint_bytes, students))
+    return {
+        **tables,
+        # as many that train as that answer
+        "students": int(kept + sum(freed[-2 * at_once :])),
+        "checkpoints": int(sum(checkpoints[-at_once:])),
+    }
+
+
+def table(row: dict, per_token: float) -> int:
+    """Return the bytes of a job's table. per_token: bytes of a token."""
+    return int(row["rows"] * (ROW + row["tokens"] * per_token))
+
+
+def weights(row: dict) -> float:
+    """Return how many weights a model has."""
+    return 1e9 * (resources.UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"])
+
+
+def saved(row: dict) -> float:
+    """Return the bytes of a student's weights as they are saved."""
+    return weights(row) * SAVED[row["dtype"]]
+
+
+def checkpoint_bytes(row: dict) -> float:
+    """Return the bytes that a student's checkpoints take while it trains."""
+    return CHECKPOINTS * weights(row) * TRAINED * (ADAPTER_SHARE if row["lora"] else 1)
+
+
+def lacking(cells: "Cells", at_once: int, results: str = RESULTS) -> str | None:
+    """Return a sentence when the disk cannot hold what a grid will need in addition to what is there, else None."""
+    needed = peak(cells, at_once)
+    more = sum(needed.values()) - sum(disk.size(path) for path in Path(results).glob("[!.]*"))
+    free = disk.free_bytes(results)
+    if more <= free:
+        return None
+    parts = ", ".join(f"{name} {units.size(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
+    return (
+        f"{results} will need up to {units.size(more)} more ({parts}) and has {units.size(free)} free; `keep: none` or "
+        "`keep: adapter` in a recipe frees students after their last answer, fewer jobs at once hold fewer checkpoints"
+    )

@@ -1,0 +1,115 @@
+"""How long a job takes by arithmetic: FLOPs, bandwidth, steps, starting and loading. The one place with rates of models.
+
+Set by published runs on an H100 (tests/test_estimate.py lists them). Other GPUs follow by their data sheets: arithmetic by
+TFLOP/s, reading weights by bandwidth.
+"""
+
+import math
+from typing import NamedTuple
+
+from . import architecture
+from .machines import Device
+from .workload import Work, copies
+
+# share of a device's peak: in a forward pass; in SFT by float32 weights under bfloat16 autocast
+FORWARD, TRAINING = 0.4, 0.36
+# seconds of overhead: of a layer, however little it computes (kernels are started from Python), and of a step outside its layers
+LAYER, STEP = 0.0007, 0.003
+# forward and backward, logits, optimizer
+TRAINING_LAYERS, TRAINING_STEP = 4, 0.01
+# a batch generates until its longest response ends
+LONGEST_OF_BATCH = 1.7
+# FLOPs a parameter and token: forward, and with backward (LoRA has no gradients of weights)
+PASS, TRAINED, TRAINED_LORA, RECOMPUTED = 2, 6, 4, 4 / 3
+# factors of time: DeepSpeed's stages on one node, several nodes, and padding where rows of unlike length share a batch
+ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15, 1.5
+# seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system
+START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 8, 60, 14
+LOADING = 1.0
+# rules without a model: seconds to start, and rows a second
+START_TABLE = 1.5
+ROWS = {
+    "load_instructions": 20_000,
+    "check": 5_000,
+    "verify": 5_000,
+    "select": 20_000,
+    "metric": 5_000,
+    "correlate": 5_000,
+}
+ROWS_OTHERWISE = 20_000
+
+
+class Seconds(NamedTuple):
+    """start: the same for any number of rows; work: what the rows take."""
+
+    start: float
+    work: float
+
+
+def seconds(work: Work, device: Device) -> Seconds:
+    """Return the seconds of a job on one kind of device. A device without memory is a CPU core."""
+    if not work.parameters:
+        return Seconds(START_TABLE, work.rows / ROWS.get(work.rule, ROWS_OTHERWISE))
+    on_cpu = device.memory_gb is None
+    if work.rule == "finetune":
+        gigabytes = 3 * 4 * work.parameters  # read, and kept and written in float32
+        return Seconds((START_TRAINING_CPU if on_cpu else START_TRAINING) + gigabytes / LOADING, _train(work, device))
+    loading = work.get("bytes", 2) * work.parameters / LOADING
+    if work.get("limit") is None:
+        return Seconds((START_CPU if on_cpu else START) + loading, _score(work, device))
+    return Seconds((START_CPU if on_cpu else START) + loading, _generate(work, device))
+
+
+def _generate(work: Work, device: Device) -> float:
+    """Return the seconds of generation by transformers: batch after batch, token after token. GPUs that share a model take turns."""
+    batches = math.ceil(work.rows / work.get("batch"))
+    steps = min(LONGEST_OF_BATCH * work.written, work.get("limit"))
+    read = work.get("bytes", 2) * work.parameters / device.bandwidth_gbs
+    computed = _forward(work, device, min(work.rows, work.get("batch")))
+    return batches * steps * (_layers(work) * LAYER + STEP + max(read, computed))
+
+
+def _score(work: Work, device: Device) -> float:
+    """Return the seconds of reward models and likelihoods: forward passes over whole sequences.
+
+    Copies of a model score side by side; GPUs that share one model take turns.
+    """
+    if work.rule == "likelihood":
+        # with the question and without it, in each text format
+        tokens = work.rows * work.get("formats", 2) * (work.read + 2 * work.written)
+        batches = tokens / work.get("batch_tokens")
+    else:
+        tokens = work.rows * (work.read + work.written)
+        batches = work.rows / work.get("batch")
+    once = _forward(work, device, tokens) + math.ceil(batches) * (_layers(work) * LAYER + STEP)
+    return once / copies(work, device.memory_gb)
+
+
+def _forward(work: Work, device: Device, tokens: float) -> float:
+    """Return the seconds of forward passes over so many tokens."""
+    return tokens * PASS * work.parameters * 1e9 / (FORWARD * _peak(device, work.get("bytes", 2) == 4))
+
+
+def _train(work: Work, device: Device) -> float:
+    """Return the seconds of all updates of SFT."""
+    gpus, batch = max(work.gpus, 1) if device.memory_gb else 1, work.get("batch")
+    length = min(work.read + work.written, work.get("max_length"))
+    rows = work.rows * work.get("num_train_epochs")
+    flops = TRAINED_LORA if work.get("lora") else TRAINED
+    recomputed = RECOMPUTED if work.get("gradient_checkpointing") else 1
+    padded = 1 if work.get("packing") or work.get("group_by_length") or batch == 1 else PADDED
+    peak = TRAINING * _peak(device, work.get("dtype") == "float32")
+    computed = rows * length * padded * flops * recomputed * work.parameters * 1e9 / peak
+    steps = rows * length / work.get("max_length") if work.get("packing") else rows
+    started = math.ceil(steps / batch) * (TRAINING_LAYERS * recomputed * _layers(work) * LAYER + TRAINING_STEP)
+    shared = ZERO.get(work.get("deepspeed"), 1) * (NODES if work.nodes > 1 else 1)
+    return (computed + started) * shared / gpus
+
+
+def _layers(work: Work) -> float:
+    return max(1.0, architecture.depth(work.parameters))
+
+
+def _peak(device: Device, full: bool) -> float:
+    """Return FLOP/s. full: in float32."""
+    return (device.fp32_tflops if full else device.bf16_tflops) * 1e12

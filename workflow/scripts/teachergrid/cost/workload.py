@@ -1,0 +1,167 @@
+"""What decides how long a job takes: rows and tokens, the model's size, and the settings that move its speed.
+
+The same for a job of the plan and for one that ran: settings come from the spec, sizes from the config or the model's files.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from ..spec import canonical
+from ..spec.ids import Corpus, Student
+from . import architecture
+
+# the rules that load a model, on a GPU where there is one
+MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
+TRANSFORMERS = "transformers"
+# sorted (name, value) pairs
+Settings = tuple[tuple[str, Any], ...]
+# words of a repository's name that say its weights take less than 16 bits
+BITS = {"fp8": 8, "int8": 8, "w8a8": 8, "gptq": 4, "awq": 4, "int4": 4, "w4a16": 4}
+# responses rarely reach the longest length that is allowed: real ones rarely exceed this, and their mean is 500 to 1,000
+USUAL_TOKENS = 1_500
+# the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt
+MEAN, PROMPT = 0.5, 100
+UNKNOWN_PARAMETERS = 8.0
+# share of a GPU's memory that weights may take where each GPU scores with its own copy; the rest is for activations and logits
+MEMORY_FOR_WEIGHTS = 0.7
+
+
+class Work(NamedTuple):
+    """What one job does.
+
+    rows: responses (SFT: examples of one epoch). A part of a probe may have a fraction of a row.
+    read, written: mean tokens of a row before its response, and in it.
+    parameters: of the model, in billions; 0 where the job loads no model.
+    settings: what decides its speed and memory, as sorted (name, value) pairs.
+    """
+
+    rule: str
+    rows: float
+    read: float
+    written: float
+    parameters: float
+    gpus: int
+    nodes: int
+    settings: Settings
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return one of the settings."""
+        return next((value for key, value in self.settings if key == name), default)
+
+
+def copies(job: Work, memory_gb: float | None) -> int:
+    """Return how many copies of its model score side by side, as models.load_copies decides it.
+
+    memory_gb: of each GPU; None for a CPU.
+    """
+    fits_one = memory_gb is not None and job.parameters * job.get("bytes", 2) <= MEMORY_FOR_WEIGHTS * memory_gb
+    return max(job.gpus, 1) if fits_one else 1
+
+
+@cache
+def settings(rule: str, text: str) -> Settings:
+    """Return the settings that decide the speed and memory of a cell, from its spec."""
+    parts = canonical.load(text)
+    of_rule = _SETTINGS.get(rule)
+    values = of_rule(parts) if of_rule else {}
+    if model := parts.get("model"):
+        values |= {"bytes": bytes_per_weight(model)}
+    return tuple(sorted(values.items()))
+
+
+def bytes_per_weight(model: dict) -> float:
+    """Return the bytes of a weight in memory outside of SFT. model: its config entry, with `repo` and `dtype`."""
+    words = PurePath(model["repo"].lower()).name.replace("_", "-").split("-")
+    bits = next((BITS[word] for word in words if word in BITS), None)
+    if bits is not None:
+        return bits / 8
+    return {"float32": 4, "bfloat16": 2, "float16": 2}[model["dtype"]]
+
+
+def _generate(parts: dict) -> dict:
+    teacher = parts["teacher"]
+    return {"engine": teacher["engine"], "batch": teacher["batch"], "limit": teacher["sampling"]["max_tokens"]}
+
+
+def _answer(parts: dict) -> dict:
+    limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
+    return {"engine": TRANSFORMERS, "batch": parts["suite"]["batch"], "limit": limit}
+
+
+def _reward(parts: dict) -> dict:
+    return {key: parts["reward"][key] for key in ("batch", "max_length")}
+
+
+def _likelihood(parts: dict) -> dict:
+    options = parts["likelihood"]
+    return {key: options[key] for key in ("batch_tokens", "max_length")} | {"formats": len(options["formats"])}
+
+
+def _finetune(parts: dict) -> dict:
+    recipe = parts["recipe"]
+    names = (
+        "packing gradient_checkpointing group_by_length dtype max_length gradient_accumulation_steps num_train_epochs"
+    )
+    values = {name: recipe[name] for name in names.split()}
+    return values | {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
+
+
+_SETTINGS: dict[str, Callable[[dict], dict]] = {
+    "generate": _generate,
+    "answer": _answer,
+    "reward": _reward,
+    "judge": _reward,
+    "likelihood": _likelihood,
+    "finetune": _finetune,
+}
+
+
+def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
+    """Return settings with the stage of DeepSpeed, which no spec holds. None leaves them as they are."""
+    return values if deepspeed is None else tuple(sorted({**dict(values), "deepspeed": deepspeed}.items()))
+
+
+def parameters(row: dict) -> float:
+    """Return a model's billions of parameters: as the config says, else from its config.json, else UNKNOWN_PARAMETERS.
+
+    row: of grid.Cells.
+    """
+    if row.get("parameters") is not None:
+        return row["parameters"]
+    shape = architecture.of_spec(row["spec"])
+    return UNKNOWN_PARAMETERS if shape is None else architecture.parameters(shape)
+
+
+def read_by(rule: str, cell: str) -> tuple[str, str] | None:
+    """Return (rule, cell) of the `generate` or `answer` job whose responses a cell reads; such a job itself for its own cell.
+
+    None where several jobs wrote them, or none. Example: ("likelihood", "q/seed__large") -> ("generate", "seed__large").
+    """
+    parts = cell.split("/")
+    if rule in ("generate", "answer"):
+        return rule, cell
+    if rule == "judge":
+        return "answer", "/".join(parts[:2])
+    if rule in ("reward", "likelihood"):
+        return "generate", parts[-1]
+    if rule == "finetune":
+        corpus = Student.parse(cell).corpus
+        return ("generate", corpus) if Corpus.parse(corpus).responses else None
+    return None
+
+
+def of_row(rule: str, row: dict) -> Work:
+    """Return the work of a planned cell. row: of grid.Cells."""
+    has_model = rule in MODEL_RULES
+    values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
+    size = parameters(row) if has_model else 0
+    gpus = row.get("gpus") or 0
+    return Work(rule, row.get("rows", 0), PROMPT, usual(dict(values)), size, gpus, row.get("nodes", 1), values)
+
+
+def usual(values: dict) -> float:
+    """Return the mean tokens of a response until one was measured. values: settings of the job."""
+    longest = values.get("limit") or values.get("max_length") or USUAL_TOKENS
+    return MEAN * min(longest, USUAL_TOKENS)

@@ -1,0 +1,160 @@
+"""Generation with transformers, in batches of prompts of similar length, padded on the left.
+
+What is drawn for a prompt depends on the seed, the prompt's id and its sample number only: they give one random number per
+token, which selects a token from the cumulated probabilities of the vocabulary (in the order of token ids, so that it does
+not matter how nearly equal tokens are sorted). Other prompts in the same batch change the draw only where rounding moves a
+boundary across that number.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ..models import loading
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
+
+    from .engine import Output, Sampling
+
+Key = tuple[str, int]  # id and sample of a prompt
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A loaded model that generates."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
+    stops: list[int]  # ids that end a response
+
+    def generate(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", batch: int) -> "list[Output]":
+        """Return the output of each prompt, in the order given.
+
+        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text is
+        decoded without special tokens and not stripped: its students learn exactly what the model generates.
+
+        Args:
+            prompts: token ids of each prompt.
+            keys: id and sample of each prompt.
+            batch: prompts per forward pass, at most.
+        """
+        context = loading.context(self.model)
+        limits = [int(min(sampling["max_tokens"], context - len(prompt))) for prompt in prompts]
+        outputs: list[Output] = [
+            {"text": "", "finish_reason": "prompt_too_long", "response_tokens": 0, "prompt_tokens": len(prompt)}
+            for prompt in prompts
+        ]
+        for rows in _batches(prompts, keys, limits, batch):
+            limit = limits[rows[0]]
+            responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
+            for i, ids in zip(rows, responses, strict=True):
+                outputs[i] = self._output(len(prompts[i]), ids, limit)
+        return outputs
+
+    def _continue(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", limit: int) -> list[list[int]]:
+        """Return the ids that follow each prompt of one batch, at most `limit`."""
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        width = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id
+        ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        inputs = {
+            "input_ids": torch.tensor(ids, device=self.model.device),
+            "attention_mask": torch.tensor(mask, device=self.model.device),
+        }
+        config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
+        processors = [draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else []
+        # generate() takes what `config` leaves open from the model's own defaults, so these are replaced for the call
+        defaults, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        try:
+            sequences = self.model.generate(
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList(processors)
+            )
+        finally:
+            self.model.generation_config = defaults
+        return sequences[:, width:].tolist()
+
+    def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
+        """Return the output from the ids that followed a prompt; the response ends before its first stop token."""
+        length = next((position for position, token in enumerate(ids) if token in self.stops), limit)
+        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return {
+            "text": text,
+            "finish_reason": "stop" if length < limit else "length",
+            "prompt_tokens": prompt_tokens,
+            "response_tokens": length,
+        }
+
+
+def _batches(prompts: list[list[int]], keys: list[Key], limits: list[int], size: int) -> Iterator[list[int]]:
+    """Yield the numbers of prompts in batches, longest prompt first, without the prompts that leave no room to answer.
+
+    All prompts of a batch have the same limit of new tokens, so that none is cut short because of another.
+    """
+    fitting = [i for i, limit in enumerate(limits) if limit >= 1]
+    order = sorted(fitting, key=lambda i: (limits[i], -len(prompts[i]), keys[i]))
+    for _, same_limit in groupby(order, key=lambda i: limits[i]):
+        rows = list(same_limit)
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size]
+
+
+def draw_processor(width: int, keys: list[Key], sampling: "Sampling", limit: int) -> "LogitsProcessor":
+    """Return a logits processor that leaves each prompt one token: the one that its random number selects.
+
+    Args:
+        width: tokens before the first new one, with padding.
+        limit: new tokens at most.
+    """
+    import torch
+    from transformers import LogitsProcessor
+
+    generators = [
+        random.Random(hashlib.sha256(f"{sampling['seed']}/{id}/{sample}".encode()).digest()) for id, sample in keys
+    ]
+    # [prompts, new tokens], uniform in [0, 1)
+    numbers = torch.tensor(
+        [[generator.random() for _ in range(limit)] for generator in generators], dtype=torch.float64
+    )
+
+    class Draw(LogitsProcessor):
+        def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            """input_ids: [prompts, tokens so far]; scores: logits [prompts, vocabulary]."""
+            cumulated = filtered(scores, sampling).double().softmax(-1).cumsum(-1)
+            number = numbers[:, input_ids.shape[1] - width, None].to(scores.device)
+            token = (cumulated <= number * cumulated[:, -1:]).sum(-1, keepdim=True)
+            return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
+
+    return Draw()
+
+
+def filtered(scores: "torch.Tensor", sampling: "Sampling") -> "torch.Tensor":
+    """Return logits divided by the temperature, and -inf for the tokens that top_k and then top_p leave out.
+
+    As TopKLogitsWarper and TopPLogitsWarper of transformers (top_p: Holtzman et al. 2020, arXiv:1904.09751), except for
+    ties: a token that is as likely as the last one that stays also stays, so that the order of equal tokens has no effect.
+
+    Args:
+        scores: logits [prompts, vocabulary].
+    Returns: [prompts, vocabulary], float32.
+    """
+    import torch
+
+    scores = scores.float() / sampling["temperature"]
+    if 0 < sampling["top_k"] < scores.shape[-1]:
+        least = scores.topk(sampling["top_k"]).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if sampling["top_p"] < 1:
+        probabilities = scores.softmax(-1)
+        descending = probabilities.sort(descending=True).values
+        in_nucleus = descending.cumsum(-1) - descending < sampling["top_p"]
+        least = descending.masked_fill(~in_nucleus, torch.inf).amin(-1, keepdim=True)
+        scores = scores.masked_fill(probabilities < least, -torch.inf)
+    return scores

@@ -1,0 +1,1 @@
+"""Models answer benchmarks, and judges compare the answers."""

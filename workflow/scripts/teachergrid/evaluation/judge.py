@@ -1,0 +1,173 @@
+"""Score answers to benchmark items: against the reference answer (the judge `verify`), or against a fixed opponent's answers.
+
+The pairwise judge is a reward: the answer with the higher reward wins. A reward reads one answer at a time, so the order of
+the two answers has no effect.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow as pa
+
+from ..errors import BadInput
+from ..scoring import reward
+from ..store import artifacts
+from ..tasks.verify import Verdict, verdict
+
+_PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
+
+
+class Answer(TypedDict):
+    """One row of artifacts.ANSWERS, as far as a judge reads it."""
+
+    task: str
+    id: str
+    sample: int
+    category: str | None
+    answer: str
+    finish_reason: str
+
+
+def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict]) -> pa.Table:
+    """Return artifacts.SCORES of the answers to tasks with a checker, 1 right and 0 wrong; other tasks give no rows.
+
+    Args:
+        answers: artifacts.ANSWERS.
+        items: {task: its prompts (artifacts.INSTRUCTIONS)}.
+        tasks: {task: {"checker": {extract, compare} or None}}.
+    Raises:
+        BadInput: when an answer's item is not among the prompts.
+    """
+    references = {row["id"]: row["answer"] for row in _prompts(items).to_pylist()}
+    scores = []
+    for row in answers.to_pylist():
+        checker = tasks[row["task"]]["checker"]
+        if checker:
+            reference = _reference(references, row)
+            result = _PROMPT_TOO_LONG if _too_long(row) else verdict(row["answer"], reference, checker)
+            scores.append(_score(row, result))
+    return artifacts.table(scores, artifacts.SCORES)
+
+
+def compare(
+    answers: pa.Table, baseline: pa.Table, items: dict[str, pa.Table], settings: dict, work: Path | None
+) -> pa.Table:
+    """Return artifacts.SCORES of the answers against the baseline's answers to the same items: 1 won, 0.5 tie, 0 lost.
+
+    Equal texts are a tie and an empty answer loses, whatever the rewards are. If the baseline has no answer, or a reward is
+    undefined, the score is null with a reason. The columns `first` and `second` both hold the score.
+
+    Args:
+        answers, baseline: artifacts.ANSWERS.
+        items: {task: its prompts (artifacts.INSTRUCTIONS)}.
+        settings: {"judge": {"tie": difference of rewards up to which they are a tie}, "reward": the config's entry,
+            "model": its model, unless the reward is a verifier}.
+        work: folder of unfinished shards.
+    Raises:
+        BadInput: when an answer's item is not among the prompts, and as rewards.score does.
+    """
+    opponents = {_key(row): row for row in baseline.to_pylist()}
+    rows = answers.to_pylist()
+    verdicts: dict[int, Verdict] = {}  # by the row's number
+    undecided: dict[int, tuple[Answer, Answer]] = {}
+    for number, row in enumerate(rows):
+        opponent = opponents.get(_key(row))
+        if opponent is None:
+            verdicts[number] = Verdict(None, None, "the baseline has no answer")
+        elif result := _verdict_without_reward(row, opponent):
+            verdicts[number] = result
+        else:
+            undecided[number] = (row, opponent)
+    verdicts |= zip(undecided, _verdicts_by_reward([*undecided.values()], items, settings, work), strict=True)
+    scores = [
+        {**_score(row, verdicts[number]), "first": verdicts[number].score, "second": verdicts[number].score}
+        for number, row in enumerate(rows)
+    ]
+    return artifacts.table(scores, artifacts.SCORES)
+
+
+def _key(row: Answer) -> tuple[str, str, int]:
+    return row["task"], row["id"], row["sample"]
+
+
+def _verdict_without_reward(answer: Answer, opponent: Answer) -> Verdict | None:
+    """Return the verdict (identical, baseline empty, empty) if it depends on no reward, else None."""
+    if _too_long(answer) or _too_long(opponent):
+        return _PROMPT_TOO_LONG
+    text, other = answer["answer"].strip(), opponent["answer"].strip()
+    if text == other:
+        return Verdict(0.5, "identical", None)
+    if not other:
+        return Verdict(1.0, "baseline empty", None)
+    if not text:
+        return Verdict(0.0, "empty", None)
+    return None
+
+
+def _verdicts_by_reward(
+    pairs: list[tuple[Answer, Answer]], items: dict[str, pa.Table], settings: dict, work: Path | None
+) -> list[Verdict]:
+    """Return the verdicts on pairs (answer, opponent's answer). Both sides are scored with one model load."""
+    rows = [answer for answer, _ in pairs] + [opponent for _, opponent in pairs]
+    responses = pa.table(
+        {
+            "id": pa.array((_item(row["task"], row["id"]) for row in rows), pa.string()),
+            "sample": pa.array((row["sample"] for row in rows), pa.int32()),
+            "response": pa.array((row["answer"] for row in rows), pa.string()),
+            "finish_reason": pa.array((row["finish_reason"] for row in rows), pa.string()),
+        }
+    )
+    results = reward.score(responses, _prompts(items), settings, work).to_pylist()
+    sides = zip(results[: len(pairs)], results[len(pairs) :], strict=True)
+    return [_higher(answer, opponent, settings["judge"]["tie"]) for answer, opponent in sides]
+
+
+def _higher(answer: dict, opponent: dict, tie: float) -> Verdict:
+    """Return the verdict (won, tie, lost) from two rows of artifacts.REWARDS."""
+    for side, row in (("answer", answer), ("baseline", opponent)):
+        if row["reward"] is None:
+            return Verdict(None, None, f"{side}: {row['reason']}")
+    difference = answer["reward"] - opponent["reward"]
+    if abs(difference) <= tie:
+        return Verdict(0.5, "tie", None)
+    return Verdict(1.0, "won", None) if difference > 0 else Verdict(0.0, "lost", None)
+
+
+def _item(task: str, id: str) -> str:
+    return f"{task}/{id}"
+
+
+def _prompts(items: dict[str, pa.Table]) -> pa.Table:
+    """Return the prompts of all tasks in one table; an id is then `task/id`."""
+    rows = [
+        {"id": _item(task, row["id"]), "messages": row["messages"], "answer": row["answer"]}
+        for task, prompts in items.items()
+        for row in prompts.to_pylist()
+    ]
+    fields = [artifacts.INSTRUCTIONS.field(name) for name in ("id", "messages", "answer")]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+def _reference(references: Mapping[str, str | None], row: Answer) -> str | None:
+    item = _item(row["task"], row["id"])
+    if item not in references:
+        raise BadInput(f"an answer to {item}, which is not among the task's prompts; answer the suite again")
+    return references[item]
+
+
+def _too_long(row: Answer) -> bool:
+    return row["finish_reason"] == "prompt_too_long"
+
+
+def _score(row: Answer, result: Verdict) -> dict:
+    """Return one row of artifacts.SCORES."""
+    return {
+        "task": row["task"],
+        "id": row["id"],
+        "sample": row["sample"],
+        "category": row["category"],
+        "score": result.score,
+        "verdict": result.verdict,
+        "reason": result.reason,
+    }

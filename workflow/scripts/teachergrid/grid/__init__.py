@@ -1,0 +1,1 @@
+"""From a config to a checked config to a table of cells, one row per job."""

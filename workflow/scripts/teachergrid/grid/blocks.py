@@ -1,0 +1,178 @@
+"""One analysis of the config (a grid block): what it names, and the rows of its summary and its report."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+
+from ..spec import canonical
+from ..spec.canonical import picked
+from ..spec.ids import Responses
+from . import pilot
+from .builder import Builder, sets_of
+from .combinations import Combination, describe, student_of
+from .config_grids import VERIFY, judges_of
+from .rows import CorrelateRow, ReportRow
+
+LABELS = ("family", "parameters", "parent", "licence", "output_terms")
+OWN_LABELS = {"teachers": ("score",), "bases": ()}
+
+
+class Comparison(NamedTuple):
+    """A comparison of a model's answers to a suite with those of a judge's opponent."""
+
+    model: str
+    suite: str
+    judge: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a block names.
+
+    config: the whole config; all_cells: of the block; cells: those that its pilot left, or all.
+    """
+
+    config: dict
+    name: str
+    all_cells: list[Combination]
+    cells: list[Combination]
+
+    @property
+    def entry(self) -> dict:
+        return self.config["grids"][self.name]
+
+    @cached_property
+    def students(self) -> list[str]:
+        return [student for cell in self.cells if (student := student_of(cell))]
+
+    @cached_property
+    def shown_students(self) -> list[str]:
+        """Those whose answers a report shows: one seed is enough to look at."""
+        return [s for cell in self.cells if (s := student_of(cell)) and cell.seed == self.entry["seeds"][0]]
+
+    @cached_property
+    def models(self) -> list[str]:
+        """All that answer the block's suites."""
+        return self.students + self.entry["references"]
+
+    @cached_property
+    def suites(self) -> dict[str, list[str]]:
+        """{suite: its judges}"""
+        return {suite: judges_of(self.config, suite) for suite in self.entry["suites"]}
+
+    @cached_property
+    def verified(self) -> list[str]:
+        return [suite for suite, judges in self.suites.items() if VERIFY in judges]
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        return [
+            Comparison(model, suite, judge)
+            for model, suite in product(self.models, self.suites)
+            for judge in self.suites[suite]
+            if judge != VERIFY
+        ]
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(base, corpus), each once."""
+        return list(dict.fromkeys((cell.base, cell.corpus) for cell in self.cells))
+
+    def responses(self, build: Builder) -> list[str]:
+        """Return the responses that the block's corpora take rows from, each once."""
+        return list(dict.fromkeys(source for _, corpus in self.pairs for source in build.sources(corpus)))
+
+    def tasks(self) -> dict[str, dict]:
+        """Return the tasks of the block's suites with the columns of their prompts."""
+        tasks = {task for suite in self.suites for task in self.config["suites"][suite]["tasks"]}
+        return {task: picked(self.config["tasks"][task], "fields") for task in tasks}
+
+
+def correlate_row(build: Builder, block: Block) -> CorrelateRow:
+    """Return the row of a block's summary."""
+    responses = block.responses(build)
+    return {
+        "models": block.models,
+        "verified": block.verified,
+        "spec": summary_spec(block, responses),
+        "bases": [base for base, _ in block.pairs],
+        "corpora": [corpus for _, corpus in block.pairs],
+        "judged_models": [comparison.model for comparison in block.comparisons],
+        "judged_suites": [comparison.suite for comparison in block.comparisons],
+        "judges": [comparison.judge for comparison in block.comparisons],
+        "students": block.students,
+        "responses": responses,
+        # items of a suite: some hundreds to a thousand
+        "rows": 1_000 * len(block.models),
+    }
+
+
+def report_row(build: Builder, block: Block) -> ReportRow:
+    """Return the row of a block's report."""
+    config, entry, responses, tasks = block.config, block.entry, block.responses(build), block.tasks()
+    saved = {"saved": pilot.savings(build, block.all_cells, block.cells)} if entry["pilot"] else {}
+    return {
+        "verified": block.verified,
+        "spec": canonical.dump(
+            title=entry["title"] or block.name,
+            tasks=tasks,
+            models=models_of(config, block.pairs, responses),
+            judges={comparison.judge: config["judges"][comparison.judge] for comparison in block.comparisons},
+            **saved,
+        ),
+        "pilots": [block.name] if entry["pilot"] else [],
+        "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
+        "models": block.shown_students + entry["references"],
+        "instructions": sets_of(responses),
+        "responses": responses,
+        "rewards": build.rewards_of(entry["metrics"]),
+        "suites": entry["suites"],
+        "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
+        "rows": build.rows_of(responses),
+    }
+
+
+def summary_spec(block: Block, responses: list[str]) -> str:
+    """Return the spec of a block's summary. responses: that its corpora take rows from."""
+    config, entry = block.config, block.entry
+    references = {name: config["references"][name] for name in entry["references"]}
+    corpora = {name: config["corpora"][name] for name in entry["corpora"]}
+    return canonical.dump(
+        grid=entry,
+        students=[describe(config, cell) for cell in block.cells],
+        references=[
+            {"name": name, **picked(reference, "model", "base", "role", "format")}
+            for name, reference in references.items()
+        ],
+        pairs=block.pairs,
+        metrics={name: config["metrics"][name] for name in entry["metrics"]},
+        suites=block.suites,
+        gates=config["health"]["gates"],
+        corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
+        recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
+        teachers=labels(config, "teachers", teachers_of(responses)),
+        bases=labels(config, "bases", {base for base, _ in block.pairs}),
+    )
+
+
+def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:
+    """Return what only describes these entries: family, size, licence, own score. It decides no model's result."""
+    by_name = {}
+    for name in sorted(names):
+        entry = config[kind][name]
+        model = picked(config["models"].get(entry["model"], dict.fromkeys(LABELS)), *LABELS)
+        by_name[name] = {"model": entry["model"], **model, **picked(entry, *OWN_LABELS[kind])}
+    return by_name
+
+
+def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) -> dict[str, dict]:
+    """Return the models of the bases of these pairs, and of the teachers of these responses."""
+    names = {config["teachers"][teacher]["model"] for teacher in teachers_of(responses)}
+    names |= {config["bases"][base]["model"] for base, _ in pairs}
+    return {name: config["models"][name] for name in sorted(names - {None})}
+
+
+def teachers_of(responses: list[str]) -> set[str]:
+    return {Responses.parse(name).teacher for name in responses}

@@ -1,0 +1,234 @@
+"""Rows of the table of cells, built from the config and from nothing else: this module adds no row to the table."""
+
+import math
+from functools import cache
+
+from ..cost import gpu_shares, resources
+from ..hub import pins
+from ..metrics.variants import Metric
+from ..spec import canonical
+from ..spec.canonical import picked, without
+from ..spec.ids import Corpus, Responses
+from .config_data import metrics_of
+from .rows import (
+    CheckRow,
+    GenerateRow,
+    InstructionsRow,
+    Measures,
+    ModelCost,
+    ModelPart,
+    ScorePart,
+    SelectRow,
+    TrainingPart,
+)
+
+NO_MODEL: ModelCost = {"gpus": 0, "gpu_model": None, "parameters": 0}
+
+
+class Builder:
+    """Builds the rows of one config; what many cells share is built once.
+
+    config: as config.checked returns it; results: the folder of results.
+    """
+
+    def __init__(self, config: dict, results: str):
+        self.config, self.results = config, results
+
+    # --- instructions and responses
+
+    def instructions(self, name: str) -> InstructionsRow:
+        """Return the row that loads a set of instructions."""
+        source = self.config["instructions"][name]
+        hub = source["source"].startswith(pins.HUB)
+        # a file is an input: its content counts and not its name; of suites their prompts count
+        entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
+        tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
+        removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
+        return {
+            "spec": canonical.dump(instructions=entry, **removed),
+            "files": [] if hub else [source["source"]],
+            "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
+            "rows": resources.count(source["source"], None),
+        }
+
+    def generate(self, responses: str) -> GenerateRow:
+        """Return the row that makes a teacher's responses."""
+        instructions, name = Responses.parse(responses)
+        teacher = self.config["teachers"][name]
+        files = [teacher["source"]] if teacher["engine"] == "existing" else []
+        if raw := self.raw(responses):
+            files = [f"{self.results}/responses/{raw}.parquet"]
+        return {
+            **self._teacher(teacher),
+            "rows": self.rows_of([responses]),
+            "tokens": min(teacher["sampling"]["max_tokens"], resources.USUAL_TOKENS),
+            "instructions": [instructions],
+            "files": files,
+        }
+
+    def raw(self, responses: str) -> str | None:
+        """Return the responses that these are without think blocks; None where a teacher gave them itself."""
+        instructions, name = Responses.parse(responses)
+        teacher = self.config["teachers"][name]
+        return str(Responses(instructions, teacher["of"])) if teacher["engine"] == "stripped" else None
+
+    def _teacher(self, teacher: dict) -> ModelPart:
+        if teacher["engine"] == "stripped":
+            # no model runs; the other teacher's responses are an input
+            return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
+        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
+
+    def check(self, responses: str) -> CheckRow:
+        """Return the row that counts what is wrong with responses."""
+        return {
+            "spec": canonical.dump(health=self.config["health"]),
+            "instructions": [Responses.parse(responses).instructions],
+            "rows": self.rows_of([responses]),
+        }
+
+    @cache
+    def rows_of_one(self, responses: str, subset: int | None = None) -> int:
+        """Return how many responses these are, as far as the plan can know. subset: of the instructions, at most."""
+        instructions, teacher = Responses.parse(responses)
+        source = self.config["instructions"][instructions]
+        number = min(resources.count(source["source"], source["sample"]), subset or math.inf)
+        return number * self.config["teachers"][teacher]["sampling"]["samples"]
+
+    def rows_of(self, sources: list[str]) -> int:
+        return sum(self.rows_of_one(source) for source in sources)
+
+    # --- models
+
+    def with_model(self, kind: str, entry: dict, unused: tuple[str, ...] = (), **parts: object) -> ModelPart:
+        """Return spec and cost of a job that loads the model of a config entry.
+
+        Args:
+            kind: the entry's name in the spec.
+            unused: keys of the model that the job does not use; they stay out of the spec.
+            parts: what else is in the spec.
+        """
+        model = self.config["models"].get(entry["model"])
+        parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
+        cost = cost_of(model) if model else NO_MODEL
+        return {"spec": canonical.dump(**parts), **cost, "nodes": 1}
+
+    @cache
+    def reward(self, name: str) -> ScorePart:
+        """Return what the jobs of a reward share."""
+        entry = self.config["rewards"][name]
+        tokens = min(entry["max_length"], resources.USUAL_TOKENS)
+        return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
+
+    @cache
+    def scorer(self, name: str) -> ScorePart:
+        """Return what the jobs of a scorer share. name: of a base, or in `scorers`."""
+        entry = self.config["bases"].get(name) or self.config["scorers"][name]
+        settings = self.config["likelihood"]
+        tokens = resources.LIKELIHOOD_PASSES * min(settings["max_length"], resources.USUAL_TOKENS)
+        return {**self.with_model("base", entry, likelihood=settings), "tokens": tokens}
+
+    @cache
+    def training(self, base: str, recipe: str, seed: int) -> TrainingPart:
+        """Return what the students of a base, recipe and seed share.
+
+        Raises BadInput where the GPUs cannot share the recipe's steps.
+        """
+        entry = without(self.config["bases"][base], "plain")
+        settings = self.config["recipes"][recipe]
+        # the recipe has a number format of its own
+        row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
+        gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
+        gpu_shares.check_shares(settings, gpus, settings["nodes"], recipe)
+        return {
+            **row,
+            "gpus": gpus,
+            "nodes": settings["nodes"],
+            "deepspeed": settings["deepspeed"],
+            "dtype": settings["dtype"],
+            "keep": settings["keep"],
+            "lora": settings["lora"] is not None,
+            "tokens": min(settings["max_length"], resources.USUAL_TOKENS) * settings["num_train_epochs"],
+        }
+
+    # --- metrics and corpora
+
+    @cache
+    def is_measured(self, metric: str) -> bool:
+        """Whether a metric joins anything; the others follow from the grid alone."""
+        return bool(Metric(self.config["metrics"][metric]).needs)
+
+    @cache
+    def joined(self, metric: str, need: str) -> list[dict]:
+        """Return the settings with which a metric joins rewards or likelihoods. need: `reward` or `likelihood`."""
+        return Metric(self.config["metrics"][metric]).joins(need)
+
+    def rewards_of(self, metrics: list[str]) -> list[str]:
+        """Return the rewards that these metrics join."""
+        return sorted({joined["reward"] for metric in metrics for joined in self.joined(metric, "reward")})
+
+    def scorers_of(self, metrics: list[str], base: str) -> list[str]:
+        """Return whose likelihoods these metrics join."""
+        names = {joined["scorer"] for metric in metrics for joined in self.joined(metric, "likelihood")}
+        return sorted({base if name == "self" else name for name in names})
+
+    @cache
+    def metric_spec(self, metrics: tuple[str, ...]) -> str:
+        """Return the spec of a job that measures these metrics."""
+        return canonical.dump(metrics={name: self.config["metrics"][name] for name in metrics})
+
+    def sources(self, corpus: str) -> list[str]:
+        """Return the responses that a corpus takes rows from."""
+        if Corpus.parse(corpus).responses:
+            return [corpus]
+        entry = self.config["corpora"][corpus]
+        return [str(Responses(entry["instructions"], teacher)) for teacher in entry["teachers"]]
+
+    def select(self, corpus: str, measures: Measures) -> SelectRow:
+        """Return the row that makes a derived corpus. measures: what it joins."""
+        entry = self.config["corpora"][corpus]
+        metrics = {name: self.config["metrics"][name] for name in metrics_of(entry)}
+        by_category = "category" in entry["each"]
+        return {
+            **measures,
+            "spec": canonical.dump(corpus=without(entry, "teachers"), metrics=metrics),
+            "instructions": sets_of(measures["responses"]) if by_category else [],
+            "rows": self.rows_of(measures["responses"]),
+        }
+
+    def rows_in(self, corpus: str) -> int:
+        """Return how many rows a corpus has at most."""
+        rows = self.rows_of(self.sources(corpus))
+        if Corpus.parse(corpus).responses:
+            return rows
+        entry = self.config["corpora"][corpus]
+        if entry["choose"] != "all":
+            source = self.config["instructions"][entry["instructions"]]
+            rows = resources.count(source["source"], source["sample"])
+        return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
+
+    # --- suites
+
+    def tasks_of(self, suite: str) -> dict[str, dict]:
+        return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
+
+    @cache
+    def prompts_of(self, suite: str) -> tuple[list[str], int]:
+        """Return the prompt files of a suite and how many items they hold."""
+        tasks, items = self.tasks_of(suite).values(), 0
+        for task in tasks:
+            prompts = self.config["instructions"].get(task["instructions"])
+            items += (
+                resources.count(prompts["source"], prompts["sample"])
+                if prompts
+                else resources.count(task["prompts"], None)
+            )
+        return [task["prompts"] for task in tasks], items
+
+
+def cost_of(model: dict) -> ModelCost:
+    return {"gpus": model["gpus"], "gpu_model": model["gpu_model"], "parameters": model["parameters"]}
+
+
+def sets_of(responses: list[str]) -> list[str]:
+    """Return the sets of instructions of these responses, each once."""
+    return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))

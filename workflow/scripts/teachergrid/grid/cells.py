@@ -1,0 +1,213 @@
+"""Expand the config once into a table of cells, one row per job, found by rule and wildcards in constant time.
+
+Rows are built by `builder`, `exam`, `pilot` and `blocks`, which know no table; here they are collected, each with the rows of
+the jobs that it reads from.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
+
+from ..cost import resources
+from ..job import fingerprint
+from ..spec import canonical
+from ..spec.ids import Corpus, Model, Responses, Student
+from ..spec.spelling import nearest
+from ..store.results import RESULTS
+from . import blocks, evaluation, pilot
+from .builder import Builder, sets_of
+from .combinations import Combination, combinations
+from .config import ANY
+from .config_data import metrics_of
+from .config_grids import VERIFY
+from .rows import CorpusPart, Measures
+
+MODEL_RULES = resources.MODEL_RULES
+
+
+class Cells:
+    """The table of cells of a config.
+
+    rows: {rule: {"wildcard/wildcard": row}}, with the rows of the module `cell_rows`.
+    chosen: {grid: {base: [teachers]} or None}, the teachers that the pilot of a grid kept; None while it has no result. Taken
+        from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
+    """
+
+    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = RESULTS):
+        """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
+        self.config, self.given, self.results = config, given or {}, results
+        self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.chosen: dict[str, pilot.Chosen | None] = {}
+        self.build = Builder(config, results)
+        for name, entry in config["grids"].items():
+            self._add_block(name, entry)
+
+    # --- what Snakemake's rules ask for
+
+    def column(self, rule: str, name: str) -> Callable:
+        """Return an input function: this column of the row of a job. The code of a cheap rule is part of its spec."""
+
+        def value(wildcards: Sequence[str]) -> Any:
+            content = self.row(rule, wildcards)[name]
+            return fingerprint.stamped(rule, content) if name == "spec" else content
+
+        return value
+
+    def row(self, rule: str, wildcards: Sequence[str]) -> Any:
+        """Return the row of a job. Raises LookupError where the grids have no such cell."""
+        key, rows = "/".join(wildcards), self.rows[rule]
+        if key not in rows:
+            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
+        return rows[key]
+
+    def needs(self, rule: str) -> dict[str, Callable]:
+        """Return the resources of a rule, each as Snakemake asks for it: by wildcards and attempt."""
+
+        def resource(name: str) -> Callable:
+            return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
+
+        devices: tuple[str, ...] = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+        devices += ("gres", "deepspeed") if rule == "finetune" else ()
+        return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
+
+    # --- blocks and pilots
+
+    def _add_block(self, name: str, entry: dict) -> None:
+        """Add all jobs of a block, or those of its pilot alone as long as that has no result."""
+        whole = remaining = combinations(name, entry)
+        if entry["pilot"]:
+            chosen = self.chosen[name] = self._add_pilot(name, entry, whole)
+            if chosen is None:
+                return
+            remaining = pilot.remaining(chosen, whole)
+        block = blocks.Block(self.config, name, whole, remaining)
+        for student in block.students:
+            self._add_student(student)
+        for model, (suite, judges) in product(block.models, block.suites.items()):
+            self._add_exam(model, suite, judges)
+        for base, corpus in block.pairs:
+            self._add_metrics(base, corpus, entry["metrics"])
+        self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
+        self.rows["report"][name] = blocks.report_row(self.build, block)
+
+    def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
+        """Add the jobs of a block's pilot and return what it chose."""
+        draft = pilot.Draft(entry, pilot.candidates_of(cells))
+        scored: list[tuple[str, str]] = []
+        for base, responses in draft.by_base().items():
+            measures = self._add_measures(entry["pilot"]["by"], base, responses)
+            scored += product(measures["scorers"], responses)
+        row = self.rows["pilot"][name] = pilot.row(self.build, draft, list(dict.fromkeys(scored)))
+        return self.given[name] if name in self.given else pilot.read(self.results, name, row["spec"])
+
+    # --- instructions, responses and what scores them
+
+    def _add_instructions(self, name: str) -> None:
+        if name in self.rows["load_instructions"]:
+            return
+        self.rows["load_instructions"][name] = self.build.instructions(name)
+        for suite in self.config["instructions"][name]["decontaminate"]:
+            self._add_prompts(suite)
+
+    def _add_prompts(self, suite: str) -> None:
+        """Add the instructions that are the prompts of a suite's tasks."""
+        for task in self.build.tasks_of(suite).values():
+            if task["instructions"] is not None:
+                self._add_instructions(task["instructions"])
+
+    def _add_responses(self, responses: str) -> None:
+        if responses in self.rows["generate"]:
+            return
+        self._add_instructions(Responses.parse(responses).instructions)
+        if raw := self.build.raw(responses):
+            self._add_responses(raw)
+        self.rows["generate"][responses] = self.build.generate(responses)
+        self.rows["check"][responses] = self.build.check(responses)
+        self.rows["gate"][responses] = {"spec": canonical.dump()}
+
+    def _add_measures(
+        self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None
+    ) -> Measures:
+        """Add the rewards and likelihoods that these metrics join, or whose tokens are counted, and return their ids."""
+        build = self.build
+        rewards, scorers = build.rewards_of(metrics), build.scorers_of(metrics, base)
+        if counted_by:
+            scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
+        for source in sources:
+            self._add_responses(source)
+            instructions = sets_of([source])
+            rows = build.rows_of_one(source)
+            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
+            for name in rewards:
+                row = {**build.reward(name), "instructions": instructions, "rows": rows}
+                self.rows["reward"][f"{name}/{source}"] = row
+            for name in scorers:
+                row = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                self.rows["likelihood"][f"{name}/{source}"] = row
+        return {"responses": sources, "rewards": rewards, "scorers": scorers}
+
+    # --- corpora and students
+
+    def _add_corpus(self, base: str, corpus: str) -> CorpusPart:
+        """Add what makes a corpus, and return what a job on this base reads."""
+        sources = self.build.sources(corpus)
+        for source in sources:
+            self._add_responses(source)
+        part: CorpusPart = {"responses": sources, "instructions": sets_of(sources), "derived": [], "variant": []}
+        if Corpus.parse(corpus).responses:
+            return part
+        entry = self.config["corpora"][corpus]
+        counted_by = entry["counted_by"] if entry["tokens"] else None
+        measures = self._add_measures(metrics_of(entry), base, sources, counted_by)
+        variant = base if base in measures["scorers"] else ANY
+        self.rows["select"][f"{corpus}/{variant}"] = self.build.select(corpus, measures)
+        return {**part, "derived": [corpus], "variant": [variant]}
+
+    def _add_metrics(self, base: str, corpus: str, metrics: list[str]) -> None:
+        row = self.rows["metric"].get(f"{base}/{corpus}")
+        # two blocks that share a cell share its job, which measures what either asks for
+        metrics = sorted({*metrics, *(row["metrics"] if row else ())})
+        measured = [metric for metric in metrics if self.build.is_measured(metric)]
+        part = self._add_corpus(base, corpus)
+        self.rows["metric"][f"{base}/{corpus}"] = {
+            **part,
+            **self._add_measures(measured, base, part["responses"]),
+            "rows": self.build.rows_of(part["responses"]),
+            "metrics": metrics,
+            "spec": self.build.metric_spec(tuple(measured)),
+        }
+
+    def _add_student(self, name: str) -> None:
+        student = Student.parse(name)
+        part = self._add_corpus(student.base, student.corpus)
+        self.rows["finetune"][name] = {
+            **part,
+            **self.build.training(student.base, student.recipe, student.seed),
+            "rows": self.build.rows_in(student.corpus),
+            "gates": part["responses"],
+        }
+
+    # --- exams
+
+    def _add_exam(self, name: str, suite: str, judges: list[str]) -> None:
+        """Add a model's answers to a suite and all that judges them."""
+        self._add_prompts(suite)
+        self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
+        if student := Model.parse(name).student:
+            self._add_freeing(name, student, suite)
+        for judge in judges:
+            if judge == VERIFY:
+                self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
+                continue
+            self.rows["judge"][f"{name}/{suite}/{judge}"] = evaluation.judge_row(self.build, name, suite, judge)
+            opponent = self.config["judges"][judge]["baseline"]
+            if f"{opponent}/{suite}" not in self.rows["answer"]:
+                self._add_exam(opponent, suite, [])
+
+    def _add_freeing(self, name: str, student: Student, suite: str) -> None:
+        """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
+        keep = self.config["recipes"][student.recipe]["keep"]
+        if keep != "model" and not self.config["partial"]:
+            row = self.rows["free"].setdefault(name, {"spec": canonical.dump(keep=keep), "suites": []})
+            row["suites"] += [suite] if suite not in row["suites"] else []

@@ -1,0 +1,284 @@
+"""The config, checked before any job starts and without any model present, and completed with all defaults and seeds.
+
+Every error is a BadInput that names the key and the remedy.
+"""
+
+import re
+from pathlib import Path
+
+from ..errors import BadInput
+from ..hub import pins
+from ..metrics import entry_checks
+from ..scoring import ratings, similarity
+from ..spec import schema
+from ..spec.seeds import derived_seed
+from ..spec.spelling import known
+from . import config_data, config_grids
+
+MODELED = ("teachers", "bases", "references", "scorers", "rewards")
+ANY = "any"  # the scorer of a corpus that is the same for all bases
+
+
+def checked(config: dict) -> dict:
+    """Return the config with every default and pinned commit filled in, seeds derived and chat templates read.
+
+    config: as YAML reads it; it is not changed.
+    Raises BadInput for the first thing that is wrong.
+    """
+    config = with_named_models(config)
+    schema.refuse_unknown_keys(config)
+    _validate(config)
+    config = schema.filled(config, schema.read(), outside_too=True)
+    pins.fill(config)
+    _write_out_all(config)
+    for check in CHECKS:
+        check(config)
+    for complete in COMPLETIONS:
+        complete(config)
+    return config
+
+
+def with_named_models(config: dict) -> dict:
+    """Return the config with each model that an entry holds itself moved to `models`, under the entry's name.
+
+    Raises BadInput where `models` has another model of this name.
+    """
+    models, config = dict(config.get("models") or {}), dict(config)
+    for kind in MODELED:
+        entries = config.get(kind)
+        if not isinstance(entries, dict):
+            continue
+        config[kind] = dict(entries)
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict):
+                continue
+            if models.get(name, entry["model"]) != entry["model"]:
+                raise BadInput(
+                    f"config.{kind}.{name}.model: config.models has another '{name}'; name that one, or rename"
+                )
+            models[name] = entry["model"]
+            config[kind][name] = {**entry, "model": name}
+    return {**config, "models": models}
+
+
+def _validate(config: dict) -> None:
+    """Raise BadInput for what the schema does not allow."""
+    import jsonschema
+
+    for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
+        error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
+        where = ".".join(["config", *map(str, error.absolute_path)])
+        hint = ""
+        if isinstance(error.instance, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", error.instance):
+            hint = f": YAML reads {error.instance} as text, write {error.instance.replace('e', '.0e')}"
+        elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
+            hint = ": names are lower-case letters and digits, joined by single . or -"
+        raise BadInput(f"{where}: {error.message}{hint}")
+
+
+def _write_out_all(config: dict) -> None:
+    """Put the names in place of `all`, sorted: the order of keys in a file decides nothing."""
+    for corpus in config["corpora"].values():
+        if corpus["teachers"] == "all":
+            corpus["teachers"] = sorted(config["teachers"])
+    for block in config["grids"].values():
+        for key in config_grids.NAMED:
+            if block[key] == "all":
+                block[key] = sorted(config[key])
+        if block["references"] == "all":
+            bases = (None, *block["bases"])
+            block["references"] = sorted(r for r, entry in config["references"].items() if entry["base"] in bases)
+
+
+# --- checks
+
+
+def _models(config: dict) -> None:
+    revisions: dict[str, tuple[str, str | None]] = {}
+    for name, model in config["models"].items():
+        first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
+        if revision != model["revision"]:
+            raise BadInput(
+                f"config.models.{name}.revision: '{model['repo']}' is also config.models.{first} with revision "
+                f"{revision}; use one revision, or one entry"
+            )
+        if model["parent"] is not None:
+            known(f"config.models.{name}.parent", model["parent"], config["models"])
+    for kind in MODELED:
+        for name, entry in config[kind].items():
+            if entry["model"] is not None:
+                known(f"config.{kind}.{name}.model", entry["model"], config["models"])
+
+
+def _tasks(config: dict) -> None:
+    for name, task in config["tasks"].items():
+        where, instructions = f"config.tasks.{name}", task["instructions"]
+        if (task["prompts"] is None) == (instructions is None):
+            raise BadInput(f"{where}: state either 'prompts' or 'instructions'")
+        if instructions is not None:
+            known(f"{where}.instructions", instructions, config["instructions"])
+
+
+def _files(config: dict) -> None:
+    paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
+    paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
+    for kind in MODELED:
+        for name, entry in config[kind].items():
+            if entry["template"] != "own":
+                paths[f"{kind}.{name}.template"] = entry["template"]
+    for where, path in paths.items():
+        _is_there(f"config.{where}", path)
+
+
+def _is_there(where: str, path: str) -> None:
+    if not path.startswith(pins.HUB) and not Path(path).is_file():
+        raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
+
+
+def _imports(config: dict) -> None:
+    # after the grids: an import that no grid names yet may still have to come
+    named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
+    named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
+    for name in sorted(named):
+        teacher = config["teachers"][name]
+        if teacher["engine"] == "existing":
+            _is_there(f"config.teachers.{name}.source", teacher["source"])
+
+
+def _teachers(config: dict) -> None:
+    for name, teacher in config["teachers"].items():
+        needed = {"existing": "source", "stripped": "of"}.get(teacher["engine"], "model")
+        if teacher[needed] is None:
+            raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+
+
+def _rewards(config: dict) -> None:
+    for name, reward in config["rewards"].items():
+        where = f"config.rewards.{name}"
+        if (reward["model"] is None) == (reward["checker"] is None):
+            raise BadInput(f"{where}: state either 'model' or 'checker'")
+        ratings.check(where, reward)
+        similarity.check(where, reward)
+
+
+def _scorers(config: dict) -> None:
+    for name in sorted(config["scorers"].keys() & config["bases"].keys()):
+        raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
+    for kind in ("bases", "scorers"):
+        if ANY in config[kind]:
+            raise BadInput(f"config.{kind}.{ANY}: this name is taken; rename it")
+
+
+def _recipes(config: dict) -> None:
+    for name, recipe in config["recipes"].items():
+        if recipe["keep"] == "adapter" and recipe["lora"] is None:
+            raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
+
+
+def _metrics(config: dict) -> None:
+    for name, metric in config["metrics"].items():
+        entry_checks.check(config, f"config.metrics.{name}", metric)
+
+
+def _corpora(config: dict) -> None:
+    for name, corpus in config["corpora"].items():
+        known(f"config.corpora.{name}.instructions", corpus["instructions"], config["instructions"])
+        for teacher in corpus["teachers"]:
+            known(f"config.corpora.{name}.teachers", teacher, config["teachers"])
+
+
+def _references(config: dict) -> None:
+    for name, reference in config["references"].items():
+        where = f"config.references.{name}"
+        if reference["base"] is not None:
+            known(f"{where}.base", reference["base"], config["bases"])
+        elif reference["role"] != "other":
+            raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
+
+
+def _judges(config: dict) -> None:
+    if config_grids.VERIFY in config["judges"]:
+        raise BadInput(f"config.judges.{config_grids.VERIFY}: this name is taken by the checkers of tasks; rename it")
+    for name, judge in config["judges"].items():
+        known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
+        if config["rewards"][judge["reward"]]["similarity"]:
+            raise BadInput(
+                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other; take another"
+            )
+        known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
+    for name, suite in config["suites"].items():
+        for task in suite["tasks"]:
+            known(f"config.suites.{name}.tasks", task, config["tasks"])
+        for judge in suite["judges"]:
+            known(f"config.suites.{name}.judges", judge, config["judges"])
+
+
+# --- completions
+
+
+def _name_prompts(config: dict) -> None:
+    """Name the file of prompts of each task that consists of a set of instructions: the set's own job makes it."""
+    for task in config["tasks"].values():
+        if task["instructions"] is not None:
+            task["prompts"] = f"results/instructions/{task['instructions']}.parquet"
+
+
+def _read_templates(config: dict) -> None:
+    """Replace a template's path by its text.
+
+    The spec, and so the fingerprint of a result, must depend on the content and not on where the file lies.
+    """
+    for kind in MODELED:
+        for entry in config[kind].values():
+            if entry["template"] != "own":
+                entry["template"] = Path(entry["template"]).read_text()
+
+
+def _derive_seeds(config: dict) -> None:
+    """Derive each seed that the config does not state from the root seed."""
+
+    def derive(entry: dict, purpose: str) -> None:
+        if entry["seed"] is None:
+            entry["seed"] = derived_seed(config["seed"], purpose)
+
+    for name, entry in config["instructions"].items():
+        if entry["sample"] is not None:
+            derive(entry, f"instructions/{name}")
+    # one noise for all teachers: a row's noise follows from its id and sample
+    samplings = [(teacher["sampling"], "generation") for teacher in config["teachers"].values()]
+    samplings += [(task["sampling"], "evaluation") for task in config["tasks"].values()]
+    for sampling, purpose in samplings:
+        # greedy sampling has no noise, so another root seed must not redo it
+        if sampling["temperature"] > 0:
+            derive(sampling, purpose)
+    for name, corpus in config["corpora"].items():
+        derive(corpus, f"corpora/{name}")
+    for block in config["grids"].values():
+        derive(block, "bootstrap")
+
+
+# in this order; they raise BadInput and change nothing
+CHECKS = (
+    _models,
+    _tasks,
+    _files,
+    _teachers,
+    _rewards,
+    _scorers,
+    _recipes,
+    _metrics,
+    _corpora,
+    _references,
+    config_data.check,
+    _judges,
+    config_grids.check,
+    _imports,
+)
+# these change the config
+COMPLETIONS = (
+    _name_prompts,
+    config_data.label_stripped,
+    config_grids.add_pilot_subsets,
+    _read_templates,
+    _derive_seeds,
+)

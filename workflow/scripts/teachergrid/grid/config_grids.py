@@ -1,0 +1,113 @@
+"""Checks of the config's grid blocks, their pilots, and the cells that they name one by one."""
+
+from ..errors import BadInput
+from ..metrics.variants import Metric
+from ..spec.ids import Corpus, pilot_subset
+from ..spec.seeds import derived_seed
+from ..spec.spelling import known
+
+VERIFY = "verify"  # the judge that checks answers
+# keys of a block that list names of the config's entries
+NAMED = ("instructions", "teachers", "corpora", "bases", "recipes", "suites", "metrics")
+# without these no student can be trained and compared
+TRAINING = ("recipes", "seeds", "suites", "performance")
+
+
+def judges_of(config: dict, suite: str) -> list[str]:
+    """Return the judges of a suite, `verify` first where a task has a checker."""
+    tasks = [config["tasks"][task] for task in config["suites"][suite]["tasks"]]
+    return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
+
+
+def check(config: dict) -> None:
+    """Raise BadInput for a block that names what is not there or contradicts itself."""
+    for name, block in config["grids"].items():
+        _block(config, f"config.grids.{name}", block)
+    for name, block in config["grids"].items():
+        if block["pilot"]:
+            _pilot(config, f"config.grids.{name}.pilot", block)
+
+
+def _block(config: dict, where: str, block: dict) -> None:
+    for key in (*NAMED, "references"):
+        for name in block[key]:
+            known(f"{where}.{key}", name, config[key])
+    if block["primary"] is not None:
+        known(f"{where}.primary", block["primary"], block["metrics"])
+    missing = [key for key in TRAINING if not block[key]]
+    if 0 < len(missing) < len(TRAINING):
+        raise BadInput(
+            f"{where}.{missing[0]}: is empty; students need {', '.join(TRAINING)} (leave all out to only measure)"
+        )
+    for text in block["performance"]:
+        suite, judge = text.split("/")
+        known(f"{where}.performance", suite, block["suites"])
+        known(f"{where}.performance ({text})", judge, judges_of(config, suite))
+    for key in ("include", "exclude"):
+        for index, cell in enumerate(block[key]):
+            _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _cell(config: dict, where: str, cell: dict) -> None:
+    kinds = {"base": "bases", "teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
+    for key, kind in kinds.items():
+        if key in cell:
+            known(f"{where}.{key}", cell[key], config[kind])
+    if "corpus" in cell:
+        _corpus(config, f"{where}.corpus", cell["corpus"])
+
+
+def _corpus(config: dict, where: str, text: str) -> None:
+    try:
+        responses, derived = Corpus.parse(text)
+    except ValueError:
+        raise BadInput(f"{where}: '{text}' is neither instructions__teacher nor a derived corpus") from None
+    if responses:
+        known(where, responses.instructions, config["instructions"])
+        known(where, responses.teacher, config["teachers"])
+    else:
+        known(where, derived or "", config["corpora"])
+
+
+# --- pilots
+
+
+def _pilot(config: dict, where: str, block: dict) -> None:
+    pilot = block["pilot"]
+    if block["compare"] != "teacher" or not block["recipes"]:
+        raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
+    for metric in pilot["by"]:
+        known(f"{where}.by", metric, config["metrics"])
+    for metric in pilot["by"]:
+        _ranks_teachers(f"{where}.by", metric, config["metrics"][metric])
+    if pilot["keep"] >= len(block["teachers"]):
+        raise BadInput(f"{where}.keep: {pilot['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
+    for name in block["instructions"]:
+        sample = config["instructions"][name]["sample"]
+        if sample is not None and sample <= pilot["sample"]:
+            raise BadInput(f"{where}.sample: config.instructions.{name} has {sample} instructions; lower it")
+
+
+def _ranks_teachers(where: str, name: str, metric: dict) -> None:
+    """Raise BadInput unless a metric is a mean over responses, as the ranking of teachers needs it."""
+    parsed = Metric(metric).expression
+    if parsed is None:
+        raise BadInput(
+            f"{where}: '{name}' ({metric['formula']}) has no value of a single response; rank by another metric"
+        )
+    if parsed.medians:
+        raise BadInput(f"{where}: '{name}' ({metric['formula']}) is no mean over responses; rank by another metric")
+
+
+def add_pilot_subsets(config: dict) -> None:
+    """Add the instructions of each pilot: those that a smaller sample of each set would draw with the same seed.
+
+    Raises BadInput where their name is taken.
+    """
+    for block in config["grids"].values():
+        for name in block["instructions"] if block["pilot"] else ():
+            entry, sample = config["instructions"][name], block["pilot"]["sample"]
+            seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
+            fewer, subset = {**entry, "sample": sample, "seed": seed}, pilot_subset(name, sample)
+            if config["instructions"].setdefault(subset, fewer) != fewer:
+                raise BadInput(f"config.instructions.{subset}: this name is taken by a pilot; rename it")

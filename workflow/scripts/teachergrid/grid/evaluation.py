@@ -1,0 +1,77 @@
+"""The rows of exams: a model's answers to a suite, their check, and their comparison with an opponent's."""
+
+from functools import cache
+
+from ..cost import resources
+from ..spec import canonical
+from ..spec.canonical import picked, without
+from ..spec.ids import Model
+from .builder import Builder
+from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
+
+CHAT = ("template", "template_args", "system", "plain")
+
+
+def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
+    """Return the row of a model's answers. A student answers with the chat settings of its base."""
+    student = Model.parse(model).student
+    prompts, items = build.prompts_of(suite)
+    return {
+        **_answers(build, student.base if student else model, suite),
+        "students": [model] if student else [],
+        "prompts": prompts,
+        "rows": items,
+    }
+
+
+def verify_row(build: Builder, suite: str) -> VerifyRow:
+    """Return the row of the check of answers to a suite."""
+    prompts, items = build.prompts_of(suite)
+    return {"spec": _verify_spec(build, suite), "prompts": prompts, "rows": items}
+
+
+def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
+    """Return the row of the comparison of a model's answers with those of the judge's opponent."""
+    opponent = build.config["judges"][judge]["baseline"]
+    prompts, items = build.prompts_of(suite)
+    return {
+        **_judge(build, judge, suite),
+        # the opponent itself ties with itself
+        "baselines": [opponent] if opponent != model else [],
+        "suites": [suite],
+        "prompts": prompts,
+        # both sides are scored
+        "rows": 2 * items,
+    }
+
+
+@cache
+def _answers(build: Builder, name: str, suite: str) -> ScorePart:
+    """name: of a reference or a base."""
+    entry = build.config["references"].get(name) or build.config["bases"][name]
+    chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
+    tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in build.tasks_of(suite).items()}
+    row = build.with_model(
+        # specs call the chat settings of a student `reference`, too
+        "reference",
+        chat if chat["format"] == "plain" else without(chat, "plain"),
+        tasks=tasks,
+        suite=picked(build.config["suites"][suite], "batch", "shard"),
+    )
+    longest = max(task["sampling"]["max_tokens"] for task in tasks.values())
+    return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
+
+
+@cache
+def _verify_spec(build: Builder, suite: str) -> str:
+    tasks = build.tasks_of(suite)
+    return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+
+
+@cache
+def _judge(build: Builder, judge: str, suite: str) -> ScorePart:
+    entry = build.config["judges"][judge]
+    reward = without(build.config["rewards"][entry["reward"]], "plain")
+    tasks = {name: picked(task, "fields") for name, task in build.tasks_of(suite).items()}
+    row = build.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
+    return {**row, "tokens": min(reward["max_length"], resources.USUAL_TOKENS)}

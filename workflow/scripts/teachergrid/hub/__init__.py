@@ -1,0 +1,1 @@
+"""Models and data sets that come from a hub: pinned revisions, what is needed, how it is fetched."""

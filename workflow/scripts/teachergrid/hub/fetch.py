@@ -1,0 +1,121 @@
+"""Look up and download what is needed from the Hugging Face hub, each failure with its remedy."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import BadInput
+from . import needs, pins
+from .needs import Need, Snapshot
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import DatasetInfo, ModelInfo
+
+# partial files of a download that was killed; one that is alive writes all the time
+STALE_SECONDS = 3600
+Answer = TypeVar("Answer")
+
+
+class Hub:
+    """The hub, asked once for each repository and revision."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str, str | None], ModelInfo | DatasetInfo] = {}
+
+    def info(self, kind: str, repo: str, revision: str | None) -> "ModelInfo | DatasetInfo":
+        """Return commit, files and sizes of a repository at a revision. Raises as `ask` does."""
+        key = kind, repo, revision
+        if key not in self.known:
+            self.known[key] = ask(Need(*key), partial(repo_info, *key))
+        return self.known[key]
+
+    def commit(self, kind: str, repo: str, revision: str | None) -> str:
+        """Return the commit that a branch or tag (None: the main one) is at now. Raises as `ask` does."""
+        return str(self.info(kind, repo, revision).sha)
+
+    def snapshot(self, need: Need) -> Snapshot:
+        """Return commit, files and sizes of what is needed, as the hub has it now.
+
+        Raises:
+            BadInput: where there is no such repository, commit, file or weights, or no right to them.
+            ConnectionError: without a network.
+        """
+        commit = need.revision
+        if commit is None or not pins.is_commit(commit):
+            raise BadInput(f"{need.name}: no commit is stated; add --pin, which writes it into {pins.LOCK}")
+        info = self.info(need.kind, need.repo, commit)
+        if info.sha != commit:
+            raise BadInput(f"{need.name}: the hub has commit {info.sha} in place of {commit}; mend `revision`")
+        files = needs.chosen({file.rfilename: file.size or 0 for file in info.siblings or []}, need)
+        snapshot = Snapshot(need, commit, files)
+        if info.gated and not all(needs.cached(snapshot, name) for name in files):
+            ask(need, lambda api: api.auth_check(need.repo, repo_type=need.kind))
+        return snapshot
+
+
+def repo_info(kind: str, repo: str, revision: str | None, api: "HfApi") -> "ModelInfo | DatasetInfo":
+    """Return what the hub knows of a repository at a revision, with the sizes of its files."""
+    if kind == "dataset":
+        return api.dataset_info(repo, revision=revision, files_metadata=True)
+    return api.model_info(repo, revision=revision, files_metadata=True)
+
+
+def ask(need: Need, question: "Callable[[HfApi], Answer]") -> Answer:
+    """Return the hub's answer to question(api).
+
+    Raises:
+        BadInput: with the remedy, where the hub has no answer.
+        ConnectionError: without a network.
+    """
+    from httpx2 import TransportError
+    from huggingface_hub import HfApi, constants, errors
+
+    page = f"{constants.ENDPOINT}/{need.name}"
+    token = "the account whose token HF_TOKEN holds (or `hf auth login`)"
+    try:
+        return question(HfApi())
+    except errors.GatedRepoError as error:
+        raise BadInput(f"{need.name}: gated; accept its licence at {page} with {token}") from error
+    except errors.RevisionNotFoundError as error:
+        raise BadInput(
+            f"{need.name}: the hub has no '{need.revision}'; mend `revision`, or remove its line from {pins.LOCK} and pin anew"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise BadInput(f"{need.name}: not on the hub, or private; mend the name, or read it with {token}") from error
+    except errors.HfHubHTTPError as error:
+        code = error.response.status_code
+        remedy = f"look at {page} with {token}" if code in (401, 403) else "try again later"
+        raise BadInput(f"{need.name}: the hub answers {code}; {remedy}") from error
+    except TransportError as error:
+        raise ConnectionError(f"{constants.ENDPOINT}: {error}; run this where there is a network") from error
+    except OSError as error:
+        raise BadInput(f"{need.name}: {str(error).splitlines()[0]}; run again to go on") from error
+
+
+def download(snapshot: Snapshot) -> str | None:
+    """Fetch what is not in the cache yet, and return what is still missing. Finished files stay when it is stopped."""
+    need, commit, patterns = snapshot.need, snapshot.commit, [escape(name) for name in snapshot.files]
+    for name in snapshot.files:
+        if (path := needs.place(snapshot, name)) and not needs.cached(snapshot, name):
+            # cut short: the library believes that a file which is there is complete
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+    try:
+        ask(
+            need,
+            lambda api: api.snapshot_download(need.repo, repo_type=need.kind, revision=commit, allow_patterns=patterns),
+        )
+    except (BadInput, ConnectionError) as error:
+        return str(error)
+    return needs.lacks(need._replace(revision=commit))
+
+
+def clear_stale(cache: Path, need: Need) -> None:
+    """Remove what killed downloads left: the hub's library never continues a partial file, which may be 50 GB."""
+    for part in cache.glob(f"{need.kind}s--{need.repo.replace('/', '--')}/blobs/*.incomplete"):
+        if time.time() - part.stat().st_mtime > STALE_SECONDS:
+            part.unlink()

@@ -1,0 +1,145 @@
+"""What jobs need from the hub, and what of it is in the cache. Nothing here needs a network."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import BadInput
+from ..spec import canonical
+from . import model_files, pins
+
+REMEDY = "run `teachergrid prefetch` where there is a network"
+
+
+class Need(NamedTuple):
+    """A model, or a data set or one file of it, on the hub."""
+
+    kind: str  # model or dataset
+    repo: str
+    revision: str | None
+    file: str | None = None  # of a data set: this one alone
+    code: bool = False  # of a model: with its own Python code
+
+    @property
+    def name(self) -> str:
+        return ("datasets/" if self.kind == "dataset" else "") + self.repo
+
+
+class Snapshot(NamedTuple):
+    """What is needed at one commit."""
+
+    need: Need
+    commit: str
+    files: dict[str, int]  # the needed ones with their sizes in bytes
+
+
+def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
+    """Return what jobs with these specs need from the hub, and those of their models (config entries) that are folders."""
+    found: set[Need] = set()
+    folders: dict[str, dict] = {}
+    for text in specs:
+        parts = canonical.load(text)
+        model, source = parts.get("model"), parts.get("instructions", {}).get("source", "")
+        if source.startswith(pins.HUB):
+            repo, file = pins.data_set(source)
+            found.add(Need("dataset", repo, parts["instructions"]["revision"], file))
+        # responses that exist already need no model
+        if model and parts.get("teacher", {}).get("engine") != "existing":
+            if pins.on_hub(model):
+                found.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
+            else:
+                folders[model["repo"]] = model
+    return sorted(found, key=str), [folders[repo] for repo in sorted(folders)]
+
+
+def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
+    """Return which of a repository's files are needed: all of a data set or one, of a model what loads it.
+
+    Not needed of a model are folders (the same weights for other programs), a second copy of the weights, and code
+    unless the config lets it run.
+
+    Args:
+        files: {name: bytes}, of the whole repository.
+    Raises:
+        BadInput: when the one file, config.json or all weights are missing.
+    """
+    if need.file and need.file not in files:
+        raise BadInput(f"{need.name}: there is no file '{need.file}' in it; mend `source`")
+    if need.kind == "dataset":
+        return {name: size for name, size in files.items() if need.file in (None, name)}
+    names = sorted(filter(loads_model, files))
+    has_safetensors = any(map(is_safetensors, names))
+    if "config.json" not in names or not (has_safetensors or any(map(is_pickled, names))):
+        raise BadInput(f"{need.name}: no model that transformers loads (config.json, and safetensors or pytorch_model)")
+    if has_safetensors:
+        names = [name for name in names if not is_pickled(name)]
+    if not need.code:
+        names = [name for name in names if not is_code(name)]
+    return {name: files[name] for name in names}
+
+
+def loads_model(name: str) -> bool:
+    """Whether a file of a model's repository is of a kind that transformers loads."""
+    if "/" in name or name.startswith("consolidated"):
+        return False
+    return any(fnmatch(name, pattern) for pattern in model_files.DECISIVE.split())
+
+
+def is_safetensors(name: str) -> bool:
+    """Whether a file holds weights in the format that is preferred."""
+    return name.endswith(".safetensors")
+
+
+def is_pickled(name: str) -> bool:
+    """Whether a file holds weights in PyTorch's old format, or lists such files."""
+    return name.startswith("pytorch_model")
+
+
+def is_code(name: str) -> bool:
+    """Whether a file is Python code."""
+    return name.endswith(".py")
+
+
+def lacks(need: Need) -> str | None:
+    """Return a sentence on what the cache lacks of what is needed, else None: by the file list that each download leaves there."""
+    from huggingface_hub import errors, get_cached_repo_tree
+
+    commit = need.revision
+    if commit is None or not pins.is_commit(commit):
+        return f"{need.name}: no commit is stated; {pins.REMEDY}"
+    try:
+        tree = get_cached_repo_tree(need.repo, repo_type=need.kind, revision=commit)
+    except errors.CachedRepoTreeNotFoundError:
+        return f"{need.name} at {commit}: not in the cache; {REMEDY}"
+    snapshot = Snapshot(need, commit, chosen({file.path: file.size for file in tree}, need))
+    lost = [name for name in snapshot.files if not cached(snapshot, name)]
+    if not lost:
+        return None
+    return (
+        f"{need.name} at {commit}: {len(lost)} of {len(snapshot.files)} files are missing, such as {lost[0]}; {REMEDY}"
+    )
+
+
+def place(snapshot: Snapshot, name: str) -> Path | None:
+    """Return where a file lies in the cache, complete or not; None where it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    need = snapshot.need
+    path = try_to_load_from_cache(need.repo, name, revision=snapshot.commit, repo_type=need.kind)
+    return Path(path) if isinstance(path, str) else None
+
+
+def cached(snapshot: Snapshot, name: str) -> bool:
+    """Whether a file is in the cache with its full size."""
+    path = place(snapshot, name)
+    return path is not None and path.stat().st_size == snapshot.files[name]
+
+
+def wrong_folder(model: dict, digest: bool) -> str | None:
+    """Return a sentence on what is wrong with a model that is a folder, else None; with `digest` its bytes are compared too."""
+    try:
+        if digest or not Path(model["repo"]).is_dir():
+            model_files.check_revision(model)
+    except BadInput as error:
+        return str(error)
+    return None

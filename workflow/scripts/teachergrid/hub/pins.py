@@ -1,0 +1,96 @@
+"""The commit of every model and data set that comes from the hub: a lock file holds those that the config leaves out.
+
+`teachergrid prefetch --pin` writes it, one entry a repository; a branch or tag of the config has an entry of its own
+(`org/name@v1.1`). It is committed with the config. An entry is never moved by itself: remove the line to pin anew.
+
+    dataset:
+      Magpie-Align/Llama-3-Magpie-Air-3M-v0.1: <40 hex digits>
+    model:
+      Qwen/Qwen2.5-3B: <40 hex digits>
+"""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from ..errors import BadInput
+from ..store import origin
+
+LOCK = Path("config/revisions.lock")
+HUB = "hub:"
+REMEDY = "run `teachergrid prefetch --pin` where there is a network"
+_COMMIT = re.compile("[0-9a-f]{40}")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def is_commit(revision: str | None) -> bool:
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def on_hub(model: dict) -> bool:
+    """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
+    folder = (model["revision"] or "").startswith("sha256-") or Path(model["repo"]).exists()
+    return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
+
+
+def data_set(source: str) -> tuple[str, str | None]:
+    """Return the data set of a source and the file in it: ("org/name", "path/file.jsonl") of `hub:org/name/path/file.jsonl`.
+
+    The file is None where the source is the whole data set. Raises BadInput for a source of another shape.
+    """
+    parts = source.removeprefix(HUB).split("/", 2)
+    if len(parts) < 2 or not all(parts):
+        raise BadInput(f"{source}: a data set is {HUB}org/name, one file of it {HUB}org/name/path/file.jsonl")
+    return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None
+
+
+def entries(config: dict) -> list[tuple[str, str, dict]]:
+    """Return (kind, repository, config entry) of all that comes from the hub; kind is `model` or `dataset`."""
+    models = [("model", model["repo"], model) for model in config["models"].values() if on_hub(model)]
+    sets = [entry for entry in config["instructions"].values() if entry["source"].startswith(HUB)]
+    return models + [("dataset", data_set(entry["source"])[0], entry) for entry in sets]
+
+
+def key(repo: str, revision: str | None) -> str:
+    """Return the key of a repository in the lock file: `org/name`, or `org/name@v1.1` for a branch or tag."""
+    return repo if revision is None else f"{repo}@{revision}"
+
+
+def read() -> dict[str, dict[str, str]]:
+    """Return {kind: {key: commit}} of the lock file. Raises BadInput when it is broken."""
+    if not LOCK.exists():
+        return {}
+    try:
+        pinned = yaml.safe_load(LOCK.read_text()) or {}
+        commits = [commit for by_key in pinned.values() for commit in by_key.values()]
+    except (yaml.YAMLError, AttributeError) as error:
+        raise BadInput(f"{LOCK}: broken ({error}); take it back from git, or remove it and {REMEDY}") from error
+    if wrong := [commit for commit in commits if not is_commit(str(commit))]:
+        raise BadInput(f"{LOCK}: '{wrong[0]}' is no commit of 40 hex digits; remove the line and {REMEDY}")
+    return pinned
+
+
+def add(new: dict[str, dict[str, str]]) -> None:
+    """Add these {kind: {key: commit}} to those of the lock file."""
+    pinned = read()
+    for kind, commits in new.items():
+        pinned[kind] = pinned.get(kind, {}) | commits
+    head = "# Written by `teachergrid prefetch --pin`; commit it with the config. To pin anew, remove a line.\n"
+    origin.replace_text(LOCK, head + yaml.safe_dump(pinned))
+
+
+def fill(config: dict) -> None:
+    """Put the lock file's commits where the config has none (a missing revision, a branch, a tag)."""
+    pinned = read()
+    for kind, repo, entry in entries(config):
+        if not is_commit(entry["revision"]):
+            entry["revision"] = pinned.get(kind, {}).get(key(repo, entry["revision"]), entry["revision"])
+
+
+def unpinned(config: dict) -> list[str]:
+    """Return what comes from the hub without a commit, such as `Qwen/Qwen2.5-3B` or `org/name@main`.
+
+    config: as config.checked returns it. With these it can be planned and not run: tomorrow the name may mean other weights.
+    """
+    return sorted({key(repo, e["revision"]) for _, repo, e in entries(config) if not is_commit(e["revision"])})

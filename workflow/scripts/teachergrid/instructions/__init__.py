@@ -1,0 +1,1 @@
+"""Instruction sets: loaded from files or a hub, without what overlaps with a benchmark."""

@@ -1,0 +1,1 @@
+"""One job: its log, devices, code fingerprint, what it took, and how it failed."""

@@ -1,0 +1,107 @@
+"""What a finished job took: seconds, memory, devices, rows and tokens; job.py notes it, and plans learn from it."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cost import machines, workload
+from ..cost import resources as job_resources
+from ..store import lock
+from . import devices
+
+if TYPE_CHECKING:
+    from snakemake.io import InputFiles
+    from snakemake.script import Snakemake
+
+# the columns that hold a row's tokens: before its response, and in it
+COLUMNS = {
+    "generate": ("prompt_tokens", "response_tokens"),
+    "answer": ("prompt_tokens", "answer_tokens"),
+    "likelihood": ("n_question", "n_answer"),
+}
+# a job's rows: those of its responses, or of its first table (the judge scores both sides of each row)
+OF_RESPONSES = ("check", "select", "metric")
+OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2}
+
+
+def measure(snakemake: "Snakemake", waited: float) -> dict:
+    """Return what a job that is done took, for its line in results/.jobs. waited: seconds until its devices were free."""
+    resources = snakemake.resources
+    rule, gpus = snakemake.rule, job_resources.gpus(resources)
+    used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    settings = workload.settings(rule, snakemake.params.spec) if rule in workload.MODEL_RULES else ()
+    row = {"spec": snakemake.params.spec, "parameters": None}
+    has_model = "model" in json.loads(snakemake.params.spec)
+    device = device_type() if gpus else machines.CPU
+    return {
+        "seconds": round(age() - waited, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime, 2),
+        "device": device,
+        "gpus": gpus if device != machines.CPU else 0,
+        "nodes": resources.get("nodes") or 1,
+        "parameters": workload.parameters(row) if has_model else 0,
+        "settings": dict(workload.with_cost(settings, deepspeed=resources.get("deepspeed") or None)),
+        "gpu_gb": gpu_gb(),
+        "host_gb": round(max(used.ru_maxrss, children.ru_maxrss) / 1e6, 2),
+        **counted(rule, snakemake.input, snakemake.output),
+    }
+
+
+def device_type() -> str:
+    """Return the type of this machine's GPUs, or `cpu` where it has none."""
+    if not devices.known():
+        return machines.CPU
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        return machines.CPU
+    name = re.search(r"GPU \d+: (.*?) \(UUID", listed)
+    return machines.type_of(name[1], machines.read().gpus) if name else machines.CPU
+
+
+def age() -> float:
+    """Return the seconds since this process started."""
+    start = int(lock.start_ticks(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start
+
+
+def gpu_gb() -> float | None:
+    """Return the most that torch held on one GPU; None where other processes used them, or none was used."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    peaks = [torch.cuda.max_memory_reserved(i) for i in range(torch.cuda.device_count())]
+    return round(max(peaks) / 1e9, 2) or None
+
+
+def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> dict:
+    """Return rows and tokens of a job, where its files tell them, counted as grid.Cells counts a cell's rows."""
+    path = str(outputs[0])
+    if rule == "finetune":
+        facts = json.loads(Path(path).read_text())
+        return {"rows": facts.get("examples"), "tokens": facts.get("trained_tokens")}
+    if rule in OF_RESPONSES:
+        responses = inputs.responses
+        return {"rows": sum(map(_rows, [responses] if isinstance(responses, str) else responses))}
+    if rule not in OF_OUTPUT:
+        return {}
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    names = [name for name in COLUMNS.get(rule, ()) if name in file.schema_arrow.names]
+    sums = [pc.sum(column).as_py() for column in file.read(columns=names).columns] if names else []
+    return {"rows": OF_OUTPUT[rule] * file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
+
+
+def _rows(path: str | Path) -> int:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path).num_rows

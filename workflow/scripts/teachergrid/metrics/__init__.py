@@ -1,0 +1,1 @@
+"""Metrics of a corpus: formulas over rewards, likelihoods and text, with bootstrap intervals."""

@@ -1,0 +1,175 @@
+"""The formulas of metrics: numbers on a corpus that hope to predict the student.
+
+Nearly all are means over responses and functions of such means, written in the language of `expressions`: the text that is
+printed is what is computed. A new one is one row here, or `expression` in the config, and schedules no GPU job. Some take a
+corpus' text as a whole (`texts`); those with neither are computed over a grid (`baselines`).
+
+With s(A|Q) and s(A) the losses of the answer given the question and alone, s(Q) that of the question, all in nats per token
+under the untuned base, and r the reward:
+
+    CAR     mean r / (1 + beta mean s(A|Q))   Xu et al. 2025, "Stronger Models are NOT Stronger Teachers" (arXiv 2411.07133)
+    IFD     s(A|Q) / s(A)                     Li et al. 2024, "Cherry LLM" (arXiv 2308.12032)
+    IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2
+
+Not here, since no pass takes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
+windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
+regression is not stated). PerSyn, SCAS and SPPL are not stated completely.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from . import diversity
+
+
+class Formula(NamedTuple):
+    """What a formula is, where it comes from, and how it is computed.
+
+    `text` describes it and names its source. `expression` is over the columns of `expressions.COLUMNS`, from which follows
+    which files it joins. A loss in `divides_by` leaves a response out where it vanishes. `whole` takes texts.Texts.
+    """
+
+    text: str
+    unit: str
+    best: str = "highest"  # which value is taken as a promise of a better student
+    expression: str | None = None
+    divides_by: tuple[str, ...] = ()
+    whole: Callable | None = None
+
+
+_NATS = "nats per token"
+_CAR = "CAR (Xu et al. 2024, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
+_IFD = "(Li et al. 2023, arXiv 2308.12032)"
+_SUPER = "(Li et al. 2024, Superfiltering)"
+_IC = "(Hui et al. 2024, equation 2)"
+_LI = "(Li et al. 2016); falls with the size of a corpus"
+_RSR = "(arXiv 2601.14249)"
+FORMULAS = {
+    "reward_mean": Formula("mean reward", "reward", "highest", "mean(reward)"),
+    "reward_median": Formula("median reward", "reward", "highest", "median(reward)"),
+    "reward_share": Formula("share of rewards above `threshold`", "share", "highest", "mean(reward > threshold)"),
+    "car_mean": Formula(
+        f"{_CAR} loss: mean over responses of their token means",
+        "reward",
+        "highest",
+        "positive(mean(reward)) / (1 + beta * mean(loss))",
+    ),
+    "car_pooled": Formula(
+        f"{_CAR} loss: over all tokens of the corpus",
+        "reward",
+        "highest",
+        "positive(mean(reward)) / (1 + beta * mean(given) / mean(tokens))",
+    ),
+    "car_sum": Formula(
+        f"{_CAR} loss as printed: mean over responses of their sums over tokens",
+        "reward",
+        "highest",
+        "positive(mean(reward)) / (1 + beta * mean(given))",
+    ),
+    "car_each": Formula(
+        f"{_CAR} of each response, then their mean; undefined with any reward below 0",
+        "reward",
+        "highest",
+        "mean(positive(reward) / (1 + beta * loss))",
+    ),
+    "nll_mean": Formula(
+        f"loss of the answer, mean over responses; surprisal of RSR {_RSR}", _NATS, "lowest", "mean(loss)"
+    ),
+    "nll_question": Formula("loss of the question, mean over responses", _NATS, "lowest", "mean(question)"),
+    "grape": Formula(
+        "mean log-probability of a token (GRAPE, arXiv 2502.04194), mean over responses; of a single response what GRAPE "
+        "chooses by",
+        _NATS,
+        "highest",
+        "mean(-loss)",
+    ),
+    "ppl": Formula(
+        "perplexity over all tokens of the corpus; with `scorer`, under another model",
+        "perplexity",
+        "lowest",
+        "exp(mean(given) / mean(tokens))",
+    ),
+    "ppl_mean": Formula("mean over responses of their perplexities", "perplexity", "lowest", "mean(exp(loss))"),
+    "ifd_loss": Formula(f"IFD in losses {_IFD}", "ratio", "highest", "mean(loss / alone)", ("alone",)),
+    "ifd_ppl": Formula(f"IFD in perplexities {_SUPER}", "ratio", "highest", "mean(exp(loss - alone))", ("alone",)),
+    "ic_ifd_loss": Formula(
+        f"IC-IFD in losses {_IC}", "1 / nats", "highest", "mean(loss / alone / question)", ("alone", "question")
+    ),
+    "ic_ifd_ppl": Formula(
+        "IC-IFD in perplexities, as the same paper's prose says",
+        "ratio",
+        "highest",
+        "mean(exp(loss - alone - question))",
+        ("alone", "question"),
+    ),
+    "ic_ifd_reverse_loss": Formula(
+        "IFD times the question's loss, as one commit of IC-IFD's code ranks (its direction is not stated)",
+        "nats",
+        "highest",
+        "mean(loss * question / alone)",
+        ("alone",),
+    ),
+    "ic_ifd_reverse_ppl": Formula(
+        "the same in perplexities", "perplexity", "highest", "mean(exp(loss + question - alone))", ("alone",)
+    ),
+    "ifd_power": Formula(
+        "log of IFD over the question's loss to the `power` (lambda): 0 ranks as IFD, 1 as IC-IFD, -1 as its reverse; mean "
+        "of logs over responses",
+        "log ratio",
+        "highest",
+        "mean(log(loss)) - mean(log(alone)) - power * mean(log(question))",
+        ("loss", "alone", "question"),
+    ),
+    "rsr": Formula(
+        f"rank-surprisal ratio {_RSR} as its code has it: mean over responses of their average ranks (capped at 100) over "
+        "mean of their average surprisals",
+        "ranks per nat",
+        "lowest",
+        "mean(rank) / mean(loss)",
+    ),
+    "rank_mean": Formula(
+        f"average rank of the response's tokens {_RSR}, capped at 100, mean over responses",
+        "rank",
+        "lowest",
+        "mean(rank)",
+    ),
+    "length": Formula(
+        "response length in the scorer's tokens; without likelihoods in the teacher's, else in words",
+        "tokens",
+        "highest",
+        "mean(length)",
+    ),
+    "distinct_1": Formula(f"distinct over all words {_LI}", "share", whole=partial(diversity.distinct, n=1)),
+    "distinct_2": Formula(
+        f"distinct over all pairs of adjacent words {_LI}", "share", whole=partial(diversity.distinct, n=2)
+    ),
+    "distinct_3": Formula(f"the same of three words {_LI}", "share", whole=partial(diversity.distinct, n=3)),
+    "distinct_4": Formula(f"the same of four words {_LI}", "share", whole=partial(diversity.distinct, n=4)),
+    "self_similarity": Formula(
+        "mean cosine over all pairs of responses of their counts of adjacent word pairs, hashed; needs no model",
+        "cosine",
+        "lowest",
+        whole=diversity.self_similarity,
+    ),
+    "embedding_similarity": Formula(
+        "mean cosine over all pairs of responses of their embeddings, by the encoder of a `reward` with `similarity`. Of a "
+        "derived corpus to first order, from how alike all responses of its teachers are",
+        "cosine",
+        "lowest",
+        "mean(reward)",
+    ),
+    "compression": Formula(
+        "bytes after zlib (level 1) over bytes before; low is repetitive", "share", whole=diversity.compression
+    ),
+    "size": Formula("the teacher's parameters", "billions"),
+    "own_score": Formula(
+        "the teacher's own benchmark score: `score` of its entry, or where no teacher states one the AP of the reference "
+        "that is its model",
+        "points",
+    ),
+    "borrowed": Formula("mean AP of the other bases' students of the same unit", "points"),
+    "random": Formula(
+        "a random number for each unit, from the grid's seed: what no metric must fall behind", "uniform"
+    ),
+}

@@ -1,0 +1,1 @@
+"""A language model: how it is loaded, its chat format, its prompt templates, its logits."""

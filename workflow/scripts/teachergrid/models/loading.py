@@ -1,0 +1,293 @@
+"""Load tokenizers and models, in the same way for all stages of the pipeline."""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cost.workload import MEMORY_FOR_WEIGHTS
+from ..errors import BadInput
+from ..hub.model_files import check_revision
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+    from .chat import ChatSettings
+
+# The libraries read these when they are imported. OMP_NUM_THREADS: the number of threads changes the last bits of results.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # needed for deterministic matrix products on a GPU
+ADAPTER = "adapter"  # folder in a student's folder: the LoRA adapter that was merged into the student's weights
+POOLER = "pooler."  # prefix of an encoder's weights that many models are saved without; they are never used here
+CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
+
+
+def load_tokenizer(
+    model: dict, chat_settings: "ChatSettings", folder: Path | str | None = None
+) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer of a model, with a padding token and the chat template of the chat settings.
+
+    A missing chat template is no error here, since the plain format needs none; chat.prompt reports it.
+
+    Args:
+        model: the model's entry in the config.
+        folder: a student's folder; its tokenizer is loaded in place of the entry's own.
+    Raises:
+        BadInput: when there is no tokenizer, or only a slow one. Only fast tokenizers give the character offsets from
+            which chat.prompt finds the tokens of the question.
+    """
+    _disable_progress_bars()
+    from transformers import AutoTokenizer
+
+    source, options = _source(model, folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{source}: no tokenizer could be loaded ({_first_line(error)}); save it there with tokenizer.save_pretrained"
+        ) from error
+    if not tokenizer.is_fast:
+        raise BadInput(
+            f"{source}: only a slow tokenizer; save it as tokenizer.json (AutoTokenizer, then save_pretrained)"
+        )
+    if chat_settings["template"] != "own":
+        tokenizer.chat_template = chat_settings["template"]
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise BadInput(
+                f"{source}: the tokenizer has neither pad_token nor eos_token; name one in tokenizer_config.json"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_copies(
+    model: dict, chat_settings: "ChatSettings", kind: str = "causal"
+) -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
+    """Return one (tokenizer, model) pair for each copy of a model that can run at the same time.
+
+    There is one copy on each visible GPU if the weights leave enough room there. Otherwise there is a single copy, over
+    all GPUs or on the CPU. kind: see `load_model`.
+    """
+    import torch
+
+    memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+    copies = devices_of_copies(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
+    return [(load_tokenizer(model, chat_settings), load_model(model, kind, device=device)) for device in copies]
+
+
+def devices_of_copies(memory: list[int], weights: int) -> list[str | None]:
+    """Return the device of each copy of a model, such as ["cuda:0", "cuda:1"]; [None] is a single copy over all devices.
+
+    memory: bytes of each GPU. weights: bytes of the model's weights.
+    """
+    fits_one_gpu = len(memory) > 1 and weights <= MEMORY_FOR_WEIGHTS * min(memory)
+    return [f"cuda:{i}" for i in range(len(memory))] if fits_one_gpu else [None]
+
+
+def weight_bytes(model: dict, kind: str = "causal") -> int:
+    """Return how many bytes a model's weights take once loaded. Reads the model's config only, not its weights."""
+    import torch
+    from transformers import AutoConfig
+
+    source, options = _source(model, None)
+    config = AutoConfig.from_pretrained(source, **options)
+    with torch.device("meta"):
+        empty = _auto_class(kind).from_config(
+            config, dtype=getattr(torch, model["dtype"]), trust_remote_code=model["trust_remote_code"]
+        )
+    return sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
+
+
+def load_model(
+    model: dict,
+    kind: str = "causal",
+    folder: Path | str | None = None,
+    dtype: str | None = None,
+    spread: bool = True,
+    device: str | None = None,
+) -> "PreTrainedModel":
+    """Return a model in eval mode, on the GPUs if there are any.
+
+    Args:
+        model: the model's entry in the config.
+        kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head).
+        folder: a student's folder; its weights are loaded in place of the entry's own. If only the adapter is left in it,
+            see `load_merged`.
+        dtype: in place of the entry's own, such as `float32`.
+        spread: whether to use all visible GPUs. False leaves the model on the CPU, for a process that moves it itself.
+        device: the one device to use, such as `cuda:1`; `spread` then has no effect.
+    Raises:
+        BadInput: for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
+            that is too large for the GPUs.
+    """
+    if folder is not None and Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors")):
+        return load_merged(model, kind, Path(folder), dtype, spread)
+    return load_plain(model, kind, folder, dtype, spread, device)
+
+
+def load_merged(model: dict, kind: str, folder: Path, dtype: str | None, spread: bool) -> "PreTrainedModel":
+    """Return a student whose folder holds only its LoRA adapter: its base with the adapter merged in.
+
+    The merge is done in float32. The result is then rounded to the dtype in which the student's weights had been saved,
+    so that it equals the removed weights.
+    """
+    import torch
+
+    saved = json.loads(Path(folder, "config.json").read_text())["dtype"]
+    base = load_plain(model, kind, None, "float32", spread, None)
+    student = with_adapter(base, Path(folder, ADAPTER)).to(getattr(torch, saved))
+    return student.to(getattr(torch, dtype or model["dtype"])).eval()
+
+
+def load_plain(
+    model: dict, kind: str, folder: Path | str | None, dtype: str | None, spread: bool, device: str | None
+) -> "PreTrainedModel":
+    """Return a model from files that hold all of its weights. For the arguments and errors see `load_model`."""
+    set_cache_folders()
+    _disable_progress_bars()
+    import torch
+    from safetensors import SafetensorError
+
+    source, options = _source(model, folder)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and nothing here reads such memory
+    try:
+        network, info = _auto_class(kind).from_pretrained(
+            source,
+            dtype=dtype or model["dtype"],
+            attn_implementation=model["attention"],
+            device_map=device or device_map(spread),
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise BadInput(f"{source}: no model could be loaded: {_first_line(error)}") from error
+    check_loaded(network, kind, source, info["missing_keys"])
+    if device is None:
+        check_fits(network, source)
+    return network.eval()
+
+
+def device_map(spread: bool) -> str | None:
+    """Return the `device_map` of from_pretrained: None is the CPU, `auto` shares a model out over several GPUs."""
+    import torch
+
+    gpus = torch.cuda.device_count() if spread else 0
+    if gpus == 0:
+        return None
+    return "cuda" if gpus == 1 else "auto"
+
+
+def check_loaded(network: "PreTrainedModel", kind: str, source: str, missing_keys: list[str]) -> None:
+    """Raise BadInput unless the files held all weights of this kind of model, and a reward model has one output.
+
+    transformers fills missing weights with random numbers, for example the score head of a model that is no reward model.
+    """
+    missing = sorted(key for key in missing_keys if kind != "encoder" or not key.startswith(POOLER))
+    if missing:
+        raise BadInput(f"{source}: no {kind} model, its weights lack {', '.join(missing[:3])}")
+    if kind == "reward" and network.config.num_labels != 1:
+        raise BadInput(f"{source}: a reward model has one output, this one has {network.config.num_labels}")
+
+
+def check_fits(network: "PreTrainedModel", source: str) -> None:
+    """Raise BadInput if `device_map="auto"` left parts of a model off the GPUs: it would run about 100 times slower."""
+    import torch
+
+    off_gpu = {"cpu", "disk"} & set(map(str, getattr(network, "hf_device_map", {}).values()))
+    if off_gpu:
+        raise BadInput(
+            f"{source}: too large for {torch.cuda.device_count()} GPUs, parts of it lie on {' and '.join(sorted(off_gpu))}; "
+            "raise the model's `gpus`"
+        )
+
+
+def with_adapter(base: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
+    """Return a base with a LoRA adapter merged in. adapter: its folder."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(base, adapter).merge_and_unload()
+
+
+def set_cache_folders() -> None:
+    """Set where vLLM, DeepSpeed, Triton and torch keep compiled code, unless the environment says so already.
+
+    The folder is `${TEACHERGRID_CACHE:-~/.cache/teachergrid}/<environment>/<GPU model or cpu>--<CPU model>/`. It is
+    particular to environment and machine because code that was compiled for another torch or another instruction set
+    crashes, or is compiled again by every job.
+    """
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    environment = hashlib.sha256("\n".join([sys.prefix, *packages]).encode()).hexdigest()[:12]
+    root = Path(os.environ.get("TEACHERGRID_CACHE", "~/.cache/teachergrid")).expanduser() / environment / node_type()
+    for variable in CACHES:
+        os.environ.setdefault(variable, str(root / variable.lower()))
+
+
+def node_type() -> str:
+    """Return the names of this machine's GPU and CPU, read without starting CUDA."""
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [*(gpus[0].read_text().splitlines() if gpus else ()), *Path("/proc/cpuinfo").read_text().splitlines()]
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    names = {key.strip(): re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") for key, value in fields.items()}
+    return f"{names.get('Model', 'cpu')}--{names.get('model name', platform.machine())}"
+
+
+def padded(batch: list[list[int]], padding: int, device: "torch.device | str") -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return (token ids, mask), both [texts, longest]; the mask is 1 on a text's own tokens.
+
+    Padding is on the right, where causal attention never looks.
+    """
+    import torch
+
+    width = max(map(len, batch))
+    tokens = torch.tensor([ids + [padding] * (width - len(ids)) for ids in batch], device=device)
+    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=device)
+    return tokens, mask
+
+
+def context(network: "PreTrainedModel") -> float:
+    """Return the context length of a loaded model in tokens; infinity where its config does not say."""
+    return getattr(network.config.get_text_config(), "max_position_embeddings", None) or math.inf
+
+
+def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
+    """Return the class of transformers that loads a kind of model."""
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
+
+
+def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
+    """Return what from_pretrained loads (a folder or a hub id), and its options."""
+    options = {"trust_remote_code": model["trust_remote_code"]}
+    if folder is not None:
+        if not Path(folder).is_dir():
+            raise BadInput(
+                f"{folder}: no such folder; the weights were removed, delete what lies beside them and run again"
+            )
+        return str(folder), options
+    check_revision(model)
+    revision = {} if Path(model["repo"]).is_dir() else {"revision": model["revision"]}
+    return model["repo"], options | revision
+
+
+def _disable_progress_bars() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,309 @@
+"""Plots as inline SVG. They are drawn 400 units wide, so that their text stays readable on a phone and in a column."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from statistics import fmean
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from . import svg
+from .text import number
+
+WIDTH = 400
+LETTER = 6.6  # mean width of a letter at the plots' 11 units, in a wide font
+# where a label goes, as (dx, dy, anchor): right and left of its point, right and left above and below it, over and under it
+LABEL_PLACES = (
+    *((7, 4, 0), (-7, 4, 1), (7, -6, 0), (7, 14, 0), (-7, -6, 1), (-7, 14, 1)),
+    *((0, -9, 0.5), (0, 17, 0.5), (0, -21, 0.5), (0, 29, 0.5)),
+)
+CROWD = 12  # points; among more of them, a label is right or left of its point or left out
+RHO_STEPS = (-1, -0.5, 0, 0.5, 1)
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+class Dot(NamedTuple):
+    """A row of `dots`: a label, a value with its interval, and what is written at the right."""
+
+    label: str
+    value: float | None  # without it the row has only its label and text
+    low: float | None
+    high: float | None
+    text: str
+    css: str = ""
+    title: str | None = None  # shown while the pointer is on it
+    series: int = 0  # decides colour and shape
+
+
+class Level(NamedTuple):
+    """A vertical line of `dots`."""
+
+    value: float
+    label: str = ""
+    css: str = "zero"
+
+
+ZERO = Level(0.0)
+
+
+class Point(NamedTuple):
+    """A point of `scatter`, left out where x or y is None."""
+
+    x: float | None
+    y: float | None
+    label: str
+    x_low: float | None = None
+    x_high: float | None = None
+    y_low: float | None = None
+    y_high: float | None = None
+    series: int = 0
+    css: str = ""
+    title: str | None = None
+    linked: bool = False  # whether a line joins it with the others of its series
+
+
+class Line(NamedTuple):
+    """A line of `lines` through (x, y)."""
+
+    label: str
+    points: Sequence[tuple[float, float | None]]
+    series: int
+
+
+def dots(
+    rows: Sequence[Dot],
+    title: str,
+    description: str,
+    axis: str,
+    lines: Sequence[Level] = (),
+    domain: tuple[float, float] | None = None,
+) -> Markup:
+    """Return a plot of values with intervals, one row each: label left, dot and whisker, text right.
+
+    Args:
+        lines: vertical; the labels of the first are on top.
+        domain: the ends of the axis; otherwise it covers all values, intervals and lines.
+    """
+    left = 14 + LETTER * min(max((len(row.label) for row in rows), default=0), 24)
+    right = WIDTH - 8 - LETTER * max((len(row.text) for row in rows), default=0)
+    top, step = 8 + 14 * sum(bool(line.label) for line in lines), 21
+    bottom = top + step * len(rows)
+    covered = [value for row in rows for value in (row.value, row.low, row.high)] + [line.value for line in lines]
+    x = svg.Scale(covered, left + 6, right - 10, domain=domain)
+    parts: list[Markup] = []
+    for value, label in x.ticks(5):
+        parts.append(svg.line(x(value), top, x(value), bottom, "rule"))
+        parts.append(svg.text(x(value), bottom + 15, label, "middle", "tick"))
+    parts.append(svg.text((left + right) / 2, bottom + 31, axis, "middle", "axis"))
+    parts += _levels(lines, x, top, bottom)
+    for i, row in enumerate(rows):
+        parts += _dot(row, x, left, top + step * (i + 0.5))
+    return svg.picture(WIDTH, bottom + 38, title, description, *parts)
+
+
+def _levels(lines: Sequence[Level], x: svg.Scale, top: float, bottom: float) -> list[Markup]:
+    """Return the vertical lines, then their labels, each label one line lower than the one before."""
+    drawn, labels = [], []
+    for i, line in enumerate(lines):
+        at, css = x(line.value), f"level {line.css}"
+        drawn.append(svg.line(at, 14 * i + 6 if line.label else top, at, bottom, css))
+        if line.label:
+            fits = at + 5 + LETTER * len(line.label) < WIDTH
+            labels.append(
+                svg.text(at + 4 if fits else at - 4, 14 * i + 12, line.label, "start" if fits else "end", css)
+            )
+    return [*drawn, *labels]
+
+
+def _dot(row: Dot, x: svg.Scale, left: float, y: float) -> list[Markup]:
+    parts = [svg.text(left - 4, y + 4, _short(row.label), "end", row.css)]
+    if row.value is not None:
+        if row.low is not None and row.high is not None:
+            parts.append(svg.line(x(row.low), y, x(row.high), y, f"whisker {svg.series_class(row.series)} {row.css}"))
+        parts.append(svg.mark(x(row.value), y, row.series, row.css, row.title))
+    parts.append(svg.text(WIDTH - 4, y + 4, row.text, "end", f"value {row.css}"))
+    return parts
+
+
+class _Placed(NamedTuple):
+    """A point of `scatter` on the page: its mark is at (at, y), its interval in x is drawn around (x, y)."""
+
+    point: Point
+    x: float
+    y: float
+    at: float  # beside x where several points have the same x
+
+
+def scatter(
+    points: Iterable[Point],
+    title: str,
+    description: str,
+    x_axis: str,
+    y_axis: str,
+    log: Callable[[float], str] | None = None,
+) -> Markup:
+    """Return a plot of points with intervals on both axes.
+
+    Args:
+        log: makes the x axis logarithmic, with a tick at every x; it returns a tick's label.
+    """
+    shown = [p for p in points if p.x is not None and p.y is not None and (p.x > 0 or not log)]
+    height, left, bottom = 300, 44, 258
+    xs = [value for p in shown for value in (p.x, p.x_low, p.x_high)]
+    ys = [value for p in shown for value in (p.y, p.y_low, p.y_high)]
+    x = svg.Scale(xs, left + 8, WIDTH - 14, log=bool(log))
+    y = svg.Scale(ys, bottom - 6, 22)
+    ticks = _apart([(v, log(v)) for v in sorted({p.x for p in shown if p.x is not None})], x) if log else x.ticks()
+    placed = _placed(shown, x, y)
+    parts = [
+        *_axes(x, y, ticks, left, bottom),
+        svg.text((left + WIDTH) / 2, height - 6, x_axis, "middle", "axis"),
+        svg.text(4, 9, y_axis, css="axis"),
+        *_links(placed, y),
+        *(whisker for p in placed for whisker in _whiskers(p, x, y)),
+        *(svg.mark(p.at, p.y, p.point.series, p.point.css, p.point.title) for p in placed),
+        *_labels(placed, (left, 12, WIDTH - 2, bottom)),
+    ]
+    return svg.picture(WIDTH, height, title, description, *parts)
+
+
+def _axes(x: svg.Scale, y: svg.Scale, x_ticks: list[tuple[float, str]], left: float, bottom: float) -> list[Markup]:
+    parts: list[Markup] = []
+    for value, label in y.ticks(7):
+        parts.append(svg.line(left, y(value), WIDTH - 4, y(value), "rule"))
+        parts.append(svg.text(left - 6, y(value) + 4, label, "end", "tick"))
+    for value, label in x_ticks:
+        parts.append(svg.line(x(value), bottom, x(value), bottom + 4, "rule"))
+        parts.append(svg.text(x(value), bottom + 17, label, "middle", "tick"))
+    return parts
+
+
+def _apart(ticks: list[tuple[float, str]], scale: svg.Scale) -> list[tuple[float, str]]:
+    """Leave out each tick whose label would touch the one before."""
+    shown: list[tuple[float, str]] = []
+    for value, label in ticks:
+        if not shown or scale(value) - scale(shown[-1][0]) > LETTER * (len(label) + len(shown[-1][1])) / 2 + 4:
+            shown.append((value, label))
+    return shown
+
+
+def _placed(points: list[Point], x: svg.Scale, y: svg.Scale) -> list[_Placed]:
+    """Return where points go. Those of the same x are side by side, so that their whiskers do not cover each other."""
+    placed = []
+    for i, p in enumerate(points):
+        assert p.x is not None and p.y is not None
+        same = [k for k, other in enumerate(points) if other.x == p.x]
+        at = x(p.x) + 9 * (same.index(i) - (len(same) - 1) / 2)
+        placed.append(_Placed(p, x(p.x), y(p.y), at))
+    return placed
+
+
+def _links(placed: list[_Placed], y: svg.Scale) -> list[Markup]:
+    """Return a line for each series of linked points, through the mean of y at each x."""
+    links = []
+    linked = sorted((p for p in placed if p.point.linked), key=lambda p: (p.point.series, p.x))
+    for series, members in groupby(linked, key=lambda p: p.point.series):
+        groups = ((x, list(group)) for x, group in groupby(members, key=lambda p: p.x))
+        means = [(x, y(fmean(p.point.y for p in group if p.point.y is not None))) for x, group in groups]
+        if len(means) > 1:
+            links.append(svg.polyline(means, f"link {svg.series_class(series)}"))
+    return links
+
+
+def _whiskers(placed: _Placed, x: svg.Scale, y: svg.Scale) -> list[Markup]:
+    p, css, whiskers = placed.point, f"whisker {svg.series_class(placed.point.series)}", []
+    if p.x_low is not None and p.x_high is not None:
+        whiskers.append(svg.line(x(p.x_low), placed.y, x(p.x_high), placed.y, css))
+    if p.y_low is not None and p.y_high is not None:
+        whiskers.append(svg.line(placed.at, y(p.y_low), placed.at, y(p.y_high), css))
+    return whiskers
+
+
+def _labels(placed: list[_Placed], frame: Box) -> list[Markup]:
+    """Return the labels, each where it covers no point and no other label.
+
+    Where no place is free a label is left out: hovering over the point shows it, and a table has all.
+    """
+    places = LABEL_PLACES if len(placed) <= CROWD else LABEL_PLACES[:2]
+    taken = [(p.at - 5, p.y - 5, p.at + 5, p.y + 5) for p in placed]
+    labels = []
+    for p in placed:
+        name = _short(p.point.label)
+        for place in places:
+            box = _label_box(p, LETTER * len(name), place, frame)
+            if _inside(box, frame) and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                labels.append(svg.text(box[0], p.y + place[1], name, css="name"))
+                break
+    return labels
+
+
+def _label_box(p: _Placed, width: float, place: tuple[float, float, float], frame: Box) -> Box:
+    dx, dy, anchor = place
+    start, baseline = p.at + dx - anchor * width, p.y + dy
+    if anchor == 0.5:
+        start = min(max(start, frame[0]), frame[2] - width)
+    return start, baseline - 9, start + width, baseline + 2
+
+
+def _inside(box: Box, frame: Box) -> bool:
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
+
+
+def _overlap(box: Box, other: Box) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+
+
+def lines(
+    series: Sequence[Line],
+    title: str,
+    description: str,
+    x_axis: str,
+    y_axis: str,
+    steps: Sequence[float] = RHO_STEPS,
+) -> Markup:
+    """Return a plot of rank correlations, or shares, over a parameter.
+
+    Args:
+        series: their x are few values, placed evenly, since a sweep is rarely regular.
+        steps: where y has a rule, from its lowest value to its highest.
+    """
+    values = sorted({x for line in series for x, _ in line.points})
+    height, left, bottom = 250, 40, 208
+    right = WIDTH - 16 - LETTER * max((len(_short(line.label)) for line in series), default=0)
+    x = svg.Scale([0, max(len(values) - 1, 1)], left + 14, right, pad=0.02)
+    y = svg.Scale([], bottom, 18, domain=(steps[0], steps[-1]))
+    parts = [svg.text(4, 9, y_axis, css="axis"), svg.text((left + right) / 2, height - 6, x_axis, "middle", "axis")]
+    for value in steps:
+        parts.append(svg.line(left, y(value), right + 6, y(value), "rule" if value else "zero"))
+        parts.append(svg.text(left - 6, y(value) + 4, number(value), "end", "tick"))
+    parts += [svg.text(x(i), bottom + 17, f"{value:g}", "middle", "tick") for i, value in enumerate(values)]
+    ends = []
+    for line in series:
+        known = [(a, b) for a, b in sorted(line.points) if b is not None]
+        corners = [(x(values.index(a)), y(b)) for a, b in known]
+        if len(corners) > 1:
+            parts.append(svg.polyline(corners, f"link {svg.series_class(line.series)}"))
+        for (a, b), at in zip(known, corners, strict=True):
+            parts.append(svg.mark(*at, line.series, "", f"{line.label}: {x_axis} {a:g}, {number(b, 2)}"))
+        if corners:
+            ends.append((corners[-1][1], _short(line.label)))
+    return svg.picture(WIDTH, height, title, description, *parts, *_end_labels(ends, right + 10))
+
+
+def _end_labels(ends: list[tuple[float, str]], x: float) -> list[Markup]:
+    """Return the labels at the ends of lines, from (y, label); those that would overlap move down."""
+    labels, lowest = [], 0.0
+    for y, name in sorted(ends):
+        lowest = max(lowest + 13, y + 4)
+        labels.append(svg.text(x, lowest, name, css="name"))
+    return labels
+
+
+def key(series: int) -> Markup:
+    """Return the mark of a series for a legend beside the plots."""
+    return svg.element("svg", svg.mark(6, 6, series), viewBox="0 0 12 12", aria_hidden="true")
+
+
+def _short(label: str, longest: int = 24) -> str:
+    return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -1,0 +1,147 @@
+"""The machines that a plan is simulated on: given by --cluster, or what the profile and SLURM say."""
+
+import argparse
+import math
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import BadInput
+from .makespan import CPU
+
+POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
+NAMED = "--cluster"
+ANY = "gpu"  # the pool of a partition that does not say which GPUs it has
+HERE, NO_GPU = "this machine", "this machine, which has no GPU; --cluster h100=16 counts on others"
+FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
+# until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
+DELAY_S = 60.0
+
+
+class Pool(NamedTuple):
+    """amount: GPUs of one type, or CPUs; limit_s: the longest walltime, None without a limit."""
+
+    amount: int
+    limit_s: float | None = None
+
+
+class Cluster(NamedTuple):
+    """delay: seconds from ready to started; submitted: jobs at once, None without a bound; source: where this comes from."""
+
+    pools: dict[str, Pool]
+    delay: float
+    submitted: int | None
+    source: str
+
+    def amounts(self) -> dict[str, int]:
+        """Return the GPUs of each type, and the CPUs."""
+        return {kind: pool.amount for kind, pool in self.pools.items()}
+
+
+def parse(text: str, delay: float | None = None, submitted: int | None = None) -> Cluster:
+    """Return the cluster of the option --cluster, such as `h100=16,a100=32@48h,cpu=128`. Raises BadInput."""
+    pools = {}
+    for part in filter(None, text.split(",")):
+        found = POOL.fullmatch(part.strip())
+        if not found or not int(found["amount"]):
+            raise BadInput(f"--cluster {part}: {FORM}")
+        pools[found["kind"]] = Pool(int(found["amount"]), 3600 * float(found["hours"]) if found["hours"] else None)
+    if not pools:
+        raise BadInput(f"--cluster: {FORM}")
+    # whoever names GPUs alone has CPUs beside them: the tables need few
+    pools.setdefault(CPU, Pool(4 * sum(pool.amount for pool in pools.values())))
+    return Cluster(pools, DELAY_S if delay is None else delay, submitted, NAMED)
+
+
+def of_profile(args: argparse.Namespace, delay: float | None = None, gpus: dict[str, int] | None = None) -> Cluster:
+    """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
+
+    Args:
+        args: Snakemake's options, parsed. A number of `gpu` among their resources replaces the number of this machine's.
+        delay: seconds from ready to started; None for the usual one.
+        gpus: of this machine, by type.
+    """
+    if args.executor == "slurm" and (partitions := read_partitions(args)):
+        submitted = int(args.jobs) if str(args.jobs).isdigit() else None
+        return of_partitions(partitions, DELAY_S if delay is None else delay, submitted)
+    cores = str(args.cores or args.jobs or 1)
+    pools = {CPU: Pool(int(cores) if cores.isdigit() else _cpus())}
+    gpus, stated = gpus or {}, (args.resources or {}).get("gpu")
+    if stated is not None:
+        gpus = {next(iter(gpus), ANY): stated.value}
+    pools |= {kind: Pool(n) for kind, n in gpus.items() if n}
+    return Cluster(pools, delay or 0.0, None, HERE if len(pools) > 1 else NO_GPU)
+
+
+def _cpus() -> int:
+    return os.cpu_count() or 1
+
+
+def read_partitions(args: argparse.Namespace) -> dict[str, dict]:
+    """Return the partitions of SLURM where it answers, else those of the profile's file; {} without either."""
+    import yaml
+
+    from ..slurm import scheduler, site
+
+    try:
+        nodes = scheduler.ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D").splitlines()
+        return yaml.safe_load("\n".join(site.partitions(nodes, {})))["partitions"] or {}
+    except scheduler.SlurmError:
+        path = Path(getattr(args, "slurm_partition_config", None) or "")
+        return (yaml.safe_load(path.read_text()) or {}).get("partitions") or {} if path.is_file() else {}
+
+
+def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | None) -> Cluster:
+    """Return GPUs by type. Partitions may share nodes, so the largest number of a type counts, and the longest limit."""
+    from ..slurm.site import minutes
+
+    largest: dict[str, tuple[int, float]] = {}
+    for partition in partitions.values():
+        limit = partition.get("max_runtime")
+        if limit is not None and not isinstance(limit, int):
+            limit = minutes(str(limit))
+        limit_s = math.inf if limit is None else 60 * limit
+        for kind in partition.get("available_gpu_models") or ([ANY] if partition.get("max_gpu") else [CPU]):
+            amount, longest = largest.get(kind, (0, 0.0))
+            here = partition.get("max_gpu") or submitted or _cpus()
+            largest[kind] = max(amount, here), max(longest, limit_s)
+    largest.setdefault(CPU, (submitted or _cpus(), math.inf))
+    pools = {
+        kind: Pool(amount, None if limit_s == math.inf else limit_s) for kind, (amount, limit_s) in largest.items()
+    }
+    return Cluster(pools, delay, submitted, "SLURM's partitions")
+
+
+class TooLong(NamedTuple):
+    """A job that is longer than the time limit of every pool. attempts: how many it takes, each going on from the one before."""
+
+    hours: float
+    kind: str
+    limit_h: float
+    attempts: int
+
+    def text(self, rule: str, retries: int) -> str:
+        """Return a sentence with the remedy. retries: how often the profile starts a job again."""
+        where = "checkpoint" if rule == "finetune" else "shard"
+        words = f"takes {self.hours:.3g} h on {self.kind}, where jobs are ended after {self.limit_h:.3g} h: "
+        if self.attempts <= retries + 1:
+            return f"{words}goes on from its last {where}, in {self.attempts} parts"
+        smaller = "more `gpus` in the recipe" if rule == "finetune" else "more `gpus` for its model"
+        split = f", or {self.attempts} smaller instruction sets" if rule in ("generate", "likelihood", "reward") else ""
+        again = f"`retries: {self.attempts - 1}` in the profile, to go on from its last {where}"
+        return f"{words}take {again}; or {smaller}{split}"
+
+
+def too_long(seconds: dict[str, float], amount: int, cluster: Cluster) -> TooLong | None:
+    """Return by how much a job is too long for the pools that hold it; None when one of them lets it end.
+
+    seconds: in each pool. amount: GPUs or CPUs that the job holds.
+    """
+    pools = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
+    limits = {kind: math.inf if pool.limit_s is None else pool.limit_s for kind, pool in pools.items()}
+    if not limits or any(seconds[kind] <= limit for kind, limit in limits.items()):
+        return None
+    kind = max(limits, key=lambda kind: limits[kind] / seconds[kind])
+    limit = limits[kind]
+    return TooLong(seconds[kind] / 3600, kind, limit / 3600, math.ceil(seconds[kind] / limit))

@@ -1,0 +1,239 @@
+"""Why a job runs, in plain words: what Snakemake remembers of the output, compared with what the config says now.
+
+A reason is (class, details). The classes: first run, new teacher (base, seed, ... or cell), `x` renamed or swapped, the settings
+of SETTINGS, code changed, made by older code, input changed, output missing, interrupted, origin unknown, forced, follows.
+"""
+
+import ast
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..spec.ids import Corpus, Model, Responses
+from ..store.history import record_path
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
+
+FOLLOWS, FORCED, OLDER, FIRST = "follows", "forced", "made by older code", "first run"
+# patterns of changed keys and the class of the reason; the first line that fits any changed key counts: the more important ones first
+SETTINGS = [
+    (r"model\.repo", "model changed"),
+    (r"model\.revision", "model revision changed"),
+    (r"(teacher|base|reference|reward)\.(template|template_args|plain)\b", "template changed"),
+    (r"(teacher|base|reference|reward)\.system", "system prompt changed"),
+    (r"teacher\.sampling", "sampling changed"),
+    (r"model\b", "model settings changed"),
+    (r"(teacher|suite)\b", "generation settings changed"),
+    (r"recipe\b", "recipe changed"),
+    (r"tasks\..*\.(prompt_version|checker_version)", "task version changed"),
+    (r"tasks\..*|suites\b", "task changed"),
+    (r"instructions\b", "instructions changed"),
+    (r"corpus\b", "corpus changed"),
+    (r"metrics\b", "metrics changed"),
+    (r"(likelihood|base|reward|judge)\b", "scoring settings changed"),
+    (r"health\b|gates\b", "health checks changed"),
+    (r"seed\b", "seed changed"),
+]
+SUMMARY = "summary changed"  # the keys of a grid block: its teachers, students, title ...
+# the rule whose spec holds all that a name stands for: two names with the same spec are the same thing
+IDENTITY = {"generate": "teacher", "likelihood": "base"}
+INCOMPLETE = Path(".snakemake/incomplete")
+# the parts of a cell, in the order in which a new one is the reason
+WORDS = (
+    "teacher",
+    "base",
+    "instructions",
+    "corpus",
+    "recipe",
+    "reward",
+    "scorer",
+    "seed",
+    "reference",
+    "suite",
+    "judge",
+    "grid",
+)
+
+
+# --- words of a cell
+
+
+def words(wildcards: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """[("student", "q__seed__large__sft__s1")] -> {base: q, instructions: seed, teacher: large, recipe: sft, seed: s1}"""
+    found: dict[str, str] = {}
+    for kind, value in wildcards:
+        if kind in ("student", "model") and (student := Model.parse(value).student):
+            found |= {"base": student.base, "recipe": student.recipe, "seed": f"s{student.seed}"}
+            kind, value = "corpus", student.corpus
+        if kind in ("responses", "corpus") and (responses := Corpus.parse(value).responses):
+            found |= responses._asdict()
+        else:
+            found["reference" if kind == "model" else kind] = value
+    return found
+
+
+def words_of(job: "Job") -> dict[str, str]:
+    """Return the words of one of Snakemake's jobs. A scorer that is one of the bases counts as a base."""
+    found = words(job.wildcards.items())
+    if "scorer" in found and found["scorer"] in job.dag.workflow.globals["cells"].config["bases"]:
+        found["base"] = found.pop("scorer")
+    return found
+
+
+# --- differences
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """{"teacher": {"sampling": {"temperature": 1}}} -> {"teacher.sampling.temperature": 1}"""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    parts = (flat(item, f"{prefix}.{key}".lstrip(".")) for key, item in value.items())
+    return {key: item for part in parts for key, item in part.items()}
+
+
+def difference(before: Any, now: Any) -> str:
+    """Return what changed in one value of a spec: old -> new, or what a list gained and lost. None is the default."""
+    if isinstance(before, list) and isinstance(now, list):
+        # by their texts: a grid has thousands of students
+        old, new = ({json.dumps(item, sort_keys=True): item for item in items} for items in (before, now))
+        gained = [f"+ {short(item)}" for text, item in new.items() if text not in old]
+        lost = [f"- {short(item)}" for text, item in old.items() if text not in new]
+        return ", ".join(gained + lost) or "another order"
+    return f"{short(before)} -> {short(now)}"
+
+
+def short(value: Any) -> str:
+    """Return a value of a spec as text of at most 100 characters."""
+    if value is None:
+        return "default"
+    text = str(value.get("student") or value) if isinstance(value, dict) else str(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def kind_of(changed: Sequence[str]) -> str:
+    """Return the class of a reason. changed: the keys of a spec that changed, such as `teacher.sampling.temperature`."""
+    return next((kind for keys, kind in SETTINGS for key in changed if re.match(keys, key)), SUMMARY)
+
+
+# --- what is remembered
+
+
+def old_record(results: str, output: str) -> dict[str, Any] | None:
+    """Return Snakemake's record of an output; None where there is none."""
+    path = record_path(Path(results, ".history"), output)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def old_spec(record: dict[str, Any]) -> str | None:
+    """Return the spec that an output was made with; None where the record has none."""
+    spec = record["params"][0] if len(record["params"]) == 1 else ""
+    return ast.literal_eval(spec) if spec.startswith("'{") else None
+
+
+class Past:
+    """What the results know: the names of their cells, and which names once stood for what another stands for now."""
+
+    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]):
+        """Look at the results. existing: Snakemake's jobs whose outputs exist; jobs: those to run."""
+        self.results = results
+        self.known = {pair for job in existing for pair in words_of(job).items()}
+        self.empty = not existing
+        self.before: dict[tuple[str, str], str] = {}  # (word, name) -> the name that stood for it
+        for job in () if self.empty else jobs:
+            word, name = identity(job)
+            if word and name and (was := self.same(job, name)):
+                self.before[word, name] = was
+
+    def same(self, job: "Job", name: str) -> str | None:
+        """Return another name under which this very spec was made."""
+        here, spec = str(job.output[0]), job.params.spec
+        if spec == self.spec_of(here):
+            return None
+        others = self.siblings(here, name)
+        return next((other for other, path in others if self.spec_of(path) == spec), None)
+
+    def siblings(self, path: str, name: str) -> list[tuple[str, str]]:
+        """Return (name, path) of the outputs whose path differs from this one in the name alone."""
+        file = Path(path)
+        corpus = Corpus.parse(file.stem)
+        if corpus.teacher == name:  # responses/{responses}.parquet
+            paths = sorted(file.parent.glob(f"{Responses(corpus.instructions, '*')}{file.suffix}"))
+            return [(Responses.parse(path.stem).teacher, str(path)) for path in paths]
+        # likelihoods/{scorer}/chat/{responses}.parquet
+        return [(p.parts[-3], str(p)) for p in sorted(file.parents[2].glob(f"*/{file.parent.name}/{file.name}"))]
+
+    @cache
+    def spec_of(self, path: str) -> str | None:
+        """Return the spec that an output was made with."""
+        record = old_record(self.results, path)
+        return old_spec(record) if record else None
+
+    def new(self, job: "Job") -> tuple[str, list[str]]:
+        """Return the reason of a job that never ran: which of its words is new."""
+        if self.empty:
+            return FIRST, []
+        names = words_of(job)
+        for word in WORDS:
+            if word in names and (word, names[word]) not in self.known:
+                return self.renamed(word, names[word], "renamed") or (f"new {word}", [names[word]])
+        return "new cell", []
+
+    def renamed(self, word: str | None, name: str | None, how: str) -> tuple[str, list[str]] | None:
+        """Return the reason of a job whose name stood for something else before; None where it did not. how: its last word."""
+        was = self.before.get((word, name)) if word and name else None
+        if was is None:
+            return None
+        return f"{word} {how}", [f"{name} is what {was} was: give it that name again and nothing is made for it"]
+
+
+def identity(job: "Job") -> tuple[str | None, str | None]:
+    """Return the word whose name a job's spec stands for, and the name: ("teacher", "large"), or twice None."""
+    word = IDENTITY.get(job.rule.name)
+    return (word, words_of(job).get(word)) if word else (None, None)
+
+
+def why(job: "Job", past: Past, remade: set[str]) -> tuple[str, list[str]]:
+    """Return the class of a reason and its details. remade: outputs that will be made again."""
+    output = str(job.output[0])
+    record = old_record(past.results, output)
+    if not os.path.exists(output):
+        return past.new(job) if record is None else ("output missing", ["the output was deleted"])
+    # Snakemake forces it then, and keeps a mark
+    if record_path(INCOMPLETE, output).exists():
+        return "interrupted", ["the output is incomplete: its job was ended while it wrote"]
+    if job.dag.reason(job).forced:
+        return FORCED, []
+    before = old_spec(record) if record else None
+    if record is None or before is None:
+        return "origin unknown", ["the output does not say what made it"]
+    return _other_spec(job, past, before) or _other_input(job, record, remade)
+
+
+def _other_spec(job: "Job", past: Past, before: str) -> tuple[str, list[str]] | None:
+    """Return the reason of a job whose spec changed, None where it did not. before: the spec of its output."""
+    old, now = flat(json.loads(before)), flat(json.loads(job.params.spec))
+    changed = [key for key in sorted(old.keys() | now.keys()) if old.get(key) != now.get(key)]
+    if not changed:
+        return None
+    if changed == ["code"]:
+        return "code changed", ["its code changed" if "code" in old else "its code was not recorded"]
+    swapped = past.renamed(*identity(job), "swapped")
+    kind, details = swapped or (kind_of([key for key in changed if key != "code"]), [])
+    return kind, details + [f"{key}: {difference(old.get(key), now.get(key))}" for key in changed]
+
+
+def _other_input(job: "Job", record: dict[str, Any], remade: set[str]) -> tuple[str, list[str]]:
+    """Return the reason of a job whose spec is the same. record: of its output; remade: outputs that will be made again."""
+    inputs = set(map(str, job.input))
+    if set(record["input"]) != inputs:
+        gone, new = set(record["input"]) - inputs, inputs - set(record["input"])
+        return "input changed", [f"- {path}" for path in sorted(gone)] + [f"+ {path}" for path in sorted(new)]
+    if upstream := sorted(inputs & remade):
+        return FOLLOWS, upstream
+    updated = sorted(map(str, job.dag.reason(job).updated_input))
+    return "input changed", updated or ["an input is another one than it was made from"]

@@ -1,0 +1,218 @@
+"""The plan for a terminal, read in ten seconds: a headline, a table by stage, why it runs, and where the rest is."""
+
+import textwrap
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .. import units
+from ..units import clipped, count, number, percent, span
+from .archive import Document, Spread
+
+MOST = 6  # rows of the tables by teacher and base
+REASONS = 12
+MORE = "more: --details (every job), --why FILE, --html FILE, --json, --diff last, --what-if list"
+CHAIN = 4  # jobs of the critical path
+LEFT = ("stage", "why", "teacher", "base", "from", "for example", "variant")  # columns of names
+
+
+def page(plan: Document, width: int = 80, now: float | None = None) -> str:
+    """Return the text of a plan document. now: seconds since 1970, when it starts."""
+    if not plan["jobs"]:
+        return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
+    parts = [
+        "\n".join(headline(plan, width, now)),
+        stages(plan, width),
+        reasons(plan, width),
+        by("teacher", plan["teachers"], width),
+        by("base", plan["bases"], width),
+        finish(plan, width),
+        warnings(plan, width),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def more(plan: Document) -> str:
+    """Return where to go on from here."""
+    return f"to run this and nothing else: teachergrid run --plan {plan['hash']} ...\n{MORE}"
+
+
+def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
+    """Return the lines to decide by: jobs, cost, end, disk."""
+    total = plan["total"]
+    blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
+    lines = {
+        "jobs": f"{count(total['jobs'])} to do{blocked}; {count(total['reused'])} results are kept",
+        "work": work(total),
+        "from": sources(total),
+        "cost": money(total),
+        "end": ending(plan, now),
+        "disk": room(plan),
+    }
+    return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def work(total: Mapping[str, Any]) -> str:
+    """Return GPU-hours and CPU-hours with their intervals."""
+    cpu = spread(total["cpu_hours"], "CPU-hours")
+    return f"{spread(total['gpu_hours'], 'GPU-hours')}; {cpu}" if total["gpu_hours"]["high"] else f"{cpu}, no GPU"
+
+
+def room(plan: Document) -> str:
+    """Return what the plan needs of the disk, and what is free."""
+    stored = plan["storage"]
+    can_go = f", {units.size(stored['can_go'])} could go" if stored["can_go"] else ""
+    return f"up to {units.size(sum(stored['new'].values()))} more, {units.size(stored['free'])} free{can_go}"
+
+
+def ending(plan: Document, now: float | None = None) -> str:
+    """Return when the plan ends, on which machines. now: seconds since 1970, when it starts."""
+    if plan["schedule"] is None:
+        return f"not known: {plan['no_schedule']}"
+    on = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
+    seconds = plan["schedule"]["seconds"]
+    return f"{end_time(seconds, now)}, after {span(seconds)} on {on} ({plan['cluster']['source']})"
+
+
+def stages(plan: Document, width: int) -> str:
+    """Return the table of stages, with their sums."""
+    rows = [line(row["stage"], row, row["reused"]) for row in plan["stages"] if row["jobs"] or width > 100]
+    rows.append(line("all", plan["total"], plan["total"]["reused"]))
+    return table(["stage", "to do", "kept", "blocked", *COST, "from"], rows, width, last=width > 100)
+
+
+COST = ["GPU-h", "low to high", "CPU-h", "USD"]
+
+
+def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
+    """Return one line of the table of stages."""
+    return [
+        name,
+        count(row["jobs"]),
+        count(reused),
+        count(row["blocked"]) if row["blocked"] else "",
+        *cost(row),
+        sources(row),
+    ]
+
+
+def sources(row: Mapping[str, Any]) -> str:
+    """Return where estimates come from: analytic 65, probe 92"""
+    return ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
+
+
+def cost(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of COST. row: sums of jobs."""
+    gpu, high = row["gpu_hours"], row["gpu_hours"]["high"]
+    between = f"{number(gpu['low'])} to {number(high)}" if high else ""
+    cpu = number(row["cpu_hours"]["expected"]) if row["cpu_hours"]["high"] else ""
+    return [number(gpu["expected"]) if high else "", between, cpu, dollars(row)]
+
+
+def reasons(plan: Document, width: int) -> str:
+    """Return the table of reasons, the costliest first."""
+    rows = []
+    for row in plan["reasons"][:REASONS]:
+        first = row["details"][0]["detail"] if row["details"] else ""
+        others = len(row["details"]) - 1
+        example = f"{first}, and others" if others > 0 else first
+        hours, cpu = row["gpu_hours"], row["cpu_hours"]
+        work = f"{number(hours['expected'])} GPU-h" if hours["high"] else f"{number(cpu['expected'])} CPU-h"
+        rows.append([row["reason"], count(row["jobs"]), count(row["direct"]), work, example])
+    return table(["why", "jobs", "directly", "costs", "for example"], rows, width)
+
+
+def by(word: str, rows: list[dict[str, Any]], width: int) -> str:
+    """Return the table of teachers (bases), the costliest first; nothing for a single one."""
+    rows = [row for row in rows if row[word] is not None]
+    if len(rows) < 2:
+        return ""
+    shown = [[row[word], count(row["jobs"]), *cost(row)] for row in rows[:MOST]]
+    left = [f"... and {len(rows) - MOST} cheaper ones"] if len(rows) > MOST else []
+    return "\n".join([table([word, "jobs", *COST], shown, width, last=True), *left])
+
+
+def finish(plan: Document, width: int) -> str:
+    """Return what decides the end: the chain of jobs, how busy the machines are, what would shorten it."""
+    schedule = plan["schedule"]
+    if not schedule or schedule["seconds"] < 60:
+        return ""
+    chain = sorted(schedule["critical"], key=lambda run: run["start"] - run["end"])
+    longest = ", ".join(f"{run['job']} {span(run['end'] - run['start'])}" for run in chain[:CHAIN])
+    more = f" and {len(chain) - CHAIN} shorter" if len(chain) > CHAIN else ""
+    busy = ", ".join(f"{pool} {percent(sum(use) / len(use))}" for pool, use in schedule["utilisation"].items())
+    faster = "; ".join(f"{item['change']}: {span(item['seconds'])}" for item in schedule["halving"][:3])
+    lines = [f"the end waits for: {longest}{more}", f"in use: {busy}"]
+    lines.append(
+        f"sooner with: {faster}"
+        if faster
+        else f"more machines do not help: the longest chain of jobs takes {span(schedule['longest_path_s'])}"
+    )
+    return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
+
+
+def warnings(plan: Document, width: int) -> str:
+    """Return what is wrong with the plan, a paragraph each."""
+    lacking = plan["storage"]["lacking"]
+    texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
+    return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
+
+
+def details(plan: Document) -> str:
+    """Return a line for every job: its reason, time and place."""
+    lines = []
+    for job in plan["jobs"]:
+        why = "; ".join([job["reason"], *job["details"][:3]])
+        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {job['device']} ({job['source']})"
+        lines.append(f"  {job['job']}  {time}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}")
+    return "\n".join(lines)
+
+
+# --- words and numbers
+
+
+def end_time(seconds: float, now: float | None = None) -> str:
+    """Return when a plan that starts now (or at a time since 1970) ends, in local time."""
+    return time.strftime("%a %d %b %H:%M", time.localtime((time.time() if now is None else now) + seconds))
+
+
+def table(header: list[str], rows: list[list[str]], width: int, last: bool = True) -> str:
+    """Return aligned columns, names left and numbers right, without the empty ones, cut to the width.
+
+    last: whether the last column is shown.
+    """
+    cut = header if last else header[:-1]
+    shown = [i for i in range(len(cut)) if any(row[i] for row in rows)]
+    lines = [""] * (1 + len(rows))
+    for i in shown:
+        column = [row[i] for row in [header, *rows]]
+        longest = max(map(len, column))
+        cells = [cell.ljust(longest) if header[i] in LEFT else cell.rjust(longest) for cell in column]
+        lines = [f"{line}{'' if i == shown[0] else '  '}{cell}" for line, cell in zip(lines, cells, strict=True)]
+    return "\n".join(clipped(line.rstrip(), width) for line in lines)
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text, all but the first indented."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def spread(of: Spread, unit: str) -> str:
+    """12 GPU-hours (8.0 to 21)"""
+    return f"{number(of['expected'])} {unit} ({number(of['low'])} to {number(of['high'])})"
+
+
+def dollars(row: Mapping[str, Any]) -> str:
+    """Return the expected price; +? where some jobs have none. row: sums of jobs."""
+    if row["usd"] is None:
+        return "unknown"
+    return number(row["usd"]["expected"]) + ("+?" if row["unpriced"] else "")
+
+
+def money(row: Mapping[str, Any]) -> str:
+    """Return the price with its interval, and how many jobs have none. row: sums of jobs."""
+    if row["usd"] is None:
+        return "unknown: no price is known for these machines"
+    low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
+    unpriced = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
+    return f"{mid} USD ({low} to {high}){unpriced}"

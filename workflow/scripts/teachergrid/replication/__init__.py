@@ -1,0 +1,1 @@
+"""The first paper's published tables through the same statistics."""

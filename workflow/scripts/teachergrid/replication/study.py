@@ -1,0 +1,277 @@
+"""The first paper's tables through the statistics of this package: ours against paper.
+
+Reads the numbers that the paper prints and what follows from them (`tables/README.md`), computes each again with
+the functions that a grid's tables are made with, and says which come out. The exit code is 1 when a number is not
+reproduced within its printed rounding.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import published
+from .pilot import size
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..stats.rank import Pooled
+
+BASES = ("Qwen2-1.5B", "Gemma-2-2B", "Qwen2.5-3B", "Llama-3.2-3B", "Llama-3.1-Minitron-4B")
+TEACHERS = 19
+TITLES = {  # what in derived.csv: (title, about)
+    "borrowed": ("Borrowed ranking", "Spearman's rho of AP with the mean AP of the other four bases' students"),
+    "regret": ("Regret of one teacher for all bases", "AP lost to the best teacher, mean over bases"),
+    "step": (
+        "Steps within a family",
+        "AP of the bigger sibling less that of the next smaller one; wins: bases of five",
+    ),
+    "interval": ("Intervals of Table 4's averages", "95 %, by Fieller, Hartley and Pearson, n = 19"),
+    "size": ("Teacher size", "Spearman's rho with AP"),
+    "agreement": ("Two benchmarks", "Spearman's rho over teachers"),
+    "kinship": (
+        "Teacher and base",
+        "share of the standardised variance that is the teacher's own; residual in sd of a student's own instruct version",
+    ),
+}
+Values = dict[str, dict[str, float]]  # {row: {column: value}}
+
+
+class Comparison(NamedTuple):
+    """A printed number and ours."""
+
+    printed: str  # with the digits of its source
+    ours: float
+    slack: float = 0.0  # what the rounding of the inputs alone may change
+
+    @property
+    def digits(self) -> int:
+        return len(self.printed.partition(".")[2])
+
+    @property
+    def ok(self) -> bool:
+        """Whether ours rounds to the printed number."""
+        return abs(self.ours - float(self.printed)) <= 0.5 * 10**-self.digits + self.slack + 1e-9
+
+    @property
+    def text(self) -> str:
+        """0.9246 (0.925)"""
+        return f"{self.ours:.{self.digits + 1 if self.digits else 0}f} ({self.printed})"
+
+
+class Section(NamedTuple):
+    """One table of numbers and their comparison."""
+
+    title: str
+    about: str
+    columns: list[str]
+    rows: list[tuple[str, dict[str, Comparison]]]  # [(label, {column: comparison})]
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        return [comparison for _, row in self.rows for comparison in row.values()]
+
+
+class Study:
+    """The shipped tables as arrays over BASES and the teachers of Table 6. AP and scores are in points."""
+
+    def __init__(
+        self, rows: list[dict[str, str]], derived: list[dict[str, str]], families: list[dict[str, str]]
+    ) -> None:
+        import numpy as np
+
+        self.printed = {(r["table"], r["base_model"], r["teacher"], r["metric"]): r["value"] for r in rows}
+        self.derived: dict[str, dict[str, dict[str, str]]] = {}  # {what: {row: {column: printed}}}
+        for row in derived:
+            self.derived.setdefault(row["what"], {}).setdefault(row["of"], {})[row["base_model"]] = row["printed"]
+        by_model = {row["model"]: row for row in families}
+        self.teachers = list(dict.fromkeys(r["teacher"] for r in rows if r["table"] == "Table6"))
+        self.names = [published.short(teacher) for teacher in self.teachers]
+        self.lc, self.ah = self._scores("AE2_LC"), self._scores("AH")
+        self.ap: np.ndarray = published.average_performance(self.lc, self.ah)
+        # [bases, teachers]: mean AP of the other bases' students
+        self.borrowed = np.array([np.delete(self.ap, i, axis=0).mean(0) for i in range(len(BASES))])
+        self.families = [by_model[teacher]["family"] for teacher in self.teachers]
+        self.sizes = [size(teacher) for teacher in self.teachers]
+        self.self_pair = np.array([[by_model[t]["parent"] == base for t in self.teachers] for base in BASES])
+        of_family = np.array([[by_model[base]["family"] == family for family in self.families] for base in BASES])
+        self.own_family = of_family & ~self.self_pair
+
+    def _scores(self, metric: str) -> "np.ndarray":
+        """Return a score of Table 6: [bases, teachers]."""
+        import numpy as np
+
+        return np.array([[float(self.printed["Table6", base, t, metric]) for t in self.teachers] for base in BASES])
+
+    def averages(self) -> list[tuple[str, float]]:
+        """Return [(metric, printed average of Table 4)]."""
+        rows = ((key, value) for key, value in self.printed.items() if key[:2] == ("Table4", "Average"))
+        return [(key[3].removeprefix("spearman:"), float(value)) for key, value in rows]
+
+    def steps(self) -> list[tuple[str, str, "np.ndarray"]]:
+        """Return [(family, name of the step, differences in AP [bases])]."""
+        from ..stats import families
+
+        return [
+            (family, f"{self.names[small]} to {self.names[large]}", self.ap[:, large] - self.ap[:, small])
+            for family, (small,), (large,) in families.siblings(self.families, self.sizes)
+        ]
+
+
+def load() -> Study:
+    """Return the study from the shipped tables."""
+    return Study(published.rows(), published.rows("derived"), published.rows("families"))
+
+
+# --- what must come out
+
+
+def sections(study: Study) -> list[Section]:
+    """Return every number that is known from elsewhere beside ours."""
+    numbers = _tables(study)
+    for what, values in _computed(study).items():
+        rows = {
+            of: {column: Comparison(printed, float(values[of][column])) for column, printed in row.items()}
+            for of, row in study.derived[what].items()
+        }
+        numbers.append(_section(*TITLES[what], rows))
+    return numbers
+
+
+def _computed(study: Study) -> dict[str, Values]:
+    """Return our values of what derived.csv lists, in the order of TITLES."""
+    from ..stats import rank
+
+    def rho_per_base(x: Iterable, y: Iterable) -> dict[str, float]:
+        return {base: rank.spearman(*pair) for base, *pair in zip(BASES, x, y, strict=True)}
+
+    borrowed = rho_per_base(study.borrowed, study.ap)
+    borrowed["mean"] = sum(borrowed.values()) / len(BASES)
+    values = {
+        "borrowed": {"borrowed ranking": borrowed},
+        "regret": {teacher: {"mean": _regret_of(study, teacher)} for teacher in study.teachers},
+        "step": {name: _per_base(gaps) | {"wins": float((gaps > 0).sum())} for _, name, gaps in study.steps()},
+        "interval": {metric: _fieller(rho) for metric, rho in study.averages()},
+        "size": {"teacher size": rho_per_base([study.sizes] * len(BASES), study.ap)},
+        "agreement": {"AE2 LC and AH": rho_per_base(study.lc, study.ah)},
+        "kinship": _kinship(study),
+    }
+    return {what: values[what] for what in TITLES}
+
+
+def _per_base(values: Iterable[float]) -> dict[str, float]:
+    return dict(zip(BASES, map(float, values), strict=True))
+
+
+def _regret_of(study: Study, teacher: str) -> float:
+    """Return the mean AP that bases lose if all learn from one teacher."""
+    from ..stats import rank
+
+    chosen = [name == teacher for name in study.teachers]
+    return sum(rank.regret(chosen, ap) for ap in study.ap) / len(BASES)
+
+
+def _fieller(rho: float) -> dict[str, float]:
+    from ..stats import rank
+
+    interval = rank.fieller(rho, TEACHERS)
+    return dict(zip(("low", "high"), interval, strict=True)) if interval else {}
+
+
+def _kinship(study: Study) -> Values:
+    """Return the residual of each teacher on each base, and the share of variance that is the teacher's."""
+    from ..stats import families
+
+    residuals = families.residuals(study.ap)
+    values = {teacher: _per_base(residuals[:, j]) for j, teacher in enumerate(study.teachers)}
+    return values | {"teacher main effect": {"all": families.main_effect(study.ap)}}
+
+
+def _tables(study: Study) -> list[Section]:
+    """Return the numbers of Tables 2, 3 and 4 that follow from others in the same table."""
+    numbers = []
+    for table in ("Table2", "Table3"):
+        ap_rows: dict[str, dict[str, Comparison]] = {}
+        for (of, base, teacher, metric), printed in study.printed.items():
+            if (of, metric) == (table, "AP"):
+                lc, ah = (float(study.printed[table, base, teacher, name]) for name in ("AE2_LC", "AH"))
+                ap_rows.setdefault(teacher, {})[base] = Comparison(printed, published.average_performance(lc, ah))
+        numbers.append(_section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows))
+    rows = {}
+    for (of, base, teachers, metric), printed in study.printed.items():
+        if (of, base) == ("Table4", "Average"):
+            rhos = [float(study.printed[of, b, teachers, metric]) for b in BASES]
+            # the rounding of the five may move their mean so far
+            comparison = Comparison(printed, sum(rhos) / len(rhos), slack=0.5e-4)
+            rows[metric.removeprefix("spearman:")] = {"average": comparison}
+    about = "mean of Spearman's rho over five bases, each printed with four digits"
+    return [*numbers, _section("Averages of Table 4", about, rows)]
+
+
+def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]]) -> Section:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    return Section(title, about, columns, list(rows.items()))
+
+
+# --- what the paper does not print
+
+
+def beyond(study: Study) -> list[str]:
+    """Return in sentences what the same functions say of these tables besides."""
+    from ..pages.text import number, probability
+    from ..stats import families, rank, sample_size
+
+    borrowed = rank.pooled(study.borrowed, study.ap)
+    sizes = rank.pooled([study.sizes] * len(BASES), study.ap)
+    without = rank.leave_one_out(study.borrowed, study.ap, study.families).values()
+    by_family: dict[str, list[float]] = {}
+    for family, _, gaps in study.steps():
+        by_family.setdefault(family, []).append(float(gaps.mean()))
+    rises = families.rises(by_family)
+    descend, others = (families.kinship(study.ap, kin) for kin in (study.self_pair, study.own_family))
+    top = sorted(study.averages(), key=lambda pair: -pair[1])[:3]
+    wide = [f"{metric} {_with_interval(rho, rank.bonett_wright(rho, TEACHERS))}" for metric, rho in top]
+    smallest, detectable = sample_size.minimum_detectable_rho(TEACHERS), sample_size.detectable_rho(TEACHERS)
+    return [
+        f"By mean AP the bigger sibling is the better teacher in {rises.rises:g} of {rises.steps} steps "
+        f"(exact p {probability(rises.p)}). Size pooled over bases: rho {_pooled(sizes)}.",
+        f"Teachers that descend from a base teach it {number(descend.mean, 2, sign=True)} sd better than they teach "
+        f"the others ({descend.cells} cells, p {probability(descend.p)}); others of its family "
+        f"{number(others.mean, 2, sign=True)} sd ({others.cells} cells, p {probability(others.p)}).",
+        f"The borrowed ranking pooled over bases: rho {_pooled(borrowed)}; "
+        f"{number(min(without), 2)} to {number(max(without), 2)} with one family left out.",
+        f"Bonett and Wright's intervals of the three highest averages overlap: {'; '.join(wide)}.",
+        f"With {TEACHERS} teachers no rho below {number(smallest, 2)} is significant, and only a true one of "
+        f"{number(detectable, 2)} is found in four of five studies.",
+    ]
+
+
+def _pooled(result: "Pooled") -> str:
+    from ..pages.text import probability
+
+    return f"{_with_interval(result.rho, result.bca)} (p {probability(result.p)})"
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    from ..pages.text import within
+
+    low, high = interval or (None, None)
+    return within(value, low, high, digits=2)
+
+
+def lines(numbers: list[Section], sentences: list[str]) -> list[str]:
+    """Return ours with the published number in brackets, marked where it does not come out."""
+    comparisons = [comparison for section in numbers for comparison in section.comparisons]
+    good = sum(comparison.ok for comparison in comparisons)
+    text = [f"Ours (published): {good} of {len(comparisons)} numbers come out within their printed rounding"]
+    for section in numbers:
+        width = max(34, *(len(label) + 2 for label, _ in section.rows))
+        text += ["", f"{section.title}: {section.about}"]
+        text.append(" " * width + "".join(f"{column.removeprefix('Llama-3.1-'):>20}" for column in section.columns))
+        for label, row in section.rows:
+            cells = [_marked(row[column]) if column in row else "" for column in section.columns]
+            text.append(f"{label:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
+    return [*text, "", "Not in the paper:", *(f"- {sentence}" for sentence in sentences)]
+
+
+def _marked(comparison: Comparison) -> str:
+    return f"{comparison.text}{'' if comparison.ok else ' !'}"

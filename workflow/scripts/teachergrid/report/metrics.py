@@ -1,0 +1,122 @@
+"""What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
+
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from ..pages import plots, text
+from .data import PageData, blank, place, places
+
+ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
+OWN_METRIC = ("metric", "entry", "description", "value_unit", "direction")  # columns of artifacts.GRID_METRICS
+
+
+def strength(data: PageData) -> list[dict]:
+    """Return the paradox plots: size in parameters and mean reward of a teacher against its students, by base.
+
+    One entry per measure of strength: {"name", "plots"}. Sizes of a family are joined.
+    """
+    if data.compare != "teacher":
+        return []
+    sizes = {unit: (data.settings["teachers"].get(unit) or {}).get("parameters") for unit in data.units}
+    means = data.inputs.get("rewards") or {}
+    measures = [("Teacher size", "parameters", sizes, True)]
+    for reward in dict.fromkeys(name for values in means.values() for name in values or {}):
+        by_unit = {unit: _mean([(means.get(c) or {}).get(reward) for c in data.corpora(unit)]) for unit in data.units}
+        measures.append(
+            (f"Mean reward of the teacher\u2019s responses, by {reward}", f"mean reward ({reward})", by_unit, False)
+        )
+    return [
+        {"name": name, "plots": [_strength(data, base, panel, axis, values, size) for base, panel in places(data)]}
+        for name, axis, values, size in measures
+        if sum(value is not None for value in values.values()) > 1
+    ]
+
+
+def _strength(
+    data: PageData, base: str, panel: str | None, axis: str, values: dict[str, float | None], size: bool
+) -> Markup:
+    """The plot of one base. values: {unit: strength}; size: they are numbers of parameters."""
+    points = [
+        _student(data, base, panel, unit)._replace(
+            x=values[unit], linked=size and data.family(unit) in data.stated_families
+        )
+        for unit in data.units
+    ]
+    return plots.scatter(
+        points,
+        f"{axis} of the teacher against performance of the students of {place(data, base, panel)}",
+        "One mark per teacher" + ("; lines join the mean performance at each size of a family." if size else "."),
+        axis,
+        f"{place(data, base, panel)}: AP, 0 to 100",
+        log=text.parameters if size else None,
+    )
+
+
+def _student(data: PageData, base: str, panel: str | None, unit: str) -> plots.Point:
+    """Return a unit's performance as a point that has no x yet."""
+    row = data.cell(base, panel, unit)
+    return plots.Point(
+        x=None,
+        y=row["value"],
+        y_low=row["low"],
+        y_high=row["high"],
+        label=unit + ("*" if row["self_pair"] else ""),
+        series=data.series(unit),
+        css="self" if row["self_pair"] else "",
+        title=f"{unit}: AP {text.within(row['value'], row['low'], row['high'])}",
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def own_metrics(data: PageData) -> list[dict]:
+    """Return what every metric is, in the variant that the config states: OWN_METRIC and its role.
+
+    The primary one is first, then baselines, then the rest in the order of the config.
+    """
+    roles = {row["metric"]: row["role"] for row in data.inputs["correlations"]}
+    primary = data.settings["grid"]["primary"]
+    found: dict[str, dict] = {}
+    for row in data.inputs["metrics"]:
+        metric, entry = row["metric"], row["entry"]
+        if row["own"] and metric not in found:
+            role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
+            found[metric] = {**{key: row[key] for key in OWN_METRIC}, "role": role}
+    return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
+
+
+def against_performance(data: PageData) -> list[dict]:
+    """Return own_metrics with their plots, one per base, and the reasons that their values give."""
+    by_metric: dict[str, dict[tuple, dict]] = {}
+    for row in data.inputs["metrics"]:
+        by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
+    found = []
+    for metric in own_metrics(data):
+        rows = by_metric[metric["metric"]]
+        drawn = [_against(data, base, panel, metric, rows) for base, panel in places(data)]
+        notes = list(dict.fromkeys(row["reason"] for row in rows.values() if row["reason"]))
+        found.append({**metric, "plots": [plot for plot in drawn if plot], "notes": notes})
+    return found
+
+
+def _against(data: PageData, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
+    """The plot of a metric's values against performance, of one base; None without a unit that has both."""
+    points, name = [], metric["metric"]
+    for unit in data.units:
+        row = rows.get((base, panel, unit)) or blank("metrics")
+        student = _student(data, base, panel, unit)
+        title = f"{student.title}; {name} {text.significant(row['value'])}"
+        points.append(student._replace(x=row["value"], x_low=row["low"], x_high=row["high"], title=title))
+    if not any(p.x is not None and p.y is not None for p in points):
+        return None
+    return plots.scatter(
+        points,
+        f"{name} against performance, {place(data, base, panel)}",
+        "One mark per cell, with 95 % intervals on both axes.",
+        f"{name} ({metric['value_unit']})" if metric["value_unit"] else name,
+        f"{place(data, base, panel)}: AP, 0 to 100",
+    )

@@ -1,0 +1,1 @@
+"""A teacher's responses: generated or published, with reasoning apart, and their health."""

@@ -1,0 +1,46 @@
+"""Think blocks: the reasoning that some models write between <think> and </think> before their answer.
+
+Responses without them belong to another teacher than the raw ones. So rewards, likelihoods and SFT see the same text, and
+nothing is cut silently.
+"""
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..store import artifacts
+
+OPEN, CLOSE = "<think>", "</think>"
+_BLOCK = re.compile(rf"(?s){OPEN}.*?{CLOSE}\s*")
+
+
+def stripped(responses: pa.Table) -> pa.Table:
+    """Return responses (artifacts.RESPONSES) without think blocks; the log says how many had one, and how many are now empty.
+
+    Where a block was removed, response_tokens is null: the old number is that of another text.
+    """
+    before = responses["response"].to_pylist()
+    after = [strip(text) for text in before]
+    changed = pa.array([old != new for old, new in zip(before, after, strict=True)])
+    emptied = sum(bool(old.strip()) and not new.strip() for old, new in zip(before, after, strict=True))
+    print(f"{pc.sum(changed).as_py() or 0} of {len(before)} responses had a think block; {emptied} had nothing else")
+    tokens = pc.if_else(changed, pa.scalar(None, pa.int32()), responses["response_tokens"].combine_chunks())
+    columns = {"response": pa.array(after, pa.string()), "response_tokens": tokens}
+    for name, column in columns.items():
+        responses = responses.set_column(responses.column_names.index(name), name, column)
+    return artifacts.table(responses, artifacts.RESPONSES)
+
+
+def strip(text: str) -> str:
+    """Return a text without its think blocks and the white space after them. A text without any stays as it is.
+
+    Some templates open the block in the prompt, so a text may begin inside of one. A text that was cut off inside of a block
+    has no answer: everything after an opening without an end is removed, and the rest may be empty.
+
+    Example: strip("<think>2 + 2 ...</think>\\n4") == "4"
+    """
+    text = _BLOCK.sub("", text)
+    if CLOSE in text:
+        text = text.rpartition(CLOSE)[2].lstrip()
+    return text.partition(OPEN)[0]

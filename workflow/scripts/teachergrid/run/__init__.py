@@ -1,0 +1,1 @@
+"""A run: its options, the Snakemake process it supervises, its progress, its end, and the status of all cells."""

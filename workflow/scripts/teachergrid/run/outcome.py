@@ -1,0 +1,140 @@
+"""What became of a run: results/run.json for programs, some lines for people."""
+
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from ..job import failures
+from ..slurm import scheduler
+from ..store import disk, origin
+from ..units import span
+from .progress import Failed, Progress
+
+SUMMARY = "run.json"
+LOG = "logs/run.log"
+
+
+class Result(NamedTuple):
+    """code: exit code of the run. starts: what each start of Snakemake did, of which `phases` were for a phase of their own.
+    report: complete, partial or None."""
+
+    code: int
+    starts: list[Progress]
+    report: str | None
+    phases: int = 1
+
+
+class FailedCell(TypedDict):
+    """cell: "rule wildcard/wildcard"; kind, line, remedy: as in failures; logs: paths; slurm: id of its SLURM job."""
+
+    cell: str
+    kind: str
+    line: str
+    remedy: str
+    logs: list[str]
+    slurm: str | None
+
+
+class Summary(TypedDict, total=False):
+    """results/run.json. The first four keys are there from the start; `ended` stays null when the run is killed."""
+
+    started: float  # seconds since 1970
+    ended: float | None
+    argv: list[str]
+    code: int | None
+    done: list[str]  # cells
+    failed: list[FailedCell]
+    waiting: dict[str, int]  # rule -> number of cells that were not made
+    restarts: int
+    errors: list[str]  # of Snakemake itself
+    report: str | None  # complete, partial or None
+    gpu_hours: float
+    gpu_hours_from: str  # sacct or benchmarks
+
+
+def begin(results: str, argv: list[str]) -> Summary:
+    """Write the summary of a run that has begun, and return it."""
+    summary: Summary = {"started": time.time(), "ended": None, "argv": argv, "code": None}
+    write(results, summary)
+    return summary
+
+
+def end(results: str, summary: Summary, result: Result, folder: str | None) -> Summary:
+    """Complete the summary, write and return it. What has failed and what waits is that of the last start of Snakemake.
+
+    folder: of the cluster's jobs, None without a cluster.
+    """
+    last = result.starts[-1]
+    rows = (
+        [row for row in scheduler.accounting(folder, summary["started"]) if row["submitted"] >= summary["started"] - 1]
+        if folder
+        else []
+    )
+    used = sum(row["elapsed_s"] * row["gpus"] for row in rows) if rows else sum(map(benchmarked, result.starts))
+    summary |= {
+        "ended": time.time(),
+        "code": result.code,
+        "done": [start.name(job) for start in result.starts for job in start.done],
+        "failed": [failed_cell(failed) for failed in last.failed.values()],
+        "waiting": {rule: n for rule, n in sorted(last.waiting.items()) if n > 0},
+        "restarts": len(result.starts) - result.phases,
+        "errors": [text for start in result.starts for text in start.errors],
+        "report": result.report,
+        "gpu_hours": round(used / 3600, 4),
+        "gpu_hours_from": "sacct" if rows else "benchmarks",
+    }
+    write(results, summary)
+    for failed in last.failed.values():
+        # the disk may have been full when it failed
+        if not failures.record_path(results, failed.record.rule, failed.record.cell).exists():
+            failures.write(results, failed.record)
+    return summary
+
+
+def failed_cell(failed: Failed) -> FailedCell:
+    record = failed.record
+    return {
+        "cell": record.job,
+        "kind": record.kind,
+        "line": record.line,
+        "remedy": record.failure.remedy,
+        "logs": failed.logs,
+        "slurm": failed.slurm,
+    }
+
+
+def benchmarked(run: Progress) -> float:
+    """Return the GPU-seconds of the cells that a run finished, by their benchmark files."""
+    used = 0.0
+    for known in (run.jobs[job] for job in run.done):
+        path = Path(known["benchmark"] or "")
+        if known["gpus"] and path.is_file():
+            used += sum(json.loads(line)["s"] for line in path.read_text().splitlines()) * known["gpus"]
+    return used
+
+
+def write(results: str, summary: Summary) -> None:
+    with disk.spared():
+        origin.replace_text(Path(results, SUMMARY), json.dumps(summary, indent=1) + "\n")
+
+
+def lines(results: str, summary: Summary) -> list[str]:
+    """Return the summary in words: the failures by class, then the counts."""
+    text = []
+    for group in failures.grouped((failed["kind"], failed) for failed in summary["failed"]):
+        cells = group["cells"]
+        text += [f"{len(cells)} failed: {group['kind']}. {group['remedy']}"]
+        text += [f"  {failed['cell']}: {failed['line']}" for failed in cells[:3]]
+        text += [f"  and {len(cells) - 3} more"] * (len(cells) > 3)
+    # such as a full disk on which it cannot note what finished; a restart may have got over it
+    shown = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
+    kinds = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])
+    text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in kinds if kind not in shown]
+    waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
+    parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
+    parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
+    parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
+    parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
+    parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]
+    return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]

@@ -1,0 +1,246 @@
+"""What Snakemake is doing: its log events as JSON, and one line per finished cell with the time left.
+
+python -m teachergrid.run.progress EVENTS LIFELINE [Snakemake's options]: Snakemake, which writes each event as a JSON line to an
+open file descriptor, and ends when another one is closed. `Progress` reads the events in the process that started it.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO, TypedDict
+
+from ..cost import resources
+from ..job import failures
+from ..store import disk
+from ..store.results import RESULTS
+from ..units import span
+
+# the plugin's and Snakemake's own words, where Snakemake logs no event
+SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
+AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
+MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
+FAILED = "At least one job did not complete successfully"
+DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>\w+)")
+
+
+class Job(TypedDict):
+    """A job as Snakemake describes it when it is ready. local: it runs on this machine whatever the executor is."""
+
+    rule: str
+    cell: str
+    local: bool
+    gpus: int
+    log: list[str]
+    outputs: list[str]
+    benchmark: str | None
+
+
+class Failed(NamedTuple):
+    """A job that failed. logs: the paths that Snakemake names; slurm: the id of its SLURM job."""
+
+    record: failures.Record
+    logs: list[str]
+    slurm: str | None
+
+
+class Progress:
+    """What one Snakemake process does. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
+
+    def __init__(self, say: Callable[[str], None], has_gpus: bool = True):
+        """say: prints a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
+        self.say, self.has_gpus = say, has_gpus
+        self.start = self.last = time.monotonic()  # last: when a job last changed its state
+        self.begun = time.time()
+        self.total: int | None = None  # None: Snakemake has not planned yet, or has found nothing to do
+        self.waiting: Counter[str] = Counter()  # rule -> cells not made yet, without those that failed
+        self.jobs: dict[int, Job] = {}
+        self.slurm: dict[int, str] = {}  # job -> id of its SLURM job
+        self.running: dict[int, float] = {}  # job -> when it started
+        self.took: dict[str, list[float]] = defaultdict(list)  # rule -> seconds of each job
+        self.done: list[int] = []  # jobs
+        self.failed: dict[int, Failed] = {}
+        self.errors: list[str] = []  # what stopped Snakemake itself
+
+    def take(self, event: dict) -> None:
+        """Take in one event of Events.parsed: {"event": its name, and the arguments of the method on_{name}}."""
+        name = event.pop("event")
+        if name != "error":
+            self.last = time.monotonic()
+        getattr(self, f"on_{name}")(**event)
+
+    def on_plan(self, stats: dict) -> None:
+        self.waiting.update({rule: n for rule, n in stats.items() if rule not in ("total", "all")})
+        self.total = sum(self.waiting.values())
+        self.say(f"{self.total} jobs to do")
+
+    def on_ready(self, job: int, known: Job) -> None:
+        self.jobs[job] = known if self.has_gpus else {**known, "gpus": 0}
+
+    def on_started(self, jobs: list[int]) -> None:
+        self.running.update(dict.fromkeys(jobs, time.monotonic()))
+
+    def on_submitted(self, job: int, slurm: str) -> None:
+        self.slurm[job] = slurm
+
+    def on_finished(self, job: int) -> None:
+        rule, seconds = self.jobs[job]["rule"], time.monotonic() - self.running.pop(job)
+        if rule == "all":
+            return
+        self.took[rule].append(seconds)
+        self.waiting[rule] -= 1
+        self.done.append(job)
+        now = ", ".join(sorted({self.jobs[other]["rule"] for other in self.running if other in self.jobs}))
+        which = f"[{len(self.done)}/{self.total}] {self.name(job)}"
+        self.say(f"{which} {seconds:.0f} s; {self.left()}{'; now ' + now if now else ''}")
+
+    def on_failed(self, job: int, logs: list[str], message: str) -> None:
+        self.running.pop(job, None)
+        known = self.jobs[job]
+        self.waiting[known["rule"]] -= 1
+        # a job cannot write why it died then
+        if disk.filled(RESULTS):
+            message += "\nNo space left on device: the results' file system is full"
+        died = DIED.search(message)
+        record = self.record(known, logs, message, died["state"] if died else None)
+        self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
+        failures.write(RESULTS, record)
+        self.say(f"FAILED {record.job}: {record.line}")
+
+    def record(self, known: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
+        """Return the record of a failed job: its own, unless SLURM ended it; Snakemake's message counts where no log tells."""
+        rule, cell = known["rule"], known["cell"]
+        path = failures.record_path(RESULTS, rule, cell)
+        own = failures.load(path) if self.is_new(path) else None
+        if own and own.exception is None:  # one that a run wrote of an earlier start
+            own = None
+        # a job that never began has left the log of an earlier run where it is
+        paths = [path for path in map(Path, logs) if self.is_new(path)]
+        failure = failures.classify(failures.text_of(paths), slurm_state, own.failure if own else None)
+        if failure.kind == failures.UNKNOWN:
+            of_message = failures.classify(message, slurm_state)
+            silent = own is None and not any(path.stat().st_size for path in paths)
+            if silent or of_message.kind != failures.UNKNOWN:
+                failure = of_message
+        if own and failure == own.failure:
+            return own
+        log = failures.log_with(paths, failure.line)
+        return failures.Record(rule, cell, *failure, known["outputs"], log)
+
+    def is_new(self, path: Path) -> bool:
+        """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
+        return path.exists() and path.stat().st_mtime > self.begun - 60
+
+    def on_again(self, job: int) -> None:
+        known = self.jobs[job]
+        self.waiting[known["rule"]] += 1
+        self.failed.pop(job, None)
+        failures.remove(RESULTS, known["rule"], known["cell"])
+        self.say(f"{self.name(job)} is tried again")
+
+    def on_error(self, text: str) -> None:
+        self.errors.append(text)
+        self.say(text)
+
+    def name(self, job: int) -> str:
+        return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
+
+    def awaits_cluster(self) -> bool:
+        """Whether every job that Snakemake waits for is one of the cluster's, so that some of them must be alive there."""
+        return bool(self.running) and all(job in self.jobs and not self.jobs[job]["local"] for job in self.running)
+
+    def left(self) -> str:
+        """Return the time left in words; rules not seen yet count as the mean of those seen."""
+        seen = [s for times in self.took.values() for s in times]
+        mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
+        work = sum(n * mean.get(rule, sum(seen) / len(seen)) for rule, n in self.waiting.items() if n > 0)
+        at_a_time = max(1.0, sum(seen) / (time.monotonic() - self.start))
+        return f"about {span(work / at_a_time, largest='h')} left"
+
+
+class Events(logging.Handler):
+    """Writes what Snakemake logs as one JSON line each, with the names and arguments of Progress.on_*."""
+
+    def __init__(self, out: TextIO):
+        super().__init__()
+        self.out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for name, arguments in self.parsed(record):
+            self.out.write(json.dumps({"event": name, **arguments}) + "\n")
+            self.out.flush()
+
+    def parsed(self, record: Any) -> Iterator[tuple[str, dict]]:
+        """Yield the event in a log record, if there is one: (name, arguments). Snakemake gives each kind its own attributes."""
+        event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
+        if event == "run_info":
+            yield "plan", {"stats": record.stats}
+        elif event == "job_info":
+            yield "ready", {"job": record.jobid, "known": described(record)}
+        elif event == "job_started":
+            yield "started", {"jobs": record.jobs if isinstance(record.jobs, list) else [record.jobs]}
+        elif event == "job_finished":
+            yield "finished", {"job": record.job_id}
+        elif event == "job_error":
+            yield "failed", {"job": record.jobid, "logs": list(record.log), "message": record.rule_msg or ""}
+        elif event == "error":
+            yield from of_error(record.getMessage())
+        elif match := SUBMITTED.match(str(record.msg)):
+            yield "submitted", {"job": int(match["job"]), "slurm": match["slurm"]}
+        elif match := AGAIN.match(str(record.msg)):
+            yield "again", {"job": int(match["job"])}
+
+
+def described(record: Any) -> Job:
+    """Return a job from Snakemake's log record of it."""
+    return {
+        "rule": record.rule_name,
+        "cell": "/".join(map(str, record.wildcards.values())),
+        "local": record.local or record.rule_name == "all",
+        "gpus": resources.gpus(record.resources),
+        "log": list(record.log),
+        "outputs": list(record.output),
+        "benchmark": record.benchmark,
+    }
+
+
+def of_error(message: str) -> Iterator[tuple[str, dict]]:
+    if match := MISSING.search(message):
+        yield "failed", {"job": int(match["job"]), "logs": [], "message": message}
+    elif FAILED not in message:  # it sums up failures, each of which has an event of its own
+        yield "error", {"text": message}
+
+
+def die_with(lifeline: int) -> None:
+    """End this process and its local jobs as soon as the other end of a pipe is closed: by the parent, or by its death.
+
+    Nothing else would know of them then, and the next run would work beside them.
+    """
+    if os.fork():
+        os.close(lifeline)
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(events: int, lifeline: int, argv: list[str]) -> None:
+    die_with(lifeline)
+    from snakemake.cli import main as snakemake
+
+    # the parent logger: Snakemake clears the handlers of its own
+    logger = logging.getLogger("snakemake")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(Events(os.fdopen(events, "w")))
+    snakemake(argv)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

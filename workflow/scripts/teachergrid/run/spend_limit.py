@@ -1,0 +1,88 @@
+"""Stop a run when its budget is used up: GPU-hours or a deadline."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from ..slurm import scheduler
+from .progress import Progress
+
+EVERY_S = 30.0  # between two looks at what a run uses
+
+
+class Bound:
+    """Stops a run, as Ctrl-C does, when its budget is used up. broken: the reason, once it did.
+
+    GPU-hours are counted by looking now and then at what runs: so failed and repeated jobs count, and waiting ones do not.
+    """
+
+    def __init__(
+        self,
+        max_gpu_hours: float | None,
+        deadline: float | None,
+        folder: str | None,
+        stop: Callable[[], None],
+        say: Callable[[str], None],
+    ):
+        """Prepare the watch; entering the context starts it.
+
+        Args:
+            deadline: seconds from now.
+            folder: of the cluster's jobs; None without a cluster.
+            stop: does what Ctrl-C does.
+            say: prints a line.
+        """
+        self.max_gpu_hours, self.folder, self.stop, self.say = max_gpu_hours, folder, stop, say
+        self.ends = None if deadline is None else time.time() + deadline
+        self.looked, self.gpu_seconds, self.gpus = time.monotonic(), 0.0, 0
+        self.progress: Progress | None = None
+        self.broken: str | None = None
+        self.ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        if self.max_gpu_hours is not None or self.ends is not None:
+            threading.Thread(target=self.watch, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+
+    def watch(self, every_s: float = EVERY_S) -> None:
+        """Look now and then until the run ends or its budget is used up."""
+        while not self.ended.wait(every_s):
+            self.look()
+            if self.broken:
+                self.say(f"over budget: {self.broken}")
+                self.stop()
+                return
+
+    def look(self) -> None:
+        """Add what was used since the last look, as if the jobs of that look had run on, and check the budget."""
+        now = time.monotonic()
+        self.gpu_seconds += self.gpus * (now - self.looked)
+        self.looked, running = now, self.running()
+        # a queue that does not answer has not changed, for all we know
+        self.gpus = self.gpus if running is None else sum(running)
+        used = self.gpu_seconds / 3600
+        if self.max_gpu_hours is not None and used > self.max_gpu_hours:
+            self.broken = f"{used:.3g} GPU-hours are used, {self.max_gpu_hours:g} were allowed"
+        elif self.ends is not None and time.time() > self.ends:
+            self.broken = "the deadline is over"
+
+    def running(self) -> list[int] | None:
+        """Return the GPUs of each job that runs now; None where the queue does not answer."""
+        progress = self.progress
+        started: list[dict] = []
+        if progress is not None:
+            started = [progress.jobs[job] for job in list(progress.running) if job in progress.jobs]
+        if self.folder is None:
+            return [job["gpus"] for job in started]
+        queue = scheduler.live(self.folder)
+        if queue is None:
+            return None
+        cells = {(job.rule, job.cell) for job in queue if job.state == "RUNNING"}
+        return [job["gpus"] for job in started if (job["rule"], job["cell"]) in cells]

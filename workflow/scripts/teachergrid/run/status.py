@@ -1,0 +1,272 @@
+"""How far the grid is: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
+
+It only looks: it takes no lock and plans nothing, so it may be asked while a run is alive. A cell is done when its outputs are
+there, were made with the settings and inputs that the config asks for now, and what they were made from is done too.
+`teachergrid plan` also compares the inputs' contents, and says what a run would do and why.
+"""
+
+import json
+import os
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..job import failures
+from ..planning.graph import with_workflow
+from ..planning.reasons import old_record
+from ..slurm import scheduler
+from ..store import estimates, history, lock, origin
+from ..store.results import RESULTS
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+    from .status_page import View
+
+SUMMARY = f"{RESULTS}/run.json"
+STOPPED = (130, 131)  # exit codes of a run that the user has stopped
+DONE, RUNNING, WAITING, FAILED, BLOCKED, TO_DO = STATES = ("done", "running", "waiting", "failed", "blocked", "to do")
+IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+
+
+@dataclass(eq=False)
+class CellStatus:
+    """A job of the grid. inputs, outputs: paths; timed: its rule has a benchmark; node, elapsed_s, limit_s: while it runs;
+    failure: the record of its last try."""
+
+    rule: str
+    cell: str
+    spec: str
+    gpus: int
+    timed: bool
+    inputs: list[str]
+    outputs: list[str]
+    state: str = TO_DO
+    node: str | None = None
+    elapsed_s: float | None = None
+    limit_s: int | None = None
+    failure: failures.Record | None = None
+    upstream: set["CellStatus"] = field(default_factory=set, repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule} {self.cell}"
+
+
+# --- what there is to do
+
+
+def cells(argv: list[str]) -> list[CellStatus]:
+    """Return the grid's jobs, each after those that it needs, with the files that the workflow's own rules give them.
+
+    argv: Snakemake's options. Its CLI reads them, the profile and the Snakefile; its last step, which would build the graph
+    and start it, is replaced. As a subprocess of a run it leaves the history alone.
+    """
+    found = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
+    makers = {path: cell for cell in found for path in cell.outputs}
+    for cell in found:
+        cell.upstream = {makers[path] for path in cell.inputs if path in makers}
+    return found
+
+
+def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
+    from snakemake.iocontainers import Wildcards
+
+    rows = workflow.globals["cells"].rows
+    # in the order of the rule files, where a rule stands after those whose outputs it names
+    for rule in workflow.rules:
+        names = re.findall(r"\{([a-z]\w*)", str(rule.output[0])) if rule.output else []
+        for cell, row in rows.get(rule.name, {}).items():
+            wildcards = Wildcards(fromdict=dict(zip(names, cell.split("/"), strict=True)))
+            inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(dict(wildcards.items()))[0]
+            paths = list(map(str, inputs)), list(map(str, outputs))
+            yield CellStatus(
+                rule.name, cell, rule.params.spec(wildcards), row.get("gpus") or 0, rule.benchmark is not None, *paths
+            )
+
+
+# --- how far it is
+
+
+def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[dict]) -> None:
+    """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
+    owner = lock.holder(RESULTS)
+    host = owner["host"] if owner and not lock.is_dead(owner) else None  # of a live run
+    jobs = {(job.rule, job.cell): job for job in queue}
+    states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
+    records = failures.read(RESULTS)
+    last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
+    stopped = last_run.get("code") in STOPPED
+    made, gone = set[CellStatus](), set[CellStatus]()
+    for cell in grid:
+        key = cell.rule, cell.cell
+        marker = history.record_path(Path(".snakemake/incomplete"), cell.outputs[0])
+        begun = marker.stat().st_mtime if marker.exists() else None
+        if job := jobs.get(key):
+            cell.state = WAITING if job.state in IN_QUEUE else RUNNING
+            cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
+        elif is_made(cell, begun is not None and host is not None):
+            made.add(cell)
+        elif begun is not None:  # of a dead run: what it has saved is gone on from
+            cell.state = RUNNING if host else TO_DO
+            cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
+        elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
+            cell.state, cell.failure = FAILED, failure
+        elif not any(map(os.path.exists, cell.outputs)):
+            gone.add(cell)
+    done = complete(grid, made, gone)
+    for cell in grid:
+        if cell in done:
+            cell.state = DONE
+        elif cell.state == TO_DO and any(needed.state in (FAILED, BLOCKED) for needed in cell.upstream):
+            cell.state = BLOCKED
+
+
+def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
+    """Return the cells that need nothing more: made from what needs nothing more, or gone when all that was made from them
+    needs nothing more. Snakemake makes a deleted file again only for a job that reads it."""
+    readers = defaultdict(set)
+    for cell in grid:
+        for needed in cell.upstream:
+            readers[needed].add(cell)
+    found, before = made | gone, None
+    while found != before:
+        before = found
+        found = {
+            cell
+            for cell in before
+            if cell.upstream <= before and (cell in made or (readers[cell] and readers[cell] <= before))
+        }
+    return found
+
+
+def is_made(cell: CellStatus, in_flight: bool) -> bool:
+    """Whether the outputs are those that the config asks for. in_flight: Snakemake has not seen the end of the job yet, so
+    that its record is still the old one; what the output itself says of its origin counts then."""
+    for path in cell.outputs:
+        if not os.path.exists(path):
+            return False
+        record = None if in_flight else old_record(RESULTS, path)
+        if record is not None:
+            if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
+                return False
+        elif (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
+            return False
+    return True
+
+
+def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> failures.Record | None:
+    """Return the failure of a job that SLURM ended while no run was there to record it, or None.
+
+    stopped: whether the user stopped the last run; what it cancelled has not failed.
+    """
+    kind = failures.STATES.get(failures.state_of(slurm_state))
+    if kind is None or (kind == failures.CANCELLED and stopped) or any(map(os.path.exists, cell.outputs)):
+        return None
+    return failures.Record(cell.rule, cell.cell, *failures.classify("", slurm_state), cell.outputs)
+
+
+# --- in numbers
+
+
+def gather(argv: list[str]) -> "View":
+    """Return what all three forms of the view show. Times in seconds, disk in bytes; None is unknown."""
+    folder, has_slurm = Path.cwd(), scheduler.available()
+    with ThreadPoolExecutor() as pool:  # SLURM may take its time
+        live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
+        past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
+        grid = cells(argv)
+        queue, accounts = live_jobs.result(), past_jobs.result()
+    look(grid, queue or [], accounts)
+    stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
+    for cell in grid:
+        stages[cell.rule][cell.state] += 1
+    took = seconds_of(grid)
+    return {
+        "stages": stages,
+        "run": who_runs() + ("; squeue does not answer, so what it runs is not known" if queue is None else ""),
+        "running": [
+            {"job": cell.name, "node": cell.node, "elapsed_s": cell.elapsed_s, "limit_s": cell.limit_s}
+            for cell in grid
+            if cell.state == RUNNING
+        ],
+        "time_left": time_left(grid, took),
+        "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
+        "gpu_hours": gpu_hours(grid, took, accounts),
+        "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
+        "disk": disk_used(),
+    }
+
+
+def shown(failure: failures.Record) -> tuple[str, dict]:
+    """Return (kind, what is shown of a failed job)."""
+    return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
+
+
+def first_start() -> float:
+    """Return a time before the first cell of these results began, as far as the benchmarks tell (seconds since 1970)."""
+    times = [path.stat().st_mtime for path in Path(RESULTS, "benchmarks").rglob("*.jsonl")]
+    return min(times, default=time.time()) - 7 * 86400
+
+
+def who_runs() -> str:
+    owner = lock.holder(RESULTS)
+    if owner is None:
+        return "no run is alive"
+    who = f"process {owner['pid']} on {owner['host']}"
+    return f"the run of {who} died; `teachergrid run` goes on" if lock.is_dead(owner) else f"run of {who}"
+
+
+def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
+    """Return rule -> cell -> seconds that its last good try took."""
+    took: dict[str, dict[str, float]] = defaultdict(dict)
+    for cell in grid:
+        path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
+        if path.exists():
+            took[cell.rule][cell.cell] = sum(json.loads(line)["s"] for line in path.read_text().splitlines())
+    return took
+
+
+def time_left(grid: list[CellStatus], took: dict) -> dict:
+    """Return {"job_s": of jobs to go, "at_a_time": running now, "seconds": job_s / at_a_time or None, "unknown": rule ->
+    jobs of which none has finished yet, which job_s leaves out}. A rule without benchmarks takes no time worth counting."""
+    job_s, unknown = 0.0, Counter[str]()
+    for cell in grid:
+        if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
+            seen = took[cell.rule]
+            if seen:
+                job_s += max(0.0, sum(seen.values()) / len(seen) - (cell.elapsed_s or 0))
+            else:
+                unknown[cell.rule] += 1
+    at_a_time = sum(cell.state == RUNNING for cell in grid)
+    seconds = job_s / at_a_time if at_a_time else None
+    return {"job_s": job_s, "at_a_time": at_a_time, "seconds": seconds, "unknown": dict(unknown)}
+
+
+def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
+    """Return {"hours", "of"}: by SLURM's accounting, else of the finished cells alone."""
+    if accounts:
+        seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
+        return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
+    done = estimates.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
+    # none on a machine without GPUs, whatever was asked for
+    used = {(job.rule, job.cell): job.gpus for job in done if job}
+    seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)
+    return {"hours": seconds / 3600, "of": "finished cells"}
+
+
+def disk_used() -> dict[str, int]:
+    """Return the bytes below each folder of the results, the largest first."""
+    used: Counter[str] = Counter()
+    for folder, _, files in os.walk(RESULTS):
+        stage = Path(folder).relative_to(RESULTS).parts[:1]
+        for name in files:
+            path = os.path.join(folder, name)
+            if os.path.lexists(path):  # gone meanwhile
+                used[stage[0] if stage else "."] += os.lstat(path).st_size
+    return dict(used.most_common())

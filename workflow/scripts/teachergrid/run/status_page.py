@@ -1,0 +1,146 @@
+"""The view of a grid while it runs, for a terminal and as a page of its own."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from .. import units
+from ..pages import estimates, text
+
+if TYPE_CHECKING:
+    from ..job.failures import Group
+
+
+class RunningJob(TypedDict):
+    job: str
+    node: str | None
+    elapsed_s: float | None
+    limit_s: float | None
+
+
+class View(TypedDict):
+    """What is shown: the values of `status.gather`, and the JSON of `teachergrid status --json`."""
+
+    stages: dict[str, dict[str, int]]  # rule -> state -> number of cells
+    run: str  # who runs
+    running: list[RunningJob]
+    time_left: dict
+    failures: list["Group"]
+    gpu_hours: dict
+    estimates: dict
+    disk: dict[str, int]  # folder -> bytes
+
+
+TEMPLATES = Path(__file__).parent / "template"
+COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
+SHOWN = 3  # cells of a class of failures
+SHOWN_RUNNING = 20
+
+
+def terminal() -> tuple[int, bool]:
+    """Return the columns of the terminal, 80 where there is none, and whether it shows colours."""
+    return shutil.get_terminal_size((80, 24)).columns, sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
+    """Return the view of a terminal."""
+
+    def wrapped(words: str, indent: int) -> list[str]:
+        first, others = " " * indent, " " * (indent + 2)
+        lines = textwrap.TextWrapper(width, first, others, max_lines=4, placeholder=" …", break_on_hyphens=False)
+        return lines.wrap(words)
+
+    def painted(words: str, state: str) -> str:
+        return f"\033[{COLOURS[state]}m{words}\033[0m" if colour and state in COLOURS else words
+
+    shown = [view["run"], "", *table(view["stages"], painted)]
+    running = view["running"]
+    if running:
+        shown += ["", painted(f"running: {len(running)}", "running")]
+        rows = [(job["job"], where(job)) for job in running[:SHOWN_RUNNING]]
+        longest = max(len(job) for job, _ in rows)
+        fits = all(longest + len(place) + 4 <= width for _, place in rows)
+        shown += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
+        shown += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
+    for group in view["failures"]:
+        n = len(group["cells"])
+        shown += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
+        for cell in group["cells"][:SHOWN]:
+            shown += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
+            shown += [f"    log: {cell['log']}"] * bool(cell["log"])
+        shown += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
+    facts = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    if against := estimates.table(view["estimates"]):
+        facts["estimated"] = " ".join(against["sentences"])
+    shown += [""]
+    for name, words in facts.items():
+        shown += wrapped(f"{name + ':':10} {words}", 0)
+    return "\n".join(shown)
+
+
+def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str]) -> list[str]:
+    """Return one line a stage with the number of cells in each state, and their sums. painted: colours words by a state."""
+    states = list(next(iter(stages.values()), {}))
+    rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
+    head = f"{'stage':18}" + "".join(f"{state:>9}" for state in states) + f"{'all':>8}"
+    return [
+        head,
+        *(
+            f"{rule:18}"
+            + "".join(painted(f"{n or '.':>9}", state if n else "") for state, n in counts.items())
+            + f"{sum(counts.values()):8}"
+            for rule, counts in rows.items()
+        ),
+    ]
+
+
+def where(job: RunningJob) -> str:
+    """Return node and time of a running job."""
+    limit = f" of {text.duration(job['limit_s'])}" if job["limit_s"] else ""
+    elapsed = f"{text.duration(job['elapsed_s'])}{limit}" if job["elapsed_s"] is not None else ""
+    return f"{job['node'] or ''}  {elapsed}".strip()
+
+
+def left(found: dict) -> str:
+    """Return the time left in words, and how much of it is not known."""
+    unknown = ", ".join(f"{rule} {n}" for rule, n in found["unknown"].items())
+    if not found["job_s"]:
+        return f"unknown: none has finished yet of {unknown}" if unknown else "nothing left that can run"
+    if found["seconds"] is None:
+        words = f"{text.duration(found['job_s'])} of jobs one after another; none runs now"
+    else:
+        words = f"about {text.duration(found['seconds'])} with {found['at_a_time']} at a time"
+    return f"{words}, and what is not known: none has finished yet of {unknown}" if unknown else words
+
+
+def spent(found: dict) -> str:
+    return f"{text.significant(found['hours'])} ({found['of']})"
+
+
+def disk(used: dict) -> str:
+    parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
+    return f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+
+
+def page(view: View) -> str:
+    """Return the view as one HTML file without anything from outside."""
+    from ..pages.environment import environment
+
+    return (
+        environment(TEMPLATES)
+        .get_template("status.html")
+        .render(
+            found=view,
+            states=list(next(iter(view["stages"].values()), {})),
+            folder=Path.cwd().name,
+            where=where,
+            left=left(view["time_left"]),
+            spent=spent(view["gpu_hours"]),
+            used=disk(view["disk"]),
+            estimates=estimates.table(view["estimates"]),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Scores of responses: rewards of every kind, and likelihoods."""

@@ -1,0 +1,43 @@
+"""Rewards by a reward model: a sequence classifier with one output, read at the end of the conversation."""
+
+from typing import TYPE_CHECKING
+
+from ..models import chat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from .reward import RewardEntry
+
+
+class Classifier:
+    """A loaded reward model (a rewards.Scorer)."""
+
+    MODEL_KIND = "reward"
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
+        """reward: the config's entry. Sets the model's pad_token_id if it has none."""
+        self._tokenizer, self._model, self._reward = tokenizer, model, reward
+        config = model.config.get_text_config()
+        if config.pad_token_id is None:
+            # The model reads its score at the last token that is not padding. All texts end with the same token, so any
+            # other id can be the padding.
+            last = self.tokens([{"role": "user", "content": "Hello"}], "Hello")[-1]
+            config.pad_token_id = int(last == 0)
+
+    def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
+        """Return the ids of a conversation, up to where the reward is read (the config's `read_at`)."""
+        if self._reward["read_at"] == "template":
+            return chat.conversation(self._tokenizer, messages, response, self._reward)
+        return chat.example(self._tokenizer, messages, response, self._reward).input_ids
+
+    def score(self, batch: list[list[int]]) -> list[float]:
+        """Return the model's one output (a logit) for each text."""
+        import torch
+
+        from ..models import loading
+
+        padding = self._model.config.get_text_config().pad_token_id
+        tokens, mask = loading.padded(batch, padding, self._model.device)
+        with torch.inference_mode():
+            return self._model(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()

@@ -1,0 +1,249 @@
+"""Log-probabilities of responses under one model: log p(A given Q), log p(A) and log p(Q), with Q the question and A the
+answer. Metrics such as CAR, perplexity and IFD are computed from them later.
+
+For each response two sequences are scored, with the same answer tokens: [prompt, answer, end] and [header, answer, end].
+The header is what comes before an answer that has no prompt (chat.header). Both begin with BOS if prompts do.
+
+Source: Li et al. 2024 (IFD, arXiv:2308.12032, section 2) and its reference code, tianyi-lab/Cherry_LLM. Two points differ:
+the answer's tokens are selected by their positions and not by matching text, and a long answer is cut alike in both
+sequences.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from ..errors import BadInput
+from ..models import logits
+from ..store import artifacts, shards
+from . import logprobs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from ..models.chat import ChatSettings, Message
+
+FORMATS = ("chat", "plain")
+
+
+class Pair(NamedTuple):
+    """The two sequences of one response."""
+
+    with_prompt: list[int]  # prompt, answer, end
+    without_prompt: list[int]  # header, answer, end
+    question: list[
+        int
+    ]  # positions of the question's tokens in `with_prompt` (never 0: nothing comes before that token)
+    n_answer: int
+    n_end: int
+    truncated: bool
+
+
+class Responses:
+    """The responses that are to be scored, in shards, with the messages of their instructions."""
+
+    def __init__(self, responses: pa.Table, instructions: pa.Table, options: dict) -> None:
+        """options: the config's `likelihood`. Raises BadInput when a response has no instruction."""
+        self._responses, self._instructions = responses, instructions
+        self._index = {id: i for i, id in enumerate(instructions["id"].to_pylist())}
+        ids = responses["id"].to_pylist()
+        unknown = [id for id in ids if id not in self._index]
+        if unknown:
+            raise BadInput(
+                f"{len(unknown)} of {len(ids)} responses answer no instruction of this set, such as {unknown[0]}; take the "
+                "instructions they were made from"
+            )
+        self.subset = subset(self._index, options["subset"])
+        scored = [i for i, id in enumerate(ids) if id in self.subset]
+        self._bounds = _bounds(scored, len(ids), options["shard"])
+
+    def __len__(self) -> int:
+        """Return the number of shards."""
+        return len(self._bounds)
+
+    def keys(self, shard: int) -> list[dict]:
+        """Return id and sample of each response of a shard."""
+        return self._responses.select(["id", "sample"]).slice(*self._bounds[shard]).to_pylist()
+
+    def texts(self, shard: int) -> "list[tuple[list[Message], str]]":
+        """Return (messages, response) of those responses of a shard that are in the subset."""
+        ids = [key["id"] for key in self.keys(shard)]
+        in_subset = pa.array([id in self.subset for id in ids])
+        texts = self._responses["response"].slice(*self._bounds[shard]).filter(in_subset).to_pylist()
+        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in self.subset]).to_pylist()
+        return list(zip(messages, texts, strict=True))
+
+
+def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, Iterator[pa.Table]]:
+    """Return for each text format one row of artifacts.LIKELIHOODS per response, in their order, as one table per shard.
+
+    Sums are in nats over the counted tokens. n_question does not count a token that nothing comes before. If a text is
+    longer than max_length or the model's context, the answer is cut alike in both sequences, its end token is not scored
+    (n_end 0), and the row is marked as truncated. Values are null, with a reason, for an empty answer; a question that
+    leaves no room for an answer; a question that the template alters; log-probabilities that are not finite; a format that
+    is not among the settings' formats; an instruction outside the subset.
+
+    All is scored when this returns; the tables are read one by one. One model load serves all formats; with several GPUs
+    there is one on each (models.load_copies).
+
+    Args:
+        responses: artifacts.RESPONSES.
+        instructions: artifacts.INSTRUCTIONS.
+        settings: {"scorer": entry with the chat settings, "model": its model, "likelihood": the config's options}.
+        work: folder of unfinished shards.
+    Raises:
+        BadInput: when a response has no instruction, and as chat and models do.
+    """
+    scorer, options = settings["scorer"], settings["likelihood"]
+    rows = Responses(responses, instructions, options)
+
+    @cache
+    def load() -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
+        from ..models import loading
+
+        copies = loading.load_copies(settings["model"], scorer)
+        for _, model in copies:
+            logits.check(model)
+        return copies
+
+    def scored(format: str) -> Iterator[pa.Table]:
+        def make(i: int, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> list[dict]:
+            values = iter(score_rows(tokenizer, model, rows.texts(i), scorer, format, options))
+            return [
+                key | (next(values) if key["id"] in rows.subset else _undefined("not in the subset"))
+                for key in rows.keys(i)
+            ]
+
+        what = f"likelihoods, {format}"
+        return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, what, load))
+
+    return {
+        format: scored(format)
+        if format in options["formats"]
+        else (_other_format(rows.keys(i)) for i in range(len(rows)))
+        for format in FORMATS
+    }
+
+
+def subset(ids: Iterable[str], size: int | None) -> set[str]:
+    """Return the ids of the instructions that are scored: the `size` ids with the smallest sha256, or all where it is None.
+
+    So every scorer scores all teachers' answers to the same instructions, and a larger subset contains a smaller one.
+    """
+    return set(ids if size is None else sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())[:size])
+
+
+def _bounds(scored: list[int], rows: int, size: int) -> list[tuple[int, int]]:
+    """Return (first row, number of rows) of each shard: all rows in turn, `size` scored ones in each shard but the last."""
+    cuts = [0, *scored[size::size], rows]
+    return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
+
+
+def score_rows(
+    tokenizer: "PreTrainedTokenizerFast",
+    model: "PreTrainedModel",
+    rows: "list[tuple[list[Message], str]]",
+    chat_settings: "ChatSettings",
+    format: str,
+    options: dict,
+) -> list[dict]:
+    """Return the values of artifacts.LIKELIHOODS, without id and sample, for (messages, response) rows.
+
+    The same rows always make the same batches.
+    """
+    from ..models import loading
+
+    limit = int(min(options["max_length"], loading.context(model)))
+    pairs = tokenized_pairs(tokenizer, rows, chat_settings, format, limit)
+    sequences, positions = [], []
+    for pair in pairs:
+        if pair is not None:
+            for ids, question in ((pair.with_prompt, pair.question), (pair.without_prompt, [])):
+                sequences.append(ids)
+                positions.append(question + list(range(len(ids) - pair.n_answer - pair.n_end, len(ids))))
+    scores = iter(logprobs.score(model, sequences, positions, options["batch_tokens"]))
+    return [
+        _undefined("question too long") if pair is None else _values(pair, next(scores), next(scores), options)
+        for pair in pairs
+    ]
+
+
+def tokenized_pairs(
+    tokenizer: "PreTrainedTokenizerFast",
+    rows: "list[tuple[list[Message], str]]",
+    chat_settings: "ChatSettings",
+    format: str,
+    limit: int,
+) -> list[Pair | None]:
+    """Return both sequences of each (messages, response) row; None where there is no room for a token of the answer.
+
+    limit: tokens of a sequence, at most.
+    """
+    from ..models import chat
+
+    header, end = chat.header(tokenizer, chat_settings, format), chat.end(tokenizer, chat_settings, format)
+    pairs: list[Pair | None] = []
+    for messages, text in rows:
+        prompt = chat.prompt(tokenizer, messages, chat_settings, format)
+        answer, last = chat.response(tokenizer, text), end
+        room = limit - max(len(prompt.ids), len(header))
+        truncated = len(answer) + len(last) > room
+        if truncated:
+            answer, last = answer[: max(room, 0)], []
+        if not answer + last:
+            pairs.append(None)
+            continue
+        question = [position for position, holds in enumerate(prompt.question) if holds and position > 0]
+        before = prompt.ids or header
+        pairs.append(Pair(before + answer + last, header + answer + last, question, len(answer), len(last), truncated))
+    return pairs
+
+
+def _values(pair: Pair, with_prompt: logprobs.Scores, without_prompt: logprobs.Scores, options: dict) -> dict:
+    """Return the columns of artifacts.LIKELIHOODS without the key. A sum over no tokens is null.
+
+    with_prompt: scores of the question's tokens, then of answer and end. without_prompt: of answer and end.
+    """
+    values, bare = with_prompt.logprobs, without_prompt.logprobs
+    q, a = len(pair.question), pair.n_answer
+    if not all(map(math.isfinite, values + bare)):
+        return _undefined("log-probabilities are not finite", pair.truncated)
+    reasons = {
+        "empty answer": a == 0,
+        "question not found in the prompt": q == 0,
+        "answer cut, no end token": pair.truncated,
+    }
+    tokens = options["tokens"]
+    return {
+        "n_question": q,
+        "n_answer": a,
+        "n_end": pair.n_end,
+        "question": _sum(values[:q]),
+        "answer_given_question": _sum(values[q : q + a]),
+        "end_given_question": _sum(values[q + a :]),
+        "answer": _sum(bare[:a]),
+        "end": _sum(bare[a:]),
+        "truncated": pair.truncated,
+        "token_logprobs": values[q:] if tokens else None,
+        "token_ranks": [min(rank, options["rank_cap"]) for rank in with_prompt.ranks[q:]] if tokens else None,
+        "reason": "; ".join(reason for reason, holds in reasons.items() if holds) or None,
+    }
+
+
+def _sum(values: list[float]) -> float | None:
+    return math.fsum(values) if values else None
+
+
+def _undefined(reason: str, truncated: bool = False) -> dict:
+    return {"truncated": truncated, "reason": reason}
+
+
+def _other_format(keys: list[dict]) -> pa.Table:
+    """Return the rows of a format that the settings do not ask for."""
+    return artifacts.table([key | _undefined("format not asked for") for key in keys], artifacts.LIKELIHOODS)

@@ -1,0 +1,94 @@
+"""Log-probabilities and ranks of tokens under a causal model, in batches of sequences of similar length."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..models import logits as output_logits
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+PADDING = 0.04  # share of a batch's tokens, at most, so that a small shard wastes no more than a large one
+LOGITS = 2**26  # computed at once (256 MB in float32): a vocabulary of 256K needs no matrix over all positions
+# of these normalised at once: on a CPU as many as fit its cache
+NORMALISED = {"cuda": 2**24, "cpu": 2**18}
+
+
+class Scores(NamedTuple):
+    """The scored tokens of one sequence."""
+
+    logprobs: list[float]  # in nats
+    ranks: list[int]  # 1 + the number of tokens with a larger logit
+
+
+def score(
+    model: "PreTrainedModel", sequences: list[list[int]], positions: list[list[int]], batch_tokens: int
+) -> list[Scores]:
+    """Return the scores of some tokens of each sequence, each token given all tokens before it.
+
+    Padding is on the right and there is no cache, so that causal attention needs no mask. Logits are computed at the
+    scored positions only, in chunks, and normalised in float32.
+
+    Args:
+        sequences: token ids of each sequence.
+        positions: of each sequence, the positions of the tokens to score; none is 0.
+        batch_tokens: tokens in a batch with padding, at most, unless a single sequence has more.
+    """
+    import torch
+
+    scores: dict[int, Scores] = {}
+    with torch.inference_mode():
+        for rows in batches([len(ids) for ids in sequences], batch_tokens):
+            width = len(sequences[rows[0]])
+            ids = torch.tensor([sequences[i] + [0] * (width - len(sequences[i])) for i in rows], device=model.device)
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state  # [batch, width, hidden size]
+            line = torch.tensor([number for number, i in enumerate(rows) for _ in positions[i]], device=hidden.device)
+            column = torch.tensor([position for i in rows for position in positions[i]], device=hidden.device)
+            # a token is predicted from the position before it
+            values, ranks = _score_targets(model, hidden[line, column - 1], ids.to(hidden.device)[line, column])
+            counts = [len(positions[i]) for i in rows]
+            for i, value, rank in zip(rows, values.split(counts), ranks.split(counts), strict=True):
+                scores[i] = Scores(value.tolist(), rank.tolist())
+    return [scores[i] for i in range(len(sequences))]
+
+
+def batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield the numbers of sequences in batches, longest sequence first.
+
+    A batch has as many sequences as fit into `batch_tokens` when padded, with a share of PADDING at most; at least one.
+    """
+    batch: list[int] = []
+    tokens = 0  # of the batch, without padding
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
+        if padded > min(batch_tokens, (tokens + lengths[i]) / (1 - PADDING)):
+            yield batch
+            batch, tokens = [], 0
+        batch.append(i)
+        tokens += lengths[i]
+    if batch:
+        yield batch
+
+
+def _score_targets(
+    model: "PreTrainedModel", hidden: "torch.Tensor", targets: "torch.Tensor"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return log-probabilities [tokens] (float32, nats) and ranks [tokens] of target tokens, on the CPU.
+
+    hidden: [tokens, hidden size], the last hidden state before each target. targets: [tokens], ids.
+    """
+    import torch
+
+    head = model.get_output_embeddings()
+    vocabulary = head.weight.shape[0]
+    chunks = math.ceil(len(hidden) * vocabulary / LOGITS)
+    normalised = max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // vocabulary)
+    values, ranks = [], []
+    for states, chunk in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
+        for raw, target in zip(head(states).split(normalised), chunk.split(normalised), strict=True):
+            logits = output_logits.scaled(model, raw)
+            values.append(logits.log_softmax(1).gather(1, target)[:, 0])
+            ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
+    return torch.cat(values).cpu(), torch.cat(ranks).cpu()

@@ -1,0 +1,84 @@
+"""Ratings by a chat model. It is prompted for a number; the rating is the mean of the possible numbers, weighted by the
+probability that the model gives each of them as the next token.
+
+One forward pass per row and no sampling: a rating is the same each time, and finer than the numbers themselves.
+
+Source: Liu et al. 2023, G-Eval (arXiv:2303.16634), section 2, "Scoring function": score = sum of p(s_i) s_i. They estimate
+p by sampling 20 times; here it is computed from the logits and normalised over the numbers.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from ..models import chat, prompts
+from ..models import logits as output_logits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from .reward import RewardEntry
+
+
+def check(where: str, reward: dict) -> None:
+    """Raise BadInput if a reward's `rating` does not fit its other keys. where: the config key, for the message."""
+    if reward["rating"] is None:
+        return
+    if reward["model"] is None:
+        raise BadInput(f"{where}.rating: needs the key 'model', the chat model that is asked")
+    if reward["scale"] != "raw":
+        raise BadInput(f"{where}.scale: a rating is on the scale of its `numbers`; leave 'scale' out")
+    prompts.check(f"{where}.rating.prompt", reward["rating"]["prompt"])
+
+
+class Rater:
+    """A loaded chat model that rates (a rewards.Scorer)."""
+
+    MODEL_KIND = "causal"
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
+        """reward: the config's entry. Raises BadInput where a number is not a single token, and as heads.check does."""
+        output_logits.check(model)
+        self._tokenizer, self._model, self._reward = tokenizer, model, reward
+        self._numbers = reward["rating"]["numbers"]
+        self._number_tokens = number_tokens(tokenizer, self._numbers)
+
+    def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
+        """Return the ids of the prompt that asks for a number."""
+        return prompt_tokens(self._tokenizer, self._reward, messages, response)
+
+    def score(self, batch: list[list[int]]) -> list[float]:
+        """Return the rating after each prompt."""
+        import torch
+
+        from ..models import loading
+
+        tokens, mask = loading.padded(batch, 0, self._model.device)
+        with torch.inference_mode():
+            hidden = self._model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            last = mask.sum(1).to(hidden.device) - 1
+            states = hidden[torch.arange(len(batch), device=hidden.device), last]  # [batch, hidden size]
+            logits = output_logits.scaled(self._model, self._model.get_output_embeddings()(states))[
+                :, self._number_tokens
+            ]
+        weights = logits.double().softmax(1)  # [batch, numbers]
+        return (weights @ torch.tensor(self._numbers, dtype=torch.float64, device=weights.device)).tolist()
+
+
+def prompt_tokens(
+    tokenizer: "PreTrainedTokenizerFast", reward: "RewardEntry", messages: list[chat.Message], response: str
+) -> list[int]:
+    """Return the ids of the prompt that asks for a number. reward: the config's entry."""
+    prompt = prompts.fill(reward["rating"]["prompt"], messages, response)
+    return chat.prompt(tokenizer, [{"role": "user", "content": prompt}], reward).ids
+
+
+def number_tokens(tokenizer: "PreTrainedTokenizerFast", numbers: list[int]) -> list[int]:
+    """Return the token of each number. Raises BadInput unless each number is a single token, different from the others."""
+    ids = [chat.response(tokenizer, str(number)) for number in numbers]
+    if any(len(tokens) != 1 for tokens in ids) or len({tokens[0] for tokens in ids}) < len(ids):
+        lengths = ", ".join(f"{number}: {len(tokens)}" for number, tokens in zip(numbers, ids, strict=True))
+        raise BadInput(
+            f"{tokenizer.name_or_path}: each of a rating's `numbers` must be one token, and they take {lengths}; "
+            "take numbers of one digit"
+        )
+    return [tokens[0] for tokens in ids]

@@ -1,0 +1,185 @@
+"""Score responses: by rule against the reference answer (a verifier), or with a model.
+
+There are three kinds of models. A reward model gives a logit (classifier.py), which has no fixed scale: the config's scale
+`raw` keeps it, `sigmoid` turns it into a probability above 0, which the metric CAR needs. A chat model rates (ratings.py).
+An encoder compares responses with each other (similarity.py).
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypedDict
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import BadInput
+from ..models.chat import ChatSettings, Message
+from ..store import artifacts, shards
+from ..tasks import verify
+from . import classifier, ratings, similarity
+
+SHARD = 1024  # rows after which a model's scores are written; what a kill loses at most (a probe sets its own `shard`)
+NOT_FINITE = "the reward is NaN or infinite"
+
+
+class RewardEntry(ChatSettings):
+    """A reward's entry in the config."""
+
+    model: str | None
+    # which kind of reward it is; those of the other kinds are null
+    checker: Any  # of a verifier: {extract, compare}
+    rating: Any  # of a chat model: {prompt, numbers}
+    similarity: Any  # of an encoder: {text, pooling}; all three null: a reward model
+    scale: str  # raw or sigmoid
+    read_at: str  # end or template: where a reward model is read
+    max_length: int  # tokens
+    batch: int  # rows
+
+
+class Scorer(Protocol):
+    """A loaded model that scores responses: classifier.Classifier, ratings.Rater or similarity.Encoder.
+
+    Each is built from (tokenizer, model, reward's entry) and names, as MODEL_KIND, the kind that models.load_model loads.
+    """
+
+    def tokens(self, messages: list[Message], response: str) -> list[int]:
+        """Return the ids that the model reads; none where it has nothing to read."""
+        ...
+
+    def score(self, batch: list[list[int]]) -> Sequence[float | np.ndarray]:
+        """Return the score of each text of a batch: a number, or a vector [dimensions] of an encoder."""
+        ...
+
+
+class LimitedScorer(NamedTuple):
+    scorer: Scorer
+    limit: float  # tokens of the longest text that it reads
+
+
+class Response(TypedDict):
+    """A response with its instruction."""
+
+    id: str
+    sample: int
+    response: str
+    finish_reason: str
+    messages: list[Message]
+    answer: str | None  # the reference answer
+
+
+def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path | None) -> pa.Table:
+    """Return artifacts.REWARDS, one row per response in their order.
+
+    A verifier gives 1 or 0, also to a response that was cut off. What cannot be scored is null with a reason: no reference
+    answer, a prompt that was too long to be answered, prompt and response over max_length or the model's context, NaN.
+
+    Args:
+        responses: artifacts.RESPONSES.
+        instructions: artifacts.INSTRUCTIONS.
+        settings: {"reward": the config's entry, "model": its model, unless it is a verifier}.
+        work: folder of unfinished shards; a verifier needs none.
+    Raises:
+        BadInput: when a response has no instruction, or when a model gives no finite number at all.
+    """
+    rows = join(responses, instructions)
+    checker = settings["reward"]["checker"]
+    if checker:
+        return artifacts.table([_row(row, *_verify(row, checker)) for row in rows], artifacts.REWARDS)
+    return _score_by_model(rows, settings["reward"], settings["model"], work)
+
+
+def join(responses: pa.Table, instructions: pa.Table) -> list[Response]:
+    """Return the responses with messages and reference answer of their instructions. Raises BadInput as `score` does."""
+    items = {row["id"]: row for row in instructions.select(["id", "messages", "answer"]).to_pylist()}
+    rows = responses.select(["id", "sample", "response", "finish_reason"]).to_pylist()
+    unknown = [row["id"] for row in rows if row["id"] not in items]
+    if unknown:
+        raise BadInput(
+            f"{len(unknown)} of {len(rows)} responses answer instructions that are not in the set, such as {unknown[0]}; "
+            "take the set they were made from, or generate them again"
+        )
+    return [items[row["id"]] | row for row in rows]
+
+
+def scorer_class(
+    reward: RewardEntry,
+) -> type[classifier.Classifier] | type[ratings.Rater] | type[similarity.Encoder]:
+    """Return the class of the scorer of a reward that needs a model."""
+    if reward["similarity"]:
+        return similarity.Encoder
+    return ratings.Rater if reward["rating"] else classifier.Classifier
+
+
+def score_rows(rows: list[Response], reward: RewardEntry, scorer: Scorer, limit: float) -> list[dict]:
+    """Return rows of artifacts.REWARDS (of similarity.VECTORS for an encoder).
+
+    Batches are sorted by length, and the same rows always make the same batches.
+    """
+    ids = [scorer.tokens(row["messages"], row["response"]) for row in rows]
+    scored = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
+    fitting = sorted((i for i, row in enumerate(scored) if row["reason"] is None), key=lambda i: len(ids[i]))
+    for start in range(0, len(fitting), reward["batch"]):
+        batch = fitting[start : start + reward["batch"]]
+        for i, value in zip(batch, scorer.score([ids[i] for i in batch]), strict=True):
+            scored[i] = _row(rows[i], *_scaled(value, reward["scale"]))
+    return scored
+
+
+def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:
+    """Return reward and reason by rule."""
+    if row["finish_reason"] == "prompt_too_long":
+        return None, "prompt too long"
+    verdict = verify.verdict(row["response"], row["answer"], checker)
+    return verdict.score, verdict.reason
+
+
+def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path | None) -> pa.Table:
+    scorer_of = scorer_class(reward)
+    bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
+
+    def load() -> list[LimitedScorer]:
+        from ..models import loading
+
+        return [
+            LimitedScorer(scorer_of(tokenizer, network, reward), min(reward["max_length"], loading.context(network)))
+            for tokenizer, network in loading.load_copies(model, reward, kind=scorer_of.MODEL_KIND)
+        ]
+
+    def make(i: int, scorer: Scorer, limit: float) -> list[dict]:
+        return score_rows(rows[slice(*bounds[i])], reward, scorer, limit)
+
+    is_similarity = scorer_of is similarity.Encoder
+    schema = similarity.VECTORS if is_similarity else artifacts.REWARDS
+    tables = shards.ensure(work, len(bounds), make, schema, "rewards", load)
+    table = similarity.compare(tables) if is_similarity else pa.concat_tables([schema.empty_table(), *tables])
+    reasons = table["reason"].to_pylist()
+    if NOT_FINITE in reasons and None not in reasons:
+        raise BadInput(
+            f"{model['repo']}: all {reasons.count(NOT_FINITE)} rewards are NaN or infinite; try `dtype: float32`, and check "
+            "that the model's files are complete"
+        )
+    return table
+
+
+def _row(row: Response, reward: float | np.ndarray | None, reason: str | None) -> dict:
+    return {"id": row["id"], "sample": row["sample"], "reward": reward, "reason": reason}
+
+
+def _unscorable(row: Response, tokens: int, limit: float) -> str | None:
+    """Return why a response of so many tokens cannot be scored, or None."""
+    if row["finish_reason"] == "prompt_too_long":
+        return "prompt too long"
+    if not tokens:
+        return "no text"
+    return f"too long ({tokens} tokens)" if tokens > limit else None
+
+
+def _scaled(value: float | np.ndarray, scale: str) -> tuple[float | np.ndarray | None, str | None]:
+    """Return a score on the config's scale (`raw` or `sigmoid`), and the reason where there is none."""
+    if not np.isfinite(value).all():
+        return None, NOT_FINITE
+    if scale == "raw" or isinstance(value, np.ndarray):
+        return value, None
+    small = math.exp(-abs(value))  # this form never overflows, and rounds to 0 below -745 only
+    return (1 if value >= 0 else small) / (1 + small), None

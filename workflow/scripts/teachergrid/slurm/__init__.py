@@ -1,0 +1,1 @@
+"""SLURM: what the scheduler says of jobs, and what a site looks like."""

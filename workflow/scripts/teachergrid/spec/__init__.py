@@ -1,0 +1,1 @@
+"""The config schema, the canonical text of a spec, names, ids and seeds."""

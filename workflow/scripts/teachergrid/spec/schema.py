@@ -1,0 +1,108 @@
+"""The schema of the config: its defaults, and which keys decide a result."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import BadInput
+from .spelling import nearest
+
+SCHEMA = Path(__file__).parents[3] / "schemas/config.schema.yaml"
+
+
+@cache
+def read() -> dict:
+    """Return the schema; callers must not change it."""
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def resolve(part: object) -> dict:
+    """Follow a $ref into $defs, or the first alternative of an anyOf; the keys next to it have precedence."""
+    if not isinstance(part, dict):
+        return {}
+    own = {key: value for key, value in part.items() if key not in ("$ref", "anyOf")}
+    if "anyOf" in part:
+        return {**resolve(part["anyOf"][0]), **own}
+    if "$ref" in part:
+        return {**definition(part["$ref"].removeprefix("#/$defs/")), **own}
+    return part
+
+
+def definition(name: str) -> dict:
+    """Return a definition of the schema; nothing for a name that it does not define."""
+    return resolve(read()["$defs"].get(name, {}))
+
+
+def member(part: dict, key: str) -> dict:
+    """Return the schema of one key of an object."""
+    return resolve(part.get("properties", {}).get(key, part.get("additionalProperties", {})))
+
+
+def items(part: dict) -> dict:
+    """Return the schema of the items of a list."""
+    return resolve(part.get("items", {}))
+
+
+def outside(part: dict) -> bool:
+    """Whether a key stays out of every spec: it only costs or describes."""
+    return bool(part.get("x-cost") or part.get("x-label"))
+
+
+# --- values without their defaults, as specs hold them, and with them
+
+
+def pruned(value: object, part: dict) -> object:
+    """Return a value without what equals its default and what decides no result. A renamed key has its older name (x-was)."""
+    if isinstance(value, dict):
+        result = {}
+        for key, item in value.items():
+            of_key = member(part, key)
+            if not outside(of_key) and not is_default(item := pruned(item, of_key), of_key):
+                result[of_key.get("x-was", key)] = item
+        return result
+    if isinstance(value, list):
+        return [pruned(item, items(part)) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_default(value: object, part: dict) -> bool:
+    """Whether a pruned value equals the default."""
+    return "default" in part and value == pruned(part["default"], part)
+
+
+def filled(value: Any, part: dict, outside_too: bool = False) -> Any:
+    """Return a value with the defaults that `pruned` leaves out, and renamed keys under their present names.
+
+    outside_too: with the defaults of keys that only cost or describe, which no spec holds.
+    """
+    if isinstance(value, list):
+        return [filled(item, items(part), outside_too) for item in value]
+    if not isinstance(value, dict):
+        return value
+    parts = {key: resolve(item) for key, item in part.get("properties", {}).items()}
+    defaults = {key: p["default"] for key, p in parts.items() if "default" in p and (outside_too or not outside(p))}
+    present = {p["x-was"]: key for key, p in parts.items() if "x-was" in p}
+    value = defaults | {present.get(key, key): item for key, item in value.items()}
+    return {key: filled(item, member(part, key), outside_too) for key, item in value.items()}
+
+
+def refuse_unknown_keys(value: object, part: dict | None = None, where: str = "config") -> None:
+    """Raise BadInput for a key that the schema does not know, with its path and the nearest key that it does know."""
+    part = read() if part is None else part
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if part.get("additionalProperties") is False and key not in part.get("properties", {}):
+                raise BadInput(_unknown(key, part.get("properties", {}), where))
+            refuse_unknown_keys(item, member(part, key), f"{where}.{key}")
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            refuse_unknown_keys(item, items(part), f"{where}[{index}]")
+
+
+def _unknown(key: str, properties: dict, where: str) -> str:
+    renamed = next((name for name, part in properties.items() if resolve(part).get("x-was") == key), None)
+    if renamed:
+        return f"{where}.{key}: renamed, write `{renamed}`"
+    return f"{where}: unknown key '{key}'" + nearest(key, properties)

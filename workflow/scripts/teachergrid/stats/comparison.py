@@ -1,0 +1,215 @@
+"""Scores of models: means, paired differences, which is best and what is statistically tied with it, reliability.
+
+Units are models or teachers (tens), items are instructions (hundreds to 100,000). A missing value is NaN: it is left out
+and counted in `dropped`. What cannot be computed is None, and `reason` says why. Intervals are 95 %. Every draw comes
+from `seed`; `resampling` has the draws.
+"""
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import resampling
+from .rank import spearman
+from .resampling import Interval
+from .sample_size import POWER
+
+
+class Mean(NamedTuple):
+    """A mean over items, in the unit of the items."""
+
+    mean: float | None = None
+    se: float | None = None  # standard error
+    interval: Interval | None = None
+    n: int = 0
+    dropped: int = 0
+    reason: str | None = None
+
+
+class Paired(NamedTuple):
+    """The mean difference of two models over the items that both have."""
+
+    difference: float | None = None
+    se: float | None = None
+    interval: Interval | None = None
+    p: float | None = None  # two-sided
+    n: int = 0
+    dropped: int = 0
+    reason: str | None = None
+
+
+class UnitResult(NamedTuple):
+    """One unit's mean and its distance to the best unit; all None for a unit without items."""
+
+    mean: float | None = None
+    interval: Interval | None = None
+    p_best: float | None = None  # share of the draws in which it is best
+    difference: float | None = None  # its mean minus that of the best unit: 0 or less
+    difference_interval: Interval | None = None
+    p: float | None = None  # of the difference, Holm-adjusted
+    not_distinguishable: bool | None = None  # from the best
+
+
+class Best(NamedTuple):
+    """The best unit and how all units compare with it."""
+
+    best: int | None  # index
+    units: list[UnitResult]
+    n: int  # items
+    dropped: int
+    reason: str | None
+
+
+class Ceiling(NamedTuple):
+    """The highest rho that noise lets a perfect metric reach, and the reliabilities that it follows from."""
+
+    ceiling: float | None = None
+    performance_reliability: float | None = None
+    metric_reliability: float | None = None
+    reason: str | None = None
+
+
+def mean_interval(x: ArrayLike, rounds: int = 2000, seed: int = 0) -> Mean:
+    """Return the mean of items [n], SE = sd(ddof 1) / sqrt(n), and a percentile bootstrap interval over items."""
+    x = np.asarray(x, float)
+    values = x[~np.isnan(x)]
+    n, dropped = len(values), len(x) - len(values)
+    if n == 0 or np.isinf(values).any():
+        return Mean(n=n, dropped=dropped, reason="infinite values" if n else "no items")
+    if n == 1:
+        return Mean(float(values[0]), n=n, dropped=dropped, reason="fewer than 2 items")
+    draws = resampling.bootstrap_means(values[None], rounds, np.random.default_rng(seed))
+    se = float(values.std(ddof=1) / math.sqrt(n))
+    return Mean(float(values.mean()), se, resampling.percentiles(draws), n, dropped)
+
+
+def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = 9999, seed: int = 0) -> Paired:
+    """Return the mean difference a - b of two models on the same items [n], with its SE, bootstrap interval and p.
+
+    Where all scores are 0 or 1, p is that of the exact McNemar test: binomial over the items that differ. Other scores
+    (means over seeds, rewards): a permutation test with random signs of the differences.
+    Raises ValueError where a and b have different shapes.
+    """
+    x, y = np.asarray(a, float), np.asarray(b, float)
+    if x.shape != y.shape:
+        raise ValueError(f"paired items differ in number: {x.shape} and {y.shape}")
+    complete = ~(np.isnan(x) | np.isnan(y))
+    x, y, n, dropped = x[complete], y[complete], int(complete.sum()), int((~complete).sum())
+    if n == 0 or np.isinf([x, y]).any():
+        return Paired(n=n, dropped=dropped, reason="infinite values" if n else "no items")
+    d = x - y
+    if np.isin([x, y], (0, 1)).all():
+        p = _mcnemar_p(int((d > 0).sum()), int((d < 0).sum()))
+    else:
+        rng = np.random.default_rng(seed)
+        sums = resampling.sign_flip_sums(d, permutations, rng)
+        p = resampling.two_sided_p(sums, d.sum(), exact=False, tolerance=resampling.TIE * np.abs(d).sum())
+    mean = mean_interval(d, rounds, seed)
+    return Paired(mean.mean, mean.se, mean.interval, p, n, dropped, mean.reason)
+
+
+def _mcnemar_p(only_a: int, only_b: int) -> float:
+    """Return the two-sided exact p of McNemar's test, from the items that only one of two models has right."""
+    from scipy.stats import binomtest  # slow to import
+
+    return float(binomtest(min(only_a, only_b), only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def holm(p: ArrayLike) -> np.ndarray:
+    """Return Holm-adjusted p values (Holm 1979) of p [m]: max over j <= i of min(1, (m - j + 1) p_(j)).
+
+    NaN stays NaN and does not count.
+    Example: holm([0.01, 0.04, 0.03]) is [0.03, 0.06, 0.06].
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    adjusted = np.full(p.shape, np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -> Best:
+    """Return which unit of items [units, seeds, items] is best, and which are statistically tied with it.
+
+    Bootstrap over items, the same for all units, and over the training seeds of each unit (see `resampling.seed_noise`);
+    with one seed its noise is not in the intervals. A unit is not distinguishable from the best when the Holm-adjusted p
+    of their difference exceeds 0.05; `difference_interval` is unadjusted. An item that one unit lacks is left out for
+    all.
+    """
+    # has_items [units, seeds], scores [has_items.sum(), items]
+    scores, has_items, dropped, reason = resampling.shared_items(items)
+    units, n = [UnitResult()] * len(has_items), scores.shape[1]
+    if reason:
+        return Best(None, units, n, dropped, reason)
+    rng, present = np.random.default_rng(seed), np.flatnonzero(has_items.any(1))
+    by_unit = [scores[np.nonzero(has_items)[0] == unit] for unit in present]
+    means = np.array([unit_scores.mean() for unit_scores in by_unit])
+    draws = resampling.unit_means(by_unit, rounds, rng)
+    best = int(np.argmax(np.round(means, 12)))
+    differences, p_best = draws - draws[:, [best]], resampling.rank_shares(draws)[:, 0]
+    p = holm(np.where(np.arange(len(present)) == best, np.nan, resampling.p_of_draws(differences, n)))
+    for i, unit in enumerate(present):
+        result = UnitResult(float(means[i]), resampling.percentiles(draws[:, i]), float(p_best[i]))
+        if i == best:
+            units[unit] = result._replace(difference=0.0, not_distinguishable=True)
+        else:
+            units[unit] = result._replace(
+                difference=float(means[i] - means[best]),
+                difference_interval=resampling.percentiles(differences[:, i]),
+                p=float(p[i]),
+                not_distinguishable=bool(p[i] > 0.05),
+            )
+    return Best(int(present[best]), units, n, dropped, reason)
+
+
+def detectable_difference(draws: np.ndarray) -> float | None:
+    """Return the smallest true difference between two units that four of five studies like this find at p <= 0.05.
+
+    It is (1.96 + 0.84) times the median standard error of a difference, with 0.84 the normal quantile of POWER.
+
+    Args:
+        draws: means [rounds, units], see `noise.performance_draws`.
+    Returns: the difference in the unit of the draws; None below 2 units.
+    """
+    first, second = np.triu_indices(draws.shape[1], 1)
+    if not len(first):
+        return None
+    normal, se = NormalDist(), np.median((draws[:, first] - draws[:, second]).std(0))
+    return float((normal.inv_cdf(0.975) + normal.inv_cdf(POWER)) * se)
+
+
+def reliability(items: ArrayLike, rounds: int = 200, seed: int = 0) -> float | None:
+    """Return the split-half reliability of the ranking of units by their means over items [units, items].
+
+    r_xx = 2 r / (1 + r) (Spearman 1910, Brown 1910), with r the mean Spearman correlation between random halves of the
+    items; 0 if r is negative. None below 4 units or 2 items, or where the correlations are undefined.
+    """
+    scores, _, _, reason = resampling.shared_items(items)
+    if reason or len(scores) < 4:
+        return None
+    rng, half = np.random.default_rng(seed), scores.shape[1] // 2
+    rhos = []
+    for _ in range(rounds):
+        order = rng.permutation(scores.shape[1])
+        rhos.append(spearman(scores[:, order[:half]].mean(1), scores[:, order[half : 2 * half]].mean(1)))
+    defined = [rho for rho in rhos if not math.isnan(rho)]
+    if not defined:
+        return None
+    r = float(np.mean(defined))
+    return max(0.0, 2 * r / (1 + r))
+
+
+def ceiling(performance: ArrayLike, metric: ArrayLike | None = None, rounds: int = 200, seed: int = 0) -> Ceiling:
+    """Return the highest rho that noise lets a perfect metric reach: sqrt(r_xx r_yy) (Spearman 1904).
+
+    Args:
+        performance, metric: items [units, items]; without its items the metric counts as measured without noise.
+    """
+    r_yy = reliability(performance, rounds, seed)
+    r_xx = 1.0 if metric is None else reliability(metric, rounds, seed)
+    if r_xx is None or r_yy is None:
+        return Ceiling(None, r_yy, r_xx, "reliability undefined: fewer than 4 units or 2 items, or all equal")
+    return Ceiling(math.sqrt(r_xx * r_yy), r_yy, r_xx)

@@ -1,0 +1,279 @@
+"""Draws under `stats`: random orders and signs, bootstrap weights, and the p values and intervals that follow from them.
+
+Why BCa and permutation tests are ours and not `scipy.stats.bootstrap` and `permutation_test`:
+
+- Joint draws: many metrics, bases and teachers are compared in the same draw (max-T, pooled rho, nested bootstrap).
+  scipy draws anew in each call.
+- Weights in place of re-ranking: a draw is how often each unit occurs, and Spearman's rho follows from the signs of the
+  differences between units. Thousands of draws are a few matrix products.
+- Fixed results: a result depends on the seed alone, not on how a version of scipy draws.
+
+The tests compare both with scipy.
+
+Arrays of draws, orders or weights have draws (or rounds) first. NaN is missing. A function that draws takes a numpy
+Generator `rng` and advances it. Intervals are 95 %. `stats`, `standings` and `noise` turn these pieces into results.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Interval = tuple[float, float]  # low, high
+Statistic = Callable[[np.ndarray], np.ndarray]  # weights [draws, n] -> values [draws]
+EXACT_UNITS = 8  # 8! = 40,320 orders take milliseconds; 9! would take a second and 26 MB
+BLOCK = 2**21  # cells of the largest array of a bootstrap
+TIE = 1e-9  # two correlations or two mean differences closer than this are equal
+
+
+# --- usable data
+
+
+def undefined(x: np.ndarray, y: np.ndarray) -> str | None:
+    """Return why a correlation of a metric x and performance y, both [n], cannot be computed; None if it can."""
+    if np.isinf([x, y]).any():
+        return f"infinite values in the {'metric' if np.isinf(x).any() else 'performance'}"
+    complete = ~(np.isnan(x) | np.isnan(y))
+    if complete.sum() < 4:
+        return "fewer than 4 teachers"
+    if np.ptp(x[complete]) == 0:
+        return "constant metric"
+    return "constant performance" if np.ptp(y[complete]) == 0 else None
+
+
+def shared_items(items: ArrayLike) -> tuple[np.ndarray, np.ndarray, int, str | None]:
+    """Return what a bootstrap that draws the same items for all rows can use.
+
+    Args:
+        items: [..., items]; leading axes are units, or units and seeds.
+    Returns: the scores [rows, items] without gaps, which rows [...] have any item, the number of items left out because
+        a row lacks them, and why the scores cannot be used (None if they can).
+    """
+    items = np.asarray(items, float)
+    has_items = ~np.isnan(items).all(-1) & (items.shape[-1] > 0)
+    scores = items[has_items]
+    scores = scores[:, ~np.isnan(scores).any(0)]
+    dropped = items.shape[-1] - scores.shape[1]
+    if not len(scores):
+        return scores, has_items, dropped, "no items"
+    if scores.shape[1] < 2:
+        return scores, has_items, dropped, "fewer than 2 items that all units share"
+    return scores, has_items, dropped, "infinite values" if np.isinf(scores).any() else None
+
+
+# --- statistics as functions of weights
+
+
+def signs(x: ArrayLike) -> np.ndarray:
+    """Return the sign of x_i - x_j, 0 where one is missing: [..., n] -> [..., n, n].
+
+    Row sums are the mid-ranks (centred and doubled); products with the signs of another variable give Kendall's tau.
+    Example: signs([5, 7, 7]) is [[0, -1, -1], [1, 0, 0], [1, 0, 0]], with row sums -2, 1, 1.
+    """
+    x = np.asarray(x, float)
+    return (x[..., :, None] > x[..., None, :]).astype(float) - (x[..., :, None] < x[..., None, :])
+
+
+def weighted_rho(
+    signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray, order: np.ndarray | None = None
+) -> np.ndarray:
+    """Return Spearman's rho where units occur as often as the weights say, without ranking again.
+
+    Args:
+        signs_x: [n, n], see `signs`.
+        signs_y: [n, n], or [draws, n, n] where y differs between draws.
+        weights: [draws, n], how often each unit occurs; 0 leaves it out.
+        order: [draws, n]; the y of unit t is that of unit order[draw, t]. None: y is not shuffled.
+    Returns: [draws]; NaN where a side is constant or fewer than 3 units occur.
+    """
+    weights_y = weights if order is None else np.take_along_axis(weights, np.argsort(order, axis=1), axis=1)
+    x = weights @ signs_x.T
+    y = weights_y @ signs_y.T if signs_y.ndim == 2 else (signs_y @ weights_y[:, :, None])[:, :, 0]
+    y = y if order is None else np.take_along_axis(y, order, axis=1)
+    xy, xx, yy = (weights * x * y).sum(1), (weights * x * x).sum(1), (weights * y * y).sum(1)
+    defined = (xx > 0) & (yy > 0) & (weights.sum(1) >= 3)
+    return np.where(defined, np.clip(xy / np.sqrt(np.where(defined, xx * yy, 1)), -1, 1), np.nan)
+
+
+def weighted_accuracy(signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the share of pairs that x and y order alike; a tie in x counts half, a tie in y is no pair.
+
+    Args:
+        signs_x: [n, n], see `signs`.
+        signs_y: [draws, n, n].
+        weights: [draws, n], how often each unit occurs.
+    Returns: [draws]; NaN where no pair differs in y.
+    """
+
+    def weighted_sum(pairs: np.ndarray) -> np.ndarray:
+        return ((pairs @ weights[:, :, None])[:, :, 0] * weights).sum(1)
+
+    alike, total = weighted_sum(signs_x * signs_y), weighted_sum(np.abs(signs_y))
+    return np.where(total > 0, (1 + alike / np.where(total > 0, total, 1)) / 2, np.nan)
+
+
+def drawn_regret(x: np.ndarray, y: np.ndarray, weights: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the best y among the units that occur, minus the best y among the k of them with the highest x.
+
+    Ties in x are broken at random. A unit without x cannot be picked; one without y does not count.
+
+    Args:
+        x: [n]. y: [draws, n], in any unit. weights: [draws, n], how often each unit occurs.
+    Returns: [draws], in the unit of y; NaN where no unit can be picked.
+    """
+    occurs = (weights > 0) & ~np.isnan(y)
+    order = np.lexsort((rng.random(y.shape), -np.broadcast_to(x, y.shape)))  # NaN is last
+    can_pick = np.take_along_axis(occurs & ~np.isnan(x), order, axis=1)
+    value = np.take_along_axis(np.where(occurs, y, -np.inf), order, axis=1)
+    picked = np.where(can_pick & (can_pick.cumsum(1) <= k), value, -np.inf).max(1)
+    return np.where(np.isfinite(picked), value.max(1) - np.where(np.isfinite(picked), picked, 0), np.nan)
+
+
+# --- permutation tests
+
+
+def permuted_rhos(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """Return rho of x [n] with y [n] shuffled by orders [draws, n], over the units that then have both: [draws]."""
+    complete = ~np.isnan(x) & ~np.isnan(y)[orders]
+    return weighted_rho(signs(x), signs(y), complete.astype(float), orders)
+
+
+def draw_orders(n: int, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+    """Return orders [draws, n] and whether they are exact: all n! up to EXACT_UNITS units, else `permutations` random ones."""
+    if n <= EXACT_UNITS:
+        return _all_orders(n), True
+    return rng.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1), False
+
+
+@functools.cache
+def _all_orders(n: int) -> np.ndarray:
+    """Return all orders of n units: [n!, n]."""
+    return np.array(list(itertools.permutations(range(n))), dtype=np.intp)
+
+
+def sign_flip_sums(d: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """Return sums of the differences d [n], each with a random sign: [permutations]."""
+    sizes = blocks(permutations, len(d))
+    return np.concatenate([(2.0 * rng.integers(0, 2, (m, len(d)), np.int8) - 1) @ d for m in sizes])
+
+
+def two_sided_p(null: np.ndarray, observed: float, exact: bool, tolerance: float = TIE) -> float:
+    """Return the share of |null| [draws] at or above |observed|.
+
+    Args:
+        exact: null holds all orders. Otherwise it is a random sample and p = (hits + 1) / (draws + 1), which is never 0
+            (Phipson and Smyth 2010).
+        tolerance: values closer than this are equal.
+    An undefined draw counts as a hit.
+    """
+    hits = int((~(np.abs(null) < abs(observed) - tolerance)).sum())
+    return hits / len(null) if exact else (hits + 1) / (len(null) + 1)
+
+
+# --- bootstrap
+
+
+def p_of_draws(differences: np.ndarray, n: int) -> np.ndarray:
+    """Return two-sided p values of differences from bootstrap draws of them: [rounds, k] -> [k].
+
+    p is twice the smaller share of draws on one side of 0, and never below what a sign-flip test on n items can reach.
+    """
+    side = np.minimum((differences <= TIE).sum(0), (differences >= -TIE).sum(0))
+    return np.clip(2 * (side + 1) / (len(differences) + 1), 0.5 ** (n - 1), 1)
+
+
+def bca(statistic: Statistic, n: int, rounds: int, rng: np.random.Generator) -> Interval | None:
+    """Return the BCa interval of a statistic over n units, from `rounds` bootstrap draws; None as in `bca_of_draws`."""
+    return bca_of_draws(statistic, n, statistic(resample(rounds, n, rng)))
+
+
+def bca_of_draws(statistic: Statistic, n: int, draws: np.ndarray) -> Interval | None:
+    """Return the bias-corrected and accelerated (BCa) interval (Efron 1987) from draws [rounds] of the statistic.
+
+    The acceleration comes from the jackknife, as in Efron and Tibshirani 1993, eq. 14.15. Draws where the statistic is
+    undefined are left out. None where at least half of them are, or where nothing varies.
+    """
+    rounds, value, jackknife = len(draws), statistic(np.ones((1, n)))[0], statistic(1 - np.eye(n))
+    draws, jackknife = draws[~np.isnan(draws)], jackknife[~np.isnan(jackknife)]
+    below = ((draws < value - TIE).mean() + (draws <= value + TIE).mean()) / 2 if len(draws) > rounds / 2 else 0
+    influence = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
+    if not 0 < below < 1 or not (influence**2).sum() > 0:
+        return None
+    normal = NormalDist()
+    z0, acceleration = normal.inv_cdf(below), (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
+    shifted = [z0 + normal.inv_cdf(q) for q in (0.025, 0.975)]
+    low, high = (normal.cdf(z0 + z / (1 - acceleration * z)) for z in shifted)
+    return _quantiles(draws, low, high)
+
+
+def percentiles(draws: np.ndarray) -> Interval:
+    """Return the middle 95 % of draws [rounds]."""
+    return _quantiles(draws, 0.025, 0.975)
+
+
+def _quantiles(draws: np.ndarray, low: float, high: float) -> Interval:
+    """Return two quantiles of draws [rounds] as plain floats."""
+    ends = np.quantile(draws, [low, high])
+    return float(ends[0]), float(ends[1])
+
+
+def blocks(rounds: int, n: int) -> list[int]:
+    """Return rounds per block so that a block has at most BLOCK cells: memory does not grow with the number of items."""
+    size = max(1, BLOCK // n)
+    return [min(size, rounds - start) for start in range(0, rounds, size)]
+
+
+def resample(rounds: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of n things is drawn, with replacement, in each round: [rounds, n]."""
+    picks = rng.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
+    return np.bincount(picks.ravel(), minlength=rounds * n).reshape(rounds, n).astype(float)
+
+
+def bootstrap_means(scores: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return means of scores [rows, items] over resampled items, the same items for all rows: [rounds, rows]."""
+    n = scores.shape[1]
+    return np.concatenate([resample(m, n, rng) @ scores.T / n for m in blocks(rounds, n)])
+
+
+def unit_means(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return what the means of units might have been: [rounds, units], from each unit's scores [seeds, items].
+
+    A round draws other items, the same for all units, and other training seeds (see `seed_noise`).
+    """
+    item_means = np.array([scores.mean(0) for scores in by_unit])
+    return bootstrap_means(item_means, rounds, rng) + seed_noise(by_unit, rounds, rng)
+
+
+def seed_noise(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return what other training seeds would add to each unit's mean: [rounds, units], from scores [seeds, items] of each.
+
+    Two or three seeds say little about one unit, so training noise is taken as equal for all units: the deviations of
+    seed means from their unit's mean, times sqrt(S / (S - 1)) for S seeds, are drawn from all units together. Part of
+    their variance is the noise of items, which the bootstrap over items already has; it is taken off. Zeros where no
+    unit has two seeds.
+    """
+    repeated = [scores for scores in by_unit if len(scores) > 1]
+    between = sum(scores.mean(1).var(ddof=1) for scores in repeated)
+    if between == 0:
+        return np.zeros((rounds, len(by_unit)))
+    from_items = sum(scores.var(0, ddof=1).mean() / scores.shape[1] for scores in repeated)
+    deviations = [(s.mean(1) - s.mean()) * math.sqrt(len(s) / (len(s) - 1)) for s in repeated]
+    pool = np.concatenate(deviations)
+    pool *= math.sqrt(max(0, 1 - from_items / between))
+    return np.stack([rng.choice(pool, (rounds, len(scores))).mean(1) for scores in by_unit], axis=1)
+
+
+def rank_shares(means: np.ndarray) -> np.ndarray:
+    """Return the share of rounds in which each unit has each rank: means [rounds, units] -> [units, ranks].
+
+    The highest mean has the first rank; g units that tie take 1/g of each of their g ranks.
+    """
+    means = np.round(means, 12)[:, :, None]  # the same items in another order may sum to another last bit
+    ahead = (means < means.swapaxes(1, 2)).sum(2)
+    tied = (means == means.swapaxes(1, 2)).sum(2)
+    ranks = range(means.shape[1])
+    return np.stack([(((ahead <= rank) & (rank < ahead + tied)) / tied).mean(0) for rank in ranks], axis=1)

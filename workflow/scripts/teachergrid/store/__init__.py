@@ -1,0 +1,1 @@
+"""The results folder: tables, origins, shards, history, lock, and records about jobs."""

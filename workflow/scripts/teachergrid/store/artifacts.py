@@ -1,0 +1,166 @@
+"""Read and write the parquet tables between the rules: their columns are checked on every write and every read."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import BadInput
+from . import origin
+from .schemas import (
+    ANSWERS,
+    CONTAMINATION,
+    CORPUS,
+    CORPUS_ROWS,
+    CORRELATIONS,
+    EFFECTS,
+    GRID_METRICS,
+    HEALTH,
+    INSTRUCTIONS,
+    LIKELIHOODS,
+    LINEAGE,
+    METRIC_COLUMNS,
+    METRICS,
+    PERFORMANCE,
+    RESPONSES,
+    REWARDS,
+    SCORES,
+    TRAINING_LOG,
+)
+
+__all__ = [
+    "ANSWERS",
+    "BATCH",
+    "CONTAMINATION",
+    "CORPUS",
+    "CORPUS_ROWS",
+    "CORRELATIONS",
+    "EFFECTS",
+    "GRID_METRICS",
+    "HEALTH",
+    "INSTRUCTIONS",
+    "LIKELIHOODS",
+    "LINEAGE",
+    "METRICS",
+    "METRIC_COLUMNS",
+    "PERFORMANCE",
+    "RESPONSES",
+    "REWARDS",
+    "SCORES",
+    "TRAINING_LOG",
+    "BadTable",
+    "Source",
+    "batches",
+    "name_of",
+    "read",
+    "table",
+    "write",
+]
+BATCH = 4096  # rows that `batches` reads at once
+Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
+
+
+class BadTable(BadInput):
+    """A table without what its reader needs; the message names the file, the column and the remedy."""
+
+
+def table(rows: list[dict] | pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the rows under the schema; missing optional columns become null, unknown ones are refused."""
+    if not isinstance(rows, pa.Table):
+        unknown = {key for row in rows for key in row} - set(schema.names)
+        if unknown:
+            raise BadTable(f"unknown columns: {', '.join(sorted(unknown))}")
+        rows = pa.Table.from_pylist(rows, schema=schema)
+    rows = rows.select(schema.names).cast(schema)
+    for field in schema:
+        if not field.nullable and rows[field.name].null_count:
+            raise BadTable(f"column '{field.name}' has {rows[field.name].null_count} nulls and allows none")
+    return rows
+
+
+def write(
+    path: str | Path,
+    rows: list[dict] | pa.Table | Iterator[pa.Table],
+    schema: pa.Schema,
+    made_from: dict | None,
+    beside: bool = False,
+    row_groups: Sequence[int] = (),
+) -> None:
+    """Write a table under a temporary name and rename it.
+
+    Args:
+        rows: a table, dicts, or an iterator of tables, of which each becomes a row group and only one is held at a time.
+        made_from: the origin of the file (origin.of).
+        beside: write the origin into a file beside it. For a cheap job that feeds a GPU job: the same rows then have the
+            same bytes, whatever settings chose them.
+        row_groups: lengths of a table's row groups; by default it is one group.
+    Raises:
+        BadTable: the rows are not those of the schema.
+    """
+    path, part = Path(path), f"{path}.part"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    groups = rows if isinstance(rows, Iterator) else _groups(path, table(rows, schema), row_groups)
+    within = {origin.KEY: origin.text(made_from)} if made_from is not None and not beside else None
+    with pq.ParquetWriter(part, schema.with_metadata(within), compression="zstd") as file:
+        for group in groups:
+            data = table(group, schema).replace_schema_metadata(within)
+            file.write_table(data, row_group_size=max(data.num_rows, 1))
+    if beside and made_from is not None:
+        origin.write_beside(path, made_from)
+    os.replace(part, path)
+
+
+def _groups(path: Path, data: pa.Table, lengths: Sequence[int]) -> Iterator[pa.Table]:
+    if sum(lengths or [data.num_rows]) != data.num_rows:
+        raise BadTable(f"{path}: {sum(lengths)} rows in row groups, {data.num_rows} rows in the table")
+    start = 0
+    for length in lengths or [data.num_rows]:
+        yield data.slice(start, length)
+        start += length
+
+
+def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Return a table (or some of its columns), checked against the schema.
+
+    Raises:
+        BadTable: the file is cut off, is no parquet, or misses a column.
+        FileNotFoundError: there is no file.
+    """
+    if isinstance(source, pa.Table):
+        return table(source, schema).select(columns or schema.names)
+    with _opened(source, schema, columns) as file:
+        data = file.read(columns=columns or schema.names)
+    return table(data, pa.schema([schema.field(name) for name in data.column_names]))
+
+
+def batches(source: Source, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a table, BATCH rows at a time, so that no list column is ever held whole. Raises as `read` does."""
+    if isinstance(source, pa.Table):
+        yield from table(source, schema).select(columns).to_batches(BATCH)
+        return
+    with _opened(source, schema, columns) as file:
+        yield from file.iter_batches(BATCH, columns=columns)
+
+
+def name_of(source: Source) -> str:
+    """Return how a message names a source."""
+    return "the given table" if isinstance(source, pa.Table) else str(source)
+
+
+@contextmanager
+def _opened(path: str | Path, schema: pa.Schema, columns: list[str] | None) -> Iterator[pq.ParquetFile]:
+    try:
+        file = pq.ParquetFile(path)
+        if missing := set(columns or schema.names) - set(file.schema_arrow.names):
+            raise BadTable(
+                f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
+            )
+        yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise BadTable(f"{path}: not a whole parquet file ({error}); delete it and run again") from error

@@ -1,0 +1,55 @@
+"""Existing inputs: what a summary reads while some cells are dead."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..spec.ids import Responses
+from . import origin
+
+if TYPE_CHECKING:
+    from snakemake.io import Wildcards
+
+
+def by_teacher(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Return {teacher: path}, such as {"concise-s": "results/.../pool__concise-s.parquet"}."""
+    return {Responses.parse(Path(path).stem).teacher: str(path) for path in paths}
+
+
+def by_folder(paths: Iterable[str | Path], up: int = 1) -> dict[str, dict[str, str]]:
+    """Return {folder: {teacher: path}}, such as {"rm": {"concise-s": path}}, by the folder `up` levels above a file."""
+    groups = defaultdict(list)
+    for path in paths:
+        groups[Path(path).parts[-1 - up]].append(path)
+    return {name: by_teacher(group) for name, group in groups.items()}
+
+
+def likelihoods(chat: Iterable[str | Path], plain: Iterable[str | Path]) -> dict[tuple[str, str], dict[str, str]]:
+    """Return {(scorer, format): {teacher: path}}. chat, plain: paths of likelihoods in each format."""
+    return {
+        (scorer, text_format): files
+        for text_format, paths in (("chat", chat), ("plain", plain))
+        for scorer, files in by_folder(paths, up=2).items()
+    }
+
+
+Paths = Callable[["Wildcards"], list[str]]
+
+
+def existing(paths: Paths, only_made: bool) -> Paths:
+    """Return an input function for a rule: `paths` as it is, or with `only_made` without the files that are not made.
+
+    A file whose own inputs are gone does not count: it is left from before a job that it depends on died.
+    """
+
+    @cache
+    def is_made(path: str) -> bool:
+        if not os.path.exists(path):
+            return False
+        made_from = origin.read(path)
+        return made_from is None or all(is_made(name) for name in made_from["inputs"])
+
+    return (lambda wildcards: [path for path in paths(wildcards) if is_made(path)]) if only_made else paths

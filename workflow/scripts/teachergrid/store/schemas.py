@@ -1,0 +1,250 @@
+"""The columns of the parquet tables between the rules; `artifacts` reads and writes them.
+
+Units: rewards are raw scores, log-probabilities are natural (nats), counts are tokens, scores lie in 0..1, performance in
+0..100. A value that is undefined is null and `reason` says why; it is never 0.
+"""
+
+import pyarrow as pa
+
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_KEY = [("id", pa.string()), ("sample", pa.int32())]
+
+
+def _schema(*fields: tuple[str, pa.DataType], optional: str = "") -> pa.Schema:
+    """Return a schema. optional: names of the columns that may be null."""
+    may_be_null = set(optional.split())
+    return pa.schema([pa.field(name, kind, nullable=name in may_be_null) for name, kind in fields])
+
+
+# one row per instruction; id = hash of the messages
+INSTRUCTIONS = _schema(
+    ("id", pa.string()),
+    ("messages", pa.list_(_MESSAGE)),
+    ("answer", pa.string()),  # reference answer, where a verifier can check it
+    ("source", pa.string()),
+    ("category", pa.string()),
+    ("parent_id", pa.string()),  # the instruction this one was evolved from
+    ("operator", pa.string()),
+    ("round", pa.int32()),
+    optional="answer category parent_id operator",
+)
+# one row per instruction x benchmark task that share text (see contamination)
+CONTAMINATION = _schema(
+    ("instructions", pa.string()),
+    ("id", pa.string()),
+    ("task", pa.string()),
+    ("item", pa.string()),  # id of the benchmark's prompt
+    ("how", pa.string()),  # equal, overlap or near
+    ("similarity", pa.float64()),  # of near ones
+    ("removed", pa.bool_()),  # it is in the instruction set no more
+    ("instruction", pa.string()),
+    ("prompt", pa.string()),
+    optional="similarity",
+)
+# one row per instruction x sample; a row group is a shard
+RESPONSES = _schema(
+    *_KEY,
+    ("response", pa.string()),
+    ("finish_reason", pa.string()),  # stop, length, prompt_too_long; unknown: from elsewhere
+    ("prompt_tokens", pa.int32()),
+    ("response_tokens", pa.int32()),
+    ("seed", pa.int64()),
+    optional="prompt_tokens response_tokens seed",
+)
+# one row per check of a teacher's responses
+HEALTH = _schema(
+    ("check", pa.string()),
+    ("count", pa.int64()),
+    ("n", pa.int64()),
+    ("share", pa.float64()),
+    ("example_id", pa.string()),
+    ("example", pa.string()),
+    optional="example_id example",
+)
+# one row per response
+REWARDS = _schema(*_KEY, ("reward", pa.float64()), ("reason", pa.string()), optional="reward reason")
+# one row per response: log p(A given Q), log p(A) and log p(Q) as sums with their counts, end tokens apart
+LIKELIHOODS = _schema(
+    *_KEY,
+    ("n_question", pa.int32()),
+    ("n_answer", pa.int32()),  # tokens of the response text
+    ("n_end", pa.int32()),  # end-of-turn tokens after it
+    ("question", pa.float64()),  # sum of log p over the question's tokens
+    ("answer_given_question", pa.float64()),
+    ("end_given_question", pa.float64()),
+    ("answer", pa.float64()),  # the same answer tokens after the bare header
+    ("end", pa.float64()),
+    ("truncated", pa.bool_()),
+    ("token_logprobs", pa.list_(pa.float32())),  # answer given question, then its end tokens
+    ("token_ranks", pa.list_(pa.int32())),  # 1 = most likely, capped
+    ("reason", pa.string()),
+    optional="n_question n_answer n_end question answer_given_question end_given_question answer end token_logprobs "
+    "token_ranks reason",
+)
+# one row per training example of a derived corpus
+CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
+# the same as SFT reads it; why lies beside it (x.parquet.why), so that the same rows are the same bytes
+CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
+# one row per logged training step
+TRAINING_LOG = _schema(
+    ("step", pa.int32()),
+    ("epoch", pa.float64()),
+    ("loss", pa.float64()),
+    ("learning_rate", pa.float64()),
+    ("grad_norm", pa.float64()),
+    optional="loss learning_rate grad_norm",
+)
+# one row per task x item x sample
+ANSWERS = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("category", pa.string()),
+    ("answer", pa.string()),
+    ("finish_reason", pa.string()),
+    ("prompt_tokens", pa.int32()),
+    ("answer_tokens", pa.int32()),
+    optional="category prompt_tokens answer_tokens",
+)
+# one row per task x item x sample; score is 1 for right or won, 0.5 for a tie
+SCORES = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("category", pa.string()),
+    ("score", pa.float64()),
+    ("verdict", pa.string()),
+    ("first", pa.float64()),  # pairwise: the score with the model's answer shown first ...
+    ("second", pa.float64()),  # ... and shown second; a judge without an order gives the same
+    ("raw", pa.list_(pa.string())),  # what the judge said
+    ("cost", pa.float64()),  # USD
+    ("reason", pa.string()),
+    optional="category score verdict first second raw cost reason",
+)
+# what a metric is
+_METRIC = (
+    ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
+    ("variant_of", pa.string()),  # the name shared with metrics of other format, end token and parameter value
+    ("entry", pa.string()),  # its name in the config
+    ("own", pa.bool_()),  # the entry states it; false: another format, end token or parameter value
+    ("value_unit", pa.string()),
+    ("direction", pa.string()),  # which values promise a better student: highest or lowest
+    ("scorer", pa.string()),
+    ("format", pa.string()),
+    ("end_token", pa.bool_()),  # whether end tokens count; null without likelihoods
+    ("parameter", pa.string()),  # that its entry sweeps: beta, threshold or power
+    ("parameter_value", pa.float64()),
+)
+METRIC_COLUMNS = tuple(name for name, _ in _METRIC)
+_METRIC_OPTIONAL = "scorer format end_token parameter parameter_value "
+# one row per metric of a corpus under a base, and per category of its instructions
+METRICS = _schema(
+    *_METRIC,
+    ("description", pa.string()),  # of the formula, with its source
+    ("formula", pa.string()),
+    ("reward", pa.string()),
+    ("beta", pa.float64()),  # the parameter again, in a column of its own
+    ("threshold", pa.float64()),
+    ("power", pa.float64()),
+    ("category", pa.string()),  # null: all responses
+    ("value", pa.float64()),
+    ("low", pa.float64()),  # 95 % bootstrap interval over instructions
+    ("high", pa.float64()),
+    ("n", pa.int64()),  # responses it rests on
+    ("missing", pa.int64()),  # responses left out since their value is undefined, see reason
+    ("removed", pa.int64()),  # responses left out by the entry's `below`
+    ("reason", pa.string()),
+    optional=_METRIC_OPTIONAL + "reward beta threshold power category value low high removed reason",
+)
+# one row per unit of a grid (base x corpus x recipe, or a reference) x measure
+PERFORMANCE = _schema(
+    ("kind", pa.string()),  # student or reference
+    ("model", pa.string()),  # student id without its seed, or the reference's name
+    ("base", pa.string()),
+    ("corpus", pa.string()),
+    ("instructions", pa.string()),
+    ("teacher", pa.string()),
+    ("recipe", pa.string()),
+    ("unit", pa.string()),  # the value of the grid's `compare` word
+    ("panel", pa.string()),  # what is held fixed beside it
+    ("measure", pa.string()),  # AP, suite/judge, or suite/judge/task/category
+    ("value", pa.float64()),  # 0..100, mean over items and seeds
+    ("low", pa.float64()),
+    ("high", pa.float64()),
+    ("n_items", pa.int64()),
+    ("seeds", pa.list_(pa.int64())),
+    ("by_seed", pa.list_(pa.float64())),
+    ("gain", pa.float64()),  # paired with the untuned base on the same items
+    ("gain_low", pa.float64()),
+    ("gain_high", pa.float64()),
+    ("p_gain", pa.float64()),
+    ("behind_best", pa.float64()),  # paired distance to the best unit of this base; 0 for the best
+    ("behind_low", pa.float64()),
+    ("behind_high", pa.float64()),
+    ("p_best", pa.float64()),  # share of bootstrap rounds in which it is the best
+    ("tied_with_best", pa.bool_()),
+    ("self_pair", pa.bool_()),  # the teacher descends from this very base
+    ("reason", pa.string()),  # why value is null
+    optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    "behind_low behind_high p_best tied_with_best reason",
+)
+# metrics of all cells of a grid, beside the performance they hope to predict
+GRID_METRICS = pa.schema(
+    [pa.field("base", pa.string(), False), pa.field("corpus", pa.string(), False)]
+    + [pa.field("unit", pa.string()), pa.field("panel", pa.string())]
+    + list(METRICS)
+)
+_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family")
+_ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
+# one row per base (or "pooled") x panel x metric
+CORRELATIONS = _schema(
+    ("base", pa.string()),
+    ("panel", pa.string()),
+    *_METRIC,
+    ("role", pa.string()),  # primary, baseline or exploratory
+    ("n", pa.int64()),
+    ("rho", pa.float64()),  # Spearman
+    ("low", pa.float64()),  # 95 % BCa bootstrap over units
+    ("high", pa.float64()),
+    ("tau_b", pa.float64()),
+    ("p", pa.float64()),  # two-sided permutation
+    ("p_max_t", pa.float64()),  # corrected for all metrics of the table
+    ("pairwise_accuracy", pa.float64()),
+    ("regret_1", pa.float64()),  # points of performance lost by taking the metric's first choice
+    ("regret_3", pa.float64()),
+    ("choice", pa.string()),  # the metric's first choice
+    ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
+    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family
+    *_ENDS,
+    ("family", pa.string()),  # the one without which rho moves most
+    ("reason", pa.string()),
+    optional=_METRIC_OPTIONAL
+    + "rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + " ".join(name for name, _ in _ENDS),
+)
+# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics. step: bigger less next
+# smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual (sd of a base) of teachers
+# that descend from the base, of others of its family; detectable: smallest difference of two units that four of five such
+# studies find, points. low, high: 95 % over items and seeds; p_holm: over the steps of a base; n: items, steps or cells
+EFFECTS = _schema(
+    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
+    *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
+    ("n", pa.int64()),
+    ("reason", pa.string()),  # why value is null
+    optional="family smaller larger value low high p p_holm reason",
+)
+# where every student came from, and under which terms its training data may be used
+LINEAGE = _schema(
+    ("student", pa.string()),
+    ("base", pa.string()),
+    ("base_licence", pa.string()),
+    ("corpus", pa.string()),
+    ("teacher", pa.string()),
+    ("teacher_licence", pa.string()),
+    ("output_terms", pa.string()),
+    ("recipe", pa.string()),
+    ("seed", pa.int64()),
+    ("steps", pa.int64()),
+    ("examples", pa.int64()),
+    ("trained_tokens", pa.int64()),  # tokens that carry loss, over all epochs
+    ("weights", pa.string()),  # sha256
+    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights",
+)

@@ -1,0 +1,1 @@
+"""Benchmarks: how an answer is checked."""

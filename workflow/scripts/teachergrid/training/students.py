@@ -1,0 +1,64 @@
+"""A student's folder: weights/, training.parquet, and student.json, which describes both."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from ..errors import BadInput
+from ..spec.ids import Student
+from ..store import artifacts, origin
+from . import launch, weight_files
+
+# a file in weights/ between the end of a training and the writing of student.json
+MADE = "made"
+
+
+def train_student(folder: Path, training: launch.Training, team: launch.Team, recipe: str, made_from: dict) -> dict:
+    """Put weights and training log into a student's folder, and return the facts of the training (launch.Trained).
+
+    A training that was finished when its run was killed is not repeated. recipe: its name, for messages.
+    """
+    if facts := _finished(folder, made_from):
+        return facts
+    trained = launch.train(training, team, recipe)
+    artifacts.write(folder / "training.parquet", trained.log, artifacts.TRAINING_LOG, made_from)
+    (trained.final / MADE).write_text(json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
+    shutil.rmtree(folder / "weights", ignore_errors=True)
+    os.replace(trained.final, folder / "weights")
+    return trained.facts
+
+
+def _finished(folder: Path, made_from: dict) -> dict | None:
+    made = folder / "weights" / MADE
+    saved = json.loads(made.read_text()) if made.exists() else {}
+    return saved["facts"] if saved.get("key") == origin.key(made_from) else None
+
+
+def write_description(path: Path, student: str, facts: dict, made_from: dict) -> None:
+    """Write student.json: the parts of the student's name, facts of its training, hashes of its weights.
+
+    From then on the training counts as done, so one that is asked for again is run again.
+    """
+    names = {"student": student, **Student.parse(student)._asdict()}
+    weights = path.parent / "weights"
+    hashes = {file.name: origin.sha256(file) for file in sorted(weights.glob("*.safetensors"))}
+    content = {**names, **facts, "weights": hashes, "origin": made_from}
+    origin.replace_text(path, json.dumps(content, indent=1, sort_keys=True))
+    (weights / MADE).unlink(missing_ok=True)
+
+
+def existing_weights(student: str, gpus: int) -> Path:
+    """Return the folder of a student's weights.
+
+    Args:
+        student: path of its student.json.
+        gpus: that its training would take, for the message.
+    Raises:
+        BadInput: when the weights were freed.
+    """
+    if (folder := weight_files.folder(student)) is None:
+        name = Path(student).parent.name
+        hours = weight_files.training_hours(name, gpus)
+        raise BadInput(weight_files.refusal([weight_files.Freed(name, hours)]))
+    return folder

@@ -1,0 +1,104 @@
+"""The weights of students: where they are, freeing them, and what it costs to train them again."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import BadInput
+from ..store.disk import size
+from ..store.results import RESULTS
+
+if TYPE_CHECKING:
+    from ..grid.cells import Cells
+
+MODEL, ADAPTER = "*.safetensors", "adapter/*.safetensors"  # in a folder of weights
+
+
+class Freed(NamedTuple):
+    """A student whose weights were freed."""
+
+    student: str
+    gpu_hours: float | None  # that its training took; None where nobody knows
+
+
+def folder(student: str | Path) -> Path | None:
+    """Return the folder of a student's weights, or None when they were freed. student: path of its student.json."""
+    weights = Path(student).parent / "weights"
+    return weights if any(weights.glob(MODEL)) or any(weights.glob(ADAPTER)) else None
+
+
+def release(student: str | Path, keep: str) -> int:
+    """Delete what a recipe does not keep of a student's weights, and return the bytes that this freed.
+
+    Files outside the weights' folder stay: student.json, because of which nothing is trained again, and the training log.
+
+    Args:
+        student: path of its student.json.
+        keep: `adapter` or `none`.
+    Raises:
+        BadInput: when an adapter is to be kept and there is none.
+    """
+    weights = Path(student).parent / "weights"
+    before = size(weights) if weights.exists() else 0
+    if keep == "none":
+        shutil.rmtree(weights, ignore_errors=True)
+        return before
+    if any(weights.glob(MODEL)) and not any(weights.glob(ADAPTER)):
+        raise BadInput(f"{weights}: has no adapter to keep; train the student again, or set `keep` to model or none")
+    # `made` says that the complete model lies here, so it goes first; tokenizer and configs are small and still needed
+    for path in (weights / "made", *weights.glob(f"{MODEL}*")):
+        path.unlink(missing_ok=True)
+    return before - (size(weights) if weights.exists() else 0)
+
+
+def training_hours(student: str, gpus: int, results: str = RESULTS) -> float | None:
+    """Return the GPU-hours that a student's training took, or None without its benchmark.
+
+    Without GPUs these are the hours of the process.
+    """
+    path = Path(results, f"benchmarks/finetune/{student}.jsonl")
+    if not path.exists():
+        return None
+    return sum(json.loads(line)["s"] for line in path.read_text().splitlines()) * max(gpus, 1) / 3600
+
+
+def training_command(students: Iterable[str], options: Sequence[str] = (), results: str = RESULTS) -> str:
+    """Return the command that trains the same weights again, and nothing else: the answers that exist stay as they are.
+
+    options: Snakemake's.
+    """
+    paths = [f"{results}/students/{student}/student.json" for student in students]
+    return shlex.join(["teachergrid", "run", *options, "--force", *paths])
+
+
+def freed_but_needed(jobs: Iterable[dict], cells: "Cells", results: str = RESULTS) -> list[Freed]:
+    """Return the students that planned answers need and whose weights were freed, in the order of their names.
+
+    A student that is planned to be trained anyway does not count.
+
+    Args:
+        jobs: as `plan.plan` returns them.
+    """
+    planned: dict[str, set[str]] = {"answer": set(), "finetune": set()}
+    for job in jobs:
+        rule, cell = job["job"].split()
+        if rule in planned:
+            planned[rule].add(cell.split("/")[0])
+    rows = cells.rows["finetune"]
+    needed = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
+    freed = [name for name in needed if not folder(f"{results}/students/{name}/student.json")]
+    return [Freed(name, training_hours(name, rows[name]["gpus"], results)) for name in freed]
+
+
+def refusal(freed: Sequence[Freed], options: Sequence[str] = (), results: str = RESULTS) -> str:
+    """Return what to tell the user about students whose weights are needed and were freed. options: Snakemake's."""
+    known = [hours for _, hours in freed if hours is not None]
+    unknown = f" ({len(freed) - len(known)} of them unknown)" if len(known) < len(freed) else ""
+    command = training_command([student for student, _ in freed], options, results)
+    return (
+        f"answers of {len(freed)} students are to be written, and their weights were freed (`keep` in the recipe). Training "
+        f"them again takes about {sum(known):.2g} GPU-hours{unknown} and gives the same weights: {command} (then run again)"
+    )
