@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_launch import LENGTHS, TRAIN, losses, model, result, start  # noqa: F401
-from test_sft import TALK, recipe
+from trainings import CHAT, LENGTHS, TRAIN_BY_TEAM, losses, recipe, result, start, tiny_model
 from workspace import ENV, ROOT
 
 # as the jobstep plugin starts a job's Snakemake: once, in a step of its own on the first node
@@ -16,18 +15,23 @@ exec srun -n1 --cpu-bind=q --cpus-per-task=1 --nodes=2 {python} -c "$PROGRAM" "$
 """
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> dict:
+    return tiny_model(tmp_path_factory.mktemp("models") / "llama")
+
+
 @pytest.mark.slurm
 @pytest.mark.usefixtures("started")  # the cases go on meanwhile
-def test_two_nodes_train_as_one_process(model, tmp_path):  # noqa: F811
+def test_two_nodes_train_as_one_process(model, tmp_path):
     work = tmp_path / "work"
-    given = [TALK, model, recipe(gradient_accumulation_steps=4), LENGTHS, str(work), [2, 2], None]
+    given = [CHAT, model, recipe(gradient_accumulation_steps=4), LENGTHS, str(work), [2, 2], None]
     job = tmp_path / "job.sh"
     job.write_text(STEP.format(python=sys.executable))
     # GPUs are asked for per node: a step refuses a number over all nodes
     asked = ["--nodes=2", "--gres=gpu:h100:1", "--partition=gpu-h100", "--cpus-per-task=1", "--mem=3000", "--time=5"]
     done = subprocess.run(
         ["sbatch", "--wait", *asked, f"--output={tmp_path}/log", f"--chdir={ROOT}", str(job)],
-        env=ENV | {"PROGRAM": TRAIN, "GIVEN": json.dumps(given), "TEACHERGRID_CACHE": str(tmp_path / "cache")},
+        env=ENV | {"PROGRAM": TRAIN_BY_TEAM, "GIVEN": json.dumps(given), "TEACHERGRID_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
     )

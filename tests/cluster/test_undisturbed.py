@@ -9,7 +9,7 @@ import pytest
 import yaml
 from slurm_cluster import Cluster
 from slurm_grids import Run, accounting, at_the_same_time, differing, overlapping, tables
-from test_end_to_end import small_demo
+from small_demo import small_demo
 from workspace import ENV, ROOT, Grid
 
 # type and number of GPUs that a job asks for, by the model that it loads

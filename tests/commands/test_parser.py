@@ -6,9 +6,9 @@ import sys
 import pytest
 from teachergrid.__main__ import call
 from teachergrid.commands import parser
+from teachergrid.commands.run import options
 from teachergrid.errors import BadInput
 from teachergrid.planning import options as plan_options
-from teachergrid.run import options
 
 OWN = {
     "run": "live plan cluster gpu machines start-delay max-gpu-hours max-usd deadline",

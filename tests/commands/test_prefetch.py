@@ -338,7 +338,7 @@ def test_a_prefetched_model_loads_without_a_network(hub, tmp_path):
     prefetch.fetch(planned(setting("grids", "all", "teachers", to=["small"])), pin=True, dry=False)
     program = f"""
 import torch
-from teachergrid import models
+from teachergrid.models import loading as models
 talk = {{"template": "own"}}
 entry = {{"revision": "{repo.commit}", "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}}
 found = []

@@ -382,7 +382,7 @@ def in_cpu_seconds(jobs: dict) -> dict:
 @pytest.mark.bench
 def test_a_finished_demo_cleaned_and_planned_again(tmp_path, monkeypatch):
     """Real jobs of the mini world: stages over 10 s within a factor 1.5, 80 % of the jobs within their interval."""
-    from test_end_to_end import small_demo
+    from small_demo import small_demo
 
     demo = small_demo(tmp_path / "demo")
     demo.run("-j1")

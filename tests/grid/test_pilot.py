@@ -15,7 +15,8 @@ from workspace import Grid, copy_code, jobs, setting
 # in place of the pilot's script: which teachers it keeps stands in a file
 CHOICE = """
 import json
-from teachergrid import job, origin
+from teachergrid.job import context as job
+from teachergrid.store import origin
 with job.running(snakemake) as (settings, made_from):
     kept = json.load(open("choice.json"))
     origin.replace_text(snakemake.output.pilot, json.dumps({"bases": {b: {"kept": t} for b, t in kept.items()}, "origin": made_from}))

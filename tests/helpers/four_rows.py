@@ -1,5 +1,8 @@
 """A corpus of four responses with rewards and likelihoods that one can compute by hand, for tests of metrics."""
 
+import math
+import zlib
+
 from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
 from teachergrid.metrics.join import join
 from teachergrid.metrics.measure import measure
@@ -25,6 +28,39 @@ PLAIN = {
 # of each token of the response, then of the end token: means 2, 2, 50.5 (of 1 and 300, capped at 100) and 1
 RANKS = {("i1", 0): [1, 1, 2, 4], ("i2", 0): [1, 1, 1, 1, 6], ("i3", 0): [1, 300], ("i4", 0): [1] * 10}
 NOT_ASKED = dict.fromkeys(CHAT, "format not asked for")
+
+# the value of each formula, computed by hand
+BY_HAND = {
+    "reward_mean": 0.5,
+    "embedding_similarity": 0.5,
+    "reward_median": 0.5,
+    "reward_share": 0.25,  # above 0.5
+    "car_pooled": 0.5 / (1 + 20 / 21),
+    "car_each": (1 / 2 + 0.5 / 3 + 0.5 / 1.5 + 0) / 4,
+    "nll_question": 2.0,
+    "grape": -1.0,
+    "ppl_mean": (math.exp(1) + math.exp(2) + 2 * math.exp(0.5)) / 4,
+    "ic_ifd_reverse_loss": (1 + 2 + 1 + 0.5) / 4,
+    "ic_ifd_reverse_ppl": (math.exp(1) + math.exp(2) + math.exp(2.5) + math.exp(0.5)) / 4,
+    "ifd_power": math.log(0.25 * 2 * 0.0625 * 0.5) / 4,  # with a power of 1
+    "rsr": (2 + 2 + 50.5 + 1) / (1 + 2 + 0.5 + 0.5),
+    "rank_mean": 55.5 / 4,
+    "distinct_1": 6 / 11,
+    "distinct_3": 1.0,  # abc, aba bab, none, xyz
+    "distinct_4": 1.0,  # abab
+    "self_similarity": 2 / math.sqrt(2 * 5) / 3,  # (ab bc) and (2 ab, ba) share one of three pairs of responses
+    "car_mean": 0.5 / (1 + 1),
+    "car_sum": 0.5 / (1 + (4 + 10 + 1 + 5) / 4),
+    "nll_mean": 1.0,
+    "ppl": math.exp(20 / 21),
+    "ifd_loss": (0.5 + 2 + 0.25 + 0.5) / 4,
+    "ifd_ppl": (math.exp(-1) + math.exp(1) + math.exp(-1.5) + math.exp(-0.5)) / 4,
+    "ic_ifd_loss": (0.25 + 2 + 0.0625 + 0.5) / 4,
+    "ic_ifd_ppl": (math.exp(-3) + math.exp(0) + math.exp(-5.5) + math.exp(-1.5)) / 4,
+    "length": 4.25,
+    "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
+    "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
+}
 
 
 def with_ranks(chat=CHAT, ranks=RANKS):

@@ -16,7 +16,7 @@ from workspace import ENV, ROOT
 # takes devices, says so, and keeps them until its standard input ends
 WORK = """
 import os, sys
-from teachergrid import devices
+from teachergrid.job import devices
 with devices.taken(int(sys.argv[1])):
     print("has", os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.read()
@@ -24,7 +24,7 @@ with devices.taken(int(sys.argv[1])):
 # a job whose launcher, a program of its own, works on
 WITH_LAUNCHER = """
 import subprocess, sys
-from teachergrid import devices
+from teachergrid.job import devices
 with devices.taken(int(sys.argv[1])):
     launcher = subprocess.Popen(["sleep", "60"], close_fds=False)
     print(launcher.pid, flush=True)
@@ -191,7 +191,7 @@ rule correlate:
 """
 SCRIPT = """
 import json, os, time
-from teachergrid import job
+from teachergrid.job import context as job
 
 with job.running(snakemake):
     start, devices = time.monotonic(), os.environ["CUDA_VISIBLE_DEVICES"].split(",")

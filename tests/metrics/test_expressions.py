@@ -1,12 +1,12 @@
 """Metrics that a config writes itself: what an expression may hold, what it gives, and what its errors say."""
 
 import pytest
+from four_rows import BY_HAND, CHAT, PLAIN, REWARD, four, measured, with_ranks
 from tables import entry
 from teachergrid.errors import BadInput
 from teachergrid.metrics.entry_checks import check
 from teachergrid.metrics.measure import per_response
 from teachergrid.metrics.variants import Metric, variants
-from test_metrics import BY_HAND, CHAT, PLAIN, REWARD, four, measured, with_ranks
 
 
 def own(text: str, **settings) -> dict:

@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from four_rows import CHAT, NOT_ASKED, RANKS, REWARD, TEXT, four, measured, value, with_ranks
+from four_rows import BY_HAND, CHAT, NOT_ASKED, RANKS, REWARD, TEXT, four, measured, value, with_ranks
 from tables import entry, likelihoods, responses, rewards
 from teachergrid.metrics.formulas import FORMULAS
 from teachergrid.metrics.join import join
 from teachergrid.metrics.measure import measure, per_response
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
-from test_metrics import BY_HAND
 
 ALL = {name: entry(name, reward="rm", threshold=[0.5]) for name in BY_HAND}
 

@@ -2,12 +2,11 @@
 
 import math
 import random
-import zlib
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from four_rows import CHAT, PLAIN, RANKS, REWARD, TEXT, four, measured, value, with_ranks
+from four_rows import BY_HAND, CHAT, PLAIN, RANKS, REWARD, TEXT, four, measured, value, with_ranks
 from tables import LIKELIHOOD, entry, responses, rewards
 from teachergrid.errors import BadInput
 from teachergrid.metrics.bootstrap import weighted_medians
@@ -17,38 +16,6 @@ from teachergrid.metrics.join import join
 from teachergrid.metrics.measure import per_response
 from teachergrid.metrics.variants import Metric, variants
 from teachergrid.store import artifacts
-
-BY_HAND = {
-    "reward_mean": 0.5,
-    "embedding_similarity": 0.5,
-    "reward_median": 0.5,
-    "reward_share": 0.25,  # above 0.5
-    "car_pooled": 0.5 / (1 + 20 / 21),
-    "car_each": (1 / 2 + 0.5 / 3 + 0.5 / 1.5 + 0) / 4,
-    "nll_question": 2.0,
-    "grape": -1.0,
-    "ppl_mean": (math.exp(1) + math.exp(2) + 2 * math.exp(0.5)) / 4,
-    "ic_ifd_reverse_loss": (1 + 2 + 1 + 0.5) / 4,
-    "ic_ifd_reverse_ppl": (math.exp(1) + math.exp(2) + math.exp(2.5) + math.exp(0.5)) / 4,
-    "ifd_power": math.log(0.25 * 2 * 0.0625 * 0.5) / 4,  # with a power of 1
-    "rsr": (2 + 2 + 50.5 + 1) / (1 + 2 + 0.5 + 0.5),
-    "rank_mean": 55.5 / 4,
-    "distinct_1": 6 / 11,
-    "distinct_3": 1.0,  # abc, aba bab, none, xyz
-    "distinct_4": 1.0,  # abab
-    "self_similarity": 2 / math.sqrt(2 * 5) / 3,  # (ab bc) and (2 ab, ba) share one of three pairs of responses
-    "car_mean": 0.5 / (1 + 1),
-    "car_sum": 0.5 / (1 + (4 + 10 + 1 + 5) / 4),
-    "nll_mean": 1.0,
-    "ppl": math.exp(20 / 21),
-    "ifd_loss": (0.5 + 2 + 0.25 + 0.5) / 4,
-    "ifd_ppl": (math.exp(-1) + math.exp(1) + math.exp(-1.5) + math.exp(-0.5)) / 4,
-    "ic_ifd_loss": (0.25 + 2 + 0.0625 + 0.5) / 4,
-    "ic_ifd_ppl": (math.exp(-3) + math.exp(0) + math.exp(-5.5) + math.exp(-1.5)) / 4,
-    "length": 4.25,
-    "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
-    "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
-}
 
 
 @pytest.mark.parametrize("formula", BY_HAND)

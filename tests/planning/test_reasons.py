@@ -4,16 +4,12 @@ import json
 
 import jsonschema
 import pytest
+from expected_jobs import LARGE, add_base, add_instructions, add_teacher, own_template, reasons
 from teachergrid.planning import reasons as planning_reasons
 from teachergrid.store import history
-from test_reruns import LARGE, add_base, add_instructions, add_teacher, own_template
 from workspace import ROOT, setting
 
 CLUSTER = ["--cluster", "h100=4,cpu=8"]
-
-
-def reasons(grid, *argv) -> dict[str, list]:
-    return {job["job"]: job["why"] for job in grid.plan(*argv)}
 
 
 def document(grid, *argv) -> dict:

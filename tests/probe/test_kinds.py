@@ -348,7 +348,7 @@ def in_cpu_seconds(one: actuals.Probe) -> actuals.Probe:
 
 @pytest.mark.slow
 def test_a_small_grid_is_probed_and_then_run(tmp_path, monkeypatch):
-    from test_end_to_end import small_demo
+    from small_demo import small_demo
 
     demo = small_demo(tmp_path / "demo")
     monkeypatch.chdir(demo.folder)

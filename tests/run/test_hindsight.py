@@ -5,12 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from teachergrid.commands.run import hindsight
 from teachergrid.cost import actuals, machines
 from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.planning import options, pools
-from teachergrid.run import hindsight
 from teachergrid.store import estimates, job_index
 from teachergrid.store.estimates import Estimate, Finished
 

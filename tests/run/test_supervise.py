@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from teachergrid.commands import run
+from teachergrid.commands.run import options, outcome, supervise
 from teachergrid.job import failures
 from teachergrid.report import read
-from teachergrid.run import options, outcome, supervise
 from teachergrid.run.progress import Progress
 from teachergrid.slurm import scheduler
 from teachergrid.store import estimates, history, lock
@@ -41,7 +41,7 @@ rule stubborn:
 
 # as a job of the grid ends with bad input
 BROKEN = """
-from teachergrid import failures
+from teachergrid.job import failures
 failures.write("results", failures.Record("broken", "one", *failures.of_message("no such key"), exception="BadInput"))
 exit(1)
 """
@@ -114,7 +114,7 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
 
 
 def test_nothing_outlives_a_killed_run(folder):
-    text = "import sys, time; from teachergrid import supervise; supervise.Snakemake(['--cores', '1', 'never'], print, None)"
+    text = "import sys, time; from teachergrid.run import supervise; supervise.Snakemake(['--cores', '1', 'never'], print, None)"
     main = subprocess.Popen([sys.executable, "-c", f"{text}; time.sleep(600)"], start_new_session=True)
     until(lambda: Path("pid").exists() and Path("pid").read_text())
     job = int(Path("pid").read_text())
@@ -124,7 +124,7 @@ def test_nothing_outlives_a_killed_run(folder):
 
 
 def test_a_closed_terminal_ends_nothing(tmp_path):
-    text = "import os, sys; from teachergrid import supervise\nwith supervise.Signals():\n print('ready', flush=True)\n input()\n"
+    text = "import os, sys; from teachergrid.run import supervise\nwith supervise.Signals():\n print('ready', flush=True)\n input()\n"
     text += " print('more', flush=True); open('alive', 'w').close()"
     ends, terminal = os.openpty()
     process = subprocess.Popen(

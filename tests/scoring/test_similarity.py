@@ -8,8 +8,8 @@ import pytest
 import tiny
 from rated_rows import TEXTS, response_table, reward_entry, scored
 from teachergrid.errors import BadInput
-from teachergrid.metrics import measure
 from teachergrid.metrics.join import join
+from teachergrid.metrics.measure import measure
 from teachergrid.models import loading
 from teachergrid.scoring import reward, similarity
 from teachergrid.spec import schema

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_demo import small_demo
 from teachergrid.cost import storage
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells as grid_cells
 from teachergrid.grid import config
 from teachergrid.store import disk, origin, unfinished
 from teachergrid.training import weight_files
-from test_end_to_end import small_demo
 from workspace import ENV, ROOT, SMALL, Grid, jobs, setting
 
 STUDENTS = "{q__seed__small,q__seed__large,q__best,q__evolved__small,w__seed__small,w__seed__large,w__best}__sft__s1"
@@ -255,7 +255,8 @@ JOB = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from teachergrid import artifacts, job
+from teachergrid.store import artifacts
+from teachergrid.job import context as job
 
 outputs = ["results/responses/seed__t.parquet"]
 cell = SimpleNamespace(

@@ -11,66 +11,27 @@ import time
 from pathlib import Path
 
 import pytest
-import tiny
 from teachergrid.cost import gpu_shares
 from teachergrid.errors import BadInput
 from teachergrid.models import loading
 from teachergrid.spec import schema
 from teachergrid.store import lock
 from teachergrid.training import launch, zero
-from test_sft import ROWS, TALK, recipe
+from trainings import losses, recipe, result, start, tiny_model
 from workspace import ENV, ROOT
 
-TRAIN = """
-import json, sys
-from pathlib import Path
-from teachergrid import launch
-chat, model, recipe, rows, work, team, launcher = json.loads(sys.argv[1])
-if launcher:
-    launch.torchrun = lambda team, folder, *meeting: [part.format(folder=folder) for part in launcher]
-training = launch.Training(rows, chat, model, recipe, 1, Path(work))
-final, facts, log = launch.train(training, launch.Team(*team), "sft")
-print(json.dumps({"facts": facts, "log": log}))
-"""
 WORKER = ["-m", "teachergrid.training.worker", "rank", "{folder}"]
-# rows of several lengths, so that an order by length says something
-LENGTHS = [(messages, response + " x" * (i % 7)) for i, (messages, response) in enumerate(ROWS)]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict:
-    folder = tiny.make(tmp_path_factory.mktemp("models") / "llama", "llama")
-    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
-
-
-def start(model: dict, work: Path, processes: int, launcher=None, seconds: float = 600, rows=LENGTHS, **changes):
-    """Start a job that trains with so many processes; launcher: a command in place of torchrun."""
-    wanted = recipe(**{"gradient_accumulation_steps": 2, **changes})
-    given = json.dumps([TALK, model, wanted, rows, str(work), [processes], launcher])
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, given],
-        cwd=ROOT,
-        env=ENV | {"TEACHERGRID_CHECKPOINT_SECONDS": str(seconds), "TEACHERGRID_CACHE": str(work / "cache")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def result(job: subprocess.Popen) -> dict:
-    out, err = job.communicate()
-    assert job.returncode == 0, err[-3000:]
-    return {**json.loads(out.splitlines()[-1]), "said": out}
+    return tiny_model(tmp_path_factory.mktemp("models") / "llama")
 
 
 def last_line(job: subprocess.Popen) -> str:
     _, err = job.communicate()
     assert job.returncode == 1, err[-3000:]
     return err.splitlines()[-1]
-
-
-def losses(found: dict) -> list[float]:
-    return [entry["loss"] for entry in found["log"]]
 
 
 def descendants(pid: int) -> set[int]:

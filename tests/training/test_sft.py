@@ -6,29 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
 from teachergrid.models import chat
-from teachergrid.spec import schema
+from trainings import CHAT, ROWS, recipe, tiny_model
 from workspace import ENV, ROOT
 
-TALK = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
-ROWS = [([{"role": "user", "content": f"Add {i} and {i}"}], f"Answer: {2 * i}") for i in range(40)]
-RECIPE = {
-    "learning_rate": 0.01,
-    "num_train_epochs": 2,
-    "per_device_train_batch_size": 4,
-    "gradient_accumulation_steps": 1,
-    "warmup_steps": 0,
-    "packing": False,
-    "dtype": "float32",
-    "max_length": 64,
-}
 LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0, "target_modules": "all-linear"}
 TRAIN = """
 import json, sys
 from pathlib import Path
-from teachergrid import checkpoints, sft
-from teachergrid.launch import Training
+from teachergrid.training import checkpoints
+from teachergrid.training import sft
+from teachergrid.training.launch import Training
 chat, model, recipe, rows, work, stop = json.loads(sys.argv[1])
 checkpoints.CHECKPOINT_SECONDS = 0 if stop else 600
 if stop:
@@ -46,20 +34,14 @@ print(json.dumps({"facts": facts, "log": log}))
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("models") / "llama"
-    tiny.make(folder, "llama")
-    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
-
-
-def recipe(**changes) -> dict:
-    return schema.filled({**RECIPE, **changes}, schema.definition("recipe"))
+    return tiny_model(tmp_path_factory.mktemp("models") / "llama")
 
 
 def train(model: dict, work: Path, stop: int | None = None, **changes) -> dict | None:
     """Train in a process of its own; returns facts and log, or None when it was killed."""
     import json
 
-    given = json.dumps([TALK, model, recipe(**changes), ROWS, str(work), stop])
+    given = json.dumps([CHAT, model, recipe(**changes), ROWS, str(work), stop])
     done = subprocess.run([sys.executable, "-c", TRAIN, given], cwd=ROOT, env=ENV, capture_output=True, text=True)
     if stop:
         assert done.returncode == -9, done.stderr[-2000:]
@@ -82,12 +64,12 @@ def test_examples_are_what_generates(model):
     from teachergrid.models import loading
     from teachergrid.training import sft
 
-    tokenizer = loading.load_tokenizer(model, TALK)
-    examples, counts = sft.encode(tokenizer, ROWS, TALK, 64)
+    tokenizer = loading.load_tokenizer(model, CHAT)
+    examples, counts = sft.encode(tokenizer, ROWS, CHAT, 64)
     assert counts == {"truncated": 0, "prompt_too_long": 0} and len(examples) == len(ROWS)
     for (messages, response), example in zip(ROWS, examples, strict=True):
-        prompt = chat.prompt(tokenizer, messages, TALK).ids
-        answer = chat.response(tokenizer, response) + chat.end(tokenizer, TALK)
+        prompt = chat.prompt(tokenizer, messages, CHAT).ids
+        answer = chat.response(tokenizer, response) + chat.end(tokenizer, CHAT)
         assert example["input_ids"] == prompt + answer
         assert example["completion_mask"] == [0] * len(prompt) + [1] * len(answer)
 
@@ -99,9 +81,9 @@ def test_trl_takes_these_ids_and_labels(model, tmp_path):
     from teachergrid.training import sft
     from trl import SFTTrainer
 
-    tokenizer = loading.load_tokenizer(model, TALK)
+    tokenizer = loading.load_tokenizer(model, CHAT)
     tokenizer.padding_side = "right"
-    examples, _ = sft.encode(tokenizer, ROWS, TALK, 64)
+    examples, _ = sft.encode(tokenizer, ROWS, CHAT, 64)
     for packing in (False, True):
         trainer = SFTTrainer(
             model=loading.load_model(model, dtype="float32"),
@@ -161,12 +143,12 @@ def test_cut_and_left_out_rows_are_counted(model):
     from teachergrid.models import loading
     from teachergrid.training import sft
 
-    tokenizer = loading.load_tokenizer(model, TALK)
-    prompt = len(chat.prompt(tokenizer, ROWS[0][0], TALK).ids)
-    examples, counts = sft.encode(tokenizer, ROWS[:1], TALK, prompt + 2)
+    tokenizer = loading.load_tokenizer(model, CHAT)
+    prompt = len(chat.prompt(tokenizer, ROWS[0][0], CHAT).ids)
+    examples, counts = sft.encode(tokenizer, ROWS[:1], CHAT, prompt + 2)
     assert counts == {"truncated": 1, "prompt_too_long": 0} and len(examples[0]["input_ids"]) == prompt + 2
     with pytest.raises(BadInput, match="no example fits max_length"):
-        sft.encode(tokenizer, ROWS[:1], TALK, prompt)
+        sft.encode(tokenizer, ROWS[:1], CHAT, prompt)
 
 
 @pytest.mark.slow

@@ -11,11 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from teachergrid.job import fingerprint
-from teachergrid.store import lock
-from teachergrid.store.job_index import INDEX
-from test_plan import reasons
-from test_reruns import (
+from expected_jobs import (
     ALL_REPORTS,
     INSTRUCTIONS,
     LARGE,
@@ -25,7 +21,11 @@ from test_reruns import (
     add_instructions,
     add_teacher,
     column,
+    reasons,
 )
+from teachergrid.job import fingerprint
+from teachergrid.store import lock
+from teachergrid.store.job_index import INDEX
 from workspace import ENV, Grid, copy_code, jobs, setting
 
 GENERATED = jobs("generate {seed__small,seed__large,evolved__small}")
