@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import shutil
 import subprocess
 import sys
@@ -279,33 +278,25 @@ def test_shipped_configs(path, monkeypatch):
     assert cells.rows["report"]
 
 
-def test_planning_imports_no_torch():
-    code = (
-        "import sys, json; from teachergrid import config, grid, history, lock, needed, pins, plan, prefetch, progress, run, work, stats, summary;"
-        "from teachergrid.report import page;"
-        "print(json.dumps([m for m in ('torch', 'transformers', 'trl', 'datasets') if m in sys.modules]))"
-    )
+def imported_by(*modules: str) -> set[str]:
+    """Return the names of all modules in a process that has imported these."""
+    code = f"import sys; import {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
+    return set(done.stdout.split())
 
 
-def imported_by(module: str) -> set[str]:
-    """Return the modules of the package that an import of one brings along."""
-    code = f"import sys; from teachergrid import {module}; print(*(m for m in sys.modules if m.startswith('teachergrid.')))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
-    return {name.removeprefix("teachergrid.") for name in done.stdout.split()}
+def test_no_module_imports_torch_until_a_model_is_loaded():
+    package = ROOT / "workflow/scripts/teachergrid"
+    paths = [path.relative_to(package.parent).with_suffix("") for path in package.glob("*/*.py")]
+    trains = {"sft", "worker", "checkpoints"}
+    modules = [".".join(path.parts) for path in paths if path.name not in {"__init__", *trains}]
+    assert len(modules) > 120
+    assert not imported_by(*modules) & {"torch", "transformers", "trl", "datasets"}
 
 
 def test_the_check_of_the_config_knows_no_costs():
-    found = imported_by("config")
-    assert not {name for name in found if name.startswith("planning") or name in ("costs", "pilot", "grid", "models")}
-
-
-def test_the_grid_imports_no_plan_and_no_training():
-    found = imported_by("grid")
-    cost = {f"planning.{name}" for name in ("work", "shapes", "machines", "throughput", "fit")}
-    assert not {name for name in found if name.startswith("planning.")} - cost
-    assert not found & {"launch", "sft", "worker", "zero", "options", "plan"}
+    rooms = {name.split(".")[1] for name in imported_by("teachergrid.grid.config") if name.startswith("teachergrid.")}
+    assert not rooms & {"cost", "planning", "models"}
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from teachergrid.commands import parser, status, status_page
+from teachergrid.commands import parser
 from teachergrid.commands import status as commands_status
 from teachergrid.job import failures
+from teachergrid.run import status, status_page
 from teachergrid.slurm.scheduler import Job
 from teachergrid.store import history, lock
 from workspace import Grid

@@ -1,4 +1,4 @@
-"""`teachergrid run` on one machine: one Snakemake watched, stopped and accounted for. A cluster: tests/slurm."""
+"""`teachergrid run` on one machine: one Snakemake watched, stopped and accounted for. A cluster: tests/cluster."""
 
 import json
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from teachergrid.commands import run
-from teachergrid.commands.run import options, outcome, supervise
 from teachergrid.job import failures
 from teachergrid.report import read
+from teachergrid.run import options, outcome, supervise
 from teachergrid.run.progress import Progress
 from teachergrid.slurm import scheduler
 from teachergrid.store import estimates, history, lock
