@@ -78,6 +78,15 @@ def test_points_at_the_same_x_stand_side_by_side():
     assert places[1] - places[0] == pytest.approx(9, abs=0.2)
 
 
+def test_linked_points_are_joined_by_their_mean_and_a_crowd_loses_labels():
+    points = [plots.Point(x=x, y=y, label="a", linked=True) for x, y in ((1.0, 0.0), (1.0, 2.0), (2.0, 3.0))]
+    (link,) = re.findall(r'class="link[^"]*" d="M([^"]+)"', plots.scatter(points, "t", "d", "x", "y"))
+    assert link.count("L") == 1
+    assert "link" not in plots.scatter([point._replace(linked=False) for point in points], "t", "d", "x", "y")
+    same = [plots.Point(x=1.0, y=1.0, label="a long label")] * (plots.CROWD + 1)
+    assert 0 < plots.scatter(same, "t", "d", "x", "y").count(">a long label<") < len(same)
+
+
 # --- reading files
 
 

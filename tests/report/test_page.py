@@ -9,7 +9,7 @@ import pytest
 import report_data
 from teachergrid.analysis.correlations import circular
 from teachergrid.pages import estimates, text
-from teachergrid.report import page, ranks
+from teachergrid.report import answer, page, ranks, tasks
 from teachergrid.report import values as report_values
 from teachergrid.store import artifacts
 
@@ -432,3 +432,17 @@ def test_contamination(data):
     assert "near 0.88" in read and "equal , removed" in read.replace("equal, removed", "equal , removed")
     assert "a prompt <b>" in read
     assert "No such instruction was found" in Words(page.build(copy.deepcopy(data))).text
+
+
+@pytest.mark.parametrize(
+    "gain, low, beats",
+    [(None, None, None), (0.0, -1.0, "no"), (1.0, None, "unsure"), (1.0, 0.0, "unsure"), (1.0, 0.5, "yes")],
+)
+def test_a_gain_is_sure_only_where_its_interval_is_above_0(gain, low, beats):
+    assert answer.beats_untuned(gain, low) == beats
+
+
+def test_short_names_of_measures():
+    measures = ["suite/verify", "suite/verify/problems", "suite/verify/problems/add", "suite/verify/problems/sub"]
+    finest = tasks.finest(measures)
+    assert finest == measures[2:] and [tasks.short(name, finest) for name in finest] == ["add", "sub"]
