@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from snakemake.iocontainers import snakemake
 from teachergrid.job import context
 from teachergrid.store import origin, shards, unfinished
 

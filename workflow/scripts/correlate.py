@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.analysis import summary
 from teachergrid.job import context
 

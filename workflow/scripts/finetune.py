@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.corpora import examples
 from teachergrid.job import context
 from teachergrid.spec.ids import Student

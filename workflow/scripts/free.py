@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid import units
 from teachergrid.job import context
 from teachergrid.store import origin

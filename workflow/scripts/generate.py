@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.job import context
 from teachergrid.responses import generate
 from teachergrid.store import artifacts, unfinished

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.instructions import contamination, loading
 from teachergrid.job import context
 from teachergrid.store import artifacts

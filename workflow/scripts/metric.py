@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.job import context
 from teachergrid.metrics import join, measure
 from teachergrid.spec.seeds import derived_seed

@@ -3,7 +3,6 @@
 import json
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.analysis import pilot
 from teachergrid.job import context
 from teachergrid.store import origin

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.job import context
 from teachergrid.scoring import reward
 from teachergrid.store import artifacts, unfinished

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.corpora import select
 from teachergrid.job import context
 from teachergrid.metrics import join, measure

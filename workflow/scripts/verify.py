@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from snakemake.iocontainers import snakemake
 from teachergrid.evaluation import judge
 from teachergrid.instructions import loading
 from teachergrid.job import context

@@ -22,7 +22,7 @@ class Actual(NamedTuple):
 
     rule: str
     cell: str
-    workload: workload.Work
+    work: workload.Work
     device: str
     seconds: float
     cpu_seconds: float
@@ -43,7 +43,7 @@ class Probe(NamedTuple):
     rule: str
     cell: str
     model: str
-    workload: workload.Work
+    work: workload.Work
     device: str
     seconds: float
     more: workload.Work

@@ -38,7 +38,7 @@ class Fit(NamedTuple):
     """ln a, ln b, their covariance (3 numbers), the deviation of a job around them, and the source."""
 
     start: float
-    workload: float
+    work: float
     covariance: tuple[float, float, float]
     deviation: float
     source: str

@@ -17,7 +17,7 @@ BLOCK = 2**22  # counts that are held at once
 class Part(NamedTuple):
     """A metric's share of the sums that a Pool holds."""
 
-    terms: list[int]  # where the sums of its terms are, and last the number of its responses
+    columns: list[int]  # where the sums of its terms are, and last the number of its responses
     medians: dict[int, tuple[np.ndarray, np.ndarray]]  # {term: (its values, sorted; the instruction of each)}
     left: terms.LeftOut
     instructions: int  # with at least one of its responses

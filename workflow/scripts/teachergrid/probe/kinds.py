@@ -45,7 +45,7 @@ class Kind(NamedTuple):
 
     rule: str
     model: str
-    workload: workload.Work
+    work: workload.Work
     device: str
     threads: int
     cells: list[tuple[str, dict]]
