@@ -81,7 +81,6 @@ def dots(
     """Return a plot of values with intervals, one row each: label left, dot and whisker, text right.
 
     Args:
-        lines: vertical; the labels of the first are on top.
         domain: the ends of the axis; otherwise it covers all values, intervals and lines.
     """
     left = 14 + LETTER * min(max((len(row.label) for row in rows), default=0), 24)
@@ -144,8 +143,7 @@ def scatter(
 ) -> Markup:
     """Return a plot of points with intervals on both axes.
 
-    Args:
-        log: makes the x axis logarithmic, with a tick at every x; it returns a tick's label.
+    log: makes the x axis logarithmic, with a tick at every x; it returns a tick's label.
     """
     shown = [p for p in points if p.x is not None and p.y is not None and (p.x > 0 or not log)]
     height, left, bottom = 300, 44, 258
@@ -231,7 +229,7 @@ def _labels(placed: list[_Placed], frame: Box) -> list[Markup]:
         name = _short(p.point.label)
         for place in places:
             box = _label_box(p, LETTER * len(name), place, frame)
-            if _inside(box, frame) and not any(_overlap(box, other) for other in taken):
+            if _free(box, frame, taken):
                 taken.append(box)
                 labels.append(svg.text(box[0], p.y + place[1], name, css="name"))
                 break
@@ -246,21 +244,14 @@ def _label_box(p: _Placed, width: float, place: tuple[float, float, float], fram
     return start, baseline - 9, start + width, baseline + 2
 
 
-def _inside(box: Box, frame: Box) -> bool:
-    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
-
-
-def _overlap(box: Box, other: Box) -> bool:
-    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+def _free(box: Box, frame: Box, taken: list[Box]) -> bool:
+    """Return whether a box is inside the frame and overlaps none of the others."""
+    inside = box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
+    return inside and not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in taken)
 
 
 def lines(
-    series: Sequence[Line],
-    title: str,
-    description: str,
-    x_axis: str,
-    y_axis: str,
-    steps: Sequence[float] = RHO_STEPS,
+    series: Sequence[Line], title: str, description: str, x_axis: str, y_axis: str, steps: Sequence[float] = RHO_STEPS
 ) -> Markup:
     """Return a plot of rank correlations, or shares, over a parameter.
 

@@ -17,7 +17,7 @@ def build(inputs: Mapping[str, Any]) -> str:
     """Return the page of a grid block.
 
     Args:
-        inputs: the keys of facts.Inputs. What is missing or null is shown as unknown.
+        inputs: the keys of data.Inputs. What is missing or null is shown as unknown.
     """
     data = gather(inputs)
     tables = values.tables(data)
