@@ -296,7 +296,7 @@ def test_no_module_imports_torch_until_a_model_is_loaded():
 
 def test_the_check_of_the_config_knows_no_costs():
     rooms = {name.split(".")[1] for name in imported_by("teachergrid.grid.config") if name.startswith("teachergrid.")}
-    assert not rooms & {"cost", "planning", "models"}
+    assert not rooms & {"cost", "planning", "job", "training"}
 
 
 @pytest.mark.slow

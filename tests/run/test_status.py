@@ -237,7 +237,7 @@ def test_the_view_fits_its_terminal(width):
 
 def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(status, "gather", lambda argv: FOUND if argv == ["--cores", "1"] else None)
+    monkeypatch.setattr(commands_status, "gather", lambda argv: FOUND if argv == ["--cores", "1"] else None)
     assert commands_status.main(*parser.parse(["status", "--html", "--cores", "1"])) == 0
     html = Path(capsys.readouterr().out.strip()).read_text()
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html

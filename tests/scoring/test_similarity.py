@@ -95,7 +95,7 @@ def test_the_interval_of_the_metric_is_as_wide_as_samples_are_spread():
     rows = [{"id": f"q{i}", "sample": 0, "reward": vector} for i, vector in enumerate(samples[0])]
     table = similarity.compare([artifacts.table(rows, similarity.VECTORS)])
     entry = schema.filled({"formula": "embedding_similarity", "reward": "alike"}, schema.definition("metric"))
-    (row,) = measure.measure({"m": entry}, join({"t": responses}, {"alike": {"t": table}}, {}), seed=0)
+    (row,) = measure({"m": entry}, join({"t": responses}, {"alike": {"t": table}}, {}), seed=0)
     assert row["metric"] == "embedding_similarity/alike" and row["reason"] is None
     assert row["value"] == pytest.approx(self_similarity(samples[0]), abs=1e-6)
     spread = np.std([self_similarity(sample) for sample in samples])

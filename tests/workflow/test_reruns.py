@@ -106,7 +106,7 @@ def test_new_default_in_the_schema(grid):
     assert grid.jobs() == set()
 
 
-@pytest.mark.parametrize("name", ["finetune.py", "teachergrid/job.py"])
+@pytest.mark.parametrize("name", ["finetune.py", "teachergrid/job/context.py"])
 def test_code(grid, name):
     grid.replace(f"workflow/scripts/{name}", "import ", "# changed\nimport ")
     assert grid.jobs() == set()

@@ -210,7 +210,7 @@ def comment(grid, *names: str) -> None:
 def test_a_mended_bug_in_a_cheap_stage(grid):
     """It is made again by itself, with what follows; comments and docstrings beside it are not seen."""
     mend(grid, "metric")
-    comment(grid, "verify", "report", "teachergrid/origin")
+    comment(grid, "verify", "report", "teachergrid/store/origin")
     why = reasons(grid)
     assert set(why) == METRICS | ALL_REPORTS
     assert why["metric q/best"] == ["code changed", ["its code changed"]]

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from ..replication.study import beyond, lines, load, sections
 
-# --- the command
-
 
 def main(own: Namespace) -> int:
     """Print the comparison, and write the page with --html. Return 1 when a number is not reproduced."""

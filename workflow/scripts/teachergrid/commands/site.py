@@ -5,8 +5,6 @@ import sys
 from ..slurm import scheduler
 from ..slurm.site import partitions, preemptible, read_accounts
 
-# --- the command
-
 
 def main() -> int:
     """Print the lines for both files. Return 2 where there is no SLURM."""

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from .. import units
 from ..store import disk
 from ..store.results import RESULTS
 from . import resources
-
-if TYPE_CHECKING:
-    from ..grid.cells import Cells
 
 # Bytes a weight: of a student by its recipe's dtype, and of a checkpoint (float32, and two more numbers of Adam's).
 SAVED, TRAINED = {"float32": 4, "bfloat16": 2}, 12
@@ -24,7 +21,7 @@ ROW, TEXT, LIKELIHOOD = 25, 3, 8
 
 
 class HasRows(Protocol):
-    """What grid.Cells is here: {rule: {cell: row}}."""
+    """The table of cells (grid.cells.Cells), as this room sees it: {rule: {cell: row}}."""
 
     @property
     def rows(self) -> Mapping[str, Mapping[str, dict]]: ...
@@ -80,7 +77,7 @@ def checkpoint_bytes(row: dict) -> float:
     return CHECKPOINTS * weights(row) * TRAINED * (ADAPTER_SHARE if row["lora"] else 1)
 
 
-def lacking(cells: "Cells", at_once: int, results: str = RESULTS) -> str | None:
+def lacking(cells: HasRows, at_once: int, results: str = RESULTS) -> str | None:
     """Return a sentence when the disk cannot hold what a grid will need in addition to what is there, else None."""
     needed = peak(cells, at_once)
     more = sum(needed.values()) - sum(disk.size(path) for path in Path(results).glob("[!.]*"))

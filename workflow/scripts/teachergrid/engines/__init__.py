@@ -1,1 +1,4 @@
-"""Engines that let a model answer prompts."""
+"""Engines that let a model answer prompts.
+
+Imports: models.
+"""

@@ -1,1 +1,4 @@
-"""Models answer benchmarks, and judges compare the answers."""
+"""Models answer benchmarks, and judges compare the answers.
+
+Imports: engines, scoring, store, tasks.
+"""

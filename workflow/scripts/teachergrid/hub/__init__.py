@@ -1,1 +1,4 @@
-"""Models and data sets that come from a hub: pinned revisions, what is needed, how it is fetched."""
+"""Models and data sets that come from a hub: pinned revisions, what is needed, how it is fetched.
+
+Imports: spec, store.
+"""

@@ -1,1 +1,4 @@
-"""Instruction sets: loaded from files or a hub, without what overlaps with a benchmark."""
+"""Instruction sets: loaded from files or a hub, without what overlaps with a benchmark.
+
+Imports: hub, store.
+"""

@@ -1,1 +1,4 @@
-"""Metrics of a corpus: formulas over rewards, likelihoods and text, with bootstrap intervals."""
+"""Metrics of a corpus: formulas over rewards, likelihoods and text, with bootstrap intervals.
+
+Imports: spec, store.
+"""

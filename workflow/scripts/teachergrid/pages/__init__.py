@@ -1,1 +1,4 @@
-"""What all pages share: charts, words, templates."""
+"""What all pages share: charts, words, templates.
+
+Imports: nothing of the package.
+"""

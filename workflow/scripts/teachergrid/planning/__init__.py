@@ -1,1 +1,4 @@
-"""The plan: which jobs run and why, what they cost, when they end, and what would be cheaper."""
+"""The plan: which jobs run and why, what they cost, when they end, and what would be cheaper.
+
+Imports: cost, grid, hub, job, pages, slurm, spec, store.
+"""

@@ -2,10 +2,8 @@
 
 import argparse
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import redirect_stderr
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +25,7 @@ from . import pools
 from .archive import FORMAT, Document, JobRow, Spread
 from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
-from .options import PlanOptions
+from .options import PlanOptions, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
 from .sums import by_reason, by_stage, by_word, summed
@@ -59,10 +57,7 @@ class Setting(NamedTuple):
     @classmethod
     def of(cls, asked: PlanOptions) -> "Setting":
         """Return the setting of the options of a call. Raises BadInput."""
-        from snakemake.cli import parse_args
-
-        with redirect_stderr(io.StringIO()):  # which profile it uses: Snakemake says it again for the graph
-            _, args = parse_args(asked.argv)
+        args = parse_quietly(asked.argv)
         at_once, delay = jobs_at_once(args), asked.start_delay
         submitted = at_once if args.executor == "slurm" else None
         machines = read_machines(asked.machines)

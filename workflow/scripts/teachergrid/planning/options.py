@@ -1,10 +1,12 @@
 """What a plan is asked to do: the options of `teachergrid plan`, and what Snakemake's options say about a plan."""
 
+import io
 import os
 import re
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from datetime import datetime
 from typing import NamedTuple
 
@@ -79,6 +81,14 @@ def at_once(args: Namespace) -> int:
     """Return how many jobs Snakemake may run at the same time. args: its options as its own parser returns them."""
     limit = args.jobs or args.cores
     return int(limit) if str(limit).isdigit() else os.cpu_count() or 1
+
+
+def parse_quietly(argv: Sequence[str]) -> Namespace:
+    """Return Snakemake's options as its own parser reads them, profiles included. It says nothing about the profile in use."""
+    from snakemake.cli import parse_args
+
+    with redirect_stderr(io.StringIO()):  # Snakemake says it again when the graph is built
+        return parse_args(argv)[1]
 
 
 def configured(args: Namespace) -> dict:

@@ -1,1 +1,4 @@
-"""The first paper's published tables through the same statistics."""
+"""The first paper's published tables through the same statistics.
+
+Imports: pages, stats.
+"""

@@ -1,1 +1,4 @@
-"""The page of a grid: one module per section."""
+"""The page of a grid: one module per section.
+
+Imports: analysis, instructions, job, pages, responses, spec, stats, store.
+"""

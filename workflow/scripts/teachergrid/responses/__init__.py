@@ -1,1 +1,4 @@
-"""A teacher's responses: generated or published, with reasoning apart, and their health."""
+"""A teacher's responses: generated or published, with reasoning apart, and their health.
+
+Imports: engines, instructions, store.
+"""

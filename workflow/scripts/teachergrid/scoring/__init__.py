@@ -1,1 +1,4 @@
-"""Scores of responses: rewards of every kind, and likelihoods."""
+"""Scores of responses: rewards of every kind, and likelihoods.
+
+Imports: models, store, tasks.
+"""

@@ -1,1 +1,4 @@
-"""Statistics without any knowledge of teachers: ranks, resampling, comparisons."""
+"""Statistics without any knowledge of teachers: ranks, resampling, comparisons.
+
+Imports: nothing of the package.
+"""

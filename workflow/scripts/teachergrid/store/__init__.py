@@ -1,1 +1,4 @@
-"""The results folder: tables, origins, shards, history, lock, and records about jobs."""
+"""The results folder: tables, origins, shards, history, lock, and records about jobs.
+
+Imports: spec.
+"""

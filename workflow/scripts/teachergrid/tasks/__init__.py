@@ -1,1 +1,4 @@
-"""Benchmarks: how an answer is checked."""
+"""Benchmarks: how an answer is checked.
+
+Imports: nothing of the package.
+"""

@@ -1,1 +1,4 @@
-"""Supervised fine-tuning of students, in one process or many, and their weights."""
+"""Supervised fine-tuning of students, in one process or many, and their weights.
+
+Imports: cost, models, slurm, spec, store.
+"""

@@ -5,14 +5,12 @@ import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from ..cost.storage import HasRows
 from ..errors import BadInput
 from ..store.disk import size
 from ..store.results import RESULTS
-
-if TYPE_CHECKING:
-    from ..grid.cells import Cells
 
 MODEL, ADAPTER = "*.safetensors", "adapter/*.safetensors"  # in a folder of weights
 
@@ -74,7 +72,7 @@ def training_command(students: Iterable[str], options: Sequence[str] = (), resul
     return shlex.join(["teachergrid", "run", *options, "--force", *paths])
 
 
-def freed_but_needed(jobs: Iterable[dict], cells: "Cells", results: str = RESULTS) -> list[Freed]:
+def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULTS) -> list[Freed]:
     """Return the students that planned answers need and whose weights were freed, in the order of their names.
 
     A student that is planned to be trained anyway does not count.
