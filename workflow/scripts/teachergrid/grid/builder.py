@@ -160,7 +160,7 @@ class Builder:
     @cache
     def joined(self, metric: str, need: str) -> list[dict]:
         """Return the settings with which a metric joins rewards or likelihoods. need: `reward` or `likelihood`."""
-        return Metric(self.config["metrics"][metric]).joins(need)
+        return Metric(self.config["metrics"][metric]).settings_for(need)
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
         """Return the rewards that these metrics join."""

@@ -72,7 +72,7 @@ def formulas() -> list[str]:
         if formula.expression:
             computed = f"`{formula.expression}`"
         else:
-            computed = "all texts" if formula.whole else "over the grid"
+            computed = "all texts" if formula.text_function else "over the grid"
         joined = ", ".join(sorted(Metric({"formula": name}).needs))
         lines.append(f"| `{name}` | {formula.text} | {computed} | {joined} | {formula.unit} | {formula.best} |")
     return lines

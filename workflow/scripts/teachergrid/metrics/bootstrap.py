@@ -1,4 +1,4 @@
-"""The bootstrap over instructions: sums over the responses of each, and means and medians over drawn instructions."""
+"""The bootstrap over instructions: sums over the responses to each, then means and medians over drawn instructions."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ from . import terms
 from .rows import JoinedRows
 from .variants import Metric
 
-BLOCK = 2**22  # counts that are held at once
+BLOCK = 2**22  # counts in memory at once
 
 
 class Part(NamedTuple):
@@ -19,14 +19,14 @@ class Part(NamedTuple):
 
     columns: list[int]  # where the sums of its terms are, and last the number of its responses
     medians: dict[int, tuple[np.ndarray, np.ndarray]]  # {term: (its values, sorted; the instruction of each)}
-    left: terms.LeftOut
+    left_out: terms.LeftOut
     instructions: int  # with at least one of its responses
 
 
 class Pool:
-    """The sums of metrics over the responses of each instruction; a sum that several metrics share is held once.
+    """The sums of metrics over the responses to each instruction; a sum that several metrics share is stored once.
 
-    The bootstrap draws instructions: the samples of one are drawn together, and the same draws serve all metrics.
+    The bootstrap draws instructions, each with all of its samples; the same draws serve all metrics.
     """
 
     def __init__(self, rows: JoinedRows) -> None:
@@ -37,18 +37,18 @@ class Pool:
         self.sums: list[np.ndarray] = []  # [instructions] each
 
     def part(self, metric: Metric) -> Part:
-        """Add a metric."""
-        values, left = terms.term_values(metric, self.rows)
+        """Add the sums of a metric, and return where they are."""
+        values, left_out = terms.term_values(metric, self.rows)
         if metric.settings["below"] is not None:
-            terms.response_values(metric, values, left)
-        counted, medians = ~left.rows, {}
+            terms.response_values(metric, values, left_out)
+        counted, medians = ~left_out.rows, {}
         for term in metric.expression.medians if metric.expression else ():
-            of_term, member = values[counted, term], self.member[counted]
-            order = np.argsort(of_term, kind="stable")
-            medians[term] = of_term[order], member[order]
+            term_values, member = values[counted, term], self.member[counted]
+            order = np.argsort(term_values, kind="stable")
+            medians[term] = term_values[order], member[order]
         values[~counted] = 0
         positions = [self.add(column) for column in (*values.T, counted.astype(float))]
-        return Part(positions, medians, left, int(np.count_nonzero(self.sums[positions[-1]])))
+        return Part(positions, medians, left_out, int(np.count_nonzero(self.sums[positions[-1]])))
 
     def add(self, column: np.ndarray) -> int:
         """Add the sums of a column [n] over the responses of each instruction, and return their position."""
@@ -111,7 +111,7 @@ def weighted_medians(values: np.ndarray, member: np.ndarray, counts: np.ndarray)
         running = before[:, None] + counts[:, member[start:stop]].cumsum(1)
         if ((before < half) & (running[:, -1] > half)).all():
             break
-    # of an even number the two in the middle
+    # the median of an even number of values is the mean of the two in the middle
     positions = (running < half[:, None]).sum(1), (running <= half[:, None]).sum(1)
     low, high = (values[np.minimum(start + position, n - 1)] for position in positions)
     return np.where(half > 0, (low + high) / 2, np.nan)

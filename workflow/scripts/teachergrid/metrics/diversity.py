@@ -1,4 +1,4 @@
-"""Diversity of the responses of a corpus, from their text as a whole.
+"""Diversity of the responses of a corpus, from their texts together.
 
 Words are separated by blanks. The time grows in proportion to the text (and a sort); none needs a model.
 """
@@ -35,17 +35,17 @@ class Texts:
         """Per block the numbers of its words, one row after the other, and how many each row has."""
         import pyarrow.compute as pc
 
-        known, found = {"": 0}, []
+        numbers, blocks = {"": 0}, []
         for block in self.blocks():
             split = pc.utf8_split_whitespace(block)
             words = split.flatten().dictionary_encode()
-            number = [known.setdefault(word, len(known)) for word in words.dictionary.to_pylist()]
+            number = [numbers.setdefault(word, len(numbers)) for word in words.dictionary.to_pylist()]
             number = np.array(number, np.int32)[words.indices.to_numpy()]
-            # blanks at an end of a text split off an empty word
+            # blanks at either end of a text split off an empty word
             count, empty = split.value_lengths().to_numpy().astype(np.int64), np.flatnonzero(number == 0)
             np.subtract.at(count, np.searchsorted(np.cumsum(count), empty, "right"), 1)
-            found.append((np.delete(number, empty), count))
-        return found
+            blocks.append((np.delete(number, empty), count))
+        return blocks
 
     @property
     def counts(self) -> np.ndarray:
@@ -63,8 +63,8 @@ class Texts:
             code = np.zeros(runs, np.uint64)
             for k in range(n):
                 code += words[k : k + runs].astype(np.uint64) * MULTIPLIERS[k]
-            whole = row[:runs] == row[n - 1 : n - 1 + runs]
-            yield code[whole], row[:runs][whole]
+            within_row = row[:runs] == row[n - 1 : n - 1 + runs]
+            yield code[within_row], row[:runs][within_row]
 
 
 def distinct(texts: Texts, n: int) -> float:
@@ -76,10 +76,10 @@ def distinct(texts: Texts, n: int) -> float:
     for code, _ in texts.ngrams(n):
         total += len(code)
         codes.append(_unique(code))
-    every = np.concatenate(codes)
+    all_codes = np.concatenate(codes)
     del codes, code
-    every.sort()
-    return (1 + np.count_nonzero(every[1:] != every[:-1])) / total if total else np.nan
+    all_codes.sort()
+    return (1 + np.count_nonzero(all_codes[1:] != all_codes[:-1])) / total if total else np.nan
 
 
 def _unique(values: np.ndarray) -> np.ndarray:
@@ -88,7 +88,9 @@ def _unique(values: np.ndarray) -> np.ndarray:
 
 
 def self_similarity(texts: Texts) -> float:
-    """Return the mean cosine over all pairs of responses of their counts of adjacent word pairs; NaN with fewer than two such rows.
+    """Return the mean cosine over all pairs of responses; NaN with fewer than two responses of two words or more.
+
+    A response is represented by how often each pair of adjacent words occurs in it.
 
     With unit vectors x_i and T = sum x_i, the sum over i != j of x_i . x_j is |T|^2 - rows, so that no pair is formed.
     """

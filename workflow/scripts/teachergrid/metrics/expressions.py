@@ -1,4 +1,4 @@
-"""The language of formulas: an expression in means and medians over responses of expressions in columns.
+"""The language of formulas: means and medians over responses, combined by arithmetic.
 
     positive(mean(reward)) / (1 + beta * mean(loss))
 
@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..spec.spelling import nearest
 from .formulas import FORMULAS
 
-# a column holds one number per response; which files it needs
+# {column: the files that it needs}; a column has one number per response
 COLUMNS = {
     "reward": ("reward",),
     "given": ("likelihood",),  # -log p(A|Q), summed over the response's tokens (nats)
@@ -76,7 +76,7 @@ class Term(NamedTuple):
     tree: ast.expr  # over COLUMNS and a parameter
     columns: tuple[str, ...]
     settings: tuple[tuple[str, object], ...]  # its own values of SETTINGS; the metric gives the others
-    divides_by: tuple[str, ...]  # losses that leave a response out where they vanish
+    divides_by: tuple[str, ...]  # a response is left out where one of these losses is nearly 0
 
     @property
     def needs(self) -> set[str]:
@@ -138,7 +138,7 @@ def _parsed(text: str) -> ast.expr:
 
 
 class _Scope(NamedTuple):
-    """What holds at a place in the text: what the calls of formulas around it state, and whether a term is around it."""
+    """Where in the text the reader is: the settings of the enclosing formula calls, and whether it is inside of a term."""
 
     settings: dict[str, object]
     fixed: dict[str, float]  # parameters with a value of their own
@@ -167,8 +167,8 @@ class _Reader:
             case ast.Compare(left=left, ops=[compare], comparators=[right]) if type(compare) in OPERATORS:
                 return ast.Compare(self.read(left, scope), [compare], [self.read(right, scope)])
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-                if (called := self.call(name, args, keywords, scope)) is not None:
-                    return called
+                if (tree := self.call(name, args, keywords, scope)) is not None:
+                    return tree
         raise BadInput(
             f"'{ast.unparse(node)}' is not known here; known are numbers, + - * / **, < <= > >=, {', '.join(FUNCTIONS)}"
             + ("" if scope.inside else ", mean(...) and median(...) over responses, and formulas")
@@ -201,8 +201,8 @@ class _Reader:
             raise BadInput(f"'{name}' is a number of each response; write mean({name}) or median({name})")
         if name in FORMULAS:
             raise BadInput(f"'{name}' is a number of a corpus; write it outside of mean(...) and median(...)")
-        known = [*PARAMETERS, *COLUMNS] if scope.inside else [*PARAMETERS, *FORMULAS, *FUNCTIONS, *OVER_RESPONSES]
-        raise BadInput(f"there is no '{name}'" + (nearest(name, known) or f"; known: {', '.join(known)}"))
+        names = [*PARAMETERS, *COLUMNS] if scope.inside else [*PARAMETERS, *FORMULAS, *FUNCTIONS, *OVER_RESPONSES]
+        raise BadInput(f"there is no '{name}'" + (nearest(name, names) or f"; known: {', '.join(names)}"))
 
     def formula(self, name: str, scope: _Scope) -> ast.expr:
         formula = FORMULAS[name]

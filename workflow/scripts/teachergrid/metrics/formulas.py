@@ -1,8 +1,8 @@
-"""The formulas of metrics: numbers on a corpus that hope to predict the student.
+"""The formulas of metrics: numbers about a corpus that may predict how good its student will be.
 
 Nearly all are means over responses and functions of such means, written in the language of `expressions`: the text that is
-printed is what is computed. A new one is one row here, or `expression` in the config, and schedules no GPU job. Some take a
-corpus' text as a whole (`texts`); those with neither are computed over a grid (`baselines`).
+printed is what is computed. A new one is one row here, or `expression` in the config, and schedules no GPU job. Some take the
+whole text of a corpus (`diversity`); those without either need the whole grid (`analysis.baselines`).
 
 With s(A|Q) and s(A) the losses of the answer given the question and alone, s(Q) that of the question, all in nats per token
 under the untuned base, and r the reward:
@@ -11,7 +11,7 @@ under the untuned base, and r the reward:
     IFD     s(A|Q) / s(A)                     Li et al. 2024, "Cherry LLM" (arXiv 2308.12032)
     IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2
 
-Not here, since no pass takes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
+Not here, since no stage computes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
 windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
 regression is not stated). PerSyn, SCAS and SPPL are not stated completely.
 """
@@ -26,20 +26,21 @@ from . import diversity
 class Formula(NamedTuple):
     """What a formula is, where it comes from, and how it is computed.
 
-    `text` describes it and names its source. `expression` is over the columns of `expressions.COLUMNS`, from which follows
-    which files it joins. A loss in `divides_by` leaves a response out where it vanishes. `whole` takes texts.Texts.
+    `text` describes it and names its source. `expression` is over the columns of `expressions.COLUMNS`, which say which
+    files it joins. A response is left out where a loss in `divides_by` is nearly 0. `text_function` maps diversity.Texts
+    to a number.
     """
 
     text: str
     unit: str
-    best: str = "highest"  # which value is taken as a promise of a better student
+    best: str = "highest"  # which values promise a better student
     expression: str | None = None
     divides_by: tuple[str, ...] = ()
-    whole: Callable | None = None
+    text_function: Callable | None = None
 
 
 _NATS = "nats per token"
-_CAR = "CAR (Xu et al. 2024, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
+_CAR = "CAR (Xu et al. 2025, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
 _IFD = "(Li et al. 2023, arXiv 2308.12032)"
 _SUPER = "(Li et al. 2024, Superfiltering)"
 _IC = "(Hui et al. 2024, equation 2)"
@@ -140,17 +141,17 @@ FORMULAS = {
         "highest",
         "mean(length)",
     ),
-    "distinct_1": Formula(f"distinct over all words {_LI}", "share", whole=partial(diversity.distinct, n=1)),
+    "distinct_1": Formula(f"distinct over all words {_LI}", "share", text_function=partial(diversity.distinct, n=1)),
     "distinct_2": Formula(
-        f"distinct over all pairs of adjacent words {_LI}", "share", whole=partial(diversity.distinct, n=2)
+        f"distinct over all pairs of adjacent words {_LI}", "share", text_function=partial(diversity.distinct, n=2)
     ),
-    "distinct_3": Formula(f"the same of three words {_LI}", "share", whole=partial(diversity.distinct, n=3)),
-    "distinct_4": Formula(f"the same of four words {_LI}", "share", whole=partial(diversity.distinct, n=4)),
+    "distinct_3": Formula(f"the same of three words {_LI}", "share", text_function=partial(diversity.distinct, n=3)),
+    "distinct_4": Formula(f"the same of four words {_LI}", "share", text_function=partial(diversity.distinct, n=4)),
     "self_similarity": Formula(
         "mean cosine over all pairs of responses of their counts of adjacent word pairs, hashed; needs no model",
         "cosine",
         "lowest",
-        whole=diversity.self_similarity,
+        text_function=diversity.self_similarity,
     ),
     "embedding_similarity": Formula(
         "mean cosine over all pairs of responses of their embeddings, by the encoder of a `reward` with `similarity`. Of a "
@@ -160,7 +161,7 @@ FORMULAS = {
         "mean(reward)",
     ),
     "compression": Formula(
-        "bytes after zlib (level 1) over bytes before; low is repetitive", "share", whole=diversity.compression
+        "bytes after zlib (level 1) over bytes before; low is repetitive", "share", text_function=diversity.compression
     ),
     "size": Formula("the teacher's parameters", "billions"),
     "own_score": Formula(

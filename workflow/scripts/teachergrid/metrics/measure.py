@@ -6,8 +6,7 @@ from typing import TypedDict
 import numpy as np
 
 from ..errors import BadInput
-from . import bootstrap
-from . import terms as metric_terms
+from . import bootstrap, terms
 from .rows import JoinedRows
 from .variants import Metric, Variant, variants
 
@@ -27,22 +26,22 @@ def per_response(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, np.ndarr
         raise BadInput(
             f"formula '{metric.settings['formula']}' measures a whole corpus and ranks no single response; choose by another"
         )
-    terms, left = metric_terms.term_values(metric, rows)
-    return metric_terms.response_values(metric, terms, left), left.reasons()
+    values, left_out = terms.term_values(metric, rows)
+    return terms.response_values(metric, values, left_out), left_out.reasons()
 
 
 class Extras(TypedDict):
-    """What joined rows hold beside numbers: arguments of frames.join."""
+    """What joined rows hold in addition to numbers: arguments of join.join."""
 
     text: bool
     ranks: bool
 
 
 def extras(entries: Mapping[str, Mapping]) -> Extras:
-    """Return what these metrics need of joined rows beside numbers. entries: {name: entry of the config}."""
+    """Return what these metrics need of joined rows in addition to numbers. entries: {name: entry of the config}."""
     metrics = [Metric(entry) for entry in entries.values()]
     return {
-        "text": any(metric.formula.whole for metric in metrics),
+        "text": any(metric.formula.text_function for metric in metrics),
         "ranks": any("ranks" in metric.needs for metric in metrics),
     }
 
@@ -50,24 +49,24 @@ def extras(entries: Mapping[str, Mapping]) -> Extras:
 def measure(entries: Mapping[str, Mapping], rows: JoinedRows, seed: int, rounds: int = 500) -> list[dict]:
     """Return the rows of artifacts.METRICS: of all responses, then by category.
 
-    By category there are the own variants of what is computed over responses: texts as a whole are not compared in parts.
+    By category there are only the variants that entries state themselves, and no metric of the texts together.
 
-    Intervals are 95 % percentiles over `rounds` draws of instructions, the same draws for all metrics; formulas on the
-    corpus as a whole have none (a drawn corpus repeats instructions, which they count as repetition). Variants other than
+    Intervals are 95 % percentiles over `rounds` draws of instructions, the same draws for all metrics; formulas of the
+    texts together have none (a drawn corpus repeats instructions, which they count as repetition). Variants other than
     an entry's own are left out where their likelihoods have no values.
 
     Args:
         entries: {name: entry of the config}.
     """
     joining = {name: entry for name, entry in entries.items() if Metric(entry).needs}
-    chosen = {name: v for name, v in variants(joining).items() if v.own or metric_terms.has_values(v.metric, rows)}
-    measured = _measured(chosen, rows, seed, rounds)
+    chosen = {name: v for name, v in variants(joining).items() if v.own or terms.has_values(v.metric, rows)}
+    measured = _metric_rows(chosen, rows, seed, rounds)
     own = {name: variant for name, variant in chosen.items() if variant.own and variant.metric.expression}
     categories = sorted(set(rows.category.tolist()))
     for category in categories if len(categories) > 1 else ():
         if category:  # instructions without one are in no part
             part = rows.where(rows.category == category)
-            measured += [{**row, "category": category} for row in _measured(own, part, seed, rounds)]
+            measured += [{**row, "category": category} for row in _metric_rows(own, part, seed, rounds)]
     return measured
 
 
@@ -86,13 +85,13 @@ def sums(entries: Mapping[str, Mapping], rows: JoinedRows) -> tuple[np.ndarray, 
 def value_of_sums(metric: Metric, sums: np.ndarray) -> np.ndarray:
     """Return the values [...] of a metric that has no median from sums [..., terms + 1] (see `sums`)."""
     with np.errstate(all="ignore"):
-        return metric_terms.combine(metric, sums[..., :-1] / sums[..., -1:])
+        return terms.combine(metric, sums[..., :-1] / sums[..., -1:])
 
 
 # --- rows of the table
 
 
-def _measured(chosen: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds: int) -> list[dict]:
+def _metric_rows(chosen: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds: int) -> list[dict]:
     # before the rest, since words take as much memory as all numbers
     texts = {name: _of_texts(v.metric, rows) for name, v in chosen.items() if not v.metric.expression}
     if rows.texts:
@@ -100,7 +99,7 @@ def _measured(chosen: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds
     pool, parts = bootstrap.Pool(rows), {}
     for variant in chosen.values():
         metric, key = variant.metric, _sums_key(variant.metric)
-        if key not in parts and metric.expression and not metric_terms.lacking(metric, rows):
+        if key not in parts and metric.expression and not terms.lacking(metric, rows):
             parts[key] = pool.part(metric)
     drawn = pool.draw(parts, rounds, seed)
     measured = []
@@ -111,41 +110,41 @@ def _measured(chosen: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds
         elif name in texts:
             result = texts[name]
         else:
-            result = {"n": 0, "missing": len(rows.id), "reason": metric_terms.lacking(metric, rows)}
-        if unit := next((metric_terms.lengths(settings, rows)[1] for settings in metric.joins("text")), None):
+            result = {"n": 0, "missing": len(rows.id), "reason": terms.lacking(metric, rows)}
+        if unit := next((terms.lengths(settings, rows)[1] for settings in metric.settings_for("text")), None):
             result["reason"] = "; ".join(filter(None, [result["reason"], f"counted in {unit}"]))
         measured.append({"entry": variant.entry, "own": variant.own, **metric.labels, **result})
     return measured
 
 
 def _sums_key(metric: Metric) -> str:
-    """A name that metrics with the same sums over responses share: all values of a parameter, unless sums depend on it."""
+    """Return a name that metrics with the same sums share: all values of a parameter, unless the sums depend on it."""
     expression = metric.expression
     per_value = expression is not None and (expression.parameter_in_terms or metric.settings["below"] is not None)
     return metric.name if per_value else Metric(metric.settings).name
 
 
 def _result(metric: Metric, part: bootstrap.Part, means: np.ndarray) -> dict:
-    """The columns of a metric's value. means: of the terms [1 + rounds, terms], first over all instructions."""
-    counts, responses = part.left.counts(), len(part.left.code)
+    """Return the columns of a metric's value. means: of the terms [1 + rounds, terms], first over all instructions."""
+    counts, responses = part.left_out.counts(), len(part.left_out.code)
     limited = metric.settings["below"] is not None
-    removed = counts.pop(metric_terms.not_below(metric), 0) if limited else 0
-    negative, missing = counts[metric_terms.NEGATIVE], counts.total()
+    removed = counts.pop(terms.not_below(metric), 0) if limited else 0
+    negative, missing = counts[terms.NEGATIVE], counts.total()
     n = responses - missing - removed
     result: dict[str, object] = {"n": n, "missing": missing, **({"removed": removed} if limited else {})}
     notes = []
     if missing:
-        often = min(counts, key=lambda reason: (-counts[reason], reason))
-        notes.append(f"{missing} of {responses} responses left out, most often: {often}")
+        commonest = min(counts, key=lambda reason: (-counts[reason], reason))
+        notes.append(f"{missing} of {responses} responses left out, most often: {commonest}")
     if removed:
-        notes.append(f"{removed} of {responses} responses removed: {metric_terms.not_below(metric)}")
-    undefined = f"{negative} of {responses} responses: {metric_terms.NEGATIVE}" if negative else None
+        notes.append(f"{removed} of {responses} responses removed: {terms.not_below(metric)}")
+    undefined = f"{negative} of {responses} responses: {terms.NEGATIVE}" if negative else None
     if n and not undefined:
-        undefined = metric_terms.undefined(metric, means[0])
+        undefined = terms.undefined(metric, means[0])
     if n == 0 or undefined:
         return {**result, "reason": "; ".join(filter(None, [undefined, *notes]))}
     with np.errstate(all="ignore"):
-        values = metric_terms.combine(metric, means)
+        values = terms.combine(metric, means)
     lost = int((~np.isfinite(values[1:])).sum())
     if part.instructions < 2:
         notes.append("no interval: one instruction")
@@ -158,9 +157,9 @@ def _result(metric: Metric, part: bootstrap.Part, means: np.ndarray) -> dict:
 
 
 def _of_texts(metric: Metric, rows: JoinedRows) -> dict:
-    """The columns of the value of a formula on the texts of a corpus as a whole."""
-    assert metric.formula.whole is not None, f"'{metric.settings['formula']}' is computed over a grid"
-    value, empty = metric.formula.whole(rows.texts), int((rows.words == 0).sum())
+    """Return the columns of the value of a formula of all texts of a corpus together."""
+    assert metric.formula.text_function is not None, f"'{metric.settings['formula']}' is computed over a grid"
+    value, empty = metric.formula.text_function(rows.texts), int((rows.words == 0).sum())
     result = {"n": len(rows.id) - empty, "missing": empty}
     if np.isnan(value):
         return {**result, "reason": "too little text"}

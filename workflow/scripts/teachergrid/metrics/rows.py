@@ -1,4 +1,4 @@
-"""The responses of a corpus with all that scored them, as aligned arrays. `frames` joins them."""
+"""The responses of a corpus with all that scored them, as aligned arrays. `join` makes them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -30,7 +30,7 @@ class JoinedRows(NamedTuple):
     teacher: np.ndarray  # [n] of str
     texts: Texts | None
     words: np.ndarray  # [n], 0 for a response without text
-    response_tokens: np.ndarray  # [n], by the teacher's own tokenizer
+    response_tokens: np.ndarray  # [n], in the teacher's own tokens
     rewards: dict[str, Table]  # of each reward the column `reward`
     # the columns of artifacts.LIKELIHOODS that hold one number per response, and with `ranks` ranks_answer and ranks_end:
     # sums of the ranks of its tokens, each at most RANK_CAP
@@ -56,7 +56,7 @@ class JoinedRows(NamedTuple):
         )
 
     def with_own(self, base: str) -> "JoinedRows":
-        """Return the same rows with the likelihoods of a base also under the name that metrics call it by, `self`."""
+        """Return the same rows with the likelihoods of a base also under `self`, the name that metrics use."""
         own = {(OWN_BASE, form): table for (scorer, form), table in self.likelihoods.items() if scorer == base}
         return self._replace(likelihoods=self.likelihoods | own)
 
@@ -70,7 +70,7 @@ class JoinedRows(NamedTuple):
 
     @property
     def response(self) -> pa.ChunkedArray:
-        """The texts [n], where they were kept."""
+        """The texts [n]. Only of rows that were joined with texts."""
         assert self.texts is not None, "these rows were joined without texts"
         return self.texts.rows
 

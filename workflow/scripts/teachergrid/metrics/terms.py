@@ -16,7 +16,7 @@ NEGATIVE = "reward below 0: CAR is undefined (state `offset`)"
 
 
 class LeftOut:
-    """Which of n responses are left out, each for the first reason that was given.
+    """Which of n responses are left out, each with the first reason that applies.
 
     code: [n], index of the reason in texts; 0 is none.
     """
@@ -68,7 +68,7 @@ def lacking(metric: Metric, rows: JoinedRows) -> str | None:
 
 
 def has_values(metric: Metric, rows: JoinedRows) -> bool:
-    """Return whether all that a metric joins is there, and each of its likelihoods has any value."""
+    """Return whether the rows have all that a metric joins, and at least one value of each of its likelihoods."""
     if lacking(metric, rows):
         return False
     tables = [rows.likelihoods[key] for key in metric.likelihoods]
@@ -78,38 +78,38 @@ def has_values(metric: Metric, rows: JoinedRows) -> bool:
 def term_values(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, LeftOut]:
     """Return (values [n, terms] of each response, the responses that are left out).
 
-    A row is NaN where anything that any term needs is undefined, so that all terms rest on the same responses.
+    A row is NaN where anything that any term needs is undefined, so that all terms are computed from the same responses.
     """
-    left = LeftOut(len(rows.id))
+    left_out = LeftOut(len(rows.id))
     values = np.empty((len(rows.id), len(metric.terms)), order="F")
     with np.errstate(all="ignore"):
         for i, term in enumerate(metric.terms):
-            inputs = _inputs(term, term.resolve(metric.settings), rows, left)
+            inputs = _inputs(term, term.resolve(metric.settings), rows, left_out)
             names = {**metric.fixed, **inputs}
             for guarded in expressions.positives(term.tree):
-                left.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
+                left_out.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
             values[:, i] = expressions.evaluate(term.tree, names)
-        left.add(~np.asarray(np.isfinite(values).all(axis=1)), "value is not finite")
-    values[left.rows] = np.nan
-    return values, left
+        left_out.add(~np.asarray(np.isfinite(values).all(axis=1)), "value is not finite")
+    values[left_out.rows] = np.nan
+    return values, left_out
 
 
-def response_values(metric: Metric, terms: np.ndarray, left: LeftOut) -> np.ndarray:
+def response_values(metric: Metric, terms: np.ndarray, left_out: LeftOut) -> np.ndarray:
     """Return the metric's values [n] of single responses.
 
     Args:
         terms: [n, terms], of `term_values`.
-        left: of `term_values`; responses without a value, and those that are not below the entry's limit, are added to it.
+        left_out: of `term_values`; responses without a value, and those that are not below the entry's limit, are added to it.
     """
     names = _names(metric, terms)
     with np.errstate(all="ignore"):
         for guarded in expressions.positives(metric.tree):
-            left.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
+            left_out.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
         values = combine(metric, terms)
-    left.add(~np.isfinite(values), "value is not finite")
+    left_out.add(~np.isfinite(values), "value is not finite")
     if metric.settings["below"] is not None:
-        left.add(~(values < metric.settings["below"]), not_below(metric))
-    return np.where(left.rows, np.nan, values)
+        left_out.add(~(values < metric.settings["below"]), not_below(metric))
+    return np.where(left_out.rows, np.nan, values)
 
 
 def not_below(metric: Metric) -> str:
@@ -132,7 +132,10 @@ def undefined(metric: Metric, means: np.ndarray) -> str | None:
 
 
 def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None]:
-    """Return (lengths [n], their unit unless it is the scorer's tokens): all in one unit, the first that there is."""
+    """Return (lengths [n], their unit; None for the scorer's tokens).
+
+    All lengths have one unit: the scorer's tokens, else the teacher's tokens, else words.
+    """
     scored = rows.likelihoods.get((settings["scorer"], settings["format"]))
     if scored is not None and not np.isnan(scored["n_answer"]).all():
         return scored["n_answer"], None
@@ -146,25 +149,25 @@ def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
     return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
 
 
-def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
     """{one of expressions.COLUMNS: [n]} of all that a term takes."""
-    inputs = _rewards(settings, rows, left) if "reward" in term.needs else {}
+    inputs = _rewards(settings, rows, left_out) if "reward" in term.needs else {}
     if "likelihood" in term.needs:
-        inputs |= _losses(term, settings, rows, left)
+        inputs |= _losses(term, settings, rows, left_out)
     if "text" in term.needs:
         inputs["length"] = lengths(settings, rows)[0]
-        left.add(np.isnan(inputs["length"]), "no token count")
+        left_out.add(np.isnan(inputs["length"]), "no token count")
     return inputs
 
 
-def _rewards(settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+def _rewards(settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
     table = rows.rewards[settings["reward"]]
-    left.add_reasons(np.isnan(table["reward"]), table["reason"])
-    left.add(~np.isfinite(table["reward"]), "reward is not a finite number")
+    left_out.add_reasons(np.isnan(table["reward"]), table["reason"])
+    left_out.add(~np.isfinite(table["reward"]), "reward is not a finite number")
     return {"reward": table["reward"] + (settings["offset"] or 0)}
 
 
-def _losses(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> dict[str, np.ndarray]:
+def _losses(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
     """The columns of a term that come from likelihoods, in nats (`given`) or nats per token."""
     table = rows.likelihoods[settings["scorer"], settings["format"]]
     has_end = settings["end_token"] & (table["n_end"] > 0)
@@ -173,17 +176,17 @@ def _losses(term: Term, settings: Mapping, rows: JoinedRows, left: LeftOut) -> d
         return table[answer] + np.where(has_end, table[end], 0)
 
     given, tokens = -with_end("answer_given_question", "end_given_question"), with_end("n_answer", "n_end")
-    left.add_reasons(np.isnan(given), table["reason"])
-    left.add(np.isnan(given), "no likelihood")
-    left.add(~(table["n_answer"] > 0), "response has no tokens")
+    left_out.add_reasons(np.isnan(given), table["reason"])
+    left_out.add(np.isnan(given), "no likelihood")
+    left_out.add(~(table["n_answer"] > 0), "response has no tokens")
     losses = {"given": given, "tokens": tokens, "loss": given / tokens, "alone": -with_end("answer", "end") / tokens}
     losses["question"] = -table["question"] / table["n_question"]
     if "ranks" in term.needs:
         losses["rank"] = with_end("ranks_answer", "ranks_end") / tokens
-        left.add(np.isnan(losses["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")
+        left_out.add(np.isnan(losses["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")
     for name in {*term.columns} & {*losses}:
-        left.add_reasons(np.isnan(losses[name]), table["reason"])
+        left_out.add_reasons(np.isnan(losses[name]), table["reason"])
     for name in term.divides_by:
-        left.add_reasons(np.isnan(losses[name]), table["reason"])
-        left.add(~(losses[name] >= VANISHES), f"{LOSSES[name]} is not above {VANISHES:g}")
+        left_out.add_reasons(np.isnan(losses[name]), table["reason"])
+        left_out.add(~(losses[name] >= VANISHES), f"{LOSSES[name]} is not above {VANISHES:g}")
     return losses

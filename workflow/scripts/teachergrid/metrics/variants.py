@@ -11,7 +11,7 @@ from .expressions import Expression, Term
 from .formulas import FORMULAS, Formula
 
 OWN = "expression"  # the formula of an entry that states an expression of its own
-OWN_BASE = "self"  # the scorer that is the base at hand
+OWN_BASE = "self"  # the scorer that is the base for which the metric is computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,19 +19,19 @@ class Metric:
     """An entry of `config.metrics` at one value of the parameter that it sweeps.
 
     settings: the entry with all its defaults, such as {"formula": "car_mean", "reward": "rm", "beta": [1, 2], ...}.
-    at: the value of its parameter (beta, threshold or power); None is the first that the entry states.
+    parameter_value: of beta, threshold or power; None is the first value that the entry states.
 
     Example: Metric(entry).name == "car_mean/rm/chat/beta=1", Metric(entry, 2).name == "car_mean/rm/chat/beta=2".
     """
 
     settings: Mapping
-    at: float | None = None
+    parameter_value: float | None = None
 
     # --- what it computes
 
     @cached_property
     def formula(self) -> Formula:
-        """The formula; of an expression of its own with the direction that the entry states."""
+        """The formula; where the entry states an expression, one made of it, with the direction that the entry states."""
         if self.settings["formula"] != OWN:
             return FORMULAS[self.settings["formula"]]
         text = self.settings["expression"]
@@ -39,7 +39,7 @@ class Metric:
 
     @cached_property
     def expression(self) -> Expression | None:
-        """What it computes over responses; None of a formula without an expression. Raises BadInput."""
+        """What it computes over responses; None where its formula has no expression. Raises BadInput."""
         if self.settings["formula"] == OWN:
             return expressions.parse(self.settings["expression"])
         formula = self.formula
@@ -51,30 +51,30 @@ class Metric:
 
     @property
     def tree(self) -> ast.expr:
-        """Its value over the means of its terms. Only of a metric with an expression."""
+        """The tree that computes its value from the means of its terms. Only of a metric with an expression."""
         assert self.expression is not None, f"'{self.settings['formula']}' has no expression"
         return self.expression.tree
 
     @cached_property
     def needs(self) -> set[str]:
-        """What it joins: "reward", "likelihood", "ranks", "text"; nothing where it is computed over a grid."""
+        """What it settings_for: "reward", "likelihood", "ranks", "text"; nothing where the whole grid computes it."""
         if self.expression:
             return set().union(*(term.needs for term in self.terms))
-        return {"text"} if self.formula.whole else set()
+        return {"text"} if self.formula.text_function else set()
 
-    def joins(self, need: str) -> list[dict]:
+    def settings_for(self, need: str) -> list[dict]:
         """Return the settings of each term that has this need: its own, and the metric's where it has none."""
         return [term.resolve(self.settings) for term in self.terms if need in term.needs]
 
     @property
     def rewards(self) -> list[str]:
         """The rewards that its terms take, one per term."""
-        return [settings["reward"] for settings in self.joins("reward")]
+        return [settings["reward"] for settings in self.settings_for("reward")]
 
     @property
     def likelihoods(self) -> list[tuple[str, str]]:
         """The (scorer, format) whose likelihoods its terms take, one per term."""
-        return [(settings["scorer"], settings["format"]) for settings in self.joins("likelihood")]
+        return [(settings["scorer"], settings["format"]) for settings in self.settings_for("likelihood")]
 
     def uses(self, setting: str) -> bool:
         """Return whether any term takes this setting (reward, offset, scorer, format, end_token) from the entry."""
@@ -95,7 +95,7 @@ class Metric:
     @property
     def value(self) -> float | None:
         """The value of the parameter."""
-        return self.values[0] if self.at is None else self.at
+        return self.values[0] if self.parameter_value is None else self.parameter_value
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -151,7 +151,7 @@ class Metric:
 
     @property
     def labels(self) -> dict[str, object]:
-        """The columns of artifacts.METRICS that say what the metric is."""
+        """The columns of artifacts.METRICS that describe the metric."""
         labels = {
             "metric": self.name,
             "variant_of": self.variant_of,
@@ -181,10 +181,10 @@ def variants(entries: Mapping[str, Mapping]) -> dict[str, Variant]:
 
     Where two entries have a variant in common, it belongs to the one that states it.
     """
-    found: dict[str, Variant] = {}
+    by_name: dict[str, Variant] = {}
     for name, entry in entries.items():
         metric = Metric(entry)
-        found.setdefault(metric.name, Variant(name, metric, True))
+        by_name.setdefault(metric.name, Variant(name, metric, True))
     for name, entry in entries.items():
         scored = Metric(entry).uses("scorer")
         for format in ("chat", "plain") if scored else (entry["format"],):
@@ -192,5 +192,5 @@ def variants(entries: Mapping[str, Mapping]) -> dict[str, Variant]:
                 settings = {**entry, "format": format, "end_token": end_token}
                 for value in Metric(entry).values:
                     metric = Metric(settings, value)
-                    found.setdefault(metric.name, Variant(name, metric, False))
-    return found
+                    by_name.setdefault(metric.name, Variant(name, metric, False))
+    return by_name

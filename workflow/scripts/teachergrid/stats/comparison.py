@@ -2,7 +2,7 @@
 
 Units are models or teachers (tens), items are instructions (hundreds to 100,000). A missing value is NaN: it is left out
 and counted in `dropped`. What cannot be computed is None, and `reason` says why. Intervals are 95 %. Every draw comes
-from `seed`; `resampling` has the draws.
+from `seed`; the draws themselves are made in `resampling`.
 """
 
 import math
@@ -166,12 +166,12 @@ def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -
 
 
 def detectable_difference(draws: np.ndarray) -> float | None:
-    """Return the smallest true difference between two units that four of five studies like this find at p <= 0.05.
+    """Return the smallest true difference between two units that four of five studies of this size detect at p <= 0.05.
 
     It is (1.96 + 0.84) times the median standard error of a difference, with 0.84 the normal quantile of POWER.
 
     Args:
-        draws: means [rounds, units], see `noise.performance_draws`.
+        draws: means [rounds, units], see `nested_bootstrap.performance_draws`.
     Returns: the difference in the unit of the draws; None below 2 units.
     """
     first, second = np.triu_indices(draws.shape[1], 1)

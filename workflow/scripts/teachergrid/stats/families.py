@@ -69,8 +69,8 @@ def step(smaller: list[int], larger: list[int], performance: np.ndarray, draws: 
     Args:
         smaller, larger: indices of units.
         performance: [units].
-        draws: [rounds, units], see `noise.performance_draws`; p and interval come from paired draws, so they contain the
-            noise of items and seeds.
+        draws: [rounds, units], see `nested_bootstrap.performance_draws`; p and interval come from paired draws, so they
+            contain the noise of items and seeds.
         n: items behind performance.
     """
     differences = draws[:, larger].mean(1) - draws[:, smaller].mean(1)
@@ -87,7 +87,7 @@ def rises(differences: dict[str, list[float]]) -> Rises:
     two this is the sign test. A tie is half a rise.
 
     Args:
-        differences: {family: those of its steps, from small to large}.
+        differences: {family: larger minus smaller sibling in each of its steps, from small to large}.
     """
     all_steps = [value for steps in differences.values() for value in steps]
     if not all_steps:
@@ -126,7 +126,10 @@ def residuals(table: np.ndarray) -> np.ndarray:
 
 
 def main_effect(table: np.ndarray) -> float:
-    """Return the share of the standardised variance of performance [bases, units] that is the units', whatever the base."""
+    """Return the share (0 to 1) of the variance of performance that the units' means over bases explain.
+
+    table: performance [bases, units], standardised within each base as in `residuals`.
+    """
     return float(1 - (residuals(table) ** 2).sum() / table.size)
 
 

@@ -3,7 +3,7 @@
 Units are teachers. `performance_draws` draws performance under other items and seeds; `teacher_weights` draws how often
 each teacher occurs. An interval over all three is wider than one over teachers alone. It is conservative: measured
 performance already contains the noise of its items and seeds, and each draw adds it once more. The bias correction of
-BCa removes most of that (simulation: tests/test_stats_noise.py). The noise of the metric is left out: a mean over very
+BCa removes most of that (simulation: tests/stats/test_nested_bootstrap.py). The noise of the metric is left out: a mean over very
 many responses has little.
 """
 
@@ -44,7 +44,7 @@ def nested_rho(metric: ArrayLike, performance: ArrayLike, draws: np.ndarray, wei
     """Return the BCa interval of Spearman's rho over teachers, items and seeds; None where it is undefined.
 
     Args:
-        metric, performance: [n]; or [bases, n] for the rho over bases of `stats.pooled`. NaN is missing.
+        metric, performance: [n]; or [bases, n] for the rho over bases of `rank.pooled`. NaN is missing.
         draws: performance [rounds, n], or [bases, rounds, n]; see `performance_draws`.
         weights: [rounds, n], see `teacher_weights`.
     """

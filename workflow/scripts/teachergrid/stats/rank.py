@@ -2,7 +2,8 @@
 
 Units are teachers (tens). A missing value is NaN: it is left out and counted in `dropped`. What cannot be computed is
 None, and `reason` says why. Intervals are 95 %. Every draw comes from `seed`. A metric is taken as higher-is-better:
-pass the negative of one that is not. `resampling` has the draws; `noise` adds the uncertainty of performance itself.
+pass the negative of one that is not. The draws are made in `resampling`; `nested_bootstrap` adds the uncertainty of
+performance itself.
 
 Spearman's rho, the BCa bootstrap and the permutation tests are ours and not scipy's: they share draws over many metrics
 and bases, use weights in place of ranking again, and give the same result under any version of scipy (see

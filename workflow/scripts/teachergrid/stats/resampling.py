@@ -1,4 +1,4 @@
-"""Draws under `stats`: random orders and signs, bootstrap weights, and the p values and intervals that follow from them.
+"""The draws behind all statistics: random orders and signs, bootstrap weights, and the p values and intervals that follow from them.
 
 Why BCa and permutation tests are ours and not `scipy.stats.bootstrap` and `permutation_test`:
 
@@ -11,7 +11,8 @@ Why BCa and permutation tests are ours and not `scipy.stats.bootstrap` and `perm
 The tests compare both with scipy.
 
 Arrays of draws, orders or weights have draws (or rounds) first. NaN is missing. A function that draws takes a numpy
-Generator `rng` and advances it. Intervals are 95 %. `stats`, `standings` and `noise` turn these pieces into results.
+Generator `rng` and advances it. Intervals are 95 %. `rank`, `comparison`, `families` and `nested_bootstrap` turn these
+pieces into results.
 """
 
 import functools
@@ -240,7 +241,9 @@ def bootstrap_means(scores: np.ndarray, rounds: int, rng: np.random.Generator) -
 
 
 def unit_means(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return what the means of units might have been: [rounds, units], from each unit's scores [seeds, items].
+    """Return the means of units under other items and other training seeds: [rounds, units].
+
+    by_unit: the scores [seeds, items] of each unit.
 
     A round draws other items, the same for all units, and other training seeds (see `seed_noise`).
     """
@@ -249,11 +252,13 @@ def unit_means(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator)
 
 
 def seed_noise(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return what other training seeds would add to each unit's mean: [rounds, units], from scores [seeds, items] of each.
+    """Return what other training seeds would add to each unit's mean: [rounds, units].
 
-    Two or three seeds say little about one unit, so training noise is taken as equal for all units: the deviations of
+    by_unit: the scores [seeds, items] of each unit.
+
+    Two or three seeds say little about one unit, so training noise is assumed to be equal for all units: the deviations of
     seed means from their unit's mean, times sqrt(S / (S - 1)) for S seeds, are drawn from all units together. Part of
-    their variance is the noise of items, which the bootstrap over items already has; it is taken off. Zeros where no
+    their variance is the noise of items, which the bootstrap over items already contains; that part is subtracted. Zeros where no
     unit has two seeds.
     """
     repeated = [scores for scores in by_unit if len(scores) > 1]

@@ -1,5 +1,6 @@
-"""What a study of n units can find: the smallest significant rho, the smallest that is found in most studies, and a warning
-where n is too small for a claim. Units are teachers."""
+"""What a study of n units can show: the smallest significant rho, the smallest true rho that most studies detect, and a
+warning where n is too small for a claim. Units are teachers.
+"""
 
 import math
 from statistics import NormalDist
@@ -7,7 +8,7 @@ from statistics import NormalDist
 POWER = 0.8  # a correlation or difference is called detectable when four of five studies would find it
 CLAIM_FROM = 10  # with fewer units a correlation is a description, whatever its p
 # {n: largest sum of squared rank differences with two-sided p <= 0.05}, without ties. Up to n = 17 from the exact null
-# (tests/test_sample_size.py counts it again), above from at least 3,000,000 random orders (50,000,000 where p was within
+# (tests/stats/test_sample_size.py counts it again), above from at least 3,000,000 random orders (50,000,000 where p was within
 # 0.0005 of the limit); the tests compare these with Zar's table.
 CRITICAL = dict(
     enumerate(
@@ -32,7 +33,7 @@ def minimum_detectable_rho(n: int) -> float | None:
 
 
 def detectable_rho(n: int) -> float | None:
-    """Return the smallest true rho that four of five studies with n units find at p <= 0.05; None below 5 units.
+    """Return the smallest true rho that four of five studies with n units detect at p <= 0.05; None below 5 units.
 
     Solves atanh(rho) = atanh(minimum_detectable_rho(n)) + 0.84 sqrt((1 + rho^2/2) / (n - 3)), where 0.84 is the normal
     quantile of POWER and the variance is that of `bonett_wright`.
