@@ -208,7 +208,7 @@ def test_a_kill_loses_the_shard_at_work_only(tmp_path):
 def test_answer_takes_base_and_student_alike(folders, tmp_path):
     items = {"sums": instructions(TEXTS[:2]), "words": instructions(TEXTS[1:])}
     tasks = {"sums": {"sampling": GREEDY}, "words": {"sampling": DRAWN | {"samples": 2}}}
-    settings = {"talk": CHAT, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
+    settings = {"chat": CHAT, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     table = answer.answer(items, settings, tmp_path / "base")
     assert table["task"].to_pylist() == ["sums"] * 2 + ["words"] * 8
@@ -231,7 +231,7 @@ def test_answer_takes_base_and_student_alike(folders, tmp_path):
 
 
 def test_answer_names_the_folder_of_lost_weights(folders, tmp_path):
-    settings = {"talk": CHAT, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
+    settings = {"chat": CHAT, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     with pytest.raises(BadInput, match="gone"):
         answer.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")

@@ -10,7 +10,7 @@ def test_chat_settings_of_a_student_are_those_of_its_base(small):
     rows = Cells(checked(small)).rows
     student = of_answers(canonical.load(rows["answer"]["q__seed__large__sft__s1/math"]["spec"]))
     assert student["model"]["repo"] == "org/q" and student["format"] == "chat"
-    assert student["talk"]["template"] == "own" and list(student["tasks"]) == ["gsm"]
+    assert student["chat"]["template"] == "own" and list(student["tasks"]) == ["gsm"]
     small["references"]["q-raw"]["format"] = "plain"
     rows = Cells(checked(small)).rows
     assert of_answers(canonical.load(rows["answer"]["q-raw/math"]["spec"]))["format"] == "plain"

@@ -1,7 +1,6 @@
 """What lets a model generate: messages go in, texts with their finish reason and numbers of tokens come out.
 
-The one engine is transformers (engines/hf.py). Responses that are read from a file come from no engine
-(existing_responses.py).
+The only engine is transformers (huggingface.py). Responses that are read from a file need none (responses/published.py).
 """
 
 from collections.abc import Callable
@@ -42,9 +41,8 @@ class Output(TypedDict):
     """What a model generated for one request."""
 
     text: str  # without special tokens, not stripped
-    finish_reason: (
-        str  # stop; length (max_tokens, or the end of the model's context); prompt_too_long, with an empty text
-    )
+    # stop; length (max_tokens, or the end of the model's context); prompt_too_long, with an empty text
+    finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
 
@@ -61,14 +59,14 @@ def requests_of(instructions: pa.Table, samples: int) -> list[Request]:
 def load(model: dict, chat_settings: "ChatSettings", format: str = "chat", weights: Path | None = None) -> Generate:
     """Return the function `generate(requests, sampling, batch)` of a model, which gives one Output for each request.
 
-    The model is loaded at the first call, so that work that is finished already needs no model.
+    The model is loaded at the first call, so that a job whose shards are all complete loads none.
 
     Args:
         model: the model's entry in the config.
         format: `chat` or `plain`.
         weights: folder of a student's weights and tokenizer; then `model` is its base.
     Raises (at the first call):
-        BadInput: as chat.prompt, chat.end, models.load_tokenizer and models.load_model do.
+        BadInput: as chat.prompt, chat.end, loading.load_tokenizer and loading.load_model do.
     """
 
     @cache
@@ -77,7 +75,7 @@ def load(model: dict, chat_settings: "ChatSettings", format: str = "chat", weigh
         from . import huggingface
 
         tokenizer = loading.load_tokenizer(model, chat_settings, weights)
-        # before the model, which takes longer to load: a bad template fails here
+        # a bad template fails here, before the model, which takes longer to load
         chat.end(tokenizer, chat_settings, format)
         network = loading.load_model(model, folder=weights)
         stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)

@@ -2,8 +2,8 @@
 
 What is drawn for a prompt depends on the seed, the prompt's id and its sample number only: they give one random number per
 token, which selects a token from the cumulated probabilities of the vocabulary (in the order of token ids, so that it does
-not matter how nearly equal tokens are sorted). Other prompts in the same batch change the draw only where rounding moves a
-boundary across that number.
+not matter how nearly equal tokens are sorted). Other prompts in the same batch change a draw only where rounding moves the
+boundary between two tokens across that number.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Generator:
         """Return the output of each prompt, in the order given.
 
         The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text is
-        decoded without special tokens and not stripped: its students learn exactly what the model generates.
+        decoded without special tokens and not stripped: students learn exactly what the model generated.
 
         Args:
             prompts: token ids of each prompt.

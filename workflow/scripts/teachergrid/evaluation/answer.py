@@ -15,19 +15,19 @@ def answer(items: dict[str, pa.Table], settings: dict, work: Path, weights: Path
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
-        settings: {"talk": the chat settings, "format": `chat` or `plain`, "tasks": {task: {"sampling": ..., ...}},
+        settings: {"chat": the chat settings, "format": `chat` or `plain`, "tasks": {task: {"sampling": ..., ...}},
             "suite": {"batch", "shard"} in rows, "model": a reference's model, or a student's base}.
         work: folder of unfinished shards.
         weights: folder of a student's weights and tokenizer.
     Raises:
-        BadInput: as chat and models do, and when every prompt is too long for the model.
+        BadInput: as models.chat and models.loading do, and when every prompt is too long for the model.
     """
     parts = []  # (task, requests) of each shard
     for task, instructions in items.items():
         requests = engine.requests_of(instructions, settings["tasks"][task]["sampling"]["samples"])
         bounds = shards.bounds(len(requests), settings["suite"]["shard"])
         parts += [(task, requests[first:end]) for first, end in bounds]
-    generate = engine.load(settings["model"], settings["talk"], settings["format"], weights)
+    generate = engine.load(settings["model"], settings["chat"], settings["format"], weights)
 
     def make(i: int) -> list[dict]:
         task, requests = parts[i]

@@ -65,7 +65,7 @@ def compare(
             "model": its model, unless the reward is a verifier}.
         work: folder of unfinished shards.
     Raises:
-        BadInput: when an answer's item is not among the prompts, and as rewards.score does.
+        BadInput: when an answer's item is not among the prompts, and as reward.score does.
     """
     opponents = {_key(row): row for row in baseline.to_pylist()}
     rows = answers.to_pylist()

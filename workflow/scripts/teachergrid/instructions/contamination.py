@@ -55,8 +55,8 @@ NOTHING = Text("", (), "")
 def load_clean(tasks: dict[str, pa.Table], path: str | None, entry: dict, name: str) -> tuple[pa.Table, list[dict]]:
     """Return (instructions of a set without those that a task also holds, what was removed: rows of `find`).
 
-    They are removed before the draw, so a sample is as large as asked for. tasks: {name: table of artifacts.INSTRUCTIONS};
-    the other arguments, and errors, are those of instructions.load.
+    They are removed before the draw, so a sample has its full size. tasks: {name: table of artifacts.INSTRUCTIONS}; the
+    other arguments, and errors, are those of loading.load.
     """
     loaded = loading.read(path, entry, name)
     removed = find(artifacts.table(loaded.items, artifacts.INSTRUCTIONS), tasks) if tasks else []
@@ -71,12 +71,12 @@ def find(instructions: pa.Table, tasks: dict[str, pa.Table]) -> list[dict]:
     """
     prompts = texts(instructions)
     items = [text._replace(task=name) for name, table in sorted(tasks.items()) for text in texts(table)]
-    found = defaultdict(list)
+    matches = defaultdict(list)
     for order, way in enumerate((equal, overlapping, near)):
         for place, item, similarity in way(prompts, items):
-            found[place, items[item].task].append((order, -similarity, items[item].id, item))
+            matches[place, items[item].task].append((order, -similarity, items[item].id, item))
     rows = []
-    for (place, task), candidates in sorted(found.items()):
+    for (place, task), candidates in sorted(matches.items()):
         order, distance, id, item = min(candidates)
         rows.append(
             {
@@ -118,7 +118,7 @@ def equal(prompts: list[Text], items: list[Text]) -> Pairs:
 
 
 def overlapping(prompts: list[Text], items: list[Text]) -> Pairs:
-    """Yield (instruction, item, 1) of those that have a run of 13 words in common which is no boilerplate of its task."""
+    """Yield (instruction, item, 1) of those that share a run of 13 words, unless it is boilerplate of the item's task."""
     by_task: dict[tuple, set[int]] = defaultdict(set)
     runs: dict[tuple, list[int]] = defaultdict(list)
     for place, item in enumerate(items):
@@ -133,16 +133,16 @@ def overlapping(prompts: list[Text], items: list[Text]) -> Pairs:
 
 
 def _runs(words: tuple[str, ...]) -> set[tuple[str, ...]]:
-    return {words[at : at + WORDS] for at in range(len(words) - WORDS + 1)}
+    return {words[start : start + WORDS] for start in range(len(words) - WORDS + 1)}
 
 
 def _known_runs(words: tuple[str, ...], vocabulary: set[str]) -> Iterator[tuple[str, ...]]:
     """Yield the runs whose words are all in the vocabulary: most texts have few."""
     length = 0
-    for at, word in enumerate(words, 1):
+    for end, word in enumerate(words, 1):
         length = length + 1 if word in vocabulary else 0
         if length >= WORDS:
-            yield words[at - WORDS : at]
+            yield words[end - WORDS : end]
 
 
 # --- runs of characters
@@ -151,23 +151,23 @@ def _known_runs(words: tuple[str, ...], vocabulary: set[str]) -> Iterator[tuple[
 def near(prompts: list[Text], items: list[Text]) -> Pairs:
     """Yield (instruction, item, Jaccard similarity) of those that are similar.
 
-    Prefix filter: if two sets have a similarity of t or more, then k of the (1 - t) |set| + k rarest members of each are also
-    among those of the other, in whatever order "rarest" is defined. Here it is how many items have the run.
+    Prefix filter: sort the members of all sets by any one order, here from rare to frequent (by the number of items that
+    have the run). If two sets have a similarity of t or more, their first (1 - t) |set| + k members share at least k.
     """
     item_runs = [_shingles(item) for item in items]
-    known, count = np.unique(np.concatenate([*item_runs, _shingles(NOTHING)]), return_counts=True)
-    # most texts have too many runs that no item has, which a small table shows at once
-    maybe = np.zeros(1 << TABLE_BITS, bool)
-    maybe[known >> TABLE_SHIFT] = True
+    item_hashes, count = np.unique(np.concatenate([*item_runs, _shingles(NOTHING)]), return_counts=True)
+    # most texts have many runs that no item has; a small table finds them at once
+    is_possible = np.zeros(1 << TABLE_BITS, bool)
+    is_possible[item_hashes >> TABLE_SHIFT] = True
     index = defaultdict(list)
     for place, runs in enumerate(item_runs):
-        for run in _rarest(runs, known, count):
+        for run in _rarest(runs, item_hashes, count):
             index[run].append(place)
     for place, text in enumerate(prompts):
         runs = _shingles(text)
-        if np.count_nonzero(maybe[runs >> TABLE_SHIFT]) < SIMILAR * len(runs):
+        if np.count_nonzero(is_possible[runs >> TABLE_SHIFT]) < SIMILAR * len(runs):
             continue
-        shared = Counter(chain.from_iterable(index.get(run, ()) for run in _rarest(runs, known, count)))
+        shared = Counter(chain.from_iterable(index.get(run, ()) for run in _rarest(runs, item_hashes, count)))
         for item in sorted(item for item, times in shared.items() if times >= SHARED):
             both = len(np.intersect1d(runs, item_runs[item], assume_unique=True))
             similarity = both / (len(runs) + len(item_runs[item]) - both)
@@ -188,18 +188,18 @@ def _shingles(text: Text) -> np.ndarray:
     return np.unique(hashed)
 
 
-def _rarest(runs: np.ndarray, known: np.ndarray, count: np.ndarray) -> list[int]:
-    """Return the known runs among the rarest ones of a set (see `near`), from rare to frequent; unknown runs are rarest.
+def _rarest(runs: np.ndarray, item_hashes: np.ndarray, count: np.ndarray) -> list[int]:
+    """Return those of a set's rarest runs (see `near`) that some item has, from rare to frequent. Runs of no item are rarest.
 
-    known: sorted hashes of all items' runs; count: how many items have each.
+    item_hashes: sorted hashes of all items' runs; count: how many items have each.
     """
-    if not len(runs) or not len(known):
+    if not len(runs) or not len(item_hashes):
         return []
     first = len(runs) - math.ceil(SIMILAR * len(runs)) + SHARED
-    at = np.minimum(np.searchsorted(known, runs), len(known) - 1)
-    is_known = known[at] == runs
-    left = first - int(np.count_nonzero(~is_known))
-    if left <= 0:
+    positions = np.minimum(np.searchsorted(item_hashes, runs), len(item_hashes) - 1)
+    is_known = item_hashes[positions] == runs
+    size = first - int(np.count_nonzero(~is_known))
+    if size <= 0:
         return []
-    at = at[is_known]
-    return known[at[np.lexsort((at, count[at]))[:left]]].tolist()
+    positions = positions[is_known]
+    return item_hashes[positions[np.lexsort((positions, count[positions]))[:size]]].tolist()

@@ -40,15 +40,16 @@ def load(path: str | None, entry: dict, name: str) -> pa.Table:
 def read(path: str | None, entry: dict, name: str) -> Loaded:
     """Return all instructions of a source, in its order.
 
-    Messages end with a user turn: the last one (turns: last), or the first, alone but for the system message (turns: first).
+    Messages end with a user turn: with `turns: last` the last one, with `turns: first` the first, after the system message
+    at most.
     Rows with the same messages are dropped after the first.
 
     Args:
         path: the file; None takes the hub data set that entry["source"] names.
-        entry: the config's `instructions` with all defaults, or a task, which has fields but no draw.
+        entry: the config's `instructions` with all defaults, or a task, which has fields but no sample.
         name: of the set; fills `source` where a row names none.
     Raises:
-        BadInput: with row numbers, for what cannot be read, has no text, or doubles an id.
+        BadInput: with row numbers, for a row that cannot be read, has no text, or repeats the id of another one.
     """
     source = path or entry["source"]
     rows = files.read_rows(path) if path else _from_hub(entry)

@@ -1,7 +1,7 @@
-"""From messages to token ids. Training, generation, likelihood and evaluation all take their ids from here.
+"""From messages to token ids. Training, generation, likelihoods and evaluation all get their ids here.
 
 There are two formats of text: `chat` renders the chat template; `plain` puts the user turns into a text without a template.
-Prompt and response are tokenised apart, so that a response has the same ids whatever its prompt is.
+Prompt and response are tokenised separately, so that a response has the same ids whatever its prompt is.
 """
 
 import re
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class Message(TypedDict):
+    """One turn of a conversation."""
+
     role: str  # system, user or assistant
     content: str
 
@@ -28,11 +30,15 @@ class ChatSettings(TypedDict, total=False):
 
 
 class Prompt(NamedTuple):
+    """A prompt as tokens."""
+
     ids: list[int]  # all tokens before the response
     question: list[bool]  # for each id: whether it holds text of a user turn
 
 
 class Example(NamedTuple):
+    """A training example as tokens."""
+
     input_ids: list[int]
     completion_mask: list[int]  # 1 on the response and its end token
 
@@ -42,7 +48,7 @@ def prompt(
 ) -> Prompt:
     """Return the ids before a response.
 
-    In the chat format BOS is there if the template writes it; in the plain format, if the tokenizer has one. If the
+    In the chat format the ids begin with BOS if the template writes it; in the plain format, if the tokenizer has one. If the
     template changes the user's text, so that it cannot be found again, `question` is False throughout.
 
     Example, with a ChatML template: prompt(tokenizer, [{"role": "user", "content": "Hi"}], chat_settings).ids are the ids
@@ -97,8 +103,8 @@ def stops(
     eos: int | list[int] | None = None,
 ) -> list[int]:
     """Return all ids that end generation: the end token, the tokenizer's EOS, and `eos` of a model's generation config."""
-    of_model = eos if isinstance(eos, list) else [eos]
-    return sorted({*end(tokenizer, chat_settings, format), tokenizer.eos_token_id, *of_model} - {None})
+    model_eos = eos if isinstance(eos, list) else [eos]
+    return sorted({*end(tokenizer, chat_settings, format), tokenizer.eos_token_id, *model_eos} - {None})
 
 
 def header(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, format: str = "chat") -> list[int]:
@@ -163,8 +169,8 @@ def _with_system(messages: list[Message], chat_settings: ChatSettings) -> list[M
 def _plain(messages: list[Message], chat_settings: ChatSettings) -> tuple[str, list[tuple[int, int]]]:
     """Return the text before a response in the plain format, and the (first, last + 1) characters of the question."""
     question = "\n".join(message["content"] for message in messages if message["role"] == "user")
-    before, found, after = chat_settings["plain"].partition("{question}")
-    if not found:
+    before, placeholder, after = chat_settings["plain"].partition("{question}")
+    if not placeholder:
         return before, []
     return before + question + after, [(len(before), len(before) + len(question))]
 
@@ -175,8 +181,8 @@ def _rendered(
     """Return the text before a response in the chat format, and the (first, last + 1) characters of each user turn.
 
     The template is rendered a second time, with a marker in place of each user turn. Then the turns are put where the
-    markers came out, first as they are, then trimmed, as many templates do. If that gives the first text again, the
-    positions are known. Otherwise there are no spans.
+    markers came out, first as they are, then trimmed, since many templates trim. If this gives the first text again, the
+    spans are where the turns were put. Otherwise there are none.
     """
     messages = _with_system(messages, chat_settings)
     text = _render(tokenizer, messages, chat_settings, add_generation_prompt=True)
@@ -229,7 +235,7 @@ def _render(
 def _overlaps(start: int, end: int, spans: list[tuple[int, int]]) -> bool:
     """Return whether a token with these character offsets holds characters of a span.
 
-    Some tokenizers trim blanks off the offsets of a token. A token that is trimmed to nothing then has start == end, and
-    counts as being where its last blank was.
+    Some tokenizers trim blanks off the offsets of a token. A token of blanks alone then has start == end, and counts as
+    if it were where its last blank was.
     """
     return any(min(start, end - 1) < last and end > first for first, last in spans)

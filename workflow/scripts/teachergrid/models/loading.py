@@ -123,7 +123,7 @@ def load_model(
     Args:
         model: the model's entry in the config.
         kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head).
-        folder: a student's folder; its weights are loaded in place of the entry's own. If only the adapter is left in it,
+        folder: a student's folder; its weights are loaded in place of the entry's own. If it holds only the adapter,
             see `load_merged`.
         dtype: in place of the entry's own, such as `float32`.
         spread: whether to use all visible GPUs. False leaves the model on the CPU, for a process that moves it itself.
@@ -181,7 +181,7 @@ def load_plain(
 
 
 def device_map(spread: bool) -> str | None:
-    """Return the `device_map` of from_pretrained: None is the CPU, `auto` shares a model out over several GPUs."""
+    """Return the `device_map` of from_pretrained: None is the CPU, `auto` spreads a model over several GPUs."""
     import torch
 
     gpus = torch.cuda.device_count() if spread else 0

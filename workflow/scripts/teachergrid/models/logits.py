@@ -1,7 +1,7 @@
 """Logits from hidden states, for selected positions only.
 
-Some architectures scale or cap their logits after the output layer; `scaled` does the same. `check` compares with the
-logits of a full forward pass.
+Some architectures scale or cap their logits after the output layer; `scaled` does the same. `check` compares its result
+with the logits of a full forward pass.
 """
 
 from typing import TYPE_CHECKING

@@ -23,7 +23,7 @@ def respond(
         source: the file of responses that exist already (engine `existing`), or of those whose think blocks are to be
             removed (engine `stripped`).
     Raises:
-        BadInput: as chat, models and existing_responses do, and when every prompt is too long for the model.
+        BadInput: as models.chat, models.loading and published.load do, and when every prompt is too long for the model.
     """
     teacher = settings["teacher"]
     if source is not None:

@@ -19,7 +19,7 @@ LOOP_CHARACTERS = 200  # shorter texts are never loops: a list of ten equal labe
 LOOP_ROUNDS = 4
 DUPLICATE_CHARACTERS = 20  # shorter texts may well be equal: "Paris", "4"
 LETTERS = 20  # with fewer the script is unknown
-SCRIPT_CHARACTERS = 2000  # the script of a text is that of so many of its first characters
+SCRIPT_CHARACTERS = 2000  # only so many characters at the beginning of a text decide its script
 # an apology or "as an AI" may come first; then inability and a verb of service, so "I can't believe it" is no refusal
 _SORRY = (
     r"(?:i am (?:very |so |really |truly )?sorry|sorry|i apologi[sz]e|my apologies|unfortunately)[,.!;: \u2013\u2014-]*"
@@ -108,16 +108,16 @@ def refused(text: str) -> bool:
 def repeated(text: str) -> bool:
     """Return whether a text is caught in a loop.
 
-    It is if more than half of it, up to its last character, repeats one block at least four times; the last repetition may be
-    cut off anywhere. Texts under 200 characters never are.
+    A loop is one block that repeats at least four times, fills more than half of the text and reaches its end; the last
+    repetition may be cut off anywhere. Texts under 200 characters never count as loops.
     """
     n, last = len(text), text[-8:]
     if n < LOOP_CHARACTERS:
         return False
-    at = n - len(last)
-    # each earlier place of the last characters may give the length of the block; most texts have none, so this is quick
-    while (at := text.rfind(last, 0, at + len(last) - 1)) >= 0:
-        period = n - len(last) - at
+    match = n - len(last)
+    # each earlier place of the last characters is a candidate for the length of the block; most texts have none
+    while (match := text.rfind(last, 0, match + len(last) - 1)) >= 0:
+        period = n - len(last) - match
         if LOOP_ROUNDS * period > n:
             return False
         start = n - max(n // 2 + 1, LOOP_ROUNDS * period)

@@ -1,5 +1,5 @@
-"""Responses that exist already, in a file. They are joined to the instructions by id, by content, or by the text of a
-single turn."""
+"""Responses that exist already, in a file. They are joined to the instructions by id, by all messages, or by the text of
+a single turn."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from ..errors import BadInput
 from ..instructions import files, loading
 
 USUAL = ("response", "output", "content", "answer")
-EXAMPLES = 3  # in an error
+EXAMPLES = 3  # in a message
 
 
 def load(items: list[dict], teacher: dict, source: str) -> list[dict]:

@@ -1,7 +1,7 @@
 """Think blocks: the reasoning that some models write between <think> and </think> before their answer.
 
-Responses without them belong to another teacher than the raw ones. So rewards, likelihoods and SFT see the same text, and
-nothing is cut silently.
+Responses without them count as those of another teacher (engine `stripped`). So rewards, likelihoods and SFT see the same
+text, and nothing is removed silently.
 """
 
 import re
@@ -35,8 +35,8 @@ def stripped(responses: pa.Table) -> pa.Table:
 def strip(text: str) -> str:
     """Return a text without its think blocks and the white space after them. A text without any stays as it is.
 
-    Some templates open the block in the prompt, so a text may begin inside of one. A text that was cut off inside of a block
-    has no answer: everything after an opening without an end is removed, and the rest may be empty.
+    Some templates open the block in the prompt, so a text may begin inside a block. A text that was cut off inside a block
+    has no answer: everything after an opening tag without a closing tag is removed, and the rest may be empty.
 
     Example: strip("<think>2 + 2 ...</think>\\n4") == "4"
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """A loaded reward model (a rewards.Scorer)."""
+    """A loaded reward model (a `reward.Scorer`)."""
 
     MODEL_KIND = "reward"
 
@@ -21,7 +21,7 @@ class Classifier:
         config = model.config.get_text_config()
         if config.pad_token_id is None:
             # The model reads its score at the last token that is not padding. All texts end with the same token, so any
-            # other id can be the padding.
+            # other id can serve as padding.
             last = self.tokens([{"role": "user", "content": "Hello"}], "Hello")[-1]
             config.pad_token_id = int(last == 0)
 

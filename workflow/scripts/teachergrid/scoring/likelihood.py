@@ -37,9 +37,8 @@ class Pair(NamedTuple):
 
     with_prompt: list[int]  # prompt, answer, end
     without_prompt: list[int]  # header, answer, end
-    question: list[
-        int
-    ]  # positions of the question's tokens in `with_prompt` (never 0: nothing comes before that token)
+    # positions of the question's tokens in `with_prompt`; never 0, since that token has no log-probability
+    question: list[int]
     n_answer: int
     n_end: int
     truncated: bool
@@ -83,14 +82,14 @@ class Responses:
 def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, Iterator[pa.Table]]:
     """Return for each text format one row of artifacts.LIKELIHOODS per response, in their order, as one table per shard.
 
-    Sums are in nats over the counted tokens. n_question does not count a token that nothing comes before. If a text is
+    Sums are in nats over the counted tokens. n_question does not count the first token of a sequence, which has no log-probability. If a text is
     longer than max_length or the model's context, the answer is cut alike in both sequences, its end token is not scored
     (n_end 0), and the row is marked as truncated. Values are null, with a reason, for an empty answer; a question that
     leaves no room for an answer; a question that the template alters; log-probabilities that are not finite; a format that
     is not among the settings' formats; an instruction outside the subset.
 
-    All is scored when this returns; the tables are read one by one. One model load serves all formats; with several GPUs
-    there is one on each (models.load_copies).
+    All scores exist when this returns; the tables are read one by one. One model load serves all formats; with several GPUs
+    there is one on each (loading.load_copies).
 
     Args:
         responses: artifacts.RESPONSES.
@@ -98,7 +97,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
         settings: {"scorer": entry with the chat settings, "model": its model, "likelihood": the config's options}.
         work: folder of unfinished shards.
     Raises:
-        BadInput: when a response has no instruction, and as chat and models do.
+        BadInput: when a response has no instruction, and as models.chat and models.loading do.
     """
     scorer, options = settings["scorer"], settings["likelihood"]
     rows = Responses(responses, instructions, options)
@@ -112,7 +111,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
             logits.check(model)
         return copies
 
-    def scored(format: str) -> Iterator[pa.Table]:
+    def tables(format: str) -> Iterator[pa.Table]:
         def make(i: int, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> list[dict]:
             values = iter(score_rows(tokenizer, model, rows.texts(i), scorer, format, options))
             return [
@@ -124,7 +123,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
         return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, what, load))
 
     return {
-        format: scored(format)
+        format: tables(format)
         if format in options["formats"]
         else (_other_format(rows.keys(i)) for i in range(len(rows)))
         for format in FORMATS
@@ -140,7 +139,7 @@ def subset(ids: Iterable[str], size: int | None) -> set[str]:
 
 
 def _bounds(scored: list[int], rows: int, size: int) -> list[tuple[int, int]]:
-    """Return (first row, number of rows) of each shard: all rows in turn, `size` scored ones in each shard but the last."""
+    """Return (first row, number of rows) of each shard. Shards cover all rows; all but the last have `size` scored ones."""
     cuts = [0, *scored[size::size], rows]
     return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
 

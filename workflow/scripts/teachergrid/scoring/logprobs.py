@@ -4,15 +4,15 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..models import logits as output_logits
+from ..models import logits
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-PADDING = 0.04  # share of a batch's tokens, at most, so that a small shard wastes no more than a large one
-LOGITS = 2**26  # computed at once (256 MB in float32): a vocabulary of 256K needs no matrix over all positions
-# of these normalised at once: on a CPU as many as fit its cache
+PADDING = 0.04  # largest share of padding in a batch, so that a small shard wastes no more than a large one
+LOGITS = 2**26  # computed at once (256 MB in float32), so that a large vocabulary needs no matrix over all positions
+# logits that are normalised at once: on a CPU as many as fit into its cache
 NORMALISED = {"cuda": 2**24, "cpu": 2**18}
 
 
@@ -88,7 +88,7 @@ def _score_targets(
     values, ranks = [], []
     for states, chunk in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
         for raw, target in zip(head(states).split(normalised), chunk.split(normalised), strict=True):
-            logits = output_logits.scaled(model, raw)
-            values.append(logits.log_softmax(1).gather(1, target)[:, 0])
-            ranks.append(1 + (logits > logits.gather(1, target)).sum(1))
+            scaled = logits.scaled(model, raw)
+            values.append(scaled.log_softmax(1).gather(1, target)[:, 0])
+            ranks.append(1 + (scaled > scaled.gather(1, target)).sum(1))
     return torch.cat(values).cpu(), torch.cat(ranks).cpu()

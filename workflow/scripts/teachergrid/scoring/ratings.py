@@ -10,8 +10,7 @@ p by sampling 20 times; here it is computed from the logits and normalised over 
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..models import chat, prompts
-from ..models import logits as output_logits
+from ..models import chat, logits, prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -31,13 +30,13 @@ def check(where: str, reward: dict) -> None:
 
 
 class Rater:
-    """A loaded chat model that rates (a rewards.Scorer)."""
+    """A loaded chat model that rates (a `reward.Scorer`)."""
 
     MODEL_KIND = "causal"
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
-        """reward: the config's entry. Raises BadInput where a number is not a single token, and as heads.check does."""
-        output_logits.check(model)
+        """reward: the config's entry. Raises BadInput where a number is not a single token, and as logits.check does."""
+        logits.check(model)
         self._tokenizer, self._model, self._reward = tokenizer, model, reward
         self._numbers = reward["rating"]["numbers"]
         self._number_tokens = number_tokens(tokenizer, self._numbers)
@@ -57,10 +56,8 @@ class Rater:
             hidden = self._model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             last = mask.sum(1).to(hidden.device) - 1
             states = hidden[torch.arange(len(batch), device=hidden.device), last]  # [batch, hidden size]
-            logits = output_logits.scaled(self._model, self._model.get_output_embeddings()(states))[
-                :, self._number_tokens
-            ]
-        weights = logits.double().softmax(1)  # [batch, numbers]
+            all_logits = logits.scaled(self._model, self._model.get_output_embeddings()(states))
+        weights = all_logits[:, self._number_tokens].double().softmax(1)  # [batch, numbers]
         return (weights @ torch.tensor(self._numbers, dtype=torch.float64, device=weights.device)).tolist()
 
 

@@ -1,7 +1,7 @@
 """Score responses: by rule against the reference answer (a verifier), or with a model.
 
 There are three kinds of models. A reward model gives a logit (classifier.py), which has no fixed scale: the config's scale
-`raw` keeps it, `sigmoid` turns it into a probability above 0, which the metric CAR needs. A chat model rates (ratings.py).
+`raw` leaves it as it is, `sigmoid` turns it into a probability above 0, which the metric CAR needs. A chat model rates (ratings.py).
 An encoder compares responses with each other (similarity.py).
 """
 
@@ -19,7 +19,7 @@ from ..store import artifacts, shards
 from ..tasks import verify
 from . import classifier, ratings, similarity
 
-SHARD = 1024  # rows after which a model's scores are written; what a kill loses at most (a probe sets its own `shard`)
+SHARD = 1024  # rows after which a model's scores are written: a killed job loses no more (a probe sets its own `shard`)
 NOT_FINITE = "the reward is NaN or infinite"
 
 
@@ -40,7 +40,7 @@ class RewardEntry(ChatSettings):
 class Scorer(Protocol):
     """A loaded model that scores responses: classifier.Classifier, ratings.Rater or similarity.Encoder.
 
-    Each is built from (tokenizer, model, reward's entry) and names, as MODEL_KIND, the kind that models.load_model loads.
+    Each is built from (tokenizer, model, reward's entry) and names, as MODEL_KIND, the kind that loading.load_model loads.
     """
 
     def tokens(self, messages: list[Message], response: str) -> list[int]:
@@ -53,6 +53,8 @@ class Scorer(Protocol):
 
 
 class LimitedScorer(NamedTuple):
+    """A scorer with the length up to which it reads texts."""
+
     scorer: Scorer
     limit: float  # tokens of the longest text that it reads
 

@@ -1,7 +1,7 @@
 """How alike a teacher's responses are: the mean cosine of their embeddings over all pairs, by an encoder.
 
 With unit vectors x_i and their sum T, the sum of x_i.x_j over all i != j is |T|^2 - n, and the sum over j for one i is
-x_i.T - 1. So the work is O(n), and no pair is formed. (In the code |x_i|^2 stands for 1, as the vectors are rounded.)
+x_i.T - 1. So the work is O(n), and no pair is formed. (The code uses |x_i|^2 instead of 1, because rounded vectors are not exactly of unit length.)
 
 The reward of response i is 2 r_i - s, with r_i its mean cosine to the others and s the mean over all pairs. This is the
 first-order (Hoeffding) term of s, which is a U-statistic of degree 2: the mean of the rewards is s, and a bootstrap over the
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .reward import RewardEntry
 
-# shards hold the vectors (as `reward`), which are compared once all shards are there
+# shards hold the vectors (as `reward`); they are compared once all shards are complete
 VECTORS = pa.schema([*artifacts.REWARDS.remove(2)]).insert(2, pa.field("reward", pa.list_(pa.float32())))
 ALONE = "fewer than two responses have text"
 
@@ -42,7 +42,7 @@ def check(where: str, reward: dict) -> None:
 
 
 class Encoder:
-    """A loaded encoder that embeds texts (a rewards.Scorer)."""
+    """A loaded encoder that embeds texts (a `reward.Scorer`)."""
 
     MODEL_KIND = "encoder"
 
@@ -51,7 +51,7 @@ class Encoder:
         from ..models import loading
 
         self._tokenizer, self._model, self._similarity = tokenizer, model, reward["similarity"]
-        # the tokenizer's limit too: positions of some encoders begin after 0, so that they take fewer tokens than positions
+        # the tokenizer's limit too: some encoders do not use their first positions, so they take fewer tokens than positions
         self._max_length = int(min(reward["max_length"], loading.context(model), tokenizer.model_max_length))
 
     def tokens(self, messages: list[Message], response: str) -> list[int]:

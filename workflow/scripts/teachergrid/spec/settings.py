@@ -7,10 +7,10 @@ from typing import TypedDict
 
 
 class AnswerSettings(TypedDict):
-    """Of a model that answers a suite. talk: its chat settings; a student has those of its base."""
+    """Of a model that answers a suite. chat: its chat settings; a student has those of its base."""
 
     model: dict
-    talk: dict
+    chat: dict
     format: str  # chat or plain
     tasks: dict[str, dict]
     suite: dict
@@ -28,7 +28,7 @@ def of_answers(parts: dict) -> AnswerSettings:
     """Return the settings in a loaded spec of the rule `answer`, which has the chat settings under `reference`."""
     return {
         "model": parts["model"],
-        "talk": parts["reference"],
+        "chat": parts["reference"],
         "format": parts["reference"]["format"],
         "tasks": parts["tasks"],
         "suite": parts["suite"],
