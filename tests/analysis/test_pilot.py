@@ -53,7 +53,7 @@ def test_who_cannot_be_ranked_is_last_with_its_reason():
             for name, r in (("low", 1), ("negative", -1), ("high", 2), ("broken", 3))
         },
         keep=3,
-        stopped={"broken": "gated: empty 50 %"},
+        gate_reasons={"broken": "gated: empty 50 %"},
         seed=0,
     )
     assert found["kept"] == ["high", "low"]

@@ -1,5 +1,5 @@
-"""Metrics of all cells of a grid, and those that need the grid itself: size and own score of the teacher, the ranking borrowed
-from other bases, a random one."""
+"""Metrics of all cells of a grid, and the baselines that need the whole grid: size and own score of the teacher, the ranking
+borrowed from other bases, a random one."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from ..store import artifacts
 from ..store.artifacts import Source
 from .performance import AP, Unit
 
-ALWAYS = ("size", "borrowed")  # no table of correlations is without them
+ALWAYS = ("size", "borrowed")  # in every table of correlations
 OF_A_GRID = (*ALWAYS, "own_score", "random")
 Result = tuple[float | None, str | None]  # (value, why there is none)
 
@@ -32,7 +32,7 @@ def grid_metrics(
     requested, rows = variants(settings["metrics"]), []
     entries = {entry["formula"]: name for name, entry in reversed(settings["metrics"].items())}
     ap, references = student_ap(performance), _reference_ap(settings, performance)
-    of_a_grid: dict[str, Callable[[Unit], Result]] = {
+    baselines: dict[str, Callable[[Unit], Result]] = {
         "size": lambda unit: _size(settings, unit),
         "borrowed": lambda unit: _borrowed(units, unit, ap),
         "own_score": lambda unit: _own_score(settings, unit, references),
@@ -45,7 +45,7 @@ def grid_metrics(
             # the file may also hold metrics of another block, which may call a shared variant by another name
             if variant := requested.get(row["metric"]):
                 rows.append({**cell, **row, "entry": variant.entry, "own": variant.own})
-        for formula, result_of in of_a_grid.items():
+        for formula, result_of in baselines.items():
             if formula in ALWAYS or formula in entries:
                 value, reason = result_of(unit)
                 labels = {"entry": entries.get(formula, formula), **_labels(formula)}
@@ -54,7 +54,7 @@ def grid_metrics(
 
 
 def _labels(formula: str) -> dict:
-    """What the rows of a formula that is computed over a grid say about it: it has no variants."""
+    """Return the columns that describe a formula that is computed over a grid; it has no variants."""
     about = FORMULAS[formula]
     names = {"metric": formula, "variant_of": formula, "own": True, "formula": formula}
     return {**names, "description": about.text, "value_unit": about.unit, "direction": about.best}
@@ -67,18 +67,18 @@ def student_ap(performance: list[dict]) -> dict[tuple[str, str, str], float]:
 
 
 def _reference_ap(settings: Mapping, performance: list[dict]) -> dict[str, float]:
-    """{model: AP of the first reference that is this model, as its vendor made it}: one prompted in its chat template."""
+    """Return {model: AP of the first reference that is this model, prompted in its chat template}."""
     models = {r["name"]: r.get("model") for r in settings["references"] if r.get("format") != "plain"}
-    found: dict[str, float] = {}
+    by_model: dict[str, float] = {}
     for row in performance:
         model = models.get(row["model"]) if row["kind"] == "reference" and row["measure"] == AP else None
         if model is not None and row.get("value") is not None:
-            found.setdefault(model, row["value"])
-    return found
+            by_model.setdefault(model, row["value"])
+    return by_model
 
 
 def _size(settings: Mapping, unit: Unit) -> Result:
-    """Billions of parameters."""
+    """Return the teacher's parameters in billions."""
     if unit.teacher is None:
         return None, "a derived corpus has no size"
     size = settings["teachers"].get(unit.teacher, {}).get("parameters")
@@ -88,32 +88,32 @@ def _size(settings: Mapping, unit: Unit) -> Result:
 
 
 def _own_score(settings: Mapping, unit: Unit, references: Mapping[str, float]) -> Result:
-    """A teacher's own score. Stated scores and those of references are on different scales, so they are never mixed."""
+    """Return a teacher's own score. Stated scores and those of references have different scales, so they are never mixed."""
     if unit.teacher is None:
         return None, "a derived corpus has no score of its own"
     teachers = settings["teachers"]
     teacher = teachers.get(unit.teacher, {})
     if any(other.get("score") is not None for other in teachers.values()):
-        score, lacking = teacher.get("score"), "states no `score`, and others do"
+        score, reason = teacher.get("score"), "states no `score`, and others do"
     else:
-        score, lacking = references.get(teacher.get("model")), "states no `score`, and no reference is its model"
-    return (None, f"teacher '{unit.teacher}' {lacking}") if score is None else (float(score), None)
+        score, reason = references.get(teacher.get("model")), "states no `score`, and no reference is its model"
+    return (None, f"teacher '{unit.teacher}' {reason}") if score is None else (float(score), None)
 
 
 def _borrowed(units: list[Unit], unit: Unit, ap: Mapping[tuple[str, str, str], float]) -> Result:
-    """The mean AP of the other bases' students of the same unit."""
+    """Return the mean AP of the other bases' students of the same unit."""
     others = sorted({u.base for u in units} - {unit.base})
     if not others:
         return None, "one base only"
-    here = (unit.unit, unit.panel)
-    known = {u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == here}
-    lost = [base for base in others if known.get(base) is None]
-    if lost:
-        return None, f"no performance on {', '.join(lost)}"
-    return float(np.mean([known[base] for base in others])), None
+    cell = (unit.unit, unit.panel)
+    ap_of_base = {u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == cell}
+    missing = [base for base in others if ap_of_base.get(base) is None]
+    if missing:
+        return None, f"no performance on {', '.join(missing)}"
+    return float(np.mean([ap_of_base[base] for base in others])), None
 
 
 def _random(settings: Mapping, unit: Unit) -> Result:
-    """A number from 0 to 1, by a hash: a teacher more in the grid changes it for no other."""
+    """Return a number from 0 to 1, by a hash: adding a teacher to the grid changes it for no other one."""
     text = f"{settings['grid']['seed']}/{unit.base}/{unit.panel}/{unit.unit}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48, None

@@ -4,17 +4,17 @@ kinship helps, and how small a difference this grid can find."""
 import numpy as np
 
 from ..stats import comparison, families
-from .correlations import POOLED, by_panel, drawn, family_of
+from .correlations import POOLED, by_panel, family_of, performance_draws
 from .performance import Key, Unit
 
-OTHERS = "own_family"  # teachers of the base's family that do not descend from it
+OTHERS = "own_family"  # effect of teachers of the base's family that do not descend from it
 StepName = tuple[str, str, str]  # family, smaller teachers, larger teachers
 
 
 def effects(settings: dict, units: list[Unit], ap: dict[Key, float], items: dict[Key, np.ndarray]) -> list[dict]:
     """Return the rows of artifacts.EFFECTS: per base and panel, then pooled over bases.
 
-    Siblings and kinship are about teachers: a grid that compares something else has only what is detectable.
+    Siblings and kinship are about teachers: a grid that compares something else has only the detectable difference.
 
     Args:
         ap: AP of each unit, in points.
@@ -22,12 +22,12 @@ def effects(settings: dict, units: list[Unit], ap: dict[Key, float], items: dict
     """
     rows = []
     for panel, by_base in by_panel(units, ap).items():
-        draws = {base: drawn(settings, base_units, items) for base, base_units in by_base.items()}
-        of_panel = [_detectable(base, draws[base], n_items(by_base[base], items)) for base in by_base]
+        draws = {base: performance_draws(settings, base_units, items) for base, base_units in by_base.items()}
+        panel_rows = [_detectable(base, draws[base], n_items(by_base[base], items)) for base in by_base]
         if settings["grid"]["compare"] == "teacher":
-            of_panel += _siblings(settings, by_base, ap, items, draws)
-            of_panel += _kinship(settings, by_base, ap)
-        rows += [{"panel": panel, **row} for row in of_panel]
+            panel_rows += _siblings(settings, by_base, ap, items, draws)
+            panel_rows += _kinship(settings, by_base, ap)
+        rows += [{"panel": panel, **row} for row in panel_rows]
     return rows
 
 

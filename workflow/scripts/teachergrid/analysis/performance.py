@@ -1,30 +1,27 @@
 """Performance of students and references: per-item scores become values of 0 to 100 with intervals, gains and ranks.
 
-Words: a score (0..1) belongs to one item; a measure is a named set of items (`AP`, suite/judge, suite/judge/task,
+Terms: a score (0..1) belongs to one item; a measure is a named set of items (`AP`, suite/judge, suite/judge/task,
 suite/judge/task/category); performance is a model's mean score over a measure, in points (0..100).
 
-Items are compared within a base. A model that has scores for less than `COVERED` of the items counts as missing, so
-that it does not take the items from the others; an item that any other model of the base has no score for is left out
-for all of them, so that every number of a base rests on the same items.
+Items are compared within a base. A model that has scores for less than the share `COVERED` of the items counts as missing;
+otherwise the others would lose these items. An item that any remaining model of the base has no score for is left out for
+all of them, so that all numbers of a base are about the same items.
 """
 
 from itertools import product
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from ..responses.health import limited
 from ..spec.ids import Corpus, Responses, any_seed
 from ..stats import comparison
 from ..stats.resampling import Interval
 from ..store import artifacts
-from ..store.artifacts import read
+from ..store.artifacts import Source, read
 
 AP = "AP"
 COVERED = 0.9
-Source: TypeAlias = "pa.Table | Path | str"  # a table, or the path of its file
 Key = tuple[str, str, str | None]  # base, corpus, recipe; no recipe where a grid only measures
 Item = tuple[str, str, str]  # suite, task, id
 
@@ -137,7 +134,7 @@ def performance(settings: dict, grid_units: list[Unit], scores: dict[tuple[str, 
 
 
 def _untuned(references: list[dict], values: dict[str, np.ndarray]) -> str | None:
-    """Return the untuned base in the better of its text formats: a student has to beat what needs no tuning at all."""
+    """Return the untuned reference with the highest AP over text formats: a student has to beat it to be worth training."""
     names = [r["name"] for r in references if r["role"] == "untuned" and r["name"] in values]
     return max(names, key=lambda name: values[name].mean()) if names else None
 
@@ -157,11 +154,8 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
     rows = []
     for unit, scores, result in zip(panel_units, cube, results, strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
-        row = {
-            "kind": "student",
-            "model": any_seed(unit.base, unit.corpus, unit.recipe),
-            **{key: getattr(unit, key) for key in copied},
-        }
+        row = {"kind": "student", "model": any_seed(unit.base, unit.corpus, unit.recipe)}
+        row |= {key: getattr(unit, key) for key in copied}
         row |= {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
             rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))
@@ -287,8 +281,8 @@ def _ap(primary: list[Scores], models: list[str]) -> Scores:
     """Return the mean of the primary scores with equal weight, as values per item whose mean is AP.
 
     With N items in all, an item with score x of a primary score j with n_j items and mean m_j has the value
-    m_j + (N / n_j) (x - m_j). So the bootstrap over items gives the variance of AP and takes no difference between
-    suites for noise. With one primary score the values are its scores.
+    m_j + (N / n_j) (x - m_j). So the bootstrap over items gives the variance of AP, and differences between suites do not
+    count as noise. With one primary score the values are its scores.
     """
     items = sorted({item for part in primary for item in part.items})
     index = {item: i for i, item in enumerate(items)}

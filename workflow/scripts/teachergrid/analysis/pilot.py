@@ -3,7 +3,7 @@
 Teachers are ranked by the mean of their ranks under the pilot's metrics. Bootstrap: instructions are drawn with
 replacement, the same for all teachers and metrics, and all teachers are ranked anew. So intervals, p_best and p_kept
 show how the order depends on the choice of instructions. Whether the metrics predict better students is another
-question, which only students answer.
+question, which only students can answer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from ..store import artifacts
 
 ROUNDS = 2000
 LIKELIHOOD_FORMATS = ("chat", "plain")
-# of one teacher: its instructions [n], and for each metric its sums per instruction [n, columns + 1] (see metrics.sums)
+# of one teacher: its instructions [n], and for each metric its sums per instruction [n, columns + 1] (see measure.sums)
 Sums = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
@@ -56,13 +56,13 @@ def result(settings: dict, files: InputFiles, grid: str) -> dict:
 
     settings: those of the job. Raises BadInput where no teacher of a base can be ranked.
     """
-    pilot, stopped = settings["pilot"], gated(files.health, settings["gates"])
+    pilot, gate_reasons = settings["pilot"], gated(files.health, settings["gates"])
     bases = {}
     for base, teachers in settings["candidates"].items():
-        frames = {teacher: frames_of(settings["metrics"], files, base, teacher) for teacher in teachers}
-        sums = summed(settings["metrics"], frames)
+        rows = {teacher: joined_rows(settings["metrics"], files, base, teacher) for teacher in teachers}
+        sums = sums_by_teacher(settings["metrics"], rows)
         seed = derived_seed(0, f"{grid}/{base}")
-        bases[base] = ranking(settings["metrics"], sums, pilot["keep"], stopped, seed)
+        bases[base] = ranking(settings["metrics"], sums, pilot["keep"], gate_reasons, seed)
         if not bases[base]["kept"]:
             reasons = "; ".join(f"{row['teacher']}: {row['reason']}" for row in bases[base]["teachers"])
             raise BadInput(f"config.grids.{grid}.pilot: no teacher of {base} can be ranked ({reasons})")
@@ -79,15 +79,15 @@ def gated(paths: Iterable[str], gates: dict) -> dict[str, str]:
     return reasons
 
 
-def frames_of(entries: dict[str, dict], files: InputFiles, base: str, teacher: str) -> list[JoinedRows]:
-    """Return the rows of a teacher's responses to each instruction set, with the scores that these metrics need."""
+def joined_rows(entries: dict[str, dict], files: InputFiles, base: str, teacher: str) -> list[JoinedRows]:
+    """Return a teacher's responses to each instruction set, joined with the scores that these metrics need."""
     names = {scorer for entry in entries.values() for scorer, _ in Metric(entry).likelihoods}
     scorers = {base if name == "self" else name for name in names}
-    frames = []
+    joined = []
     for path in files.responses:
         name = Path(path).stem
         if Responses.parse(name).teacher == teacher:
-            of_responses = SimpleNamespace(
+            teacher_files = SimpleNamespace(
                 responses=[path],
                 rewards=[other for other in files.rewards if Path(other).stem == name],
                 **{
@@ -99,40 +99,42 @@ def frames_of(entries: dict[str, dict], files: InputFiles, base: str, teacher: s
                     for text_format in LIKELIHOOD_FORMATS
                 },
             )
-            frames.append(join_teacher(of_responses, base, teacher, **measure.extras(entries)))
-    return frames
+            joined.append(join_teacher(teacher_files, base, teacher, **measure.extras(entries)))
+    return joined
 
 
-def summed(entries: dict[str, dict], frames: Mapping[str, list[JoinedRows]]) -> dict[str, Sums]:
+def sums_by_teacher(entries: dict[str, dict], rows: Mapping[str, list[JoinedRows]]) -> dict[str, Sums]:
     """Return {teacher: its sums per instruction} over all instruction sets."""
-    by_teacher = {}
-    for teacher, parts in frames.items():
-        of_parts = [measure.sums(entries, part) for part in parts]
-        ids = np.concatenate([ids for ids, _ in of_parts])
-        by_teacher[teacher] = ids, {name: np.concatenate([sums[name] for _, sums in of_parts]) for name in entries}
-    return by_teacher
+    result = {}
+    for teacher, parts in rows.items():
+        part_sums = [measure.sums(entries, part) for part in parts]
+        ids = np.concatenate([ids for ids, _ in part_sums])
+        result[teacher] = ids, {name: np.concatenate([sums[name] for _, sums in part_sums]) for name in entries}
+    return result
 
 
 # --- ranking
 
 
-def ranking(entries: dict[str, dict], sums: dict[str, Sums], keep: int, stopped: dict[str, str], seed: int) -> dict:
+def ranking(
+    entries: dict[str, dict], sums: dict[str, Sums], keep: int, gate_reasons: dict[str, str], seed: int
+) -> dict:
     """Return {"kept": teachers, "p_best_kept", "teachers": rows, the first ranked first} of one base.
 
     A row: teacher, rank (1 is best), rank_low, rank_high (95 %), p_best, p_kept (shares of the draws), kept, metrics
     {name: {value, low, high, n}}, reason (why it is not ranked, else null). p_best_kept: the share of draws whose first
-    is kept. A teacher that is gated, or has a metric without a value, is last and in no draw.
+    is kept. A teacher that is gated, or that a metric has no value for, comes last and is in no draw.
 
     Args:
-        sums: {teacher: ...}, see `summed`.
-        keep: how many teachers are kept.
-        stopped: {teacher: why a gate stops its students}.
+        sums: {teacher: ...}, see `sums_by_teacher`.
+        keep: the number of teachers to keep.
+        gate_reasons: {teacher: why a gate stops its students}.
     """
     values = {name: bootstrap(entry, name, sums, seed) for name, entry in entries.items()}
     rows: list[dict] = []
     ranked: list[int] = []
     for i, teacher in enumerate(sums):
-        reason = stopped.get(teacher) or _without_value(values, i)
+        reason = gate_reasons.get(teacher) or _without_value(values, i)
         rows.append(
             {
                 "teacher": teacher,
@@ -147,12 +149,12 @@ def ranking(entries: dict[str, dict], sums: dict[str, Sums], keep: int, stopped:
     if ranked:
         _rank([rows[i] for i in ranked], [metric.draws[:, ranked] for metric in values.values()], keep)
     rows.sort(key=lambda row: (row["rank"] is None, row["rank"], row["teacher"]))
-    kept = rows[: min(keep, len(ranked))]
-    for row in kept:
+    best = rows[: min(keep, len(ranked))]
+    for row in best:
         row["kept"] = True
     return {
-        "kept": [row["teacher"] for row in kept],
-        "p_best_kept": float(sum(row["p_best"] for row in kept)) if kept else None,
+        "kept": [row["teacher"] for row in best],
+        "p_best_kept": float(sum(row["p_best"] for row in best)) if best else None,
         "teachers": rows,
     }
 
@@ -180,12 +182,12 @@ def mid_ranks(values: np.ndarray) -> np.ndarray:
 
 def bootstrap(entry: dict, name: str, sums: dict[str, Sums], seed: int) -> MetricDraws:
     """Return the values of a metric for all teachers over resampled instructions, the same for all teachers."""
-    every = np.unique(np.concatenate([ids for ids, _ in sums.values()]))
+    ids_of_all = np.unique(np.concatenate([ids for ids, _ in sums.values()]))
     columns = next(iter(sums.values()))[1][name].shape[1]
-    table = np.zeros((len(sums), len(every), columns))
-    for of_teacher, (ids, by_metric) in zip(table, sums.values(), strict=True):
-        of_teacher[np.searchsorted(every, ids)] = by_metric[name]
-    flat = table.transpose(0, 2, 1).reshape(-1, len(every))
+    table = np.zeros((len(sums), len(ids_of_all), columns))
+    for teacher_table, (ids, by_metric) in zip(table, sums.values(), strict=True):
+        teacher_table[np.searchsorted(ids_of_all, ids)] = by_metric[name]
+    flat = table.transpose(0, 2, 1).reshape(-1, len(ids_of_all))
     means = resampling.bootstrap_means(flat, ROUNDS, np.random.default_rng(seed))
     means = np.concatenate([flat.mean(1)[None], means]).reshape(ROUNDS + 1, len(sums), -1)
     sign, values = Metric(entry).sign, measure.value_of_sums(Metric(entry), means)
@@ -209,9 +211,9 @@ def _value(metric: MetricDraws, i: int) -> dict:
 
 
 def regret(pilot: dict, performance: list[dict]) -> list[dict]:
-    """Return what a pilot loses where a grid trained all teachers, in points of AP.
+    """Return the AP that a pilot lost, in points, from a grid that trained students of all teachers.
 
-    A base and panel where another teacher has no AP is left out: its regret is not known. Teachers that were gated in
+    A base and panel where any teacher has no AP is left out: its regret is unknown. Teachers that were gated in
     that grid have no students and do not count.
 
     Args:
@@ -225,10 +227,10 @@ def regret(pilot: dict, performance: list[dict]) -> list[dict]:
     for base, answer in pilot["bases"].items():
         for panel in dict.fromkeys(row["panel"] for row in units if row["base"] == base):
             ap = {row["teacher"]: row["value"] for row in units if (row["base"], row["panel"]) == (base, panel)}
-            kept = [teacher for teacher in answer["kept"] if teacher in ap]
-            if None in ap.values() or not kept:
+            candidates = [teacher for teacher in answer["kept"] if teacher in ap]
+            if None in ap.values() or not candidates:
                 continue
-            best, best_kept = max(ap, key=lambda teacher: ap[teacher]), max(kept, key=lambda teacher: ap[teacher])
+            best, best_kept = max(ap, key=lambda teacher: ap[teacher]), max(candidates, key=lambda teacher: ap[teacher])
             values = {"best": best, "value": ap[best], "best_kept": best_kept, "kept_value": ap[best_kept]}
             rows.append({"base": base, "panel": panel, **values, "regret": ap[best] - ap[best_kept]})
     return rows

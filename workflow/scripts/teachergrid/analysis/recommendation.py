@@ -27,7 +27,7 @@ def recommendation(
         missing: what the grid needs and does not have, in words.
     """
     bases: dict[str, dict] = {}
-    doubts: list[tuple[str, str]] = []  # (base or base and panel, sentence)
+    doubts: list[tuple[str, str]] = []  # (base, or base and panel; sentence)
     for base in dict.fromkeys(unit.base for unit in units):
         untuned, panels = performance.untuned.get(base), {}
         for panel in dict.fromkeys(unit.panel for unit in units if unit.base == base):
@@ -99,7 +99,7 @@ def _detectable(base: str, panel: str, effects: list[dict]) -> float | None:
 
 
 def _primary(base: str, panel: str, correlations: list[dict]) -> dict | None:
-    """Return what the metric that was named beforehand would have chosen, and the performance that loses."""
+    """Return what the primary metric would have chosen, and the AP that this choice loses."""
     for row in correlations:
         if (row["base"], row["panel"], row["role"]) == (base, panel, "primary"):
             chosen = {"metric": row["metric"], "choice": row.get("choice"), "regret": row.get("regret_1")}
@@ -131,7 +131,7 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None)
 
 
 def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
-    """Return what is open about the order of the units; word: what the grid compares."""
+    """Return what is open about the order of the units. word: what the grid compares."""
     if len(rows) == 1:
         return [f"nothing is compared: there is one {word} only."]
     doubts = []
@@ -164,7 +164,7 @@ def _against_untuned(rows: list[dict], untuned: str | None) -> list[str]:
 
 
 def _grouped(doubts: list[tuple[str, str]]) -> list[str]:
-    """Return one sentence for all bases that it is true of."""
+    """Return each sentence once, with all the bases that it is true of."""
     by_text: dict[str, list[str]] = {}
     for base, text in doubts:
         by_text.setdefault(text, []).append(base)

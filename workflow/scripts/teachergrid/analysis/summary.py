@@ -9,10 +9,11 @@ from typing import NamedTuple, Protocol
 import yaml
 
 from ..store import artifacts, origin
+from ..store.artifacts import Source
 from .baselines import grid_metrics, student_ap
 from .correlations import correlations
 from .effects import effects
-from .performance import Source, Unit, performance, units
+from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 
 
@@ -100,7 +101,7 @@ def summarise(settings: dict, results: Results) -> Summary:
     What is missing is listed in the recommendation; units of a gated corpus are in no statistic.
 
     Args:
-        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites"} as grid.py
+        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites"} as grid.blocks
             states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
     """
     grid_units = units(settings, results.health)
@@ -141,7 +142,7 @@ def _weights(files: dict[str, str]) -> str | None:
 
 
 def _missing(settings: dict, grid_units: list[Unit], results: Results) -> list[str]:
-    """Return what the grid needs and does not have. What waits for a missing student is not listed as well."""
+    """Return what the grid needs and does not have. What depends on a missing student is not listed in addition."""
     students = [student for unit in grid_units if not unit.gated for student in unit.students.values()]
     missing = [f"student {student}" for student in students if student not in results.students]
     models = [student for student in students if student in results.students]

@@ -1,19 +1,17 @@
 """The examples that a training reads: responses of a corpus, with the messages that they answer."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
-
-import pyarrow as pa
+from typing import NamedTuple
 
 from ..errors import BadInput
 from ..metrics.join import join
 from ..store import artifacts
-
-Source: TypeAlias = str | Path | pa.Table  # a table, or the path of its file
+from ..store.artifacts import Source
 
 
 class Example(NamedTuple):
+    """A response with the messages that it answers."""
+
     messages: list[dict]
     response: str
     teacher: str
@@ -40,12 +38,12 @@ def examples(
     rows = join(dict(responses), {}, {}, corpus)
     texts = rows.response.to_pylist()
     columns = rows.id.tolist(), rows.sample.tolist(), rows.teacher.tolist(), texts, rows.words.tolist()
-    found = []
+    result = []
     for id, sample, teacher, response, words in zip(*columns, strict=True):
         if id not in messages:
             raise BadInput(
                 f"responses of teacher '{teacher}': id '{id}' is in none of the instruction sets; generate them again"
             )
         if words:
-            found.append(Example(messages[id], response, teacher, id, sample))
-    return found, {"empty": len(rows.id) - len(found)}
+            result.append(Example(messages[id], response, teacher, id, sample))
+    return result, {"empty": len(rows.id) - len(result)}

@@ -1,8 +1,7 @@
 """Choose the rows of a corpus from the responses of several teachers.
 
-A selection takes the steps of its config entry, one function each: usable responses, one of each instruction, the best part
-of these, a budget of tokens. Every draw is decided by hashes, so neither the order of teachers nor other instructions change
-it.
+A selection has up to four steps, one function each: the usable responses, one of each instruction, the best part of these,
+a budget of tokens. Hashes decide every draw, so neither the order of teachers nor other instructions change it.
 """
 
 import hashlib
@@ -45,24 +44,24 @@ class Ranking(NamedTuple):
 
 
 def select(
-    entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows], categories: Categories | None = None
+    entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows], categories: Categories | None = None
 ) -> list[dict]:
     """Return the rows of artifacts.CORPUS that a corpus takes, in the order of their instructions.
 
-    Left out, and counted in the log, are instructions without a response that has text and a finite value of `by`, and with
-    `matched` those that lack one of any teacher.
+    Instructions without a response that has text and a finite value of `by` are left out and counted in the log; with
+    `matched` so are those for which any teacher has no such response.
 
     Args:
         entry: the corpus' settings with all defaults.
         metrics: {name: entry} of the metrics in its `by`.
-        frames: {teacher: JoinedRows}.
+        rows_of: {teacher: joined rows of its responses}.
         categories: needed where `each` has category.
     Raises:
-        BadInput: when no row is left, and as the steps do.
+        BadInput: when no row is left, and as the functions of the steps do.
     """
-    by_id, ranking = usable(entry, metrics, frames), Ranking(entry, _sign(entry, metrics), _name(entry, metrics))
-    needed, what = (len(frames), "not every teacher has a") if entry["matched"] else (1, "no")
-    complete = [rows for _, rows in sorted(by_id.items()) if len({row.teacher for row in rows}) >= needed]
+    by_id, ranking = usable(entry, metrics, rows_of), Ranking(entry, _sign(entry, metrics), _name(entry, metrics))
+    least, what = (len(rows_of), "not every teacher has a") if entry["matched"] else (1, "no")
+    complete = [rows for _, rows in sorted(by_id.items()) if len({row.teacher for row in rows}) >= least]
     if len(complete) < len(by_id):
         value = f"a value of {ranking.name}" if ranking.name else "text"
         print(f"{len(by_id) - len(complete)} of {len(by_id)} instructions left out: {what} response with {value}")
@@ -87,18 +86,18 @@ def select(
 def write(path: str | Path, rows: list[dict], made_from: dict) -> None:
     """Write the rows of a corpus (artifacts.CORPUS) as SFT reads them, and origin and reasons into x.origin and x.why.
 
-    So the same rows chosen by another setting are the same bytes, and no student is trained again.
+    So the same rows give the same bytes whatever setting chose them, and no student is trained again.
     """
     table = artifacts.table(rows, artifacts.CORPUS)
     artifacts.write(f"{path}.why", table, artifacts.CORPUS, made_from)
     artifacts.write(path, table, artifacts.CORPUS_ROWS, made_from, beside=True)
 
 
-def usable(entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows]) -> dict[str, list[Row]]:
+def usable(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows]) -> dict[str, list[Row]]:
     """Return {instruction id: its responses that have text and a finite value}; the list may be empty."""
-    values = _values(entry, metrics, frames)
+    values = _values(entry, metrics, rows_of)
     by_id: dict[str, list[Row]] = {}
-    for teacher, rows in sorted(frames.items()):
+    for teacher, rows in sorted(rows_of.items()):
         columns = (rows.id, rows.sample, values[teacher], rows.words, _tokens(entry, rows))
         for id, sample, value, words, tokens in zip(*(column.tolist() for column in columns), strict=True):
             responses = by_id.setdefault(id, [])
@@ -110,20 +109,20 @@ def usable(entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRow
 def choose(ranking: Ranking, rows: list[Row]) -> list[Row]:
     """Return the rows of one instruction that are chosen: all, or one of them. A hash decides between equal values."""
     entry, name = ranking.entry, ranking.name
-    how, by = entry["choose"], f" by {name}" if name else ""
+    choice, criterion = entry["choose"], f" by {name}" if name else ""
     candidates = rows
-    if how in ("best", "worst"):
+    if choice in ("best", "worst"):
         top = max(ranking.sign * row.value for row in rows)
         candidates = [row for row in rows if ranking.sign * row.value == top]
-    elif how == "random" and entry["ratios"]:
+    elif choice == "random" and entry["ratios"]:
         teacher = min({row.teacher for row in rows}, key=lambda teacher: (_wait(entry, rows[0].id, teacher), teacher))
-        candidates, by = (
-            [row for row in rows if row.teacher == teacher],
-            f" with ratio {entry['ratios'][teacher]:g}{by}",
-        )
-    chosen = rows if how == "all" else [min(candidates, key=lambda row: _lot(entry, row))]
-    what = "one of" if how == "all" else f"{how} of"
-    return [row._replace(why=f"{what} {len(rows)}{by}" + (f": {row.value:.3g}" if name else "")) for row in chosen]
+        candidates = [row for row in rows if row.teacher == teacher]
+        criterion = f" with ratio {entry['ratios'][teacher]:g}{criterion}"
+    chosen = rows if choice == "all" else [min(candidates, key=lambda row: _random_order(entry, row))]
+    what = "one of" if choice == "all" else f"{choice} of"
+    return [
+        row._replace(why=f"{what} {len(rows)}{criterion}" + (f": {row.value:.3g}" if name else "")) for row in chosen
+    ]
 
 
 def best_part(ranking: Ranking, rows: list[Row], categories: Categories) -> list[Row]:
@@ -166,27 +165,27 @@ def _allotted(
 
 def _best(ranking: Ranking, rows: list[Row], total: int, within: list[str]) -> list[Row]:
     where = f" in {', '.join(within)}" if within else ""
-    ordered = sorted(rows, key=lambda row: (-ranking.sign * row.value, _lot(ranking.entry, row)))[:total]
-    of_all = f"of {len(rows)}{where}, {total} kept"
-    return [row._replace(why=f"{row.why}; number {place} {of_all}") for place, row in enumerate(ordered, 1)]
+    ordered = sorted(rows, key=lambda row: (-ranking.sign * row.value, _random_order(ranking.entry, row)))[:total]
+    group = f"of {len(rows)}{where}, {total} kept"
+    return [row._replace(why=f"{row.why}; number {place} {group}") for place, row in enumerate(ordered, 1)]
 
 
 def within_budget(entry: dict, rows: list[Row]) -> list[Row]:
     """Return rows in the order of the hash of their instructions, up to the first that does not fit into the budget `tokens`.
 
-    Rows whose number of tokens is unknown are left out, and counted in the log. Raises BadInput when the others do not fill
+    Rows whose number of tokens is unknown are left out and counted in the log. Raises BadInput when the others do not fill
     the budget, or when not even the first fits.
     """
-    budget, known = entry["tokens"], [row for row in rows if not math.isnan(row.tokens)]
-    if len(known) < len(rows):
-        print(f"{len(rows) - len(known)} of {len(rows)} rows left out: their tokens are not known")
-    ordered = sorted(known, key=lambda row: (_digest(row.id), row.teacher, row.sample))
+    budget, counted = entry["tokens"], [row for row in rows if not math.isnan(row.tokens)]
+    if len(counted) < len(rows):
+        print(f"{len(rows) - len(counted)} of {len(rows)} rows left out: their tokens are not known")
+    ordered = sorted(counted, key=lambda row: (_digest(row.id), row.teacher, row.sample))
     sums = np.cumsum([row.tokens for row in ordered])
-    total = int(sums[-1]) if known else 0
+    total = int(sums[-1]) if counted else 0
     fitting = int(np.searchsorted(sums, budget, side="right"))
     if total < budget or not fitting:
         raise BadInput(
-            f"`tokens` is {budget}, and {len(known)} rows of known length have {total}, the first {int(sums[0]) if known else 0}; "
+            f"`tokens` is {budget}, and {len(counted)} rows of known length have {total}, the first {int(sums[0]) if counted else 0}; "
             "state a budget that all corpora which are compared can fill"
         )
     return [row._replace(why=f"{row.why}; within {budget} tokens") for row in ordered[:fitting]]
@@ -195,33 +194,35 @@ def within_budget(entry: dict, rows: list[Row]) -> list[Row]:
 # --- what a row is worth, how long it is, and where it belongs
 
 
-def _values(entry: dict, metrics: dict[str, dict], frames: Mapping[str, JoinedRows]) -> dict[str, np.ndarray]:
+def _values(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows]) -> dict[str, np.ndarray]:
     """Return {teacher: values [n]}: of the metric, of the mix, or 0 without any."""
     if isinstance(entry["by"], dict):
-        return _mixed(entry["by"], metrics, frames)
+        return _mixed_values(entry["by"], metrics, rows_of)
     if not metrics:
-        return {teacher: np.zeros(len(rows.id)) for teacher, rows in frames.items()}
-    return {teacher: per_response(Metric(metrics[entry["by"]]), rows)[0] for teacher, rows in frames.items()}
+        return {teacher: np.zeros(len(rows.id)) for teacher, rows in rows_of.items()}
+    return {teacher: per_response(Metric(metrics[entry["by"]]), rows)[0] for teacher, rows in rows_of.items()}
 
 
-def _mixed(
-    weights: dict[str, float], metrics: dict[str, dict], frames: Mapping[str, JoinedRows]
+def _mixed_values(
+    weights: dict[str, float], metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows]
 ) -> dict[str, np.ndarray]:
     """Return {teacher: weighted sums [n] of standardised metrics}; NaN where one of them is undefined."""
-    values = {name: {t: per_response(Metric(metrics[name]), rows)[0] for t, rows in frames.items()} for name in weights}
-    # what lacks one value cannot be chosen, so it does not count in the means of the others either
-    defined = {
-        teacher: (rows.words > 0) & np.all([np.isfinite(of[teacher]) for of in values.values()], axis=0)
-        for teacher, rows in frames.items()
+    values = {
+        name: {t: per_response(Metric(metrics[name]), rows)[0] for t, rows in rows_of.items()} for name in weights
     }
-    total = {teacher: np.zeros(len(rows.id)) for teacher, rows in frames.items()}
+    # a row without one of the values cannot be chosen, so it does not count in the means of the others either
+    defined = {
+        teacher: (rows.words > 0) & np.all([np.isfinite(by_teacher[teacher]) for by_teacher in values.values()], axis=0)
+        for teacher, rows in rows_of.items()
+    }
+    total = {teacher: np.zeros(len(rows.id)) for teacher, rows in rows_of.items()}
     for name, weight in weights.items():
-        pooled = np.concatenate([values[name][teacher][defined[teacher]] for teacher in sorted(frames)])
+        pooled = np.concatenate([values[name][teacher][defined[teacher]] for teacher in sorted(rows_of)])
         mean = pooled.mean() if pooled.size else 0
-        # a metric with one value everywhere decides nothing: 0
+        # a metric that is the same everywhere counts as 0
         spread = pooled.std() if pooled.size and np.ptp(pooled) else np.inf
         sign = Metric(metrics[name]).sign * weight
-        for teacher in frames:
+        for teacher in rows_of:
             total[teacher] += sign * (np.where(defined[teacher], values[name][teacher], np.nan) - mean) / spread
     return total
 
@@ -268,8 +269,8 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _lot(entry: dict, row: Row) -> bytes:
-    """Return a row's place in a random order that depends on the seed and the row alone."""
+def _random_order(entry: dict, row: Row) -> bytes:
+    """Return a key that sorts rows in a random order, which depends on the seed and the row alone."""
     return _digest(f"{entry['seed']}/{row.id}/{row.teacher}/{row.sample}")
 
 

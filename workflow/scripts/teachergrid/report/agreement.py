@@ -1,4 +1,4 @@
-"""Metrics beside each other: whether they rank alike, how many responses a ranking needs, and values by category."""
+"""Metrics compared with each other: whether they rank alike, how many responses a ranking needs, and values by category."""
 
 import math
 from itertools import combinations
@@ -13,8 +13,8 @@ from .values import decimals
 
 # responses of each teacher that a smaller study might draw
 SIZES = (25, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-# share of pairs in their order from which a ranking counts as known
-KNOWN = 0.95
+# from this share of pairs in their order a ranking counts as reliable
+RELIABLE = 0.95
 NORMAL = 1.96  # half a 95 % interval in standard errors
 
 
@@ -24,57 +24,60 @@ def section(data: PageData) -> dict:
 
 
 def between(data: PageData) -> dict | None:
-    """Return {"names", "rows": one list per metric}: Spearman's rho of the promises of two metrics over units, mean over bases.
+    """Return {"names", "rows": one list per metric}: Spearman's rho of two metrics over units, mean over bases.
 
-    Where a metric's low values are its promise it is turned round, so that 1 means that both would choose alike.
+    The values of a metric whose low values promise a better student change sign, so 1 means that both would choose alike.
     """
     metrics = own_metrics(data)
     promises = [_promises(data, metric) for metric in metrics]
-    rows = [[_alike(one, other) for other in promises] for one in promises]
-    kept = [i for i, row in enumerate(rows) if row[i] is not None]
-    if len(kept) < 2:
+    rows = [[_mean_rho(first, second) for second in promises] for first in promises]
+    shown = [i for i, row in enumerate(rows) if row[i] is not None]
+    if len(shown) < 2:
         return None
-    names = [metrics[i]["entry"] or metrics[i]["metric"] for i in kept]
-    return {"names": names, "rows": [[rows[i][j] for j in kept] for i in kept]}
+    names = [metrics[i]["entry"] or metrics[i]["metric"] for i in shown]
+    return {"names": names, "rows": [[rows[i][j] for j in shown] for i in shown]}
 
 
 def _promises(data: PageData, metric: dict) -> dict[tuple, dict]:
-    """{(base, panel): {unit: value, greater is better}}"""
+    """Return {(base, panel): {unit: value, higher is better}}."""
     sign = -1 if metric["direction"] == "lowest" else 1
-    found: dict[tuple, dict] = {}
+    by_place: dict[tuple, dict] = {}
     for row in data.inputs["metrics"]:
         if row["metric"] == metric["metric"] and row["value"] is not None:
-            found.setdefault((row["base"], row["panel"]), {})[row["unit"]] = sign * row["value"]
-    return found
+            by_place.setdefault((row["base"], row["panel"]), {})[row["unit"]] = sign * row["value"]
+    return by_place
 
 
-def _alike(one: dict, other: dict) -> float | None:
+def _mean_rho(first: dict, second: dict) -> float | None:
     rhos = []
-    for where in one.keys() & other.keys():
-        shared = sorted(one[where].keys() & other[where].keys())
+    for where in first.keys() & second.keys():
+        shared = sorted(first[where].keys() & second[where].keys())
         if len(shared) > 2:
-            rhos.append(rank.spearman([one[where][unit] for unit in shared], [other[where][unit] for unit in shared]))
-    known = [rho for rho in rhos if not math.isnan(rho)]
-    return sum(known) / len(known) if known else None
+            rhos.append(
+                rank.spearman([first[where][unit] for unit in shared], [second[where][unit] for unit in shared])
+            )
+    defined = [rho for rho in rhos if not math.isnan(rho)]
+    return sum(defined) / len(defined) if defined else None
 
 
 def enough(data: PageData) -> dict | None:
     """Return how many responses of each unit the first metric's ranking needs: {"metric", "plot", "needed": [(place, n or None)]}.
 
-    From the intervals of values: of n responses, values err by what they err here times sqrt(here / n), on their own for each
-    unit. A pair is then in its order with a normal probability; matched prompts err together, which makes pairs surer than this.
+    With n in place of N responses, the standard error of a value grows by sqrt(N / n). A pair of units is then in its order
+    with a probability that follows from the normal distribution, if units err independently. On the same prompts they err
+    together, so pairs are more reliable than this.
     """
     for metric in own_metrics(data):
-        found = {where: pairs for where in places(data) if len(pairs := _pairs(data, metric["metric"], *where)[0])}
-        if found:
+        pairs_of = {where: pairs for where in places(data) if len(pairs := _pairs(data, metric["metric"], *where)[0])}
+        if pairs_of:
             break
     else:
         return None
-    most = max(_pairs(data, metric["metric"], *where)[1] for where in found)
-    sizes = [n for n in SIZES if n < most] + [most]
+    largest = max(_pairs(data, metric["metric"], *where)[1] for where in pairs_of)
+    sizes = [n for n in SIZES if n < largest] + [largest]
     series = [
         plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
-        for i, (where, pairs) in enumerate(found.items())
+        for i, (where, pairs) in enumerate(pairs_of.items())
     ]
     name = metric["entry"] or metric["metric"]
     plot = plots.lines(
@@ -85,25 +88,25 @@ def enough(data: PageData) -> dict | None:
         f"{name}: share of pairs in their order",
         steps=(0.5, 0.6, 0.7, 0.8, 0.9, 1),
     )
-    needed = [(place(data, *where), _needed(pairs, SIZES)) for where, pairs in found.items()]
-    return {"metric": name, "plot": plot, "needed": needed, "share": KNOWN}
+    sizes_needed = [(place(data, *where), _size_needed(pairs, SIZES)) for where, pairs in pairs_of.items()]
+    return {"metric": name, "plot": plot, "needed": sizes_needed, "share": RELIABLE}
 
 
 def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
-    """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
-    here = [
+    """Return |difference| / standard error of all pairs of units, as for one response of each; and the most responses of a unit."""
+    rows = [
         row for row in data.inputs["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)
     ]
-    known = [
+    estimates = [
         (row["value"], (row["high"] - row["low"]) / 2 / NORMAL * math.sqrt(row["n"]), row["n"])
-        for row in here
+        for row in rows
         if None not in (row["value"], row["low"], row["high"]) and row["n"]
     ]
-    sure = [
+    ratios = [
         abs(a - b) / math.hypot(s, t) if math.hypot(s, t) else (math.inf if a != b else 0.0)
-        for (a, s, _), (b, t, _) in combinations(known, 2)
+        for (a, s, _), (b, t, _) in combinations(estimates, 2)
     ]
-    return np.array(sure), max((n for *_, n in known), default=0)
+    return np.array(ratios), max((n for *_, n in estimates), default=0)
 
 
 def ordered(pairs: np.ndarray, n: int) -> float:
@@ -111,28 +114,28 @@ def ordered(pairs: np.ndarray, n: int) -> float:
     return float(np.mean([0.5 * math.erfc(-pair * math.sqrt(n) / math.sqrt(2)) for pair in pairs]))
 
 
-def _needed(pairs: np.ndarray, sizes: tuple[int, ...]) -> int | None:
-    return next((n for n in sizes if ordered(pairs, n) >= KNOWN), None)
+def _size_needed(pairs: np.ndarray, sizes: tuple[int, ...]) -> int | None:
+    return next((n for n in sizes if ordered(pairs, n) >= RELIABLE), None)
 
 
 def by_category(data: PageData) -> dict | None:
     """Return {"metric", "tables"} of the first metric that has values by category: tables as values.tables returns them, of
     one column per category."""
     rows = data.inputs["by_category"]
-    known = {row["metric"] for row in rows if row["value"] is not None}
-    metric = next((m for m in own_metrics(data) if m["metric"] in known), None)
+    with_values = {row["metric"] for row in rows if row["value"] is not None}
+    metric = next((m for m in own_metrics(data) if m["metric"] in with_values), None)
     if metric is None:
         return None
     name = metric["entry"] or metric["metric"]
     rows = [row for row in rows if row["metric"] == metric["metric"]]
-    found = [_by_category(data, base, panel, rows, name) for base, panel in places(data)]
-    return {"metric": name, "tables": found}
+    tables = [_by_category(data, base, panel, rows, name) for base, panel in places(data)]
+    return {"metric": name, "tables": tables}
 
 
 def _by_category(data: PageData, base: str, panel: str | None, rows: list[dict], name: str) -> dict:
-    here = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
-    known = {where for where, row in here.items() if row["value"] is not None}
-    units = [unit for unit in data.units if any(unit == u for u, _ in known)]
+    by_cell = {(r["unit"], r["category"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
+    with_values = {where for where, row in by_cell.items() if row["value"] is not None}
+    units = [unit for unit in data.units if any(unit == u for u, _ in with_values)]
     columns = [
         {
             "entry": category,
@@ -140,16 +143,16 @@ def _by_category(data: PageData, base: str, panel: str | None, rows: list[dict],
             "role": None,
             "description": None,
             "direction": None,
-            "digits": decimals([here[unit, category] for unit in units if (unit, category) in known]),
+            "digits": decimals([by_cell[unit, category] for unit in units if (unit, category) in with_values]),
         }
-        for category in sorted({category for _, category in known})
+        for category in sorted({category for _, category in with_values})
     ]
-    cells = {u: [here.get((u, column["entry"])) or blank("metrics") for column in columns] for u in units}
+    cells = {u: [by_cell.get((u, column["entry"])) or blank("metrics") for column in columns] for u in units}
     return {
         "name": place(data, base, panel),
         "columns": columns,
         "rows": [{"unit": unit, "cells": cells[unit]} for unit in units],
-        # the table of all values says these of the metric
+        # the table of all values already shows these of the metric
         "absent": {},
         "undefined": {},
     }

@@ -119,7 +119,7 @@ class PageData:
         return (self.settings["teachers"].get(unit) or {}).get("family") or NO_FAMILY
 
     def students(self, unit: str, base: str | None = None) -> list[Row]:
-        """Return the settings of a unit's students, of one base or of all."""
+        """Return the settings of a unit's students, on one base or on all."""
         students = self.settings["students"]
         return [s for s in students if unit_of(s, self.compare) == unit and base in (None, s["base"])]
 

@@ -1,4 +1,4 @@
-"""Scores that stand beside AP, such as the win rate of a pairwise judge."""
+"""Scores in addition to AP, such as the win rate of a pairwise judge."""
 
 from ..pages import text
 from .data import PageData, places
@@ -7,7 +7,7 @@ from .data import PageData, places
 def tables(data: PageData) -> list[dict]:
     """Return per suite and judge {"name", "circular": metrics that take the judge's reward, "columns", "rows"}.
 
-    A score that alone is AP is not repeated.
+    A score is left out where it alone is AP.
     """
     primary = data.settings["grid"].get("performance") or []
     rows = [row for row in data.inputs["performance"] if row["measure"].count("/") == 1]
@@ -17,11 +17,11 @@ def tables(data: PageData) -> list[dict]:
 
 def _table(data: PageData, name: str, rows: list[dict]) -> dict:
     columns = places(data)
-    by = {(row["base"], row["panel"] if row["kind"] == "student" else None, _of(row)): row for row in rows}
+    row_of = {(row["base"], row["panel"] if row["kind"] == "student" else None, _name(row)): row for row in rows}
     lines = []
-    for unit in dict.fromkeys(map(_of, rows)):
-        found = [by.get((base, panel, unit)) or by.get((base, None, unit)) or {} for base, panel in columns]
-        values = [(row.get("value"), row.get("low"), row.get("high")) for row in found]
+    for unit in dict.fromkeys(map(_name, rows)):
+        cell_rows = [row_of.get((base, panel, unit)) or row_of.get((base, None, unit)) or {} for base, panel in columns]
+        values = [(row.get("value"), row.get("low"), row.get("high")) for row in cell_rows]
         lines.append({"name": unit, "cells": [{"value": v[0], "text": text.within(*v)} for v in values]})
     return {
         "name": name,
@@ -31,5 +31,5 @@ def _table(data: PageData, name: str, rows: list[dict]) -> dict:
     }
 
 
-def _of(row: dict) -> str:
+def _name(row: dict) -> str:
     return row["unit"] if row["kind"] == "student" else row["model"]

@@ -1,4 +1,4 @@
-"""What might tell a good teacher beforehand, against the students: the teacher's strength, and the data metrics."""
+"""What might predict a good teacher, against the performance of its students: its strength, and the metrics."""
 
 from collections.abc import Iterable
 
@@ -36,7 +36,7 @@ def strength(data: PageData) -> list[dict]:
 def _strength(
     data: PageData, base: str, panel: str | None, axis: str, values: dict[str, float | None], size: bool
 ) -> Markup:
-    """The plot of one base. values: {unit: strength}; size: they are numbers of parameters."""
+    """Return the plot of one base. values: {unit: strength}; size: whether these are numbers of parameters."""
     points = [
         _student(data, base, panel, unit)._replace(
             x=values[unit], linked=size and data.family(unit) in data.stated_families
@@ -69,24 +69,24 @@ def _student(data: PageData, base: str, panel: str | None, unit: str) -> plots.P
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
 
 
 def own_metrics(data: PageData) -> list[dict]:
-    """Return what every metric is, in the variant that the config states: OWN_METRIC and its role.
+    """Return OWN_METRIC and the role of every metric, in the variant that the config states.
 
     The primary one is first, then baselines, then the rest in the order of the config.
     """
     roles = {row["metric"]: row["role"] for row in data.inputs["correlations"]}
     primary = data.settings["grid"]["primary"]
-    found: dict[str, dict] = {}
+    metrics: dict[str, dict] = {}
     for row in data.inputs["metrics"]:
         metric, entry = row["metric"], row["entry"]
-        if row["own"] and metric not in found:
+        if row["own"] and metric not in metrics:
             role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
-            found[metric] = {**{key: row[key] for key in OWN_METRIC}, "role": role}
-    return sorted(found.values(), key=lambda m: ROLES.get(m["role"], 2))
+            metrics[metric] = {**{key: row[key] for key in OWN_METRIC}, "role": role}
+    return sorted(metrics.values(), key=lambda m: ROLES.get(m["role"], 2))
 
 
 def against_performance(data: PageData) -> list[dict]:
@@ -94,17 +94,17 @@ def against_performance(data: PageData) -> list[dict]:
     by_metric: dict[str, dict[tuple, dict]] = {}
     for row in data.inputs["metrics"]:
         by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
-    found = []
+    entries = []
     for metric in own_metrics(data):
         rows = by_metric[metric["metric"]]
-        drawn = [_against(data, base, panel, metric, rows) for base, panel in places(data)]
+        figures = [_against(data, base, panel, metric, rows) for base, panel in places(data)]
         notes = list(dict.fromkeys(row["reason"] for row in rows.values() if row["reason"]))
-        found.append({**metric, "plots": [plot for plot in drawn if plot], "notes": notes})
-    return found
+        entries.append({**metric, "plots": [plot for plot in figures if plot], "notes": notes})
+    return entries
 
 
 def _against(data: PageData, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
-    """The plot of a metric's values against performance, of one base; None without a unit that has both."""
+    """Return the plot of a metric's values against performance, of one base; None without a unit that has both."""
     points, name = [], metric["metric"]
     for unit in data.units:
         row = rows.get((base, panel, unit)) or blank("metrics")

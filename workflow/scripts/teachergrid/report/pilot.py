@@ -7,7 +7,7 @@ from .data import PageData, Row
 def section(data: PageData) -> dict | None:
     """Return what the page shows of the grid's pilot; None where the grid has none.
 
-    inputs["pilot"] is the pilot's result with "saved" (of pilot.savings) and "regret" (rows of pilot_ranking.regret, or None
+    inputs["pilot"] is the pilot's result with "saved" (of pilot.savings) and "regret" (rows of analysis.pilot.regret, or None
     where no grid trained all students).
     """
     pilot = data.inputs["pilot"]

@@ -12,7 +12,7 @@ from .data import POOLED, PageData, place
 from .metrics import ROLES, own_metrics
 
 COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
-# so much less rho is as good
+# rho that is lower by at most this counts as equally good
 FLAT = 0.05
 VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, False)]
 
@@ -26,13 +26,13 @@ def tables(data: PageData) -> list[dict]:
         if not own or row["metric"].removesuffix(WITHOUT_SELF_PAIRS) in own:
             groups.setdefault((row["base"], row["panel"]), []).append(row)
     order = {base: i for i, base in enumerate(data.bases)}
-    found = []
+    result = []
     for base, panel in sorted(groups, key=lambda key: order.get(key[0], len(order))):
         rows = sorted(groups[base, panel], key=lambda row: ROLES.get(row["role"], 2))
         n = max(row["n"] or 0 for row in rows)
         ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
         name = group_name(data, base, panel)
-        found.append(
+        result.append(
             {
                 "name": name,
                 "rows": rows,
@@ -44,11 +44,11 @@ def tables(data: PageData) -> list[dict]:
                 "ceiling": max(ceilings, default=None),
             }
         )
-    return found
+    return result
 
 
 def power(n: int) -> str | None:
-    """What so many units can show, where they are enough for a claim."""
+    """Return what n units can show; None where they are too few for a claim."""
     if n < sample_size.CLAIM_FROM:
         return None
     least, detectable = sample_size.minimum_detectable_rho(n), sample_size.detectable_rho(n)
@@ -61,7 +61,7 @@ def power(n: int) -> str | None:
 
 
 def firmness(row: dict) -> dict:
-    """How far a metric's numbers would move: what stands in a row of the table of intervals."""
+    """Return a row of the table of intervals: how far a metric's numbers might move."""
     family = None
     if row["low_family"] is not None:
         family = f"{text.number(row['low_family'], 2)} to {text.number(row['high_family'], 2)} (most without {row['family']})"
@@ -129,7 +129,7 @@ def _variant_key(row: dict) -> tuple:
 
 
 def _variants(data: PageData) -> list[Variants]:
-    """The variants of each entry of the config that has values, in the order of the config."""
+    """Return the variants of each entry of the config that has values, in the order of the config."""
     names: dict[str, dict[tuple, str]] = {}
     own: dict[str, dict] = {}
     for row in data.inputs["metrics"]:
@@ -152,11 +152,11 @@ def sensitivity(data: PageData) -> dict:
     values: dict[tuple, dict[str, float | None]] = {}
     for row in data.inputs["metrics"]:
         values.setdefault((row["base"], row["panel"], row["metric"]), {})[row["unit"]] = row["value"]
-    known = _variants(data)
-    over = [_over_parameter(data, variants, rho, groups) for variants in known if variants.own["parameter"]]
-    scored = [variants for variants in known if variants.own["end_token"] is not None]
+    entries = _variants(data)
+    plots_over = [_over_parameter(data, variants, rho, groups) for variants in entries if variants.own["parameter"]]
+    scored = [variants for variants in entries if variants.own["end_token"] is not None]
     rows = [row for variants in scored for row in _over_formats(data, variants, rho, values, groups)]
-    return {"swept": [plot for plot in over if plot], "flat": FLAT, "formats": rows}
+    return {"swept": [plot for plot in plots_over if plot], "flat": FLAT, "formats": rows}
 
 
 def _over_parameter(data: PageData, variants: Variants, rho: dict, groups: list[tuple]) -> dict | None:
@@ -188,16 +188,16 @@ def _over_parameter(data: PageData, variants: Variants, rho: dict, groups: list[
 
 
 def plateau(points: list[tuple[float, float | None]]) -> tuple[float | None, float | None]:
-    """Return the first and last value of a parameter around that of the highest rho between which rho is nearly as high."""
-    known = [(value, rho) for value, rho in sorted(points) if rho is not None]
-    if not known:
+    """Return the range of a parameter around its best value where rho is at most FLAT below the highest: (first, last)."""
+    defined = [(value, rho) for value, rho in sorted(points) if rho is not None]
+    if not defined:
         return None, None
-    best = low = high = max(range(len(known)), key=lambda i: known[i][1])
-    while low > 0 and known[low - 1][1] >= known[best][1] - FLAT:
+    best = low = high = max(range(len(defined)), key=lambda i: defined[i][1])
+    while low > 0 and defined[low - 1][1] >= defined[best][1] - FLAT:
         low -= 1
-    while high + 1 < len(known) and known[high + 1][1] >= known[best][1] - FLAT:
+    while high + 1 < len(defined) and defined[high + 1][1] >= defined[best][1] - FLAT:
         high += 1
-    return known[low][0], known[high][0]
+    return defined[low][0], defined[high][0]
 
 
 def _over_formats(data: PageData, variants: Variants, rho: dict, values: dict, groups: list[tuple]) -> list[dict]:
@@ -223,11 +223,11 @@ def _over_formats(data: PageData, variants: Variants, rho: dict, values: dict, g
 
 
 def _agreement(own: dict, others: list[dict]) -> float | None:
-    """The smallest rank correlation of {unit: value} with others over the units that both know; None if undefined."""
-    found = []
+    """Return the smallest rank correlation of {unit: value} with others, over the units that both have; None if undefined."""
+    rhos = []
     for other in others:
         both = [(value, other.get(unit)) for unit, value in own.items()]
         pairs = np.array([pair for pair in both if None not in pair], float)
-        found.append(rank.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
-    known = [value for value in found if not math.isnan(value)]
-    return min(known, default=None)
+        rhos.append(rank.spearman(*pairs.T) if len(pairs) > 2 else math.nan)
+    defined = [value for value in rhos if not math.isnan(value)]
+    return min(defined, default=None)

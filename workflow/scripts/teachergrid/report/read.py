@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from ..analysis import pilot as pilot_ranking
 from ..analysis.correlations import circular
+from ..analysis.pilot import regret
 from ..instructions import contamination
 from ..job import failures
 from ..responses import health
@@ -30,52 +30,52 @@ TABLES = {
 VERSIONS = ["snakemake", "torch", "transformers", "tokenizers", "trl", "accelerate", "datasets", "numpy", "pyarrow"]
 
 
-def grid(given, prompts: dict, settings: dict, results: str) -> dict:
+def grid(files, prompts: dict, settings: dict, results: str) -> dict:
     """Return the data of page.build.
 
-    given: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
+    files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
     """
-    tables = {Path(path).stem: path for path in given.tables}
+    tables = {Path(path).stem: path for path in files.tables}
     made_from = origin.read(tables["performance"])
-    asked = canonical.load(made_from["spec"])
-    rewards = {(Path(path).parent.name, Path(path).stem): path for path in given.rewards}
-    responses = {Responses.parse(Path(path).stem): path for path in given.responses}
+    grid_settings = canonical.load(made_from["spec"])
+    rewards = {(Path(path).parent.name, Path(path).stem): path for path in files.rewards}
+    responses = {Responses.parse(Path(path).stem): path for path in files.responses}
     return {
         "title": settings["title"],
-        "settings": asked,
+        "settings": grid_settings,
         **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
-        "pilot": pilot(given, settings),
-        "contamination": [row for path in given.instructions for row in contaminated(path, prompts)],
-        "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in given.instructions},
-        "health": {Path(path).stem: checks(path, asked["gates"]) for path in given.health},
+        "pilot": pilot(files, settings),
+        "contamination": [row for path in files.instructions for row in contaminated(path, prompts)],
+        "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in files.instructions},
+        "health": {Path(path).stem: checks(path, grid_settings["gates"]) for path in files.health},
         "samples": samples.samples(
-            given.instructions,
+            files.instructions,
             responses,
             {Responses.parse(name): path for (reward, name), path in sorted(rewards.items())},
             prompts,
-            {Path(path).with_suffix("").parts[-2:]: path for path in given.answers},
-            {Path(path).parts[-3:-1]: path for path in given.verified},
+            {Path(path).with_suffix("").parts[-2:]: path for path in files.answers},
+            {Path(path).parts[-3:-1]: path for path in files.verified},
         ),
         "rewards": samples.reward_means(rewards),
-        "reward_quality": (quality := reward_quality(given.rewards)),
-        "circular": (shared := circular(settings["judges"], asked["metrics"])),
+        "reward_quality": (quality := reward_quality(files.rewards)),
+        "circular": (shared := circular(settings["judges"], grid_settings["metrics"])),
         "notes": [*circular_notes(settings["judges"], shared), *weak(quality)],
         "stages": samples.stages(f"{results}/benchmarks"),
         "estimates": compared(results, samples.timed(f"{results}/benchmarks")),
-        "failures": failed(results, asked),
-        "provenance": provenance(asked, settings["models"], made_from),
+        "failures": failed(results, grid_settings),
+        "provenance": provenance(grid_settings, settings["models"], made_from),
     }
 
 
-def pilot(given, settings: dict) -> dict | None:
-    """Return the result of a grid's pilot, what it saved, and what it lost where another grid knows all students."""
-    if not given.pilots:
+def pilot(files, settings: dict) -> dict | None:
+    """Return the result of a grid's pilot, what it saved, and what it lost where another grid trains all students."""
+    if not files.pilots:
         return None
-    found = json.loads(Path(given.pilots[0]).read_text())
-    tables = [artifacts.read(path, artifacts.PERFORMANCE).to_pylist() for path in given.complete]
-    lost = pilot_ranking.regret(found, tables[0]) if tables else None
-    return {**found, "saved": settings["saved"], "regret": lost}
+    result = json.loads(Path(files.pilots[0]).read_text())
+    tables = [artifacts.read(path, artifacts.PERFORMANCE).to_pylist() for path in files.complete]
+    loss = regret(result, tables[0]) if tables else None
+    return {**result, "saved": settings["saved"], "regret": loss}
 
 
 def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
@@ -88,7 +88,7 @@ def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
 
 
 def weak(quality: list[dict]) -> list[str]:
-    """Return a warning for every reward that hardly tells right from wrong on the same prompt."""
+    """Return a warning for every reward that hardly separates right from wrong responses to the same prompt."""
     return [
         f"The reward {row['reward']} ranks the right of a right and a wrong response to the same prompt higher in only "
         f"{100 * row['same_prompt_accuracy']:.0f} % of {row['n_pairs']} pairs (50 % is chance): what rests on it is weak."
@@ -114,9 +114,9 @@ def checks(path: str, gates: dict) -> list[dict]:
 def contaminated(path: str, prompts: dict) -> list[dict]:
     """Return the rows of artifacts.CONTAMINATION of one instruction set: what was removed from it, and what is in it."""
     removed = Path(f"{path}.removed")
-    gone = artifacts.read(removed, artifacts.CONTAMINATION).to_pylist() if removed.exists() else []
-    found = contamination.find(artifacts.read(path, artifacts.INSTRUCTIONS), prompts)
-    return gone + [{"instructions": Path(path).stem, "removed": False, **row} for row in found]
+    removed_rows = artifacts.read(removed, artifacts.CONTAMINATION).to_pylist() if removed.exists() else []
+    present_rows = contamination.find(artifacts.read(path, artifacts.INSTRUCTIONS), prompts)
+    return removed_rows + [{"instructions": Path(path).stem, "removed": False, **row} for row in present_rows]
 
 
 def is_verifier(sources: dict) -> bool:
@@ -126,10 +126,16 @@ def is_verifier(sources: dict) -> bool:
     return {value for column in values for value in column} <= {0.0, 1.0, None}
 
 
-def failed(results: str, asked: dict) -> list[dict]:
+def failed(results: str, grid_settings: dict) -> list[dict]:
     """Return the cells of a grid whose last try died, each with its class and the line that decided it."""
-    names = {part for student in asked["students"] for part in (student["student"], student["corpus"], student["base"])}
-    names |= {reference["name"] for reference in asked["references"]} | {corpus for _, corpus in asked["pairs"]}
+    names = {
+        part
+        for student in grid_settings["students"]
+        for part in (student["student"], student["corpus"], student["base"])
+    }
+    names |= {reference["name"] for reference in grid_settings["references"]} | {
+        corpus for _, corpus in grid_settings["pairs"]
+    }
     return [
         {"cell": record.cell, "rule": record.rule, "kind": record.kind, "reason": record.line, "log": record.log}
         for record in failures.read(results).values()
@@ -137,12 +143,12 @@ def failed(results: str, asked: dict) -> list[dict]:
     ]
 
 
-def provenance(asked: dict, models: dict, made_from: dict) -> dict:
+def provenance(grid_settings: dict, models: dict, made_from: dict) -> dict:
     """Return what made the numbers of a grid."""
     return {
         "config": {"digest of the grid's settings": hashlib.sha256(made_from["spec"].encode()).hexdigest()[:16]},
         "models": {name: model.get("revision") or f"{model['repo']} (unpinned)" for name, model in models.items()},
-        "seeds": {"SFT": asked["grid"]["seeds"], "bootstrap": asked["grid"]["seed"]},
+        "seeds": {"SFT": grid_settings["grid"]["seeds"], "bootstrap": grid_settings["grid"]["seed"]},
         "inputs": len(made_from["inputs"]),
         "versions": {
             "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What happened: health of responses, failures, time, training and provenance, brought to the form of tables."""
+"""What happened: health of responses, failures, time, training and provenance, as tables."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ def health(data: PageData) -> dict:
     for rows in tables.values():
         for row in rows:
             limits[row["check"]] = row["limit"] if row["limit"] is not None else limits.get(row["check"])
-    # a check that found nothing and stops nothing only widens the table
+    # a check without a finding and without a limit would only widen the table
     found_any = {row["check"] for rows in tables.values() for row in rows if row["count"]}
     limits = {check: limit for check, limit in limits.items() if limit is not None or check in found_any}
-    found, examples = [], []
+    table_rows, examples = [], []
     one_set = len({Responses.parse(name).instructions for name in tables}) == 1
     for name, rows in tables.items():
         by_check = {row["check"]: row for row in rows}
-        found.append(
+        table_rows.append(
             {
                 "name": Responses.parse(name).teacher if one_set else name,
                 "n": max((row["n"] or 0 for row in rows), default=0),
@@ -31,8 +31,8 @@ def health(data: PageData) -> dict:
                 "gated": [row["check"] for row in rows if row["passed"] is False],
             }
         )
-        examples += [{**row, "name": found[-1]["name"]} for row in rows if row["example"]]
-    return {"checks": list(limits.items()), "rows": found, "examples": examples}
+        examples += [{**row, "name": table_rows[-1]["name"]} for row in rows if row["example"]]
+    return {"checks": list(limits.items()), "rows": table_rows, "examples": examples}
 
 
 def failed(data: PageData) -> list[Group]:
@@ -52,7 +52,7 @@ def training(data: PageData) -> list[dict]:
 
 
 def budgets(data: PageData) -> dict | None:
-    """Return what the students of every cell were trained on, beside what they reached; None where nothing was trained.
+    """Return how much the students of every cell were trained; None where nothing was trained.
 
     {"columns": places, "rows": [{"name", "cells": [{"tokens": mean over seeds, "text"}]}], "ratio": the most over the fewest
     trained tokens of a base}.
@@ -62,8 +62,8 @@ def budgets(data: PageData) -> dict | None:
         by_model.setdefault(Student.parse(row["student"]).any_seed if row["student"] else "", []).append(row)
     columns, rows, ratio = places(data), [], 1.0
     for unit in data.units:
-        found = [by_model.get(data.cell(base, panel, unit)["model"], []) for base, panel in columns]
-        rows.append({"name": unit, "cells": [_budget(students) for students in found]})
+        students_of = [by_model.get(data.cell(base, panel, unit)["model"], []) for base, panel in columns]
+        rows.append({"name": unit, "cells": [_budget(students) for students in students_of]})
     for column in zip(*(row["cells"] for row in rows), strict=True):
         tokens = [cell["tokens"] for cell in column if cell["tokens"]]
         ratio = max(ratio, max(tokens, default=1) / min(tokens, default=1))
@@ -77,8 +77,8 @@ def _budget(students: list[dict]) -> dict:
     mean, steps = sum(tokens) / len(tokens), {row["steps"] for row in students}
     rates = sorted({row["learning_rate"] for row in students if row["learning_rate"]})
     rate = f", lr {' '.join(text.significant(rate, 2) for rate in rates)}" if rates else ""
-    said = f"{text.count(round(mean))} in {text.listing(sorted(map(str, steps)))} steps{rate}"
-    return {"tokens": mean, "text": said}
+    budget = f"{text.count(round(mean))} in {text.listing(sorted(map(str, steps)))} steps{rate}"
+    return {"tokens": mean, "text": budget}
 
 
 SHOWN = 3  # examples of one way in one set and task
@@ -90,15 +90,15 @@ def contamination(data: PageData) -> dict:
     for row in data.inputs["contamination"]:
         groups.setdefault((row["instructions"], row["task"]), []).append(row)
     rows, examples = [], []
-    for (name, task), found in groups.items():
-        left = [row for row in found if not row["removed"]]
+    for (name, task), group in groups.items():
+        present = [row for row in group if not row["removed"]]
         size = (data.inputs.get("sizes") or {}).get(name)
-        count = {way: sum(row["how"] == way for row in left) for way in WAYS}
-        removed = len(found) - len(left)
-        share = len(left) / size if size else None
+        count = {way: sum(row["how"] == way for row in present) for way in WAYS}
+        removed = len(group) - len(present)
+        share = len(present) / size if size else None
         rows.append({"name": name, "task": task, "n": count, "removed": removed, "share": share})
         for way in WAYS:
-            same = [row for row in found if row["how"] == way][:SHOWN]
+            same = [row for row in group if row["how"] == way][:SHOWN]
             examples += [
                 {
                     **row,
@@ -113,11 +113,11 @@ def contamination(data: PageData) -> dict:
 def stages(data: PageData) -> dict:
     """Return the stages with their share of the jobs' wall time, and the sums over all."""
     rows = data.inputs["stages"]
-    known = {
+    stated = {
         key: [row[key] for row in rows if row[key] is not None] for key in ("jobs", "wall_s", "cpu_s", "max_rss_mb")
     }
-    total = {key: sum(values) if values else None for key, values in known.items()}
-    total["max_rss_mb"] = max(known["max_rss_mb"], default=None)
+    total = {key: sum(values) if values else None for key, values in stated.items()}
+    total["max_rss_mb"] = max(stated["max_rss_mb"], default=None)
     share = {row["rule"]: (row["wall_s"] or 0) / total["wall_s"] for row in rows} if total["wall_s"] else {}
     return {"rows": rows, "total": total, "share": share}
 
@@ -130,15 +130,15 @@ SAMPLES = {
 
 def samples(data: PageData) -> dict:
     """Return the samples with all their keys, and long texts cut."""
-    given = data.inputs.get("samples") or {}
-    found = {}
+    inputs = data.inputs.get("samples") or {}
+    shown = {}
     for kind, (keys, columns) in SAMPLES.items():
-        found[kind] = [{**dict.fromkeys(keys), **item} for item in given.get(kind) or []]
-        for item in found[kind]:
+        shown[kind] = [{**dict.fromkeys(keys), **item} for item in inputs.get(kind) or []]
+        for item in shown[kind]:
             item["question"] = text.clipped(item["question"], 1500)
             rows = [{**dict.fromkeys(columns), **row} for row in item.get("answers") or []]
             item["answers"] = [{**row, "text": text.clipped(row["text"])} for row in rows]
-    return found
+    return shown
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:

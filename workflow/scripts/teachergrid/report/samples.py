@@ -1,4 +1,4 @@
-"""Read what a report shows beside the grid's tables: samples, benchmark files, and how good the rewards are.
+"""Read what a report shows in addition to the grid's tables: samples, times of jobs, and how good the rewards are.
 
 A source is the path of a table, or the table itself.
 """
@@ -27,66 +27,66 @@ def samples(instructions, responses, rewards, prompts, answers, scores, n_respon
 
     instructions: sources of the sets. responses: {(instructions, teacher): source}. rewards: {(instructions, teacher):
     source} of one reward. prompts: {task: table of artifacts.INSTRUCTIONS}. answers: {(model, suite): source}. scores: the
-    same of one judge. Instructions and items are those with the smallest sha256 of their id, whatever they show; of several
-    samples the first is taken.
+    same of one judge. Instructions and items are those with the smallest sha256 of their id, whatever their content; of several
+    samples the first is shown.
     """
     tables = [read(source, artifacts.INSTRUCTIONS, ["id", "messages"]) for source in instructions]
     ids = sorted({id for table in tables for id in table["id"].to_pylist()}, key=digest)[:n_responses]
-    asked = {row["id"]: row for table in tables for row in _of(ids, table)}
+    rows_of = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
     return {
-        "responses": _responses({id: asked[id] for id in ids}, responses, rewards),
+        "responses": _responses({id: rows_of[id] for id in ids}, responses, rewards),
         "answers": _answers(prompts, answers, scores, n_items),
     }
 
 
-def _of(ids, table) -> list[dict]:
+def _rows_of(ids, table) -> list[dict]:
     """Return the rows of these ids; a table may have 100,000 others."""
     return table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
 
 
-def _responses(asked: dict, responses: dict, rewards: dict) -> list[dict]:
-    found = {id: [] for id in asked}
+def _responses(rows_of: dict, responses: dict, rewards: dict) -> list[dict]:
+    answers_of = {id: [] for id in rows_of}
     for (instructions, teacher), source in responses.items():
-        reward = _first(rewards.get((instructions, teacher)), artifacts.REWARDS, ["reward"], found)
-        for id, row in _first(source, artifacts.RESPONSES, ["response", "finish_reason"], found).items():
-            given = {"text": row["response"], "finish_reason": row["finish_reason"]}
-            found[id].append({"teacher": teacher, "reward": reward.get(id, {}).get("reward"), **given})
-    return [{"id": id, "question": question(asked[id]), "answers": rows} for id, rows in found.items() if rows]
+        reward = _first(rewards.get((instructions, teacher)), artifacts.REWARDS, ["reward"], answers_of)
+        for id, row in _first(source, artifacts.RESPONSES, ["response", "finish_reason"], answers_of).items():
+            shown = {"text": row["response"], "finish_reason": row["finish_reason"]}
+            answers_of[id].append({"teacher": teacher, "reward": reward.get(id, {}).get("reward"), **shown})
+    return [{"id": id, "question": question(rows_of[id]), "answers": rows} for id, rows in answers_of.items() if rows]
 
 
 def _answers(prompts: dict, answers: dict, scores: dict, count: int) -> list[dict]:
-    asked = {(task, row["id"]): row for task, table in prompts.items() for row in table.to_pylist()}
-    found = {key: [] for key in sorted(asked, key=lambda key: digest("/".join(key)))[:count]}
+    items = {(task, row["id"]): row for task, table in prompts.items() for row in table.to_pylist()}
+    answers_of = {key: [] for key in sorted(items, key=lambda key: digest("/".join(key)))[:count]}
     for (model, suite), source in answers.items():
-        score = _first(scores.get((model, suite)), artifacts.SCORES, ["score"], found, task=True)
-        for key, row in _first(source, artifacts.ANSWERS, ["answer"], found, task=True).items():
-            found[key].append({"model": model, "text": row["answer"], "score": score.get(key, {}).get("score")})
+        score = _first(scores.get((model, suite)), artifacts.SCORES, ["score"], answers_of, task=True)
+        for key, row in _first(source, artifacts.ANSWERS, ["answer"], answers_of, task=True).items():
+            answers_of[key].append({"model": model, "text": row["answer"], "score": score.get(key, {}).get("score")})
     return [
         {
             "task": task,
             "id": id,
             "question": question(row),
             "reference_answer": row["answer"],
-            "answers": found[task, id],
+            "answers": answers_of[task, id],
         }
-        for (task, id), row in ((key, asked[key]) for key in found)
-        if found[task, id]
+        for (task, id), row in ((key, items[key]) for key in answers_of)
+        if answers_of[task, id]
     ]
 
 
-def _first(source, schema, columns: list[str], wanted, task: bool = False) -> dict:
-    """Return {id: row}, or {(task, id): row}, of the first sample of the rows that are wanted."""
+def _first(source, schema, columns: list[str], keys, task: bool = False) -> dict:
+    """Return {id: row}, or {(task, id): row}, of the first sample of each key."""
     if source is None:
         return {}
     key = ["task", "id"] if task else ["id"]
-    ids = [name[1] if task else name for name in wanted]
-    rows = _of(ids, read(source, schema, [*key, "sample", *columns]))
-    found = {}
+    ids = [name[1] if task else name for name in keys]
+    rows = _rows_of(ids, read(source, schema, [*key, "sample", *columns]))
+    first_rows = {}
     for row in sorted(rows, key=lambda row: row["sample"]):
         name = (row["task"], row["id"]) if task else row["id"]
-        if name in wanted:
-            found.setdefault(name, row)
-    return found
+        if name in keys:
+            first_rows.setdefault(name, row)
+    return first_rows
 
 
 def digest(name: str) -> str:
@@ -106,12 +106,12 @@ def stages(folder) -> list[dict]:
     """Return {"rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"} of every rule, from Snakemake's benchmarks
     `{folder}/{rule}/....jsonl`, in the order of the workflow.
 
-    Snakemake writes "NA" for what it could not sample, as in a job of less than half a second: such a job counts its wall
-    time, and a rule of such jobs alone has null CPU time and memory.
+    Snakemake writes "NA" for what it could not sample, as in a job of less than half a second: such a job counts with its wall
+    time only, and a rule with only such jobs has null CPU time and memory.
     """
-    found = {}
+    by_rule = {}
     for rule, cell in timed(folder):
-        row = found.setdefault(rule, {"jobs": 0, "s": [], "cpu_time": [], "max_rss": []})
+        row = by_rule.setdefault(rule, {"jobs": 0, "s": [], "cpu_time": [], "max_rss": []})
         row["jobs"] += 1
         path = Path(folder, rule, f"{cell}.jsonl")
         for run in map(json.loads, path.read_text().splitlines()):
@@ -126,7 +126,7 @@ def stages(folder) -> list[dict]:
             "cpu_s": sum(row["cpu_time"]) if row["cpu_time"] else None,
             "max_rss_mb": max(row["max_rss"], default=None),
         }
-        for rule, row in found.items()
+        for rule, row in by_rule.items()
     ]
 
 
@@ -134,24 +134,24 @@ def timed(folder) -> list[tuple[str, str]]:
     """Return the (rule, cell) of the benchmarks in a folder, in the order of the workflow."""
     order = {rule: i for i, rule in enumerate(STAGES)}
     paths = (path.relative_to(folder).with_suffix("") for path in Path(folder).rglob("*.jsonl"))
-    found = ((path.parts[0], "/".join(path.parts[1:])) for path in paths)
-    return sorted(found, key=lambda item: (order.get(item[0], len(order)), item))
+    cells = ((path.parts[0], "/".join(path.parts[1:])) for path in paths)
+    return sorted(cells, key=lambda item: (order.get(item[0], len(order)), item))
 
 
 # --- rewards
 
 
 def reward_means(rewards: dict) -> dict:
-    """Return {responses: {reward: mean}} over the rewards that there are. rewards: {(reward, responses): source}."""
-    found = {}
+    """Return {responses: {reward: mean}} of the rewards that are not null. rewards: {(reward, responses): source}."""
+    means = {}
     for (reward, responses), source in rewards.items():
         values = read(source, artifacts.REWARDS, ["reward"])["reward"].drop_null().to_numpy()
-        found.setdefault(responses, {})[reward] = float(values.mean()) if len(values) else None
-    return found
+        means.setdefault(responses, {})[reward] = float(values.mean()) if len(values) else None
+    return means
 
 
 def reward_quality(verdicts: dict, rewards: dict) -> list[dict]:
-    """Return how well each reward tells right from wrong: the rows of `reward_quality` of page.build.
+    """Return how well each reward separates right from wrong responses: the rows of `reward_quality` of page.build.
 
     verdicts: {responses: source} of a verifier's rewards, 1 for right. rewards: {reward: {responses: source}}. Over the
     responses that have both.
@@ -172,7 +172,7 @@ def reward_quality(verdicts: dict, rewards: dict) -> list[dict]:
 
 
 def quality(right, reward, instruction, teacher) -> dict:
-    """Tell right from wrong responses by a reward. All arrays [responses].
+    """Return how well a reward separates right from wrong responses. All arguments are arrays [responses].
 
     same_prompt_accuracy: the share of pairs of a right and a wrong response to one instruction in which the right one has
     the higher reward (a tie counts half). auc: the same over all pairs, whatever their instruction. auc_difficulty_only: of
@@ -187,17 +187,17 @@ def quality(right, reward, instruction, teacher) -> dict:
         good, bad = reward[rows][right[rows]], reward[rows][~right[rows]]
         won += np.sum(np.sign(good[:, None] - bad[None]) + 1) / 2
         pairs += len(good) * len(bad)
-    easy, known = _success_of_others(right, instruction, teacher)
+    success, has_others = _success_of_others(right, instruction, teacher)
     return {
         "same_prompt_accuracy": float(won / pairs) if pairs else None,
         "auc": auc(reward, right),
-        "auc_difficulty_only": auc(easy[known], right[known]),
+        "auc_difficulty_only": auc(success[has_others], right[has_others]),
         "n_pairs": int(pairs),
     }
 
 
 def _success_of_others(right, instruction, teacher):
-    """The share of right responses to the same instruction by other teachers, and where there are any."""
+    """Return the share of right responses to the same instruction by other teachers, and where there are any: both [n]."""
     cell = instruction * (teacher.max(initial=0) + 1) + teacher
     of_all, of_own = np.bincount(instruction, right), np.bincount(cell, right)
     n_all, n_own = np.bincount(instruction), np.bincount(cell)

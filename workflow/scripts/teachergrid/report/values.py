@@ -1,4 +1,4 @@
-"""The metrics' own values, base by base: all that a grid without students has to say."""
+"""The metrics' own values, base by base: all that a grid without students can show."""
 
 import math
 from statistics import median
@@ -23,33 +23,33 @@ def _table(data: PageData, base: str, panel: str | None, by_cell: dict[tuple, di
         return [by_cell.get((base, panel, unit, metric["metric"])) or blank("metrics") for metric in metrics]
 
     metrics = own_metrics(data)
-    found = {unit: cells(unit) for unit in data.units}
-    units = [unit for unit, row in found.items() if any(cell["value"] is not None for cell in row)]
+    cells_of = {unit: cells(unit) for unit in data.units}
+    units = [unit for unit, row in cells_of.items() if any(cell["value"] is not None for cell in row)]
     columns, undefined = [], {}
     for i, metric in enumerate(metrics):
-        column = [found[unit][i] for unit in units]
+        column = [cells_of[unit][i] for unit in units]
         notes = list(dict.fromkeys(cell["reason"] for cell in column if cell["reason"]))
         if any(cell["value"] is not None for cell in column):
-            columns.append({**metric, "at": i, "digits": decimals(column), "notes": notes})
+            columns.append({**metric, "index": i, "digits": decimals(column), "notes": notes})
         elif metric["entry"] in data.settings["metrics"]:
             undefined[metric["entry"]] = notes[0] if notes else "no value"
-    absent = {unit: why_missing(data, base, unit) for unit in found if unit not in units}
+    absent = {unit: why_missing(data, base, unit) for unit in cells_of if unit not in units}
     return {
         "name": place(data, base, panel),
         "columns": columns,
-        "rows": [{"unit": unit, "cells": [found[unit][c["at"]] for c in columns]} for unit in units],
+        "rows": [{"unit": unit, "cells": [cells_of[unit][c["index"]] for c in columns]} for unit in units],
         "absent": {unit: reason for unit, reason in absent.items() if reason != NOT_IN_GRID},
         "undefined": undefined,
     }
 
 
 def decimals(column: list[dict]) -> int:
-    """Return how many decimals tell the values of a column apart: two digits of the usual width of their intervals, else
-    three of their spread, else of the largest value."""
-    known = [cell["value"] for cell in column if cell["value"] is not None]
+    """Return how many decimals the values of a column need: two digits of the median width of their intervals, else three of
+    their range, else three of the largest value."""
+    defined = [cell["value"] for cell in column if cell["value"] is not None]
     widths = [cell["high"] - cell["low"] for cell in column if None not in (cell["low"], cell["high"])]
     widths = [width for width in widths if width > 0]
-    finest = median(widths) if widths else (max(known) - min(known) or max(map(abs, known))) / 10
+    finest = median(widths) if widths else (max(defined) - min(defined) or max(map(abs, defined))) / 10
     return min(max(1 - math.floor(math.log10(finest)), 0), 8) if finest else 0
 
 
