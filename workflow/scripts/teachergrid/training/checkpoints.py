@@ -21,19 +21,18 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-COMPLETE = (
-    "complete"  # a file of a checkpoint, written last; it names the processes that can resume from it (`readers`)
-)
+# a file of a checkpoint, written last; it names the processes that can resume from it (`readers`)
+COMPLETE = "complete"
 ORDER = "order.json"  # a file of a checkpoint: the order of rows in the epoch in which it was saved
-# time between two checkpoints, which is what a kill loses at most
+# seconds between two checkpoints: a killed job loses no more
 CHECKPOINT_SECONDS = float(os.environ.get("TEACHERGRID_CHECKPOINT_SECONDS", 600))
 
 
 class Order(Sampler):
     """The order of rows that rank 0 draws from a sampler, for every rank; after a resume, that of the interrupted epoch.
 
-    Without it each rank would draw an order of its own, and a resumed training another one than before: some rows would be
-    lost and others seen twice.
+    Without it each rank would draw an order of its own, and a resumed training would draw another one than before: it would
+    skip some rows and see others twice.
     """
 
     def __init__(self, sampler: Sampler, checkpoint: Path | None):
@@ -57,7 +56,7 @@ class Order(Sampler):
 
 
 class Trainer(SFTTrainer):
-    """TRL's trainer, with an order of rows that depends neither on the number of processes nor on a kill."""
+    """TRL's trainer, with an order of rows that is the same for any number of processes and after a resume."""
 
     order: Order | None = None
     checkpoint: Path | None = None  # to resume from
@@ -108,15 +107,16 @@ class Checkpoints(TrainerCallback):
             raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
         now, done = time.monotonic(), state.global_step - self.start
         if "loss" in logs and done and now - self.printed > 2:
-            left = (state.max_steps - state.global_step) * (now - self.began) / done
+            seconds_left = (state.max_steps - state.global_step) * (now - self.began) / done
             print(
-                f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {left:.0f} s left", flush=True
+                f"step {state.global_step} of {state.max_steps}, loss {logs['loss']:.4f}, {seconds_left:.0f} s left",
+                flush=True,
             )
             self.printed = now
 
 
 def readers(processes: int, deepspeed: Path | None) -> str:
-    """Return the name of the trainings that can resume from a checkpoint: one name for all that use no DeepSpeed.
+    """Return the name of the trainings that can resume from a checkpoint: one name for all that use no DeepSpeed, "".
 
     deepspeed: its settings file. With DeepSpeed each process saves its part, so stage and number of processes must be equal.
     """
@@ -124,7 +124,7 @@ def readers(processes: int, deepspeed: Path | None) -> str:
 
 
 def last_checkpoint(folder: Path, mark: str) -> Path | None:
-    """Return the newest complete checkpoint with this mark, and delete those without, since the trainer counts from the highest.
+    """Return the newest complete checkpoint with this mark. Delete those that are incomplete or have another mark.
 
     mark: as `readers` returns it.
     """

@@ -1,4 +1,4 @@
-"""Train on several GPUs or nodes: one process per GPU, each started exactly once, all ended together.
+"""Train on several GPUs or nodes: one process per GPU. Each is started exactly once, and all end together.
 
     finetune.py --> torchrun (one per node, by srun where there are several) --> one worker per GPU: sft.train
 
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..cost import gpu_shares
-from ..cost import resources as job_resources
+from ..cost.resources import gpus
 from ..errors import BadInput
 from ..models import loading
 from ..slurm import scheduler
 from . import zero
 
-# for the meeting of several nodes: chosen by the job's id, below the ports that Linux assigns by itself (32768 and up)
+# on which several nodes find each other: chosen by the job's id, below the ports that Linux assigns itself (32768 and up)
 PORTS = range(20000, 30000)
 SCRIPTS = Path(__file__).parents[__name__.count(".")]  # the folder that holds this package
 WORKER = [sys.executable, "-m", "teachergrid.training.worker"]
-# a command gets only these of SLURM's variables: those of a step (tasks, CPUs, GPUs) would decide about the steps inside it
+# the only variables of SLURM that a command gets: those of a step (tasks, CPUs, GPUs) would change the steps inside it
 SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
 
 
@@ -62,7 +62,7 @@ class Team(NamedTuple):
 def team(resources: Mapping[str, Any]) -> Team:
     """Return the team of a job from its resources: gpu (over all nodes) or gres `gpu:TYPE:N` (per node), nodes, deepspeed."""
     nodes = resources.get("nodes") or 1
-    return Team(max(job_resources.gpus(resources), nodes), nodes, resources.get("deepspeed") or None)
+    return Team(max(gpus(resources), nodes), nodes, resources.get("deepspeed") or None)
 
 
 def check_deepspeed(deepspeed: str | None, name: str) -> None:
@@ -81,7 +81,7 @@ def train(training: Training, team: Team, name: str, callbacks: Sequence = ()) -
         name: of the recipe, for messages.
         callbacks: of the trainer, for a training in this process alone.
     Raises:
-        BadInput: as the checks above and sft.train do.
+        BadInput: as check_shares, check_deepspeed and sft.train do.
         RuntimeError: when a process failed, or not each rank ran exactly once.
     """
     gpu_shares.check_shares(training.recipe, team.processes, team.nodes, name)
@@ -133,7 +133,7 @@ def torchrun(team: Team, folder: Path, *meeting: str) -> list[str]:
 
 
 def run_id() -> str:
-    """Return a name that is not the same for the launchers of a SLURM job and those of its earlier try, before a requeue."""
+    """Return a name for the launchers of a SLURM job; after a requeue it is another one."""
     return f"{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_RESTART_COUNT', 0)}"
 
 
@@ -151,7 +151,7 @@ def meeting_place() -> tuple[str, int]:
 
 
 def free_port(address: str, job: int) -> int:
-    """Return the first port of PORTS on which nobody listens, counted from a place that the job's id gives."""
+    """Return the first port of PORTS on which nobody listens, beginning at a place that the job's id determines."""
     for step in range(len(PORTS)):
         port = PORTS[(job + step) % len(PORTS)]
         with socket.socket() as probe:
@@ -161,7 +161,7 @@ def free_port(address: str, job: int) -> int:
 
 
 def run(argv: list[str]) -> int:
-    """Run a command that ends when this process does, even when this one is killed. Return its exit code."""
+    """Run a command and return its exit code. The command ends with this process, even if this process is killed."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_")) or k in SLURM_VARIABLES}
     paths = {"PYTHONPATH": SCRIPTS, "PATH": Path(sys.executable).parent}  # DeepSpeed looks for ninja
     environment |= {

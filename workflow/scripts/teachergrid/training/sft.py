@@ -1,7 +1,7 @@
 """Supervised fine-tuning of one student with TRL, on token ids of our own.
 
-TRL gets `input_ids` and `completion_mask`, so a student trains on exactly the ids that generation and evaluation use (from
-`messages` TRL would make them by a training template of its own). Checkpoints lie outside of every output and count only
+TRL gets `input_ids` and `completion_mask`, so a student trains on exactly the ids that generation and evaluation use (given
+`messages`, TRL would use a training template of its own). Checkpoints lie outside of every output and count only
 when marked complete. One process trains in the job itself; several are started by `launch`, and each calls the same `train`.
 """
 
@@ -50,7 +50,7 @@ def encode(
 ) -> tuple[list[dict], dict[str, int]]:
     """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 
-    An example longer than max_length tokens is cut there. One whose prompt alone fills it is left out, since it has no loss.
+    An example longer than max_length tokens is cut there. One whose prompt alone has that many is left out, since no token of it has a loss.
 
     Args:
         rows: (messages, response).
@@ -121,7 +121,7 @@ def train(
     Args:
         processes: how many run this at the same time, each with the whole corpus.
         deepspeed: its settings file.
-        callbacks: of the trainer, beside ours.
+        callbacks: of the trainer, in addition to ours.
     Raises:
         BadInput: when no example fits max_length.
         RuntimeError: when fewer processes than stated, or no DeepSpeed, came up.

@@ -10,7 +10,7 @@ from ..spec.ids import Student
 from ..store import artifacts, origin
 from . import launch, weight_files
 
-# a file in weights/ between the end of a training and the writing of student.json
+# a file in weights/ from the end of a training until student.json is written
 MADE = "made"
 
 
@@ -30,15 +30,16 @@ def train_student(folder: Path, training: launch.Training, team: launch.Team, re
 
 
 def _finished(folder: Path, made_from: dict) -> dict | None:
-    made = folder / "weights" / MADE
-    saved = json.loads(made.read_text()) if made.exists() else {}
+    """Return the facts of a training that finished from the same inputs, or None."""
+    path = folder / "weights" / MADE
+    saved = json.loads(path.read_text()) if path.exists() else {}
     return saved["facts"] if saved.get("key") == origin.key(made_from) else None
 
 
 def write_description(path: Path, student: str, facts: dict, made_from: dict) -> None:
     """Write student.json: the parts of the student's name, facts of its training, hashes of its weights.
 
-    From then on the training counts as done, so one that is asked for again is run again.
+    From then on the training counts as done: if the same one is requested again, it is run again.
     """
     names = {"student": student, **Student.parse(student)._asdict()}
     weights = path.parent / "weights"

@@ -19,7 +19,7 @@ class Freed(NamedTuple):
     """A student whose weights were freed."""
 
     student: str
-    gpu_hours: float | None  # that its training took; None where nobody knows
+    gpu_hours: float | None  # that its training took; None where unknown
 
 
 def folder(student: str | Path) -> Path | None:
@@ -29,9 +29,9 @@ def folder(student: str | Path) -> Path | None:
 
 
 def release(student: str | Path, keep: str) -> int:
-    """Delete what a recipe does not keep of a student's weights, and return the bytes that this freed.
+    """Delete the part of a student's weights that its recipe does not keep. Return the freed bytes.
 
-    Files outside the weights' folder stay: student.json, because of which nothing is trained again, and the training log.
+    Files outside the weights' folder stay: the training log, and student.json, so that nothing is trained again.
 
     Args:
         student: path of its student.json.
@@ -46,7 +46,7 @@ def release(student: str | Path, keep: str) -> int:
         return before
     if any(weights.glob(MODEL)) and not any(weights.glob(ADAPTER)):
         raise BadInput(f"{weights}: has no adapter to keep; train the student again, or set `keep` to model or none")
-    # `made` says that the complete model lies here, so it goes first; tokenizer and configs are small and still needed
+    # `made` says that the complete model is here, so it is deleted first; tokenizer and configs are small and still needed
     for path in (weights / "made", *weights.glob(f"{MODEL}*")):
         path.unlink(missing_ok=True)
     return before - (size(weights) if weights.exists() else 0)
@@ -78,7 +78,7 @@ def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULT
     A student that is planned to be trained anyway does not count.
 
     Args:
-        jobs: as `plan.plan` returns them.
+        jobs: as planning.graph.plan returns them.
     """
     planned: dict[str, set[str]] = {"answer": set(), "finetune": set()}
     for job in jobs:
@@ -86,17 +86,17 @@ def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULT
         if rule in planned:
             planned[rule].add(cell.split("/")[0])
     rows = cells.rows["finetune"]
-    needed = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
-    freed = [name for name in needed if not folder(f"{results}/students/{name}/student.json")]
+    students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
+    freed = [name for name in students if not folder(f"{results}/students/{name}/student.json")]
     return [Freed(name, training_hours(name, rows[name]["gpus"], results)) for name in freed]
 
 
 def refusal(freed: Sequence[Freed], options: Sequence[str] = (), results: str = RESULTS) -> str:
     """Return what to tell the user about students whose weights are needed and were freed. options: Snakemake's."""
-    known = [hours for _, hours in freed if hours is not None]
-    unknown = f" ({len(freed) - len(known)} of them unknown)" if len(known) < len(freed) else ""
+    known_hours = [hours for _, hours in freed if hours is not None]
+    unknown = f" ({len(freed) - len(known_hours)} of them unknown)" if len(known_hours) < len(freed) else ""
     command = training_command([student for student, _ in freed], options, results)
     return (
         f"answers of {len(freed)} students are to be written, and their weights were freed (`keep` in the recipe). Training "
-        f"them again takes about {sum(known):.2g} GPU-hours{unknown} and gives the same weights: {command} (then run again)"
+        f"them again takes about {sum(known_hours):.2g} GPU-hours{unknown} and gives the same weights: {command} (then run again)"
     )

@@ -42,7 +42,7 @@ def work(folder: Path) -> None:
             node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
             json.dump({"node": node, "pid": os.getpid()}, file)
         if rank:
-            # one rank speaks for all
+            # only rank 0 prints
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         refuse_shared_device()
         from . import launch, sft
