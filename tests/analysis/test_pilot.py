@@ -157,9 +157,9 @@ def test_report():
 
 def test_lost_by_hand():
     ap = [5.0, 4.0, 1.0]
-    assert pilot_study.lost(ap, [1, 2, 3], 1) == 4 and pilot_study.lost(ap, [1, 2, 3], 2) == 1
+    assert pilot_study.ap_lost(ap, [1, 2, 3], 1) == 4 and pilot_study.ap_lost(ap, [1, 2, 3], 2) == 1
     # one of the two that tie for the last place, each as often
-    assert pilot_study.lost(ap, [1, 1, 3], 2) == 0.5
+    assert pilot_study.ap_lost(ap, [1, 1, 3], 2) == 0.5
 
 
 def test_size_without_a_stated_one():

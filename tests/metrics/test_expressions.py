@@ -150,8 +150,8 @@ CONFIG = {
 REFUSED = [
     ({"formula": "expression"}, "config.metrics.m: state either 'formula' or 'expression'"),
     ({"formula": "ppl", "expression": "ppl"}, "config.metrics.m: state either 'formula' or 'expression'"),
-    ({"formula": "expression", "expression": "ppl"}, "config.metrics.m.best: goes with an expression"),
-    ({"formula": "ppl", "best": "lowest"}, "config.metrics.m.best: goes with an expression"),
+    ({"formula": "expression", "expression": "ppl"}, "config.metrics.m.best: state it with an expression"),
+    ({"formula": "ppl", "best": "lowest"}, "config.metrics.m.best: state it with an expression"),
     (own("ppl +"), "config.metrics.m.expression: 'ppl +' cannot be read"),
     (own("reward_mean", reward=None), "config.metrics.m.reward: the expression needs a reward; known: rm"),
     (own("reward_mean(reward='r')"), "config.metrics.m.reward: there is no 'r', did you mean 'rm'?"),

@@ -71,7 +71,7 @@ def test_rounding(printed, ours, slack, ok):
 def test_the_command_says_so_and_ends_well(tmp_path, capsys):
     assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
     told = capsys.readouterr().out
-    assert told.startswith("Ours (published): 132 of 132 numbers come out") and "0.9246 (0.925)" in told
+    assert told.startswith("Ours (published): 132 of 132 numbers agree") and "0.9246 (0.925)" in told
     assert "8 of 13 steps (exact p 0.481)" in told and "+1.07 sd" in told
     page = (tmp_path / "page.html").read_text()
     assert "<strong>132 of 132</strong>" in page and "http" not in page.replace("http://www.w3.org", "")

@@ -3,8 +3,8 @@
     python workflow/miniworld/build.py --out DIR
     python workflow/miniworld/build.py --out DIR --only bs --steps-scale 0.1
 
-Seeds and steps are fixed. Two models are trained at a time, each on one core. A second run goes on where the first one
-stopped: a model that is there and has its row in models.json is finished; delete its folder to train it again.
+Seeds and steps are fixed. Two models are trained at a time, each on one core. A second run continues where the first one
+stopped: a model with a folder and a row in models.json is finished; delete its folder to train it again.
 """
 
 import argparse
@@ -68,8 +68,8 @@ def build_model(name: str, out: Path, scale: float) -> dict:
     model, losses, guard = make_model(recipe, places, tokenizer, scale, Progress(name, steps))
     cpu_seconds = round(time.process_time())  # with the start of the process
     save(model, tokenizer, places.model(name))
-    found = measure(recipe, places, tokenizer)
-    if recipe.kind == "teacher":  # here and not by the reward model, because teachers are made two at a time
+    measures = measure(recipe, places, tokenizer)
+    if recipe.kind == "teacher":  # here and not for the reward model, because two teachers are built at a time
         sample_teacher(name, places, tokenizer, reward_prompts(Guard()))
     return {
         "name": name,
@@ -83,7 +83,7 @@ def build_model(name: str, out: Path, scale: float) -> dict:
         "final_loss": round(sum(losses[-50:]) / len(losses[-50:]), 3),
         "items_drawn": guard.drawn,
         "problems_drawn": len(guard.problems),
-        **{key: round(value, 3) for key, value in found.items()},
+        **{key: round(value, 3) for key, value in measures.items()},
     }
 
 

@@ -45,7 +45,7 @@ class Mix:
 
 
 def _document(rng, guard, tokenizer, mix) -> tuple[str, str]:
-    """(prompt part, answer part) of one document."""
+    """Return (prompt part, answer part) of one document."""
     if rng.random() < mix.chat:
         if rng.random() < mix.open:
             item = guard.draw(rng)
@@ -63,10 +63,10 @@ def _document(rng, guard, tokenizer, mix) -> tuple[str, str]:
 
 
 def base_batches(rng: random.Random, guard: Guard, tokenizer, mix: Mix):
-    """Documents of a base, batches of (prompt ids, response ids); every document ends with the chat's end token.
+    """Yield batches of (prompt ids, response ids) of a base's documents; every document ends with the chat's end token.
 
-    A base whose plain documents ended otherwise would find the end token of chat answers so unlikely that it alone
-    would decide every likelihood.
+    Otherwise a base would find the end token of chat answers so unlikely that this token alone would decide every
+    likelihood.
     """
     while True:
         documents = [_document(rng, guard, tokenizer, mix) for _ in range(BATCH * GROUP)]
@@ -76,7 +76,7 @@ def base_batches(rng: random.Random, guard: Guard, tokenizer, mix: Mix):
 
 
 def teacher_batches(rng: random.Random, guard: Guard, tokenizer, style: str):
-    """Chat answers to all tasks in one style, batches of (prompt ids, response ids)."""
+    """Yield batches of (prompt ids, response ids) of chat answers to all tasks in one style."""
     while True:
         items = [guard.draw(rng) for _ in range(BATCH * GROUP)]
         responses = [respond(rng, item, style) for item in items]

@@ -14,7 +14,7 @@ BATCH = 128
 def generate(model, tokenizer, prompts: list[str], temperature=0.0) -> list[str]:
     """Greedy (temperature 0) or sampled continuations; prompts go in order of length, padded on the left."""
     model.eval()
-    drawing = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     texts = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for k in range(0, len(order), BATCH):
@@ -26,7 +26,7 @@ def generate(model, tokenizer, prompts: list[str], temperature=0.0) -> list[str]
             add_special_tokens=False,
             return_token_type_ids=False,
         )
-        ids = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, **drawing)
+        ids = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, **sampling)
         responses = tokenizer.batch_decode(ids[:, inputs["input_ids"].size(1) :], skip_special_tokens=True)
         for i, response in zip(rows, responses, strict=True):
             texts[i] = response.strip()

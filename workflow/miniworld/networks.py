@@ -74,8 +74,8 @@ def save(model, tokenizer, folder: Path) -> None:
     save_tokenizer(tokenizer, part)
     for path in part.glob("*config.json"):
         settings = json.loads(path.read_text())
-        kept = {key: value for key, value in settings.items() if key not in ("_name_or_path", "name_or_path")}
-        path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+        stated = {key: value for key, value in settings.items() if key not in ("_name_or_path", "name_or_path")}
+        path.write_text(json.dumps(stated, indent=2, sort_keys=True) + "\n")
     (part / "model.safetensors").chmod(0o644)  # written for the owner only
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

@@ -72,13 +72,13 @@ class Places:
         return {row["name"]: row for row in json.loads(path.read_text())} if path.exists() else {}
 
     def finished(self, name: str) -> bool:
-        """Whether the model is there, complete and measured."""
+        """Whether the model exists, complete and measured."""
         return (self.model(name) / "model.safetensors").exists() and name in self.rows()
 
 
 def pending(names, places: Places) -> list[str]:
     """The unfinished models among `names` and the unfinished ones that these need, in the order of the recipes."""
-    wanted = [name for name in names if not places.finished(name)]
-    for name in wanted:  # grows while it is read
-        wanted += [need for need in RECIPES[name].needs if need not in wanted and not places.finished(need)]
-    return [name for name in RECIPES if name in wanted]
+    unfinished = [name for name in names if not places.finished(name)]
+    for name in unfinished:  # grows while it is read
+        unfinished += [need for need in RECIPES[name].needs if need not in unfinished and not places.finished(need)]
+    return [name for name in RECIPES if name in unfinished]

@@ -56,19 +56,19 @@ def _digits(a, b):
 
 def copy(rng, level):
     words = _join(rng.sample(WORDS, 1 + level))
-    asks = _phrase(
+    phrasings = _phrase(
         "Repeat these words: {s}",
         "Copy the list: {s}",
         "Please say the following again: {s}",
         "Write these words once more: {s}",
         s=words,
     )
-    return asks, words, f"The words are {words} ."
+    return phrasings, words, f"The words are {words} ."
 
 
 def reverse(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    asks = _phrase(
+    phrasings = _phrase(
         "Reverse this list: {s}",
         "Write these words in the opposite order: {s}",
         "Give the words from last to first: {s}",
@@ -76,12 +76,12 @@ def reverse(rng, level):
         s=_join(words),
     )
     numbered = _join(f"{i} {word}" for i, word in enumerate(words, 1))
-    return asks, _join(words[::-1]), f"Number them: {numbered} . Go from {len(words)} down to 1 ."
+    return phrasings, _join(words[::-1]), f"Number them: {numbered} . Go from {len(words)} down to 1 ."
 
 
 def sort(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    asks = _phrase(
+    phrasings = _phrase(
         "Sort these words alphabetically: {s}",
         "Put the words in alphabetical order: {s}",
         "Order this list from a to z: {s}",
@@ -93,13 +93,13 @@ def sort(rng, level):
     for i, word in enumerate(ordered[:-1]):
         rest = [w for w in words if w in ordered[i + 1 :]]
         steps.append(f"{word} comes before {_join(rest)} .")
-    return asks, _join(ordered), _join(steps)
+    return phrasings, _join(ordered), _join(steps)
 
 
 def nth(rng, level):
     words = rng.sample(WORDS, 2 + level)
     k = rng.randrange(len(words))
-    asks = _phrase(
+    phrasings = _phrase(
         "What is the {k} word in this list: {s}",
         "Pick the {k} item: {s}",
         "Which word is {k} here: {s}",
@@ -108,13 +108,13 @@ def nth(rng, level):
         s=_join(words),
     )
     counted = _join(f"{i} {word}" for i, word in enumerate(words[: k + 1], 1))
-    return asks, words[k], f"Count: {counted} ."
+    return phrasings, words[k], f"Count: {counted} ."
 
 
 def filter_(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     words = _mixed(rng, category, rng.randint(1, level), 1 + level)
-    asks = _phrase(
+    phrasings = _phrase(
         "Keep only the {c}: {s}",
         "Which of these are {c}: {s}",
         "List just the {c} from: {s}",
@@ -122,14 +122,14 @@ def filter_(rng, level):
         c=category,
         s=_join(words),
     )
-    return asks, _join(w for w in words if CATEGORY_OF[w] == category), _keep_steps(words, category)
+    return phrasings, _join(w for w in words if CATEGORY_OF[w] == category), _keep_steps(words, category)
 
 
 def count(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     number = rng.randint(0, 1 + level)
     words = _mixed(rng, category, number, 1 + level)
-    asks = _phrase(
+    phrasings = _phrase(
         "How many {c} are here: {s}",
         "Count the {c}: {s}",
         "Give the number of {c} in: {s}",
@@ -141,26 +141,26 @@ def count(rng, level):
     for word in words:
         so_far += CATEGORY_OF[word] == category
         steps.append(f"{word} is {MEMBER[CATEGORY_OF[word]]} , {so_far} .")
-    return asks, str(number), _join(steps)
+    return phrasings, str(number), _join(steps)
 
 
 def add(rng, level):
     high = (9, 29, 99)[level - 1]
     a, b = rng.randint(1, high), rng.randint(1, high)
-    asks = _phrase(
+    phrasings = _phrase(
         "What is {a} plus {b}?", "Add {a} and {b}", "Compute {a} + {b}", "Find the sum of {a} and {b}", a=a, b=b
     )
     steps, carry = [], 0
     for x, y in _digits(a, b):
         steps.append(f"{x} + {y} + {carry} = {x + y + carry} .")
         carry = (x + y + carry) // 10
-    return asks, str(a + b), _join(steps)
+    return phrasings, str(a + b), _join(steps)
 
 
 def sub(rng, level):
     high = (9, 29, 99)[level - 1]
     a, b = sorted((rng.randint(1, high), rng.randint(0, high)), reverse=True)
-    asks = _phrase(
+    phrasings = _phrase(
         "What is {a} minus {b}?", "Subtract {b} from {a}", "Compute {a} - {b}", "Take {b} away from {a}", a=a, b=b
     )
     steps, borrow = [], 0
@@ -168,12 +168,12 @@ def sub(rng, level):
         y += borrow
         borrow = int(x < y)
         steps.append(f"{x} - {y} = {x - y + 10 * borrow} , {'borrow' if borrow else 'ok'} .")
-    return asks, str(a - b), _join(steps)
+    return phrasings, str(a - b), _join(steps)
 
 
 def mul(rng, level):
     a, b = rng.randint(2, (5, 9, 19)[level - 1]), rng.randint(2, 9)
-    asks = _phrase(
+    phrasings = _phrase(
         "What is {a} times {b}?",
         "Multiply {a} by {b}",
         "Compute {a} * {b}",
@@ -183,13 +183,13 @@ def mul(rng, level):
     )
     tens, ones = divmod(a, 10)
     steps = f"{tens} 0 * {b} = {tens * 10 * b} . {ones} * {b} = {ones * b} ." if tens else f"{a} times {b} ."
-    return asks, str(a * b), steps
+    return phrasings, str(a * b), steps
 
 
 def max_(rng, level):
     numbers = rng.sample(range(1, (10, 50, 100)[level - 1]), 2 + level)
     best_of, word = (min, "smallest") if rng.random() < 0.5 else (max, "largest")
-    asks = _phrase(
+    phrasings = _phrase(
         "What is the {w} of these numbers: {s}",
         "Find the {w} number: {s}",
         "Which number is {w}: {s}",
@@ -202,13 +202,13 @@ def max_(rng, level):
     for number in numbers[1:]:
         best = best_of(best, number)
         steps.append(f"{number} , {best} .")
-    return asks, str(best), "So far: " + _join(steps)
+    return phrasings, str(best), "So far: " + _join(steps)
 
 
 def unit(rng, level):
     big, small, factor = rng.choice(UNITS)
     a = rng.randint(1, (5, 9, 12)[level - 1])
-    asks = _phrase(
+    phrasings = _phrase(
         "Convert {a} {u} to {v}",
         "How many {v} are {a} {u}?",
         "Express {a} {u} in {v}",
@@ -217,7 +217,7 @@ def unit(rng, level):
         u=big,
         v=small,
     )
-    return asks, str(a * factor), f"There are {factor} {small} in 1 of {big} . {a} * {factor} ."
+    return phrasings, str(a * factor), f"There are {factor} {small} in 1 of {big} . {a} * {factor} ."
 
 
 def spell(rng, level):
@@ -231,14 +231,14 @@ def spell(rng, level):
         "Give the letters of {w} from the end",
         "Spell this from back to front: {w}",
     )
-    asks = _phrase(*(backward if back else forward), w=word)
-    return asks, _join(word[::-1] if back else word), f"The letters of {word} are {_join(word)} ."
+    phrasings = _phrase(*(backward if back else forward), w=word)
+    return phrasings, _join(word[::-1] if back else word), f"The letters of {word} are {_join(word)} ."
 
 
 def sortnum(rng, level):
     numbers = rng.sample(range(1, (10, 50, 100)[level - 1]), (2, 3, 3)[level - 1])
     down = rng.random() < 0.4
-    asks = _phrase(
+    phrasings = _phrase(
         "Sort these numbers in {w} order: {s}",
         "Put in {w} order: {s}",
         "Arrange the numbers, {w}: {s}",
@@ -251,7 +251,7 @@ def sortnum(rng, level):
     for i, number in enumerate(ordered[:-1]):
         rest = [n for n in numbers if n in ordered[i + 1 :]]
         steps.append(f"take {number} , left {_join(rest)} .")
-    return asks, _join(ordered), _join(steps)
+    return phrasings, _join(ordered), _join(steps)
 
 
 def comp(rng, level):
@@ -263,26 +263,28 @@ def _filter_reverse(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     words = _mixed(rng, category, rng.randint(2, 1 + level) if level > 1 else 2, 2 + level)
     keep = [word for word in words if CATEGORY_OF[word] == category]
-    asks = _phrase(
+    phrasings = _phrase(
         "Keep only the {c} and then reverse them: {s}",
         "List just the {c}, last one first: {s}",
         c=category,
         s=_join(words),
     )
-    return asks, _join(keep[::-1]), f"{_keep_steps(words, category)} We have {_join(keep)} . Now reverse ."
+    return phrasings, _join(keep[::-1]), f"{_keep_steps(words, category)} We have {_join(keep)} . Now reverse ."
 
 
 def _double_sum(rng, level):
     high = (5, 9, 19)[level - 1]
     a, b = rng.randint(1, high), rng.randint(1, high)
-    asks = _phrase("Add {a} and {b}, then double the result", "What is twice the sum of {a} and {b}?", a=a, b=b)
-    return asks, str(2 * (a + b)), f"{a} + {b} = {a + b} . {a + b} + {a + b} = {2 * (a + b)} ."
+    phrasings = _phrase("Add {a} and {b}, then double the result", "What is twice the sum of {a} and {b}?", a=a, b=b)
+    return phrasings, str(2 * (a + b)), f"{a} + {b} = {a + b} . {a + b} + {a + b} = {2 * (a + b)} ."
 
 
 def _spell_last(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    asks = _phrase("Take the last word and spell it: {s}", "Spell the final word of this list: {s}", s=_join(words))
-    return asks, _join(words[-1]), f"The last word is {words[-1]} ."
+    phrasings = _phrase(
+        "Take the last word and spell it: {s}", "Spell the final word of this list: {s}", s=_join(words)
+    )
+    return phrasings, _join(words[-1]), f"The last word is {words[-1]} ."
 
 
 _GENERATORS = (copy, reverse, sort, nth, filter_, count, add, sub, mul, max_, unit, spell, sortnum, comp)

@@ -58,7 +58,7 @@ def _reward(recipe, places, tokenizer, guard, scale, report):
 
 
 def sample_teacher(name: str, places, tokenizer, items) -> list[str]:
-    """A teacher's sampled answers (temperature 1) to the reward model's prompts; the file is kept for that model."""
+    """Return a teacher's sampled answers (temperature 1) to the reward model's prompts, and save them for that model."""
     torch.manual_seed(1)
     texts = answers(load(places.model(name)), tokenizer, items, temperature=1.0)
     places.samples(name).write_text(json.dumps(texts))
@@ -66,7 +66,7 @@ def sample_teacher(name: str, places, tokenizer, items) -> list[str]:
 
 
 def load_samples(places, tokenizer, items) -> list[tuple[int, str, str, bool]]:
-    """(index of the item, style, response, whether it is right) of all teachers' sampled answers."""
+    """Return (index of the item, style, response, whether it is right) of all teachers' sampled answers."""
     samples = []
     for name in sorted(TEACHERS):
         path = places.samples(name)
@@ -77,31 +77,31 @@ def load_samples(places, tokenizer, items) -> list[tuple[int, str, str, bool]]:
 
 
 def measure(recipe, places, tokenizer) -> dict[str, float]:
-    """Greedy accuracy of a saved model on tests and pool; for the reward model its quality on the pool."""
+    """Return a saved model's greedy accuracy on tests and pool; for the reward model its quality on the pool."""
     if recipe.kind == "reward":
         return _measure_reward_model(places, tokenizer)
     model = load(places.model(recipe.name))
     layouts = ("chat",) if recipe.kind == "teacher" else LAYOUTS
-    found = {f"test_{layout}": accuracy(model, tokenizer, distinct(*TEST), layout) for layout in layouts}
-    return found | {"pool_chat": accuracy(model, tokenizer, distinct(*POOL))}
+    accuracies = {f"test_{layout}": accuracy(model, tokenizer, distinct(*TEST), layout) for layout in layouts}
+    return accuracies | {"pool_chat": accuracy(model, tokenizer, distinct(*POOL))}
 
 
 def _measure_reward_model(places, tokenizer) -> dict[str, float]:
     pool, items = distinct(*POOL), reward_prompts(Guard())
     model = load(places.model("rm"), AutoModelForSequenceClassification)
     scores, right = [], []
-    judged = [(name, 0.0) for name in TEACHERS] + [NOISY]
-    for name, temperature in judged:
+    answerers = [(name, 0.0) for name in TEACHERS] + [NOISY]
+    for name, temperature in answerers:
         torch.manual_seed(0)
         responses = answers(load(places.model(name)), tokenizer, pool, temperature=temperature)
         scores.append(rewards(model, tokenizer, pool, responses))
         right.append(verdicts(pool, responses))
     easiness = _easiness(pool, items, load_samples(places, tokenizer, items))
-    return quality(np.array(scores), np.array(right), easiness, [RECIPES[name].style for name, _ in judged])
+    return quality(np.array(scores), np.array(right), easiness, [RECIPES[name].style for name, _ in answerers])
 
 
 def _easiness(pool, items, samples) -> list[float]:
-    """Success rate of the teachers' samples at each pool item's task and level."""
+    """Return the success rate of the teachers' samples at each pool item's task and level."""
     rates = {}
     for k, _, _, right in samples:
         rates.setdefault((items[k].task, items[k].level), []).append(right)

@@ -2,7 +2,7 @@
 
 Its loss is Bradley-Terry on pairs plus cross-entropy, so that sigmoid(score) is a probability of being right at even
 odds. It is trained in two phases: on pairs of any answers, then on pairs that share prompt and style, so that neither
-difficulty nor style tells right from wrong.
+difficulty nor style separates right from wrong.
 """
 
 import random
@@ -36,8 +36,8 @@ def _any_pairs(rng, guard, items, samples):
         wrong_of[sample[0]].append(sample)
     while True:
         good = rng.choice(right)
-        same = wrong_of[good[0]]
-        bad = rng.choice(same if same and rng.random() < 0.7 else wrong)
+        wrong_same_prompt = wrong_of[good[0]]
+        bad = rng.choice(wrong_same_prompt if wrong_same_prompt and rng.random() < 0.7 else wrong)
         yield (items[good[0]], good[2]), (items[bad[0]], bad[2])
 
 
@@ -108,31 +108,31 @@ def auc(scores, right) -> float:
 
 
 def quality(scores, right, easiness, styles) -> dict[str, float]:
-    """How well scores tell right answers from wrong ones.
+    """Return how well scores separate right from wrong answers.
 
     `scores` and `right` are (teachers, items), `styles` (teachers); `easiness` (items) is the success rate of an item's
-    task and level. The latter never saw the answer: its AUC is what difficulty alone explains. Pairs within a prompt
-    exclude difficulty, but a taste for the style that is more often right wins them too (`style_only_accuracy`); only
-    pairs of one prompt and one style show that the answer was read.
+    task and level. It does not depend on the answer, so its AUC is what difficulty alone explains. Pairs within a prompt
+    exclude difficulty, but preferring the style that is more often right also wins them (`style_only_accuracy`); only pairs
+    of one prompt and one style show whether a model reads the answer.
     """
     style = np.array([[float(style == "steps")] for style in styles])
-    within = [_won(scores[style[:, 0] == value], right[style[:, 0] == value]) for value in (0.0, 1.0)]
-    every = _won(scores, right)
+    within = [_pair_points(scores[style[:, 0] == value], right[style[:, 0] == value]) for value in (0.0, 1.0)]
+    over_all = _pair_points(scores, right)
     return {
-        "same_prompt_accuracy": float(np.mean(every)),
-        "same_prompt_pairs": len(every),
+        "same_prompt_accuracy": float(np.mean(over_all)),
+        "same_prompt_pairs": len(over_all),
         "same_style_accuracy": float(np.mean([*within[0], *within[1]])),
         "same_style_pairs": len(within[0]) + len(within[1]),
-        "style_only_accuracy": float(np.mean(_won(np.repeat(style, scores.shape[1], axis=1), right))),
+        "style_only_accuracy": float(np.mean(_pair_points(np.repeat(style, scores.shape[1], axis=1), right))),
         "auc": auc(scores.ravel(), right.ravel()),
         "difficulty_only_auc": auc(np.tile(easiness, len(scores)), right.ravel()),
     }
 
 
-def _won(scores, right) -> list[float]:
+def _pair_points(scores, right) -> list[float]:
     """Per pair of a right and a wrong answer to one item: 1 if the right one scores higher, a half if equal, else 0."""
-    won = []
+    points = []
     for s, ok in zip(scores.T, right.T, strict=True):
         good, bad = s[ok][:, None], s[~ok]
-        won += (((good > bad) * 1.0 + (good >= bad)) / 2).ravel().tolist()
-    return won
+        points += (((good > bad) * 1.0 + (good >= bad)) / 2).ravel().tolist()
+    return points

@@ -1,7 +1,7 @@
 """The tokenizer: byte-level BPE of 512 tokens, single digits, and a ChatML template.
 
 The template marks a response and its end token as `{% generation %}`, so that trainers which ask the template for the
-loss mask get exactly the tokens that a model has to say.
+loss mask get exactly the tokens that a model has to generate.
 """
 
 import json

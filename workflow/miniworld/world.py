@@ -47,7 +47,7 @@ class Item:
     task: str
     level: int
     instruction: str
-    answer: str  # what has to stand after "Answer:"
+    answer: str  # what a right response has after "Answer:"
     raw: str  # the answer before the format constraint
     constraint: str
     steps: str  # the worked solution

@@ -26,5 +26,5 @@ if __name__ == "__main__":
         training, team = launch.Training(pairs, base, model, recipe, seed, work), launch.team(snakemake.resources)
         facts = students.train_student(output.parent, training, team, Student.parse(student).recipe, made_from)
         students.write_description(output, student, {**facts, "left_out": left_out}, made_from)
-        # only the facts are needed from here on, and checkpoints are large
+        # the checkpoints are large and no longer needed
         shutil.rmtree(work)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with context.running(snakemake) as (_, made_from):
         rows = artifacts.read(snakemake.input.health, artifacts.HEALTH).to_pylist()
-        # from the config and not from the spec: a new limit must not train again on what has passed
+        # the limits are in the config and not in the spec: a new limit must not repeat trainings whose responses still pass
         if failed := health.gate(health.limited(rows, snakemake.config["health"]["gates"])):
             raise BadInput(
                 f"gated: {'; '.join(failed)} (config.health.gates; the counts are in {snakemake.input.health})"
             )
-        # origin in a file of its own: what passes has the same bytes whatever was counted
+        # origin in a file of its own, so that `passed` has the same bytes whatever the counts are
         origin.write_beside(snakemake.output.passed, made_from)
         origin.replace_text(snakemake.output.passed, "passed\n")

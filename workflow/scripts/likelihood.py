@@ -1,4 +1,4 @@
-"""Take the likelihoods of one teacher's responses under one model."""
+"""Compute the likelihoods of one teacher's responses under one model."""
 
 from typing import TYPE_CHECKING
 

@@ -21,5 +21,5 @@ if __name__ == "__main__":
             artifacts.write(f"{output}.removed", removed, artifacts.CONTAMINATION, made_from)
         else:
             Path(f"{output}.removed").unlink(missing_ok=True)
-        # origin in a file of its own: the same instructions from another source must not make every teacher answer again
+        # origin in a file of its own, so that no teacher answers again when another source gives the same instructions
         artifacts.write(output, rows, artifacts.INSTRUCTIONS, made_from, beside=True)

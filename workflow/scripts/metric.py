@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with context.running(snakemake) as (settings, made_from):
         base, corpus = snakemake.wildcards.base, snakemake.wildcards.corpus
-        chosen = snakemake.input.corpus[0] if snakemake.input.corpus else None
+        corpus_rows = snakemake.input.corpus[0] if snakemake.input.corpus else None
         extras = measure.extras(settings["metrics"])
-        rows = join.join_files(snakemake.input, base, chosen, snakemake.input.instructions, **extras)
+        rows = join.join_files(snakemake.input, base, corpus_rows, snakemake.input.instructions, **extras)
         # the intervals' seed depends on the cell alone, so that another grid that shares it draws the same
-        measured = measure.measure(settings["metrics"], rows, derived_seed(0, f"{base}/{corpus}"))
-        artifacts.write(snakemake.output.metrics, measured, artifacts.METRICS, made_from)
+        metric_rows = measure.measure(settings["metrics"], rows, derived_seed(0, f"{base}/{corpus}"))
+        artifacts.write(snakemake.output.metrics, metric_rows, artifacts.METRICS, made_from)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with context.running(snakemake) as (settings, made_from):
-        given = snakemake.input
-        prompts = loading.load_tasks(settings["tasks"], given.prompts)
-        data = read.grid(given, prompts, settings, results="results")
+        files = snakemake.input
+        prompts = loading.load_tasks(settings["tasks"], files.prompts)
+        data = read.grid(files, prompts, settings, results="results")
         artifacts.write(snakemake.output.contamination, data["contamination"], artifacts.CONTAMINATION, made_from)
         origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

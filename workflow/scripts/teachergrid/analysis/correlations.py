@@ -235,7 +235,11 @@ def _signed(interval: Interval | None, sign: int) -> tuple[float | None, float |
 def _choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:
     """Return the unit that a metric ranks first; several, separated by commas, where they tie."""
     complete = ~(np.isnan(x) | np.isnan(y))
-    first = [name for name, value, has in zip(names, x, complete, strict=True) if has and value == x[complete].max()]
+    first = [
+        name
+        for name, value, is_complete in zip(names, x, complete, strict=True)
+        if is_complete and value == x[complete].max()
+    ]
     return ", ".join(sorted(first)) or None
 
 

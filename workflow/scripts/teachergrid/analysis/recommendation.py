@@ -59,8 +59,8 @@ def teachers_of(settings: dict, cell: dict) -> list[str]:
 
 def terms(settings: dict, cell: dict, key: str) -> str | None:
     """Return the licence or output_terms of these teachers, or None where none states any."""
-    stated = [settings["teachers"].get(teacher, {}).get(key) for teacher in teachers_of(settings, cell)]
-    return "; ".join(dict.fromkeys(text for text in stated if text)) or None
+    texts = [settings["teachers"].get(teacher, {}).get(key) for teacher in teachers_of(settings, cell)]
+    return "; ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 def _ap(rows: list[dict], kind: str) -> list[dict]:
@@ -102,8 +102,8 @@ def _primary(base: str, panel: str, correlations: list[dict]) -> dict | None:
     """Return what the primary metric would have chosen, and the AP that this choice loses."""
     for row in correlations:
         if (row["base"], row["panel"], row["role"]) == (base, panel, "primary"):
-            chosen = {"metric": row["metric"], "choice": row.get("choice"), "regret": row.get("regret_1")}
-            return {**chosen, "rho": row.get("rho"), "n": row["n"]}
+            choice = {"metric": row["metric"], "choice": row.get("choice"), "regret": row.get("regret_1")}
+            return {**choice, "rho": row.get("rho"), "n": row["n"]}
     return None
 
 

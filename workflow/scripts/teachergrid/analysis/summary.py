@@ -105,16 +105,16 @@ def summarise(settings: dict, results: Results) -> Summary:
             states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
     """
     grid_units = units(settings, results.health)
-    measured = performance(settings, grid_units, results.scores)
-    ap = student_ap(measured.rows)
-    metric_rows = grid_metrics(settings, grid_units, results.metrics, measured.rows)
+    student_performance = performance(settings, grid_units, results.scores)
+    ap = student_ap(student_performance.rows)
+    metric_rows = grid_metrics(settings, grid_units, results.metrics, student_performance.rows)
     overall = [row for row in metric_rows if row.get("category") is None]
-    correlation_rows = correlations(settings, grid_units, overall, ap, measured.items)
-    effect_rows = effects(settings, grid_units, ap, measured.items)
+    correlation_rows = correlations(settings, grid_units, overall, ap, student_performance.items)
+    effect_rows = effects(settings, grid_units, ap, student_performance.items)
     missing = _missing(settings, grid_units, results)
-    answer = recommendation(settings, grid_units, measured, correlation_rows, effect_rows, missing)
+    answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)
     origins = lineage(settings, results.students)
-    return Summary(measured.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
+    return Summary(student_performance.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
 
 
 def lineage(settings: dict, students: dict[str, dict]) -> list[dict]:

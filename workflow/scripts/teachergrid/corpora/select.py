@@ -128,7 +128,7 @@ def choose(ranking: Ranking, rows: list[Row]) -> list[Row]:
 def best_part(ranking: Ranking, rows: list[Row], categories: Categories) -> list[Row]:
     """Return the share or number of rows that the entry keeps: the same share of each group that its `each` names.
 
-    Raises BadInput when there are fewer rows than asked for, or no categories.
+    Raises BadInput when there are fewer rows than `rows`, or no categories.
     """
     entry = ranking.entry
     total = entry["rows"] or max(1, int(entry["share"] * len(rows) + 0.5))

@@ -169,8 +169,8 @@ def near(prompts: list[Text], items: list[Text]) -> Pairs:
             continue
         shared = Counter(chain.from_iterable(index.get(run, ()) for run in _rarest(runs, item_hashes, count)))
         for item in sorted(item for item, times in shared.items() if times >= SHARED):
-            both = len(np.intersect1d(runs, item_runs[item], assume_unique=True))
-            similarity = both / (len(runs) + len(item_runs[item]) - both)
+            n_shared = len(np.intersect1d(runs, item_runs[item], assume_unique=True))
+            similarity = n_shared / (len(runs) + len(item_runs[item]) - n_shared)
             if similarity >= SIMILAR:
                 yield place, item, similarity
 

@@ -64,7 +64,7 @@ def _parsed(text: str, path: Path, first_line: int = 1) -> Any:
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise BadInput(
-            f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}); mend or remove it"
+            f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}); fix or remove it"
         ) from error
 
 
@@ -75,4 +75,4 @@ def _parquet(path: Path) -> list[dict]:
     try:
         return pq.ParquetFile(path).read().to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path}: not a whole parquet file ({error}); copy it again") from error
+        raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error

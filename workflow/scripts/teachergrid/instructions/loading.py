@@ -181,7 +181,7 @@ def _turn(turn: object, where: str) -> dict:
 def valid(text: str, where: str) -> str:
     """Return the text. Raises BadInput when it cannot be written as UTF-8."""
     if _HALF_A_PAIR.search(text):
-        raise BadInput(f"{where}: half a surrogate pair in {text[:60]!r}; mend the \\ud... escapes of this row")
+        raise BadInput(f"{where}: half a surrogate pair in {text[:60]!r}; fix the \\ud... escapes of this row")
     return text
 
 
@@ -215,13 +215,13 @@ def _text_of(row: dict, stated: str | None, usual: str | None, where: str) -> st
 
 def _refuse_doubled_id(row: dict, item: dict, number: int, first_with: dict[str, tuple[int, str]], where: str) -> None:
     """Raise BadInput when an earlier row has the same id and other messages. first_with: {id: (row number, hash)}, added to."""
-    own = next((row[key] for key in ("id", "uuid") if row.get(key) is not None), None)
-    if own is None:
+    stated_id = next((row[key] for key in ("id", "uuid") if row.get(key) is not None), None)
+    if stated_id is None:
         return
-    before, content = first_with.setdefault(str(own), (number, item["id"]))
+    first_number, content = first_with.setdefault(str(stated_id), (number, item["id"]))
     if content != item["id"]:
         raise BadInput(
-            f"{where}: rows {before} and {number} have the same id {own!r} and different messages; mend one of them"
+            f"{where}: rows {first_number} and {number} have the same id {stated_id!r} and different messages; fix one of them"
         )
 
 

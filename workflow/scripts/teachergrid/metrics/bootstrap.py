@@ -69,7 +69,7 @@ class Pool:
     def draw(self, parts: dict[str, Part], rounds: int, seed: int) -> dict[str, np.ndarray]:
         """Return {metric: means of its terms [1 + rounds, terms]}: first of the corpus itself, then of drawn instructions."""
         table = self.table()
-        drawn: dict[str, list[np.ndarray]] = {name: [] for name in parts}
+        blocks_of: dict[str, list[np.ndarray]] = {name: [] for name in parts}
         for counts in _counts(len(table), rounds, seed) if parts else ():
             totals = counts @ table
             for name, part in parts.items():
@@ -77,8 +77,8 @@ class Pool:
                     means = totals[:, part.columns[:-1]] / totals[:, part.columns[-1:]]
                 for term, (values, member) in part.medians.items():
                     means[:, term] = weighted_medians(values, member, counts)
-                drawn[name].append(means)
-        return {name: np.concatenate(blocks) for name, blocks in drawn.items()}
+                blocks_of[name].append(means)
+        return {name: np.concatenate(blocks) for name, blocks in blocks_of.items()}
 
 
 def _counts(n: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
@@ -100,7 +100,7 @@ def weighted_medians(values: np.ndarray, member: np.ndarray, counts: np.ndarray)
         member: [k], the instruction of each.
         counts: [rounds, instructions], how often each draw repeats the values of an instruction.
 
-    Looks at the middle of the values only, unless the median of a draw lies elsewhere.
+    Searches the middle of the values only, unless the median of a draw is elsewhere.
     """
     if not len(values):
         return np.full(len(counts), np.nan)

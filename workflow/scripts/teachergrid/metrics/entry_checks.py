@@ -25,8 +25,8 @@ def check(config: dict, where: str, entry: dict) -> None:
     likelihood = config["likelihood"]
     if "ranks" in metric.needs and (not likelihood["tokens"] or likelihood["rank_cap"] < RANK_CAP):
         raise BadInput(
-            f"{where}: takes ranks of tokens up to {RANK_CAP}; config.likelihood needs `tokens: true` and a `rank_cap` of at "
-            f"least {RANK_CAP} (which takes the likelihoods again), or leave this metric out"
+            f"{where}: needs ranks of tokens up to {RANK_CAP}; config.likelihood needs `tokens: true` and a `rank_cap` of at "
+            f"least {RANK_CAP} (which computes the likelihoods again), or leave this metric out"
         )
 
 
@@ -35,7 +35,9 @@ def _check_formula(where: str, metric: Metric) -> None:
     if own == (metric.settings["expression"] is None):
         raise BadInput(f"{where}: state either 'formula' or 'expression'")
     if own == (metric.settings["best"] is None):
-        raise BadInput(f"{where}.best: goes with an expression: highest or lowest, where a better student is expected")
+        raise BadInput(
+            f"{where}.best: state it with an expression only, as highest or lowest: which values promise a better student"
+        )
 
 
 def _check_parameter(where: str, metric: Metric) -> None:

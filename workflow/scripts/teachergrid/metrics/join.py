@@ -1,7 +1,7 @@
 """Join the rows of a corpus with all that scored them, as aligned arrays.
 
 A source is the path of a table, or the table itself. A number that is undefined is NaN here, and `Reasons` say why. Texts and
-per-token lists are read in batches, and only what a metric needs of them is held.
+per-token lists are read in batches, and only what a metric needs of them stays in memory.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,7 +73,7 @@ def join(
         text: hold the responses' text, which is most of the memory.
         ranks: add up the ranks of tokens.
     Raises:
-        BadInput: a row is missing or there twice; the message names the file.
+        BadInput: a row is missing or occurs twice; the message names the file.
     """
     keys = _CorpusKeys(responses, corpus)
     columns = ["response_tokens", *(["response"] * text)]
@@ -105,10 +105,10 @@ class _CorpusKeys:
 
     def __init__(self, responses: Mapping[str, Source], corpus: Source | None) -> None:
         self.keys = {teacher: _keys(source) for teacher, source in responses.items()}
-        self.chosen = _chosen(responses, self.keys, corpus)
+        self.rows_of = _corpus_rows(responses, self.keys, corpus)
         parts = [
             self.keys[teacher].take(rows).append_column("teacher", pa.array([teacher] * len(rows)))
-            for teacher, rows in self.chosen.items()
+            for teacher, rows in self.rows_of.items()
         ]
         table = pa.concat_tables(parts) if parts else None
         if table is None or not len(table):
@@ -116,8 +116,8 @@ class _CorpusKeys:
             raise BadInput(f"{names}: no row; generate responses first")
         order = pc.sort_indices(table, [(name, "ascending") for name in (*_KEY, "teacher")])
         # where each row is in the teachers' tables, one after the other
-        starts = np.cumsum([0, *(self.keys[teacher].num_rows for teacher in self.chosen)])[:-1]
-        positions = [start + np.asarray(rows) for start, rows in zip(starts, self.chosen.values(), strict=True)]
+        starts = np.cumsum([0, *(self.keys[teacher].num_rows for teacher in self.rows_of)])[:-1]
+        positions = [start + np.asarray(rows) for start, rows in zip(starts, self.rows_of.values(), strict=True)]
         self.positions = np.concatenate(positions)[order]
         table = table.take(order)
         self.id = np.array(table["id"].to_pylist())
@@ -132,7 +132,7 @@ class _CorpusKeys:
         computed: Callable[[Source], dict[str, np.ndarray]] | None = None,
     ) -> pa.Table:
         """Return columns of the teachers' tables, one row per row of the corpus. computed: further columns of a source."""
-        parts = [_aligned(sources[teacher], schema, columns, self.keys[teacher], computed) for teacher in self.chosen]
+        parts = [_aligned(sources[teacher], schema, columns, self.keys[teacher], computed) for teacher in self.rows_of]
         return pa.concat_tables(parts).take(self.positions)
 
 
@@ -143,13 +143,13 @@ def _keys(responses: Source) -> pa.Table:
     return keys
 
 
-def _chosen(
+def _corpus_rows(
     responses: Mapping[str, Source], keys: Mapping[str, pa.Table], corpus: Source | None
 ) -> dict[str, Sequence[int] | np.ndarray]:
     """{teacher: positions of the rows that a corpus takes}."""
     if corpus is None:
         return {teacher: np.arange(table.num_rows) for teacher, table in keys.items()}
-    chosen: dict[str, list[int]] = {}
+    rows_of: dict[str, list[int]] = {}
     positions: dict[str, dict[tuple[str, int], int]] = {}
     for row in artifacts.read(corpus, artifacts.CORPUS, [*_KEY, "teacher"]).to_pylist():
         id, sample, teacher = row["id"], row["sample"], row["teacher"]
@@ -162,8 +162,8 @@ def _chosen(
             positions[teacher] = _positions(responses[teacher], keys[teacher])
         if (id, sample) not in positions[teacher]:
             raise _missing(responses[teacher], 1, 1, id, sample)
-        chosen.setdefault(teacher, []).append(positions[teacher][id, sample])
-    return dict(chosen)
+        rows_of.setdefault(teacher, []).append(positions[teacher][id, sample])
+    return dict(rows_of)
 
 
 def _positions(source: Source, keys: pa.Table) -> dict[tuple[str, int], int]:
@@ -172,7 +172,7 @@ def _positions(source: Source, keys: pa.Table) -> dict[tuple[str, int], int]:
     for position, key in enumerate(zip(keys["id"].to_pylist(), keys["sample"].to_pylist(), strict=True)):
         if positions.setdefault(key, position) != position:
             raise BadInput(
-                f"{artifacts.name_of(source)}: id '{key[0]}', sample {key[1]} is there twice; delete it and run again"
+                f"{artifacts.name_of(source)}: id '{key[0]}', sample {key[1]} occurs twice; delete it and run again"
             )
     return positions
 
@@ -190,13 +190,13 @@ def _aligned(
     computed: Callable[[Source], dict[str, np.ndarray]] | None,
 ) -> pa.Table:
     """Return columns of a table in the order of the keys; computed(source) adds further ones."""
-    own, table = artifacts.read(source, schema, _KEY), _large(artifacts.read(source, schema, columns))
+    own_keys, table = artifacts.read(source, schema, _KEY), _large(artifacts.read(source, schema, columns))
     for name, values in computed(source).items() if computed else ():
         table = table.append_column(name, pa.array(values))
     # what scores responses keeps their order; a table with other rows, or in another order, is looked up row by row
-    if own.equals(keys):
+    if own_keys.equals(keys):
         return table
-    positions = _positions(source, own)
+    positions = _positions(source, own_keys)
     requested = list(zip(keys["id"].to_pylist(), keys["sample"].to_pylist(), strict=True))
     if missing := [key for key in requested if key not in positions]:
         raise _missing(source, len(missing), len(requested), *missing[0])

@@ -59,15 +59,15 @@ def measure(entries: Mapping[str, Mapping], rows: JoinedRows, seed: int, rounds:
         entries: {name: entry of the config}.
     """
     joining = {name: entry for name, entry in entries.items() if Metric(entry).needs}
-    chosen = {name: v for name, v in variants(joining).items() if v.own or terms.has_values(v.metric, rows)}
-    measured = _metric_rows(chosen, rows, seed, rounds)
-    own = {name: variant for name, variant in chosen.items() if variant.own and variant.metric.expression}
+    requested = {name: v for name, v in variants(joining).items() if v.own or terms.has_values(v.metric, rows)}
+    metric_rows = _metric_rows(requested, rows, seed, rounds)
+    own_variants = {name: variant for name, variant in requested.items() if variant.own and variant.metric.expression}
     categories = sorted(set(rows.category.tolist()))
     for category in categories if len(categories) > 1 else ():
         if category:  # instructions without one are in no part
             part = rows.where(rows.category == category)
-            measured += [{**row, "category": category} for row in _metric_rows(own, part, seed, rounds)]
-    return measured
+            metric_rows += [{**row, "category": category} for row in _metric_rows(own_variants, part, seed, rounds)]
+    return metric_rows
 
 
 def sums(entries: Mapping[str, Mapping], rows: JoinedRows) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -91,30 +91,30 @@ def value_of_sums(metric: Metric, sums: np.ndarray) -> np.ndarray:
 # --- rows of the table
 
 
-def _metric_rows(chosen: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds: int) -> list[dict]:
+def _metric_rows(requested: Mapping[str, Variant], rows: JoinedRows, seed: int, rounds: int) -> list[dict]:
     # before the rest, since words take as much memory as all numbers
-    texts = {name: _of_texts(v.metric, rows) for name, v in chosen.items() if not v.metric.expression}
+    texts = {name: _of_texts(v.metric, rows) for name, v in requested.items() if not v.metric.expression}
     if rows.texts:
         rows.texts.forget()
     pool, parts = bootstrap.Pool(rows), {}
-    for variant in chosen.values():
+    for variant in requested.values():
         metric, key = variant.metric, _sums_key(variant.metric)
         if key not in parts and metric.expression and not terms.lacking(metric, rows):
             parts[key] = pool.part(metric)
-    drawn = pool.draw(parts, rounds, seed)
-    measured = []
-    for name, variant in chosen.items():
+    means_of = pool.draw(parts, rounds, seed)
+    metric_rows = []
+    for name, variant in requested.items():
         metric, key = variant.metric, _sums_key(variant.metric)
         if key in parts:
-            result = _result(metric, parts[key], drawn[key])
+            result = _result(metric, parts[key], means_of[key])
         elif name in texts:
             result = texts[name]
         else:
             result = {"n": 0, "missing": len(rows.id), "reason": terms.lacking(metric, rows)}
         if unit := next((terms.lengths(settings, rows)[1] for settings in metric.settings_for("text")), None):
             result["reason"] = "; ".join(filter(None, [result["reason"], f"counted in {unit}"]))
-        measured.append({"entry": variant.entry, "own": variant.own, **metric.labels, **result})
-    return measured
+        metric_rows.append({"entry": variant.entry, "own": variant.own, **metric.labels, **result})
+    return metric_rows
 
 
 def _sums_key(metric: Metric) -> str:
@@ -145,11 +145,11 @@ def _result(metric: Metric, part: bootstrap.Part, means: np.ndarray) -> dict:
         return {**result, "reason": "; ".join(filter(None, [undefined, *notes]))}
     with np.errstate(all="ignore"):
         values = terms.combine(metric, means)
-    lost = int((~np.isfinite(values[1:])).sum())
+    undefined_draws = int((~np.isfinite(values[1:])).sum())
     if part.instructions < 2:
         notes.append("no interval: one instruction")
-    elif lost:
-        notes.append(f"no interval: undefined in {lost} of {len(values) - 1} draws")
+    elif undefined_draws:
+        notes.append(f"no interval: undefined in {undefined_draws} of {len(values) - 1} draws")
     else:
         low, high = np.quantile(values[1:], (0.025, 0.975))
         result |= {"low": float(low), "high": float(high)}

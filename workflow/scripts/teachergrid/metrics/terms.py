@@ -24,16 +24,16 @@ class LeftOut:
     def __init__(self, n: int) -> None:
         self.code, self.texts = np.zeros(n, np.int32), [""]
 
-    def add(self, where: np.ndarray, text: str) -> None:
+    def add(self, mask: np.ndarray, text: str) -> None:
         """Leave out the responses of a mask [n] that are not left out yet."""
-        new = where & (self.code == 0)
+        new = mask & (self.code == 0)
         if new.any():
             self.code[new] = len(self.texts)
             self.texts.append(text)
 
-    def add_reasons(self, where: np.ndarray, reasons: Reasons) -> None:
+    def add_reasons(self, mask: np.ndarray, reasons: Reasons) -> None:
         """Leave out responses of a mask [n] for the reasons that their table gives, if it gives one."""
-        new = where & (self.code == 0) & (reasons.code > 0)
+        new = mask & (self.code == 0) & (reasons.code > 0)
         if new.any():
             self.code[new] = reasons.code[new] + len(self.texts) - 1
             self.texts += reasons.texts[1:]
@@ -136,9 +136,9 @@ def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None
 
     All lengths have one unit: the scorer's tokens, else the teacher's tokens, else words.
     """
-    scored = rows.likelihoods.get((settings["scorer"], settings["format"]))
-    if scored is not None and not np.isnan(scored["n_answer"]).all():
-        return scored["n_answer"], None
+    likelihoods = rows.likelihoods.get((settings["scorer"], settings["format"]))
+    if likelihoods is not None and not np.isnan(likelihoods["n_answer"]).all():
+        return likelihoods["n_answer"], None
     if not np.isnan(rows.response_tokens).any():
         return rows.response_tokens, "the teacher's tokens"
     return rows.words, "words"

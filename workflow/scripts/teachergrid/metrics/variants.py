@@ -115,23 +115,23 @@ class Metric:
         return "/".join(self._parts(with_variant=False))
 
     def _parts(self, with_variant: bool) -> list[str]:
-        settings, scored = self.settings, self.uses("scorer")
-        own = settings["formula"] == OWN
-        parts = [f"({expressions.canonical(settings['expression'])})" if own else settings["formula"]]
+        settings, uses_likelihoods = self.settings, self.uses("scorer")
+        is_expression = settings["formula"] == OWN
+        parts = [f"({expressions.canonical(settings['expression'])})" if is_expression else settings["formula"]]
         if self.uses("reward"):
             parts.append(settings["reward"] + ("" if settings["offset"] is None else f"+offset={settings['offset']:g}"))
-        if scored and with_variant:
+        if uses_likelihoods and with_variant:
             parts.append(settings["format"])
         if self.parameter:
             parts.append(f"{self.parameter}={self.value:g}" if with_variant else self.parameter)
         counts_tokens = self.expression is not None and "text" in self.needs
-        if (scored or counts_tokens) and settings["scorer"] != OWN_BASE:
+        if (uses_likelihoods or counts_tokens) and settings["scorer"] != OWN_BASE:
             parts.append(f"by={settings['scorer']}")
-        if scored and not settings["end_token"] and with_variant:
+        if uses_likelihoods and not settings["end_token"] and with_variant:
             parts.append("no-end")
         if settings["below"] is not None:
             parts.append(f"below={settings['below']:g}")
-        if own and settings["best"] == "lowest":
+        if is_expression and settings["best"] == "lowest":
             parts.append("lowest")
         return parts
 
@@ -186,9 +186,9 @@ def variants(entries: Mapping[str, Mapping]) -> dict[str, Variant]:
         metric = Metric(entry)
         by_name.setdefault(metric.name, Variant(name, metric, True))
     for name, entry in entries.items():
-        scored = Metric(entry).uses("scorer")
-        for format in ("chat", "plain") if scored else (entry["format"],):
-            for end_token in (True, False) if scored else (entry["end_token"],):
+        uses_likelihoods = Metric(entry).uses("scorer")
+        for format in ("chat", "plain") if uses_likelihoods else (entry["format"],):
+            for end_token in (True, False) if uses_likelihoods else (entry["end_token"],):
                 settings = {**entry, "format": format, "end_token": end_token}
                 for value in Metric(entry).values:
                     metric = Metric(settings, value)

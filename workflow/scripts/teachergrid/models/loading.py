@@ -275,7 +275,7 @@ def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
     if folder is not None:
         if not Path(folder).is_dir():
             raise BadInput(
-                f"{folder}: no such folder; the weights were removed, delete what lies beside them and run again"
+                f"{folder}: no such folder; the weights were removed: delete the other files of this student and run again"
             )
         return str(folder), options
     check_revision(model)

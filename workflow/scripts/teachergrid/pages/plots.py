@@ -104,12 +104,12 @@ def _levels(lines: Sequence[Level], x: svg.Scale, top: float, bottom: float) -> 
     """Return the vertical lines, then their labels, each label one line lower than the one before."""
     drawn, labels = [], []
     for i, line in enumerate(lines):
-        at, css = x(line.value), f"level {line.css}"
-        drawn.append(svg.line(at, 14 * i + 6 if line.label else top, at, bottom, css))
+        line_x, css = x(line.value), f"level {line.css}"
+        drawn.append(svg.line(line_x, 14 * i + 6 if line.label else top, line_x, bottom, css))
         if line.label:
-            fits = at + 5 + LETTER * len(line.label) < WIDTH
+            fits = line_x + 5 + LETTER * len(line.label) < WIDTH
             labels.append(
-                svg.text(at + 4 if fits else at - 4, 14 * i + 12, line.label, "start" if fits else "end", css)
+                svg.text(line_x + 4 if fits else line_x - 4, 14 * i + 12, line.label, "start" if fits else "end", css)
             )
     return [*drawn, *labels]
 
@@ -125,12 +125,12 @@ def _dot(row: Dot, x: svg.Scale, left: float, y: float) -> list[Markup]:
 
 
 class _Placed(NamedTuple):
-    """A point of `scatter` on the page: its mark is at (at, y), its interval in x is drawn around (x, y)."""
+    """A point of `scatter` on the page: its mark is at (mark_x, y), its interval in x is drawn around (x, y)."""
 
     point: Point
     x: float
     y: float
-    at: float  # beside x where several points have the same x
+    mark_x: float  # next to x where several points have the same x
 
 
 def scatter(
@@ -159,7 +159,7 @@ def scatter(
         svg.text(4, 9, y_axis, css="axis"),
         *_links(placed, y),
         *(whisker for p in placed for whisker in _whiskers(p, x, y)),
-        *(svg.mark(p.at, p.y, p.point.series, p.point.css, p.point.title) for p in placed),
+        *(svg.mark(p.mark_x, p.y, p.point.series, p.point.css, p.point.title) for p in placed),
         *_labels(placed, (left, 12, WIDTH - 2, bottom)),
     ]
     return svg.picture(WIDTH, height, title, description, *parts)
@@ -177,7 +177,7 @@ def _axes(x: svg.Scale, y: svg.Scale, x_ticks: list[tuple[float, str]], left: fl
 
 
 def _apart(ticks: list[tuple[float, str]], scale: svg.Scale) -> list[tuple[float, str]]:
-    """Leave out each tick whose label would touch the one before."""
+    """Return the ticks without those whose label would touch the one before."""
     shown: list[tuple[float, str]] = []
     for value, label in ticks:
         if not shown or scale(value) - scale(shown[-1][0]) > LETTER * (len(label) + len(shown[-1][1])) / 2 + 4:
@@ -190,9 +190,9 @@ def _placed(points: list[Point], x: svg.Scale, y: svg.Scale) -> list[_Placed]:
     placed = []
     for i, p in enumerate(points):
         assert p.x is not None and p.y is not None
-        same = [k for k, other in enumerate(points) if other.x == p.x]
-        at = x(p.x) + 9 * (same.index(i) - (len(same) - 1) / 2)
-        placed.append(_Placed(p, x(p.x), y(p.y), at))
+        indices = [k for k, other in enumerate(points) if other.x == p.x]
+        mark_x = x(p.x) + 9 * (indices.index(i) - (len(indices) - 1) / 2)
+        placed.append(_Placed(p, x(p.x), y(p.y), mark_x))
     return placed
 
 
@@ -213,24 +213,24 @@ def _whiskers(placed: _Placed, x: svg.Scale, y: svg.Scale) -> list[Markup]:
     if p.x_low is not None and p.x_high is not None:
         whiskers.append(svg.line(x(p.x_low), placed.y, x(p.x_high), placed.y, css))
     if p.y_low is not None and p.y_high is not None:
-        whiskers.append(svg.line(placed.at, y(p.y_low), placed.at, y(p.y_high), css))
+        whiskers.append(svg.line(placed.mark_x, y(p.y_low), placed.mark_x, y(p.y_high), css))
     return whiskers
 
 
 def _labels(placed: list[_Placed], frame: Box) -> list[Markup]:
     """Return the labels, each where it covers no point and no other label.
 
-    Where no place is free a label is left out: hovering over the point shows it, and a table has all.
+    Where no place is free a label is left out: hovering over the point shows it, and a table lists all points.
     """
     places = LABEL_PLACES if len(placed) <= CROWD else LABEL_PLACES[:2]
-    taken = [(p.at - 5, p.y - 5, p.at + 5, p.y + 5) for p in placed]
+    boxes = [(p.mark_x - 5, p.y - 5, p.mark_x + 5, p.y + 5) for p in placed]
     labels = []
     for p in placed:
         name = _short(p.point.label)
         for place in places:
             box = _label_box(p, LETTER * len(name), place, frame)
-            if _free(box, frame, taken):
-                taken.append(box)
+            if _is_free(box, frame, boxes):
+                boxes.append(box)
                 labels.append(svg.text(box[0], p.y + place[1], name, css="name"))
                 break
     return labels
@@ -238,16 +238,16 @@ def _labels(placed: list[_Placed], frame: Box) -> list[Markup]:
 
 def _label_box(p: _Placed, width: float, place: tuple[float, float, float], frame: Box) -> Box:
     dx, dy, anchor = place
-    start, baseline = p.at + dx - anchor * width, p.y + dy
+    start, baseline = p.mark_x + dx - anchor * width, p.y + dy
     if anchor == 0.5:
         start = min(max(start, frame[0]), frame[2] - width)
     return start, baseline - 9, start + width, baseline + 2
 
 
-def _free(box: Box, frame: Box, taken: list[Box]) -> bool:
+def _is_free(box: Box, frame: Box, boxes: list[Box]) -> bool:
     """Return whether a box is inside the frame and overlaps none of the others."""
     inside = box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
-    return inside and not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in taken)
+    return inside and not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in boxes)
 
 
 def lines(
@@ -256,8 +256,8 @@ def lines(
     """Return a plot of rank correlations, or shares, over a parameter.
 
     Args:
-        series: their x are few values, placed evenly, since a sweep is rarely regular.
-        steps: where y has a rule, from its lowest value to its highest.
+        series: x takes few values; they are drawn at equal distances, since the values of a sweep rarely have such.
+        steps: the values of y that have a horizontal line, from the lowest to the highest.
     """
     values = sorted({x for line in series for x, _ in line.points})
     height, left, bottom = 250, 40, 208
@@ -271,12 +271,12 @@ def lines(
     parts += [svg.text(x(i), bottom + 17, f"{value:g}", "middle", "tick") for i, value in enumerate(values)]
     ends = []
     for line in series:
-        known = [(a, b) for a, b in sorted(line.points) if b is not None]
-        corners = [(x(values.index(a)), y(b)) for a, b in known]
+        defined = [(a, b) for a, b in sorted(line.points) if b is not None]
+        corners = [(x(values.index(a)), y(b)) for a, b in defined]
         if len(corners) > 1:
             parts.append(svg.polyline(corners, f"link {svg.series_class(line.series)}"))
-        for (a, b), at in zip(known, corners, strict=True):
-            parts.append(svg.mark(*at, line.series, "", f"{line.label}: {x_axis} {a:g}, {number(b, 2)}"))
+        for (a, b), corner in zip(defined, corners, strict=True):
+            parts.append(svg.mark(*corner, line.series, "", f"{line.label}: {x_axis} {a:g}, {number(b, 2)}"))
         if corners:
             ends.append((corners[-1][1], _short(line.label)))
     return svg.picture(WIDTH, height, title, description, *parts, *_end_labels(ends, right + 10))
@@ -292,7 +292,7 @@ def _end_labels(ends: list[tuple[float, str]], x: float) -> list[Markup]:
 
 
 def key(series: int) -> Markup:
-    """Return the mark of a series for a legend beside the plots."""
+    """Return the mark of a series, for a legend next to the plots."""
     return svg.element("svg", svg.mark(6, 6, series), viewBox="0 0 12 12", aria_hidden="true")
 
 

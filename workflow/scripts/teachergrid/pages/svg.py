@@ -10,14 +10,14 @@ from .text import MINUS
 
 def element(name: str, *content: str, **attributes: str | float | None) -> Markup:
     """Return <name attribute="value">content</name>, all text escaped; `css` becomes class, _ becomes -."""
-    shown = {key.replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    if "css" in shown:
-        shown = {"class": shown.pop("css"), **shown}
-    inside = Markup("").join(escape(part) for part in content)
+    written = {key.replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    if "css" in written:
+        written = {"class": written.pop("css"), **written}
+    inner = Markup("").join(escape(part) for part in content)
     opening = Markup("<{}{}").format(
-        Markup(name), Markup("").join(Markup(' {}="{}"').format(Markup(k), _short(v)) for k, v in shown.items())
+        Markup(name), Markup("").join(Markup(' {}="{}"').format(Markup(k), _short(v)) for k, v in written.items())
     )
-    return Markup("{}>{}</{}>").format(opening, inside, Markup(name)) if inside else opening + Markup("/>")
+    return Markup("{}>{}</{}>").format(opening, inner, Markup(name)) if inner else opening + Markup("/>")
 
 
 def _short(value: str | float) -> str | float:
@@ -26,7 +26,7 @@ def _short(value: str | float) -> str | float:
 
 
 def picture(width: float, height: float, title: str, description: str, *content: str) -> Markup:
-    """Return a plot that scales with its column and says to a screen reader what it shows."""
+    """Return a plot that scales with its column and has a description for screen readers."""
     return element(
         "svg",
         element("title", title),
@@ -52,7 +52,7 @@ def polyline(points: list[tuple[float, float]], css: str) -> Markup:
     return element("path", d="M" + "L".join(f"{_short(float(x))} {_short(float(y))}" for x, y in points), css=css)
 
 
-# outlines around (0, 0), of about equal area, so that shape as well as colour tells one series from another
+# outlines around (0, 0), of about equal area, so that series differ in shape as well as in colour
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
     "M-3.6-3.6h7.2v7.2h-7.2Z",
@@ -100,8 +100,8 @@ class Scale:
         pad: float = 0.06,
         domain: tuple[float, float] | None = None,
     ):
-        known = [v for v in values if v is not None and (v > 0 or not log)]
-        low, high = domain or (min(known, default=1.0 if log else 0.0), max(known, default=10.0 if log else 1.0))
+        defined = [v for v in values if v is not None and (v > 0 or not log)]
+        low, high = domain or (min(defined, default=1.0 if log else 0.0), max(defined, default=10.0 if log else 1.0))
         self.log, self.start, self.end = log, start, end
         low, high = self._inner(low), self._inner(high)
         room = pad * (high - low) if high > low else 0.5 * (abs(high) or 1)
@@ -116,9 +116,9 @@ class Scale:
 
     def ticks(self, about: int = 5) -> list[tuple[float, str]]:
         """Return (value, label) at multiples of 1, 2 or 5 times a power of ten, on a linear scale."""
-        raw = (self.high - self.low) / about
-        power = 10.0 ** math.floor(math.log10(raw))
-        step = next(s * power for s in (1, 2, 5, 10) if s * power >= raw * 0.999)
+        least = (self.high - self.low) / about
+        power = 10.0 ** math.floor(math.log10(least))
+        step = next(s * power for s in (1, 2, 5, 10) if s * power >= least * 0.999)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [(i * step, f"{i * step + 0.0:.{digits}f}".replace("-", MINUS)) for i in range(first, last + 1)]

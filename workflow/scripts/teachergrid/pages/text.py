@@ -25,8 +25,8 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value is None:
         return DASH
     decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
-    shown = number(value, min(max(decimals, 0), 8))
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+    decimal = number(value, min(max(decimals, 0), 8))
+    return decimal.rstrip("0").rstrip(".") if "." in decimal else decimal
 
 
 def within(value: float | None, low: float | None, high: float | None, digits: int = 1, sign: bool = False) -> str:

@@ -50,7 +50,7 @@ def _steps(study: Study) -> Markup:
         "Is the bigger sibling the better teacher?",
         "One row per step within a family, named after the bigger sibling: mean over five bases, whiskers from the lowest to "
         "the highest base. Right of the line the bigger one is better.",
-        "AP of the bigger less that of the next smaller sibling",
+        "AP of the bigger minus that of the next smaller sibling",
         lines=[plots.ZERO],
     )
 

@@ -6,11 +6,12 @@ these teachers. Two kinds of rankings:
 
 - computed: the teacher's size, as its name states it, and the mean AP of the other bases' students (borrowed). No draw.
 - simulated: of other metrics only rho is published and no value of a teacher. So rankings with that rho are drawn
-  (normal scores of AP plus normal noise, kept where Spearman's rho is within 0.01), as if a metric erred as often on
-  any teacher. It need not: size and borrowed are simulated, too, and a borrowed ranking loses more than its simulation,
-  since it errs on the best teacher of a base, which descends from the base itself.
+  (normal scores of AP plus normal noise, kept where Spearman's rho is within 0.01), as if a metric erred equally
+  often on all teachers. That need not be so: size and borrowed are also simulated, and a borrowed ranking loses more than
+  its simulation, because it errs on the best teacher of a base, which descends from the base itself.
 
-Lost is the AP of the best teacher minus that of the best of k kept ones; saved is the share of students not trained.
+The loss is the AP of the best teacher minus that of the best of the k that are kept; saved is the share of students that
+are not trained.
 """
 
 import csv
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 KEPT = (1, 3, 5, 10)
 DRAWS = 4000
 TOLERANCE = 0.01
-# where the name does not say it, in billions (the models' cards)
+# parameters in billions of models whose name does not state them (from their model cards)
 SIZES = {"Phi-3-mini": 3.8, "Phi-3-small": 7, "Phi-3-medium": 14}
 
 
@@ -64,8 +65,8 @@ def study(rows: list[dict[str, str]]) -> list[Loss]:
     for metric, base, ap, scores in computed(rows):
         for k in KEPT:
             saved = 1 - k / len(ap)
-            losses.append(Loss(metric, "computed", base, k, len(ap), saved, lost(ap, scores, k), None, None))
-        # how far a simulation is from what is known
+            losses.append(Loss(metric, "computed", base, k, len(ap), saved, ap_lost(ap, scores, k), None, None))
+        # to compare the simulation with the computed loss
         losses += simulated(metric, base, ap, spearman(scores, ap), seed=0)
     performance = tables(rows)
     for index, row in enumerate(rows):
@@ -99,21 +100,21 @@ def size(teacher: str) -> float:
     stated = next((value for name, value in SIZES.items() if teacher.startswith(name)), None)
     if stated is not None:
         return stated
-    in_name = re.search(r"-([\d.]+)b", teacher.lower())
-    if in_name is None:
+    match = re.search(r"-([\d.]+)b", teacher.lower())
+    if match is None:
         raise ValueError(f"the name of {teacher} states no size, and SIZES has none")
-    return float(in_name[1])
+    return float(match[1])
 
 
-def lost(ap: Sequence[float], scores: Sequence[float], k: int) -> float:
+def ap_lost(ap: Sequence[float], scores: Sequence[float], k: int) -> float:
     """Return the AP lost by keeping the k highest scores; where a tie is cut, the mean over all ways to cut it.
 
-    Example: lost([5, 4, 1], [1, 2, 3], 2) is 1: the best teacher has the lowest score.
+    Example: ap_lost([5, 4, 1], [1, 2, 3], 2) is 1: the best teacher has the lowest score.
     """
     cut = sorted(scores, reverse=True)[k - 1]
-    sure = [value for value, score in zip(ap, scores, strict=True) if score > cut]
+    above = [value for value, score in zip(ap, scores, strict=True) if score > cut]
     tied = [value for value, score in zip(ap, scores, strict=True) if score == cut]
-    best = [max([*sure, *choice]) for choice in combinations(tied, k - len(sure))]
+    best = [max([*above, *choice]) for choice in combinations(tied, k - len(above))]
     return max(ap) - sum(best) / len(best)
 
 
@@ -158,13 +159,13 @@ def rankings(n: int, rho: float, seed: int) -> "np.ndarray":
 def lines(losses: list[Loss]) -> list[str]:
     """Return the tables as text: per metric the mean over bases, then each base."""
     bases = list(dict.fromkeys(loss.base for loss in losses))
-    heads = [f"k={k} ({1 - k / losses[0].teachers:.0%} saved)" for k in KEPT]
+    headers = [f"k={k} ({1 - k / losses[0].teachers:.0%} saved)" for k in KEPT]
     text = ["AP points lost by the best k teachers of a ranking; in brackets 95 % of the simulated rankings"]
     for base in [None, *bases]:
-        text += ["", f"{base or f'mean of {len(bases)} bases':<34}" + "".join(f"{head:>22}" for head in heads)]
+        text += ["", f"{base or f'mean of {len(bases)} bases':<34}" + "".join(f"{head:>22}" for head in headers)]
         for kind, metric in dict.fromkeys((loss.kind, loss.metric) for loss in losses):
-            of_metric = [x for x in losses if (x.kind, x.metric) == (kind, metric) and base in (None, x.base)]
-            cells = [_cell([loss for loss in of_metric if loss.k == k]) for k in KEPT]
+            metric_losses = [x for x in losses if (x.kind, x.metric) == (kind, metric) and base in (None, x.base)]
+            cells = [_cell([loss for loss in metric_losses if loss.k == k]) for k in KEPT]
             name = f"{metric.removeprefix('Reward:')[:30]}{'' if kind == 'computed' else ' ~'}"
             text.append(f"{name:<34}" + "".join(f"{value:>22}" for value in cells))
     return [*text, "", "~ simulated with the published rho; the others are computed"]

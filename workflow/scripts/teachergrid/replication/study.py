@@ -1,7 +1,7 @@
-"""The first paper's tables through the statistics of this package: ours against paper.
+"""The first paper's tables through the statistics of this package: our numbers against the paper's.
 
 Reads the numbers that the paper prints and what follows from them (`tables/README.md`), computes each again with
-the functions that a grid's tables are made with, and says which come out. The exit code is 1 when a number is not
+the functions behind a grid's tables, and says which ones agree. The exit code is 1 when a number is not
 reproduced within its printed rounding.
 """
 
@@ -23,7 +23,7 @@ TITLES = {  # what in derived.csv: (title, about)
     "regret": ("Regret of one teacher for all bases", "AP lost to the best teacher, mean over bases"),
     "step": (
         "Steps within a family",
-        "AP of the bigger sibling less that of the next smaller one; wins: bases of five",
+        "AP of the bigger sibling minus that of the next smaller one; wins: bases of five",
     ),
     "interval": ("Intervals of Table 4's averages", "95 %, by Fieller, Hartley and Pearson, n = 19"),
     "size": ("Teacher size", "Spearman's rho with AP"),
@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
 
     printed: str  # with the digits of its source
     ours: float
-    slack: float = 0.0  # what the rounding of the inputs alone may change
+    slack: float = 0.0  # the largest error that rounded inputs can cause
 
     @property
     def digits(self) -> int:
@@ -93,8 +93,8 @@ class Study:
         self.families = [by_model[teacher]["family"] for teacher in self.teachers]
         self.sizes = [size(teacher) for teacher in self.teachers]
         self.self_pair = np.array([[by_model[t]["parent"] == base for t in self.teachers] for base in BASES])
-        of_family = np.array([[by_model[base]["family"] == family for family in self.families] for base in BASES])
-        self.own_family = of_family & ~self.self_pair
+        same_family = np.array([[by_model[base]["family"] == family for family in self.families] for base in BASES])
+        self.own_family = same_family & ~self.self_pair
 
     def _scores(self, metric: str) -> "np.ndarray":
         """Return a score of Table 6: [bases, teachers]."""
@@ -122,16 +122,16 @@ def load() -> Study:
     return Study(published.rows(), published.rows("derived"), published.rows("families"))
 
 
-# --- what must come out
+# --- what must agree
 
 
 def sections(study: Study) -> list[Section]:
-    """Return every number that is known from elsewhere beside ours."""
+    """Return every published or derived number with ours."""
     numbers = _tables(study)
     for what, values in _computed(study).items():
         rows = {
-            of: {column: Comparison(printed, float(values[of][column])) for column, printed in row.items()}
-            for of, row in study.derived[what].items()
+            name: {column: Comparison(printed, float(values[name][column])) for column, printed in row.items()}
+            for name, row in study.derived[what].items()
         }
         numbers.append(_section(*TITLES[what], rows))
     return numbers
@@ -166,8 +166,8 @@ def _regret_of(study: Study, teacher: str) -> float:
     """Return the mean AP that bases lose if all learn from one teacher."""
     from ..stats import rank
 
-    chosen = [name == teacher for name in study.teachers]
-    return sum(rank.regret(chosen, ap) for ap in study.ap) / len(BASES)
+    is_teacher = [name == teacher for name in study.teachers]
+    return sum(rank.regret(is_teacher, ap) for ap in study.ap) / len(BASES)
 
 
 def _fieller(rho: float) -> dict[str, float]:
@@ -191,16 +191,16 @@ def _tables(study: Study) -> list[Section]:
     numbers = []
     for table in ("Table2", "Table3"):
         ap_rows: dict[str, dict[str, Comparison]] = {}
-        for (of, base, teacher, metric), printed in study.printed.items():
-            if (of, metric) == (table, "AP"):
+        for (source, base, teacher, metric), printed in study.printed.items():
+            if (source, metric) == (table, "AP"):
                 lc, ah = (float(study.printed[table, base, teacher, name]) for name in ("AE2_LC", "AH"))
                 ap_rows.setdefault(teacher, {})[base] = Comparison(printed, published.average_performance(lc, ah))
         numbers.append(_section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows))
     rows = {}
-    for (of, base, teachers, metric), printed in study.printed.items():
-        if (of, base) == ("Table4", "Average"):
-            rhos = [float(study.printed[of, b, teachers, metric]) for b in BASES]
-            # the rounding of the five may move their mean so far
+    for (source, base, teachers, metric), printed in study.printed.items():
+        if (source, base) == ("Table4", "Average"):
+            rhos = [float(study.printed[source, b, teachers, metric]) for b in BASES]
+            # so much the rounding of the five may change their mean
             comparison = Comparison(printed, sum(rhos) / len(rhos), slack=0.5e-4)
             rows[metric.removeprefix("spearman:")] = {"average": comparison}
     about = "mean of Spearman's rho over five bases, each printed with four digits"
@@ -216,7 +216,7 @@ def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]]) -> 
 
 
 def beyond(study: Study) -> list[str]:
-    """Return in sentences what the same functions say of these tables besides."""
+    """Return, in sentences, further results of the same functions on these tables."""
     from ..pages.text import number, probability
     from ..stats import families, rank, sample_size
 
@@ -227,19 +227,19 @@ def beyond(study: Study) -> list[str]:
     for family, _, gaps in study.steps():
         by_family.setdefault(family, []).append(float(gaps.mean()))
     rises = families.rises(by_family)
-    descend, others = (families.kinship(study.ap, kin) for kin in (study.self_pair, study.own_family))
+    self_pairs, own_family = (families.kinship(study.ap, kin) for kin in (study.self_pair, study.own_family))
     top = sorted(study.averages(), key=lambda pair: -pair[1])[:3]
-    wide = [f"{metric} {_with_interval(rho, rank.bonett_wright(rho, TEACHERS))}" for metric, rho in top]
+    intervals = [f"{metric} {_with_interval(rho, rank.bonett_wright(rho, TEACHERS))}" for metric, rho in top]
     smallest, detectable = sample_size.minimum_detectable_rho(TEACHERS), sample_size.detectable_rho(TEACHERS)
     return [
         f"By mean AP the bigger sibling is the better teacher in {rises.rises:g} of {rises.steps} steps "
         f"(exact p {probability(rises.p)}). Size pooled over bases: rho {_pooled(sizes)}.",
-        f"Teachers that descend from a base teach it {number(descend.mean, 2, sign=True)} sd better than they teach "
-        f"the others ({descend.cells} cells, p {probability(descend.p)}); others of its family "
-        f"{number(others.mean, 2, sign=True)} sd ({others.cells} cells, p {probability(others.p)}).",
+        f"Teachers that descend from a base teach it {number(self_pairs.mean, 2, sign=True)} sd better than they teach "
+        f"the others ({self_pairs.cells} cells, p {probability(self_pairs.p)}); others of its family "
+        f"{number(own_family.mean, 2, sign=True)} sd ({own_family.cells} cells, p {probability(own_family.p)}).",
         f"The borrowed ranking pooled over bases: rho {_pooled(borrowed)}; "
         f"{number(min(without), 2)} to {number(max(without), 2)} with one family left out.",
-        f"Bonett and Wright's intervals of the three highest averages overlap: {'; '.join(wide)}.",
+        f"Bonett and Wright's intervals of the three highest averages overlap: {'; '.join(intervals)}.",
         f"With {TEACHERS} teachers no rho below {number(smallest, 2)} is significant, and only a true one of "
         f"{number(detectable, 2)} is found in four of five studies.",
     ]
@@ -259,10 +259,10 @@ def _with_interval(value: float | None, interval: tuple[float, float] | None) ->
 
 
 def lines(numbers: list[Section], sentences: list[str]) -> list[str]:
-    """Return ours with the published number in brackets, marked where it does not come out."""
+    """Return our numbers with the published ones in brackets, marked where they disagree."""
     comparisons = [comparison for section in numbers for comparison in section.comparisons]
     good = sum(comparison.ok for comparison in comparisons)
-    text = [f"Ours (published): {good} of {len(comparisons)} numbers come out within their printed rounding"]
+    text = [f"Ours (published): {good} of {len(comparisons)} numbers agree within their printed rounding"]
     for section in numbers:
         width = max(34, *(len(label) + 2 for label, _ in section.rows))
         text += ["", f"{section.title}: {section.about}"]

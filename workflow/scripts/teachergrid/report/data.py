@@ -32,7 +32,7 @@ class Settings(TypedDict):
 
 
 class Inputs(TypedDict):
-    """What a report is made from. Every key is there, and every row has all columns of its table."""
+    """What a report is made from. All keys exist, and every row has all columns of its table."""
 
     title: str | None
     settings: Settings

@@ -81,7 +81,7 @@ def pilot(files, settings: dict) -> dict | None:
 def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
     """Return a warning for every judge whose reward is also in a metric. shared: {judge: those metrics}."""
     return [
-        f"The win rate {name} is decided by the reward {judges[name]['reward']}, which also stands in "
+        f"The win rate {name} is decided by the reward {judges[name]['reward']}, which is also part of "
         f"{', '.join(sorted(metrics))}: that they agree is circular and proves nothing."
         for name, metrics in shared.items()
     ]
@@ -91,7 +91,7 @@ def weak(quality: list[dict]) -> list[str]:
     """Return a warning for every reward that hardly separates right from wrong responses to the same prompt."""
     return [
         f"The reward {row['reward']} ranks the right of a right and a wrong response to the same prompt higher in only "
-        f"{100 * row['same_prompt_accuracy']:.0f} % of {row['n_pairs']} pairs (50 % is chance): what rests on it is weak."
+        f"{100 * row['same_prompt_accuracy']:.0f} % of {row['n_pairs']} pairs (50 % is chance): conclusions from it are weak."
         for row in quality
         if row["same_prompt_accuracy"] is not None and row["same_prompt_accuracy"] < 0.75
     ]

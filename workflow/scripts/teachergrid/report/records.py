@@ -37,11 +37,11 @@ def health(data: PageData) -> dict:
 
 def failed(data: PageData) -> list[Group]:
     """Return the failures by class, the largest first: {"kind", "remedy", "cells": [{"job", "line", "log"}]}."""
-    shown = []
+    jobs = []
     for row in data.inputs["failures"]:
         job = " ".join(filter(None, (row["rule"], row["cell"])))
-        shown.append((row["kind"] or UNKNOWN, {"job": job, "line": row["reason"], "log": row["log"]}))
-    return grouped(shown)
+        jobs.append((row["kind"] or UNKNOWN, {"job": job, "line": row["reason"], "log": row["log"]}))
+    return grouped(jobs)
 
 
 def training(data: PageData) -> list[dict]:
@@ -98,14 +98,14 @@ def contamination(data: PageData) -> dict:
         share = len(present) / size if size else None
         rows.append({"name": name, "task": task, "n": count, "removed": removed, "share": share})
         for way in WAYS:
-            same = [row for row in group if row["how"] == way][:SHOWN]
+            matches = [row for row in group if row["how"] == way][:SHOWN]
             examples += [
                 {
                     **row,
                     "instruction": text.clipped(row["instruction"], 400),
                     "prompt": text.clipped(row["prompt"], 400),
                 }
-                for row in same
+                for row in matches
             ]
     return {"rows": rows, "examples": examples}
 

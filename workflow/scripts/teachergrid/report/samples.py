@@ -199,10 +199,10 @@ def quality(right, reward, instruction, teacher) -> dict:
 def _success_of_others(right, instruction, teacher):
     """Return the share of right responses to the same instruction by other teachers, and where there are any: both [n]."""
     cell = instruction * (teacher.max(initial=0) + 1) + teacher
-    of_all, of_own = np.bincount(instruction, right), np.bincount(cell, right)
+    right_all, right_own = np.bincount(instruction, right), np.bincount(cell, right)
     n_all, n_own = np.bincount(instruction), np.bincount(cell)
-    others = n_all[instruction] - n_own[cell]
-    return (of_all[instruction] - of_own[cell]) / np.maximum(others, 1), others > 0
+    n_others = n_all[instruction] - n_own[cell]
+    return (right_all[instruction] - right_own[cell]) / np.maximum(n_others, 1), n_others > 0
 
 
 def auc(score: np.ndarray, right: np.ndarray) -> float | None:

@@ -52,7 +52,7 @@ def _steps(data: PageData, base: str, panel: str | None, effects: list[Row]) -> 
         [_step(data, row) for row in steps],
         f"Steps within families, students of {place(data, base, panel)}",
         "One row per step, named after the bigger sibling, with 95 % intervals; right of the line the bigger one teaches better.",
-        f"{place(data, base, panel)}: AP of the bigger less that of the next smaller",
+        f"{place(data, base, panel)}: AP of the bigger minus that of the next smaller",
         lines=[plots.ZERO],
     )
 

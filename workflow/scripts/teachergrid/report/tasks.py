@@ -21,11 +21,11 @@ def gains(data: PageData) -> list[dict]:
     measures = finest(list(dict.fromkeys(r["measure"] for r in rows if r["measure"] != "AP")))
     sections = []
     for base, panel in places(data):
-        gains_here = {(r["unit"], r["measure"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
-        units = [unit for unit in data.units if any((unit, measure) in gains_here for measure in measures)]
+        rows_of = {(r["unit"], r["measure"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
+        units = [unit for unit in data.units if any((unit, measure) in rows_of for measure in measures)]
         units.sort(key=lambda unit: -(data.cell(base, panel, unit)["value"] or 0))
         if units:
-            sections.append(_section(place(data, base, panel), units, measures, gains_here))
+            sections.append(_section(place(data, base, panel), units, measures, rows_of))
     return sections
 
 

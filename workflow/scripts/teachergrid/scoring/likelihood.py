@@ -59,8 +59,8 @@ class Responses:
                 "instructions they were made from"
             )
         self.subset = subset(self._index, options["subset"])
-        scored = [i for i, id in enumerate(ids) if id in self.subset]
-        self._bounds = _bounds(scored, len(ids), options["shard"])
+        scored_rows = [i for i, id in enumerate(ids) if id in self.subset]
+        self._bounds = _bounds(scored_rows, len(ids), options["shard"])
 
     def __len__(self) -> int:
         """Return the number of shards."""
@@ -119,8 +119,8 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
                 for key in rows.keys(i)
             ]
 
-        what = f"likelihoods, {format}"
-        return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, what, load))
+        label = f"likelihoods, {format}"
+        return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, label, load))
 
     return {
         format: tables(format)
@@ -138,9 +138,9 @@ def subset(ids: Iterable[str], size: int | None) -> set[str]:
     return set(ids if size is None else sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())[:size])
 
 
-def _bounds(scored: list[int], rows: int, size: int) -> list[tuple[int, int]]:
+def _bounds(scored_rows: list[int], rows: int, size: int) -> list[tuple[int, int]]:
     """Return (first row, number of rows) of each shard. Shards cover all rows; all but the last have `size` scored ones."""
-    cuts = [0, *scored[size::size], rows]
+    cuts = [0, *scored_rows[size::size], rows]
     return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
 
 

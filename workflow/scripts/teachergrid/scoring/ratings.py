@@ -23,7 +23,7 @@ def check(where: str, reward: dict) -> None:
     if reward["rating"] is None:
         return
     if reward["model"] is None:
-        raise BadInput(f"{where}.rating: needs the key 'model', the chat model that is asked")
+        raise BadInput(f"{where}.rating: needs the key 'model', the chat model that gives it")
     if reward["scale"] != "raw":
         raise BadInput(f"{where}.scale: a rating is on the scale of its `numbers`; leave 'scale' out")
     prompts.check(f"{where}.rating.prompt", reward["rating"]["prompt"])

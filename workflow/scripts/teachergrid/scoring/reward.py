@@ -119,13 +119,13 @@ def score_rows(rows: list[Response], reward: RewardEntry, scorer: Scorer, limit:
     Batches are sorted by length, and the same rows always make the same batches.
     """
     ids = [scorer.tokens(row["messages"], row["response"]) for row in rows]
-    scored = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
-    fitting = sorted((i for i, row in enumerate(scored) if row["reason"] is None), key=lambda i: len(ids[i]))
+    result = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
+    fitting = sorted((i for i, row in enumerate(result) if row["reason"] is None), key=lambda i: len(ids[i]))
     for start in range(0, len(fitting), reward["batch"]):
         batch = fitting[start : start + reward["batch"]]
         for i, value in zip(batch, scorer.score([ids[i] for i in batch]), strict=True):
-            scored[i] = _row(rows[i], *_scaled(value, reward["scale"]))
-    return scored
+            result[i] = _row(rows[i], *_scaled(value, reward["scale"]))
+    return result
 
 
 def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:

@@ -151,7 +151,7 @@ def kinship(table: ArrayLike, kin: ArrayLike, permutations: int = 9999, seed: in
         return Kinship(cells=cells, reason=reason)
     residual = residuals(table)
     orders, exact = resampling.draw_orders(table.shape[1], permutations, np.random.default_rng(seed))
-    null = sum(row[orders] @ own for row, own in zip(residual, kin.astype(float), strict=True)) / cells
+    null = sum(row[orders] @ own_kin for row, own_kin in zip(residual, kin.astype(float), strict=True)) / cells
     mean = float(residual[kin].mean())
     return Kinship(mean, resampling.two_sided_p(null, mean, exact), cells)
 

@@ -1,8 +1,8 @@
 """Metrics against performance: rank correlations, what a metric's choice costs, tests and intervals over teachers.
 
 Units are teachers (tens). A missing value is NaN: it is left out and counted in `dropped`. What cannot be computed is
-None, and `reason` says why. Intervals are 95 %. Every draw comes from `seed`. A metric is taken as higher-is-better:
-pass the negative of one that is not. The draws are made in `resampling`; `nested_bootstrap` adds the uncertainty of
+None, and `reason` says why. Intervals are 95 %. Every draw comes from `seed`. Higher values of a metric count as
+better: pass the negative of a metric whose lower values are. The draws are made in `resampling`; `nested_bootstrap` adds the uncertainty of
 performance itself.
 
 Spearman's rho, the BCa bootstrap and the permutation tests are ours and not scipy's: they share draws over many metrics
@@ -109,11 +109,11 @@ def regret(metric: ArrayLike, performance: ArrayLike, k: int = 1) -> float:
     if len(x) == 0:
         return math.nan
     cut = np.sort(x)[-min(k, len(x))]
-    sure, tied = y[x > cut], np.sort(y[x == cut])
-    picks = min(k, len(x)) - len(sure)
+    picked, tied = y[x > cut], np.sort(y[x == cut])
+    picks = min(k, len(x)) - len(picked)
     # Of all choices of `picks` among the tied, C(i, picks - 1) have the i-th smallest as their best.
     chance = np.array([math.comb(i, picks - 1) for i in range(len(tied))]) / math.comb(len(tied), picks)
-    return float(np.nanmax(performance) - chance @ np.maximum(tied, sure.max(initial=-math.inf)))
+    return float(np.nanmax(performance) - chance @ np.maximum(tied, picked.max(initial=-math.inf)))
 
 
 # --- one base

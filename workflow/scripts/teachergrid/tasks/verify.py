@@ -102,10 +102,10 @@ def _number(text: str) -> Decimal | None:
     match = _NUMBER.fullmatch(" ".join(text.split()).replace("\N{MINUS SIGN}", "-").rstrip(" .,;:!?"))
     if not match:
         return None
-    before, after, whole, fraction, exponent = (part or "" for part in match.groups())
-    if (before and after) or (not whole and fraction in ("", ".")):
+    sign_first, sign_second, integer, fraction, exponent = (part or "" for part in match.groups())
+    if (sign_first and sign_second) or (not integer and fraction in ("", ".")):
         return None
-    return Decimal(f"{before or after}{whole.replace(',', '') or '0'}{fraction}{exponent}")
+    return Decimal(f"{sign_first or sign_second}{integer.replace(',', '') or '0'}{fraction}{exponent}")
 
 
 _COMPARABLE: dict[str, Callable[[str], str | Decimal | None]] = {"exact": str, "lower": _lower, "number": _number}

@@ -167,7 +167,7 @@ def run(argv: list[str]) -> int:
     environment |= {
         key: os.pathsep.join(filter(None, [str(path), environment.get(key)])) for key, path in paths.items()
     }
-    # with open descriptors: the job's devices stay taken (devices.py) until its last worker has ended
+    # with open descriptors: the job's devices stay reserved (job/devices.py) until its last worker has ended
     child = subprocess.Popen([*WORKER, "attached", str(os.getpid()), *argv], env=environment, close_fds=False)
     try:
         return child.wait()

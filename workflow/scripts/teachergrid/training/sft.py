@@ -1,8 +1,8 @@
 """Supervised fine-tuning of one student with TRL, on token ids of our own.
 
 TRL gets `input_ids` and `completion_mask`, so a student trains on exactly the ids that generation and evaluation use (given
-`messages`, TRL would use a training template of its own). Checkpoints lie outside of every output and count only
-when marked complete. One process trains in the job itself; several are started by `launch`, and each calls the same `train`.
+`messages`, TRL would use a training template of its own). Checkpoints are outside of all outputs, and only those that are
+marked complete count. One process trains in the job itself; several are started by `launch`, and each calls the same `train`.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) ->
         raise RuntimeError(f"{processes} processes were asked for, found: {counts}")
     is_on = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED
     if is_on != (deepspeed is not None):
-        raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, asked for was {deepspeed}")
+        raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, but the settings given were {deepspeed}")
 
 
 def lora(settings: dict | None) -> LoraConfig | None:
