@@ -174,7 +174,7 @@ def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) ->
         raise RuntimeError(f"{processes} processes were asked for, found: {counts}")
     is_on = trainer.accelerator.distributed_type == DistributedType.DEEPSPEED
     if is_on != (deepspeed is not None):
-        raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, but the settings given were {deepspeed}")
+        raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, asked for was {deepspeed}")
 
 
 def lora(settings: dict | None) -> LoraConfig | None:
