@@ -172,6 +172,6 @@ def test_config_errors_name_the_key_and_the_remedy(settings, message):
 
 @pytest.mark.parametrize("likelihood", [{"tokens": False, "rank_cap": 100}, {"tokens": True, "rank_cap": 50}])
 def test_ranks_need_lists_that_hold_them(likelihood):
-    with pytest.raises(BadInput, match="takes ranks of tokens up to 100"):
+    with pytest.raises(BadInput, match="needs ranks of tokens up to 100"):
         check({**CONFIG, "likelihood": likelihood}, "config.metrics.m", entry("rsr"))
     check(CONFIG, "config.metrics.m", entry("rsr"))

@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> None:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds."""
+    """Return minutes and seconds, such as 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
@@ -52,7 +52,7 @@ class Progress:
 
 
 def build_model(name: str, out: Path, scale: float) -> dict:
-    """Train, save and measure one model in this process; returns its row of models.json."""
+    """Train, save and measure one model in this process. Return its row of models.json."""
     import torch
     from corpora import Guard
     from networks import SHAPES, n_parameters, save
@@ -88,14 +88,14 @@ def build_model(name: str, out: Path, scale: float) -> dict:
 
 
 def write_data(places: Places) -> None:
-    """The pool of instructions and the tests, one JSON object a line."""
+    """Write the pool of instructions and the tests, one JSON object a line."""
     for split in (POOL, TEST):
         lines = [json.dumps(item.row()) for item in distinct(*split)]
         write(places.out / "data" / f"{split[0]}.jsonl", "\n".join(lines) + "\n")
 
 
 def write_checksums(places: Places) -> None:
-    """SHA256SUMS of all shipped files, in order of their paths."""
+    """Write SHA256SUMS of all shipped files, in order of their paths."""
     files = [path for folder in ("data", "models") for path in (places.out / folder).rglob("*") if path.is_file()]
     names = sorted(path.relative_to(places.out).as_posix() for path in [*files, *places.out.glob("models.json")])
     complete = [name for name in names if ".part" not in name]

@@ -12,7 +12,7 @@ BATCH = 128
 
 @torch.no_grad()
 def generate(model, tokenizer, prompts: list[str], temperature=0.0) -> list[str]:
-    """Greedy (temperature 0) or sampled continuations; prompts go in order of length, padded on the left."""
+    """Return greedy (temperature 0) or sampled continuations of prompts; prompts go in order of length, padded on the left."""
     model.eval()
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     texts = [""] * len(prompts)
@@ -34,18 +34,18 @@ def generate(model, tokenizer, prompts: list[str], temperature=0.0) -> list[str]
 
 
 def answers(model, tokenizer, items, layout="chat", temperature=0.0) -> list[str]:
-    """The model's responses to the items."""
+    """Return the model's responses to the items."""
     template = LAYOUTS[layout]
     prompts = [template.format(item.instruction) if template else chat(tokenizer, item.instruction) for item in items]
     return generate(model, tokenizer, prompts, temperature)
 
 
 def verdicts(items, responses) -> list[bool]:
-    """Per item whether its response is right."""
+    """Return for each item whether its response is right."""
     return [verify(item.answer, response) for item, response in zip(items, responses, strict=True)]
 
 
 def accuracy(model, tokenizer, items, layout="chat") -> float:
-    """Share of right greedy answers."""
+    """Return the share of right greedy answers."""
     right = verdicts(items, answers(model, tokenizer, items, layout))
     return sum(right) / len(right)

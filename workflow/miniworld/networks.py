@@ -35,7 +35,7 @@ SHAPES = {
 
 
 def new_model(size: str, seed=0) -> torch.nn.Module:
-    """A causal language model with random weights in float32."""
+    """Return a causal language model with random weights in float32."""
     shape = SHAPES[size]
     torch.manual_seed(seed)
     config = shape.config(
@@ -62,7 +62,7 @@ def new_model(size: str, seed=0) -> torch.nn.Module:
 
 
 def load(folder: Path, kind=AutoModelForCausalLM, **options) -> torch.nn.Module:
-    """A saved model in float32; `kind` is the transformers class that reads it."""
+    """Return a saved model in float32; `kind` is the transformers class that reads it."""
     return kind.from_pretrained(folder, dtype=torch.float32, **options)
 
 
@@ -82,5 +82,5 @@ def save(model, tokenizer, folder: Path) -> None:
 
 
 def n_parameters(model) -> int:
-    """Number of weights, tied ones once."""
+    """Return the number of weights; tied ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -67,17 +67,17 @@ class Places:
         return self.work / "samples" / f"{name}.json"
 
     def rows(self) -> dict[str, dict]:
-        """The rows of models.json by model."""
+        """Return the rows of models.json: {model: row}."""
         path = self.out / "models.json"
         return {row["name"]: row for row in json.loads(path.read_text())} if path.exists() else {}
 
     def finished(self, name: str) -> bool:
-        """Whether the model exists, complete and measured."""
+        """Return whether the model exists, complete and measured."""
         return (self.model(name) / "model.safetensors").exists() and name in self.rows()
 
 
 def pending(names, places: Places) -> list[str]:
-    """The unfinished models among `names` and the unfinished ones that these need, in the order of the recipes."""
+    """Return the unfinished models among `names` and the unfinished ones that these need, in the order of the recipes."""
     unfinished = [name for name in names if not places.finished(name)]
     for name in unfinished:  # grows while it is read
         unfinished += [need for need in RECIPES[name].needs if need not in unfinished and not places.finished(need)]

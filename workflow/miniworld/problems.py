@@ -34,7 +34,7 @@ def _phrase(*templates, **values) -> list[str]:
 
 
 def _mixed(rng, category, inside, total) -> list[str]:
-    """`total` words in random order, `inside` of them of the category."""
+    """Return `total` words in random order, `inside` of them of the category."""
     others = [word for word in WORDS if CATEGORY_OF[word] != category]
     words = rng.sample(CATEGORIES[category], inside) + rng.sample(others, total - inside)
     rng.shuffle(words)
@@ -49,7 +49,7 @@ def _keep_steps(words, category) -> str:
 
 
 def _digits(a, b):
-    """Pairs of digits of two numbers, lowest first, the shorter one padded with zeros."""
+    """Return the pairs of digits of two numbers, lowest first, the shorter one padded with zeros."""
     width = max(len(str(a)), len(str(b)))
     return zip(map(int, str(a).zfill(width)[::-1]), map(int, str(b).zfill(width)[::-1]), strict=True)
 
@@ -255,7 +255,7 @@ def sortnum(rng, level):
 
 
 def comp(rng, level):
-    """A composition of two tasks, one of three kinds."""
+    """Return a composition of two tasks, one of three kinds."""
     return (_filter_reverse, _double_sum, _spell_last)[rng.randrange(3)](rng, level)
 
 

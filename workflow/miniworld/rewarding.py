@@ -22,13 +22,13 @@ SCORE_BATCH = 128
 
 
 def reward_prompts(guard, n=PROMPTS) -> list:
-    """The training items that the teachers answer for the reward model."""
+    """Return the training items that the teachers answer for the reward model."""
     rng = random.Random(31)
     return [guard.draw(rng, tasks=OPEN) for _ in range(n)]
 
 
 def _any_pairs(rng, guard, items, samples):
-    """A right answer against a wrong one, to the same prompt in 70 %, in any style."""
+    """Yield a right answer and a wrong one, in 70 % to the same prompt, in any style."""
     right = [sample for sample in samples if sample[3]]
     wrong = [sample for sample in samples if not sample[3]]
     wrong_of = defaultdict(list)
@@ -42,7 +42,7 @@ def _any_pairs(rng, guard, items, samples):
 
 
 def _same_pairs(rng, guard, items, samples):
-    """Both answers to one prompt in one style; half of the wrong ones are sampled, half are corruptions."""
+    """Yield a right and a wrong answer to one prompt in one style; half of the wrong ones are sampled, half are corruptions."""
     wrong = [sample for sample in samples if not sample[3]]
     right_of = defaultdict(list)
     for k, style, text, right in samples:
@@ -62,7 +62,7 @@ PAIRS = {"any": _any_pairs, "same": _same_pairs}
 
 
 def pair_batches(rng, guard, tokenizer, items, samples, kind: str):
-    """Endless batches of pairs ((prompt ids, right response ids), (prompt ids, wrong response ids)).
+    """Yield endless batches of pairs ((prompt ids, right response ids), (prompt ids, wrong response ids)).
 
     `samples` holds (index of the item, style, response, whether it is right).
     """
@@ -80,7 +80,7 @@ def _scores(model, pairs) -> torch.Tensor:
 
 
 def pair_loss(model, batch) -> torch.Tensor:
-    """Bradley-Terry loss of the pairs plus cross-entropy of their 2 n answers, in nats."""
+    """Return the Bradley-Terry loss of the pairs plus cross-entropy of their 2 n answers, in nats."""
     n = len(batch)
     scores = _scores(model, [good for good, _ in batch] + [bad for _, bad in batch])
     right = torch.cat([torch.ones(n), torch.zeros(n)])
@@ -89,7 +89,7 @@ def pair_loss(model, batch) -> torch.Tensor:
 
 @torch.no_grad()
 def rewards(model, tokenizer, items, responses) -> np.ndarray:
-    """Raw scores (logits) of the reward model, one per response."""
+    """Return raw scores (logits) of the reward model, one per response."""
     model.eval()
     pairs = encode(tokenizer, items, responses)
     scores = np.zeros(len(pairs))
@@ -101,7 +101,7 @@ def rewards(model, tokenizer, items, responses) -> np.ndarray:
 
 
 def auc(scores, right) -> float:
-    """Probability that a right answer scores above a wrong one, ties count half."""
+    """Return the probability that a right answer scores above a wrong one; ties count half."""
     scores, right = np.asarray(scores), np.asarray(right, dtype=bool)
     good, bad = scores[right][:, None], scores[~right]
     return float(((good > bad).mean() + (good >= bad).mean()) / 2)
@@ -130,7 +130,7 @@ def quality(scores, right, easiness, styles) -> dict[str, float]:
 
 
 def _pair_points(scores, right) -> list[float]:
-    """Per pair of a right and a wrong answer to one item: 1 if the right one scores higher, a half if equal, else 0."""
+    """Return for each pair of a right and a wrong answer to one item: 1 if the right one scores higher, a half if equal, else 0."""
     points = []
     for s, ok in zip(scores.T, right.T, strict=True):
         good, bad = s[ok][:, None], s[~ok]

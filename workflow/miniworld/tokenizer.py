@@ -67,13 +67,13 @@ def save_tokenizer(tokenizer, folder: Path) -> None:
 
 
 def chat(tokenizer, instruction: str) -> str:
-    """The chat template up to where the response begins."""
+    """Return the chat template up to where the response begins."""
     messages = [{"role": "user", "content": instruction}]
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
 def encode(tokenizer, items, responses) -> list[tuple[list[int], list[int]]]:
-    """(prompt ids, response ids) per item: the chat template, then the response with its end token."""
+    """Return (prompt ids, response ids) per item: the chat template, then the response with its end token."""
     prompts = tokenizer([chat(tokenizer, item.instruction) for item in items], add_special_tokens=False)
     answers = tokenizer([response + END for response in responses], add_special_tokens=False)
     return list(zip(prompts["input_ids"], answers["input_ids"], strict=True))

@@ -13,7 +13,7 @@ FINAL_RATE = 0.03  # share of the learning rate at the end
 
 
 def optimisers(model, rate: float, decay: float) -> list[torch.optim.Optimizer]:
-    """Muon with five times the rate on the matrices inside the layers, AdamW on embeddings, head and norms."""
+    """Return Muon with five times the rate on the matrices inside the layers, AdamW on embeddings, head and norms."""
     outer = ("embed", "head", "score")
     named = list(model.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and not any(word in name for word in outer)]
@@ -26,7 +26,7 @@ def optimisers(model, rate: float, decay: float) -> list[torch.optim.Optimizer]:
 
 
 def collate(pairs, prompt_weight=0.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Right-padded ids, loss weights and attention mask, each (batch, longest pair)."""
+    """Return right-padded ids, loss weights and attention mask, each (batch, longest pair)."""
     width = max(len(prompt) + len(response) for prompt, response in pairs)
     ids = torch.zeros(len(pairs), width, dtype=torch.long)
     weights = torch.zeros(len(pairs), width)
@@ -41,7 +41,7 @@ def collate(pairs, prompt_weight=0.0) -> tuple[torch.Tensor, torch.Tensor, torch
 
 
 def batches_by_length(rng: random.Random, pairs, batch: int) -> list[list]:
-    """Batches of pairs of near lengths, so that little padding is computed, in random order."""
+    """Return batches of pairs of similar lengths, to save padding, in random order."""
     pairs = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
     batches = [pairs[k : k + batch] for k in range(0, len(pairs), batch)]
     rng.shuffle(batches)
@@ -49,7 +49,7 @@ def batches_by_length(rng: random.Random, pairs, batch: int) -> list[list]:
 
 
 def language_loss(prompt_weight: float):
-    """Loss function of a batch: weighted mean of the tokens' negative log-likelihoods, in nats."""
+    """Return the loss function of a batch: weighted mean of the tokens' negative log-likelihoods, in nats."""
 
     def loss(model, batch):
         ids, weights, _ = collate(batch, prompt_weight)

@@ -54,7 +54,7 @@ class Item:
     problem: str  # key of the problem: equal for all phrasings and constraints
 
     def row(self) -> dict:
-        """The line of a data file."""
+        """Return the line of a data file."""
         return {
             "instruction": self.instruction,
             "answer": self.answer,
@@ -65,14 +65,14 @@ class Item:
 
 
 def problem_key(task: str, phrasing: str) -> str:
-    """Key of a problem from its first phrasing; a sum is the same problem in both orders."""
+    """Return the key of a problem from its first phrasing; a sum is the same problem in both orders."""
     if task == "add" or phrasing.startswith("Add "):
         phrasing = " ".join([phrasing.split()[0], *sorted(re.findall(r"\d+", phrasing))])
     return f"{task}|{phrasing}"
 
 
 def split_of(task: str, problem: str) -> str:
-    """The split ("test", "pool" or "train") that a problem belongs to."""
+    """Return the split ("test", "pool" or "train") that a problem belongs to."""
     if task in CLOSED:
         return "train"
     digest = hashlib.sha256(problem.encode()).hexdigest()
@@ -98,7 +98,7 @@ def sample(rng: random.Random, split="train", tasks=None, levels=LEVELS, constra
 
 
 def distinct(split: str, n: int, seed: int) -> list[Item]:
-    """n items of a split, no problem twice."""
+    """Return n items of a split, no problem twice."""
     rng, items = random.Random(seed), {}
     while len(items) < n:
         item = sample(rng, split)
@@ -107,13 +107,13 @@ def distinct(split: str, n: int, seed: int) -> list[Item]:
 
 
 def respond(rng: random.Random, item: Item, style: str, answer: str | None = None) -> str:
-    """The response in a style, to the right answer or to another one."""
+    """Return the response in a style, to the right answer or to another one."""
     final = f"Answer: {answer or item.answer}"
     return final if style == "concise" else f"{item.steps} {final}"
 
 
 def corrupt(rng: random.Random, item: Item) -> str:
-    """A wrong final answer of the right form: two parts exchanged, or one replaced by a near one."""
+    """Return a wrong final answer of the right form: two parts are exchanged, or one is replaced by a similar one."""
     right = item.raw.split()
     all_equal = len(right) > 1 and len(set(right)) == 1
     wrong = right
@@ -133,17 +133,17 @@ def corrupt(rng: random.Random, item: Item) -> str:
 
 
 def extract(text: str) -> str | None:
-    """The stripped text after the last "Answer:" up to the end of its line, None without one."""
+    """Return the stripped text after the last "Answer:" up to the end of its line; None without one."""
     return text.rsplit("Answer:", 1)[1].split("\n")[0].strip() if "Answer:" in text else None
 
 
 def verify(answer: str, text: str) -> bool:
-    """Whether a response gives exactly this answer."""
+    """Return whether a response gives exactly this answer."""
     return extract(text) == answer
 
 
 def fact(rng: random.Random) -> tuple[str, str]:
-    """A word and what is true of it."""
+    """Return a word and a text of facts about it."""
     word = rng.choice(WORDS)
     letters = " ".join(word)
     kind = MEMBER[CATEGORY_OF[word]]
@@ -151,7 +151,7 @@ def fact(rng: random.Random) -> tuple[str, str]:
 
 
 def chatter(rng: random.Random, closed: float, draw=sample) -> tuple[str, str]:
-    """(user, assistant): a closed task with probability `closed`, else small talk that contains no task at all."""
+    """Return (user, assistant): a closed task with probability `closed`, else small talk that contains no task at all."""
     if rng.random() < closed:
         item = draw(rng, tasks=CLOSED)
         return item.instruction, respond(rng, item, rng.choice(STYLES))

@@ -214,14 +214,12 @@ def _correlation_columns(correlation: rank.Correlation, sign: int) -> dict:
     """Return the columns of a correlation; rho, tau-b and intervals have the sign of the metric's own values."""
     low, high = _signed(correlation.bca, sign)
     low_bonett_wright, high_bonett_wright = _signed(correlation.bonett_wright, sign)
-    unsigned = {
-        key: getattr(correlation, key) for key in ("n", "p", "pairwise_accuracy", "regret_1", "regret_3", "reason")
-    }
-    rho, tau_b = (
-        None if value is None else sign * value + 0.0 for value in (correlation.rho, correlation.tau_b)
-    )  # + 0.0: no -0.0
+    unsigned = ("n", "p", "pairwise_accuracy", "regret_1", "regret_3", "reason")
+    # + 0.0: no -0.0
+    rho, tau_b = (None if value is None else sign * value + 0.0 for value in (correlation.rho, correlation.tau_b))
     wright = {"low_bonett_wright": low_bonett_wright, "high_bonett_wright": high_bonett_wright}
-    return {**unsigned, "rho": rho, "tau_b": tau_b, "low": low, "high": high, **wright}
+    columns = {key: getattr(correlation, key) for key in unsigned}
+    return {**columns, "rho": rho, "tau_b": tau_b, "low": low, "high": high, **wright}
 
 
 def _signed(interval: Interval | None, sign: int) -> tuple[float | None, float | None]:

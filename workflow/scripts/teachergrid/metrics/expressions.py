@@ -188,6 +188,7 @@ class _Reader:
         return None
 
     def name(self, name: str, scope: _Scope) -> ast.expr:
+        """Return the tree of a parameter, a column or a formula."""
         if name in PARAMETERS:
             if name in scope.fixed:
                 return ast.Constant(scope.fixed[name])
@@ -205,6 +206,7 @@ class _Reader:
         raise BadInput(f"there is no '{name}'" + (nearest(name, names) or f"; known: {', '.join(names)}"))
 
     def formula(self, name: str, scope: _Scope) -> ast.expr:
+        """Return the tree of a formula."""
         formula = FORMULAS[name]
         if formula.expression is None:
             raise BadInput(f"'{name}' is no mean over responses and cannot be part of an expression; use it by itself")
@@ -231,6 +233,7 @@ class _Reader:
         return self.formula(name, scope._replace(settings=settings, fixed=fixed))
 
     def term(self, kind: str, tree: ast.expr, scope: _Scope) -> ast.Name:
+        """Add a mean or a median, and return the name of its number."""
         columns = tuple(name for name in COLUMNS if name in names_of(tree))
         if not columns:
             raise BadInput(f"{kind}({ast.unparse(tree)}) holds no number of a response; known: {', '.join(COLUMNS)}")

@@ -9,7 +9,7 @@ under the untuned base, and r the reward:
 
     CAR     mean r / (1 + beta mean s(A|Q))   Xu et al. 2025, "Stronger Models are NOT Stronger Teachers" (arXiv 2411.07133)
     IFD     s(A|Q) / s(A)                     Li et al. 2024, "Cherry LLM" (arXiv 2308.12032)
-    IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2
+    IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2 (arXiv 2412.11231)
 
 Not here, since no stage computes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
 windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
@@ -41,7 +41,7 @@ class Formula(NamedTuple):
 
 _NATS = "nats per token"
 _CAR = "CAR (Xu et al. 2025, arXiv 2411.07133), the mean reward over 1 + beta times the untuned base's loss;"
-_IFD = "(Li et al. 2023, arXiv 2308.12032)"
+_IFD = "(Li et al. 2024, arXiv 2308.12032)"
 _SUPER = "(Li et al. 2024, Superfiltering)"
 _IC = "(Hui et al. 2024, equation 2)"
 _LI = "(Li et al. 2016); falls with the size of a corpus"

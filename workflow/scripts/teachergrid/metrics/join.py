@@ -146,7 +146,7 @@ def _keys(responses: Source) -> pa.Table:
 def _corpus_rows(
     responses: Mapping[str, Source], keys: Mapping[str, pa.Table], corpus: Source | None
 ) -> dict[str, Sequence[int] | np.ndarray]:
-    """{teacher: positions of the rows that a corpus takes}."""
+    """Return {teacher: positions of the rows that a corpus takes}."""
     if corpus is None:
         return {teacher: np.arange(table.num_rows) for teacher, table in keys.items()}
     rows_of: dict[str, list[int]] = {}
@@ -167,7 +167,7 @@ def _corpus_rows(
 
 
 def _positions(source: Source, keys: pa.Table) -> dict[tuple[str, int], int]:
-    """{(id, sample): row} of a table."""
+    """Return {(id, sample): row} of a table."""
     positions: dict[tuple[str, int], int] = {}
     for position, key in enumerate(zip(keys["id"].to_pylist(), keys["sample"].to_pylist(), strict=True)):
         if positions.setdefault(key, position) != position:
@@ -204,7 +204,7 @@ def _aligned(
 
 
 def _large(table: pa.Table) -> pa.Table:
-    """Texts of more than 2 GB cannot be reordered otherwise."""
+    """Return the table with large strings: texts of more than 2 GB cannot be reordered otherwise."""
     kinds = [pa.large_string() if kind == pa.string() else kind for kind in table.schema.types]
     return table.cast(pa.schema(zip(table.column_names, kinds, strict=True)))
 
@@ -225,7 +225,7 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _word_counts(responses: Source) -> dict[str, np.ndarray]:
-    """{"words": [rows]}, 0 for a response without text."""
+    """Return {"words": [rows]}: the number of words, 0 for a response without text."""
     parts = [np.empty(0)]
     for batch in artifacts.batches(responses, artifacts.RESPONSES, ["response"]):
         trimmed = pc.utf8_trim_whitespace(batch["response"])
@@ -235,7 +235,7 @@ def _word_counts(responses: Source) -> dict[str, np.ndarray]:
 
 
 def _rank_sums(likelihoods: Source) -> dict[str, np.ndarray]:
-    """{"ranks_answer": [rows], "ranks_end": [rows]}: sums of the ranks of the answer's and the end's tokens; NaN without them."""
+    """Return {"ranks_answer": [rows], "ranks_end": [rows]}: sums of the ranks of the tokens, NaN where they are not stored."""
     parts = [np.empty((0, 2))]
     for batch in artifacts.batches(likelihoods, artifacts.LIKELIHOODS, ["n_answer", "token_ranks"]):
         lists = batch["token_ranks"]

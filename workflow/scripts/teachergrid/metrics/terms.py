@@ -145,12 +145,12 @@ def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None
 
 
 def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
-    """The values of the names in a metric's tree: its parameter, and its terms by their numbers."""
+    """Return the values of the names in a metric's tree: its parameter, and its terms by their numbers."""
     return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
 
 
 def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
-    """{one of expressions.COLUMNS: [n]} of all that a term takes."""
+    """Return {one of expressions.COLUMNS: [n]} of all that a term needs."""
     inputs = _rewards(settings, rows, left_out) if "reward" in term.needs else {}
     if "likelihood" in term.needs:
         inputs |= _losses(term, settings, rows, left_out)
@@ -168,7 +168,7 @@ def _rewards(settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str
 
 
 def _losses(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
-    """The columns of a term that come from likelihoods, in nats (`given`) or nats per token."""
+    """Return the columns of a term that come from likelihoods, in nats (`given`) or nats per token."""
     table = rows.likelihoods[settings["scorer"], settings["format"]]
     has_end = settings["end_token"] & (table["n_end"] > 0)
 

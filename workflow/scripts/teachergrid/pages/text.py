@@ -10,7 +10,7 @@ SPACE = "\u00a0"  # keeps a number with its unit
 
 
 def number(value: float | None, digits: int = 1, sign: bool = False) -> str:
-    """45.23 -> 45.2, -0.04 -> 0.0, None -> em dash; sign: +17.8."""
+    """Return a rounded number: 45.23 -> 45.2, -0.04 -> 0.0, None -> em dash; with sign: +17.8."""
     if value is None:
         return DASH
     rounded = round(value, digits) + 0.0  # -0.0 becomes 0.0
@@ -21,7 +21,7 @@ def number(value: float | None, digits: int = 1, sign: bool = False) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """So many significant digits without an exponent or closing zeros: 0.001234 -> 0.00123, 0.5 -> 0.5, 1234.5 -> 1234."""
+    """Return significant digits without an exponent or trailing zeros: 0.001234 -> 0.00123, 0.5 -> 0.5, 1234.5 -> 1234."""
     if value is None:
         return DASH
     decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else 0
@@ -30,7 +30,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def within(value: float | None, low: float | None, high: float | None, digits: int = 1, sign: bool = False) -> str:
-    """45.2 [43.1, 47.4]; the value alone where there is no interval."""
+    """Return 45.2 [43.1, 47.4]; the value alone where there is no interval."""
     if value is None or low is None or high is None:
         return number(value, digits, sign)
     return f"{number(value, digits, sign)} [{number(low, digits, sign)}, {number(high, digits, sign)}]"
@@ -43,7 +43,7 @@ def probability(p: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.731 -> 73 %; shares below 10 % keep one decimal, so that a rare event does not read as none."""
+    """Return 0.731 -> 73 %; shares below 10 % have one decimal, so that a rare event does not look like none."""
     if share is None:
         return DASH
     digits = 1 if 0 < share < 0.0995 else 0
@@ -53,12 +53,12 @@ def percent(share: float | None) -> str:
 
 
 def count(n: float | None) -> str:
-    """12800 -> 12 800"""
+    """Return 12800 -> 12 800."""
     return DASH if n is None else f"{n:,.0f}".replace(",", "\u202f")
 
 
 def duration(seconds: float | None) -> str:
-    """4.12 -> 4.1 s, 250 -> 4 min 10 s, 7500 -> 2 h 5 min"""
+    """Return 4.12 -> 4.1 s, 250 -> 4 min 10 s, 7500 -> 2 h 5 min"""
     if seconds is None:
         return DASH
     if round(seconds, 1) < 60:
@@ -70,7 +70,7 @@ def duration(seconds: float | None) -> str:
 
 
 def parameters(billions: float | None) -> str:
-    """0.00027 -> 0.27 M, 7.6 -> 7.6 B"""
+    """Return 0.00027 -> 0.27 M, 7.6 -> 7.6 B"""
     if billions is None:
         return DASH
     value, unit = (billions, "B") if billions >= 1 else (1000 * billions, "M")
@@ -78,13 +78,13 @@ def parameters(billions: float | None) -> str:
 
 
 def listing(names: list[str]) -> str:
-    """a, b and c"""
+    """Return "a, b and c"."""
     *first, last = list(names) or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def together(names: list[str]) -> Markup:
-    """The same with no line break inside a name."""
+    """Return the same with no line break inside a name."""
     *first, last = [Markup('<span class="name">{}</span>').format(name) for name in names] or [Markup()]
     return Markup("{} and {}").format(Markup(", ").join(first), last) if first else last
 
@@ -95,7 +95,7 @@ def breakable(name: str) -> Markup:
 
 
 def coded(words: str) -> Markup:
-    """run `x` -> run <code>x</code>"""
+    """Return run `x` -> run <code>x</code>."""
     parts = enumerate(words.split("`"))
     return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in parts)
 

@@ -120,6 +120,7 @@ def contaminated(path: str, prompts: dict) -> list[dict]:
 
 
 def is_verifier(sources: dict) -> bool:
+    """Return whether a reward only has the values 0 and 1. sources: {responses: path}."""
     values = [
         artifacts.read(path, artifacts.REWARDS, ["reward"])["reward"].unique().to_pylist() for path in sources.values()
     ]

@@ -178,6 +178,7 @@ def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) ->
 
 
 def lora(settings: dict | None) -> LoraConfig | None:
+    """Return the LoRA of a recipe; None for full fine-tuning."""
     if settings is None:
         return None
     from peft import LoraConfig

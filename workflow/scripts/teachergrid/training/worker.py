@@ -76,6 +76,7 @@ def reported(path: Path) -> Iterator[None]:
 
 
 def main(role: str, *args: str) -> None:
+    """Run a role of the command line above."""
     if role == "rank":
         work(Path(*args))
     elif role == "attached":
