@@ -17,7 +17,7 @@ LOSS = {"formula": "nll_mean", "beta": [1]}
 
 
 def sums(**teachers) -> dict:
-    """{teacher: rewards of instructions 0, 1 ...; None where there is no response} as pilot_ranking.summed returns them."""
+    """{teacher: rewards of instructions 0, 1 ...; None where there is no response} as pilot.sums_by_teacher returns them."""
     found = {}
     for teacher, values in teachers.items():
         own = [(i, v) for i, v in enumerate(values) if v is not None]

@@ -166,7 +166,7 @@ def test_bad_rows(load, rows, options, message):
         ("a.jsonl", '{"prompt": "a"}\n\n{"prompt": "b"\n', r"a\.jsonl, line 3: broken JSON"),
         ("a.jsonl", "", r"a\.jsonl: the file holds no rows"),
         ("a.json", "[]", r"a\.json: the file holds no rows"),
-        ("a.parquet", "PAR1", r"a\.parquet: not a whole parquet file"),
+        ("a.parquet", "PAR1", r"a\.parquet: not a complete parquet file"),
         ("a.csv", "prompt\na\n", r"a\.csv: unknown kind"),
     ],
 )
