@@ -31,7 +31,7 @@ class Builder:
     config: as config.checked returns it; results: the folder of results.
     """
 
-    def __init__(self, config: dict, results: str):
+    def __init__(self, config: dict, results: str) -> None:
         self.config, self.results = config, results
 
     # --- instructions and responses

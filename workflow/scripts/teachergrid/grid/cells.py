@@ -34,7 +34,9 @@ class Cells:
         from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
     """
 
-    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = RESULTS):
+    def __init__(
+        self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = RESULTS
+    ) -> None:
         """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
         self.config, self.given, self.results = config, given or {}, results
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)

@@ -138,7 +138,7 @@ def old_spec(record: dict[str, Any]) -> str | None:
 class Past:
     """What the results know: the names of their cells, and which names once stood for what another stands for now."""
 
-    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]):
+    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]) -> None:
         """Look at the results. existing: Snakemake's jobs whose outputs exist; jobs: those to run."""
         self.results = results
         self.known = {pair for job in existing for pair in words_of(job).items()}

@@ -25,7 +25,7 @@ class Bound:
         folder: str | None,
         stop: Callable[[], None],
         say: Callable[[str], None],
-    ):
+    ) -> None:
         """Prepare the watch; entering the context starts it.
 
         Args:
