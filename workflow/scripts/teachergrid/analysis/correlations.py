@@ -13,12 +13,11 @@ from ..metrics.variants import Metric
 from ..stats import comparison, nested_bootstrap, rank
 from ..store.artifacts import METRIC_COLUMNS
 from .baselines import OF_A_GRID
-from .performance import Unit
+from .performance import Key, Unit
 
 POOLED = "pooled"
 BASELINES = ("length", "reward_mean", *OF_A_GRID)  # what needs no new idea
 WITHOUT_SELF_PAIRS = " (without self-pairs)"
-Key = tuple[str, str, str]  # base, corpus, recipe
 Interval = tuple[float, float]
 
 

@@ -9,22 +9,19 @@ for all of them, so that every number of a base rests on the same items.
 """
 
 from itertools import product
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from ..responses.health import limited
 from ..spec.ids import Corpus, Responses, any_seed
 from ..stats import comparison
 from ..stats.resampling import Interval
 from ..store import artifacts
-from ..store.artifacts import read
+from ..store.artifacts import Source, read
 
 AP = "AP"
 COVERED = 0.9
-Source: TypeAlias = "pa.Table | Path | str"  # a table, or the path of its file
 Key = tuple[str, str, str | None]  # base, corpus, recipe; no recipe where a grid only measures
 Item = tuple[str, str, str]  # suite, task, id
 
@@ -157,11 +154,7 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
     rows = []
     for unit, scores, result in zip(panel_units, cube, results, strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
-        row = {
-            "kind": "student",
-            "model": any_seed(unit.base, unit.corpus, unit.recipe),
-            **{key: getattr(unit, key) for key in copied},
-        }
+        row = {"kind": "student", "model": any_seed(*unit.key), **{key: getattr(unit, key) for key in copied}}
         row |= {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
             rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))

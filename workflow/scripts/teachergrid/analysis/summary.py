@@ -9,10 +9,11 @@ from typing import NamedTuple, Protocol
 import yaml
 
 from ..store import artifacts, origin
+from ..store.artifacts import Source
 from .baselines import grid_metrics, student_ap
 from .correlations import correlations
 from .effects import effects
-from .performance import Source, Unit, performance, units
+from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 
 

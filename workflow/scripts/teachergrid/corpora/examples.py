@@ -1,16 +1,12 @@
 """The examples that a training reads: responses of a corpus, with the messages that they answer."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
-
-import pyarrow as pa
+from typing import NamedTuple
 
 from ..errors import BadInput
 from ..metrics.join import join
 from ..store import artifacts
-
-Source: TypeAlias = str | Path | pa.Table  # a table, or the path of its file
+from ..store.artifacts import Source
 
 
 class Example(NamedTuple):

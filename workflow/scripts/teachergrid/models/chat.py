@@ -5,9 +5,10 @@ Prompt and response are tokenised apart, so that a response has the same ids wha
 """
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from ..errors import BadInput
+from ..spec.settings import ChatSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 class Message(TypedDict):
     role: str  # system, user or assistant
     content: str
-
-
-class ChatSettings(TypedDict, total=False):
-    """How prompts are put to a model. The keys are those of the config (of a base, teacher, reference or reward)."""
-
-    template: Required[str]  # `own`: the tokenizer's chat template; else the text of a Jinja template
-    template_args: dict[str, Any]  # variables of the template
-    system: str | None  # system message for prompts that have none
-    plain: str  # text of the plain format, with {question} in it
 
 
 class Prompt(NamedTuple):

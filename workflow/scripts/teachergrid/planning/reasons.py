@@ -161,8 +161,8 @@ class Past:
         """Return (name, path) of the outputs whose path differs from this one in the name alone."""
         file = Path(path)
         corpus = Corpus.parse(file.stem)
-        if corpus.teacher == name:  # responses/{responses}.parquet
-            paths = sorted(file.parent.glob(f"{Responses(corpus.instructions, '*')}{file.suffix}"))
+        if corpus.responses and corpus.responses.teacher == name:  # responses/{responses}.parquet
+            paths = sorted(file.parent.glob(f"{corpus.responses._replace(teacher='*')}{file.suffix}"))
             return [(Responses.parse(path.stem).teacher, str(path)) for path in paths]
         # likelihoods/{scorer}/chat/{responses}.parquet
         return [(p.parts[-3], str(p)) for p in sorted(file.parents[2].glob(f"*/{file.parent.name}/{file.name}"))]

@@ -5,7 +5,7 @@ import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ..cost.storage import HasRows
 from ..errors import BadInput
@@ -20,6 +20,10 @@ class Freed(NamedTuple):
 
     student: str
     gpu_hours: float | None  # that its training took; None where nobody knows
+
+
+class PlannedJob(TypedDict):
+    job: str  # its rule and its cell
 
 
 def folder(student: str | Path) -> Path | None:
@@ -72,7 +76,7 @@ def training_command(students: Iterable[str], options: Sequence[str] = (), resul
     return shlex.join(["teachergrid", "run", *options, "--force", *paths])
 
 
-def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULTS) -> list[Freed]:
+def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows, results: str = RESULTS) -> list[Freed]:
     """Return the students that planned answers need and whose weights were freed, in the order of their names.
 
     A student that is planned to be trained anyway does not count.
