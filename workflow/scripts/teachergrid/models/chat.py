@@ -111,15 +111,11 @@ def header(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, fo
 
 
 def example(
-    tokenizer: "PreTrainedTokenizerFast",
-    messages: list[Message],
-    text: str,
-    chat_settings: ChatSettings,
-    format: str = "chat",
+    tokenizer: "PreTrainedTokenizerFast", messages: list[Message], text: str, chat_settings: ChatSettings
 ) -> Example:
     """Return a training example: prompt, response and end token, with loss on the last two. text: the response."""
-    before = prompt(tokenizer, messages, chat_settings, format).ids
-    completion = response(tokenizer, text) + end(tokenizer, chat_settings, format)
+    before = prompt(tokenizer, messages, chat_settings).ids
+    completion = response(tokenizer, text) + end(tokenizer, chat_settings)
     return Example(before + completion, [0] * len(before) + [1] * len(completion))
 
 
