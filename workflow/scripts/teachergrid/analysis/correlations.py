@@ -142,7 +142,7 @@ def _table(
         self_pair=np.array([unit.self_pair for unit in same]),
         families=[family_of(settings, unit) for unit in same],
         draws=drawn(settings, same, items),
-        ceiling=comparison.ceiling(means, seed=settings["grid"]["seed"]).ceiling,
+        ceiling=comparison.ceiling(means, seed=settings["grid"]["seed"]),
     )
 
 
