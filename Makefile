@@ -46,9 +46,10 @@ bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 1
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 1 --rows 1000000 --lists --all
 
-lint: setup ## formats, lint, the workflow's own lint
+lint: setup ## formats, lint, types, the workflow's own lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/snakefmt --check $(SOURCES)
 	$(VENV)/bin/snakemake --lint
 

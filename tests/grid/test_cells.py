@@ -54,12 +54,12 @@ def test_a_block_knows_what_it_names(config):
     assert block.pairs[0] == ("q", "seed__large") and len(block.pairs) == 6
     assert block.models == [*block.students, "q-raw", "w-raw"] and block.verified == ["math", "chat"]
     assert block.comparisons[0] == Comparison("q__seed__large__sft__s1", "chat", "wins")
-    row = correlate_row(Builder(config, "results"), block)
+    row = correlate_row(Builder(config), block)
     assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"]) == len(block.models)
 
 
 def test_the_table_has_the_rows_that_builders_give(config):
-    rows, build = Cells(config).rows, Builder(config, "results")
+    rows, build = Cells(config).rows, Builder(config)
     assert rows["generate"]["seed__large"] == build.generate("seed__large")
     assert rows["load_instructions"]["seed"] == build.instructions("seed")
     shared = build.scorer("q")

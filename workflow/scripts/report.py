@@ -6,6 +6,7 @@ from teachergrid.instructions import loading
 from teachergrid.job import context
 from teachergrid.report import page, read
 from teachergrid.store import artifacts, origin
+from teachergrid.store.results import RESULTS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,7 +15,7 @@ if __name__ == "__main__":
     with context.running(snakemake) as (settings, made_from):
         files = snakemake.input
         prompts = loading.load_tasks(settings["tasks"], files.prompts)
-        data = read.grid(files, prompts, settings, results="results")
+        data = read.grid(files, prompts, settings, RESULTS)
         artifacts.write(snakemake.output.contamination, data["contamination"], artifacts.CONTAMINATION, made_from)
         origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

@@ -15,7 +15,7 @@ if __name__ == "__main__":
         teachers, extras = inputs.by_teacher(snakemake.input.responses), measure.extras(settings["metrics"])
         base = snakemake.wildcards.scorer
         rows_of = {name: join.join_teacher(snakemake.input, base, name, **extras) for name in teachers}
-        categories = {}
+        categories: dict[str, str | None] = {}
         for path in snakemake.input.instructions:
             table = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "category"])
             categories |= zip(table["id"].to_pylist(), table["category"].to_pylist(), strict=True)

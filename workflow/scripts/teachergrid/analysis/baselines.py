@@ -10,7 +10,7 @@ from ..metrics.formulas import FORMULAS
 from ..metrics.variants import variants
 from ..store import artifacts
 from ..store.artifacts import Source
-from .performance import AP, Unit
+from .performance import AP, Key, Unit
 
 ALWAYS = ("size", "borrowed")  # in every table of correlations
 OF_A_GRID = (*ALWAYS, "own_score", "random")
@@ -60,7 +60,7 @@ def _labels(formula: str) -> dict:
     return {**names, "description": about.text, "value_unit": about.unit, "direction": about.best}
 
 
-def student_ap(performance: list[dict]) -> dict[tuple[str, str, str], float]:
+def student_ap(performance: list[dict]) -> dict[Key, float]:
     """Return {(base, corpus, recipe): AP} of the students that have one."""
     rows = [row for row in performance if row["kind"] == "student" and row["measure"] == AP]
     return {(r["base"], r["corpus"], r["recipe"]): r["value"] for r in rows if r.get("value") is not None}
@@ -100,7 +100,7 @@ def _own_score(settings: Mapping, unit: Unit, references: Mapping[str, float]) -
     return (None, f"teacher '{unit.teacher}' {reason}") if score is None else (float(score), None)
 
 
-def _borrowed(units: list[Unit], unit: Unit, ap: Mapping[tuple[str, str, str], float]) -> Result:
+def _borrowed(units: list[Unit], unit: Unit, ap: Mapping[Key, float]) -> Result:
     """Return the mean AP of the other bases' students of the same unit."""
     others = sorted({u.base for u in units} - {unit.base})
     if not others:

@@ -95,7 +95,7 @@ class Run:
     which no cell was finished.
     """
 
-    def __init__(self, request: options.Options, context: Context):
+    def __init__(self, request: options.Options, context: Context) -> None:
         self.request, self.context = request, context
         self.code, self.how = 0, ENDED
         self.starts: list[Progress] = []

@@ -1,4 +1,4 @@
 """What a student is trained on: the rows that a corpus selects, and the examples made of them.
 
-Imports: metrics, store.
+Imports: metrics, models, store.
 """

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from ..metrics.join import join
+from ..models.chat import Message
 from ..store import artifacts
 from ..store.artifacts import Source
 
@@ -12,7 +13,7 @@ from ..store.artifacts import Source
 class Example(NamedTuple):
     """A response with the messages that it answers."""
 
-    messages: list[dict]
+    messages: list[Message]
     response: str
     teacher: str
     id: str  # of the instruction
@@ -31,7 +32,7 @@ def examples(
     Raises:
         BadInput: when a row has no instruction or no response.
     """
-    messages: dict[str, list[dict]] = {}
+    messages: dict[str, list[Message]] = {}
     for source in instructions:
         table = artifacts.read(source, artifacts.INSTRUCTIONS, ["id", "messages"])
         messages.update(zip(table["id"].to_pylist(), table["messages"].to_pylist(), strict=True))

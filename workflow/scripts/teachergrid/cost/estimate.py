@@ -114,7 +114,7 @@ class _Key(NamedTuple):
 class _Itself(Generic[Value]):
     """A value as the key of a cache, equal to itself alone. Actuals and machines hold dicts, and are read once a plan."""
 
-    def __init__(self, value: Value):
+    def __init__(self, value: Value) -> None:
         self.value = value
 
     def __hash__(self) -> int:

@@ -77,15 +77,15 @@ def checkpoint_bytes(row: dict) -> float:
     return CHECKPOINTS * weights(row) * TRAINED * (ADAPTER_SHARE if row["lora"] else 1)
 
 
-def lacking(cells: HasRows, at_once: int, results: str = RESULTS) -> str | None:
+def lacking(cells: HasRows, at_once: int) -> str | None:
     """Return a sentence when the disk cannot hold what a grid will need in addition to what is there, else None."""
     needed = peak(cells, at_once)
-    more = sum(needed.values()) - sum(disk.size(path) for path in Path(results).glob("[!.]*"))
-    free = disk.free_bytes(results)
+    more = sum(needed.values()) - sum(disk.size(path) for path in Path(RESULTS).glob("[!.]*"))
+    free = disk.free_bytes(RESULTS)
     if more <= free:
         return None
     parts = ", ".join(f"{name} {units.size(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
     return (
-        f"{results} will need up to {units.size(more)} more ({parts}) and has {units.size(free)} free; `keep: none` or "
+        f"{RESULTS} will need up to {units.size(more)} more ({parts}) and has {units.size(free)} free; `keep: none` or "
         "`keep: adapter` in a recipe frees students after their last answer, fewer jobs at once hold fewer checkpoints"
     )

@@ -13,7 +13,8 @@ import pyarrow as pa
 from ..errors import BadInput
 
 if TYPE_CHECKING:
-    from ..models.chat import ChatSettings, Message
+    from ..models.chat import Message
+    from ..spec.settings import ChatSettings
     from .huggingface import Generator
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..engines import engine
+from ..spec.settings import AnswerSettings
 from ..store import artifacts, shards
 
 
-def answer(items: dict[str, pa.Table], settings: dict, work: Path, weights: Path | None = None) -> pa.Table:
+def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None) -> pa.Table:
     """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all.
 
     Rows come task by task, in the order of the prompts, then of samples. A shard never holds two tasks.

@@ -9,6 +9,7 @@ from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
+from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
     CheckRow,
@@ -28,11 +29,11 @@ NO_MODEL: ModelCost = {"gpus": 0, "gpu_model": None, "parameters": 0}
 class Builder:
     """Builds the rows of one config; what many cells share is built once.
 
-    config: as config.checked returns it; results: the folder of results.
+    config: as config.checked returns it.
     """
 
-    def __init__(self, config: dict, results: str):
-        self.config, self.results = config, results
+    def __init__(self, config: dict) -> None:
+        self.config = config
 
     # --- instructions and responses
 
@@ -57,7 +58,7 @@ class Builder:
         teacher = self.config["teachers"][name]
         files = [teacher["source"]] if teacher["engine"] == "existing" else []
         if raw := self.raw(responses):
-            files = [f"{self.results}/responses/{raw}.parquet"]
+            files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),

@@ -21,7 +21,7 @@ from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, Measures
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
 
 MODEL_RULES = resources.MODEL_RULES
 
@@ -34,12 +34,12 @@ class Cells:
         from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
     """
 
-    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None, results: str = RESULTS):
+    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None) -> None:
         """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
-        self.config, self.given, self.results = config, given or {}, results
+        self.config, self.given = config, given or {}
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
         self.chosen: dict[str, pilot.Chosen | None] = {}
-        self.build = Builder(config, results)
+        self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
 
@@ -99,7 +99,7 @@ class Cells:
             measures = self._add_measures(entry["pilot"]["by"], base, responses)
             scored += product(measures["scorers"], responses)
         row = self.rows["pilot"][name] = pilot.row(self.build, draft, list(dict.fromkeys(scored)))
-        return self.given[name] if name in self.given else pilot.read(self.results, name, row["spec"])
+        return self.given[name] if name in self.given else pilot.read(RESULTS, name, row["spec"])
 
     # --- instructions, responses and what scores them
 
@@ -140,11 +140,11 @@ class Cells:
             rows = build.rows_of_one(source)
             scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
             for name in rewards:
-                row = {**build.reward(name), "instructions": instructions, "rows": rows}
-                self.rows["reward"][f"{name}/{source}"] = row
+                by_reward: ScoreRow = {**build.reward(name), "instructions": instructions, "rows": rows}
+                self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
-                row = {**build.scorer(name), "instructions": instructions, "rows": scored}
-                self.rows["likelihood"][f"{name}/{source}"] = row
+                by_scorer: ScoreRow = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                self.rows["likelihood"][f"{name}/{source}"] = by_scorer
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
     # --- corpora and students
@@ -165,28 +165,30 @@ class Cells:
         return {**part, "derived": [corpus], "variant": [variant]}
 
     def _add_metrics(self, base: str, corpus: str, metrics: list[str]) -> None:
-        row = self.rows["metric"].get(f"{base}/{corpus}")
+        known = self.rows["metric"].get(f"{base}/{corpus}")
         # two blocks that share a cell share its job, which measures what either asks for
-        metrics = sorted({*metrics, *(row["metrics"] if row else ())})
+        metrics = sorted({*metrics, *(known["metrics"] if known else ())})
         measured = [metric for metric in metrics if self.build.is_measured(metric)]
         part = self._add_corpus(base, corpus)
-        self.rows["metric"][f"{base}/{corpus}"] = {
+        row: MetricRow = {
             **part,
             **self._add_measures(measured, base, part["responses"]),
             "rows": self.build.rows_of(part["responses"]),
             "metrics": metrics,
             "spec": self.build.metric_spec(tuple(measured)),
         }
+        self.rows["metric"][f"{base}/{corpus}"] = row
 
     def _add_student(self, name: str) -> None:
         student = Student.parse(name)
         part = self._add_corpus(student.base, student.corpus)
-        self.rows["finetune"][name] = {
+        row: FinetuneRow = {
             **part,
             **self.build.training(student.base, student.recipe, student.seed),
             "rows": self.build.rows_in(student.corpus),
             "gates": part["responses"],
         }
+        self.rows["finetune"][name] = row
 
     # --- exams
 
@@ -209,5 +211,6 @@ class Cells:
         """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
         keep = self.config["recipes"][student.recipe]["keep"]
         if keep != "model" and not self.config["partial"]:
-            row = self.rows["free"].setdefault(name, {"spec": canonical.dump(keep=keep), "suites": []})
+            new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
+            row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []

@@ -13,6 +13,7 @@ from ..scoring import ratings, similarity
 from ..spec import schema
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
+from ..store.results import RESULTS
 from . import config_data, config_grids
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -220,7 +221,7 @@ def _name_prompts(config: dict) -> None:
     """Name the file of prompts of each task that consists of a set of instructions: the set's own job makes it."""
     for task in config["tasks"].values():
         if task["instructions"] is not None:
-            task["prompts"] = f"results/instructions/{task['instructions']}.parquet"
+            task["prompts"] = f"{RESULTS}/instructions/{task['instructions']}.parquet"
 
 
 def _read_templates(config: dict) -> None:

@@ -171,7 +171,7 @@ def at_most(cells: "Cells", cost: Cost | None = None) -> "Cells":
     teachers as long as there are others, since each further teacher generates its responses, too.
     """
     chosen = {**cells.chosen, **{name: most_expensive(cells, name, cost or _gpu_minutes) for name in waiting(cells)}}
-    return type(cells)(cells.config, chosen, cells.results)
+    return type(cells)(cells.config, chosen)
 
 
 def _gpu_minutes(rule: str, row: dict) -> float:

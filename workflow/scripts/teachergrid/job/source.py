@@ -75,7 +75,7 @@ def part_of(statement: ast.stmt, module: str) -> Part:
 class Reader:
     """Turns a statement into nested lists, and collects the names of the package and the data files that it uses."""
 
-    def __init__(self, module: str):
+    def __init__(self, module: str) -> None:
         self.module, self.package, self.imports = module, package_of(module), parse(module).imports
         self.used: list[Target] = []
         self.data: set[str] = set()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -58,11 +57,7 @@ def device_type() -> str:
     """Return the type of this machine's GPUs, or `cpu` where it has none."""
     if not devices.known():
         return machines.CPU
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
-    except FileNotFoundError:
-        return machines.CPU
-    name = re.search(r"GPU \d+: (.*?) \(UUID", listed)
+    name = re.search(r"GPU \d+: (.*?) \(UUID", devices.nvidia_smi())
     return machines.type_of(name[1], machines.read().gpus) if name else machines.CPU
 
 

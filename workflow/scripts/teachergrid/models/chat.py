@@ -5,9 +5,10 @@ Prompt and response are tokenised separately, so that a response has the same id
 """
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from ..errors import BadInput
+from ..spec.settings import ChatSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -18,15 +19,6 @@ class Message(TypedDict):
 
     role: str  # system, user or assistant
     content: str
-
-
-class ChatSettings(TypedDict, total=False):
-    """How prompts are put to a model. The keys are those of the config (of a base, teacher, reference or reward)."""
-
-    template: Required[str]  # `own`: the tokenizer's chat template; else the text of a Jinja template
-    template_args: dict[str, Any]  # variables of the template
-    system: str | None  # system message for prompts that have none
-    plain: str  # text of the plain format, with {question} in it
 
 
 class Prompt(NamedTuple):
@@ -125,15 +117,11 @@ def header(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, fo
 
 
 def example(
-    tokenizer: "PreTrainedTokenizerFast",
-    messages: list[Message],
-    text: str,
-    chat_settings: ChatSettings,
-    format: str = "chat",
+    tokenizer: "PreTrainedTokenizerFast", messages: list[Message], text: str, chat_settings: ChatSettings
 ) -> Example:
     """Return a training example: prompt, response and end token, with loss on the last two. text: the response."""
-    before = prompt(tokenizer, messages, chat_settings, format).ids
-    completion = response(tokenizer, text) + end(tokenizer, chat_settings, format)
+    before = prompt(tokenizer, messages, chat_settings).ids
+    completion = response(tokenizer, text) + end(tokenizer, chat_settings)
     return Example(before + completion, [0] * len(before) + [1] * len(completion))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
-    from .chat import ChatSettings
+    from ..spec.settings import ChatSettings
 
 # The libraries read these when they are imported. OMP_NUM_THREADS: the number of threads changes the last bits of results.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

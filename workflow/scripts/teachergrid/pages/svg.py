@@ -99,7 +99,7 @@ class Scale:
         log: bool = False,
         pad: float = 0.06,
         domain: tuple[float, float] | None = None,
-    ):
+    ) -> None:
         defined = [v for v in values if v is not None and (v > 0 or not log)]
         low, high = domain or (min(defined, default=1.0 if log else 0.0), max(defined, default=10.0 if log else 1.0))
         self.log, self.start, self.end = log, start, end

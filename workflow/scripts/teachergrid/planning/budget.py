@@ -72,7 +72,7 @@ def refusal(plan: Document, asked: PlanOptions, limits: list[str]) -> str:
 class Grid:
     """The cost of a plan by what it depends on: cost[teacher, base, seed], each None where a job depends on none."""
 
-    def __init__(self, plan: Document, limit: str):
+    def __init__(self, plan: Document, limit: str) -> None:
         self.cost: dict[tuple[str | None, ...], float] = defaultdict(float)
         for job in plan["jobs"]:
             self.cost[tuple(job["words"].get(kind) for kind in KINDS)] += cost(job, limit, plan)

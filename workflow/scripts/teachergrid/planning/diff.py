@@ -18,7 +18,6 @@ from .document import Setting
 from .sums import summed
 from .terminal import table
 
-HASH = re.compile(r"[0-9a-f]{16}")
 CONFIG = "config/config.yaml"
 
 

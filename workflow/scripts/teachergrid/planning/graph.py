@@ -201,11 +201,6 @@ def roots(reasons_of: Sequence[tuple[str, list[str]]], needs: Sequence[Sequence[
     return [known[index] for index in range(len(reasons_of))]
 
 
-def plan(argv: list[str]) -> list[Described]:
-    """Return a description of each job to run."""
-    return described(planned(argv))
-
-
 # --- what older code has made
 
 

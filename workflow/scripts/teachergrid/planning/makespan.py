@@ -72,7 +72,7 @@ class _Simulation:
     free: what is left of each pool. room: jobs that may still be submitted. waits: for each task how many others it waits for.
     """
 
-    def __init__(self, tasks: Sequence[Task], pools: Mapping[str, int], delay: float, submitted: int):
+    def __init__(self, tasks: Sequence[Task], pools: Mapping[str, int], delay: float, submitted: int) -> None:
         self.tasks, self.free, self.delay, self.room = tasks, dict(pools), delay, submitted
         self.waits = [len(set(task.needs)) for task in tasks]
         self.followers: dict[int, list[int]] = defaultdict(list)

@@ -138,7 +138,7 @@ def old_spec(record: dict[str, Any]) -> str | None:
 class Past:
     """What the results know: the names of their cells, and which names once stood for what another stands for now."""
 
-    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]):
+    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]) -> None:
         """Look at the results. existing: Snakemake's jobs whose outputs exist; jobs: those to run."""
         self.results = results
         self.known = {pair for job in existing for pair in words_of(job).items()}
@@ -161,8 +161,8 @@ class Past:
         """Return (name, path) of the outputs whose path differs from this one in the name alone."""
         file = Path(path)
         corpus = Corpus.parse(file.stem)
-        if corpus.teacher == name:  # responses/{responses}.parquet
-            paths = sorted(file.parent.glob(f"{Responses(corpus.instructions, '*')}{file.suffix}"))
+        if corpus.responses and corpus.responses.teacher == name:  # responses/{responses}.parquet
+            paths = sorted(file.parent.glob(f"{corpus.responses._replace(teacher='*')}{file.suffix}"))
             return [(Responses.parse(path.stem).teacher, str(path)) for path in paths]
         # likelihoods/{scorer}/chat/{responses}.parquet
         return [(p.parts[-3], str(p)) for p in sorted(file.parents[2].glob(f"*/{file.parent.name}/{file.name}"))]

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..cost import resources
@@ -25,7 +25,7 @@ The results that exist are looked at for each variant: what it would make again 
 LORA = {"r": 64}
 
 
-def variants(changes: list[str], setting: Setting) -> list[tuple[str, dict, Setting]]:
+def variants(changes: Sequence[str], setting: Setting) -> list[tuple[str, dict, Setting]]:
     """Return (name, config, setting) of each change. Raises BadInput, before anything is planned."""
     return [(change, *changed(change, setting)) for change in changes]
 

@@ -83,7 +83,7 @@ def probed(setting: Setting, seconds: float) -> Setting:
         for number, kind in enumerate(chosen, 1):
             begun = time.monotonic()
             at, row = representative(kind, texts)
-            result = run(kind, at, row, texts, Path(place, str(number)), seconds, setting)
+            result = run(kind, (at, row), texts, Path(place, str(number)), seconds, setting)
             took = f"probe {number} of {len(chosen)}: {kind.rule} {at} ({kind.model}), {time.monotonic() - begun:.0f} s"
             say(f"{took}: {in_words(result)}")
             if "failed" in result:
@@ -171,8 +171,14 @@ def representative(kind: Kind, texts: Texts) -> tuple[str, dict]:
 # --- one probe
 
 
-def run(kind: Kind, at: str, row: dict, texts: Texts, folder: Path, seconds: float, setting: Setting) -> dict[str, Any]:
-    """Run one probe, note what it took, and return it; {"failed": why} where there is nothing to note."""
+def run(
+    kind: Kind, one: tuple[str, dict], texts: Texts, folder: Path, seconds: float, setting: Setting
+) -> dict[str, Any]:
+    """Run one probe, note what it took, and return it; {"failed": why} where there is nothing to note.
+
+    one: the (cell, row) to run.
+    """
+    at, row = one
     folder.mkdir()
     texts.put(folder, kind.rule, at, row)
     read, written = usual(kind, at, row, setting)

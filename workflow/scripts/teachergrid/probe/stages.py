@@ -27,12 +27,9 @@ from .texts import Given
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# so many parts of the rows are timed: the first with the start, the others without
-PARTS = 3
-# seconds until the end of the time is signalled again
-AGAIN = 0.5
-# rows of a part where they are scored: so many batches, and at most so many rows
-BATCHES, MOST = 4, 512
+PARTS = 3  # of the rows, timed apart: the first with the start, the others without
+AGAIN = 0.5  # seconds until the end of the time is signalled again
+BATCHES, MOST = 4, 512  # of a part where rows are scored: so many batches, and at most so many rows
 MEMORY = ("OutOfMemoryError", "MemoryError")
 
 
@@ -77,15 +74,15 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     """Students are not there yet: their base answers in their place."""
     from ..evaluation import answer as answering
 
-    settings = of_answers(settings)
-    tasks = settings["tasks"]
-    batch = settings["suite"]["batch"]
+    base = of_answers(settings)
+    tasks = base["tasks"]
+    batch = base["suite"]["batch"]
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
     counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]
-    settings["suite"]["shard"] = share(sum(counts), batch)
-    number = sum(parts(n, settings["suite"]["shard"]) for n in counts)
-    return by_shard(lambda: answering.answer(items, settings, folder), folder, sum(counts), number)
+    base["suite"]["shard"] = share(sum(counts), batch)
+    number = sum(parts(n, base["suite"]["shard"]) for n in counts)
+    return by_shard(lambda: answering.answer(items, base, folder), folder, sum(counts), number)
 
 
 def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
@@ -122,14 +119,14 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
 def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..scoring import likelihood as likelihoods
 
-    settings = of_likelihoods(settings)
-    options = settings["likelihood"]
+    scorer = of_likelihoods(settings)
+    options = scorer["likelihood"]
     a_row = texts.read + 2 * texts.written
     rows = min(rows, PARTS * max(8, min(MOST, int(BATCHES * options["batch_tokens"] / a_row))))
     responses, asked = texts.responses(rows)
     options["shard"] = -(-rows // PARTS)
     number = len(options["formats"]) * parts(rows, options["shard"])
-    return by_shard(lambda: likelihoods.score(responses, asked, settings, folder), folder, rows, number, responses)
+    return by_shard(lambda: likelihoods.score(responses, asked, scorer, folder), folder, rows, number, responses)
 
 
 def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:

@@ -31,7 +31,7 @@ WORDS = "the sum of all red apples in a basket is what a child would count and t
 class Texts:
     """Tables for probes. probed: for each name (responses, or a model) the responses of its probe, and their instructions."""
 
-    def __init__(self, cells: "Cells"):
+    def __init__(self, cells: "Cells") -> None:
         self.cells = cells
         self.probed: dict[str, tuple[pa.Table, pa.Table]] = {}
 
@@ -144,7 +144,7 @@ class Given:
     given: of given.json. model: the config's entry.
     """
 
-    def __init__(self, folder: Path, given: dict[str, Any], model: dict[str, Any]):
+    def __init__(self, folder: Path, given: dict[str, Any], model: dict[str, Any]) -> None:
         self.folder, self.read, self.written, self.model = folder, given["read"], given["written"], model
 
     def instructions(self, rows: int, name: str = "instructions") -> "pa.Table":

@@ -4,7 +4,9 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow.parquet as pq
 import yaml
@@ -30,16 +32,31 @@ TABLES = {
 VERSIONS = ["snakemake", "torch", "transformers", "tokenizers", "trl", "accelerate", "datasets", "numpy", "pyarrow"]
 
 
-def grid(files, prompts: dict, settings: dict, results: str) -> dict:
+class InputFiles(Protocol):
+    """The inputs of the rule `report`, as Snakemake passes them."""
+
+    tables: Sequence[str]
+    instructions: Sequence[str]
+    responses: Sequence[str]
+    rewards: Sequence[str]
+    health: Sequence[str]
+    answers: Sequence[str]
+    verified: Sequence[str]
+    pilots: Sequence[str]
+    complete: Sequence[str]
+
+
+def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict:
     """Return the data of page.build.
 
     files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
     """
     tables = {Path(path).stem: path for path in files.tables}
     made_from = origin.read(tables["performance"])
+    assert made_from is not None, "tables of a grid say what they were made from"
     grid_settings = canonical.load(made_from["spec"])
     rewards = {(Path(path).parent.name, Path(path).stem): path for path in files.rewards}
-    responses = {Responses.parse(Path(path).stem): path for path in files.responses}
+    responses: dict[tuple[str, str], str] = {Responses.parse(Path(path).stem): path for path in files.responses}
     return {
         "title": settings["title"],
         "settings": grid_settings,
@@ -54,8 +71,8 @@ def grid(files, prompts: dict, settings: dict, results: str) -> dict:
             responses,
             {Responses.parse(name): path for (reward, name), path in sorted(rewards.items())},
             prompts,
-            {Path(path).with_suffix("").parts[-2:]: path for path in files.answers},
-            {Path(path).parts[-3:-1]: path for path in files.verified},
+            {(Path(path).parent.name, Path(path).stem): path for path in files.answers},
+            {(Path(path).parents[1].name, Path(path).parent.name): path for path in files.verified},
         ),
         "rewards": samples.reward_means(rewards),
         "reward_quality": (quality := reward_quality(files.rewards)),
@@ -68,7 +85,7 @@ def grid(files, prompts: dict, settings: dict, results: str) -> dict:
     }
 
 
-def pilot(files, settings: dict) -> dict | None:
+def pilot(files: InputFiles, settings: dict) -> dict | None:
     """Return the result of a grid's pilot, what it saved, and what it lost where another grid trains all students."""
     if not files.pilots:
         return None
@@ -97,7 +114,7 @@ def weak(quality: list[dict]) -> list[str]:
     ]
 
 
-def reward_quality(paths) -> list[dict]:
+def reward_quality(paths: Sequence[str]) -> list[dict]:
     """Return how well each reward agrees with the first one that only takes the values 0 and 1, a verifier."""
     by_reward = inputs.by_folder(paths)
     verifiers = [name for name, sources in by_reward.items() if is_verifier(sources)]

@@ -5,24 +5,37 @@ A source is the path of a table, or the table itself.
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
 
 from ..store import artifacts
-from ..store.artifacts import read
+from ..store.artifacts import Source, read
 
 # in the order of the workflow
-STAGES = ("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer")
-STAGES += ("verify", "judge", "metric", "pilot", "correlate", "report")
+STAGES = (
+    *("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer"),
+    *("verify", "judge", "metric", "pilot", "correlate", "report"),
+)
+N_RESPONSES, N_ITEMS = 4, 6  # how many instructions and items a page shows
 
 
 # --- samples
 
 
-def samples(instructions, responses, rewards, prompts, answers, scores, n_responses: int = 4, n_items: int = 6) -> dict:
+def samples(
+    instructions: Iterable[Source],
+    responses: Mapping[tuple[str, str], Source],
+    rewards: Mapping[tuple[str, str], Source],
+    prompts: Mapping[str, pa.Table],
+    answers: Mapping[tuple[str, str], Source],
+    scores: Mapping[tuple[str, str], Source],
+) -> dict[str, list[dict]]:
     """Return what page.build shows side by side: {"responses": [...], "answers": [...]}.
 
     instructions: sources of the sets. responses: {(instructions, teacher): source}. rewards: {(instructions, teacher):
@@ -31,21 +44,25 @@ def samples(instructions, responses, rewards, prompts, answers, scores, n_respon
     samples the first is shown.
     """
     tables = [read(source, artifacts.INSTRUCTIONS, ["id", "messages"]) for source in instructions]
-    ids = sorted({id for table in tables for id in table["id"].to_pylist()}, key=digest)[:n_responses]
+    ids = sorted({id for table in tables for id in table["id"].to_pylist()}, key=digest)[:N_RESPONSES]
     rows_of = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
     return {
         "responses": _responses({id: rows_of[id] for id in ids}, responses, rewards),
-        "answers": _answers(prompts, answers, scores, n_items),
+        "answers": _answers(prompts, answers, scores),
     }
 
 
-def _rows_of(ids, table) -> list[dict]:
+def _rows_of(ids: Iterable[str], table: pa.Table) -> list[dict]:
     """Return the rows of these ids; a table may have 100,000 others."""
     return table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
 
 
-def _responses(rows_of: dict, responses: dict, rewards: dict) -> list[dict]:
-    answers_of = {id: [] for id in rows_of}
+def _responses(
+    rows_of: Mapping[str, dict],
+    responses: Mapping[tuple[str, str], Source],
+    rewards: Mapping[tuple[str, str], Source],
+) -> list[dict]:
+    answers_of: dict[str, list[dict]] = {id: [] for id in rows_of}
     for (instructions, teacher), source in responses.items():
         reward = _first(rewards.get((instructions, teacher)), artifacts.REWARDS, ["reward"], answers_of)
         for id, row in _first(source, artifacts.RESPONSES, ["response", "finish_reason"], answers_of).items():
@@ -54,9 +71,14 @@ def _responses(rows_of: dict, responses: dict, rewards: dict) -> list[dict]:
     return [{"id": id, "question": question(rows_of[id]), "answers": rows} for id, rows in answers_of.items() if rows]
 
 
-def _answers(prompts: dict, answers: dict, scores: dict, count: int) -> list[dict]:
+def _answers(
+    prompts: Mapping[str, pa.Table],
+    answers: Mapping[tuple[str, str], Source],
+    scores: Mapping[tuple[str, str], Source],
+) -> list[dict]:
     items = {(task, row["id"]): row for task, table in prompts.items() for row in table.to_pylist()}
-    answers_of = {key: [] for key in sorted(items, key=lambda key: digest("/".join(key)))[:count]}
+    shown = sorted(items, key=lambda key: digest("/".join(key)))[:N_ITEMS]
+    answers_of: dict[tuple[str, str], list[dict]] = {key: [] for key in shown}
     for (model, suite), source in answers.items():
         score = _first(scores.get((model, suite)), artifacts.SCORES, ["score"], answers_of, task=True)
         for key, row in _first(source, artifacts.ANSWERS, ["answer"], answers_of, task=True).items():
@@ -74,14 +96,16 @@ def _answers(prompts: dict, answers: dict, scores: dict, count: int) -> list[dic
     ]
 
 
-def _first(source, schema, columns: list[str], keys, task: bool = False) -> dict:
+def _first(
+    source: Source | None, schema: pa.Schema, columns: list[str], keys: Collection, task: bool = False
+) -> dict[Any, dict]:
     """Return {id: row}, or {(task, id): row}, of the first sample of each key."""
     if source is None:
         return {}
     key = ["task", "id"] if task else ["id"]
     ids = [name[1] if task else name for name in keys]
     rows = _rows_of(ids, read(source, schema, [*key, "sample", *columns]))
-    first_rows = {}
+    first_rows: dict[Any, dict] = {}
     for row in sorted(rows, key=lambda row: row["sample"]):
         name = (row["task"], row["id"]) if task else row["id"]
         if name in keys:
@@ -102,14 +126,14 @@ def question(row: dict) -> str:
 # --- cost
 
 
-def stages(folder) -> list[dict]:
+def stages(folder: str | Path) -> list[dict]:
     """Return {"rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"} of every rule, from Snakemake's benchmarks
     `{folder}/{rule}/....jsonl`, in the order of the workflow.
 
     Snakemake writes "NA" for what it could not sample, as in a job of less than half a second: such a job counts with its wall
     time only, and a rule with only such jobs has null CPU time and memory.
     """
-    by_rule = {}
+    by_rule: dict[str, dict[str, Any]] = {}
     for rule, cell in timed(folder):
         row = by_rule.setdefault(rule, {"jobs": 0, "s": [], "cpu_time": [], "max_rss": []})
         row["jobs"] += 1
@@ -130,7 +154,7 @@ def stages(folder) -> list[dict]:
     ]
 
 
-def timed(folder) -> list[tuple[str, str]]:
+def timed(folder: str | Path) -> list[tuple[str, str]]:
     """Return the (rule, cell) of the benchmarks in a folder, in the order of the workflow."""
     order = {rule: i for i, rule in enumerate(STAGES)}
     paths = (path.relative_to(folder).with_suffix("") for path in Path(folder).rglob("*.jsonl"))
@@ -141,16 +165,16 @@ def timed(folder) -> list[tuple[str, str]]:
 # --- rewards
 
 
-def reward_means(rewards: dict) -> dict:
+def reward_means(rewards: Mapping[tuple[str, str], Source]) -> dict[str, dict[str, float | None]]:
     """Return {responses: {reward: mean}} of the rewards that are not null. rewards: {(reward, responses): source}."""
-    means = {}
+    means: dict[str, dict[str, float | None]] = {}
     for (reward, responses), source in rewards.items():
         values = read(source, artifacts.REWARDS, ["reward"])["reward"].drop_null().to_numpy()
         means.setdefault(responses, {})[reward] = float(values.mean()) if len(values) else None
     return means
 
 
-def reward_quality(verdicts: dict, rewards: dict) -> list[dict]:
+def reward_quality(verdicts: Mapping[str, Source], rewards: Mapping[str, Mapping[str, Source]]) -> list[dict]:
     """Return how well each reward separates right from wrong responses: the rows of `reward_quality` of page.build.
 
     verdicts: {responses: source} of a verifier's rewards, 1 for right. rewards: {reward: {responses: source}}. Over the
@@ -161,17 +185,15 @@ def reward_quality(verdicts: dict, rewards: dict) -> list[dict]:
     for reward, sources in rewards.items():
         joined = []
         for name, source in sources.items():
-            values = _by_key(source)
-            joined += [
-                (key[0], name, truth, values[key]) for key, truth in right.get(name, {}).items() if key in values
-            ]
+            given = _by_key(source)
+            joined += [(key[0], name, truth, given[key]) for key, truth in right.get(name, {}).items() if key in given]
         if joined:
             ids, names, truth, values = (np.array(column) for column in zip(*joined, strict=True))
             rows.append({"reward": reward, **quality(truth > 0.5, values, ids, names)})
     return rows
 
 
-def quality(right, reward, instruction, teacher) -> dict:
+def quality(right: ArrayLike, reward: ArrayLike, instruction: ArrayLike, teacher: ArrayLike) -> dict[str, float | None]:
     """Return how well a reward separates right from wrong responses. All arguments are arrays [responses].
 
     same_prompt_accuracy: the share of pairs of a right and a wrong response to one instruction in which the right one has
@@ -196,7 +218,9 @@ def quality(right, reward, instruction, teacher) -> dict:
     }
 
 
-def _success_of_others(right, instruction, teacher):
+def _success_of_others(
+    right: np.ndarray, instruction: np.ndarray, teacher: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the share of right responses to the same instruction by other teachers, and where there are any: both [n]."""
     cell = instruction * (teacher.max(initial=0) + 1) + teacher
     right_all, right_own = np.bincount(instruction, right), np.bincount(cell, right)
@@ -219,6 +243,6 @@ def auc(score: np.ndarray, right: np.ndarray) -> float | None:
     return float(u / (good * bad))
 
 
-def _by_key(source) -> dict:
+def _by_key(source: Source) -> dict[tuple[str, int], float]:
     rows = read(source, artifacts.REWARDS, ["id", "sample", "reward"]).to_pylist()
     return {(row["id"], row["sample"]): row["reward"] for row in rows if row["reward"] is not None}

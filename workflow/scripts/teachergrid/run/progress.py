@@ -53,7 +53,7 @@ class Failed(NamedTuple):
 class Progress:
     """What one Snakemake process does. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
 
-    def __init__(self, say: Callable[[str], None], has_gpus: bool = True):
+    def __init__(self, say: Callable[[str], None], has_gpus: bool = True) -> None:
         """say: prints a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
         self.say, self.has_gpus = say, has_gpus
         self.start = self.last = time.monotonic()  # last: when a job last changed its state
@@ -167,7 +167,7 @@ class Progress:
 class Events(logging.Handler):
     """Writes what Snakemake logs as one JSON line each, with the names and arguments of Progress.on_*."""
 
-    def __init__(self, out: TextIO):
+    def __init__(self, out: TextIO) -> None:
         super().__init__()
         self.out = out
 

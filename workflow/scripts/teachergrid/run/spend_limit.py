@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ..slurm import scheduler
-from .progress import Progress
+from .progress import Job, Progress
 
 EVERY_S = 30.0  # between two looks at what a run uses
 
@@ -25,7 +25,7 @@ class Bound:
         folder: str | None,
         stop: Callable[[], None],
         say: Callable[[str], None],
-    ):
+    ) -> None:
         """Prepare the watch; entering the context starts it.
 
         Args:
@@ -76,7 +76,7 @@ class Bound:
     def running(self) -> list[int] | None:
         """Return the GPUs of each job that runs now; None where the queue does not answer."""
         progress = self.progress
-        started: list[dict] = []
+        started: list[Job] = []
         if progress is not None:
             started = [progress.jobs[job] for job in list(progress.running) if job in progress.jobs]
         if self.folder is None:

@@ -93,7 +93,7 @@ def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
 # --- how far it is
 
 
-def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[dict]) -> None:
+def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[scheduler.Start]) -> None:
     """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
     host = owner["host"] if owner and not lock.is_dead(owner) else None  # of a live run
@@ -248,7 +248,7 @@ def time_left(grid: list[CellStatus], took: dict) -> dict:
     return {"job_s": job_s, "at_a_time": at_a_time, "seconds": seconds, "unknown": dict(unknown)}
 
 
-def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[dict]) -> dict:
+def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[scheduler.Start]) -> dict:
     """Return {"hours", "of"}: by SLURM's accounting, else of the finished cells alone."""
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)

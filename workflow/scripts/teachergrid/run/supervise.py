@@ -71,7 +71,7 @@ class Log:
     file: binary and unbuffered, since what a full disk refuses would be tried again, and fail, when it is closed.
     """
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
 
     def write(self, text: str) -> None:
@@ -135,7 +135,7 @@ class Snakemake:
     words: called with each line that it prints; progress: gets what it does.
     """
 
-    def __init__(self, argv: list[str], words: Callable[[str], None], progress: Progress):
+    def __init__(self, argv: list[str], words: Callable[[str], None], progress: Progress) -> None:
         events, events_end = os.pipe()
         lifeline_end, self.lifeline = os.pipe()
         self.process = subprocess.Popen(
@@ -187,7 +187,7 @@ class Snakemake:
 class Watchdog:
     """Looks at squeue now and then. folder: where the cluster's jobs were submitted from."""
 
-    def __init__(self, folder: str, progress: Progress, patience: Patience):
+    def __init__(self, folder: str, progress: Progress, patience: Patience) -> None:
         self.folder, self.progress, self.patience = folder, progress, patience
         self.alive = self.looked = time.monotonic()
 
@@ -232,7 +232,7 @@ class Supervision:
     It goes from running to asked (Ctrl-C came, and the grace for a second one runs) to told (Snakemake has got a signal).
     """
 
-    def __init__(self, snakemake: Snakemake, progress: Progress, context: Context):
+    def __init__(self, snakemake: Snakemake, progress: Progress, context: Context) -> None:
         self.snakemake, self.progress, self.signals = snakemake, progress, context.signals
         self.watchdog = Watchdog(context.folder, progress, context.patience) if context.folder else None
         self.grace = context.patience.grace if context.folder else 0

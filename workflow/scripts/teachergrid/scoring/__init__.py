@@ -1,4 +1,4 @@
 """Scores of responses: rewards of every kind, and likelihoods.
 
-Imports: models, store, tasks.
+Imports: models, spec, store, tasks.
 """

@@ -21,13 +21,15 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..models import logits
+from ..spec.settings import LikelihoodSettings
 from ..store import artifacts, shards
 from . import logprobs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from ..models.chat import ChatSettings, Message
+    from ..models.chat import Message
+    from ..spec.settings import ChatSettings
 
 FORMATS = ("chat", "plain")
 
@@ -79,7 +81,9 @@ class Responses:
         return list(zip(messages, texts, strict=True))
 
 
-def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path) -> dict[str, Iterator[pa.Table]]:
+def score(
+    responses: pa.Table, instructions: pa.Table, settings: LikelihoodSettings, work: Path
+) -> dict[str, Iterator[pa.Table]]:
     """Return for each text format one row of artifacts.LIKELIHOODS per response, in their order, as one table per shard.
 
     Sums are in nats over the counted tokens. n_question does not count the first token of a sequence, which has no log-probability. If a text is

@@ -8,13 +8,14 @@ An encoder compares responses with each other (similarity.py).
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..models.chat import ChatSettings, Message
+from ..models.chat import Message
+from ..spec.settings import ChatSettings
 from ..store import artifacts, shards
 from ..tasks import verify
 from . import classifier, ratings, similarity
@@ -35,6 +36,7 @@ class RewardEntry(ChatSettings):
     read_at: str  # end or template: where a reward model is read
     max_length: int  # tokens
     batch: int  # rows
+    shard: NotRequired[int]  # set by a probe in place of SHARD
 
 
 class Scorer(Protocol):
@@ -88,6 +90,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
     checker = settings["reward"]["checker"]
     if checker:
         return artifacts.table([_row(row, *_verify(row, checker)) for row in rows], artifacts.REWARDS)
+    assert work is not None, "scores by a model need a folder for their shards"
     return _score_by_model(rows, settings["reward"], settings["model"], work)
 
 
@@ -136,7 +139,7 @@ def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:
     return verdict.score, verdict.reason
 
 
-def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path | None) -> pa.Table:
+def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path) -> pa.Table:
     scorer_of = scorer_class(reward)
     bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
 

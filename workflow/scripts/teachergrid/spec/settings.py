@@ -1,16 +1,26 @@
-"""The settings of jobs whose specs have older words for a part than the code.
+"""The settings of jobs, as functions take them.
 
-The words of a spec must stay: with others, every answer and every likelihood would be made again. They end here.
+The specs of two rules have older words for a part than the code has. Those words must stay: with others, every answer and
+every likelihood would be made again. They end here.
 """
 
-from typing import TypedDict
+from typing import Any, Required, TypedDict
+
+
+class ChatSettings(TypedDict, total=False):
+    """How prompts are put to a model. The keys are those of the config (of a base, teacher, reference or reward)."""
+
+    template: Required[str]  # `own`: the tokenizer's chat template; else the text of a Jinja template
+    template_args: dict[str, Any]  # variables of the template
+    system: str | None  # system message for prompts that have none
+    plain: str  # text of the plain format, with {question} in it
 
 
 class AnswerSettings(TypedDict):
     """Of a model that answers a suite. chat: its chat settings; a student has those of its base."""
 
     model: dict
-    chat: dict
+    chat: ChatSettings
     format: str  # chat or plain
     tasks: dict[str, dict]
     suite: dict
@@ -20,7 +30,7 @@ class LikelihoodSettings(TypedDict):
     """Of a model that scores responses. scorer: its chat settings."""
 
     model: dict
-    scorer: dict
+    scorer: ChatSettings
     likelihood: dict
 
 

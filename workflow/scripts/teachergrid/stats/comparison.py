@@ -63,15 +63,6 @@ class Best(NamedTuple):
     reason: str | None
 
 
-class Ceiling(NamedTuple):
-    """The highest rho that noise lets a perfect metric reach, and the reliabilities that it follows from."""
-
-    ceiling: float | None = None
-    performance_reliability: float | None = None
-    metric_reliability: float | None = None
-    reason: str | None = None
-
-
 def mean_interval(x: ArrayLike, rounds: int = 2000, seed: int = 0) -> Mean:
     """Return the mean of items [n], SE = sd(ddof 1) / sqrt(n), and a percentile bootstrap interval over items."""
     x = np.asarray(x, float)
@@ -202,14 +193,13 @@ def reliability(items: ArrayLike, rounds: int = 200, seed: int = 0) -> float | N
     return max(0.0, 2 * r / (1 + r))
 
 
-def ceiling(performance: ArrayLike, metric: ArrayLike | None = None, rounds: int = 200, seed: int = 0) -> Ceiling:
-    """Return the highest rho that noise lets a perfect metric reach: sqrt(r_xx r_yy) (Spearman 1904).
+def ceiling(performance: ArrayLike, seed: int = 0) -> float | None:
+    """Return the highest rho that noise lets a perfect metric reach: the square root of reliability (Spearman 1904).
+
+    The metric counts as measured without noise. None where the reliability is undefined.
 
     Args:
-        performance, metric: items [units, items]; without its items the metric counts as measured without noise.
+        performance: items [units, items].
     """
-    r_yy = reliability(performance, rounds, seed)
-    r_xx = 1.0 if metric is None else reliability(metric, rounds, seed)
-    if r_xx is None or r_yy is None:
-        return Ceiling(None, r_yy, r_xx, "reliability undefined: fewer than 4 units or 2 items, or all equal")
-    return Ceiling(math.sqrt(r_xx * r_yy), r_yy, r_xx)
+    found = reliability(performance, seed=seed)
+    return None if found is None else math.sqrt(found)

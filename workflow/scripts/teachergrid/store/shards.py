@@ -7,7 +7,7 @@ seen and made again. The folder must be named by all that decides the rows (work
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def ensure(
     make: Make,
     schema: pa.Schema,
     what: str,
-    load: Callable[[], list[tuple]] = lambda: [()],
+    load: Callable[[], Sequence[tuple]] = lambda: [()],
 ) -> Shards:
     """Do what `run` does, and return the shards to be read one by one: a corpus may exceed memory.
 
@@ -71,7 +71,7 @@ def ensure(
     return Shards(folder, number_of_shards, schema, what)
 
 
-def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line: str, copies: list[tuple]) -> None:
+def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line: str, copies: Sequence[tuple]) -> None:
     free: SimpleQueue[tuple] = SimpleQueue()
     for copy in copies:
         free.put(copy)

@@ -35,7 +35,7 @@ class Order(Sampler):
     skip some rows and see others twice.
     """
 
-    def __init__(self, sampler: Sampler, checkpoint: Path | None):
+    def __init__(self, sampler: Sampler, checkpoint: Path | None) -> None:
         self.sampler, self.epoch = sampler, 0
         saved = json.loads((checkpoint / ORDER).read_text()) if checkpoint else {"epoch": None, "rows": None}
         self.drawn_epoch, self.rows = saved["epoch"], saved["rows"]
@@ -74,7 +74,7 @@ class Trainer(SFTTrainer):
 class Checkpoints(TrainerCallback):
     """Saves checkpoints by time, marks them complete, and prints how far the training is."""
 
-    def __init__(self, trainer: Trainer, start: int, mark: str):
+    def __init__(self, trainer: Trainer, start: int, mark: str) -> None:
         """start: the step from which the training goes on; mark: as `readers` returns it."""
         self.trainer, self.start, self.mark = trainer, start, mark
         self.began = self.saved = time.monotonic()

@@ -21,7 +21,9 @@ from ..cost import gpu_shares
 from ..cost.resources import gpus
 from ..errors import BadInput
 from ..models import loading
+from ..models.chat import Message
 from ..slurm import scheduler
+from ..spec.settings import ChatSettings
 from . import zero
 
 # on which several nodes find each other: chosen by the job's id, below the ports that Linux assigns itself (32768 and up)
@@ -35,8 +37,8 @@ SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
 class Training(NamedTuple):
     """What a student is trained on, and how. Every process of a training has the same."""
 
-    rows: list[tuple[list[dict], str]]  # (messages, response), in the order of the corpus
-    chat: dict  # chat settings of the base
+    rows: list[tuple[list[Message], str]]  # (messages, response), in the order of the corpus
+    chat: ChatSettings  # chat settings of the base
     model: dict  # the base
     recipe: dict
     seed: int

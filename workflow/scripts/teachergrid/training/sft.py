@@ -46,7 +46,10 @@ TRL_ARGUMENTS = [
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[list[dict], str]], settings: dict, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[tuple[list[chat.Message], str]],
+    settings: chat.ChatSettings,
+    max_length: int,
 ) -> tuple[list[dict], dict[str, int]]:
     """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 

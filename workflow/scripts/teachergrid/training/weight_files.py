@@ -5,7 +5,7 @@ import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ..cost.storage import HasRows
 from ..errors import BadInput
@@ -20,6 +20,10 @@ class Freed(NamedTuple):
 
     student: str
     gpu_hours: float | None  # that its training took; None where unknown
+
+
+class PlannedJob(TypedDict):
+    job: str  # its rule and its cell
 
 
 def folder(student: str | Path) -> Path | None:
@@ -52,33 +56,33 @@ def release(student: str | Path, keep: str) -> int:
     return before - (size(weights) if weights.exists() else 0)
 
 
-def training_hours(student: str, gpus: int, results: str = RESULTS) -> float | None:
+def training_hours(student: str, gpus: int) -> float | None:
     """Return the GPU-hours that a student's training took, or None without its benchmark.
 
     Without GPUs these are the hours of the process.
     """
-    path = Path(results, f"benchmarks/finetune/{student}.jsonl")
+    path = Path(RESULTS, f"benchmarks/finetune/{student}.jsonl")
     if not path.exists():
         return None
     return sum(json.loads(line)["s"] for line in path.read_text().splitlines()) * max(gpus, 1) / 3600
 
 
-def training_command(students: Iterable[str], options: Sequence[str] = (), results: str = RESULTS) -> str:
+def training_command(students: Iterable[str], options: Sequence[str] = ()) -> str:
     """Return the command that trains the same weights again, and nothing else: the answers that exist stay as they are.
 
     options: Snakemake's.
     """
-    paths = [f"{results}/students/{student}/student.json" for student in students]
+    paths = [f"{RESULTS}/students/{student}/student.json" for student in students]
     return shlex.join(["teachergrid", "run", *options, "--force", *paths])
 
 
-def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULTS) -> list[Freed]:
+def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows) -> list[Freed]:
     """Return the students that planned answers need and whose weights were freed, in the order of their names.
 
     A student that is planned to be trained anyway does not count.
 
     Args:
-        jobs: as planning.graph.plan returns them.
+        jobs: as planning.graph.described returns them.
     """
     planned: dict[str, set[str]] = {"answer": set(), "finetune": set()}
     for job in jobs:
@@ -87,15 +91,15 @@ def freed_but_needed(jobs: Iterable[dict], cells: HasRows, results: str = RESULT
             planned[rule].add(cell.split("/")[0])
     rows = cells.rows["finetune"]
     students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
-    freed = [name for name in students if not folder(f"{results}/students/{name}/student.json")]
-    return [Freed(name, training_hours(name, rows[name]["gpus"], results)) for name in freed]
+    freed = [name for name in students if not folder(f"{RESULTS}/students/{name}/student.json")]
+    return [Freed(name, training_hours(name, rows[name]["gpus"])) for name in freed]
 
 
-def refusal(freed: Sequence[Freed], options: Sequence[str] = (), results: str = RESULTS) -> str:
+def refusal(freed: Sequence[Freed], options: Sequence[str] = ()) -> str:
     """Return what to tell the user about students whose weights are needed and were freed. options: Snakemake's."""
     known_hours = [hours for _, hours in freed if hours is not None]
     unknown = f" ({len(freed) - len(known_hours)} of them unknown)" if len(known_hours) < len(freed) else ""
-    command = training_command([student for student, _ in freed], options, results)
+    command = training_command([student for student, _ in freed], options)
     return (
         f"answers of {len(freed)} students are to be written, and their weights were freed (`keep` in the recipe). Training "
         f"them again takes about {sum(known_hours):.2g} GPU-hours{unknown} and gives the same weights: {command} (then run again)"
