@@ -1,6 +1,7 @@
 """What lets a model generate: messages go in, texts with their finish reason and numbers of tokens come out.
 
-The only engine is transformers (huggingface.py). Responses that are read from a file need none (responses/published.py).
+ENGINES has one row for each name that `engine` may have in a teacher's entry. Whether an engine loads its model is written in
+the schema (x-without-model), since what fetches models and estimates jobs lies below this module.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,6 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     from ..models.chat import Message
     from ..spec.settings import ChatSettings
-    from .huggingface import Generator
 
 
 class Sampling(TypedDict):
@@ -48,7 +48,33 @@ class Output(TypedDict):
     response_tokens: int  # without the end token
 
 
+# (requests, sampling, batch) -> one output for each request, in their order; `batch` requests at a time, at most
 Generate = Callable[[list[Request], Sampling, int], list[Output]]
+# (model, chat settings, format, weights), as `load` takes them; no model where the teacher's entry names none
+Open = Callable[[dict | None, "ChatSettings", str, Path | None], Generate]
+
+
+class Engine(NamedTuple):
+    """Where a teacher's responses come from."""
+
+    key: str | None  # of the teacher's entry, which it cannot do without
+    open: Open | None = None  # makes ready what generates; None: the responses are read from a file
+
+
+# the check of the config reads ENGINES, so the modules of engines are imported when one is opened
+
+
+def _transformers(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> Generate:
+    from . import huggingface
+
+    return huggingface.open_model(model, chat_settings, format, weights)
+
+
+ENGINES = {
+    "transformers": Engine("model", _transformers),
+    "existing": Engine("source"),
+    "stripped": Engine("of"),
+}
 
 
 def requests_of(instructions: pa.Table, samples: int) -> list[Request]:
@@ -57,47 +83,44 @@ def requests_of(instructions: pa.Table, samples: int) -> list[Request]:
     return [Request(row["id"], i, row["messages"], row["category"]) for row in rows for i in range(samples)]
 
 
-def load(model: dict, chat_settings: "ChatSettings", format: str = "chat", weights: Path | None = None) -> Generate:
+def load(
+    model: dict | None,
+    chat_settings: "ChatSettings",
+    format: str = "chat",
+    weights: Path | None = None,
+    engine: str = "transformers",
+) -> Generate:
     """Return the function `generate(requests, sampling, batch)` of a model, which gives one Output for each request.
 
     The model is loaded at the first call, so that a job whose shards are all complete loads none.
 
     Args:
-        model: the model's entry in the config.
+        model: the model's entry in the config; None where an engine needs none.
         format: `chat` or `plain`.
         weights: folder of a student's weights and tokenizer; then `model` is its base.
+        engine: one that generates.
     Raises (at the first call):
-        BadInput: as chat.prompt, chat.end, loading.load_tokenizer and loading.load_model do.
+        BadInput: as the engine does.
     """
+    open_engine = ENGINES[engine].open
+    assert open_engine is not None, f"engine {engine} reads a file"
 
     @cache
-    def generator() -> "Generator":
-        from ..models import chat, loading
-        from . import huggingface
-
-        tokenizer = loading.load_tokenizer(model, chat_settings, weights)
-        # a bad template fails here, before the model, which takes longer to load
-        chat.end(tokenizer, chat_settings, format)
-        network = loading.load_model(model, folder=weights)
-        stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
-        return huggingface.Generator(network, tokenizer, stops)
+    def opened() -> Generate:
+        return open_engine(model, chat_settings, format, weights)
 
     def generate(requests: list[Request], sampling: Sampling, batch: int) -> list[Output]:
-        from ..models import chat
-
-        loaded = generator()
-        prompts = [chat.prompt(loaded.tokenizer, request.messages, chat_settings, format).ids for request in requests]
-        keys = [(request.id, request.sample) for request in requests]
-        return loaded.generate(prompts, keys, sampling, batch)
+        return opened()(requests, sampling, batch)
 
     return generate
 
 
-def check_prompts_fit(rows: pa.Table, model: dict) -> None:
+def check_prompts_fit(rows: pa.Table, model: dict | None) -> None:
     """Raise BadInput if every prompt is too long for the model. rows: artifacts.RESPONSES or artifacts.ANSWERS."""
     if set(rows["finish_reason"].to_pylist()) == {"prompt_too_long"}:
         count, first = len(set(rows["id"].to_pylist())), rows.slice(0, 1).to_pylist()[0]
+        name = model["repo"] if model else "this teacher"
         raise BadInput(
-            f"{model['repo']}: all {count} prompts are too long for the model's context, such as id {first['id']} with "
+            f"{name}: all {count} prompts are too long for the model's context, such as id {first['id']} with "
             f"{first['prompt_tokens']} tokens; take a model with a longer context, or shorter instructions"
         )

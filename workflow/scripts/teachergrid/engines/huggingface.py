@@ -11,17 +11,41 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..models import loading
+from ..models import chat, loading
 
 if TYPE_CHECKING:
     import torch
     from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
-    from .engine import Output, Sampling
+    from ..spec.settings import ChatSettings
+    from .engine import Generate, Output, Request, Sampling
 
 Key = tuple[str, int]  # id and sample of a prompt
+
+
+def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> "Generate":
+    """Load a model and return what generates with it; the arguments are those of engine.load.
+
+    Raises:
+        BadInput: as chat.prompt, chat.end, models.load_tokenizer and models.load_model do.
+    """
+    assert model is not None, "config.check sees to it that the teacher names a model"
+    tokenizer = loading.load_tokenizer(model, chat_settings, weights)
+    # before the model, which takes longer to load: a bad template fails here
+    chat.end(tokenizer, chat_settings, format)
+    network = loading.load_model(model, folder=weights)
+    stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
+    generator = Generator(network, tokenizer, stops)
+
+    def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
+        prompts = [chat.prompt(tokenizer, request.messages, chat_settings, format).ids for request in requests]
+        keys = [(request.id, request.sample) for request in requests]
+        return generator.generate(prompts, keys, sampling, batch)
+
+    return generate
 
 
 @dataclass(frozen=True)

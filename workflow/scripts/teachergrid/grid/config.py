@@ -6,6 +6,7 @@ Every error is a BadInput that names the key and the remedy.
 import re
 from pathlib import Path
 
+from ..engines.engine import ENGINES
 from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
@@ -148,8 +149,8 @@ def _imports(config: dict) -> None:
 
 def _teachers(config: dict) -> None:
     for name, teacher in config["teachers"].items():
-        needed = {"existing": "source", "stripped": "of"}.get(teacher["engine"], "model")
-        if teacher[needed] is None:
+        needed = ENGINES[teacher["engine"]].key
+        if needed is not None and teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
 
 

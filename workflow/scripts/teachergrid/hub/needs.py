@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..errors import BadInput
 from ..spec import canonical
+from ..spec.schema import is_without_model
 from . import model_files, pins
 
 REMEDY = "run `teachergrid prefetch` where there is a network"
@@ -43,8 +44,7 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
         if source.startswith(pins.HUB):
             repo, file = pins.data_set(source)
             found.add(Need("dataset", repo, parts["instructions"]["revision"], file))
-        # responses that exist already need no model
-        if model and parts.get("teacher", {}).get("engine") != "existing":
+        if model and not is_without_model(parts.get("teacher", {}).get("engine")):
             if pins.on_hub(model):
                 found.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
             else:

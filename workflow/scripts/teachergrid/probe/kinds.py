@@ -27,13 +27,13 @@ from ..planning.document import Setting
 from ..planning.graph import Request, gpus, graph, request, sorted_jobs, uncollected
 from ..spec import canonical
 from ..spec.ids import Student
+from ..spec.schema import is_without_model
 from ..store.job_index import PROBES, remember
 from ..store.results import RESULTS
 from ..store.unfinished import WORK as UNFINISHED
 from ..training import launch
 from .texts import Texts
 
-EXISTING = "existing"
 # seconds beyond its time until a probe that does not answer is killed
 GRACE = 60
 # share of the longest text that a made-up question and its answer take at most
@@ -122,7 +122,7 @@ def kind_of(job: Request, here: Machine, setting: Setting) -> Kind | None:
     """Return the kind of a job on the device of this machine that it is planned for; None where it loads no model."""
     rule, row = job.rule, job.row
     done = workload.of_row(rule, row)
-    if not done.parameters or done.get("engine") == EXISTING:
+    if not done.parameters or is_without_model(done.get("engine")):
         return None
     on_cpu = set(forecast.pools_of(row, setting.cluster, setting.gpu)) == {CPU}
     # as a finished job counts them

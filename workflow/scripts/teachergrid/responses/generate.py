@@ -18,7 +18,7 @@ def respond(
 
     Args:
         instructions: artifacts.INSTRUCTIONS.
-        settings: {"teacher": the config's entry, "model": its model, unless the responses come from a file}.
+        settings: {"teacher": the config's entry, "model": its model, where the entry names one}.
         work: folder of unfinished shards.
         source: the file of responses that exist already (engine `existing`), or of those whose think blocks are to be
             removed (engine `stripped`).
@@ -32,7 +32,8 @@ def respond(
     sampling: engine.Sampling = teacher["sampling"]
     requests = engine.requests_of(instructions, sampling["samples"])
     bounds = shards.bounds(len(requests), teacher["shard"])
-    generate = engine.load(settings["model"], teacher)
+    model = settings.get("model")
+    generate = engine.load(model, teacher, engine=teacher["engine"])
 
     def make(i: int) -> list[dict]:
         part = requests[slice(*bounds[i])]
@@ -41,7 +42,7 @@ def respond(
 
     tables = shards.run(work, len(bounds), make, artifacts.RESPONSES, "responses")
     table = pa.concat_tables([artifacts.RESPONSES.empty_table(), *tables])
-    engine.check_prompts_fit(table, settings["model"])
+    engine.check_prompts_fit(table, model)
     return table, [shard.num_rows for shard in tables]
 
 

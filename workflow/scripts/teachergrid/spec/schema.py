@@ -50,6 +50,11 @@ def outside(part: dict) -> bool:
     return bool(part.get("x-cost") or part.get("x-label"))
 
 
+def is_without_model(engine: str | None) -> bool:
+    """Whether a teacher's engine loads no model, even where the entry names one (x-without-model). None: no teacher's job."""
+    return engine in member(definition("teacher"), "engine")["x-without-model"]
+
+
 # --- values without their defaults, as specs hold them, and with them
 
 
