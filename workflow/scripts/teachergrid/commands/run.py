@@ -37,7 +37,7 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
     try:
         request = options.read(own, argv)
-        if request.aside:
+        if request.pass_on:
             return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
