@@ -309,7 +309,7 @@ def test_errors(entries, change, message):
 
 def test_errors_of_the_block(entries):
     for change, message in (
-        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has 2 instructions"),
+        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
         (setting("grids", "teachers", "compare", to="recipe"), "it needs `compare: teacher` and recipes"),
         (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "a pilot needs this name"),
     ):

@@ -183,7 +183,7 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="is saved in these results"):
         diff.refuse(before["hash"], now)
     archive.save(before)
-    with pytest.raises(BadInput, match=r"what was agreed: 1 more \(generate b\)"):
+    with pytest.raises(BadInput, match=r"from the agreed plan: 1 more \(generate b\)"):
         diff.refuse(before["hash"], now)
     # neither times nor costs are agreed on
     diff.refuse(before["hash"], plan([job("generate a", 9)]))
@@ -196,7 +196,7 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
         ("no json", "is not a plan"),
         ("{}", "is not a plan"),
         ("[1]", "is not a plan"),
-        (json.dumps({"format": 99}), "a plan of format 99"),
+        (json.dumps({"format": 99}), "has format 99"),
     ],
 )
 def test_files_that_are_no_plan_of_ours(tmp_path, content, told):

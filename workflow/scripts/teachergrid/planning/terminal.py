@@ -71,12 +71,12 @@ def room(plan: Document) -> str:
 
 
 def ending(plan: Document, now: float | None = None) -> str:
-    """Return when the plan ends, and machines which machines. now: when it starts, in seconds since 1970; None: at once."""
+    """Return when the plan ends, and on which machines. now: when it starts, in seconds since 1970; None: at once."""
     if plan["schedule"] is None:
         return f"unknown: {plan['no_schedule']}"
     machines = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
     seconds = plan["schedule"]["seconds"]
-    return f"{end_time(seconds, now)}, after {span(seconds)} machines {machines} ({plan['cluster']['source']})"
+    return f"{end_time(seconds, now)}, after {span(seconds)} on {machines} ({plan['cluster']['source']})"
 
 
 def stages(plan: Document, width: int) -> str:
@@ -194,7 +194,7 @@ def end_time(seconds: float, now: float | None = None) -> str:
 
 
 def table(header: list[str], rows: list[list[str]], width: int, last: bool = True) -> str:
-    """Return a table of text, columns to the width: names aligned left, numbers right, empty columns left out.
+    """Return a table of text, cut to the width: names aligned left, numbers right, empty columns left out.
 
     last: whether to show the last column.
     """

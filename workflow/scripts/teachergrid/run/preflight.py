@@ -62,7 +62,7 @@ def refuse_other(request: options.Options) -> None:
 
 
 def begin(request: options.Options) -> None:
-    """Take the lock of the results, and recover what a dead run had_jobs. Raises BadInput where an earlier run or its jobs live."""
+    """Take the lock of the results, and recover what a dead run left. Raises BadInput where an earlier run or its jobs live."""
     owner = lock.dead_holder(RESULTS)
     folders = {str(Path.cwd()), *([owner["folder"]] if owner else [])}  # another checkout may share the results
     had_jobs = request.on_cluster and guard(sorted(folders), request.live)
