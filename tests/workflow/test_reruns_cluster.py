@@ -231,7 +231,7 @@ def test_a_mended_bug_in_a_gpu_stage(grid):
 def older(grid) -> str:
     """Return what the plan says about the one rule whose results older code has made."""
     lines = grid.call("teachergrid", "plan").stdout.splitlines()
-    (at,) = [n for n, line in enumerate(lines) if line.startswith("made by older code, and kept")]
+    (at,) = [n for n, line in enumerate(lines) if line.startswith("made by older code, and reused")]
     return lines[at + 1]
 
 
