@@ -108,7 +108,7 @@ BAD = {
         setting("grids", "teachers", "performance", to=["math/wins"]),
         "config.grids.teachers.performance (math/wins): there is no 'wins'",
     ),
-    "judge named verify": (rename("judges", "wins", to="verify"), "config.judges.verify: this name is taken"),
+    "judge named verify": (rename("judges", "wins", to="verify"), "config.judges.verify: this name is reserved"),
     "primary outside of the block": (
         setting("grids", "instructions", "primary", to="borrowed"),
         "config.grids.instructions.primary: there is no 'borrowed'",

@@ -37,12 +37,18 @@ BAD = {
     "a metric of whole corpora": (best(by="borrowed"), "'borrowed' .borrowed. has no value of a single response"),
     "no metric": (lambda c: c["corpora"]["best"].pop("by"), "config.corpora.best.by: `choose: best` needs a metric"),
     "a weight of 0": (best(by={"car": 0}), "config.corpora.best.by"),
-    "ratios without a draw": (best(ratios={"small": 1, "large": 1}), "ratios are drawn; say `choose: random`"),
+    "ratios without a draw": (
+        best(ratios={"small": 1, "large": 1}),
+        "ratios need a random choice; write `choose: random`",
+    ),
     "an unknown ratio": (
         best(choose="random", ratios={"smal": 1}),
         "best.ratios: there is no 'smal', did you mean 'small'?",
     ),
-    "a ratio too few": (best(choose="random", ratios={"small": 1}), "best.ratios: none of 'large'; state one for each"),
+    "a ratio too few": (
+        best(choose="random", ratios={"small": 1}),
+        "best.ratios: there is none for 'large'; state one for each",
+    ),
     "share and rows": (best(share=0.5, rows=3), "best: state either `share` or `rows`"),
     "quotas of all": (best(each=["category"]), "best.each: needs `share` or `rows`"),
     "an unknown counter": (best(tokens=9, counted_by="x"), "best.counted_by: there is no 'x'"),

@@ -176,7 +176,7 @@ def test_one_command_runs_both_phases(tmp_path):
     grid.edit(with_pilot)
     choose(grid, ONE_EACH)
     done = grid.call("teachergrid", "run")
-    assert done.returncode == 0 and "the pilot of teachers has chosen: on with it" in done.stderr
+    assert done.returncode == 0 and "the pilot of teachers has chosen teachers; continuing with them" in done.stderr
     assert grid.jobs() == set()
     summary = json.loads((tmp_path / "results/run.json").read_text())
     assert summary["restarts"] == 0 and set(summary["done"]) == PHASE_ONE | PHASE_TWO
@@ -235,10 +235,10 @@ def test_a_result_is_stale_when_anything_it_rests_on_is_another(entries, change,
 
 def test_a_job_expands_what_its_run_settled_on(entries):
     run = Cells(checked(entries))
-    pilot.settle("results", run.chosen)
+    pilot.save_choices("results", run.chosen)
     chose(run, ONE_EACH)
-    assert of(Cells(checked(entries), pilot.settled("results"))) == of(run)
-    assert pilot.settled("elsewhere") == {}
+    assert of(Cells(checked(entries), pilot.saved_choices("results"))) == of(run)
+    assert pilot.saved_choices("elsewhere") == {}
 
 
 def test_a_report_over_what_exists_waits_for_no_pilot(entries):
@@ -293,7 +293,7 @@ def test_upper_bound(entries):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keep": 2}, "pilot.keep: 2 of 2 teachers leaves none out"),
+        ({"keep": 2}, "pilot.keep: 2 of 2 teachers drops none"),
         ({"by": ["cra"]}, "there is no 'cra', did you mean 'car'?"),
         ({"by": ["borrowed"]}, "'borrowed' (borrowed) has no value of a single response"),
         ({"sample": 1}, "config.grids.teachers.pilot.sample: 1 is less than the minimum of 2"),
@@ -309,9 +309,9 @@ def test_errors(entries, change, message):
 
 def test_errors_of_the_block(entries):
     for change, message in (
-        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has 2 instructions"),
+        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
         (setting("grids", "teachers", "compare", to="recipe"), "it needs `compare: teacher` and recipes"),
-        (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "this name is taken by a pilot"),
+        (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "a pilot needs this name"),
     ):
         config = json.loads(json.dumps(entries))
         change(config)

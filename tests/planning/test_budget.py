@@ -85,7 +85,7 @@ def test_the_shortest_list_of_cuts():
         "without teacher big: about 17.0 GPU-hours",
     ]
     assert budget.cuts(grid(), "max_gpu_hours", 8) == ["without teacher big, mid: about 7.0 GPU-hours"]
-    assert "alone does not do" in budget.cuts(grid(), "max_gpu_hours", 1)[0]
+    assert "is not enough" in budget.cuts(grid(), "max_gpu_hours", 1)[0]
     assert budget.cuts(grid(), "max_usd", 34) == ["without teacher big: about 34.0 USD"]
     assert budget.cuts(grid(), "deadline", 17 * HOUR) == ["without teacher big: about 17.0 h"]
 
@@ -103,7 +103,7 @@ def test_the_part_of_the_grid_that_tells_most():
 def test_no_budget_without_a_price_or_a_cluster():
     free = plan([job("generate a", 1, usd_per_hour=None)])
     assert free["total"]["usd"] is None and terminal.money(free["total"]).startswith("unknown")
-    with pytest.raises(BadInput, match="h100, whose price is not known; say `usd_per_hour`"):
+    with pytest.raises(BadInput, match="h100, whose price is unknown; add `usd_per_hour`"):
         budget.over(free, asked(max_usd=1))
     with pytest.raises(BadInput, match="--deadline: no GPUs"):
         budget.over(free | {"schedule": None, "no_schedule": "no GPUs"}, asked(deadline=1))
@@ -121,7 +121,7 @@ def test_a_run_stops_when_its_hours_are_used_up():
     assert "0.00111 GPU-hours are used, 0.001 were allowed" in live.broken
     late = spend_limit.Bound(None, -1.0, None, stopped.set, said.append)
     late.watch(every_s=0.01)
-    assert stopped.is_set() and said == ["over budget: the deadline is over"]
+    assert stopped.is_set() and said == ["over budget: the deadline has passed"]
 
 
 # --- options
@@ -130,10 +130,10 @@ def test_a_run_stops_when_its_hours_are_used_up():
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["--max-usd", "-1"], "--max-usd -1: say a number of 0 or more"),
+        (["--max-usd", "-1"], "--max-usd -1: give a number of 0 or more"),
         (["--max-gpu-hours", "many"], "invalid float value: 'many'"),
-        (["--deadline", "soon"], "--deadline soon: say hours"),
-        (["--deadline", "2001-01-01"], "is over"),
+        (["--deadline", "soon"], "--deadline soon: give hours"),
+        (["--deadline", "2001-01-01"], "is in the past"),
         (["--start-delay", "-3"], "--start-delay -3"),
     ],
 )
@@ -180,10 +180,10 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before, now = plan([job("generate a", 1)]), plan([job("generate a", 1), job("generate b", 2)])
     diff.refuse(now["hash"], now)
-    with pytest.raises(BadInput, match="these results keep no plan"):
+    with pytest.raises(BadInput, match="is saved in these results"):
         diff.refuse(before["hash"], now)
     archive.save(before)
-    with pytest.raises(BadInput, match=r"what was agreed: 1 more \(generate b\)"):
+    with pytest.raises(BadInput, match=r"from the agreed plan: 1 more \(generate b\)"):
         diff.refuse(before["hash"], now)
     # neither times nor costs are agreed on
     diff.refuse(before["hash"], plan([job("generate a", 9)]))
@@ -193,10 +193,10 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("no json", "is no plan"),
-        ("{}", "is no plan"),
-        ("[1]", "is no plan"),
-        (json.dumps({"format": 99}), "a plan of format 99"),
+        ("no json", "is not a plan"),
+        ("{}", "is not a plan"),
+        ("[1]", "is not a plan"),
+        (json.dumps({"format": 99}), "has format 99"),
     ],
 )
 def test_files_that_are_no_plan_of_ours(tmp_path, content, told):

@@ -59,7 +59,7 @@ def test_utilisation():
 
 
 def test_what_cannot_run():
-    with pytest.raises(BadInput, match="a 1: needs 8 of one pool, and the cluster has h100=4"):
+    with pytest.raises(BadInput, match="a 1: needs 8 of one pool, but the cluster has h100=4"):
         simulate([gpu("a 1", 1, 8)], {"h100": 4})
     with pytest.raises(BadInput, match="a 1: waits for itself"):
         simulate([gpu("a 1", 1, needs=[1]), gpu("b 1", 1, needs=[0])], {"h100": 1})
@@ -110,7 +110,7 @@ def test_a_job_longer_than_every_partition_allows():
     found = pools.too_long({"h100": 90 * 3600, "a100": 200 * 3600}, 8, two)
     assert found == pools.TooLong(90, "h100", 24, 4)
     told = found.text("generate", retries=2)
-    assert told.startswith("takes 90 h on h100, where jobs are ended after 24 h: take `retries: 3` in the profile")
+    assert told.startswith("takes 90 h on h100, where the time limit is 24 h: set `retries: 3` in the profile")
     assert told.endswith("4 smaller instruction sets")
     assert found.text("finetune", retries=3).endswith("goes on from its last checkpoint, in 4 parts")
     # a100 has no 16 GPUs, so that its 48 hours do not count

@@ -91,7 +91,7 @@ def test_swapped_and_renamed(grid):
         assert kind == "teacher swapped" and details[0].startswith(f"{name} is what {other} was")
     assert why["likelihood v/seed__small"] == [
         "base renamed",
-        ["v is what w was: give it that name again and nothing is made for it"],
+        ["v is what w was: with that name its results are reused and nothing is made for it"],
     ]
     assert why["finetune v__seed__small__sft__s1"][0] == "base renamed"
     assert why["likelihood q/seed__small"][0] == "follows"
@@ -148,7 +148,7 @@ def test_a_plan_is_agreed_on_and_held(grid):
     assert grid.call("teachergrid", "plan").stdout.startswith("nothing to do: 81 results are up to date\n")
     grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
     page = grid.call("teachergrid", "plan", *CLUSTER, "--details").stdout
-    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are kept\n")
+    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are reused\n")
     assert "sampling changed" in page and "on h100=4, cpu=8 (--cluster)" in page
     assert "sampling changed; teacher.sampling.temperature: 1 -> 0.2" in page
     plan = document(grid, *CLUSTER)

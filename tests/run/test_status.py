@@ -175,7 +175,7 @@ def test_what_the_user_stopped_has_not_failed(chain):
         (1, {"r": {"a": 100, "z": 200}}, 140 + 150, {}, "about 4 min 50 s with 1 at a time"),
         (2, {"r": {"a": 100, "z": 200}}, 140, {}, "about 2 min 20 s with 2 at a time"),
         (0, {"r": {"a": 100}}, None, {}, "3 min 20 s of jobs one after another; none runs now"),
-        (1, {}, 0, {"r": 2}, "unknown: none has finished yet of r 2"),
+        (1, {}, 0, {"r": 2}, "unknown: no job has finished yet of r 2"),
     ],
 )
 def test_time_left(chain, running, took, seconds, unknown, words):

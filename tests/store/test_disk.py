@@ -309,7 +309,7 @@ def test_a_full_disk_names_what_can_go(small_disk, writer):
     message = done.stderr.splitlines()[-1]
     assert re.match(
         r"ERROR: disk full: No space left on device at results/responses/seed__t.parquet \(.* free\)"
-        r"(, [12]\.\d MB of results/responses/seed__t.parquet were written)?; 1.0 MB can go, the largest: "
+        r"(, [12]\.\d MB of results/responses/seed__t.parquet were written)?; 1.0 MB can be deleted, the largest: "
         r"results/students/a__b__c__s1/weights \(1.0 MB, its answers to math exist\). Delete some, then run again",
         message,
     ), message
@@ -331,4 +331,6 @@ def test_which_errors_are_a_full_disk(tmp_path, monkeypatch, error, expected):
     monkeypatch.chdir(tmp_path)
     said = disk.full(error, ["results/x.parquet"])
     assert said is None if expected is None else said.startswith(expected)
-    assert said is None or said.endswith("nothing of these results can go: make room, then run again")
+    assert said is None or said.endswith(
+        "nothing of these results can be deleted: free space elsewhere, then run again"
+    )

@@ -58,7 +58,7 @@ def test_a_run_is_refused_before_anything_else_is_looked_at(grid):
     assert done.returncode == 2 and "not started: results: another run works on these results" in done.stderr
     Path(grid.folder, "results", lock.LOCK).unlink()
     assert "another run" not in (again := grid.call("teachergrid", "run", "--plan", "0" * 64)).stderr
-    assert again.returncode == 2 and "these results keep no plan" in again.stderr
+    assert again.returncode == 2 and "is saved in these results" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_unknown_origins_are_said(grid):
     damaged = grid.folder / "results/scores/w__best__sft__s1/math/verify.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
     why = reasons(grid)
-    assert why["select best/w"] == ["origin unknown", ["the output does not say what made it"]]
+    assert why["select best/w"] == ["origin unknown", ["the output does not record what it was made from"]]
     assert set(why) == jobs("select best/w", "finetune w__best__sft__s1", "metric w/best") | exams_of_best() | REPORT
 
 
@@ -231,7 +231,7 @@ def test_a_mended_bug_in_a_gpu_stage(grid):
 def older(grid) -> str:
     """Return what the plan says about the one rule whose results older code has made."""
     lines = grid.call("teachergrid", "plan").stdout.splitlines()
-    (at,) = [n for n, line in enumerate(lines) if line.startswith("made by older code, and kept")]
+    (at,) = [n for n, line in enumerate(lines) if line.startswith("made by older code, and reused")]
     return lines[at + 1]
 
 

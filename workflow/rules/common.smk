@@ -1,8 +1,8 @@
-"""The table of cells and what they need, the history and the lock of the results, and the shape of every wildcard."""
+"""The table of cells, the history and lock of the results, and the pattern of every wildcard."""
 
 import sys
 
-# no install step in any environment: the package lies beside the scripts
+# the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from teachergrid.grid import pilot
@@ -14,14 +14,14 @@ from teachergrid.store.results import RESULTS
 
 history.begin(workflow.is_main_process)
 config.update(checked(config))
-# a job expands what its run has settled on, whatever a pilot says since
-cells = Cells(config, {} if workflow.is_main_process else pilot.settled(RESULTS))
+# a job uses the choices of pilots that its run was planned with, even if a pilot has chosen anew since
+cells = Cells(config, {} if workflow.is_main_process else pilot.saved_choices(RESULTS))
 cell, needs = cells.column, cells.needs
 
 
 onstart:
     lock.take(RESULTS)
-    pilot.settle(RESULTS, cells.chosen)
+    pilot.save_choices(RESULTS, cells.chosen)
 
 
 onsuccess:
@@ -42,6 +42,6 @@ wildcard_constraints:
     student=ids.STUDENT,
     model=ids.MODEL,
     suite=ids.NAME,
-    # `verify` is the rule of the checkers
+    # `verify` is made by the rule of that name
     judge=rf"(?!verify\.parquet){ids.NAME}",
     grid=ids.NAME,

@@ -1,4 +1,4 @@
-"""`teachergrid plan` and `why`: know the cost, the reasons and the end before paying. Nothing of it runs.
+"""`teachergrid plan` and `why`: show what a run would do, why, what it would cost and when it would end. No job runs.
 
 See parser.py for the options and exit codes.
 """
@@ -21,28 +21,28 @@ from ..store.results import RESULTS
 if TYPE_CHECKING:
     from snakemake.dag import DAG
 
-AT_MOST = 3  # files in a command; more are asked for by a command of their own
+AT_MOST = 3  # files named in a command; for more the command calls `plan --older`
 
 
 def main(own: Namespace, argv: list[str]) -> int:
     """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
     try:
-        asked = options.read(own, argv)
-        if asked.why:
-            return explain(asked.why, asked.argv)
-        if asked.older or asked.jsonl:
-            return listed(asked)
-        return shown(asked)
+        request = options.read(own, argv)
+        if request.why:
+            return explain(request.why, request.argv)
+        if request.older or request.jsonl:
+            return listed(request)
+        return shown(request)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def listed(asked: options.PlanOptions) -> int:
-    """Print what needs no costs: the files of older code, or a line a job."""
-    dag = graph(asked.argv)
-    if asked.older:
-        older = by_older_code(dag).get(asked.older)
+def listed(request: options.PlanOptions) -> int:
+    """Print what needs no costs: the files made by older code (--older), or a line for each job (--jsonl)."""
+    dag = graph(request.argv)
+    if request.older:
+        older = by_older_code(dag).get(request.older)
         print(*(older.files if older else []), sep="\n")
         return 0
     for job in described(sorted_jobs(dag.needrun_jobs())):
@@ -50,35 +50,35 @@ def listed(asked: options.PlanOptions) -> int:
     return 0
 
 
-def shown(asked: options.PlanOptions) -> int:
-    """Print the plan as text or JSON, with all that the options ask for."""
+def shown(request: options.PlanOptions) -> int:
+    """Print the plan as text or JSON, with all that the options request, and return the exit code."""
     from ..planning import archive, budget, diff, document, terminal, whatif
 
-    if asked.what_if == ["list"]:
+    if request.what_if == ["list"]:
         print(whatif.HELP)
         return 0
-    setting = document.Setting.of(asked)
-    if asked.probe:
+    setting = document.Setting.of(request)
+    if request.probe:
         from ..probe import kinds
 
-        setting = kinds.probed(setting, asked.probe_seconds)
-    others = whatif.variants(asked.what_if, setting)
-    before = diff.earlier(asked.diff, setting) if asked.diff else None
-    planned = setting.plan(asked.argv)
+        setting = kinds.probed(setting, request.probe_seconds)
+    others = whatif.variants(request.what_if, setting)
+    before = diff.earlier(request.diff, setting) if request.diff else None
+    planned = setting.plan(request.argv)
     archive.save(planned)
-    over = budget.over(planned, asked)
-    if asked.html:
+    over = budget.over(planned, request)
+    if request.html:
         from ..planning import page
 
-        Path(asked.html).write_text(page.build(planned))
-    if asked.json:
+        Path(request.html).write_text(page.build(planned))
+    if request.json:
         print(json.dumps(planned))
     else:
         width = min(shutil.get_terminal_size().columns, 160)
         parts = [terminal.page(planned, width)]
-        if asked.details:
+        if request.details:
             parts.append(terminal.details(planned))
-        parts.append(show_older(planned, asked.argv, width))
+        parts.append(show_older(planned, request.argv, width))
         if before:
             parts.append(diff.text(diff.between(before, planned), width))
         if others:
@@ -87,40 +87,40 @@ def shown(asked: options.PlanOptions) -> int:
             parts.append(terminal.more(planned))
         print("\n\n".join(part for part in parts if part))
     if over:
-        print(budget.refusal(planned, asked, over), file=sys.stderr)
+        print(budget.refusal(planned, request, over), file=sys.stderr)
         return budget.OVER
     return 0
 
 
-# --- what older code has made
+# --- outputs of older code
 
 
-def command(rule: str, files: list[str], whole: bool, options: list[str]) -> str:
-    """Return the command that makes these files of a rule again, and then what follows from those that change.
+def command(rule: str, files: list[str], is_all: bool, options: list[str]) -> str:
+    """Return the command that makes these files of a rule again, and then all that depends on those that change.
 
-    whole: whether they are all files of the rule. options: Snakemake's.
+    is_all: whether they are all files of the rule. options: Snakemake's.
     """
     run = shlex.join(["teachergrid", "run", *options])
-    which = rule if whole else shlex.join(files)
-    if not whole and len(files) > AT_MOST:
+    which = rule if is_all else shlex.join(files)
+    if not is_all and len(files) > AT_MOST:
         which = f"$({shlex.join(['teachergrid', 'plan', '--older', rule, *options])})"
     return f"{run} -R {which} --until {rule} && {run}"
 
 
 def show_older(planned: Document, options: list[str], width: int) -> str:
-    """Return what older code has made, with the commands that make it again."""
+    """Return as text which outputs older code has made, with the commands that make them again."""
     lines = []
     if any(row["files"] for row in planned["older"]):
-        lines.append("made by older code, and kept; to make them again, and then what follows from those that change:")
+        lines.append(
+            "made by older code, and reused; these commands make them again, and then all that depends on those that change:"
+        )
     for row in planned["older"]:
         if files := row["files"]:
             again = command(row["rule"], files, len(files) == row["of"], options)
             lines.append(f"{len(files):7} of {row['of']} {row['rule']}: {again}")
     unknown = [f"{row['unknown']} {row['rule']}" for row in planned["older"] if row["unknown"]]
     if unknown:
-        lines += textwrap.wrap(
-            f"made by code that is not recorded: {', '.join(unknown)}", width, subsequent_indent="  "
-        )
+        lines += textwrap.wrap(f"made by unrecorded code: {', '.join(unknown)}", width, subsequent_indent="  ")
     return "\n".join(lines)
 
 
@@ -128,7 +128,7 @@ def show_older(planned: Document, options: list[str], width: int) -> str:
 
 
 def explain(what: str, argv: list[str]) -> int:
-    """Print why one output (or cell, `generate seed__large`) would be made again, or by which code it was made."""
+    """Print why one output (or cell, `generate seed__large`) would be made again, or whether older code made it."""
     is_file = what.startswith(f"{RESULTS}/")
     dag = graph([*argv, what] if is_file else argv)
     jobs = sorted_jobs(dag.needrun_jobs())
@@ -144,7 +144,7 @@ def explain(what: str, argv: list[str]) -> int:
 
 
 def output_of(dag: "DAG", what: str) -> str:
-    """Return the output of a cell, named with or without its rule. Raises BadInput."""
+    """Return the output of a cell. what: the cell, with or without its rule. Raises BadInput where there is no such cell."""
     from ..spec.spelling import nearest
 
     jobs = sorted_jobs(dag.jobs)

@@ -1,6 +1,6 @@
-"""`teachergrid prefetch`: fetch what the planned jobs need from the hub, where there is a network.
+"""`teachergrid prefetch`: fetch what the planned jobs need from the hub, on a machine with a network.
 
-Jobs then run with HF_HUB_OFFLINE=1. Only jobs still to be done count, and of a model only the files that load it.
+Jobs then run with HF_HUB_OFFLINE=1. Only what remaining jobs need is fetched, and of a model only the files that are loaded.
 """
 
 import os
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def main(own: Namespace, argv: list[str]) -> int:
-    """Fetch or check, and return the exit code: 0 all there, 1 something is missing, 2 not started.
+    """Fetch or check, and return the exit code: 0 nothing is missing, 1 something is missing, 2 not started.
 
     own: our options; argv: Snakemake's.
     """
-    # bars for people, against what models.py sets; read when the hub's library is imported
+    # progress bars on a terminal, although models.loading switches them off; read when the hub's library is imported
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     try:
         jobs = planned_jobs(argv)
@@ -37,12 +37,12 @@ def main(own: Namespace, argv: list[str]) -> int:
         print(f"not started: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; finished files are kept, run again to go on", file=sys.stderr)
+        print("stopped; finished files are kept, run again to continue", file=sys.stderr)
         return 130
     for problem in problems:
         print(f"MISSING {problem}", file=sys.stderr)
     if not problems and not own.dry_run:
-        print("all that the planned jobs take from the hub is in the cache")
+        print("all that the planned jobs need from the hub is in the cache")
     return int(bool(problems))
 
 
@@ -55,9 +55,9 @@ def planned_jobs(argv: list[str]) -> "list[Job]":
 
 
 def specs(jobs: "list[Job]") -> set[str]:
-    """Return the specs of planned jobs, and of those that may follow once a pilot has chosen.
+    """Return the specs of planned jobs, and of those that may follow once a pilot has chosen teachers.
 
-    By then nobody is at the login node, where there is a network.
+    Those start by themselves in the same run, on nodes that may have no network.
     """
     if not jobs:
         return set()
@@ -73,14 +73,14 @@ def absent(jobs: "list[Job]") -> list[str]:
 
 
 def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
-    """Fetch what these jobs need, and return what could not be had, each with its remedy.
+    """Fetch what these jobs need, and return a sentence with its remedy for each thing that could not be fetched.
 
     Args:
-        pin: pin the config first.
-        dry: only say what would be fetched.
+        pin: first write missing commits into the lock file.
+        dry: only print what would be fetched.
     Raises, before the first byte is fetched:
-        BadInput: when the file system of the cache is too small.
-        ConnectionError: when the hub is out of reach.
+        BadInput: the file system of the cache is too small.
+        ConnectionError: the hub cannot be reached.
     """
     from huggingface_hub import constants
 
@@ -109,7 +109,7 @@ def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
 
 
 def plan_downloads(needs: list[Need], hub: Hub) -> tuple[list[Snapshot], list[str]]:
-    """Return what is to be fetched, and what cannot be had, each with its remedy. Raises ConnectionError."""
+    """Return what can be fetched, and a sentence with its remedy for each need that cannot. Raises ConnectionError."""
     snapshots, problems = [], []
     for need in needs:
         try:
@@ -120,7 +120,7 @@ def plan_downloads(needs: list[Need], hub: Hub) -> tuple[list[Snapshot], list[st
 
 
 def refuse_small_disk(snapshots: list[Snapshot], cache: Path) -> None:
-    """Print how much is to be fetched. Raises BadInput when the cache's file system has less free space."""
+    """Print how much is to be fetched. Raises BadInput where the cache's file system has less free space."""
     total, free = 0, disk.free_bytes(cache)
     for snapshot in snapshots:
         missing = sum(size for name, size in snapshot.files.items() if not hub_needs.cached(snapshot, name))
@@ -136,7 +136,7 @@ def refuse_small_disk(snapshots: list[Snapshot], cache: Path) -> None:
 
 
 def pin_config(config: dict, hub: Hub, write: bool) -> tuple[dict[tuple, str], list[str]]:
-    """Look up a commit for all of the config that has none; with `write` add it to the lock file.
+    """Look up a commit for each model and data set of the config without one; with `write` add it to the lock file.
 
     Returns: {(kind, repository, revision): commit}, and a sentence for each that the hub does not have.
     """

@@ -1,4 +1,4 @@
-"""teachergrid replicate: the first paper's numbers from its published tables."""
+"""teachergrid replicate: recompute the first paper's numbers from its published tables."""
 
 from argparse import Namespace
 from pathlib import Path

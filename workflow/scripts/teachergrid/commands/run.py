@@ -1,8 +1,8 @@
 """`teachergrid run`: run the grid to its end (see parser.py for its options and exit codes).
 
-One command around Snakemake, on a cluster and on one machine. It refuses to start beside another run or beside jobs of a
-killed one; ends a Snakemake that waits for jobs which no longer exist, and continues with what is left; continues when a
-cell dies, and makes the report over what exists.
+One command around Snakemake, on a cluster or on one machine. It refuses to start while another run, or jobs of a killed run, are
+alive; restarts a Snakemake that waits for jobs which no longer exist; and continues when a cell fails: the report is then made
+from the results that exist.
 """
 
 import os
@@ -28,7 +28,7 @@ from ..store import history, lock
 from ..store.results import RESULTS
 
 RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
-# all that a report over what exists may make: with other rules out of sight, nothing that failed is tried again
+# a partial report may only run these rules, so that no failed cell is tried again
 REPORT = ["--allowed-rules", "all", "correlate", "report"]
 CODES = {STOPPED: 130, DETACHED: 131}
 
@@ -37,7 +37,7 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
     try:
         request = options.read(own, argv)
-        if request.aside:
+        if request.pass_on:
             return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
@@ -54,7 +54,7 @@ def main(own: Namespace, argv: list[str]) -> int:
         print("not started", file=sys.stderr)
         return 130
     code = supervised(request)
-    # left behind, the lock tells the next run, of whichever checkout, where to look for jobs
+    # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
         lock.release(RESULTS)
     if code in (0, 1):
@@ -66,7 +66,7 @@ def main(own: Namespace, argv: list[str]) -> int:
 
 
 def supervised(request: options.Options) -> int:
-    """Run Snakemake until nothing is left that it can do; then the report over what exists. Return the exit code."""
+    """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code."""
     folder = str(Path.cwd()) if request.on_cluster else None
     path = Path(RESULTS, outcome.LOG)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ def supervised(request: options.Options) -> int:
 class Run:
     """One call of `teachergrid run`: as many starts of Snakemake as it needs.
 
-    code, how: of the last start; starts: what each did; phases: starts for a phase of their own; idle: starts in a row in
-    which no cell was finished.
+    code, how: of the last start. starts: what each start did. phases: how many starts began a phase. idle: starts in a row in which
+    no cell was finished.
     """
 
     def __init__(self, request: options.Options, context: Context) -> None:
@@ -104,7 +104,7 @@ class Run:
         self.note_estimates()
 
     def goes_on(self) -> bool:
-        """Start Snakemake, and return whether it must be started again."""
+        """Start Snakemake once, and return whether it has to be started again."""
         self.code, self.how, progress = once(self.request.argv, self.context)
         self.starts.append(progress)
         if self.code == 0 and self.next_phase():
@@ -118,16 +118,16 @@ class Run:
         if refused and not self.context.signals.idle(self.context.patience.refused):
             self.how = STOPPED
             return False
-        self.context.log.say("started again with what is left")
+        self.context.log.say("started again for the remaining cells")
         return True
 
     def next_phase(self) -> bool:
-        """Whether pilots have chosen teachers, so that there is more to do."""
+        """Whether pilots have chosen teachers in the meantime, so that there are more cells."""
         cells = grid_cells.Cells(self.request.config)
         if cells.chosen == self.cells.chosen:
             return False
         grids = (name for name in cells.chosen if cells.chosen[name] != self.cells.chosen.get(name))
-        self.context.log.say(f"the pilot of {', '.join(grids)} has chosen: on with it")
+        self.context.log.say(f"the pilot of {', '.join(grids)} has chosen teachers; continuing with them")
         self.cells, self.phases = cells, self.phases + 1
         self.note_estimates()
         return True
@@ -136,12 +136,12 @@ class Run:
         hindsight.note(self.cells, self.request, RESULTS, self.context.log.say)
 
     def report(self) -> str | None:
-        """Return which report there is: complete, partial (made here over what exists, when some cells failed) or None."""
+        """Return which report there is: complete, partial or None. A partial one is made here, where some cells failed."""
         if not self.code:
             return "complete"
         if self.how != ENDED or not any_made() or self.request.targets or not self.starts[-1].total:
             return None
-        self.context.log.say("some cells failed; the report is made over what exists")
+        self.context.log.say("some cells failed; the report is made from the results that exist")
         partial = options.with_config(self.request.argv, "partial=True") + REPORT
         failed, self.how, _ = once(partial, self.context)
         return None if failed else "partial"
@@ -157,7 +157,10 @@ class Run:
 
 
 def once(argv: list[str], context: Context) -> tuple[int, str, Progress]:
-    """Run Snakemake once. Return its exit code, how it ended (see Supervision) and what it did; none of its jobs is left."""
+    """Run Snakemake once. Return its exit code, how it ended (see Supervision) and what it did.
+
+    Afterwards none of its jobs is alive, unless it ended as DETACHED.
+    """
     log = context.log
     progress = Progress(log.say, has_gpus=bool(context.folder or devices.known()))
     if context.bound:
@@ -170,18 +173,16 @@ def once(argv: list[str], context: Context) -> tuple[int, str, Progress]:
     if how != ENDED:
         history.free_locks()
     if how == DETACHED:
-        log.say(
-            "stopped; the cluster's jobs go on: `teachergrid run --live wait` waits for them and goes on from there"
-        )
+        log.say("stopped; the cluster's jobs go on: `teachergrid run --live wait` waits for them and continues")
     elif context.folder:
         settle(context.folder, log, context.patience.gone)
     if how == STOPPED:
-        log.say("stopped; what is finished is kept, run again to go on")
+        log.say("stopped; what is finished is kept, run again to continue")
     return code, how, progress
 
 
 def settle(folder: str, log: Log, patience_s: float) -> None:
-    """Cancel what Snakemake has left on the cluster, and wait until it is gone."""
+    """Cancel the jobs that Snakemake has left on the cluster, and wait until they are gone."""
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
         jobs = scheduler.live(folder)
@@ -191,7 +192,7 @@ def settle(folder: str, log: Log, patience_s: float) -> None:
             log.say(f"cancelling {len(stray)} jobs that Snakemake has left: {' '.join(stray[:10])}")
             scheduler.cancel(stray)
         time.sleep(2)
-    log.say("squeue still shows jobs of this run, or does not answer: look with squeue --me before the next run")
+    log.say("squeue still shows jobs of this run, or does not answer: check with squeue --me before the next run")
 
 
 # --- after the end
@@ -202,7 +203,7 @@ def any_made() -> bool:
 
 
 def show_reports() -> None:
-    """Print the answer of each grid, and where its report is."""
+    """Print the recommended teacher of each grid and base, and where the report is."""
     for path in sorted(Path(RESULTS).glob("grids/*/recommendation.yaml")):
         recommendation = yaml.safe_load(path.read_text()) or {}
         for base, answer in (recommendation.get("bases") or {}).items():

@@ -1,4 +1,4 @@
-"""teachergrid site: the lines that a cluster adds to profiles/slurm."""
+"""teachergrid site: print the lines that profiles/slurm needs for this cluster."""
 
 import sys
 

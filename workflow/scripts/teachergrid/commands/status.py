@@ -9,7 +9,7 @@ from ..store.results import RESULTS
 
 
 def main(own: Namespace, argv: list[str]) -> int:
-    """Print the view, or with --json what it shows, or with --html write it as a page. argv: Snakemake's options."""
+    """Print the state of the grid as text or JSON, or write it as a page. Return 0. argv: Snakemake's options."""
     from ..run import status_page
 
     view = gather(argv)

@@ -1,4 +1,4 @@
-"""One analysis of the config (a grid block): what it names, and the rows of its summary and its report."""
+"""One grid block of the config (one analysis): its models, suites and corpora, and the rows of its summary and report."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """What a block names.
+    """A block with its cells.
 
-    config: the whole config; all_cells: of the block; cells: those that its pilot left, or all.
+    config: the whole config. all_cells: the block's cells before its pilot. cells: those that remain after it; all without a pilot.
     """
 
     config: dict
@@ -49,17 +49,17 @@ class Block:
 
     @cached_property
     def shown_students(self) -> list[str]:
-        """Those whose answers a report shows: one seed is enough to look at."""
+        """The students whose answers the report shows: those of the first seed."""
         return [s for cell in self.cells if (s := student_of(cell)) and cell.seed == self.entry["seeds"][0]]
 
     @cached_property
     def models(self) -> list[str]:
-        """All that answer the block's suites."""
+        """All models that answer the block's suites."""
         return self.students + self.entry["references"]
 
     @cached_property
     def suites(self) -> dict[str, list[str]]:
-        """{suite: its judges}"""
+        """{suite: names of its judges}."""
         return {suite: judges_of(self.config, suite) for suite in self.entry["suites"]}
 
     @cached_property
@@ -77,7 +77,7 @@ class Block:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        """(base, corpus), each once."""
+        """The (base, corpus) pairs of the cells, each once."""
         return list(dict.fromkeys((cell.base, cell.corpus) for cell in self.cells))
 
     def responses(self, build: Builder) -> list[str]:
@@ -85,7 +85,7 @@ class Block:
         return list(dict.fromkeys(source for _, corpus in self.pairs for source in build.sources(corpus)))
 
     def tasks(self) -> dict[str, dict]:
-        """Return the tasks of the block's suites with the columns of their prompts."""
+        """Return {task: its `fields`} of the block's suites: which columns of the prompt files hold what."""
         tasks = {task for suite in self.suites for task in self.config["suites"][suite]["tasks"]}
         return {task: picked(self.config["tasks"][task], "fields") for task in tasks}
 
@@ -104,7 +104,7 @@ def correlate_row(build: Builder, block: Block) -> CorrelateRow:
         "judges": [comparison.judge for comparison in block.comparisons],
         "students": block.students,
         "responses": responses,
-        # items of a suite: some hundreds to a thousand
+        # a suite has some hundreds to a thousand items
         "rows": 1_000 * len(block.models),
     }
 
@@ -112,7 +112,7 @@ def correlate_row(build: Builder, block: Block) -> CorrelateRow:
 def report_row(build: Builder, block: Block) -> ReportRow:
     """Return the row of a block's report."""
     config, entry, responses, tasks = block.config, block.entry, block.responses(build), block.tasks()
-    saved = {"saved": pilot.savings(build, block.all_cells, block.cells)} if entry["pilot"] else {}
+    savings = {"saved": pilot.savings(build, block.all_cells, block.cells)} if entry["pilot"] else {}
     return {
         "verified": block.verified,
         "spec": canonical.dump(
@@ -120,7 +120,7 @@ def report_row(build: Builder, block: Block) -> ReportRow:
             tasks=tasks,
             models=models_of(config, block.pairs, responses),
             judges={comparison.judge: config["judges"][comparison.judge] for comparison in block.comparisons},
-            **saved,
+            **savings,
         ),
         "pilots": [block.name] if entry["pilot"] else [],
         "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
@@ -135,7 +135,7 @@ def report_row(build: Builder, block: Block) -> ReportRow:
 
 
 def summary_spec(block: Block, responses: list[str]) -> str:
-    """Return the spec of a block's summary. responses: that its corpora take rows from."""
+    """Return the spec of a block's summary. responses: ids of those that its corpora take rows from."""
     config, entry = block.config, block.entry
     references = {name: config["references"][name] for name in entry["references"]}
     corpora = {name: config["corpora"][name] for name in entry["corpora"]}
@@ -158,7 +158,10 @@ def summary_spec(block: Block, responses: list[str]) -> str:
 
 
 def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:
-    """Return what only describes these entries: family, size, licence, own score. It decides no model's result."""
+    """Return {name: what only describes the entry}: model, family, size, licence, own score. It changes no model's result.
+
+    kind: `teachers` or `bases`.
+    """
     by_name = {}
     for name in sorted(names):
         entry = config[kind][name]
@@ -168,11 +171,12 @@ def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:
 
 
 def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) -> dict[str, dict]:
-    """Return the models of the bases of these pairs, and of the teachers of these responses."""
+    """Return {name: config entry} of the models of the bases in these pairs and of the teachers of these responses."""
     names = {config["teachers"][teacher]["model"] for teacher in teachers_of(responses)}
     names |= {config["bases"][base]["model"] for base, _ in pairs}
     return {name: config["models"][name] for name in sorted(names - {None})}
 
 
 def teachers_of(responses: list[str]) -> set[str]:
+    """Return the names of the teachers of these responses."""
     return {Responses.parse(name).teacher for name in responses}

@@ -1,4 +1,4 @@
-"""Rows of the table of cells, built from the config and from nothing else: this module adds no row to the table."""
+"""Build the rows of the table of cells from the config alone. `cells` collects them into the table."""
 
 import math
 from functools import cache
@@ -27,7 +27,7 @@ NO_MODEL: ModelCost = {"gpus": 0, "gpu_model": None, "parameters": 0}
 
 
 class Builder:
-    """Builds the rows of one config; what many cells share is built once.
+    """Builds rows from one config; a part that many cells share is built once.
 
     config: as config.checked returns it.
     """
@@ -41,7 +41,7 @@ class Builder:
         """Return the row that loads a set of instructions."""
         source = self.config["instructions"][name]
         hub = source["source"].startswith(pins.HUB)
-        # a file is an input: its content counts and not its name; of suites their prompts count
+        # the content of a file counts as an input, so its name stays out of the spec; so do the names of suites, whose prompts count
         entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
         tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
         removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
@@ -68,7 +68,7 @@ class Builder:
         }
 
     def raw(self, responses: str) -> str | None:
-        """Return the responses that these are without think blocks; None where a teacher gave them itself."""
+        """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
         return str(Responses(instructions, teacher["of"])) if teacher["engine"] == "stripped" else None
@@ -80,7 +80,7 @@ class Builder:
         return self.with_model("teacher", without(teacher, "source", "plain", "of"))
 
     def check(self, responses: str) -> CheckRow:
-        """Return the row that counts what is wrong with responses."""
+        """Return the row of the health checks of responses."""
         return {
             "spec": canonical.dump(health=self.config["health"]),
             "instructions": [Responses.parse(responses).instructions],
@@ -89,13 +89,14 @@ class Builder:
 
     @cache
     def rows_of_one(self, responses: str, subset: int | None = None) -> int:
-        """Return how many responses these are, as far as the plan can know. subset: of the instructions, at most."""
+        """Return the number of responses as far as the plan can know it. subset: at most so many instructions."""
         instructions, teacher = Responses.parse(responses)
         source = self.config["instructions"][instructions]
         number = min(resources.count(source["source"], source["sample"]), subset or math.inf)
         return number * self.config["teachers"][teacher]["sampling"]["samples"]
 
     def rows_of(self, sources: list[str]) -> int:
+        """Return the number of all these responses together."""
         return sum(self.rows_of_one(source) for source in sources)
 
     # --- models
@@ -106,7 +107,7 @@ class Builder:
         Args:
             kind: the entry's name in the spec.
             unused: keys of the model that the job does not use; they stay out of the spec.
-            parts: what else is in the spec.
+            parts: the other parts of the spec.
         """
         model = self.config["models"].get(entry["model"])
         parts |= {kind: without(entry, "model"), **({"model": without(model, *unused)} if model else {})}
@@ -115,14 +116,14 @@ class Builder:
 
     @cache
     def reward(self, name: str) -> ScorePart:
-        """Return what the jobs of a reward share."""
+        """Return the part of a row that all jobs of a reward share."""
         entry = self.config["rewards"][name]
         tokens = min(entry["max_length"], resources.USUAL_TOKENS)
         return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
 
     @cache
     def scorer(self, name: str) -> ScorePart:
-        """Return what the jobs of a scorer share. name: of a base, or in `scorers`."""
+        """Return the part of a row that all jobs of a scorer share. name: in `bases` or in `scorers`."""
         entry = self.config["bases"].get(name) or self.config["scorers"][name]
         settings = self.config["likelihood"]
         tokens = resources.LIKELIHOOD_PASSES * min(settings["max_length"], resources.USUAL_TOKENS)
@@ -130,13 +131,13 @@ class Builder:
 
     @cache
     def training(self, base: str, recipe: str, seed: int) -> TrainingPart:
-        """Return what the students of a base, recipe and seed share.
+        """Return the part of a row that all students of a base, recipe and seed share.
 
-        Raises BadInput where the GPUs cannot share the recipe's steps.
+        Raises BadInput where the recipe's accumulation steps cannot be divided among the GPUs.
         """
         entry = without(self.config["bases"][base], "plain")
         settings = self.config["recipes"][recipe]
-        # the recipe has a number format of its own
+        # SFT uses the recipe's number format, not the model's
         row = self.with_model("base", entry, unused=("dtype",), recipe=settings, seed=seed)
         gpus = row["gpus"] if settings["gpus"] is None else settings["gpus"]
         gpu_shares.check_shares(settings, gpus, settings["nodes"], recipe)
@@ -155,21 +156,21 @@ class Builder:
 
     @cache
     def is_measured(self, metric: str) -> bool:
-        """Whether a metric joins anything; the others follow from the grid alone."""
+        """Whether a metric reads any artifact of responses; other metrics follow from the grid alone."""
         return bool(Metric(self.config["metrics"][metric]).needs)
 
     @cache
-    def joined(self, metric: str, need: str) -> list[dict]:
-        """Return the settings with which a metric joins rewards or likelihoods. need: `reward` or `likelihood`."""
+    def joins(self, metric: str, need: str) -> list[dict]:
+        """Return the settings of each reward (likelihood) that a metric reads. need: `reward` or `likelihood`."""
         return Metric(self.config["metrics"][metric]).settings_for(need)
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
-        """Return the rewards that these metrics join."""
-        return sorted({joined["reward"] for metric in metrics for joined in self.joined(metric, "reward")})
+        """Return the names of the rewards that these metrics read, sorted."""
+        return sorted({join["reward"] for metric in metrics for join in self.joins(metric, "reward")})
 
     def scorers_of(self, metrics: list[str], base: str) -> list[str]:
-        """Return whose likelihoods these metrics join."""
-        names = {joined["scorer"] for metric in metrics for joined in self.joined(metric, "likelihood")}
+        """Return the names of the scorers whose likelihoods these metrics read under a base, sorted."""
+        names = {join["scorer"] for metric in metrics for join in self.joins(metric, "likelihood")}
         return sorted({base if name == "self" else name for name in names})
 
     @cache
@@ -178,14 +179,14 @@ class Builder:
         return canonical.dump(metrics={name: self.config["metrics"][name] for name in metrics})
 
     def sources(self, corpus: str) -> list[str]:
-        """Return the responses that a corpus takes rows from."""
+        """Return the ids of the responses that a corpus takes rows from."""
         if Corpus.parse(corpus).responses:
             return [corpus]
         entry = self.config["corpora"][corpus]
         return [str(Responses(entry["instructions"], teacher)) for teacher in entry["teachers"]]
 
     def select(self, corpus: str, measures: Measures) -> SelectRow:
-        """Return the row that makes a derived corpus. measures: what it joins."""
+        """Return the row that makes a derived corpus. measures: the responses, rewards and likelihoods that it reads."""
         entry = self.config["corpora"][corpus]
         metrics = {name: self.config["metrics"][name] for name in metrics_of(entry)}
         by_category = "category" in entry["each"]
@@ -210,6 +211,7 @@ class Builder:
     # --- suites
 
     def tasks_of(self, suite: str) -> dict[str, dict]:
+        """Return {name: config entry} of a suite's tasks, sorted by name."""
         return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
 
     @cache
@@ -227,6 +229,7 @@ class Builder:
 
 
 def cost_of(model: dict) -> ModelCost:
+    """Return what a job that loads a model costs. model: its config entry."""
     return {"gpus": model["gpus"], "gpu_model": model["gpu_model"], "parameters": model["parameters"]}
 
 

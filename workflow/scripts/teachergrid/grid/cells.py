@@ -1,7 +1,7 @@
-"""Expand the config once into a table of cells, one row per job, found by rule and wildcards in constant time.
+"""Expand the config once into the table of cells: one row per job, looked up by rule and wildcards.
 
-Rows are built by `builder`, `exam`, `pilot` and `blocks`, which know no table; here they are collected, each with the rows of
-the jobs that it reads from.
+`builder`, `evaluation`, `pilot` and `blocks` build single rows. This module collects them: it adds each job together with the
+jobs whose outputs it reads.
 """
 
 from collections import defaultdict
@@ -29,24 +29,34 @@ MODEL_RULES = resources.MODEL_RULES
 class Cells:
     """The table of cells of a config.
 
-    rows: {rule: {"wildcard/wildcard": row}}, with the rows of the module `cell_rows`.
-    chosen: {grid: {base: [teachers]} or None}, the teachers that the pilot of a grid kept; None while it has no result. Taken
-        from `given` where that has the grid (a job inside a run), otherwise from results/grids/{grid}/pilot.json.
+    rows: {rule: {"wildcard/wildcard": row}}; the module `rows` has a class for each kind of row.
+    chosen: {grid: {base: [teachers]} or None}, the teachers that the pilot of a grid chose; None while it has no result.
     """
 
-    def __init__(self, config: dict, given: dict[str, pilot.Chosen | None] | None = None) -> None:
-        """config: as config.checked returns it. Raises BadInput where a block has no cell, or a recipe's GPUs do not fit."""
-        self.config, self.given = config, given or {}
+    def __init__(self, config: dict, choices: dict[str, pilot.Chosen | None] | None = None) -> None:
+        """Expand a config.
+
+        Args:
+            config: as config.checked returns it.
+            choices: what pilots chose, for the grids for which it is not read from results/grids/{grid}/pilot.json: jobs get
+                what their run was planned with.
+        Raises:
+            BadInput: a block has no cell, or the GPUs of a recipe cannot share its accumulation steps.
+        """
+        self.config, self.choices = config, choices or {}
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
         self.chosen: dict[str, pilot.Chosen | None] = {}
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
 
-    # --- what Snakemake's rules ask for
+    # --- what Snakemake's rules read
 
     def column(self, rule: str, name: str) -> Callable:
-        """Return an input function: this column of the row of a job. The code of a cheap rule is part of its spec."""
+        """Return a function of wildcards, for a Snakemake rule, that returns one column of the job's row.
+
+        The spec of a cheap rule also holds the fingerprint of its code.
+        """
 
         def value(wildcards: Sequence[str]) -> Any:
             content = self.row(rule, wildcards)[name]
@@ -62,7 +72,7 @@ class Cells:
         return rows[key]
 
     def needs(self, rule: str) -> dict[str, Callable]:
-        """Return the resources of a rule, each as Snakemake asks for it: by wildcards and attempt."""
+        """Return {resource: function of wildcards and attempt} for a Snakemake rule."""
 
         def resource(name: str) -> Callable:
             return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
@@ -74,34 +84,34 @@ class Cells:
     # --- blocks and pilots
 
     def _add_block(self, name: str, entry: dict) -> None:
-        """Add all jobs of a block, or those of its pilot alone as long as that has no result."""
-        whole = remaining = combinations(name, entry)
+        """Add all jobs of a block; only those of its pilot while the pilot has no result."""
+        all_cells = remaining = combinations(name, entry)
         if entry["pilot"]:
-            chosen = self.chosen[name] = self._add_pilot(name, entry, whole)
+            chosen = self.chosen[name] = self._add_pilot(name, entry, all_cells)
             if chosen is None:
                 return
-            remaining = pilot.remaining(chosen, whole)
-        block = blocks.Block(self.config, name, whole, remaining)
+            remaining = pilot.remaining(chosen, all_cells)
+        block = blocks.Block(self.config, name, all_cells, remaining)
         for student in block.students:
             self._add_student(student)
         for model, (suite, judges) in product(block.models, block.suites.items()):
-            self._add_exam(model, suite, judges)
+            self._add_evaluation(model, suite, judges)
         for base, corpus in block.pairs:
             self._add_metrics(base, corpus, entry["metrics"])
         self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
         self.rows["report"][name] = blocks.report_row(self.build, block)
 
     def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
-        """Add the jobs of a block's pilot and return what it chose."""
+        """Add the jobs of a block's pilot. Return what it chose, None while it has no result."""
         draft = pilot.Draft(entry, pilot.candidates_of(cells))
         scored: list[tuple[str, str]] = []
         for base, responses in draft.by_base().items():
             measures = self._add_measures(entry["pilot"]["by"], base, responses)
             scored += product(measures["scorers"], responses)
         row = self.rows["pilot"][name] = pilot.row(self.build, draft, list(dict.fromkeys(scored)))
-        return self.given[name] if name in self.given else pilot.read(RESULTS, name, row["spec"])
+        return self.choices[name] if name in self.choices else pilot.read(RESULTS, name, row["spec"])
 
-    # --- instructions, responses and what scores them
+    # --- instructions, responses and their scores
 
     def _add_instructions(self, name: str) -> None:
         if name in self.rows["load_instructions"]:
@@ -129,7 +139,10 @@ class Cells:
     def _add_measures(
         self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None
     ) -> Measures:
-        """Add the rewards and likelihoods that these metrics join, or whose tokens are counted, and return their ids."""
+        """Add the rewards and likelihoods that these metrics read, and return their ids.
+
+        counted_by: a scorer (`self`: the base) whose likelihoods count tokens; None for no such count.
+        """
         build = self.build
         rewards, scorers = build.rewards_of(metrics), build.scorers_of(metrics, base)
         if counted_by:
@@ -150,7 +163,7 @@ class Cells:
     # --- corpora and students
 
     def _add_corpus(self, base: str, corpus: str) -> CorpusPart:
-        """Add what makes a corpus, and return what a job on this base reads."""
+        """Add the jobs that make a corpus, and return what a job with this corpus and base reads."""
         sources = self.build.sources(corpus)
         for source in sources:
             self._add_responses(source)
@@ -190,14 +203,14 @@ class Cells:
         }
         self.rows["finetune"][name] = row
 
-    # --- exams
+    # --- evaluation
 
-    def _add_exam(self, name: str, suite: str, judges: list[str]) -> None:
-        """Add a model's answers to a suite and all that judges them."""
+    def _add_evaluation(self, name: str, suite: str, judges: list[str]) -> None:
+        """Add a model's answers to a suite, their checks and comparisons, and the answers of the opponents."""
         self._add_prompts(suite)
         self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
         if student := Model.parse(name).student:
-            self._add_freeing(name, student, suite)
+            self._add_free(name, student, suite)
         for judge in judges:
             if judge == VERIFY:
                 self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
@@ -205,10 +218,10 @@ class Cells:
             self.rows["judge"][f"{name}/{suite}/{judge}"] = evaluation.judge_row(self.build, name, suite, judge)
             opponent = self.config["judges"][judge]["baseline"]
             if f"{opponent}/{suite}" not in self.rows["answer"]:
-                self._add_exam(opponent, suite, [])
+                self._add_evaluation(opponent, suite, [])
 
-    def _add_freeing(self, name: str, student: Student, suite: str) -> None:
-        """Add a job that frees a student's weights after its last answer; a report over what exists has none."""
+    def _add_free(self, name: str, student: Student, suite: str) -> None:
+        """Add the job that deletes a student's weights after its last answer. A partial report (`partial`) deletes nothing."""
         keep = self.config["recipes"][student.recipe]["keep"]
         if keep != "model" and not self.config["partial"]:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}

@@ -1,4 +1,4 @@
-"""The cells of a grid block: its cross product without `exclude`, and with `include`."""
+"""The cells of a grid block: its cross product, without what `exclude` matches, with what `include` adds."""
 
 from itertools import product
 from typing import NamedTuple
@@ -17,9 +17,13 @@ class Combination(NamedTuple):
 
 
 def combinations(name: str, block: dict) -> list[Combination]:
-    """Return the cells of a block, each once. name: the block's, for messages.
+    """Return the cells of a block, each once.
 
-    Raises BadInput where `exclude` matches nothing, `include` does not name a cell, or none is left.
+    Args:
+        name: the block's name, for messages.
+        block: the block's config entry.
+    Raises:
+        BadInput: an `exclude` entry matches no cell, an `include` entry names none, or no cell is left.
     """
     corpora = [str(Responses(*pair)) for pair in product(block["instructions"], block["teachers"])]
     corpora += block["corpora"]
@@ -27,7 +31,7 @@ def combinations(name: str, block: dict) -> list[Combination]:
     for index, pattern in enumerate(block["exclude"]):
         remaining = [cell for cell in cells if not matches(pattern, cell)]
         if len(remaining) == len(cells):
-            raise BadInput(f"config.grids.{name}.exclude[{index}]: matches no cell; remove it or mend it")
+            raise BadInput(f"config.grids.{name}.exclude[{index}]: matches no cell; fix it or remove it")
         cells = remaining
     for index, pattern in enumerate(block["include"]):
         cells += _included(f"config.grids.{name}.include[{index}]", block, pattern)
@@ -37,7 +41,7 @@ def combinations(name: str, block: dict) -> list[Combination]:
 
 
 def _training(block: dict) -> tuple[list, list]:
-    """Return the recipes and the seeds of a block; one None each where it trains nothing."""
+    """Return the recipes and the seeds of a block; [None] for each where the block trains nothing."""
     return block["recipes"] or [None], block["seeds"] or [None]
 
 
@@ -61,7 +65,7 @@ def matches(pattern: dict, cell: Combination) -> bool:
 
 
 def describe(config: dict, cell: Combination) -> dict:
-    """Return all parts of a cell by name, as the summary takes them; its student is None where nothing is trained."""
+    """Return all parts of a cell by name, for the block's summary; its student is None where nothing is trained."""
     base, corpus, recipe, seed = cell
     instructions, teacher = Corpus.parse(corpus).responses or (None, None)
     return {

@@ -1,4 +1,4 @@
-"""The config, checked before any job starts and without any model present, and completed with all defaults and seeds.
+"""Check the config before any job starts, without any model present, and complete it with defaults, commits and seeds.
 
 Every error is a BadInput that names the key and the remedy.
 """
@@ -18,21 +18,23 @@ from ..store.results import RESULTS
 from . import config_data, config_grids
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
-ANY = "any"  # the scorer of a corpus that is the same for all bases
+ANY = "any"  # in place of a scorer: a derived corpus that is the same for all bases
 
 
 def checked(config: dict) -> dict:
     """Return the config with every default and pinned commit filled in, seeds derived and chat templates read.
 
-    config: as YAML reads it; it is not changed.
-    Raises BadInput for the first thing that is wrong.
+    Args:
+        config: as YAML reads it; it is not changed.
+    Raises:
+        BadInput: for the first mistake that is found.
     """
     config = with_named_models(config)
     schema.refuse_unknown_keys(config)
     _validate(config)
     config = schema.filled(config, schema.read(), outside_too=True)
     pins.fill(config)
-    _write_out_all(config)
+    _expand_all(config)
     for check in CHECKS:
         check(config)
     for complete in COMPLETIONS:
@@ -41,9 +43,9 @@ def checked(config: dict) -> dict:
 
 
 def with_named_models(config: dict) -> dict:
-    """Return the config with each model that an entry holds itself moved to `models`, under the entry's name.
+    """Return the config with each model that is written inside an entry moved to `models`, under the entry's name.
 
-    Raises BadInput where `models` has another model of this name.
+    Raises BadInput where `models` already has another model of this name.
     """
     models, config = dict(config.get("models") or {}), dict(config)
     for kind in MODELED:
@@ -68,7 +70,7 @@ def _validate(config: dict) -> None:
     import jsonschema
 
     for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
-        error = jsonschema.exceptions.best_match([error])  # of an entry that may be null, what is wrong in it
+        error = jsonschema.exceptions.best_match([error])  # where an entry may be null: the mistake inside the entry
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
         if isinstance(error.instance, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", error.instance):
@@ -78,8 +80,8 @@ def _validate(config: dict) -> None:
         raise BadInput(f"{where}: {error.message}{hint}")
 
 
-def _write_out_all(config: dict) -> None:
-    """Put the names in place of `all`, sorted: the order of keys in a file decides nothing."""
+def _expand_all(config: dict) -> None:
+    """Replace `all` by the names that it means, sorted, so that the order of keys in the file changes no result."""
     for corpus in config["corpora"].values():
         if corpus["teachers"] == "all":
             corpus["teachers"] = sorted(config["teachers"])
@@ -129,22 +131,22 @@ def _files(config: dict) -> None:
             if entry["template"] != "own":
                 paths[f"{kind}.{name}.template"] = entry["template"]
     for where, path in paths.items():
-        _is_there(f"config.{where}", path)
+        _require_file(f"config.{where}", path)
 
 
-def _is_there(where: str, path: str) -> None:
+def _require_file(where: str, path: str) -> None:
     if not path.startswith(pins.HUB) and not Path(path).is_file():
         raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
 
 
 def _imports(config: dict) -> None:
-    # after the grids: an import that no grid names yet may still have to come
+    # only teachers that a grid or corpus names: the file of another teacher may not exist yet
     named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
     named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
     for name in sorted(named):
         teacher = config["teachers"][name]
         if teacher["engine"] == "existing":
-            _is_there(f"config.teachers.{name}.source", teacher["source"])
+            _require_file(f"config.teachers.{name}.source", teacher["source"])
 
 
 def _teachers(config: dict) -> None:
@@ -168,13 +170,13 @@ def _scorers(config: dict) -> None:
         raise BadInput(f"config.scorers.{name}: a base has this name and scores under it; remove the scorer")
     for kind in ("bases", "scorers"):
         if ANY in config[kind]:
-            raise BadInput(f"config.{kind}.{ANY}: this name is taken; rename it")
+            raise BadInput(f"config.{kind}.{ANY}: this name is reserved; rename it")
 
 
 def _recipes(config: dict) -> None:
     for name, recipe in config["recipes"].items():
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
-            raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; say model or none")
+            raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; write model or none")
 
 
 def _metrics(config: dict) -> None:
@@ -200,12 +202,14 @@ def _references(config: dict) -> None:
 
 def _judges(config: dict) -> None:
     if config_grids.VERIFY in config["judges"]:
-        raise BadInput(f"config.judges.{config_grids.VERIFY}: this name is taken by the checkers of tasks; rename it")
+        raise BadInput(
+            f"config.judges.{config_grids.VERIFY}: this name is reserved for the checkers of tasks; rename it"
+        )
     for name, judge in config["judges"].items():
         known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
         if config["rewards"][judge["reward"]]["similarity"]:
             raise BadInput(
-                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other; take another"
+                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other and cannot judge; name another reward"
             )
         known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
     for name, suite in config["suites"].items():
@@ -219,17 +223,14 @@ def _judges(config: dict) -> None:
 
 
 def _name_prompts(config: dict) -> None:
-    """Name the file of prompts of each task that consists of a set of instructions: the set's own job makes it."""
+    """Set `prompts` of each task that is made from an instruction set: to the file that the set's own job writes."""
     for task in config["tasks"].values():
         if task["instructions"] is not None:
             task["prompts"] = f"{RESULTS}/instructions/{task['instructions']}.parquet"
 
 
 def _read_templates(config: dict) -> None:
-    """Replace a template's path by its text.
-
-    The spec, and so the fingerprint of a result, must depend on the content and not on where the file lies.
-    """
+    """Replace the path of each chat template by its text, so that specs depend on the content, not on where the file lies."""
     for kind in MODELED:
         for entry in config[kind].values():
             if entry["template"] != "own":
@@ -246,11 +247,11 @@ def _derive_seeds(config: dict) -> None:
     for name, entry in config["instructions"].items():
         if entry["sample"] is not None:
             derive(entry, f"instructions/{name}")
-    # one noise for all teachers: a row's noise follows from its id and sample
+    # all teachers share one seed: the noise of a row follows from the seed, its id and its sample
     samplings = [(teacher["sampling"], "generation") for teacher in config["teachers"].values()]
     samplings += [(task["sampling"], "evaluation") for task in config["tasks"].values()]
     for sampling, purpose in samplings:
-        # greedy sampling has no noise, so another root seed must not redo it
+        # greedy decoding uses no seed: without one in its spec, another root seed reruns nothing
         if sampling["temperature"] > 0:
             derive(sampling, purpose)
     for name, corpus in config["corpora"].items():
@@ -259,7 +260,7 @@ def _derive_seeds(config: dict) -> None:
         derive(block, "bootstrap")
 
 
-# in this order; they raise BadInput and change nothing
+# run in this order; each may raise BadInput, none changes the config
 CHECKS = (
     _models,
     _tasks,
@@ -276,7 +277,7 @@ CHECKS = (
     config_grids.check,
     _imports,
 )
-# these change the config
+# run after the checks, in this order; they change the config
 COMPLETIONS = (
     _name_prompts,
     config_data.label_stripped,

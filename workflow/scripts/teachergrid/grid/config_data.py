@@ -1,4 +1,4 @@
-"""Checks of what makes training data: derived corpora, teachers that are another one's responses, suites that are removed."""
+"""Checks of what training data is made of: derived corpora, stripped teachers, and suites whose prompts are removed."""
 
 from ..errors import BadInput
 from ..metrics.variants import Metric
@@ -6,7 +6,7 @@ from ..spec.spelling import known
 
 
 def check(config: dict) -> None:
-    """Raise BadInput for what contradicts itself or names what is not there."""
+    """Raise BadInput for an entry that contradicts itself or names something that the config does not have."""
     for name, corpus in config["corpora"].items():
         where = f"config.corpora.{name}"
         _choice(where, corpus, config)
@@ -20,7 +20,7 @@ def check(config: dict) -> None:
 
 
 def label_stripped(config: dict) -> None:
-    """Give each stripped teacher the model and the sampling of the one that generated, for labels and counts."""
+    """Give each stripped teacher the model and sampling of the teacher whose responses it strips: labels and counts need them."""
     for teacher in config["teachers"].values():
         if teacher["engine"] == "stripped":
             source = config["teachers"][teacher["of"]]
@@ -39,7 +39,9 @@ def _choice(where: str, corpus: dict, config: dict) -> None:
         known(f"{where}.by", metric, config["metrics"])
         formula = config["metrics"][metric]["formula"]
         if Metric(config["metrics"][metric]).expression is None:
-            raise BadInput(f"{where}.by: '{metric}' ({formula}) has no value of a single response; choose by another")
+            raise BadInput(
+                f"{where}.by: '{metric}' ({formula}) has no value of a single response; choose by another metric"
+            )
     if corpus["choose"] in ("best", "worst") and not corpus["by"]:
         raise BadInput(
             f"{where}.by: `choose: {corpus['choose']}` needs a metric; known: {', '.join(config['metrics'])}"
@@ -50,11 +52,11 @@ def _ratios(where: str, corpus: dict, config: dict) -> None:
     if not corpus["ratios"]:
         return
     if corpus["choose"] != "random":
-        raise BadInput(f"{where}.ratios: ratios are drawn; say `choose: random`")
+        raise BadInput(f"{where}.ratios: ratios need a random choice; write `choose: random`")
     for teacher in corpus["ratios"]:
         known(f"{where}.ratios", teacher, config["teachers"])
     if lacking := [teacher for teacher in corpus["teachers"] if teacher not in corpus["ratios"]]:
-        raise BadInput(f"{where}.ratios: none of '{lacking[0]}'; state one for each of the teachers")
+        raise BadInput(f"{where}.ratios: there is none for '{lacking[0]}'; state one for each teacher")
 
 
 def _size(where: str, corpus: dict, config: dict) -> None:
@@ -73,18 +75,20 @@ def _size(where: str, corpus: dict, config: dict) -> None:
 def _stripped(where: str, teacher: dict, teachers: dict) -> None:
     known(f"{where}.of", teacher["of"], teachers)
     if teachers[teacher["of"]]["engine"] == "stripped":
-        raise BadInput(f"{where}.of: '{teacher['of']}' is stripped itself; name the teacher that generated")
+        raise BadInput(
+            f"{where}.of: '{teacher['of']}' is stripped itself; name the teacher that generated the responses"
+        )
 
 
 def _decontaminated(where: str, name: str, suites: list[str], config: dict) -> None:
-    """name: of the set that these suites' prompts are removed from."""
+    """Check the suites whose prompts are removed from the instruction set `name`."""
     for suite in suites:
         known(where, suite, config["suites"])
         for task in config["suites"][suite]["tasks"]:
             known(f"config.suites.{suite}.tasks", task, config["tasks"])
-            made_of = config["tasks"][task]["instructions"]
-            if made_of and (made_of == name or config["instructions"][made_of]["decontaminate"]):
+            prompt_set = config["tasks"][task]["instructions"]
+            if prompt_set and (prompt_set == name or config["instructions"][prompt_set]["decontaminate"]):
                 raise BadInput(
-                    f"{where}: task '{task}' of suite '{suite}' consists of config.instructions.{made_of}, which waits for "
-                    "this set or is decontaminated itself; take one of the two out"
+                    f"{where}: task '{task}' of suite '{suite}' consists of config.instructions.{prompt_set}, which is "
+                    "this set or is decontaminated itself; remove one of the two"
                 )

@@ -1,4 +1,4 @@
-"""Write config/README.md from the schema, so that it cannot say something else.
+"""Write config/README.md from the schema, so that the two always agree.
 
 python -m teachergrid.grid.config_docs > config/README.md
 """
@@ -30,9 +30,9 @@ def page() -> str:
 
 def keys() -> list[str]:
     """Return the lines of the tables of keys: those at the top level, then a section for each kind of entry."""
-    top = schema.read()
-    lines = rows(top, top["required"])
-    for name, part in top["$defs"].items():
+    whole = schema.read()
+    lines = rows(whole, whole["required"])
+    for name, part in whole["$defs"].items():
         part = schema.resolve(part)
         if "properties" in part and name != "talk":
             lines += ["", f"## {name}", "", part.get("description", ""), "", *rows(part, part.get("required", []))]
@@ -45,8 +45,8 @@ def rows(part: dict, required: list[str]) -> list[str]:
     for key, value in part["properties"].items():
         value = schema.resolve(value)
         mark = " **cost**" if value.get("x-cost") else " **label**" if value.get("x-label") else ""
-        shown = "**required**" if key in required else default(value)
-        lines.append(f"| `{key}` | {kind(value)} | {shown} | {value.get('description', '')}{mark} |")
+        default_text = "**required**" if key in required else default(value)
+        lines.append(f"| `{key}` | {kind(value)} | {default_text} | {value.get('description', '')}{mark} |")
     return lines
 
 

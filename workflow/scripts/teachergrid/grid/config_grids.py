@@ -1,4 +1,4 @@
-"""Checks of the config's grid blocks, their pilots, and the cells that they name one by one."""
+"""Checks of the config's grid blocks: the names in them, their pilots, and the cells of `include` and `exclude`."""
 
 from ..errors import BadInput
 from ..metrics.variants import Metric
@@ -20,7 +20,7 @@ def judges_of(config: dict, suite: str) -> list[str]:
 
 
 def check(config: dict) -> None:
-    """Raise BadInput for a block that names what is not there or contradicts itself."""
+    """Raise BadInput for a block that contradicts itself or names something that the config does not have."""
     for name, block in config["grids"].items():
         _block(config, f"config.grids.{name}", block)
     for name, block in config["grids"].items():
@@ -75,39 +75,41 @@ def _corpus(config: dict, where: str, text: str) -> None:
 def _pilot(config: dict, where: str, block: dict) -> None:
     pilot = block["pilot"]
     if block["compare"] != "teacher" or not block["recipes"]:
-        raise BadInput(f"{where}: a pilot saves students: it needs `compare: teacher` and recipes; leave it out")
+        raise BadInput(
+            f"{where}: a pilot chooses whose students are trained: it needs `compare: teacher` and recipes; remove it"
+        )
     for metric in pilot["by"]:
         known(f"{where}.by", metric, config["metrics"])
     for metric in pilot["by"]:
         _ranks_teachers(f"{where}.by", metric, config["metrics"][metric])
     if pilot["keep"] >= len(block["teachers"]):
-        raise BadInput(f"{where}.keep: {pilot['keep']} of {len(block['teachers'])} teachers leaves none out; lower it")
+        raise BadInput(f"{where}.keep: {pilot['keep']} of {len(block['teachers'])} teachers drops none; lower it")
     for name in block["instructions"]:
         sample = config["instructions"][name]["sample"]
         if sample is not None and sample <= pilot["sample"]:
-            raise BadInput(f"{where}.sample: config.instructions.{name} has {sample} instructions; lower it")
+            raise BadInput(f"{where}.sample: config.instructions.{name} has only {sample} instructions; lower `sample`")
 
 
 def _ranks_teachers(where: str, name: str, metric: dict) -> None:
-    """Raise BadInput unless a metric is a mean over responses, as the ranking of teachers needs it."""
-    parsed = Metric(metric).expression
-    if parsed is None:
+    """Raise BadInput unless a metric is a mean over responses, which the ranking of teachers needs."""
+    expression = Metric(metric).expression
+    if expression is None:
         raise BadInput(
             f"{where}: '{name}' ({metric['formula']}) has no value of a single response; rank by another metric"
         )
-    if parsed.medians:
+    if expression.medians:
         raise BadInput(f"{where}: '{name}' ({metric['formula']}) is no mean over responses; rank by another metric")
 
 
 def add_pilot_subsets(config: dict) -> None:
-    """Add the instructions of each pilot: those that a smaller sample of each set would draw with the same seed.
+    """Add the instruction sets of each pilot: a smaller sample of each of the block's sets, drawn with the same seed.
 
-    Raises BadInput where their name is taken.
+    Raises BadInput where the config already has a different set of that name.
     """
     for block in config["grids"].values():
         for name in block["instructions"] if block["pilot"] else ():
             entry, sample = config["instructions"][name], block["pilot"]["sample"]
             seed = derived_seed(config["seed"], f"instructions/{name}") if entry["seed"] is None else entry["seed"]
-            fewer, subset = {**entry, "sample": sample, "seed": seed}, pilot_subset(name, sample)
-            if config["instructions"].setdefault(subset, fewer) != fewer:
-                raise BadInput(f"config.instructions.{subset}: this name is taken by a pilot; rename it")
+            smaller, subset = {**entry, "sample": sample, "seed": seed}, pilot_subset(name, sample)
+            if config["instructions"].setdefault(subset, smaller) != smaller:
+                raise BadInput(f"config.instructions.{subset}: a pilot needs this name; rename it")

@@ -1,4 +1,4 @@
-"""The rows of exams: a model's answers to a suite, their check, and their comparison with an opponent's."""
+"""The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ CHAT = ("template", "template_args", "system", "plain")
 
 
 def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
-    """Return the row of a model's answers. A student answers with the chat settings of its base."""
+    """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
     prompts, items = build.prompts_of(suite)
     return {
@@ -25,18 +25,18 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
 
 
 def verify_row(build: Builder, suite: str) -> VerifyRow:
-    """Return the row of the check of answers to a suite."""
+    """Return the row of the job that checks a model's answers to a suite."""
     prompts, items = build.prompts_of(suite)
     return {"spec": _verify_spec(build, suite), "prompts": prompts, "rows": items}
 
 
 def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
-    """Return the row of the comparison of a model's answers with those of the judge's opponent."""
+    """Return the row of the job that compares a model's answers to a suite with those of the judge's opponent."""
     opponent = build.config["judges"][judge]["baseline"]
     prompts, items = build.prompts_of(suite)
     return {
         **_judge(build, judge, suite),
-        # the opponent itself ties with itself
+        # the opponent compared with itself is a tie, and needs no other answers
         "baselines": [opponent] if opponent != model else [],
         "suites": [suite],
         "prompts": prompts,
@@ -47,12 +47,12 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
 
 @cache
 def _answers(build: Builder, name: str, suite: str) -> ScorePart:
-    """name: of a reference or a base."""
+    """Return spec and cost of answering a suite. name: of a reference or a base."""
     entry = build.config["references"].get(name) or build.config["bases"][name]
     chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
     tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in build.tasks_of(suite).items()}
     row = build.with_model(
-        # specs call the chat settings of a student `reference`, too
+        # in specs the chat settings of a student also lie under `reference`
         "reference",
         chat if chat["format"] == "plain" else without(chat, "plain"),
         tasks=tasks,

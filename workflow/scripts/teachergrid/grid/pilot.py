@@ -1,10 +1,10 @@
-"""A pilot of a grid block: all teachers answer a few instructions, and only those that its metrics rank first go on.
+"""The pilot of a grid block: all teachers answer a few instructions, and only those that its metrics rank first go on.
 
-Phase one makes `results/grids/{grid}/pilot.json` (pilot_ranking.py). Phase two is the block's cross product with the teachers
-that this file keeps for each base. A block is in phase two if the file exists and was made from the present spec; otherwise
-only the jobs of the pilot are planned. Snakemake's `checkpoint` is avoided on purpose: each call of Snakemake has one phase of
-a block, so that `plan` can show all of its jobs. `teachergrid run` goes on with the second phase by itself; plain `snakemake`
-is called twice.
+Phase one writes `results/grids/{grid}/pilot.json` (analysis.pilot computes it). Phase two is the block's cross product with the
+teachers that this file lists for each base. A block is in phase two if the file exists and was made from the current spec;
+otherwise only the jobs of the pilot are planned. We avoid Snakemake's `checkpoint` on purpose: one call of Snakemake covers one
+phase of a block, so `plan` can show all jobs of a phase. `teachergrid run` starts the second phase by itself; plain `snakemake`
+has to be called twice.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ from .rows import PilotRow
 if TYPE_CHECKING:
     from .cells import Cells
 
-SETTLED = ".pilots.json"
-# What a pilot chose: {base: [teachers]}, the first ranked first.
+CHOICES = ".pilots.json"  # in the results: what the pilots had chosen when the run was planned
+# What a pilot chose: {base: [teachers]}, the best-ranked teacher first.
 Chosen = dict[str, list[str]]
-# Return the price of a job: (rule, row) -> number.
+# (rule, row) -> the cost of a job, in any unit
 Cost = Callable[[str, dict], float]
 
 
@@ -43,19 +43,19 @@ class Draft(NamedTuple):
 
     @property
     def sets(self) -> list[str]:
-        """The sets of instructions that it draws, which the check of the config adds (config.checked)."""
+        """Names of the instruction sets that the pilot draws; config.checked adds them to the config."""
         return [
             pilot_subset(instructions, self.entry["pilot"]["sample"]) for instructions in self.entry["instructions"]
         ]
 
     @property
     def responses(self) -> list[str]:
-        """Of all candidates, each once."""
+        """Ids of the responses of all candidates, each once."""
         every = dict.fromkeys(teacher for teachers in self.candidates.values() for teacher in teachers)
         return [str(Responses(*pair)) for pair in product(self.sets, every)]
 
     def by_base(self) -> dict[str, list[str]]:
-        """Return the responses of the candidates of each base."""
+        """Return {base: ids of the responses of its candidates}."""
         return {
             base: [str(Responses(*pair)) for pair in product(self.sets, teachers)]
             for base, teachers in self.candidates.items()
@@ -63,7 +63,7 @@ class Draft(NamedTuple):
 
 
 def candidates_of(cells: list[Combination]) -> dict[str, list[str]]:
-    """Return the teachers of these cells for each base."""
+    """Return {base: teachers of its cells}, each teacher once, in the order of the cells."""
     candidates: dict[str, dict[str, None]] = {}
     for cell in cells:
         if teacher := Corpus.parse(cell.corpus).teacher:
@@ -72,7 +72,7 @@ def candidates_of(cells: list[Combination]) -> dict[str, list[str]]:
 
 
 def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow:
-    """Return the row of a pilot. scored: (scorer, responses) of all likelihoods that it joins."""
+    """Return the row of a pilot. scored: (scorer, responses) of all likelihoods that it reads."""
     config, settings, responses = build.config, draft.entry["pilot"], draft.responses
     rewards = build.rewards_of(settings["by"])
     return {
@@ -81,7 +81,7 @@ def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow
             candidates=draft.candidates,
             metrics={metric: config["metrics"][metric] for metric in settings["by"]},
             gates=config["health"]["gates"],
-            made_by=made_by(build, draft, rewards, {scorer for scorer, _ in scored}),
+            made_by=input_specs(build, draft, rewards, {scorer for scorer, _ in scored}),
         ),
         "responses": responses,
         "rewards": rewards,
@@ -91,8 +91,8 @@ def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow
     }
 
 
-def made_by(build: Builder, draft: Draft, rewards: list[str], scorers: set[str]) -> dict[str, str]:
-    """Return a digest of each spec that a pilot's result follows from: it is stale as soon as one of them changes."""
+def input_specs(build: Builder, draft: Draft, rewards: list[str], scorers: set[str]) -> dict[str, str]:
+    """Return {job: digest of its spec} of all jobs that a pilot's result depends on: it is out of date when one changes."""
     specs = {f"load_instructions {name}": build.instructions(name)["spec"] for name in draft.sets}
     specs |= {f"generate {name}": build.generate(name)["spec"] for name in draft.responses}
     specs |= {f"reward {name}": build.reward(name)["spec"] for name in rewards}
@@ -101,32 +101,35 @@ def made_by(build: Builder, draft: Draft, rewards: list[str], scorers: set[str])
 
 
 def remaining(chosen: Chosen, cells: list[Combination]) -> list[Combination]:
-    """Return the cells of phase two: those of the teachers that were chosen, and all derived corpora."""
+    """Return the cells of phase two: those of the chosen teachers, and all of derived corpora."""
     return [cell for cell in cells if Corpus.parse(cell.corpus).teacher in (None, *chosen.get(cell.base, ()))]
 
 
-def savings(build: Builder, whole: list[Combination], left: list[Combination]) -> dict[str, int]:
+def savings(build: Builder, all_cells: list[Combination], remaining_cells: list[Combination]) -> dict[str, int]:
     """Return how many students and response sets phase two has, and how many all cells of its block would have."""
     counts = {}
-    for part, cells in (("kept", left), ("all", whole)):
+    for part, cells in (("kept", remaining_cells), ("all", all_cells)):
         counts[f"students_{part}"] = len(cells)
         counts[f"responses_{part}"] = len({source for cell in cells for source in build.sources(cell.corpus)})
     return counts
 
 
-def complete(config: dict, block: dict, whole: list[Combination]) -> list[str]:
-    """Return the grids without a pilot that hold all cells of a block, with the same performance: they know what it loses."""
+def complete(config: dict, block: dict, all_cells: list[Combination]) -> list[str]:
+    """Return the grids without a pilot that contain all cells of a block and measure the same performance.
+
+    They show what the pilot loses: the performance of the teachers that it dropped.
+    """
     return [
         name
         for name, other in config["grids"].items()
         if other["pilot"] is None
         and other["performance"] == block["performance"]
         and other["compare"] == block["compare"]
-        and set(whole) <= set(combinations(name, other))
+        and set(all_cells) <= set(combinations(name, other))
     ]
 
 
-# --- the result, and what the jobs of a run expand their config with
+# --- results of pilots
 
 
 def path(results: str, name: str) -> Path:
@@ -135,29 +138,32 @@ def path(results: str, name: str) -> Path:
 
 
 def read(results: str, name: str, spec: str) -> Chosen | None:
-    """Return what a pilot chose, None where there is no result of this spec."""
+    """Return what a pilot chose; None where there is no result, or it was made from another spec."""
     file = path(results, name)
     result = json.loads(file.read_text()) if file.is_file() else {}
     if result.get("origin", {}).get("spec") != spec:
         return None
-    return {base: answer["kept"] for base, answer in result["bases"].items()}
+    return {base: ranking["kept"] for base, ranking in result["bases"].items()}
 
 
-def settle(results: str, chosen: dict[str, Chosen | None]) -> None:
-    """Write down what a run expanded its config with, for its jobs: a pilot may be made anew before they expand it, too."""
-    file, text = Path(results, SETTLED), json.dumps(chosen)
+def save_choices(results: str, chosen: dict[str, Chosen | None]) -> None:
+    """Save what pilots had chosen when a run was planned.
+
+    Its jobs expand the config again and must get the same cells, even if a pilot has been made again since.
+    """
+    file, text = Path(results, CHOICES), json.dumps(chosen)
     if chosen and (not file.is_file() or file.read_text() != text):
         origin.replace_text(file, text)
 
 
-def settled(results: str) -> dict[str, Chosen | None]:
-    """Return what the run of this job expanded its config with, {grid: what its pilot chose}."""
-    file = Path(results, SETTLED)
+def saved_choices(results: str) -> dict[str, Chosen | None]:
+    """Return {grid: what its pilot had chosen} when the run of this job was planned."""
+    file = Path(results, CHOICES)
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def waiting(cells: "Cells") -> list[str]:
-    """Return the grids in phase one. A report over what exists waits for none."""
+    """Return the grids whose pilot has no result yet; none for a partial report, which waits for nothing."""
     return [name for name, chosen in cells.chosen.items() if chosen is None and not cells.config["partial"]]
 
 
@@ -165,10 +171,10 @@ def waiting(cells: "Cells") -> list[str]:
 
 
 def at_most(cells: "Cells", cost: Cost | None = None) -> "Cells":
-    """Return the table of cells with phase two of all that is in phase one, with the most expensive teachers chosen.
+    """Return the largest table of cells that pilots without a result can lead to: their phase two with the costliest teachers.
 
-    cost(rule, row) orders them by their full set of responses; by default the GPU-minutes of costs. Bases take different
-    teachers as long as there are others, since each further teacher generates its responses, too.
+    Different bases get different teachers as far as possible, since each further teacher adds a set of responses.
+    cost: orders teachers by the cost of their full set of responses; by default GPU-minutes (cost.resources).
     """
     chosen = {**cells.chosen, **{name: most_expensive(cells, name, cost or _gpu_minutes) for name in waiting(cells)}}
     return type(cells)(cells.config, chosen)
@@ -179,11 +185,11 @@ def _gpu_minutes(rule: str, row: dict) -> float:
 
 
 def most_expensive(cells: "Cells", name: str, cost: Cost) -> Chosen:
-    """Return for each base as many teachers as the pilot of a grid keeps, the most expensive ones."""
+    """Return for each base the costliest teachers, as many as the pilot of a grid keeps."""
     block, chosen = cells.config["grids"][name], Chosen()
     price: dict[str, float] = {}
     for instructions, teacher in product(block["instructions"], block["teachers"]):
-        # the pilot's row, with as many rows as the full set has
+        # the row of the pilot's job, with the number of rows of the full set
         subset = pilot_subset(instructions, block["pilot"]["sample"])
         if sample := cells.rows["generate"].get(str(Responses(subset, teacher))):
             full = {**sample, "rows": cells.build.rows_of([str(Responses(instructions, teacher))])}
@@ -196,7 +202,7 @@ def most_expensive(cells: "Cells", name: str, cost: Cost) -> Chosen:
 
 
 def upper_bound(cells: "Cells", cost: Cost | None = None) -> list[tuple[str, str, dict]]:
-    """Return (rule, cell, row) of each job that phase two can add to these cells at most (see at_most)."""
+    """Return (rule, cell, row) of each job that phase two can add to these cells (see at_most)."""
     more = at_most(cells, cost).rows if waiting(cells) else {}
     return [
         (rule, cell, row) for rule, rows in more.items() for cell, row in rows.items() if cell not in cells.rows[rule]

@@ -1,7 +1,7 @@
-"""The rows of the table of cells (grid.Cells), one class for each rule.
+"""The rows of the table of cells (grid.cells.Cells), one class for each rule.
 
-A row holds the spec of a job, what its resources follow from (see costs), and the ids and files that it reads. Snakemake's
-rules take a column by its name: `cell("finetune", "spec")`. These are plain dicts at run time.
+A row holds the spec of a job, the numbers from which cost.resources computes its resources, and the ids and files that it reads.
+Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These are plain dicts at run time.
 """
 
 from typing import TypedDict
@@ -22,7 +22,7 @@ class ModelCost(TypedDict):
 
 
 class ModelPart(SpecRow, ModelCost):
-    """Of each job that loads a model."""
+    """The part of the row of every job that loads a model."""
 
     nodes: int
 
@@ -39,9 +39,9 @@ class GenerateRow(ModelPart):
     """Rule `generate`."""
 
     rows: int
-    tokens: int  # of a response, at most or as usual
+    tokens: int  # of a response: its usual length, or the limit where that is lower
     instructions: list[str]
-    files: list[str]  # responses that exist already
+    files: list[str]  # with responses that exist already
 
 
 class CheckRow(SpecRow):
@@ -60,13 +60,13 @@ class ScoreRow(ModelPart):
 
 
 class ScorePart(ModelPart):
-    """What the jobs of one reward or scorer share."""
+    """The part of a row that all jobs of one reward or scorer share."""
 
     tokens: int
 
 
 class Measures(TypedDict):
-    """Ids of what a job joins: each reward and each scorer of each of the responses."""
+    """Ids of what a job joins: each of the responses with each of the rewards and scorers."""
 
     responses: list[str]
     rewards: list[str]
@@ -74,7 +74,10 @@ class Measures(TypedDict):
 
 
 class CorpusPart(TypedDict):
-    """What a job on a corpus reads. derived, variant: the corpus and its scorer, or nothing for all of a teacher's responses."""
+    """What a job on a corpus reads.
+
+    derived, variant: a derived corpus and its scorer, as lists of one; both empty where the corpus is all of a teacher's responses.
+    """
 
     responses: list[str]
     instructions: list[str]
@@ -101,7 +104,7 @@ class MetricRow(CorpusPart):
 
 
 class TrainingPart(ModelPart):
-    """What the students of one base, recipe and seed share."""
+    """The part of a row that all students of one base, recipe and seed share."""
 
     deepspeed: str | None
     dtype: str
@@ -125,7 +128,7 @@ class AnswerRow(ModelPart):
     """Rule `answer`."""
 
     tokens: int
-    students: list[str]  # the student, or nothing for a reference
+    students: list[str]  # the student; empty for a reference
     prompts: list[str]
     rows: int
 
@@ -141,7 +144,7 @@ class JudgeRow(ModelPart):
     """Rule `judge`."""
 
     tokens: int
-    baselines: list[str]  # the opponent; nothing for the opponent itself
+    baselines: list[str]  # the opponent; empty for the opponent itself
     suites: list[str]
     prompts: list[str]
     rows: int
@@ -154,7 +157,7 @@ class FreeRow(SpecRow):
 
 
 class PilotRow(SpecRow):
-    """Rule `pilot`. scorers and scored go together, pair by pair."""
+    """Rule `pilot`. scorers and scored are columns of one list of pairs."""
 
     responses: list[str]
     rewards: list[str]
@@ -164,7 +167,10 @@ class PilotRow(SpecRow):
 
 
 class CorrelateRow(SpecRow):
-    """Rule `correlate`. bases and corpora, and the three columns of judges, go together item by item."""
+    """Rule `correlate`.
+
+    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons.
+    """
 
     models: list[str]
     verified: list[str]
@@ -184,7 +190,7 @@ class ReportRow(SpecRow):
     models: list[str]
     verified: list[str]
     pilots: list[str]
-    complete: list[str]  # grids that know what the pilot loses
+    complete: list[str]  # grids that also train the teachers that the pilot drops
     instructions: list[str]
     responses: list[str]
     rewards: list[str]

@@ -1,4 +1,4 @@
-"""Plan documents: their parts, and the files of earlier plans beside the results (workflow/schemas/plan.schema.json)."""
+"""Plan documents (workflow/schemas/plan.schema.json): their parts, and the saved plans in the results folder."""
 
 import gzip
 import json
@@ -10,21 +10,24 @@ from ..store.results import RESULTS
 
 FORMAT = 1  # of a plan document
 FOLDER = ".plans"
-# low, expected, high: a number and the interval around it in which 90 % of jobs should lie
+# {low, expected, high}: an estimate and the interval in which 90 % of jobs should lie
 Spread = dict[str, float]
 
 
 class Because(TypedDict):
-    """The reason that a job goes back to through the jobs that it follows."""
+    """The root cause of a job: its own reason, or that of the job which makes its input again."""
 
     reason: str
     detail: str
 
 
 class JobRow(TypedDict):
-    """One job. gpus, cpus: what it holds, one of them 0; start, end: seconds from the start of the plan, None without a schedule.
+    """One job.
 
-    words: the parts of its cell (reasons.words); spec: a digest; needs: indices of jobs; blocked: why it cannot run.
+    words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
+    source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
+    blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
+    spec: a digest of its spec.
     """
 
     job: str
@@ -50,7 +53,11 @@ class JobRow(TypedDict):
 
 
 class Sums(TypedDict):
-    """What several jobs cost together. usd: of the jobs with a known price, None where there is none; unpriced: the others."""
+    """What several jobs cost together.
+
+    usd: of the jobs with a known price, None where no job has one. unpriced: the number of jobs without a known price.
+    sources: {source of the estimate: jobs}.
+    """
 
     jobs: int
     blocked: int
@@ -63,13 +70,13 @@ class Sums(TypedDict):
 
 
 class Total(Sums):
-    """reused: results that are up to date."""
+    """Sums over all jobs. reused: number of results that are up to date."""
 
     reused: int
 
 
 class CriticalRun(TypedDict):
-    """A run of the chain that decides the end, in seconds from the start."""
+    """One job of the critical path: the chain of jobs that decides when the plan ends. Times in seconds from the start."""
 
     job: str
     pool: str
@@ -78,14 +85,14 @@ class CriticalRun(TypedDict):
 
 
 class Halving(TypedDict):
-    """A change, such as twice the GPUs of a pool, and the seconds that the plan would take with it."""
+    """A change that would shorten the plan, such as twice the GPUs of a pool, and the seconds it would then take."""
 
     change: str
     seconds: float
 
 
 class Schedule(TypedDict):
-    """utilisation: for each pool the share in use, in equal parts of the time."""
+    """When jobs run. seconds: of the whole plan. utilisation: {pool: share in use in each of equal parts of the time}."""
 
     seconds: float
     longest_path_s: float
@@ -95,7 +102,7 @@ class Schedule(TypedDict):
 
 
 class Document(TypedDict):
-    """A whole plan. Rows of stages, teachers, bases and reasons are sums with a name (Sums and their own keys)."""
+    """A whole plan. The rows of stages, teachers, bases and reasons are Sums with further keys, such as the name."""
 
     format: int
     made: str
@@ -117,7 +124,7 @@ class Document(TypedDict):
 
 
 def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
-    """Save a plan, so that a later one can be compared with it, and remove the oldest beyond `most`. Return its file."""
+    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
     folder = Path(results, FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{document['hash']}.json.gz"
@@ -127,12 +134,12 @@ def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
     return path
 
 
-def find(word: str, results: str = RESULTS) -> Path | None:
-    """Return the file of a saved plan by its hash, or of the newest one by `last`."""
+def find(name: str, results: str = RESULTS) -> Path | None:
+    """Return the file of a saved plan. name: its hash, or `last` for the newest; None where there is no such plan."""
     files = sorted(Path(results, FOLDER).glob("*.json.gz"), key=lambda file: file.stat().st_mtime)
-    if word == "last":
+    if name == "last":
         return files[-1] if files else None
-    return next((file for file in files if file.name == f"{word}.json.gz"), None)
+    return next((file for file in files if file.name == f"{name}.json.gz"), None)
 
 
 def read(path: str | Path) -> Document:
@@ -142,7 +149,9 @@ def read(path: str | Path) -> Document:
         document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
         version = document["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: is no plan ({error}); `teachergrid plan --json > plan.json` writes one") from error
+        raise BadInput(f"{path}: is not a plan ({error}); `teachergrid plan --json > plan.json` writes one") from error
     if version != FORMAT:
-        raise BadInput(f"{path}: a plan of format {version}, and this version reads {FORMAT}; plan again with this one")
+        raise BadInput(
+            f"{path}: has format {version}, but this version reads format {FORMAT}; make the plan again with this version"
+        )
     return document

@@ -1,4 +1,4 @@
-"""What changed since an earlier plan: jobs and cost added, removed and changed, by reason."""
+"""Compare two plans: jobs and costs that were added, removed or changed, by reason."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def earlier(what: str, setting: Setting) -> Document:
     """Return the plan document that a new one is compared with.
 
     Args:
-        what: a file, `last`, the hash of a saved plan, or a git revision, whose config is planned on the same results.
+        what: a file, `last`, the hash of a saved plan, or a git revision; its config is then planned on the current results.
     Raises:
         BadInput: where there is no such plan.
     """
@@ -34,12 +34,12 @@ def earlier(what: str, setting: Setting) -> Document:
     if path := archive.find(what):
         return archive.read(path)
     if what == "last":
-        raise BadInput("--diff last: no plan of these results was made before")
+        raise BadInput("--diff last: there is no earlier plan of these results")
     return of_revision(what, setting)
 
 
 def of_revision(revision: str, setting: Setting) -> Document:
-    """Return the plan of the config files of a git revision; the files that they name (prompts, templates) are today's."""
+    """Return the plan of the config files of a git revision. Files that they name (prompts, templates) are the current ones."""
     with tempfile.TemporaryDirectory() as folder:
         files = [exported(revision, path, folder) for path in setting.args.configfile or [CONFIG]]
         lock = exported(revision, pins.LOCK, folder, needed=False)
@@ -49,7 +49,10 @@ def of_revision(revision: str, setting: Setting) -> Document:
 
 @contextmanager
 def pinned_by(lock: Path) -> Iterator[None]:
-    """Take the commits of models and data sets from another lock file. Snakemake checks the config: no argument reaches it."""
+    """Take the commits of models and data sets from another lock file, for as long as the context lasts.
+
+    The Snakefile checks the config, so the path of the lock file cannot be passed to it as an argument.
+    """
     current, pins.LOCK = pins.LOCK, lock
     try:
         yield
@@ -58,27 +61,27 @@ def pinned_by(lock: Path) -> Iterator[None]:
 
 
 def exported(revision: str, path: str | Path, folder: str, needed: bool = True) -> Path:
-    """Return a copy of a file as a revision has it. Raises BadInput where a needed one is missing."""
+    """Write a file of a git revision into a folder and return its path. Raises BadInput where a `needed` file is missing."""
     target = Path(folder, re.sub(r"\W", "_", str(Path(path).parent)), Path(path).name)
     target.parent.mkdir(exist_ok=True)
-    done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True)
-    if done.returncode and needed:
-        message = "".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
+    process = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True)
+    if process.returncode and needed:
+        message = "".join(process.stderr.decode(errors="replace").strip().splitlines()[-1:])
         raise BadInput(
-            f"--diff {revision}: no plan file, kept plan or git revision with {path} ({message}); say a file of "
-            "`plan --json`, a plan's hash, `last`, or a revision"
+            f"--diff {revision}: neither a plan file, a saved plan nor a git revision with {path} ({message}); name a "
+            "file of `plan --json`, a plan's hash, `last`, or a revision"
         )
-    if not done.returncode:
-        target.write_bytes(done.stdout)
+    if not process.returncode:
+        target.write_bytes(process.stdout)
     return target
 
 
 def between(before: Document, now: Document) -> dict[str, Any]:
     """Return the difference of two plan documents.
 
-    A job is changed when it would be made from another spec; another time alone is no change.
-    Keys: added, removed, changed (sums of their jobs, with `reasons`), kept (a number of jobs), seconds (of both plans, None
-    without a schedule), from, to.
+    A job counts as changed when its spec differs; other times or costs alone do not count.
+    Keys: added, removed, changed (sums of their jobs, with `reasons`), kept (number of unchanged jobs), seconds (of both plans,
+    None without a schedule), from, to.
     """
     old, new = ({job["job"]: job for job in plan["jobs"]} for plan in (before, now))
     both = [name for name in new if name in old]
@@ -98,7 +101,7 @@ def between(before: Document, now: Document) -> dict[str, Any]:
 
 
 def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
-    """Return the sums of jobs by reason and its first detail, the costliest first, with the names of the jobs."""
+    """Return the sums of jobs by (reason, detail), the costliest first, each with the names of its jobs."""
     groups: dict[tuple[str, str], list[JobRow]] = defaultdict(list)
     for job in jobs:
         groups[job["because"]["reason"], job["because"]["detail"]].append(job)
@@ -109,44 +112,46 @@ def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["jobs"], row["reason"], row["detail"]))
 
 
-def text(found: dict[str, Any], width: int, most: int = 5) -> str:
-    """Return a difference in words. found: of `between`; most: reasons listed of each kind of change."""
-    if not any(found[kind]["jobs"] for kind in ("added", "removed", "changed")):
-        return f"since {found['from']['hash']} ({found['from']['made']}): the same {count(found['kept'])} jobs"
+def text(difference: dict[str, Any], width: int, most: int = 5) -> str:
+    """Return a difference as text. difference: of `between`. most: how many reasons are listed for each kind of change."""
+    if not any(difference[kind]["jobs"] for kind in ("added", "removed", "changed")):
+        return f"since {difference['from']['hash']} ({difference['from']['made']}): the same {count(difference['kept'])} jobs"
     rows = []
     for kind, sign in (("added", "+"), ("removed", "-"), ("changed", "~")):
-        for row in found[kind]["reasons"][:most]:
+        for row in difference[kind]["reasons"][:most]:
             hours, key = ("gpu_hours", "GPU-h") if row["gpu_hours"]["high"] else ("cpu_hours", "CPU-h")
             which = row["names"][0] + (" ..." if row["jobs"] > 1 else "")
             why = f"{row['reason']}: {row['detail']}" if row["detail"] else row["reason"]
             rows.append([f"{sign}{count(row['jobs'])}", f"{sign}{number(row[hours]['expected'])} {key}", which, why])
-        if left := found[kind]["reasons"][most:]:
-            rows.append([f"{sign}{count(sum(row['jobs'] for row in left))}", "", "", f"{len(left)} other reasons"])
-    ends = [span(seconds) if seconds is not None else "unknown" for seconds in found["seconds"]]
-    head = f"since {found['from']['hash']} ({found['from']['made']}): {count(found['kept'])} jobs as before; takes {ends[1]}, was {ends[0]}"
+        if others := difference[kind]["reasons"][most:]:
+            rows.append([f"{sign}{count(sum(row['jobs'] for row in others))}", "", "", f"{len(others)} other reasons"])
+    ends = [span(seconds) if seconds is not None else "unknown" for seconds in difference["seconds"]]
+    head = f"since {difference['from']['hash']} ({difference['from']['made']}): {count(difference['kept'])} jobs unchanged; takes {ends[1]}, before {ends[0]}"
     return f"{head}\n{table(['jobs', 'costs', 'for example', 'why'], rows, width)}"
 
 
-def refuse(what: str, found: Document) -> None:
-    """Raise BadInput with the difference when a plan is not the agreed one. what: the hash or file of the agreed plan."""
+def refuse(what: str, plan: Document) -> None:
+    """Raise BadInput, with the differences, unless a plan is the agreed one. what: hash or file of the agreed plan."""
     path = what if Path(what).is_file() else archive.find(what)
-    if path is None and what != found["hash"]:
-        raise BadInput(f"--plan {what}: what would run is plan {found['hash']}, and these results keep no plan {what}")
-    now = {job["job"]: job["spec"] for job in found["jobs"]}
+    if path is None and what != plan["hash"]:
+        raise BadInput(
+            f"--plan {what}: what would run is plan {plan['hash']}, and no plan {what} is saved in these results"
+        )
+    now = {job["job"]: job["spec"] for job in plan["jobs"]}
     agreed = {job["job"]: job["spec"] for job in archive.read(path)["jobs"]} if path else now
     if agreed != now:
         raise BadInput(
-            f"--plan {what}: what would run is not what was agreed: {differing(agreed, now)}. Look at `teachergrid plan "
-            f"--diff {what}`; what would run now is plan {found['hash']}"
+            f"--plan {what}: what would run differs from the agreed plan: {differing(agreed, now)}. Look at `teachergrid plan "
+            f"--diff {what}`; what would run now is plan {plan['hash']}"
         )
 
 
-def differing(agreed: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Return the jobs that come, go or change, in words. Both: job -> digest of its spec."""
+def differing(agreed: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return in words which jobs are added, missing or changed. Both arguments: {job: digest of its spec}."""
     groups = {
-        "more": [name for name in found if name not in agreed],
-        "missing": [name for name in agreed if name not in found],
-        "with other settings": [name for name in found if agreed.get(name, found[name]) != found[name]],
+        "more": [name for name in now if name not in agreed],
+        "missing": [name for name in agreed if name not in now],
+        "with other settings": [name for name in now if agreed.get(name, now[name]) != now[name]],
     }
     return "; ".join(
         f"{count(len(names))} {word} ({', '.join(sorted(names)[:3])}{' ...' if len(names) > 3 else ''})"

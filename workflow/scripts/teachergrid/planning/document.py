@@ -1,4 +1,4 @@
-"""The plan as one document: what runs and why, what it costs, when it ends. workflow/schemas/plan.schema.json describes it."""
+"""Build the plan document: what runs and why, what it costs, when it ends (workflow/schemas/plan.schema.json)."""
 
 import argparse
 import hashlib
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
     from ..grid.cells import Cells
 
-DETAILS = 20  # lines kept of a reason; a summary's names every student
+DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 
 class Setting(NamedTuple):
-    """What every plan of one call is made with.
+    """What all plans of one call share.
 
-    argv: Snakemake's options. args: the same, parsed. at_once: jobs at a time, for the space of checkpoints.
-    problems: those that probes found.
+    argv: Snakemake's options. args: the same, parsed. gpu: the type of --gpu, or None. at_once: jobs that may run at the same
+    time, which decides the space that checkpoints take. problems: sentences about probes that failed.
     """
 
     argv: list[str]
@@ -55,30 +55,30 @@ class Setting(NamedTuple):
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, asked: PlanOptions) -> "Setting":
-        """Return the setting of the options of a call. Raises BadInput."""
-        args = parse_quietly(asked.argv)
-        at_once, delay = jobs_at_once(args), asked.start_delay
+    def of(cls, options: PlanOptions) -> "Setting":
+        """Return the setting of a call. Raises BadInput for an option that makes no sense."""
+        args = parse_quietly(options.argv)
+        at_once, delay = jobs_at_once(args), options.start_delay
         submitted = at_once if args.executor == "slurm" else None
-        machines = read_machines(asked.machines)
-        if asked.cluster:
-            cluster = pools.parse(asked.cluster, delay, submitted)
+        machines = read_machines(options.machines)
+        if options.cluster:
+            cluster = pools.parse(options.cluster, delay, submitted)
         else:
             cluster = pools.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
-        return cls(asked.argv, args, cluster, asked.gpu, load(RESULTS), machines, at_once)
+        return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once)
 
     def plan(self, argv: list[str]) -> Document:
-        """Return the plan document of Snakemake's options."""
+        """Return the plan document of these options of Snakemake."""
         with uncollected():
             return build(graph(argv), self, argv)
 
     def plan_with(self, files: list[Path]) -> Document:
-        """Return the plan document of other config files on the same results."""
-        return self.plan([*self.argv, "--configfile", *map(str, files)])  # the last --configfile counts
+        """Return the plan document of other config files, on the same results."""
+        return self.plan([*self.argv, "--configfile", *map(str, files)])  # Snakemake uses the last --configfile
 
 
 def gpus_here() -> dict[str, int]:
-    """Return this machine's GPUs by type; a type that the machines file lacks is listed too, for `forecast` to refuse."""
+    """Return {type: number} of this machine's GPUs. `forecast` refuses a type that the machines file does not have."""
     device = device_type()
     return {} if device == CPU else {device: len(devices.known())}
 
@@ -86,9 +86,8 @@ def gpus_here() -> dict[str, int]:
 class Job(NamedTuple):
     """One job of a plan.
 
-    words: the parts of its cell (reasons.words). reason, details: why it runs.
-    root: (class, detail) of the reason that it goes back to. run: its place in the schedule, None without one.
-    blocked: why it cannot run. spec: a digest.
+    words: the parts of its cell by name (reasons.words). reason, details: why it runs. root: (class, detail) of its root cause.
+    run: its place in the schedule, None without a schedule. blocked: why it cannot run, None if it can. spec: a digest.
     """
 
     request: Request
@@ -108,12 +107,12 @@ class Job(NamedTuple):
 
     @property
     def amount(self) -> int:
-        """Return the GPUs that it holds, or its CPUs where it holds none."""
+        """Return the number of GPUs that it holds, or of CPUs where it holds no GPU."""
         return self.gpus or self.request.threads
 
 
 def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
-    """Return the plan document of a graph. options: Snakemake's, which the document names."""
+    """Return the plan document of a graph of jobs. options: Snakemake's, recorded in the document."""
     jobs, forecast, problems = jobs_of(dag, setting)
     rows = [row_of(job, setting.machines) for job in jobs]
     running = set(dag.needrun_jobs())
@@ -148,15 +147,15 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
 
 
 def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
-    """Return the jobs to run, the forecast, and what is wrong with the plan, each problem once."""
+    """Return the jobs to run, their forecast, and a sentence for each problem of the plan."""
     running = sorted_jobs(dag.needrun_jobs())
     index_of = {job: index for index, job in enumerate(running)}
     needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
     descriptions = described(running)
     reasons = [description["why"] for description in descriptions]
     requests = [
-        request(job, description["gpu"], above)
-        for job, description, above in zip(running, descriptions, needs, strict=True)
+        request(job, description["gpu"], upstream)
+        for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
     forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
     blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
@@ -180,7 +179,7 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
 
 
 def row_of(job: Job, machines: Machines) -> JobRow:
-    """Return a job as the document has it."""
+    """Return a job as a row of the document."""
     estimate, run = job.estimate, job.run
     hours = {bound: job.amount * getattr(estimate, bound) / 3600 for bound in BOUNDS}
     reason, detail = job.root
@@ -209,15 +208,15 @@ def row_of(job: Job, machines: Machines) -> JobRow:
 
 
 def shortened(details: list[str]) -> list[str]:
-    """Return the first DETAILS details, and how many more there are."""
-    left = len(details) - DETAILS
-    return details if left <= 0 else [*details[:DETAILS], f"and {left} more"]
+    """Return the first DETAILS details, then a line with the number of the others."""
+    others = len(details) - DETAILS
+    return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]
 
 
 def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
-    """Return the price of a job, with its electricity where the machines have a price for it; None for an unknown price.
+    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
 
-    hours: GPU-hours (core-hours), by bound.
+    hours: {bound: GPU-hours, or core-hours on CPUs}.
     """
     power = machines.electricity_usd_per_kwh
     prices: Spread = {}
@@ -230,13 +229,17 @@ def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
 
 
 def agreed(specs: dict[str, str]) -> str:
-    """Return the hash of a plan: over jobs and their specs, not over times or costs. specs: job -> digest of its spec."""
+    """Return the hash of a plan, over its jobs and their specs but not times or costs. specs: {job: digest of its spec}."""
     text = "\n".join(f"{job}\t{spec}" for job, spec in sorted(specs.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, Any]:
-    """Return bytes: what the planned jobs will hold at the worst moment, by kind; free now; and what could go."""
+    """Return the disk space of a plan in bytes.
+
+    Keys: new (the most that the planned jobs hold at once, by kind), whole_grid (the same for all cells), free, can_go (what can
+    be deleted of the results), lacking (a sentence where the disk is too small, else None).
+    """
     rows: dict[str, dict[str, dict]] = defaultdict(dict)
     for job in jobs:
         rule, cell = job.request.rule, job.request.cell
@@ -257,7 +260,7 @@ def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, A
 def block(
     requests: Sequence[Request], forecast: planning_forecast.Forecast, setting: Setting, config: dict
 ) -> tuple[list[str | None], list[str]]:
-    """Return for each job why it cannot run (None: it can), and what is wrong with the plan, each problem once."""
+    """Return for each job why it cannot run (None: it can), and a sentence for each problem of the plan."""
     retries = setting.args.retries or 0
     blocked: list[str | None] = [None] * len(requests)
     problems: dict[str, list[str]] = defaultdict(list)
@@ -271,20 +274,20 @@ def block(
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)
     for index in ordered([job.needs for job in requests]):
-        above = next((need for need in requests[index].needs if blocked[need]), None)
-        if above is not None and blocked[index] is None:
-            blocked[index] = f"waits for {requests[above].name}"
+        upstream = next((need for need in requests[index].needs if blocked[need]), None)
+        if upstream is not None and blocked[index] is None:
+            blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
     for rule, jobs in too_long.items():
-        # one line a rule, with its longest job
+        # one line for each rule, about its longest job
         jobs.sort(reverse=True)
         problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
     lines = [f"{listing(names)}: {text}" for text, names in problems.items()]
     if unpinned := sorted(pins.unpinned(config)):
-        lines.append(f"`run` will not start: no commit is stated for {listing(unpinned, 3)}; {pins.REMEDY}")
+        lines.append(f"`run` will not start: no commit is pinned for {listing(unpinned, 3)}; {pins.REMEDY}")
     return blocked, lines
 
 
 def listing(names: Sequence[str], most: int = 1) -> str:
     """["a", "b", "c"] -> a and 2 others"""
-    left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} other{'s' * (left > 1)}" if left > 0 else "")
+    others = len(names) - most
+    return ", ".join(names[:most]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")

@@ -1,4 +1,4 @@
-"""What each planned job takes, where it would run, and when all would be done."""
+"""Forecast a plan: how long each job takes, in which pool it runs, and when all jobs are done."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,13 +16,16 @@ from .makespan import CPU
 from .pools import ANY, HERE, NAMED, NO_GPU, Cluster
 
 DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
-NO_GPUS = "jobs need GPUs, and the profile names none; say --cluster h100=16"
+NO_GPUS = "jobs need GPUs, and the profile names none; add --cluster h100=16"
 STEPS = 60  # of a utilisation curve
 LARGEST = 4  # stages that `halved` looks at
 
 
 class Forecast(NamedTuple):
-    """What the jobs of a plan take. schedule: None where the cluster is not known to hold the jobs; why_not: the reason then."""
+    """How long the jobs of a plan take, and when they run.
+
+    estimates, tasks: one for each job. schedule: None where a job fits none of the known machines; why_not: the reason then.
+    """
 
     estimates: list[Estimate]
     tasks: list[makespan.Task]
@@ -36,7 +39,7 @@ def forecast(
     """Return the forecast of jobs on a cluster.
 
     Args:
-        gpu: the type to count with where a job may run on several; None leaves it open.
+        gpu: the type to assume where a job may run on several; None for no preference.
     Raises:
         BadInput: for a GPU type that the machines do not know, and where a cluster named by the user cannot hold a job.
     """
@@ -59,7 +62,7 @@ def forecast(
     except BadInput as error:
         if cluster.source == NAMED:
             raise
-        why_not = f"{error}; say --cluster h100=16" if CPU in cluster.pools and len(cluster.pools) > 1 else NO_GPUS
+        why_not = f"{error}; add --cluster h100=16" if CPU in cluster.pools and len(cluster.pools) > 1 else NO_GPUS
     if schedule is None:
         estimates = [next(iter(by_pool.values())) for by_pool in offered]
     else:
@@ -70,15 +73,15 @@ def forecast(
 def offers(
     job: Request, cluster: Cluster, gpu: str | None, actuals: Actuals, machines: Machines
 ) -> dict[str, Estimate]:
-    """Return the estimate of a job in each pool that it may run in, the likeliest pool first."""
+    """Return {pool: estimate of a job} for each pool in which it may run, the likeliest pool first."""
     pools = fitting(job.rule, job.row, pools_of(job.row, cluster, gpu), machines)
     return {pool: estimate(job.rule, job.row, device, actuals, machines, job.cell) for pool, device in pools.items()}
 
 
 def fitting(rule: str, row: dict, pools: dict[str, str], machines: Machines) -> dict[str, str]:
-    """Return the pools whose devices hold a job; all of them where none does, so that the job has a cost.
+    """Return the pools whose devices have enough memory for a job; all pools where none has, so that the job still has a cost.
 
-    pools: pool -> device type, as `pools_of` gives them.
+    pools: {pool: device type}, as `pools_of` returns them.
     """
     if len(pools) == 1:
         return pools
@@ -87,11 +90,11 @@ def fitting(rule: str, row: dict, pools: dict[str, str], machines: Machines) -> 
 
 
 def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
-    """Return pool -> device type to count with, for each pool that a job may run in; the likeliest first.
+    """Return {pool: device type to assume} for each pool in which a job may run, the likeliest first.
 
-    A job without GPUs runs on CPUs. So does every job where there are only CPUs (a machine without a GPU, or a cluster that was
-    named without any), unless `gpu` asks what the jobs would take on one. A job that no pool can hold keeps one pool, so that
-    it has a cost. row: of grid.Cells.
+    A job without GPUs runs on CPUs. So does every job where there are only CPUs (a machine without a GPU, or --cluster without
+    GPUs), unless `gpu` names a type to estimate for. A job that is too large for every pool still gets one, so that it has a cost.
+    row: of grid.cells.Cells.
     """
     gpus, model = row.get("gpus") or 0, row.get("gpu_model")
     if not gpus or (gpu is None and _has_only_cpus(cluster)):
@@ -110,7 +113,7 @@ def _has_only_cpus(cluster: Cluster) -> bool:
 
 
 def _allowed(cluster: Cluster, model: str | None, gpu: str | None) -> list[str]:
-    """Return the GPU pools that a job may use, the largest first. model: the config's `gpu_model`; gpu: of --gpu."""
+    """Return the GPU pools that a job may use, the largest first. model: the config's `gpu_model`. gpu: the type of --gpu."""
     kinds = sorted((kind for kind in cluster.pools if kind != CPU), key=lambda kind: -cluster.pools[kind].amount)
     # without a scheduler a job gets what this machine has
     if model and cluster.source != HERE:
@@ -124,25 +127,28 @@ def _allowed(cluster: Cluster, model: str | None, gpu: str | None) -> list[str]:
 
 
 def halved(tasks: Sequence[makespan.Task], cluster: Cluster, seconds: float) -> list[tuple[str, float]]:
-    """Return (change, seconds of the plan with it) of what would shorten it: twice the size of a pool, a large stage twice as fast."""
+    """Return (change, seconds of the plan with it) for changes that would shorten a plan, the most effective first.
+
+    The changes tried: each pool twice as large, and each of the largest stages twice as fast. seconds: of the unchanged plan.
+    """
     amounts = cluster.amounts()
     used = {pool for task in tasks for pool in task.seconds}
-    found = []
+    shorter = []
     for pool in sorted(used & amounts.keys()):
-        more = amounts | {pool: 2 * amounts[pool]}
-        end = makespan.simulate(tasks, more, cluster.delay, cluster.submitted).seconds
-        found.append((f"{more[pool]} {pool} in place of {amounts[pool]}", end))
+        doubled = amounts | {pool: 2 * amounts[pool]}
+        end = makespan.simulate(tasks, doubled, cluster.delay, cluster.submitted).seconds
+        shorter.append((f"{doubled[pool]} {pool} in place of {amounts[pool]}", end))
     work: dict[str, float] = defaultdict(float)
     for task in tasks:
         work[stage(task)] += task.amount * min(task.seconds.values())
-    for slow in sorted(work, key=lambda name: work[name], reverse=True)[:LARGEST]:
+    for large in sorted(work, key=lambda name: work[name], reverse=True)[:LARGEST]:
         faster = [
-            task._replace(seconds={p: s / 2 for p, s in task.seconds.items()}) if stage(task) == slow else task
+            task._replace(seconds={p: s / 2 for p, s in task.seconds.items()}) if stage(task) == large else task
             for task in tasks
         ]
         end = makespan.simulate(faster, amounts, cluster.delay, cluster.submitted).seconds
-        found.append((f"{slow} twice as fast", end))
-    return sorted([item for item in found if item[1] < 0.99 * seconds], key=lambda item: item[1])
+        shorter.append((f"{large} twice as fast", end))
+    return sorted([item for item in shorter if item[1] < 0.99 * seconds], key=lambda item: item[1])
 
 
 def stage(task: makespan.Task) -> str:
@@ -151,7 +157,7 @@ def stage(task: makespan.Task) -> str:
 
 
 def described(forecast: Forecast, cluster: Cluster) -> archive.Schedule | None:
-    """Return the schedule as a plan document holds it; times are seconds from the start."""
+    """Return the schedule in the form of the plan document; None where there is none. Times are seconds from the start."""
     schedule, tasks = forecast.schedule, forecast.tasks
     if schedule is None:
         return None

@@ -1,6 +1,6 @@
-"""Snakemake's graph of jobs, built with its own options and profiles, and its jobs as plain values. Nothing runs.
+"""Build Snakemake's graph of jobs, with its own options and profiles, and read its jobs as plain values. No job runs.
 
-The one module that knows Snakemake's internals.
+This is the only module that uses Snakemake's internals.
 """
 
 import gc
@@ -27,22 +27,23 @@ Result = TypeVar("Result")
 
 
 def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Result:
-    """Return what `step` makes of the workflow that Snakemake's CLI sets up from its options, profile and Snakefile.
+    """Let Snakemake's CLI read options, profile and Snakefile, and return what `step` makes of the resulting workflow.
 
-    No public function reads all three, so the last step of the CLI, which would build the graph and run it, is replaced.
+    No public function of Snakemake reads all three. So we call its CLI, and replace its last step, which would build the graph
+    and run it.
     """
     from snakemake.api import DAGApi
     from snakemake.cli import args_to_api, parse_args
 
     results: list[Result] = []
 
-    def instead(api: DAGApi, *_: Any, **__: Any) -> None:
+    def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
         results.append(step(api.workflow_api._workflow))
 
     last_step = DAGApi.execute_workflow
-    DAGApi.execute_workflow = instead
+    DAGApi.execute_workflow = replacement
     try:
-        with redirect_stdout(sys.stderr):  # it prints its summary
+        with redirect_stdout(sys.stderr):  # Snakemake prints a summary
             parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
             if not args_to_api(args, parser):
                 raise SystemExit(1)
@@ -52,7 +53,7 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
 
 
 def graph(argv: list[str]) -> "DAG":
-    """Return Snakemake's graph of jobs. Without the run after it, this takes a quarter less time than a dry run."""
+    """Return Snakemake's graph of jobs. This takes a quarter less time than a dry run, which goes on after the graph."""
     with uncollected():
         return with_workflow(argv, _built)
 
@@ -66,7 +67,7 @@ def _built(workflow: "Workflow") -> "DAG":
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Switch garbage collection off: a graph lives as long as the command, and looking for cycles takes a third of the time."""
+    """Switch garbage collection off: a graph lives until the command ends, and the search for cycles takes a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -80,12 +81,12 @@ def uncollected() -> Iterator[None]:
 
 
 def sorted_jobs(jobs: Iterable["Job"]) -> list["Job"]:
-    """Return the jobs that make something, by rule and wildcards."""
+    """Return the jobs that make outputs, sorted by rule and wildcards."""
     return sorted((job for job in jobs if not job.rule.norun), key=lambda job: (job.rule.name, *job.wildcards))
 
 
 def planned(argv: list[str]) -> list["Job"]:
-    """Return the jobs to run."""
+    """Return the jobs that Snakemake would run. argv: its options."""
     return sorted_jobs(graph(argv).needrun_jobs())
 
 
@@ -100,7 +101,7 @@ def name(job: "Job") -> str:
 
 
 def resource(job: "Job", what: str, default: Any = 0) -> Any:
-    """Return one resource of a job as its rule, or a profile, has it. Evaluating all of them would take as long as the graph."""
+    """Return one resource of a job, as its rule or a profile states it. To evaluate all would take as long as the graph."""
     stated = job.rule.resources.get(what)
     if stated is None:
         return default
@@ -110,7 +111,7 @@ def resource(job: "Job", what: str, default: Any = 0) -> Any:
 
 
 def gpus(job: "Job") -> int:
-    """Return how many GPUs a job has over all nodes: a job on several nodes asks for those of each."""
+    """Return how many GPUs a job has over all its nodes. (A job on several nodes requests GPUs per node.)"""
     return resources.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
 
 
@@ -120,8 +121,8 @@ def gpus(job: "Job") -> int:
 class Request(NamedTuple):
     """What a job needs to run.
 
-    row: of grid.Cells, with the GPUs that the job gets: a profile may give others than the config.
-    threads: CPUs. needs: indices of the jobs whose outputs it reads.
+    row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
+    needs: indices of the jobs whose outputs it reads.
     """
 
     rule: str
@@ -143,7 +144,7 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
 
 
 class Described(TypedDict):
-    """A job in a line of `plan --jsonl`. job: its name; why: the class of its reason, and details."""
+    """A job as a line of `plan --jsonl`. job: its name. why: the class of its reason, and details."""
 
     job: str
     gpu: int
@@ -152,7 +153,7 @@ class Described(TypedDict):
 
 
 def described(jobs: list["Job"]) -> list[Described]:
-    """Return a description of each job. jobs: all that a graph would run."""
+    """Return a description of each job. jobs: all jobs that one graph would run."""
     if not jobs:
         return []
     dag = jobs[0].dag
@@ -174,38 +175,38 @@ def described(jobs: list["Job"]) -> list[Described]:
 
 
 def _mark_older(jobs: list["Job"], rows: list[Described]) -> None:
-    """Replace the reason of forced jobs whose outputs were made by older code."""
+    """Change the reason of forced jobs whose outputs were made by older code."""
     forced: dict[str, dict[str, Described]] = defaultdict(dict)
     for job, row in zip(jobs, rows, strict=True):
         if row["why"][0] == FORCED and fingerprint.watched(job.rule.name):
             forced[job.rule.name][cell(job)] = row
     for rule, cells in forced.items():
         for old in fingerprint.older(RESULTS, rule, list(cells))[0]:
-            cells[old]["why"] = OLDER, ["asked for, and made by older code than the checkout's"]
+            cells[old]["why"] = OLDER, ["requested, and made by older code than the current checkout"]
 
 
 def roots(reasons_of: Sequence[tuple[str, list[str]]], needs: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
-    """Return for each job (class, first detail) of the reason that it goes back to: its own, or that of what it follows.
+    """Return for each job (class, first detail) of its root cause: its own reason, or that of the job that it follows.
 
     Args:
         reasons_of: (class, details) of each job.
         needs: for each job the indices of those whose outputs it reads.
     """
-    known: dict[int, tuple[str, str]] = {}
+    causes: dict[int, tuple[str, str]] = {}
     for index in ordered(needs):
         kind, details = reasons_of[index]
         if kind == FOLLOWS and needs[index]:
-            known[index] = known[needs[index][0]]
+            causes[index] = causes[needs[index][0]]
         else:
-            known[index] = kind, details[0] if details else ""
-    return [known[index] for index in range(len(reasons_of))]
+            causes[index] = kind, details[0] if details else ""
+    return [causes[index] for index in range(len(reasons_of))]
 
 
-# --- what older code has made
+# --- outputs of older code
 
 
 class Older(NamedTuple):
-    """Of one rule's outputs that would not be made again: files by older code, how many by unknown code, and their number."""
+    """Up-to-date outputs of one rule. files: those made by older code. unknown: how many by unrecorded code. total: of all."""
 
     files: list[str]
     unknown: int
@@ -213,13 +214,13 @@ class Older(NamedTuple):
 
 
 def by_older_code(dag: "DAG") -> dict[str, Older]:
-    """Return for each rule what older code has made of the outputs that would not be made again."""
+    """Return {rule: which of its up-to-date outputs were made by older code}."""
     existing: dict[str, dict[str, str]] = defaultdict(dict)
     for job in sorted_jobs(set(dag.jobs) - set(dag.needrun_jobs())):
         if fingerprint.watched(job.rule.name) and os.path.exists(job.output[0]):
             existing[job.rule.name][cell(job)] = str(job.output[0])
-    found = {}
+    by_rule = {}
     for rule, outputs in existing.items():
         old, unknown = fingerprint.older(RESULTS, rule, list(outputs))
-        found[rule] = Older([outputs[name] for name in old], len(unknown), len(outputs))
-    return found
+        by_rule[rule] = Older([outputs[name] for name in old], len(unknown), len(outputs))
+    return by_rule

@@ -1,8 +1,8 @@
-"""When would a plan end: a discrete-event simulation of its jobs on a given cluster.
+"""When a plan would end: a discrete-event simulation of its jobs on a given cluster.
 
-Jobs start in the order of the plan as soon as what they read is made and enough of one pool is free; a job that does not
-fit lets smaller ones pass (backfill, as SLURM does it). Speed differs between GPU types, so a job may take whichever
-fitting pool is free first.
+Jobs start in the order of the plan, as soon as their inputs are made and one pool has enough free GPUs (CPUs). A job that does
+not fit is overtaken by smaller ones (backfill, as in SLURM). A job that may run in several pools takes the one with room in
+which it would end first, since speed differs between GPU types.
 """
 
 from collections import defaultdict
@@ -19,8 +19,8 @@ CPU = "cpu"
 class Task(NamedTuple):
     """A job as the simulation sees it.
 
-    seconds: in each pool that it may run in. amount: GPUs of a GPU pool, else CPUs.
-    needs: indices of the tasks whose end it waits for.
+    seconds: {pool: duration} for each pool in which it may run. amount: GPUs in a GPU pool, else CPUs.
+    needs: indices of the tasks that must end before it starts.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Task(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One task of a schedule, in seconds from the start. because: index of the task whose end let it start, or None."""
+    """One task of a schedule. start, end: seconds from the start. because: index of the task whose end let it start, or None."""
 
     task: int
     pool: str
@@ -54,22 +54,23 @@ def simulate(
     Args:
         pools: the size of each pool: GPUs by type, and CPUs as `cpu`.
         delay: seconds from the end of what a job waits for until it is in the queue: Snakemake looks now and then, and submits.
-            No machine waits for it meanwhile.
-        submitted: the most jobs that may be in the cluster at once; None for no bound.
+            No GPU is held meanwhile.
+        submitted: how many jobs may be in the cluster at once; None for no limit.
     Raises:
         BadInput: for a task that fits no pool, and for tasks that wait for each other.
     """
     for task in tasks:
         if not any(task.amount <= pools.get(pool, 0) for pool in task.seconds):
             offered = ", ".join(f"{pool}={pools.get(pool, 0)}" for pool in sorted(task.seconds))
-            raise BadInput(f"{task.name}: needs {task.amount} of one pool, and the cluster has {offered}")
+            raise BadInput(f"{task.name}: needs {task.amount} of one pool, but the cluster has {offered}")
     return _Simulation(tasks, pools, delay, submitted or len(tasks)).run()
 
 
 class _Simulation:
     """The state of a simulation.
 
-    free: what is left of each pool. room: jobs that may still be submitted. waits: for each task how many others it waits for.
+    free: {pool: GPUs (CPUs) not in use}. room: how many more jobs may be submitted. waits: for each task, how many others it
+    waits for.
     """
 
     def __init__(self, tasks: Sequence[Task], pools: Mapping[str, int], delay: float, submitted: int) -> None:
@@ -79,7 +80,7 @@ class _Simulation:
         for index, task in enumerate(tasks):
             for need in set(task.needs):
                 self.followers[need].append(index)
-        # heap of (time, task, the task it waited for or -1): when each is seen to be ready
+        # heap of (time, task, the task it waited for or -1): when Snakemake notices that the task is ready
         self.coming: list[tuple[float, int, int]] = []
         # heaps of (task, the task it waited for): tasks with the same request share a queue, so that only its head is looked at
         self.queues: dict[tuple[int, tuple[str, ...]], list[tuple[int, int]]] = defaultdict(list)
@@ -87,7 +88,7 @@ class _Simulation:
         self.runs: dict[int, Run] = {}
 
     def run(self) -> Schedule:
-        """Run it from the first job to the last."""
+        """Simulate from the first job to the last."""
         for index, waits in enumerate(self.waits):
             if not waits:
                 heappush(self.coming, (self.delay, index, -1))
@@ -106,12 +107,12 @@ class _Simulation:
         return Schedule([self.runs[index] for index in range(len(self.tasks))], now)
 
     def enqueue(self, index: int, because: int) -> None:
-        """Put a task into the queue of its kind. because: the task that it waited for, or -1."""
+        """Put a task into the queue of tasks with the same request. because: the task that it waited for, or -1."""
         task = self.tasks[index]
         heappush(self.queues[task.amount, tuple(sorted(task.seconds))], (index, because))
 
     def end(self, index: int, now: float) -> None:
-        """End a task: what it held is free, and its followers wait for one task less."""
+        """End a task: free what it held, and let its followers wait for one task less."""
         self.free[self.runs[index].pool] += self.tasks[index].amount
         self.room += 1
         for follower in self.followers[index]:
@@ -120,7 +121,7 @@ class _Simulation:
                 heappush(self.coming, (now + self.delay, follower, index))
 
     def start(self, now: float, freed: int) -> None:
-        """Start what fits, first in the plan first. freed: the task that made room last, or -1."""
+        """Start all tasks that fit, in the order of the plan. freed: the task that ended last, or -1."""
         while self.room > 0:
             heads = [
                 (queue[0], key, pool)
@@ -135,21 +136,21 @@ class _Simulation:
             end = now + task.seconds[pool]
             self.free[pool] -= task.amount
             self.room -= 1
-            # it waited for its last input, or for room when its inputs were there before
+            # either its last input has just been made, or it was ready earlier and waited for room
             ready = self.delay + (0.0 if because < 0 else self.runs[because].end)
             cause = because if ready == now else freed
             self.runs[index] = Run(index, pool, now, end, None if cause < 0 else cause)
             heappush(self.ending, (end, index))
 
     def place(self, index: int) -> str | None:
-        """Return the pool in which a task would end first, of those with room."""
+        """Return the pool with room in which a task would end first; None where no pool has room."""
         task = self.tasks[index]
         fitting = [pool for pool in task.seconds if self.free.get(pool, 0) >= task.amount]
         return min(fitting, key=lambda pool: (task.seconds[pool], pool), default=None)
 
 
 def critical(schedule: Schedule) -> list[Run]:
-    """Return the chain of runs that decided the end, first to last. Each waited for the one before to end: for its output or its GPUs."""
+    """Return the chain of runs that decides the end, first to last. Each waited for the output or the GPUs of the one before."""
     run: Run | None = max(schedule.runs, key=lambda run: run.end, default=None)
     chain = []
     while run is not None:
@@ -159,7 +160,7 @@ def critical(schedule: Schedule) -> list[Run]:
 
 
 def longest_path(tasks: Sequence[Task]) -> float:
-    """Return the seconds of the longest chain of tasks, each of which waits for the one before. No number of GPUs goes below."""
+    """Return the seconds of the longest chain of dependent tasks: no number of GPUs makes a plan shorter than that."""
     ends: dict[int, float] = {}
     for index in ordered([task.needs for task in tasks]):
         task = tasks[index]
@@ -168,12 +169,12 @@ def longest_path(tasks: Sequence[Task]) -> float:
 
 
 def ordered(needs: Sequence[Sequence[int]]) -> list[int]:
-    """Return the indices of jobs, each after those that it needs. needs: for each job the indices of others."""
+    """Return the indices of jobs in an order in which each comes after those it needs. needs: for each job, indices of jobs."""
     return list(TopologicalSorter(dict(enumerate(needs))).static_order())
 
 
 def busy(schedule: Schedule, tasks: Sequence[Task], pool: str, steps: int = 100) -> list[float]:
-    """Return how many GPUs (CPUs) of a pool are in use: the mean of each of so many equal parts of the time."""
+    """Return the mean number of GPUs (CPUs) of a pool in use in each of `steps` equal parts of the time."""
     width = schedule.seconds / steps or 1.0
     used = [0.0] * steps
     for run in schedule.runs:

@@ -1,4 +1,4 @@
-"""What a plan is asked to do: the options of `teachergrid plan`, and what Snakemake's options say about a plan."""
+"""The options of `teachergrid plan`, and those of Snakemake's options that matter to a plan."""
 
 import io
 import os
@@ -16,7 +16,10 @@ PROBE_SECONDS = 300.0
 
 
 class PlanOptions(NamedTuple):
-    """argv: Snakemake's own options. deadline: seconds from now. plan: the hash or file of the plan that a run must match."""
+    """The options of a plan, as commands.parser describes them.
+
+    argv: Snakemake's own options. deadline: seconds from now. plan: hash or file of the plan that a run must match.
+    """
 
     argv: list[str]
     cluster: str | None = None
@@ -40,41 +43,48 @@ class PlanOptions(NamedTuple):
     what_if: Sequence[str] = ()
 
     def bounded(self) -> bool:
-        """Whether the plan as a whole has a limit, or must be a certain one."""
+        """Whether the plan has a limit, or must match a given plan."""
         return any(bound is not None for bound in (self.max_gpu_hours, self.max_usd, self.deadline, self.plan))
 
 
 def read(own: Namespace, argv: list[str]) -> PlanOptions:
-    """Return the options of `plan`, or those of them that `run` takes. Raises BadInput for a value that makes no sense.
+    """Return the options of `plan`, or of `run`, which has some of them.
 
     Args:
         own: our options as parsed.
         argv: Snakemake's own.
+    Raises:
+        BadInput: for a value that makes no sense.
     """
     values = {name: value for name, value in vars(own).items() if name in PlanOptions._fields}
     for name in ("max_gpu_hours", "max_usd", "start_delay"):
         if values[name] is not None and not values[name] >= 0:
-            raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: say a number of 0 or more")
+            raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: give a number of 0 or more")
     if not values.get("probe_seconds", PROBE_SECONDS) > 0:
-        raise BadInput(f"--probe-seconds {values['probe_seconds']:g}: say how long one probe may take, such as 300")
+        raise BadInput(
+            f"--probe-seconds {values['probe_seconds']:g}: give the longest time of one probe in seconds, such as 300"
+        )
     values["deadline"] = None if own.deadline is None else seconds_until(own.deadline, time.time())
     return PlanOptions(argv, **values)
 
 
 def seconds_until(text: str, now: float) -> float:
-    """Return seconds from now to `48`, `48h`, `3d` or 2026-05-01[T18:00]. now: seconds since 1970. Raises BadInput."""
+    """Return the seconds from now to a deadline.
+
+    text: `48` or `48h` (hours), `3d` (days), or a date 2026-05-01[T18:00]. now: seconds since 1970. Raises BadInput.
+    """
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
         return float(match[1]) * (86400 if match[2] == "d" else 3600)
     try:
         left = datetime.fromisoformat(text).timestamp() - now
     except ValueError as error:
-        raise BadInput(f"--deadline {text}: say hours (48h), days (3d) or a date such as 2026-05-01T18:00") from error
+        raise BadInput(f"--deadline {text}: give hours (48h), days (3d) or a date such as 2026-05-01T18:00") from error
     if left <= 0:
-        raise BadInput(f"--deadline {text}: is over")
+        raise BadInput(f"--deadline {text}: is in the past")
     return left
 
 
-# --- of Snakemake's options
+# --- Snakemake's options
 
 
 def at_once(args: Namespace) -> int:
@@ -84,25 +94,25 @@ def at_once(args: Namespace) -> int:
 
 
 def parse_quietly(argv: Sequence[str]) -> Namespace:
-    """Return Snakemake's options as its own parser reads them, profiles included. It says nothing about the profile in use."""
+    """Return Snakemake's options as its own parser reads them, profiles included, without its message about the profile."""
     from snakemake.cli import parse_args
 
-    with redirect_stderr(io.StringIO()):  # Snakemake says it again when the graph is built
+    with redirect_stderr(io.StringIO()):  # Snakemake prints it again when the graph is built
         return parse_args(argv)[1]
 
 
 def configured(args: Namespace) -> dict:
-    """Return the config that Snakemake and the Snakefile put together from Snakemake's parsed options."""
+    """Return the config that Snakemake and the Snakefile build from Snakemake's parsed options."""
     from snakemake.cli import parse_config
     from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
-    given: dict = {}
+    stated: dict = {}
     for path in args.configfile or []:
-        update_config(given, load_configfile(path))
-    update_config(given, parse_config(args.config))
-    if "grids" in given:
-        return given
+        update_config(stated, load_configfile(path))
+    update_config(stated, parse_config(args.config))
+    if "grids" in stated:
+        return stated
     config = load_configfile("config/config.yaml")
-    update_config(config, given)
+    update_config(config, stated)
     return config

@@ -1,4 +1,4 @@
-"""The plan as one HTML file without anything from outside: the text's content, a Gantt chart, and the graph by stage."""
+"""The plan as one self-contained HTML file: what the terminal shows, a Gantt chart, and the graph of stages."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -20,7 +20,7 @@ MOST = 2000  # jobs listed
 
 
 def build(plan: Document, now: float | None = None) -> str:
-    """Return the page of a plan document. now: seconds since 1970, when it starts."""
+    """Return the HTML page of a plan document. now: when the plan starts, in seconds since 1970; None: at once."""
     from ..pages.environment import environment
 
     filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, terminal.dollars)}
@@ -30,7 +30,7 @@ def build(plan: Document, now: float | None = None) -> str:
         plan=plan,
         head={
             "work": terminal.work(total),
-            "from": terminal.sources(total),
+            "basis": terminal.basis(total),
             "cost": terminal.money(total),
             "end": terminal.ending(plan, now),
             "disk": terminal.room(plan),
@@ -51,13 +51,13 @@ def build(plan: Document, now: float | None = None) -> str:
 
 
 def gantt(plan: Document, schedule: Schedule) -> "Markup":
-    """Return a row per stage: the darker, the more of its jobs run then; below it the chain that decides the end."""
+    """Return a chart with a row per stage, darker where more of its jobs run, and below it the critical path."""
     end, stages = schedule["seconds"] or 1.0, [row["stage"] for row in plan["stages"] if row["jobs"]]
-    at_work = _at_work(plan, stages, end)
+    running = _running(plan, stages, end)
     content = []
     for index, stage in enumerate(stages):
         content.append(words(LEFT - 8, TOP + index * ROW + 15, stage, anchor="end", css="tick"))
-        content += _bar(stage, at_work[stage], TOP + index * ROW, end)
+        content += _bar(stage, running[stage], TOP + index * ROW, end)
     for run in schedule["critical"]:
         x = LEFT + run["start"] / end * (WIDE - LEFT)
         y = TOP + stages.index(run["job"].split()[0]) * ROW + ROW - 6.0
@@ -68,7 +68,7 @@ def gantt(plan: Document, schedule: Schedule) -> "Markup":
     return picture(WIDE, height, "When each stage runs", "One row per stage over time.", *axis(end, height), *content)
 
 
-def _at_work(plan: Document, stages: list[str], end: float) -> dict[str, list[float]]:
+def _running(plan: Document, stages: list[str], end: float) -> dict[str, list[float]]:
     """Return for each stage how many of its jobs run in each of PARTS equal parts of the time."""
     numbers = {stage: [0.0] * PARTS for stage in stages}
     for job in plan["jobs"]:
@@ -92,7 +92,7 @@ def _bar(stage: str, numbers: list[float], y: float, end: float) -> list["Markup
 
 
 def axis(end: float, height: float) -> list["Markup"]:
-    """Return the marks of time, from the start of the plan."""
+    """Return the marks of the time axis."""
     marks = []
     for part in range(5):
         x = LEFT + part / 4 * (WIDE - LEFT)
@@ -103,7 +103,7 @@ def axis(end: float, height: float) -> list["Markup"]:
 
 
 def utilisation(plan: Document, schedule: Schedule) -> "Markup":
-    """Return a curve per pool: the share of it that is in use."""
+    """Return a chart with a curve per pool: the share of it that is in use."""
     use, end, high = schedule["utilisation"], schedule["seconds"], 56
     content = []
     for index, (pool, shares) in enumerate(use.items()):

@@ -1,4 +1,4 @@
-"""The machines that a plan is simulated on: given by --cluster, or what the profile and SLURM say."""
+"""The machines that a plan is simulated on: from --cluster, or from the profile and SLURM."""
 
 import argparse
 import math
@@ -13,21 +13,25 @@ from .makespan import CPU
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
 NAMED = "--cluster"
 ANY = "gpu"  # the pool of a partition that does not say which GPUs it has
-HERE, NO_GPU = "this machine", "this machine, which has no GPU; --cluster h100=16 counts on others"
-FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each, and after how many hours a job is ended there"
+HERE, NO_GPU = "this machine", "this machine, which has no GPU; add --cluster h100=16 to plan for others"
+FORM = "say --cluster h100=16,a100=32@48h,cpu=128: how many of each; @48h: the time limit of jobs there"
 # until a job's own start is known: Snakemake looks at the queue every 15 to 180 s, and SLURM's own interval is 30 s
 DELAY_S = 60.0
 
 
 class Pool(NamedTuple):
-    """amount: GPUs of one type, or CPUs; limit_s: the longest walltime, None without a limit."""
+    """Machines of one kind. amount: GPUs of one type, or CPUs. limit_s: time limit of a job in seconds, None without one."""
 
     amount: int
     limit_s: float | None = None
 
 
 class Cluster(NamedTuple):
-    """delay: seconds from ready to started; submitted: jobs at once, None without a bound; source: where this comes from."""
+    """All machines of a plan.
+
+    pools: by GPU type, `cpu`, or ANY. delay: seconds from when a job is ready until it starts. submitted: how many jobs may be
+    submitted at once, None for no limit. source: where this comes from, in words.
+    """
 
     pools: dict[str, Pool]
     delay: float
@@ -35,7 +39,7 @@ class Cluster(NamedTuple):
     source: str
 
     def amounts(self) -> dict[str, int]:
-        """Return the GPUs of each type, and the CPUs."""
+        """Return {pool: number of its GPUs or CPUs}."""
         return {kind: pool.amount for kind, pool in self.pools.items()}
 
 
@@ -43,13 +47,13 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
     """Return the cluster of the option --cluster, such as `h100=16,a100=32@48h,cpu=128`. Raises BadInput."""
     pools = {}
     for part in filter(None, text.split(",")):
-        found = POOL.fullmatch(part.strip())
-        if not found or not int(found["amount"]):
+        match = POOL.fullmatch(part.strip())
+        if not match or not int(match["amount"]):
             raise BadInput(f"--cluster {part}: {FORM}")
-        pools[found["kind"]] = Pool(int(found["amount"]), 3600 * float(found["hours"]) if found["hours"] else None)
+        pools[match["kind"]] = Pool(int(match["amount"]), 3600 * float(match["hours"]) if match["hours"] else None)
     if not pools:
         raise BadInput(f"--cluster: {FORM}")
-    # whoever names GPUs alone has CPUs beside them: the tables need few
+    # --cluster often names only GPUs; there are also CPUs, and jobs without a model need few
     pools.setdefault(CPU, Pool(4 * sum(pool.amount for pool in pools.values())))
     return Cluster(pools, DELAY_S if delay is None else delay, submitted, NAMED)
 
@@ -58,8 +62,8 @@ def of_profile(args: argparse.Namespace, delay: float | None = None, gpus: dict[
     """Return the machines that Snakemake's options name: SLURM's partitions, or this machine's cores and GPUs.
 
     Args:
-        args: Snakemake's options, parsed. A number of `gpu` among their resources replaces the number of this machine's.
-        delay: seconds from ready to started; None for the usual one.
+        args: Snakemake's options, parsed. `gpu` among their resources replaces the number of this machine's GPUs.
+        delay: seconds from when a job is ready until it starts; None for the usual delay.
         gpus: of this machine, by type.
     """
     if args.executor == "slurm" and (partitions := read_partitions(args)):
@@ -79,7 +83,7 @@ def _cpus() -> int:
 
 
 def read_partitions(args: argparse.Namespace) -> dict[str, dict]:
-    """Return the partitions of SLURM where it answers, else those of the profile's file; {} without either."""
+    """Return {partition: its limits} from SLURM where it answers, else from the profile's file; {} without either."""
     import yaml
 
     from ..slurm import scheduler, site
@@ -93,7 +97,10 @@ def read_partitions(args: argparse.Namespace) -> dict[str, dict]:
 
 
 def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | None) -> Cluster:
-    """Return GPUs by type. Partitions may share nodes, so the largest number of a type counts, and the longest limit."""
+    """Return a cluster with one pool for each GPU type in these partitions.
+
+    Partitions may share nodes, so the largest number of a type counts (not the sum), and the longest time limit.
+    """
     from ..slurm.site import minutes
 
     largest: dict[str, tuple[int, float]] = {}
@@ -104,8 +111,8 @@ def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | No
         limit_s = math.inf if limit is None else 60 * limit
         for kind in partition.get("available_gpu_models") or ([ANY] if partition.get("max_gpu") else [CPU]):
             amount, longest = largest.get(kind, (0, 0.0))
-            here = partition.get("max_gpu") or submitted or _cpus()
-            largest[kind] = max(amount, here), max(longest, limit_s)
+            available = partition.get("max_gpu") or submitted or _cpus()
+            largest[kind] = max(amount, available), max(longest, limit_s)
     largest.setdefault(CPU, (submitted or _cpus(), math.inf))
     pools = {
         kind: Pool(amount, None if limit_s == math.inf else limit_s) for kind, (amount, limit_s) in largest.items()
@@ -114,7 +121,11 @@ def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | No
 
 
 class TooLong(NamedTuple):
-    """A job that is longer than the time limit of every pool. attempts: how many it takes, each going on from the one before."""
+    """A job that is longer than the time limit of every pool.
+
+    hours: its duration in the pool `kind`. limit_h: the time limit there. attempts: how many starts it needs, each of which
+    continues where the last one was ended.
+    """
 
     hours: float
     kind: str
@@ -122,21 +133,21 @@ class TooLong(NamedTuple):
     attempts: int
 
     def text(self, rule: str, retries: int) -> str:
-        """Return a sentence with the remedy. retries: how often the profile starts a job again."""
+        """Return a sentence with the remedy. retries: how often the profile lets a job start again."""
         where = "checkpoint" if rule == "finetune" else "shard"
-        words = f"takes {self.hours:.3g} h on {self.kind}, where jobs are ended after {self.limit_h:.3g} h: "
+        words = f"takes {self.hours:.3g} h on {self.kind}, where the time limit is {self.limit_h:.3g} h: "
         if self.attempts <= retries + 1:
             return f"{words}goes on from its last {where}, in {self.attempts} parts"
         smaller = "more `gpus` in the recipe" if rule == "finetune" else "more `gpus` for its model"
         split = f", or {self.attempts} smaller instruction sets" if rule in ("generate", "likelihood", "reward") else ""
-        again = f"`retries: {self.attempts - 1}` in the profile, to go on from its last {where}"
-        return f"{words}take {again}; or {smaller}{split}"
+        again = f"`retries: {self.attempts - 1}` in the profile, so that it goes on from its last {where}"
+        return f"{words}set {again}; or {smaller}{split}"
 
 
 def too_long(seconds: dict[str, float], amount: int, cluster: Cluster) -> TooLong | None:
-    """Return by how much a job is too long for the pools that hold it; None when one of them lets it end.
+    """Return how a job exceeds the time limit of every pool that is large enough for it; None where it fits one.
 
-    seconds: in each pool. amount: GPUs or CPUs that the job holds.
+    seconds: {pool: duration}. amount: GPUs or CPUs that the job holds.
     """
     pools = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
     limits = {kind: math.inf if pool.limit_s is None else pool.limit_s for kind, pool in pools.items()}

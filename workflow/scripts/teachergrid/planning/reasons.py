@@ -1,7 +1,7 @@
-"""Why a job runs, in plain words: what Snakemake remembers of the output, compared with what the config says now.
+"""Why a job runs, in plain words: Snakemake's record of its output compared with the current config.
 
-A reason is (class, details). The classes: first run, new teacher (base, seed, ... or cell), `x` renamed or swapped, the settings
-of SETTINGS, code changed, made by older code, input changed, output missing, interrupted, origin unknown, forced, follows.
+A reason is (class, details). The classes: first run; new teacher (base, seed, ... or cell); teacher (base) renamed or swapped;
+those in SETTINGS; code changed; made by older code; input changed; output missing; interrupted; origin unknown; forced; follows.
 """
 
 import ast
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snakemake.jobs import Job
 
 FOLLOWS, FORCED, OLDER, FIRST = "follows", "forced", "made by older code", "first run"
-# patterns of changed keys and the class of the reason; the first line that fits any changed key counts: the more important ones first
+# (pattern of a changed key, class of the reason): the first line that matches any changed key counts, so the important ones come first
 SETTINGS = [
     (r"model\.repo", "model changed"),
     (r"model\.revision", "model revision changed"),
@@ -39,11 +39,11 @@ SETTINGS = [
     (r"health\b|gates\b", "health checks changed"),
     (r"seed\b", "seed changed"),
 ]
-SUMMARY = "summary changed"  # the keys of a grid block: its teachers, students, title ...
-# the rule whose spec holds all that a name stands for: two names with the same spec are the same thing
+SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, students, title ...
+# {rule: kind of name}: the spec of such a job defines what the name means, so two names with the same spec mean the same
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
 INCOMPLETE = Path(".snakemake/incomplete")
-# the parts of a cell, in the order in which a new one is the reason
+# the parts of a cell: where several of them are new, the first in this order is the reason
 WORDS = (
     "teacher",
     "base",
@@ -60,29 +60,29 @@ WORDS = (
 )
 
 
-# --- words of a cell
+# --- the parts of a cell by name
 
 
 def words(wildcards: Iterable[tuple[str, str]]) -> dict[str, str]:
     """[("student", "q__seed__large__sft__s1")] -> {base: q, instructions: seed, teacher: large, recipe: sft, seed: s1}"""
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for kind, value in wildcards:
         if kind in ("student", "model") and (student := Model.parse(value).student):
-            found |= {"base": student.base, "recipe": student.recipe, "seed": f"s{student.seed}"}
+            parts |= {"base": student.base, "recipe": student.recipe, "seed": f"s{student.seed}"}
             kind, value = "corpus", student.corpus
         if kind in ("responses", "corpus") and (responses := Corpus.parse(value).responses):
-            found |= responses._asdict()
+            parts |= responses._asdict()
         else:
-            found["reference" if kind == "model" else kind] = value
-    return found
+            parts["reference" if kind == "model" else kind] = value
+    return parts
 
 
 def words_of(job: "Job") -> dict[str, str]:
-    """Return the words of one of Snakemake's jobs. A scorer that is one of the bases counts as a base."""
-    found = words(job.wildcards.items())
-    if "scorer" in found and found["scorer"] in job.dag.workflow.globals["cells"].config["bases"]:
-        found["base"] = found.pop("scorer")
-    return found
+    """Return the parts of the cell of one of Snakemake's jobs. A scorer that is one of the bases is named `base`."""
+    parts = words(job.wildcards.items())
+    if "scorer" in parts and parts["scorer"] in job.dag.workflow.globals["cells"].config["bases"]:
+        parts["base"] = parts.pop("scorer")
+    return parts
 
 
 # --- differences
@@ -97,9 +97,9 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def difference(before: Any, now: Any) -> str:
-    """Return what changed in one value of a spec: old -> new, or what a list gained and lost. None is the default."""
+    """Return in words what changed in one value of a spec: `old -> new`, or what a list gained and lost. None: the default."""
     if isinstance(before, list) and isinstance(now, list):
-        # by their texts: a grid has thousands of students
+        # compared as texts in a dict, which is fast: a grid has thousands of students
         old, new = ({json.dumps(item, sort_keys=True): item for item in items} for items in (before, now))
         gained = [f"+ {short(item)}" for text, item in new.items() if text not in old]
         lost = [f"- {short(item)}" for text, item in old.items() if text not in new]
@@ -120,11 +120,11 @@ def kind_of(changed: Sequence[str]) -> str:
     return next((kind for keys, kind in SETTINGS for key in changed if re.match(keys, key)), SUMMARY)
 
 
-# --- what is remembered
+# --- records of earlier jobs
 
 
 def old_record(results: str, output: str) -> dict[str, Any] | None:
-    """Return Snakemake's record of an output; None where there is none."""
+    """Return Snakemake's record of an output (store.history); None where there is none."""
     path = record_path(Path(results, ".history"), output)
     return json.loads(path.read_text()) if path.exists() else None
 
@@ -136,21 +136,25 @@ def old_spec(record: dict[str, Any]) -> str | None:
 
 
 class Past:
-    """What the results know: the names of their cells, and which names once stood for what another stands for now."""
+    """What the results tell about the past: the names in their cells, and what each name meant before.
+
+    known: {(kind of name, name)} in the cells of existing outputs. empty: whether no output exists.
+    before: {(kind of name, name): the other name under which results with the same spec exist}.
+    """
 
     def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]) -> None:
-        """Look at the results. existing: Snakemake's jobs whose outputs exist; jobs: those to run."""
+        """Read the records of the results. existing: Snakemake's jobs whose outputs exist. jobs: those to run."""
         self.results = results
         self.known = {pair for job in existing for pair in words_of(job).items()}
         self.empty = not existing
-        self.before: dict[tuple[str, str], str] = {}  # (word, name) -> the name that stood for it
+        self.before: dict[tuple[str, str], str] = {}
         for job in () if self.empty else jobs:
             word, name = identity(job)
             if word and name and (was := self.same(job, name)):
                 self.before[word, name] = was
 
     def same(self, job: "Job", name: str) -> str | None:
-        """Return another name under which this very spec was made."""
+        """Return another name under which an output was made from the spec of this job; None where there is none."""
         here, spec = str(job.output[0]), job.params.spec
         if spec == self.spec_of(here):
             return None
@@ -158,7 +162,7 @@ class Past:
         return next((other for other, path in others if self.spec_of(path) == spec), None)
 
     def siblings(self, path: str, name: str) -> list[tuple[str, str]]:
-        """Return (name, path) of the outputs whose path differs from this one in the name alone."""
+        """Return (name, path) of the outputs whose paths differ from this one only in the name."""
         file = Path(path)
         corpus = Corpus.parse(file.stem)
         if corpus.responses and corpus.responses.teacher == name:  # responses/{responses}.parquet
@@ -169,12 +173,12 @@ class Past:
 
     @cache
     def spec_of(self, path: str) -> str | None:
-        """Return the spec that an output was made with."""
+        """Return the spec that an output was made with; None where no record has it."""
         record = old_record(self.results, path)
         return old_spec(record) if record else None
 
     def new(self, job: "Job") -> tuple[str, list[str]]:
-        """Return the reason of a job that never ran: which of its words is new."""
+        """Return the reason of a job that never ran: which name in its cell is new."""
         if self.empty:
             return FIRST, []
         names = words_of(job)
@@ -184,33 +188,38 @@ class Past:
         return "new cell", []
 
     def renamed(self, word: str | None, name: str | None, how: str) -> tuple[str, list[str]] | None:
-        """Return the reason of a job whose name stood for something else before; None where it did not. how: its last word."""
+        """Return the reason of a job whose name used to mean something else; None where it did not.
+
+        how: `renamed` or `swapped`, the second word of the class.
+        """
         was = self.before.get((word, name)) if word and name else None
         if was is None:
             return None
-        return f"{word} {how}", [f"{name} is what {was} was: give it that name again and nothing is made for it"]
+        return f"{word} {how}", [
+            f"{name} is what {was} was: with that name its results are reused and nothing is made for it"
+        ]
 
 
 def identity(job: "Job") -> tuple[str | None, str | None]:
-    """Return the word whose name a job's spec stands for, and the name: ("teacher", "large"), or twice None."""
+    """Return (kind of name, name) that a job's spec defines, such as ("teacher", "large"); (None, None) for other rules."""
     word = IDENTITY.get(job.rule.name)
     return (word, words_of(job).get(word)) if word else (None, None)
 
 
 def why(job: "Job", past: Past, remade: set[str]) -> tuple[str, list[str]]:
-    """Return the class of a reason and its details. remade: outputs that will be made again."""
+    """Return why a job runs: (class, details). remade: outputs that other jobs of the plan make again."""
     output = str(job.output[0])
     record = old_record(past.results, output)
     if not os.path.exists(output):
         return past.new(job) if record is None else ("output missing", ["the output was deleted"])
-    # Snakemake forces it then, and keeps a mark
+    # Snakemake then forces the job, and leaves a mark file
     if record_path(INCOMPLETE, output).exists():
-        return "interrupted", ["the output is incomplete: its job was ended while it wrote"]
+        return "interrupted", ["the output is incomplete: its job was stopped while it wrote"]
     if job.dag.reason(job).forced:
         return FORCED, []
     before = old_spec(record) if record else None
     if record is None or before is None:
-        return "origin unknown", ["the output does not say what made it"]
+        return "origin unknown", ["the output does not record what it was made from"]
     return _other_spec(job, past, before) or _other_input(job, record, remade)
 
 
@@ -228,7 +237,7 @@ def _other_spec(job: "Job", past: Past, before: str) -> tuple[str, list[str]] | 
 
 
 def _other_input(job: "Job", record: dict[str, Any], remade: set[str]) -> tuple[str, list[str]]:
-    """Return the reason of a job whose spec is the same. record: of its output; remade: outputs that will be made again."""
+    """Return the reason of a job whose spec is unchanged. record: of its output. remade: outputs that are made again."""
     inputs = set(map(str, job.input))
     if set(record["input"]) != inputs:
         gone, new = set(record["input"]) - inputs, inputs - set(record["input"])
@@ -236,4 +245,4 @@ def _other_input(job: "Job", record: dict[str, Any], remade: set[str]) -> tuple[
     if upstream := sorted(inputs & remade):
         return FOLLOWS, upstream
     updated = sorted(map(str, job.dag.reason(job).updated_input))
-    return "input changed", updated or ["an input is another one than it was made from"]
+    return "input changed", updated or ["an input differs from the one that it was made from"]

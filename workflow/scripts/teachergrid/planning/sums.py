@@ -1,4 +1,4 @@
-"""What the jobs of a plan cost together: all of them, and by stage, by teacher or base, and by reason."""
+"""What the jobs of a plan cost together: in total, by stage, by teacher or base, and by reason."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,9 +26,9 @@ def summed(jobs: Sequence[JobRow]) -> Sums:
 
 
 def hours(jobs: Iterable[tuple[int, Spread]]) -> Spread:
-    """Return the hours of jobs together. jobs: (GPUs or CPUs, seconds) of each."""
-    held = list(jobs)
-    return {b: round(sum(n * seconds[b] for n, seconds in held) / 3600, 6) for b in BOUNDS}
+    """Return {bound: GPU-hours (core-hours)} of jobs together. jobs: (GPUs or CPUs, {bound: seconds}) of each."""
+    pairs = list(jobs)
+    return {b: round(sum(n * seconds[b] for n, seconds in pairs) / 3600, 6) for b in BOUNDS}
 
 
 def by_stage(jobs: Sequence[JobRow], rules: Sequence[str], reused: Counter[str]) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def by_stage(jobs: Sequence[JobRow], rules: Sequence[str], reused: Counter[str])
 
 
 def by_word(jobs: Sequence[JobRow], word: str) -> list[dict[str, Any]]:
-    """Return the sums of the jobs that depend on each teacher (base), the costliest first; None is those without one."""
+    """Return the sums of the jobs of each teacher (base), the costliest first; None in its place for jobs without one."""
     groups: dict[str | None, list[JobRow]] = defaultdict(list)
     for job in jobs:
         groups[job["words"].get(word)].append(job)
@@ -53,7 +53,7 @@ def by_word(jobs: Sequence[JobRow], word: str) -> list[dict[str, Any]]:
 
 
 def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
-    """Return the sums of each reason: of its own jobs and of those that follow from them."""
+    """Return the sums of each reason over the jobs that have it and those that follow from them, the costliest first."""
     groups: dict[str, list[JobRow]] = defaultdict(list)
     for job in jobs:
         groups[job["because"]["reason"]].append(job)

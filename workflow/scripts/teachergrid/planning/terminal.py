@@ -1,4 +1,4 @@
-"""The plan for a terminal, read in ten seconds: a headline, a table by stage, why it runs, and where the rest is."""
+"""The plan as text for a terminal: a headline to decide by, tables by stage, reason, teacher and base, and the end."""
 
 import textwrap
 import time
@@ -11,13 +11,13 @@ from .archive import Document, Spread
 
 MOST = 6  # rows of the tables by teacher and base
 REASONS = 12
-MORE = "more: --details (every job), --why FILE, --html FILE, --json, --diff last, --what-if list"
+MORE = "see also: --details (every job), --why FILE, --html FILE, --json, --diff last, --what-if list"
 CHAIN = 4  # jobs of the critical path
-LEFT = ("stage", "why", "teacher", "base", "from", "for example", "variant")  # columns of names
+LEFT = ("stage", "why", "teacher", "base", "basis", "for example", "variant")  # columns of names
 
 
 def page(plan: Document, width: int = 80, now: float | None = None) -> str:
-    """Return the text of a plan document. now: seconds since 1970, when it starts."""
+    """Return the text of a plan document. width: of the terminal. now: when it starts, in seconds since 1970; None: at once."""
     if not plan["jobs"]:
         return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
     parts = [
@@ -33,8 +33,8 @@ def page(plan: Document, width: int = 80, now: float | None = None) -> str:
 
 
 def more(plan: Document) -> str:
-    """Return where to go on from here."""
-    return f"to run this and nothing else: teachergrid run --plan {plan['hash']} ...\n{MORE}"
+    """Return how to run the plan and how to see more of it."""
+    return f"to run exactly this plan: teachergrid run --plan {plan['hash']} ...\n{MORE}"
 
 
 def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
@@ -42,14 +42,19 @@ def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
     total = plan["total"]
     blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
     lines = {
-        "jobs": f"{count(total['jobs'])} to do{blocked}; {count(total['reused'])} results are kept",
+        "jobs": f"{count(total['jobs'])} to do{blocked}; {reused(total['reused'])}",
         "work": work(total),
-        "from": sources(total),
+        "basis": basis(total),
         "cost": money(total),
         "end": ending(plan, now),
         "disk": room(plan),
     }
     return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def reused(n: int) -> str:
+    """Return in words how many results are up to date."""
+    return f"{count(n)} results are reused" if n else "nothing to reuse yet"
 
 
 def work(total: Mapping[str, Any]) -> str:
@@ -59,29 +64,36 @@ def work(total: Mapping[str, Any]) -> str:
 
 
 def room(plan: Document) -> str:
-    """Return what the plan needs of the disk, and what is free."""
+    """Return how much disk space the plan needs, is free, and can be freed."""
     stored = plan["storage"]
-    can_go = f", {units.size(stored['can_go'])} could go" if stored["can_go"] else ""
+    can_go = f", {units.size(stored['can_go'])} can be freed" if stored["can_go"] else ""
     return f"up to {units.size(sum(stored['new'].values()))} more, {units.size(stored['free'])} free{can_go}"
 
 
 def ending(plan: Document, now: float | None = None) -> str:
-    """Return when the plan ends, on which machines. now: seconds since 1970, when it starts."""
+    """Return when the plan ends, and on which machines. now: when it starts, in seconds since 1970; None: at once."""
     if plan["schedule"] is None:
-        return f"not known: {plan['no_schedule']}"
-    on = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
+        return f"unknown: {plan['no_schedule']}"
+    machines = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
     seconds = plan["schedule"]["seconds"]
-    return f"{end_time(seconds, now)}, after {span(seconds)} on {on} ({plan['cluster']['source']})"
+    return f"{end_time(seconds, now)}, after {span(seconds)} on {machines} ({plan['cluster']['source']})"
 
 
 def stages(plan: Document, width: int) -> str:
     """Return the table of stages, with their sums."""
     rows = [line(row["stage"], row, row["reused"]) for row in plan["stages"] if row["jobs"] or width > 100]
     rows.append(line("all", plan["total"], plan["total"]["reused"]))
-    return table(["stage", "to do", "kept", "blocked", *COST, "from"], rows, width, last=width > 100)
+    return table(["stage", "to do", "reused", "blocked", *COST, "basis"], rows, width, last=width > 100)
 
 
 COST = ["GPU-h", "low to high", "CPU-h", "USD"]
+# by the source of an estimate (store.estimates.Estimate)
+BASIS = {
+    "measured": "estimated from finished ones",
+    "probe": "estimated from probes",
+    "scaled": "estimated from another GPU type",
+    "analytic": "estimated analytically",
+}
 
 
 def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
@@ -97,8 +109,13 @@ def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
 
 
 def sources(row: Mapping[str, Any]) -> str:
-    """Return where estimates come from: analytic 65, probe 92"""
+    """Return what estimates are based on, in short: "analytic 65, probe 92"."""
     return ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
+
+
+def basis(row: Mapping[str, Any]) -> str:
+    """Return what estimates are based on, in words. row: sums of jobs."""
+    return ", ".join(f"{count(n)} jobs {BASIS[source]}" for source, n in row["sources"].items())
 
 
 def cost(row: Mapping[str, Any]) -> list[str]:
@@ -128,12 +145,12 @@ def by(word: str, rows: list[dict[str, Any]], width: int) -> str:
     if len(rows) < 2:
         return ""
     shown = [[row[word], count(row["jobs"]), *cost(row)] for row in rows[:MOST]]
-    left = [f"... and {len(rows) - MOST} cheaper ones"] if len(rows) > MOST else []
-    return "\n".join([table([word, "jobs", *COST], shown, width, last=True), *left])
+    others = [f"... and {len(rows) - MOST} cheaper ones"] if len(rows) > MOST else []
+    return "\n".join([table([word, "jobs", *COST], shown, width, last=True), *others])
 
 
 def finish(plan: Document, width: int) -> str:
-    """Return what decides the end: the chain of jobs, how busy the machines are, what would shorten it."""
+    """Return what decides the end: the critical path, how busy the machines are, and what would shorten the plan."""
     schedule = plan["schedule"]
     if not schedule or schedule["seconds"] < 60:
         return ""
@@ -142,17 +159,17 @@ def finish(plan: Document, width: int) -> str:
     more = f" and {len(chain) - CHAIN} shorter" if len(chain) > CHAIN else ""
     busy = ", ".join(f"{pool} {percent(sum(use) / len(use))}" for pool, use in schedule["utilisation"].items())
     faster = "; ".join(f"{item['change']}: {span(item['seconds'])}" for item in schedule["halving"][:3])
-    lines = [f"the end waits for: {longest}{more}", f"in use: {busy}"]
+    lines = [f"decides the end: {longest}{more}", f"in use: {busy}"]
     lines.append(
         f"sooner with: {faster}"
         if faster
-        else f"more machines do not help: the longest chain of jobs takes {span(schedule['longest_path_s'])}"
+        else f"more machines do not shorten it: the longest chain of jobs takes {span(schedule['longest_path_s'])}"
     )
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
 def warnings(plan: Document, width: int) -> str:
-    """Return what is wrong with the plan, a paragraph each."""
+    """Return the problems of the plan, a paragraph each."""
     lacking = plan["storage"]["lacking"]
     texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
@@ -177,12 +194,12 @@ def end_time(seconds: float, now: float | None = None) -> str:
 
 
 def table(header: list[str], rows: list[list[str]], width: int, last: bool = True) -> str:
-    """Return aligned columns, names left and numbers right, without the empty ones, cut to the width.
+    """Return a table of text, cut to the width: names aligned left, numbers right, empty columns left out.
 
-    last: whether the last column is shown.
+    last: whether to show the last column.
     """
-    cut = header if last else header[:-1]
-    shown = [i for i in range(len(cut)) if any(row[i] for row in rows)]
+    columns = header if last else header[:-1]
+    shown = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     lines = [""] * (1 + len(rows))
     for i in shown:
         column = [row[i] for row in [header, *rows]]
@@ -197,22 +214,22 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def spread(of: Spread, unit: str) -> str:
-    """12 GPU-hours (8.0 to 21)"""
-    return f"{number(of['expected'])} {unit} ({number(of['low'])} to {number(of['high'])})"
+def spread(bounds: Spread, unit: str) -> str:
+    """Return an estimate with its interval, such as "12 GPU-hours (8.0 to 21)"."""
+    return f"{number(bounds['expected'])} {unit} ({number(bounds['low'])} to {number(bounds['high'])})"
 
 
 def dollars(row: Mapping[str, Any]) -> str:
-    """Return the expected price; +? where some jobs have none. row: sums of jobs."""
+    """Return the expected price in USD, with "+?" where some jobs have no known price. row: sums of jobs."""
     if row["usd"] is None:
         return "unknown"
     return number(row["usd"]["expected"]) + ("+?" if row["unpriced"] else "")
 
 
 def money(row: Mapping[str, Any]) -> str:
-    """Return the price with its interval, and how many jobs have none. row: sums of jobs."""
+    """Return the price with its interval, and how many jobs have no known price. row: sums of jobs."""
     if row["usd"] is None:
-        return "unknown: no price is known for these machines"
+        return "unknown: these machines have no price in config/machines.yaml or --machines"
     low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
     unpriced = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
     return f"{mid} USD ({low} to {high}){unpriced}"

@@ -1,4 +1,4 @@
-"""The same grid otherwise, side by side: the config is changed in memory and planned again on the same results."""
+"""Compare variants of a grid: change the config in memory and plan it again on the same results (`plan --what-if`)."""
 
 import json
 import tempfile
@@ -15,24 +15,24 @@ from .document import Setting
 from .pools import Cluster
 from .terminal import cost, table
 
-HELP = """--what-if CHANGE, several of them for several variants, joined by + for one variant:
-  gpu=TYPE              count with another GPU type: --what-if gpu=a100
-  without-teacher=NAME  a teacher less (several: a,b); without-base=NAME a base less
+HELP = """--what-if CHANGE; give it several times for several variants, join changes by + for one variant:
+  gpu=TYPE              another GPU type: --what-if gpu=a100
+  without-teacher=NAME  drop a teacher (several: a,b); without-base=NAME drops a base
   instructions=0.5      this share of each instruction set
-  lora                  every recipe trains an adapter (rank 64) in place of all weights
-  seeds=1               the first so many seeds
-The results that exist are looked at for each variant: what it would make again is in its cost."""
+  lora                  every recipe trains a LoRA adapter (rank 64) instead of all weights
+  seeds=1               only the first seeds, here one
+Each variant is planned on the existing results: its cost includes all that it would have to make again."""
 LORA = {"r": 64}
 
 
 def variants(changes: Sequence[str], setting: Setting) -> list[tuple[str, dict, Setting]]:
-    """Return (name, config, setting) of each change. Raises BadInput, before anything is planned."""
+    """Return (name, config, setting) of each variant. Raises BadInput for an unknown change, before anything is planned."""
     return [(change, *changed(change, setting)) for change in changes]
 
 
 def changed(change: str, setting: Setting) -> tuple[dict, Setting]:
-    """Return the config and the setting of a change. Raises BadInput for one that is not known."""
-    # through its text: entries that share an anchor become separate
+    """Return the config and the setting of one variant. Raises BadInput for an unknown change."""
+    # by way of JSON text, so that entries which share a YAML anchor become separate objects
     config = json.loads(json.dumps(options.configured(setting.args)))
     for part in change.split("+"):
         word, _, value = part.strip().partition("=")
@@ -58,7 +58,7 @@ def planned(name: str, config: dict, setting: Setting) -> tuple[str, Document]:
 
 
 def exchanged(cluster: Cluster, gpu: str) -> Cluster:
-    """Return the cluster with all of its GPUs of one type."""
+    """Return the cluster with all its GPUs replaced by one type."""
     cpus = {kind: pool for kind, pool in cluster.pools.items() if kind == "cpu"}
     gpus = [pool for kind, pool in cluster.pools.items() if kind != "cpu"]
     if not gpus:
@@ -68,13 +68,13 @@ def exchanged(cluster: Cluster, gpu: str) -> Cluster:
 
 
 def free_of_type(config: dict) -> None:
-    """Take the GPU types of models out of a config."""
+    """Remove `gpu_model` from all models of a config."""
     for model in config.get("models", {}).values():
         model.pop("gpu_model", None)
 
 
 def without(kind: str) -> Callable[[dict, str], None]:
-    """Return a change of the config that takes these teachers (bases) out of every list."""
+    """Return a function that removes teachers (bases) from every list of a config. kind: `teachers` or `bases`."""
     word = kind[:-1]
 
     def change(config: dict, value: str) -> None:
@@ -83,33 +83,33 @@ def without(kind: str) -> Callable[[dict, str], None]:
                 raise BadInput(f"--what-if without-{word}={name}: no such {word}{nearest(name, config.get(kind, {}))}")
             for block in (*config["grids"].values(), *config.get("corpora", {}).values()):
                 names = config[kind] if block.get(kind) == "all" else block.get(kind, [])
-                # by a block of each kind: corpora have no bases
+                # corpora have no bases
                 block |= {kind: [other for other in names if other != name]} if kind in block else {}
-                # a pattern that matches no cell is a mistake in a config
-                for list_of in ("exclude", "include"):
-                    if list_of in block:
-                        block[list_of] = [pattern for pattern in block[list_of] if pattern.get(word) != name]
+                # a pattern that matches no cell would be an error
+                for key in ("exclude", "include"):
+                    if key in block:
+                        block[key] = [pattern for pattern in block[key] if pattern.get(word) != name]
 
     return change
 
 
 def share_of_instructions(config: dict, value: str) -> None:
-    """Keep this share of each instruction set. Raises BadInput for a value that is no share."""
+    """Reduce each instruction set to a share of its rows. Raises BadInput for a value that is not a share."""
     share = positive("instructions", value)
     if share > 1:
-        raise BadInput(f"--what-if instructions={value}: say a share of at most 1, such as 0.5")
+        raise BadInput(f"--what-if instructions={value}: give a share of at most 1, such as 0.5")
     for source in config["instructions"].values():
         source["sample"] = max(1, int(share * resources.count(source["source"], source.get("sample"))))
 
 
 def adapters(config: dict) -> None:
-    """Let every recipe train an adapter."""
+    """Let every recipe train a LoRA adapter."""
     for recipe in config["recipes"].values():
         recipe["lora"] = recipe.get("lora") or dict(LORA)
 
 
 def fewer_seeds(config: dict, value: str) -> None:
-    """Keep the first so many seeds of each block. Raises BadInput for a value that is no number above 0."""
+    """Keep only the first seeds of each block. Raises BadInput for a value that is not a number above 0."""
     n = int(positive("seeds", value))
     for block in config["grids"].values():
         if "seeds" in block:
@@ -117,13 +117,13 @@ def fewer_seeds(config: dict, value: str) -> None:
 
 
 def positive(word: str, value: str) -> float:
-    """Return the number of a change. Raises BadInput for one that is not above 0."""
+    """Return the value of a change as a number. Raises BadInput unless it is above 0."""
     try:
         number = float(value)
     except ValueError:
         number = 0.0
     if number <= 0:
-        raise BadInput(f"--what-if {word}={value}: say a number above 0")
+        raise BadInput(f"--what-if {word}={value}: give a number above 0")
     return number
 
 
@@ -137,7 +137,7 @@ WORDS = ["without-teacher", "without-base", "instructions", "lora", "seeds", "gp
 
 
 def text(plans: list[tuple[str, Document]], width: int) -> str:
-    """Return a table with one line a variant. plans: (name, plan document) of each."""
+    """Return a table with a line for each variant. plans: (name, plan document) of each."""
     rows = []
     for name, plan in plans:
         schedule, total = plan["schedule"], plan["total"]

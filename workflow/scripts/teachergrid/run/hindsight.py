@@ -1,7 +1,7 @@
-"""Estimates of every cell at the start of a run, saved so that they can be compared with what the jobs took (estimates).
+"""Save an estimate of every cell when a run starts, so that it can be compared later with what the job took.
 
-They come from the table of cells alone: no graph is built, so they hold every cell of the grid, whether it is made already or
-not.
+`store.estimates` holds and compares them. They come from the table of cells alone, without a graph of jobs, so they include cells
+that are already made.
 """
 
 import argparse
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from .options import Options
 
 
-def note(cells: "Cells", asked: "Options", results: str, say: Callable[[str], None]) -> None:
-    """Save what each cell may take. A mistake that prevents it is a line for `say`, and stops nothing."""
+def note(cells: "Cells", request: "Options", results: str, say: Callable[[str], None]) -> None:
+    """Save an estimate for each cell. Where none can be made, print the reason by `say` and go on."""
     try:
-        found = expected(cells, Setting.of(asked.plan))
+        expectations = expected(cells, Setting.of(request.plan))
     except BadInput as error:
-        say(f"no estimates are noted: {error}")
+        say(f"no estimates are saved: {error}")
         return
     with disk.spared():
-        estimates.save(found, results)
+        estimates.save(expectations, results)
 
 
 def expected(cells: "Cells", setting: Setting) -> dict[str, dict[str, list[Estimate]]]:
-    """Return rule -> cell -> one estimate for each device type that the job may get, the likeliest first.
+    """Return {rule: {cell: estimates}}: one estimate for each device type that the job may get, the likeliest first.
 
     Raises:
         BadInput: for a GPU type that the machines do not know.
     """
-    found: dict[str, dict[str, list[Estimate]]] = {}
+    by_rule: dict[str, dict[str, list[Estimate]]] = {}
     for rule, rows in cells.rows.items():
         gpus = of_profile(setting.args, rule)
-        found[rule] = {}
+        by_rule[rule] = {}
         for cell, row in rows.items():
             row = row if gpus is None else row | {"gpus": gpus}
-            found[rule][cell] = [
+            by_rule[rule][cell] = [
                 _rounded(estimate(rule, row, device, setting.actuals, setting.machines, cell))
                 for device in _devices(rule, row, setting)
             ]
-    return found
+    return by_rule
 
 
 def _devices(rule: str, row: dict, setting: Setting) -> list[str]:
@@ -56,14 +56,14 @@ def _devices(rule: str, row: dict, setting: Setting) -> list[str]:
     return list(dict.fromkeys(fitting(rule, row, pools, setting.machines).values()))
 
 
-def _rounded(guess: Estimate) -> Estimate:
-    return guess._replace(**{bound: round(getattr(guess, bound), 3) for bound in BOUNDS})
+def _rounded(estimate: Estimate) -> Estimate:
+    return estimate._replace(**{bound: round(getattr(estimate, bound), 3) for bound in BOUNDS})
 
 
 def of_profile(args: argparse.Namespace, rule: str) -> int | None:
-    """Return the GPUs that Snakemake's options give each job of a rule, whatever the config says.
+    """Return the number of GPUs that Snakemake's options set for each job of a rule, which overrules the config.
 
-    None where they give none, or by an expression, for which only a job has the values.
+    None where they set none, or set it by an expression, which can only be evaluated for a job.
     """
     resource = ((args.set_resources or {}).get(rule) or {}).get("gpu")
     return None if resource is None or resource.is_evaluable() else resource.value

@@ -1,4 +1,4 @@
-"""The options of a run: Snakemake's as Snakemake reads them, profiles included, and our own."""
+"""The options of a run: Snakemake's own, as its parser reads them with profiles, and ours."""
 
 import io
 import sys
@@ -11,18 +11,22 @@ from ..errors import BadInput
 from ..grid.config import checked
 from ..planning import options
 
-# with one of these Snakemake does something else than running the grid, so it gets its options as they are
+# with one of these options Snakemake does something other than run the grid, so we only pass all options on
 NO_RUN = "dryrun list_rules list_target_rules lint unlock report dag rulegraph filegraph d3dag summary detailed_summary archive "
 NO_RUN += "touch cleanup_metadata delete_all_output delete_temp_output conda_create_envs_only list_changes containerize"
 
 
 class Options(NamedTuple):
-    """argv: Snakemake's own. live: what to do about jobs of an earlier run. aside: it is not a run. targets: named ones.
-    at_once: jobs that may run at the same time. plan: the budget, and the plan that the run must match."""
+    """All options of a run.
+
+    argv: Snakemake's own. live: what to do with live jobs of an earlier run (commands.parser.LIVE). pass_on: Snakemake is called
+    for something other than a run (NO_RUN). targets: those that the user names, sorted. config: as config.checked returns it; {}
+    with pass_on. at_once: jobs that may run at the same time. plan: the budget, and the plan that the run must match.
+    """
 
     argv: list[str]
     live: str
-    aside: bool
+    pass_on: bool
     on_cluster: bool
     targets: list[str]
     config: dict
@@ -37,13 +41,13 @@ def read(own: Namespace, argv: list[str]) -> Options:
         own: our options as parsed.
         argv: Snakemake's own.
     Raises:
-        BadInput: when a value of ours makes no sense, or the config is wrong.
-        SystemExit: with Snakemake's own words, when it does not take argv.
+        BadInput: one of our options makes no sense, or the config has a mistake.
+        SystemExit: Snakemake refuses argv; its own message is printed.
     """
     from snakemake.cli import parse_args
 
     plan = options.read(own, argv)
-    messages = io.StringIO()  # which profile it uses: Snakemake says it again when it runs
+    messages = io.StringIO()  # about the profile in use: Snakemake prints it again when it runs
     try:
         with redirect_stderr(messages):
             _, args = parse_args(argv)
@@ -52,18 +56,18 @@ def read(own: Namespace, argv: list[str]) -> Options:
         raise
     if args.directory and Path(args.directory).resolve() != Path.cwd():
         raise BadInput(
-            f"--directory {args.directory}: the results of a run lie in its folder; cd there, and leave this out"
+            f"--directory {args.directory}: a run writes its results into the current folder; cd there, and leave this option out"
         )
-    aside = any(getattr(args, name, None) for name in NO_RUN.split())
-    config = {} if aside else checked(options.configured(args))
+    pass_on = any(getattr(args, name, None) for name in NO_RUN.split())
+    config = {} if pass_on else checked(options.configured(args))
     on_cluster, targets = args.executor == "slurm", sorted(args.targets)
-    return Options(argv, own.live, aside, on_cluster, targets, config, options.at_once(args), plan)
+    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan)
 
 
 def with_config(argv: list[str], setting: str) -> list[str]:
-    """Add a setting to Snakemake's options; a second --config would replace the first."""
+    """Return Snakemake's options with a setting added to --config: a second --config would replace the first."""
     for flag in ("--config", "-C"):
         if flag in argv:
-            at = argv.index(flag) + 1
-            return [*argv[:at], setting, *argv[at:]]
+            start = argv.index(flag) + 1
+            return [*argv[:start], setting, *argv[start:]]
     return [*argv, "--config", setting]

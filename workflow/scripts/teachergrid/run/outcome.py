@@ -1,4 +1,4 @@
-"""What became of a run: results/run.json for programs, some lines for people."""
+"""The summary of a run: results/run.json for programs, some lines of text for people."""
 
 import json
 import time
@@ -16,8 +16,11 @@ LOG = "logs/run.log"
 
 
 class Result(NamedTuple):
-    """code: exit code of the run. starts: what each start of Snakemake did, of which `phases` were for a phase of their own.
-    report: complete, partial or None."""
+    """How a run ended.
+
+    code: exit code of the run. starts: what each start of Snakemake did. report: complete, partial or None.
+    phases: how many of the starts began a phase; the others are restarts.
+    """
 
     code: int
     starts: list[Progress]
@@ -26,7 +29,7 @@ class Result(NamedTuple):
 
 
 class FailedCell(TypedDict):
-    """cell: "rule wildcard/wildcard"; kind, line, remedy: as in failures; logs: paths; slurm: id of its SLURM job."""
+    """A cell that failed. cell: "rule wildcard/wildcard". kind, line, remedy: see job.failures. logs: paths. slurm: job id."""
 
     cell: str
     kind: str
@@ -37,7 +40,7 @@ class FailedCell(TypedDict):
 
 
 class Summary(TypedDict, total=False):
-    """results/run.json. The first four keys are there from the start; `ended` stays null when the run is killed."""
+    """The content of results/run.json. The first four keys exist from the start; `ended` stays null if the run is killed."""
 
     started: float  # seconds since 1970
     ended: float | None
@@ -45,7 +48,7 @@ class Summary(TypedDict, total=False):
     code: int | None
     done: list[str]  # cells
     failed: list[FailedCell]
-    waiting: dict[str, int]  # rule -> number of cells that were not made
+    waiting: dict[str, int]  # {rule: number of cells that were not made}
     restarts: int
     errors: list[str]  # of Snakemake itself
     report: str | None  # complete, partial or None
@@ -54,16 +57,16 @@ class Summary(TypedDict, total=False):
 
 
 def begin(results: str, argv: list[str]) -> Summary:
-    """Write the summary of a run that has begun, and return it."""
+    """Write and return the summary of a run that begins."""
     summary: Summary = {"started": time.time(), "ended": None, "argv": argv, "code": None}
     write(results, summary)
     return summary
 
 
 def end(results: str, summary: Summary, result: Result, folder: str | None) -> Summary:
-    """Complete the summary, write and return it. What has failed and what waits is that of the last start of Snakemake.
+    """Complete the summary, write it and return it. Failed and waiting cells are those of the last start of Snakemake.
 
-    folder: of the cluster's jobs, None without a cluster.
+    folder: from which the cluster's jobs were submitted; None without a cluster.
     """
     last = result.starts[-1]
     rows = (
@@ -86,13 +89,14 @@ def end(results: str, summary: Summary, result: Result, folder: str | None) -> S
     }
     write(results, summary)
     for failed in last.failed.values():
-        # the disk may have been full when it failed
+        # written again where the disk was full when the job failed
         if not failures.record_path(results, failed.record.rule, failed.record.cell).exists():
             failures.write(results, failed.record)
     return summary
 
 
 def failed_cell(failed: Failed) -> FailedCell:
+    """Return a failed job in the form of the summary."""
     record = failed.record
     return {
         "cell": record.job,
@@ -105,12 +109,12 @@ def failed_cell(failed: Failed) -> FailedCell:
 
 
 def benchmarked(run: Progress) -> float:
-    """Return the GPU-seconds of the cells that a run finished, by their benchmark files."""
+    """Return the GPU-seconds of the cells that one start of Snakemake finished, by their benchmark files."""
     used = 0.0
-    for known in (run.jobs[job] for job in run.done):
-        path = Path(known["benchmark"] or "")
-        if known["gpus"] and path.is_file():
-            used += sum(json.loads(line)["s"] for line in path.read_text().splitlines()) * known["gpus"]
+    for job in (run.jobs[number] for number in run.done):
+        path = Path(job["benchmark"] or "")
+        if job["gpus"] and path.is_file():
+            used += sum(json.loads(line)["s"] for line in path.read_text().splitlines()) * job["gpus"]
     return used
 
 
@@ -120,20 +124,20 @@ def write(results: str, summary: Summary) -> None:
 
 
 def lines(results: str, summary: Summary) -> list[str]:
-    """Return the summary in words: the failures by class, then the counts."""
+    """Return the summary as lines of text: the failures by class, then counts and times."""
     text = []
     for group in failures.grouped((failed["kind"], failed) for failed in summary["failed"]):
         cells = group["cells"]
         text += [f"{len(cells)} failed: {group['kind']}. {group['remedy']}"]
         text += [f"  {failed['cell']}: {failed['line']}" for failed in cells[:3]]
         text += [f"  and {len(cells) - 3} more"] * (len(cells) > 3)
-    # such as a full disk on which it cannot note what finished; a restart may have got over it
+    # errors of Snakemake itself, such as a full disk; without an exit code a restart has overcome them
     shown = {failures.UNKNOWN, *(failed["kind"] for failed in summary["failed"])}
     kinds = dict.fromkeys(failures.classify(error).kind for error in summary["errors"] if summary["code"])
     text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in kinds if kind not in shown]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
-    parts += [f"{sum(summary['waiting'].values())} wait for them or were not begun ({waiting})"] * bool(waiting)
+    parts += [f"{sum(summary['waiting'].values())} waiting for them or not begun ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
     parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]

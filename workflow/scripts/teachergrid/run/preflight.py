@@ -1,4 +1,4 @@
-"""Before a run starts: what refuses it, and what an earlier run has left behind."""
+"""Before a run starts: reasons to refuse it, and what an earlier run has left behind."""
 
 import os
 import subprocess
@@ -20,10 +20,13 @@ from .supervise import tell
 
 
 def refuse_missing(request: options.Options) -> None:
-    """Raises BadInput when a model is not pinned, when jobs without a network would miss something, and when answers are to
-    be written by students whose weights were freed."""
+    """Raise BadInput where the run could not end well.
+
+    That is: a model or data set has no commit; a student whose weights were freed has to answer again; or jobs on the cluster,
+    which have no network, need something that the cache does not have. A disk that is too small is only reported.
+    """
     if names := pins.unpinned(request.config):
-        raise BadInput(f"no commit is stated for {', '.join(names)}; {pins.REMEDY}")
+        raise BadInput(f"no commit is pinned for {', '.join(names)}; {pins.REMEDY}")
     if any(Path(RESULTS, "students").glob("*/freed.json")):
         dag = graph.graph(request.argv)
         jobs = graph.described(graph.sorted_jobs(dag.needrun_jobs()))
@@ -33,20 +36,20 @@ def refuse_missing(request: options.Options) -> None:
         tell(f"disk: {lack}")
     if request.on_cluster and pins.entries(request.config):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *request.argv]
-        done = subprocess.run(check, capture_output=True, text=True)
-        if done.returncode:
-            raise BadInput(f"the jobs would miss something:\n{done.stderr.strip()}")
+        process = subprocess.run(check, capture_output=True, text=True)
+        if process.returncode:
+            raise BadInput(f"the cluster's jobs have no network and would miss:\n{process.stderr.strip()}")
     if request.on_cluster:
-        # compute nodes may have no network, and no job should wait to find out; sbatch passes it on
+        # compute nodes may have no network, and no job should wait for a time-out; sbatch passes the variable on
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 class OverBudget(BadInput):
-    """What would run is expected to take more than allowed."""
+    """The plan is expected to exceed a limit that the user gave."""
 
 
 def refuse_other(request: options.Options) -> None:
-    """Raises BadInput when what would run is not the plan that was agreed, and OverBudget."""
+    """Raise BadInput where the run would differ from the plan of --plan, and OverBudget where it would exceed a limit."""
     if not request.plan.bounded():
         return
     from ..planning import budget, diff, document
@@ -59,32 +62,35 @@ def refuse_other(request: options.Options) -> None:
 
 
 def begin(request: options.Options) -> None:
-    """Take the lock of the results, when nothing of an earlier run is alive. Raises BadInput."""
+    """Take the lock of the results, and recover what a dead run left. Raises BadInput where an earlier run or its jobs live."""
     owner = lock.dead_holder(RESULTS)
     folders = {str(Path.cwd()), *([owner["folder"]] if owner else [])}  # another checkout may share the results
-    left = request.on_cluster and guard(sorted(folders), request.live)
+    had_jobs = request.on_cluster and guard(sorted(folders), request.live)
     lock.take(RESULTS)
     if owner:
-        tell(f"the run of process {owner['pid']} died; its lock is freed, and its work goes on")
-    if owner or left:
+        tell(f"the run of process {owner['pid']} died; its lock is freed, and this run continues its work")
+    if owner or had_jobs:
         history.free_locks()
         if recovered := history.recover_outputs(RESULTS):
-            tell(f"{len(recovered)} outputs were finished meanwhile")
+            tell(f"{len(recovered)} outputs were finished in the meantime")
 
 
 def guard(folders: list[str], live: str, every_s: float = 10) -> bool:
-    """Return whether there were live jobs of an earlier run; they are gone then. Raises BadInput."""
+    """Wait for, cancel or refuse live jobs of an earlier run, as `live` says. Return whether there were any.
+
+    Raises BadInput where there are some and `live` is `refuse`, or squeue does not answer.
+    """
     jobs = alive(folders)
     if not jobs:
         return False
-    which = "\n".join(f"  {job.id} {job.state} {job.rule} {job.cell} {job.node}" for job in jobs[:10])
+    listing = "\n".join(f"  {job.id} {job.state} {job.rule} {job.cell} {job.node}" for job in jobs[:10])
     count = f"{len(jobs)} jobs of an earlier run are alive"
     if live == "refuse":
         raise BadInput(
-            f"{count}, and would be submitted a second time:\n{which}\nthree ways out: `teachergrid run --live wait` waits for "
-            f"them and keeps what they finish, `--live cancel` cancels them, or: scancel {' '.join(job.id for job in jobs)}"
+            f"{count}, and a new run would submit them a second time:\n{listing}\nuse `teachergrid run --live wait` to wait "
+            f"for them and keep what they finish, `--live cancel` to cancel them, or: scancel {' '.join(job.id for job in jobs)}"
         )
-    tell(f"{count}: {'waiting for them' if live == 'wait' else 'cancelled'}\n{which}")
+    tell(f"{count}: {'waiting for them' if live == 'wait' else 'cancelled'}\n{listing}")
     while jobs:
         if live == "cancel":
             scheduler.cancel(job.id for job in jobs)
@@ -94,13 +100,13 @@ def guard(folders: list[str], live: str, every_s: float = 10) -> bool:
 
 
 def alive(folders: list[str]) -> list[scheduler.Job]:
-    """Return the live jobs that were submitted from some folders. Raises BadInput when squeue does not answer."""
-    found: list[scheduler.Job] = []
+    """Return the live jobs that were submitted from these folders. Raises BadInput where squeue does not answer."""
+    live_jobs: list[scheduler.Job] = []
     for folder in folders:
         jobs = scheduler.live(folder)
         if jobs is None:
             raise BadInput(
-                "squeue does not answer, so nobody knows whether jobs of an earlier run are alive; try again later"
+                "squeue does not answer, so it is unknown whether jobs of an earlier run are alive; try again later"
             )
-        found += jobs
-    return found
+        live_jobs += jobs
+    return live_jobs

@@ -1,7 +1,7 @@
-"""What Snakemake is doing: its log events as JSON, and one line per finished cell with the time left.
+"""Follow Snakemake: its log events as JSON lines, and a line of text per finished cell with the time left.
 
-python -m teachergrid.run.progress EVENTS LIFELINE [Snakemake's options]: Snakemake, which writes each event as a JSON line to an
-open file descriptor, and ends when another one is closed. `Progress` reads the events in the process that started it.
+python -m teachergrid.run.progress EVENTS LIFELINE [Snakemake's options] runs Snakemake. It writes each event as a JSON line to
+the file descriptor EVENTS, and ends when the other end of LIFELINE is closed. `Progress` reads the events in the parent process.
 """
 
 import json
@@ -22,7 +22,7 @@ from ..store import disk
 from ..store.results import RESULTS
 from ..units import span
 
-# the plugin's and Snakemake's own words, where Snakemake logs no event
+# messages of the SLURM plugin and of Snakemake, for what Snakemake logs no event of
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
@@ -31,7 +31,7 @@ DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<st
 
 
 class Job(TypedDict):
-    """A job as Snakemake describes it when it is ready. local: it runs on this machine whatever the executor is."""
+    """A job as Snakemake describes it when it is ready. local: it runs on this machine, whatever the executor."""
 
     rule: str
     cell: str
@@ -43,7 +43,7 @@ class Job(TypedDict):
 
 
 class Failed(NamedTuple):
-    """A job that failed. logs: the paths that Snakemake names; slurm: the id of its SLURM job."""
+    """A job that failed. logs: the paths that Snakemake names. slurm: the id of its SLURM job, None without one."""
 
     record: failures.Record
     logs: list[str]
@@ -51,25 +51,28 @@ class Failed(NamedTuple):
 
 
 class Progress:
-    """What one Snakemake process does. Time left = what each rule has taken so far x its jobs to go / jobs at a time."""
+    """What one Snakemake process does.
+
+    Time left = (jobs to go of each rule x mean seconds of a finished job of that rule) / jobs at a time.
+    """
 
     def __init__(self, say: Callable[[str], None], has_gpus: bool = True) -> None:
-        """say: prints a line. has_gpus: whether jobs get the GPUs that they ask for; without any they run on the CPU."""
+        """say: prints a line. has_gpus: whether jobs get the GPUs that they request; without GPUs they run on CPUs."""
         self.say, self.has_gpus = say, has_gpus
-        self.start = self.last = time.monotonic()  # last: when a job last changed its state
+        self.start = self.last = time.monotonic()  # `last`: when the state of a job last changed
         self.begun = time.time()
         self.total: int | None = None  # None: Snakemake has not planned yet, or has found nothing to do
-        self.waiting: Counter[str] = Counter()  # rule -> cells not made yet, without those that failed
+        self.waiting: Counter[str] = Counter()  # {rule: cells not made yet, except failed ones}
         self.jobs: dict[int, Job] = {}
-        self.slurm: dict[int, str] = {}  # job -> id of its SLURM job
-        self.running: dict[int, float] = {}  # job -> when it started
-        self.took: dict[str, list[float]] = defaultdict(list)  # rule -> seconds of each job
-        self.done: list[int] = []  # jobs
+        self.slurm: dict[int, str] = {}  # {job: id of its SLURM job}
+        self.running: dict[int, float] = {}  # {job: when it started}
+        self.took: dict[str, list[float]] = defaultdict(list)  # {rule: seconds of each finished job}
+        self.done: list[int] = []  # finished jobs
         self.failed: dict[int, Failed] = {}
-        self.errors: list[str] = []  # what stopped Snakemake itself
+        self.errors: list[str] = []  # errors of Snakemake itself
 
     def take(self, event: dict) -> None:
-        """Take in one event of Events.parsed: {"event": its name, and the arguments of the method on_{name}}."""
+        """Process one event of Events.parsed: {"event": name} with the arguments of the method on_{name}."""
         name = event.pop("event")
         if name != "error":
             self.last = time.monotonic()
@@ -97,30 +100,33 @@ class Progress:
         self.waiting[rule] -= 1
         self.done.append(job)
         now = ", ".join(sorted({self.jobs[other]["rule"] for other in self.running if other in self.jobs}))
-        which = f"[{len(self.done)}/{self.total}] {self.name(job)}"
-        self.say(f"{which} {seconds:.0f} s; {self.left()}{'; now ' + now if now else ''}")
+        progress = f"[{len(self.done)}/{self.total}] {self.name(job)}"
+        self.say(f"{progress} {seconds:.0f} s; {self.left()}{'; now ' + now if now else ''}")
 
     def on_failed(self, job: int, logs: list[str], message: str) -> None:
         self.running.pop(job, None)
-        known = self.jobs[job]
-        self.waiting[known["rule"]] -= 1
-        # a job cannot write why it died then
+        description = self.jobs[job]
+        self.waiting[description["rule"]] -= 1
+        # on a full disk a job cannot record why it died
         if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
         died = DIED.search(message)
-        record = self.record(known, logs, message, died["state"] if died else None)
+        record = self.record(description, logs, message, died["state"] if died else None)
         self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
         failures.write(RESULTS, record)
         self.say(f"FAILED {record.job}: {record.line}")
 
-    def record(self, known: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
-        """Return the record of a failed job: its own, unless SLURM ended it; Snakemake's message counts where no log tells."""
-        rule, cell = known["rule"], known["cell"]
+    def record(self, job: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
+        """Return the record of a failed job: the one it wrote itself, unless SLURM ended it.
+
+        Snakemake's message counts where no log shows the reason.
+        """
+        rule, cell = job["rule"], job["cell"]
         path = failures.record_path(RESULTS, rule, cell)
         own = failures.load(path) if self.is_new(path) else None
-        if own and own.exception is None:  # one that a run wrote of an earlier start
+        if own and own.exception is None:  # written by a run, about an earlier start of the job
             own = None
-        # a job that never began has left the log of an earlier run where it is
+        # where a job never began, its log is still that of an earlier run
         paths = [path for path in map(Path, logs) if self.is_new(path)]
         failure = failures.classify(failures.text_of(paths), slurm_state, own.failure if own else None)
         if failure.kind == failures.UNKNOWN:
@@ -131,17 +137,17 @@ class Progress:
         if own and failure == own.failure:
             return own
         log = failures.log_with(paths, failure.line)
-        return failures.Record(rule, cell, *failure, known["outputs"], log)
+        return failures.Record(rule, cell, *failure, job["outputs"], log)
 
     def is_new(self, path: Path) -> bool:
         """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
         return path.exists() and path.stat().st_mtime > self.begun - 60
 
     def on_again(self, job: int) -> None:
-        known = self.jobs[job]
-        self.waiting[known["rule"]] += 1
+        description = self.jobs[job]
+        self.waiting[description["rule"]] += 1
         self.failed.pop(job, None)
-        failures.remove(RESULTS, known["rule"], known["cell"])
+        failures.remove(RESULTS, description["rule"], description["cell"])
         self.say(f"{self.name(job)} is tried again")
 
     def on_error(self, text: str) -> None:
@@ -152,20 +158,20 @@ class Progress:
         return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
 
     def awaits_cluster(self) -> bool:
-        """Whether every job that Snakemake waits for is one of the cluster's, so that some of them must be alive there."""
+        """Whether all jobs that Snakemake waits for run on the cluster, so that some must be alive there."""
         return bool(self.running) and all(job in self.jobs and not self.jobs[job]["local"] for job in self.running)
 
     def left(self) -> str:
-        """Return the time left in words; rules not seen yet count as the mean of those seen."""
-        seen = [s for times in self.took.values() for s in times]
+        """Return the time left in words. A rule of which no job has finished counts with the mean of all finished jobs."""
+        finished = [s for times in self.took.values() for s in times]
         mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
-        work = sum(n * mean.get(rule, sum(seen) / len(seen)) for rule, n in self.waiting.items() if n > 0)
-        at_a_time = max(1.0, sum(seen) / (time.monotonic() - self.start))
+        work = sum(n * mean.get(rule, sum(finished) / len(finished)) for rule, n in self.waiting.items() if n > 0)
+        at_a_time = max(1.0, sum(finished) / (time.monotonic() - self.start))
         return f"about {span(work / at_a_time, largest='h')} left"
 
 
 class Events(logging.Handler):
-    """Writes what Snakemake logs as one JSON line each, with the names and arguments of Progress.on_*."""
+    """Writes what Snakemake logs as JSON lines, with the names and arguments of Progress.on_*."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__()
@@ -177,7 +183,10 @@ class Events(logging.Handler):
             self.out.flush()
 
     def parsed(self, record: Any) -> Iterator[tuple[str, dict]]:
-        """Yield the event in a log record, if there is one: (name, arguments). Snakemake gives each kind its own attributes."""
+        """Yield the event in a log record, if there is one: (name, arguments).
+
+        Snakemake gives each kind of record its own attributes.
+        """
         event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
         if event == "run_info":
             yield "plan", {"stats": record.stats}
@@ -198,7 +207,7 @@ class Events(logging.Handler):
 
 
 def described(record: Any) -> Job:
-    """Return a job from Snakemake's log record of it."""
+    """Return the job that a log record of Snakemake describes."""
     return {
         "rule": record.rule_name,
         "cell": "/".join(map(str, record.wildcards.values())),
@@ -211,16 +220,17 @@ def described(record: Any) -> Job:
 
 
 def of_error(message: str) -> Iterator[tuple[str, dict]]:
+    """Yield the event in an error message of Snakemake, if there is one."""
     if match := MISSING.search(message):
         yield "failed", {"job": int(match["job"]), "logs": [], "message": message}
-    elif FAILED not in message:  # it sums up failures, each of which has an event of its own
+    elif FAILED not in message:  # that one only sums up failures, which have events of their own
         yield "error", {"text": message}
 
 
 def die_with(lifeline: int) -> None:
-    """End this process and its local jobs as soon as the other end of a pipe is closed: by the parent, or by its death.
+    """End this process and its local jobs when the parent closes the other end of a pipe, or dies.
 
-    Nothing else would know of them then, and the next run would work beside them.
+    Otherwise they would go on unnoticed, at the same time as the jobs of the next run. A forked process does the waiting.
     """
     if os.fork():
         os.close(lifeline)
@@ -232,6 +242,7 @@ def die_with(lifeline: int) -> None:
 
 
 def main(events: int, lifeline: int, argv: list[str]) -> None:
+    """Run Snakemake. events, lifeline: file descriptors (see above). argv: Snakemake's options."""
     die_with(lifeline)
     from snakemake.cli import main as snakemake
 

@@ -1,4 +1,4 @@
-"""Stop a run when its budget is used up: GPU-hours or a deadline."""
+"""Stop a run when it reaches its limit of GPU-hours or its deadline."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ from typing import Self
 from ..slurm import scheduler
 from .progress import Job, Progress
 
-EVERY_S = 30.0  # between two looks at what a run uses
+EVERY_S = 30.0  # between two checks
 
 
 class Bound:
-    """Stops a run, as Ctrl-C does, when its budget is used up. broken: the reason, once it did.
+    """Stops a run, as Ctrl-C does, when its budget is used up. broken: the reason, None until then.
 
-    GPU-hours are counted by looking now and then at what runs: so failed and repeated jobs count, and waiting ones do not.
+    GPU-hours are summed from regular checks of what runs, so failed and repeated jobs count, and waiting jobs do not.
     """
 
     def __init__(
@@ -26,12 +26,12 @@ class Bound:
         stop: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        """Prepare the watch; entering the context starts it.
+        """Prepare; entering the context starts the checks.
 
         Args:
             deadline: seconds from now.
-            folder: of the cluster's jobs; None without a cluster.
-            stop: does what Ctrl-C does.
+            folder: from which the cluster's jobs are submitted; None without a cluster.
+            stop: called to stop the run.
             say: prints a line.
         """
         self.max_gpu_hours, self.folder, self.stop, self.say = max_gpu_hours, folder, stop, say
@@ -52,7 +52,7 @@ class Bound:
         self.ended.set()
 
     def watch(self, every_s: float = EVERY_S) -> None:
-        """Look now and then until the run ends or its budget is used up."""
+        """Check every `every_s` seconds, until the run ends or its budget is used up."""
         while not self.ended.wait(every_s):
             self.look()
             if self.broken:
@@ -61,17 +61,17 @@ class Bound:
                 return
 
     def look(self) -> None:
-        """Add what was used since the last look, as if the jobs of that look had run on, and check the budget."""
+        """Add the GPU-seconds since the last check, as if its jobs had run all the time, and compare with the budget."""
         now = time.monotonic()
         self.gpu_seconds += self.gpus * (now - self.looked)
-        self.looked, running = now, self.running()
-        # a queue that does not answer has not changed, for all we know
-        self.gpus = self.gpus if running is None else sum(running)
+        self.looked, gpus_by_job = now, self.running()
+        # where the queue does not answer, assume that nothing has changed
+        self.gpus = self.gpus if gpus_by_job is None else sum(gpus_by_job)
         used = self.gpu_seconds / 3600
         if self.max_gpu_hours is not None and used > self.max_gpu_hours:
             self.broken = f"{used:.3g} GPU-hours are used, {self.max_gpu_hours:g} were allowed"
         elif self.ends is not None and time.time() > self.ends:
-            self.broken = "the deadline is over"
+            self.broken = "the deadline has passed"
 
     def running(self) -> list[int] | None:
         """Return the GPUs of each job that runs now; None where the queue does not answer."""

@@ -1,8 +1,8 @@
-"""How far the grid is: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
+"""The state of a grid: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
 
-It only looks: it takes no lock and plans nothing, so it may be asked while a run is alive. A cell is done when its outputs are
-there, were made with the settings and inputs that the config asks for now, and what they were made from is done too.
-`teachergrid plan` also compares the inputs' contents, and says what a run would do and why.
+This only reads: it takes no lock and builds no graph, so it can be called while a run is alive. A cell is done when its outputs
+exist, were made with the current settings and inputs, and the cells that made its inputs are done too. `teachergrid plan` also
+compares the contents of inputs, and says what a run would do and why.
 """
 
 import json
@@ -36,8 +36,11 @@ IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXI
 
 @dataclass(eq=False)
 class CellStatus:
-    """A job of the grid. inputs, outputs: paths; timed: its rule has a benchmark; node, elapsed_s, limit_s: while it runs;
-    failure: the record of its last try."""
+    """A job of the grid, with its state.
+
+    inputs, outputs: paths. timed: its rule has a benchmark. node, elapsed_s, limit_s: while it runs. failure: the record of its
+    last try. upstream: the cells that make its inputs.
+    """
 
     rule: str
     cell: str
@@ -58,27 +61,26 @@ class CellStatus:
         return f"{self.rule} {self.cell}"
 
 
-# --- what there is to do
+# --- the cells of the grid
 
 
 def cells(argv: list[str]) -> list[CellStatus]:
-    """Return the grid's jobs, each after those that it needs, with the files that the workflow's own rules give them.
+    """Return the grid's jobs, each after those that it needs, with their inputs and outputs as the rules state them.
 
-    argv: Snakemake's options. Its CLI reads them, the profile and the Snakefile; its last step, which would build the graph
-    and start it, is replaced. As a subprocess of a run it leaves the history alone.
+    argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
     """
-    found = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
-    makers = {path: cell for cell in found for path in cell.outputs}
-    for cell in found:
+    grid = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
+    makers = {path: cell for cell in grid for path in cell.outputs}
+    for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return found
+    return grid
 
 
 def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
     from snakemake.iocontainers import Wildcards
 
     rows = workflow.globals["cells"].rows
-    # in the order of the rule files, where a rule stands after those whose outputs it names
+    # in the order of the rule files, in which a rule comes after those whose outputs it reads
     for rule in workflow.rules:
         names = re.findall(r"\{([a-z]\w*)", str(rule.output[0])) if rule.output else []
         for cell, row in rows.get(rule.name, {}).items():
@@ -90,11 +92,11 @@ def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
             )
 
 
-# --- how far it is
+# --- their states
 
 
 def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[scheduler.Start]) -> None:
-    """Fill in the state of every cell. queue: the live jobs that SLURM knows; accounts: what sacct knows."""
+    """Set the state of every cell. queue: live SLURM jobs. accounts: what sacct knows."""
     owner = lock.holder(RESULTS)
     host = owner["host"] if owner and not lock.is_dead(owner) else None  # of a live run
     jobs = {(job.rule, job.cell): job for job in queue}
@@ -112,7 +114,7 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
         elif is_made(cell, begun is not None and host is not None):
             made.add(cell)
-        elif begun is not None:  # of a dead run: what it has saved is gone on from
+        elif begun is not None:  # without a live run: the next one continues from what this job has saved
             cell.state = RUNNING if host else TO_DO
             cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
         elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
@@ -128,26 +130,32 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
 
 
 def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
-    """Return the cells that need nothing more: made from what needs nothing more, or gone when all that was made from them
-    needs nothing more. Snakemake makes a deleted file again only for a job that reads it."""
+    """Return the cells that a run would not make again.
+
+    These are cells in `made` whose upstream cells are complete, and cells in `gone` (their outputs were deleted) if all cells that
+    read them are complete: Snakemake makes a deleted file again only for a job that reads it.
+    """
     readers = defaultdict(set)
     for cell in grid:
         for needed in cell.upstream:
             readers[needed].add(cell)
-    found, before = made | gone, None
-    while found != before:
-        before = found
-        found = {
+    complete_cells, before = made | gone, None
+    while complete_cells != before:
+        before = complete_cells
+        complete_cells = {
             cell
             for cell in before
             if cell.upstream <= before and (cell in made or (readers[cell] and readers[cell] <= before))
         }
-    return found
+    return complete_cells
 
 
 def is_made(cell: CellStatus, in_flight: bool) -> bool:
-    """Whether the outputs are those that the config asks for. in_flight: Snakemake has not seen the end of the job yet, so
-    that its record is still the old one; what the output itself says of its origin counts then."""
+    """Whether the outputs exist and were made from the current settings and inputs.
+
+    in_flight: Snakemake has not noticed the end of the job yet, so its record is out of date. Then the origin counts that the
+    output itself carries.
+    """
     for path in cell.outputs:
         if not os.path.exists(path):
             return False
@@ -161,9 +169,9 @@ def is_made(cell: CellStatus, in_flight: bool) -> bool:
 
 
 def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> failures.Record | None:
-    """Return the failure of a job that SLURM ended while no run was there to record it, or None.
+    """Return the failure of a job that SLURM ended when no run was alive to record it; None for any other job.
 
-    stopped: whether the user stopped the last run; what it cancelled has not failed.
+    stopped: whether the user stopped the last run; jobs that were cancelled by that have not failed.
     """
     kind = failures.STATES.get(failures.state_of(slurm_state))
     if kind is None or (kind == failures.CANCELLED and stopped) or any(map(os.path.exists, cell.outputs)):
@@ -171,13 +179,13 @@ def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> 
     return failures.Record(cell.rule, cell.cell, *failures.classify("", slurm_state), cell.outputs)
 
 
-# --- in numbers
+# --- the view
 
 
 def gather(argv: list[str]) -> "View":
-    """Return what all three forms of the view show. Times in seconds, disk in bytes; None is unknown."""
+    """Return the values that text, JSON and page show. Times are seconds, sizes bytes; None is unknown."""
     folder, has_slurm = Path.cwd(), scheduler.available()
-    with ThreadPoolExecutor() as pool:  # SLURM may take its time
+    with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
         live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
         past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
         grid = cells(argv)
@@ -189,7 +197,7 @@ def gather(argv: list[str]) -> "View":
     took = seconds_of(grid)
     return {
         "stages": stages,
-        "run": who_runs() + ("; squeue does not answer, so what it runs is not known" if queue is None else ""),
+        "run": who_runs() + ("; squeue does not answer, so what runs there is unknown" if queue is None else ""),
         "running": [
             {"job": cell.name, "node": cell.node, "elapsed_s": cell.elapsed_s, "limit_s": cell.limit_s}
             for cell in grid
@@ -204,26 +212,27 @@ def gather(argv: list[str]) -> "View":
 
 
 def shown(failure: failures.Record) -> tuple[str, dict]:
-    """Return (kind, what is shown of a failed job)."""
+    """Return (kind of failure, values that are shown of the failed job)."""
     return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
 
 
 def first_start() -> float:
-    """Return a time before the first cell of these results began, as far as the benchmarks tell (seconds since 1970)."""
+    """Return a time, in seconds since 1970, before the first cell of these results began, judged by the benchmark files."""
     times = [path.stat().st_mtime for path in Path(RESULTS, "benchmarks").rglob("*.jsonl")]
     return min(times, default=time.time()) - 7 * 86400
 
 
 def who_runs() -> str:
+    """Return in words which run works on the results."""
     owner = lock.holder(RESULTS)
     if owner is None:
         return "no run is alive"
     who = f"process {owner['pid']} on {owner['host']}"
-    return f"the run of {who} died; `teachergrid run` goes on" if lock.is_dead(owner) else f"run of {who}"
+    return f"the run of {who} died; `teachergrid run` continues it" if lock.is_dead(owner) else f"run of {who}"
 
 
 def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
-    """Return rule -> cell -> seconds that its last good try took."""
+    """Return {rule: {cell: seconds of its last successful try}}."""
     took: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in grid:
         path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
@@ -233,14 +242,18 @@ def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
 
 
 def time_left(grid: list[CellStatus], took: dict) -> dict:
-    """Return {"job_s": of jobs to go, "at_a_time": running now, "seconds": job_s / at_a_time or None, "unknown": rule ->
-    jobs of which none has finished yet, which job_s leaves out}. A rule without benchmarks takes no time worth counting."""
+    """Return the time left.
+
+    Keys: job_s (seconds of all jobs to go, one after another), at_a_time (jobs that run now), seconds (job_s / at_a_time, None
+    where none runs), unknown ({rule: jobs to go} for rules of which no job has finished; not in job_s). Rules without a
+    benchmark take no time worth counting.
+    """
     job_s, unknown = 0.0, Counter[str]()
     for cell in grid:
         if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
-            seen = took[cell.rule]
-            if seen:
-                job_s += max(0.0, sum(seen.values()) / len(seen) - (cell.elapsed_s or 0))
+            finished = took[cell.rule]
+            if finished:
+                job_s += max(0.0, sum(finished.values()) / len(finished) - (cell.elapsed_s or 0))
             else:
                 unknown[cell.rule] += 1
     at_a_time = sum(cell.state == RUNNING for cell in grid)
@@ -249,12 +262,12 @@ def time_left(grid: list[CellStatus], took: dict) -> dict:
 
 
 def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[scheduler.Start]) -> dict:
-    """Return {"hours", "of"}: by SLURM's accounting, else of the finished cells alone."""
+    """Return {"hours": GPU-hours used, "of": what they cover}: all tries by SLURM's accounting, else finished cells only."""
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
     done = estimates.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
-    # none on a machine without GPUs, whatever was asked for
+    # on a machine without GPUs a job used none, whatever it requested
     used = {(job.rule, job.cell): job.gpus for job in done if job}
     seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)
     return {"hours": seconds / 3600, "of": "finished cells"}

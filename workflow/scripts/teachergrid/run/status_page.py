@@ -1,4 +1,4 @@
-"""The view of a grid while it runs, for a terminal and as a page of its own."""
+"""Show the state of a grid (run.status): as text for a terminal, and as an HTML page."""
 
 import os
 import shutil
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class RunningJob(TypedDict):
+    """A job that runs now."""
+
     job: str
     node: str | None
     elapsed_s: float | None
@@ -23,16 +25,16 @@ class RunningJob(TypedDict):
 
 
 class View(TypedDict):
-    """What is shown: the values of `status.gather`, and the JSON of `teachergrid status --json`."""
+    """The values of `status.gather`, which are also the JSON of `teachergrid status --json`."""
 
-    stages: dict[str, dict[str, int]]  # rule -> state -> number of cells
-    run: str  # who runs
+    stages: dict[str, dict[str, int]]  # {rule: {state: number of cells}}
+    run: str  # which run is alive, in words
     running: list[RunningJob]
     time_left: dict
     failures: list["Group"]
     gpu_hours: dict
     estimates: dict
-    disk: dict[str, int]  # folder -> bytes
+    disk: dict[str, int]  # {folder: bytes}
 
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -47,7 +49,7 @@ def terminal() -> tuple[int, bool]:
 
 
 def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
-    """Return the view of a terminal."""
+    """Return the view as text. width: of the terminal. colour: whether to use terminal colours."""
 
     def wrapped(words: str, indent: int) -> list[str]:
         first, others = " " * indent, " " * (indent + 2)
@@ -57,33 +59,36 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
     def painted(words: str, state: str) -> str:
         return f"\033[{COLOURS[state]}m{words}\033[0m" if colour and state in COLOURS else words
 
-    shown = [view["run"], "", *table(view["stages"], painted)]
+    lines = [view["run"], "", *table(view["stages"], painted)]
     running = view["running"]
     if running:
-        shown += ["", painted(f"running: {len(running)}", "running")]
+        lines += ["", painted(f"running: {len(running)}", "running")]
         rows = [(job["job"], where(job)) for job in running[:SHOWN_RUNNING]]
         longest = max(len(job) for job, _ in rows)
         fits = all(longest + len(place) + 4 <= width for _, place in rows)
-        shown += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
-        shown += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
+        lines += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
+        lines += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
     for group in view["failures"]:
         n = len(group["cells"])
-        shown += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
+        lines += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
         for cell in group["cells"][:SHOWN]:
-            shown += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
-            shown += [f"    log: {cell['log']}"] * bool(cell["log"])
-        shown += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
-    facts = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
-    if against := estimates.table(view["estimates"]):
-        facts["estimated"] = " ".join(against["sentences"])
-    shown += [""]
-    for name, words in facts.items():
-        shown += wrapped(f"{name + ':':10} {words}", 0)
-    return "\n".join(shown)
+            lines += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
+            lines += [f"    log: {cell['log']}"] * bool(cell["log"])
+        lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
+    totals = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    if comparison := estimates.table(view["estimates"]):
+        totals["estimated"] = " ".join(comparison["sentences"])
+    lines += [""]
+    for name, words in totals.items():
+        lines += wrapped(f"{name + ':':10} {words}", 0)
+    return "\n".join(lines)
 
 
 def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str]) -> list[str]:
-    """Return one line a stage with the number of cells in each state, and their sums. painted: colours words by a state."""
+    """Return a line per stage with the number of cells in each state, and a line of sums.
+
+    painted: a function of (text, state) that colours the text.
+    """
     states = list(next(iter(stages.values()), {}))
     rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
     head = f"{'stage':18}" + "".join(f"{state:>9}" for state in states) + f"{'all':>8}"
@@ -99,35 +104,37 @@ def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str])
 
 
 def where(job: RunningJob) -> str:
-    """Return node and time of a running job."""
+    """Return node and running time of a job."""
     limit = f" of {text.duration(job['limit_s'])}" if job["limit_s"] else ""
     elapsed = f"{text.duration(job['elapsed_s'])}{limit}" if job["elapsed_s"] is not None else ""
     return f"{job['node'] or ''}  {elapsed}".strip()
 
 
-def left(found: dict) -> str:
-    """Return the time left in words, and how much of it is not known."""
-    unknown = ", ".join(f"{rule} {n}" for rule, n in found["unknown"].items())
-    if not found["job_s"]:
-        return f"unknown: none has finished yet of {unknown}" if unknown else "nothing left that can run"
-    if found["seconds"] is None:
-        words = f"{text.duration(found['job_s'])} of jobs one after another; none runs now"
+def left(time_left: dict) -> str:
+    """Return the time left in words, and the jobs for which it is unknown. time_left: of `status.time_left`."""
+    unknown = ", ".join(f"{rule} {n}" for rule, n in time_left["unknown"].items())
+    if not time_left["job_s"]:
+        return f"unknown: no job has finished yet of {unknown}" if unknown else "nothing left that can run"
+    if time_left["seconds"] is None:
+        words = f"{text.duration(time_left['job_s'])} of jobs one after another; none runs now"
     else:
-        words = f"about {text.duration(found['seconds'])} with {found['at_a_time']} at a time"
-    return f"{words}, and what is not known: none has finished yet of {unknown}" if unknown else words
+        words = f"about {text.duration(time_left['seconds'])} with {time_left['at_a_time']} at a time"
+    return f"{words}, without jobs of unknown length: no job has finished yet of {unknown}" if unknown else words
 
 
-def spent(found: dict) -> str:
-    return f"{text.significant(found['hours'])} ({found['of']})"
+def spent(gpu_hours: dict) -> str:
+    """Return the GPU-hours in words. gpu_hours: of `status.gpu_hours`."""
+    return f"{text.significant(gpu_hours['hours'])} ({gpu_hours['of']})"
 
 
 def disk(used: dict) -> str:
+    """Return the used disk space in words, with the folders that hold more than 1 %. used: {folder: bytes}."""
     parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
     return f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
 
 
 def page(view: View) -> str:
-    """Return the view as one HTML file without anything from outside."""
+    """Return the view as one self-contained HTML file."""
     from ..pages.environment import environment
 
     return (

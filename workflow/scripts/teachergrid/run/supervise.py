@@ -1,11 +1,11 @@
-"""One Snakemake process, watched until it ends: its output to the log, its events to a Progress, signals to the right place.
+"""Supervise one Snakemake process until it ends: its output goes to the log, its events to a Progress.
 
-Snakemake runs in a session of its own. So a Ctrl-C and a closed terminal reach this process only, which decides what
-becomes of them. When this process dies, Snakemake and its local jobs die with it (see progress.die_with).
+Snakemake runs in a session of its own. So Ctrl-C and a closed terminal reach this process only, which decides what to do. When
+this process dies, Snakemake and its local jobs die with it (see progress.die_with).
 
-What the SLURM plugin (2.8.0) does wrong, and who sees to it:
+Faults of the SLURM plugin (2.8.0), and what handles them:
 
-| fault | seen to by |
+| fault | handled by |
 |---|---|
 | a cancelled job is waited for for ever (status by sacct) | profile: `slurm-status-command: squeue` |
 | a preempted job of a CANCEL partition is waited for for ever | Watchdog |
@@ -38,25 +38,28 @@ from .progress import Progress
 if TYPE_CHECKING:
     from .spend_limit import Bound
 
-ENDED, HUNG, STOPPED, DETACHED = "ended", "hung", "stopped", "detached"  # how Snakemake came to its end
+ENDED, HUNG, STOPPED, DETACHED = "ended", "hung", "stopped", "detached"  # how Snakemake ended
 READ_S = 0.2
-LOOK_S = 10  # between two looks at squeue while Snakemake ends
+LOOK_S = 10  # between two calls of squeue while Snakemake ends
 STOP_S = 240  # longer than the plugin's longest sleep, 180 s
 
 
 class Patience(NamedTuple):
     """How long to wait, in seconds; each is set by the environment variable TEACHERGRID_{NAME}."""
 
-    watch: float = 60  # between two looks at squeue
-    # with no job alive, before a run counts as hung: longer than the plugin's longest sleep (180 s) and the wait for files
+    watch: float = 60  # between two calls of squeue
+    # without a live job until a run counts as hung: longer than the plugin's longest sleep (180 s) and the wait for files
     # on a shared file system (60 s)
     hang: float = 600
-    grace: float = 5  # after Ctrl-C, for a second one, before the cluster's jobs are cancelled
-    refused: float = 60  # before jobs are submitted again that sbatch did not take
-    gone: float = 120  # for cancelled jobs to leave squeue (KillWait is 30 s by default)
+    grace: float = (
+        5  # after Ctrl-C until the cluster's jobs are cancelled, in which a second Ctrl-C leaves them running
+    )
+    refused: float = 60  # until jobs that sbatch refused are submitted again
+    gone: float = 120  # for which cancelled jobs may stay in squeue (KillWait is 30 s by default)
 
     @classmethod
     def of_environment(cls) -> "Patience":
+        """Return the values of the environment variables, else the defaults."""
         return cls(
             *(
                 float(os.environ.get(f"TEACHERGRID_{name.upper()}") or default)
@@ -66,16 +69,16 @@ class Patience(NamedTuple):
 
 
 class Log:
-    """results/logs/run.log: all that Snakemake and we say, each line with its time.
+    """results/logs/run.log: all messages of Snakemake and of the run, each line with its time.
 
-    file: binary and unbuffered, since what a full disk refuses would be tried again, and fail, when it is closed.
+    file: opened binary and unbuffered: a buffer that a full disk refuses would be written again, and fail, at the close.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
 
     def write(self, text: str) -> None:
-        # a full disk must not end the run that the jobs depend on; the terminal still says it all
+        # a full disk must not end the run that the jobs depend on; the terminal still shows all messages
         with disk.spared():
             for line in text.split("\n"):
                 self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
@@ -90,10 +93,10 @@ def tell(line: str) -> None:
 
 
 class Signals:
-    """Counts Ctrl-C and SIGTERM while it is entered. A closed terminal ends nothing: the run goes on without it."""
+    """Counts Ctrl-C and SIGTERM while its context is entered. A closed terminal ends nothing: the run goes on without it."""
 
     def __init__(self) -> None:
-        self.came = self.taken = 0
+        self.received = self.handled = 0
 
     def __enter__(self) -> "Signals":
         self.before = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -105,24 +108,24 @@ class Signals:
             signal.signal(number, handler)
 
     def stop(self, *_: int | FrameType | None) -> None:
-        self.came += 1
+        self.received += 1
 
     def take(self) -> bool:
-        """Return whether one came since the last call; two at once are two."""
-        if self.taken == self.came:
+        """Return whether a signal is left to be handled, and count it as handled; two at once are two."""
+        if self.handled == self.received:
             return False
-        self.taken += 1
+        self.handled += 1
         return True
 
     def idle(self, seconds: float) -> bool:
-        """Sleep; return whether nothing came in between."""
+        """Sleep until the time is over or a signal comes. Return whether none came."""
         end = time.monotonic() + seconds
-        while self.taken == self.came and time.monotonic() < end:
+        while self.handled == self.received and time.monotonic() < end:
             time.sleep(0.2)
         return not self.take()
 
     def closed(self, *_: int | FrameType | None) -> None:
-        """Go on without the terminal, to which nothing can be written any more; the log has it all."""
+        """Go on without the terminal: send output to /dev/null, since the log has all messages."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
             if os.isatty(descriptor) or not _writable(descriptor):
@@ -132,10 +135,10 @@ class Signals:
 class Snakemake:
     """A running Snakemake.
 
-    words: called with each line that it prints; progress: gets what it does.
+    on_line: called with each line that it prints. progress: gets its events.
     """
 
-    def __init__(self, argv: list[str], words: Callable[[str], None], progress: Progress) -> None:
+    def __init__(self, argv: list[str], on_line: Callable[[str], None], progress: Progress) -> None:
         events, events_end = os.pipe()
         lifeline_end, self.lifeline = os.pipe()
         self.process = subprocess.Popen(
@@ -153,11 +156,11 @@ class Snakemake:
         self.events = os.fdopen(events, "rb", buffering=0)
         self.pipes = selectors.DefaultSelector()
         self.pipes.register(self.events, selectors.EVENT_READ, lambda line: progress.take(json.loads(line)))
-        self.pipes.register(self.output, selectors.EVENT_READ, words)
+        self.pipes.register(self.output, selectors.EVENT_READ, on_line)
         self.rest = {self.events.fileno(): b"", self.output.fileno(): b""}
 
     def read(self, seconds: float) -> None:
-        """Pass on what comes within some seconds."""
+        """Pass on output and events that come within some seconds."""
         for key, _ in self.pipes.select(seconds):
             data = os.read(key.fd, 65536)
             *lines, self.rest[key.fd] = (self.rest[key.fd] + data).split(b"\n")
@@ -167,11 +170,14 @@ class Snakemake:
                 self.pipes.unregister(key.fileobj)
 
     def running(self) -> bool:
-        """Whether it runs, or has words left. Its guardian keeps the output open, so an end of file does not tell."""
+        """Whether it runs, or there is output left to read.
+
+        The process of progress.die_with keeps the output open, so there is no end of file to wait for.
+        """
         return self.process.poll() is None or bool(self.pipes.select(0))
 
     def close(self) -> int:
-        """End what is left of it, and return its exit code."""
+        """End all that is left of it, and return its exit code."""
         os.close(self.lifeline)
         self.pipes.close()
         self.events.close()
@@ -179,43 +185,43 @@ class Snakemake:
         return self.process.wait()
 
     def tell(self, number: int) -> None:
-        """Send a signal to it and to its local jobs; those of a cluster are not in its session."""
+        """Send a signal to Snakemake and its local jobs. Jobs on a cluster are not in its session."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
 
 
 class Watchdog:
-    """Looks at squeue now and then. folder: where the cluster's jobs were submitted from."""
+    """Compares what Snakemake waits for with squeue. folder: from which the cluster's jobs were submitted."""
 
     def __init__(self, folder: str, progress: Progress, patience: Patience) -> None:
         self.folder, self.progress, self.patience = folder, progress, patience
         self.alive = self.looked = time.monotonic()
 
     def hung(self) -> bool:
-        """Whether Snakemake waits for jobs of the cluster though none has been alive for long."""
+        """Whether Snakemake waits for jobs on the cluster although none has been alive for a long time."""
         now = time.monotonic()
         if now - self.looked < self.patience.watch:
             return False
         self.looked = now
-        # no answer is no proof: a controller that is away loses no job
+        # without an answer assume that jobs are alive: they survive while the controller is away
         if not self.progress.awaits_cluster() or scheduler.live(self.folder) != []:
             self.alive = time.monotonic()
         return now - max(self.alive, self.progress.last) > self.patience.hang
 
-    def over(self, told: float) -> bool:
-        """Whether a Snakemake that was told to end at `told` has nothing more to do than to sleep."""
+    def over(self, signalled_at: float) -> bool:
+        """Whether a Snakemake that got a signal to end only sleeps now. signalled_at: when it got the signal."""
         now = time.monotonic()
-        if now - max(told, self.looked) < LOOK_S:
+        if now - max(signalled_at, self.looked) < LOOK_S:
             return False
         self.looked = now
-        return now - told > STOP_S or scheduler.live(self.folder) == []
+        return now - signalled_at > STOP_S or scheduler.live(self.folder) == []
 
 
 @dataclass
 class Context:
-    """What a run is supervised with.
+    """What all starts of Snakemake in one run share.
 
-    folder: where the cluster's jobs are submitted from; None: all jobs are local, and Ctrl-C needs no second thought.
+    folder: from which the cluster's jobs are submitted; None where all jobs are local, so that Ctrl-C needs no grace.
     bound: the budget, if there is one.
     """
 
@@ -227,9 +233,9 @@ class Context:
 
 
 class Supervision:
-    """Follows one Snakemake process to its end. how: ENDED, HUNG, STOPPED or DETACHED (from its jobs), as far as it is known.
+    """Follows one Snakemake process to its end. how: ENDED, HUNG, STOPPED or DETACHED (from its jobs), as known so far.
 
-    It goes from running to asked (Ctrl-C came, and the grace for a second one runs) to told (Snakemake has got a signal).
+    The steps to a stop: Ctrl-C comes (interrupted_at), the grace for a second one passes, Snakemake gets a signal (signalled_at).
     """
 
     def __init__(self, snakemake: Snakemake, progress: Progress, context: Context) -> None:
@@ -237,11 +243,11 @@ class Supervision:
         self.watchdog = Watchdog(context.folder, progress, context.patience) if context.folder else None
         self.grace = context.patience.grace if context.folder else 0
         self.how = ENDED
-        self.asked: float | None = None  # when Ctrl-C came
-        self.told: float | None = None  # when Snakemake got a signal
+        self.interrupted_at: float | None = None  # when Ctrl-C came
+        self.signalled_at: float | None = None  # when Snakemake got a signal
 
     def follow(self) -> str:
-        """Wait for the end of Snakemake, and return how it came to it."""
+        """Wait until Snakemake ends, and return how it ended."""
         while self.snakemake.running():
             self.snakemake.read(READ_S)
             self.step(time.monotonic())
@@ -250,32 +256,32 @@ class Supervision:
     def step(self, now: float) -> None:
         if self.signals.take():
             self.on_signal(now)
-        elif self.told is not None:
-            if self.watchdog and self.watchdog.over(self.told):
+        elif self.signalled_at is not None:
+            if self.watchdog and self.watchdog.over(self.signalled_at):
                 self.snakemake.tell(signal.SIGKILL)
-        elif self.asked is not None:
-            if now - self.asked >= self.grace:
+        elif self.interrupted_at is not None:
+            if now - self.interrupted_at >= self.grace:
                 self.end(STOPPED, "stopping", now)
         elif self.watchdog and self.watchdog.hung():
-            self.end(HUNG, "no job is alive and Snakemake waits: it is ended", now)
+            self.end(HUNG, "no job is alive and Snakemake waits: ending it", now)
 
     def on_signal(self, now: float) -> None:
-        """Ask Snakemake to stop after the grace. The second Ctrl-C kills it, and leaves the cluster's jobs if it comes early."""
-        if self.asked is None:
-            self.asked = now
+        """Begin to stop at the first Ctrl-C. The second one kills Snakemake; within the grace it leaves the cluster's jobs running."""
+        if self.interrupted_at is None:
+            self.interrupted_at = now
             if self.grace:
                 self.progress.say(
                     f"the cluster's jobs are cancelled in {self.grace:.0f} s; Ctrl-C again leaves them running"
                 )
         else:
-            if self.told is None:
-                self.how, self.told = DETACHED, now
+            if self.signalled_at is None:
+                self.how, self.signalled_at = DETACHED, now
             self.snakemake.tell(signal.SIGKILL)
         if self.how == HUNG:
             self.how = STOPPED
 
     def end(self, how: str, why: str, now: float) -> None:
-        self.how, self.told = how, now
+        self.how, self.signalled_at = how, now
         self.progress.say(why)
         self.snakemake.tell(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""Read and write the parquet tables between the rules: their columns are checked on every write and every read."""
+"""Read and write the parquet tables between the rules; every write and every read checks their columns."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -65,11 +65,14 @@ Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table i
 
 
 class BadTable(BadInput):
-    """A table without what its reader needs; the message names the file, the column and the remedy."""
+    """A table that does not fit its schema; the message names the file, the column and the remedy."""
 
 
 def table(rows: list[dict] | pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the rows under the schema; missing optional columns become null, unknown ones are refused."""
+    """Return rows as a table of the schema. Missing optional columns become null.
+
+    Raises BadTable for an unknown column, and for nulls in a column that allows none.
+    """
     if not isinstance(rows, pa.Table):
         unknown = {key for row in rows for key in row} - set(schema.names)
         if unknown:
@@ -93,13 +96,13 @@ def write(
     """Write a table under a temporary name and rename it.
 
     Args:
-        rows: a table, dicts, or an iterator of tables, of which each becomes a row group and only one is held at a time.
+        rows: a table, dicts, or an iterator of tables; of an iterator each table becomes a row group, and only one is in memory.
         made_from: the origin of the file (origin.of).
-        beside: write the origin into a file beside it. For a cheap job that feeds a GPU job: the same rows then have the
-            same bytes, whatever settings chose them.
-        row_groups: lengths of a table's row groups; by default it is one group.
+        beside: write the origin into a file of its own, `{path}.origin`. For a cheap job whose output a GPU job reads: equal rows
+            then have equal bytes whatever settings chose them, and the GPU job is not run again.
+        row_groups: number of rows in each row group of a table; by default all rows are one group.
     Raises:
-        BadTable: the rows are not those of the schema.
+        BadTable: the rows do not fit the schema or the row groups.
     """
     path, part = Path(path), f"{path}.part"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,7 @@ def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) ->
     """Return a table (or some of its columns), checked against the schema.
 
     Raises:
-        BadTable: the file is cut off, is no parquet, or misses a column.
+        BadTable: the file is cut off, is not parquet, or lacks a column.
         FileNotFoundError: there is no file.
     """
     if isinstance(source, pa.Table):
@@ -138,7 +141,7 @@ def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) ->
 
 
 def batches(source: Source, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a table, BATCH rows at a time, so that no list column is ever held whole. Raises as `read` does."""
+    """Yield some columns of a table, BATCH rows at a time, so that long list columns fit in memory. Raises as `read` does."""
     if isinstance(source, pa.Table):
         yield from table(source, schema).select(columns).to_batches(BATCH)
         return
@@ -147,7 +150,7 @@ def batches(source: Source, schema: pa.Schema, columns: list[str]) -> Iterator[p
 
 
 def name_of(source: Source) -> str:
-    """Return how a message names a source."""
+    """Return the name of a source for messages."""
     return "the given table" if isinstance(source, pa.Table) else str(source)
 
 
@@ -157,10 +160,10 @@ def _opened(path: str | Path, schema: pa.Schema, columns: list[str] | None) -> I
         file = pq.ParquetFile(path)
         if missing := set(columns or schema.names) - set(file.schema_arrow.names):
             raise BadTable(
-                f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, or make it with this version"
+                f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, so that this version makes it"
             )
         yield file
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise BadTable(f"{path}: not a whole parquet file ({error}); delete it and run again") from error
+        raise BadTable(f"{path}: not a complete parquet file ({error}); delete it and run again") from error

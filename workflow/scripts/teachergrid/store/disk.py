@@ -1,4 +1,4 @@
-"""Space on disk: how much is free, what can be deleted, and what to say when it is full."""
+"""Disk space: how much is free, what can be deleted, and the message when a disk is full."""
 
 import errno
 import os
@@ -14,13 +14,13 @@ from .. import units
 from . import unfinished
 from .results import RESULTS
 
-# pyarrow and Python raise OSError, safetensors and torch errors of their own; torch names no cause
+# pyarrow and Python raise OSError; safetensors and torch have errors of their own, of which torch's does not name the cause
 FULL = re.compile(r"No space left on device|Disk quota exceeded|inline_container.*unexpected pos", re.DOTALL)
 OLD_LOG_DAYS = 7
 
 
 def free_bytes(path: str | Path) -> int:
-    """Return how many bytes a user may still write where this path lies, or will lie. A quota does not show."""
+    """Return the free bytes of the file system where this path is or will be. A quota is not considered."""
     path = Path(path).absolute()
     while not path.exists():
         path = path.parent
@@ -32,48 +32,52 @@ def size(path: Path) -> int:
     return sum(file.lstat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if not file.is_dir())
 
 
-# --- what can go
+# --- what can be deleted
 
 
 def what_can_go(results: str = RESULTS) -> list[tuple[Path, int, str]]:
-    """Return (path, bytes, why it is no longer needed), the largest first."""
-    found: list[tuple[Path, int, str]] = []
+    """Return (path, bytes, why it is no longer needed) of what can be deleted, the largest first."""
+    removable: list[tuple[Path, int, str]] = []
     for folder in Path(results, "students").glob("*/weights"):
         suites = sorted(path.stem for path in Path(results, "answers", folder.parent.name).glob("*.parquet"))
         if suites:
-            found.append((folder, size(folder), f"its answers to {', '.join(suites)} exist"))
-    found += [(path, size(path), "work on an output that is finished") for path in unfinished.leftovers(results)]
+            removable.append((folder, size(folder), f"its answers to {', '.join(suites)} exist"))
+    removable += [(path, size(path), "work on an output that is finished") for path in unfinished.leftovers(results)]
     logs = Path(results, "logs/slurm")
     before = time.time() - OLD_LOG_DAYS * 86400
-    if old := [path.stat().st_size for path in logs.rglob("*.log") if path.stat().st_mtime < before]:
-        found.append((logs, sum(old), f"{len(old)} SLURM logs older than {OLD_LOG_DAYS} days"))
-    return sorted(found, key=lambda item: (-item[1], item[0]))
+    if old_sizes := [path.stat().st_size for path in logs.rglob("*.log") if path.stat().st_mtime < before]:
+        removable.append((logs, sum(old_sizes), f"{len(old_sizes)} SLURM logs older than {OLD_LOG_DAYS} days"))
+    return sorted(removable, key=lambda item: (-item[1], item[0]))
 
 
 # --- when a disk is full
 
 
 def full(error: BaseException | None, outputs: Sequence[str]) -> str | None:
-    """Return what to tell the user when a full disk or quota has caused an error, else None.
+    """Return the message to the user where a full disk or quota caused an error; None for any other error.
 
-    Deletes the half-written files of the outputs: they are of no use, and the log needs room for this very message.
+    Deletes half-written files of the outputs: they are useless, and the log needs space for this message.
+
+    Args:
+        error: with the errors that caused it.
+        outputs: paths of the job's outputs.
     """
     chain = []
     while error is not None and error not in chain:
         chain.append(error)
         error = error.__cause__ or error.__context__
-    words = next((match[0] for e in chain if (match := FULL.search(str(e)))), None)
-    if words is None:
+    symptom = next((match[0] for e in chain if (match := FULL.search(str(e)))), None)
+    if symptom is None:
         return None
-    halves = [path for output in outputs if (path := Path(f"{output}.part")).exists()]
-    written = sum(map(size, halves))
-    # libraries rarely tell where they wrote; a full disk shows, a quota does not
-    quota = "quota" in words
+    partial_files = [path for output in outputs if (path := Path(f"{output}.part")).exists()]
+    written = sum(map(size, partial_files))
+    # libraries rarely name the path: a full file system can be recognised by its free space, a quota cannot
+    quota = "quota" in symptom
     places = [outputs[0]] if quota else [outputs[0], tempfile.gettempdir(), os.environ.get("HF_HOME", Path.home())]
     named = filter(None, (getattr(e, "filename", None) for e in chain))
     place = next(named, min(places, key=free_bytes))
     room = free_bytes(place)
-    for path in halves:
+    for path in partial_files:
         path.unlink()
     return (
         f"disk full: {'Disk quota exceeded' if quota else 'No space left on device'} at {place} ({units.size(room)} free)"
@@ -82,18 +86,18 @@ def full(error: BaseException | None, outputs: Sequence[str]) -> str | None:
 
 
 def _advice(results: str) -> str:
-    """Return what can be deleted of the results."""
+    """Return in words which of the results can be deleted."""
     can_go = what_can_go(results)
     if not can_go:
-        return "nothing of these results can go: make room, then run again"
+        return "nothing of these results can be deleted: free space elsewhere, then run again"
     largest = "; ".join(f"{path} ({units.size(n)}, {why})" for path, n, why in can_go[:3])
     total = units.size(sum(n for _, n, _ in can_go))
-    return f"{total} can go, the largest: {largest}. Delete some, then run again"
+    return f"{total} can be deleted, the largest: {largest}. Delete some, then run again"
 
 
 @contextmanager
 def spared() -> Iterator[None]:
-    """Skip a write for which there is no space, in a `with` statement."""
+    """Ignore errors of a write for which the disk has no space, in a `with` statement."""
     try:
         yield
     except OSError as error:
@@ -102,5 +106,5 @@ def spared() -> Iterator[None]:
 
 
 def filled(folder: str | Path) -> bool:
-    """Whether a folder exists and has no space for a log of a few lines."""
+    """Whether the file system of an existing folder is full: no space even for a log of a few lines."""
     return os.path.exists(folder) and shutil.disk_usage(folder).free < 65_536

@@ -1,4 +1,4 @@
-"""Existing inputs: what a summary reads while some cells are dead."""
+"""Input paths of jobs: grouped by teacher or scorer, and reduced to the existing ones for a partial report."""
 
 import os
 from collections import defaultdict
@@ -40,9 +40,9 @@ Paths = Callable[["Wildcards"], list[str]]
 
 
 def existing(paths: Paths, only_made: bool) -> Paths:
-    """Return an input function for a rule: `paths` as it is, or with `only_made` without the files that are not made.
+    """Return an input function for a rule: `paths` itself, or with `only_made` one that leaves out files that are not made.
 
-    A file whose own inputs are gone does not count: it is left from before a job that it depends on died.
+    A file whose own inputs do not exist is left out, too: it is out of date, since a job that makes one of them has failed.
     """
 
     @cache

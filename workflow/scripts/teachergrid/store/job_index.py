@@ -1,6 +1,6 @@
-"""The index of finished jobs: with which code each made its outputs, and what it took, one line a job.
+"""The index of finished jobs: a line for each, with the fingerprint of its code and what it took.
 
-It lies in `results/.jobs/` (of probes, which make no output, in `results/.probes/`).
+It lies in `results/.jobs/`; that of probes, which make no outputs, in `results/.probes/`.
 """
 
 import json
@@ -17,12 +17,12 @@ def remember(
 ) -> None:
     """Add the line of a finished job to the index.
 
-    Each machine has a file of its own, and a line is one write: jobs of one machine may write at the same time, and a shared
-    file system need not keep the writes of two machines apart.
+    Each machine writes to a file of its own, since a shared file system may mix up writes of two machines. A line is one write, so
+    that jobs of one machine may write at the same time.
 
     Args:
         made_with: fingerprint of the rule's code.
-        took: what the job took (planning.actuals); None where a killed job had done a part of the work before.
+        took: what the job took (job.usage); None where it resumed the work of a killed job.
         index: PROBES for a probe of a few rows.
     """
     folder = Path(results, index)
@@ -34,7 +34,7 @@ def remember(
 
 
 def index_lines(results: str, index: str = INDEX) -> Iterator[list[str]]:
-    """Yield the words of each line: time in ns, rule, cell, fingerprint, and what the job took as JSON, where it is known.
+    """Yield the fields of each line: time in ns, rule, cell, fingerprint, and as JSON what the job took, if known.
 
     A line that a dying machine cut off is left out.
     """

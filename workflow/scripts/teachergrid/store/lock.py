@@ -1,6 +1,7 @@
-"""One run at a time on one results folder, whichever checkout it comes from (Snakemake's own lock sees one checkout only).
+"""The lock of a results folder: one run at a time, from whichever checkout (Snakemake's own lock covers one checkout only).
 
-The lock names its process. It gives way only when that process is proven dead: same machine, same boot, no such process.
+The lock names the process that holds it. It is released for another run only if that process is certainly dead: on this machine,
+with no such process since this boot, or from an earlier boot.
 """
 
 import json
@@ -16,10 +17,10 @@ LOCK = ".lock"
 
 
 def start_ticks(pid: int) -> str | None:
-    """Return when a live process started, in clock ticks since boot; None where there is none, or it has ended.
+    """Return when a live process started, in clock ticks since boot; None where there is no such process, or it has ended.
 
-    This tells two processes with the same number apart. It is the kernel's own count, and not the time of day that psutil
-    makes of it: that one changes when the clock is set, and a live run would look dead.
+    Two processes with the same number differ in it. It is the kernel's own count: the time of day that psutil derives from it
+    changes when the clock is set, and a live run would look dead.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -29,7 +30,7 @@ def start_ticks(pid: int) -> str | None:
 
 
 def this_process() -> dict:
-    """Return what a lock says of its holder."""
+    """Return this process as a lock describes its holder."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return {
         "pid": os.getpid(),
@@ -41,19 +42,19 @@ def this_process() -> dict:
 
 
 def holder(results: str) -> dict | None:
-    """Return who holds the lock, or None."""
+    """Return the process that the lock of the results names; None where there is no lock."""
     return _read(Path(results, LOCK))
 
 
 def _read(path: Path) -> dict | None:
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):  # an empty lock: its writer died in between
+    except (FileNotFoundError, json.JSONDecodeError):  # an empty file: its writer died before it wrote
         return None
 
 
 def is_dead(owner: dict) -> bool:
-    """Whether the owner is proven dead."""
+    """Whether the owner is certainly dead. On another machine this cannot be known."""
     here = this_process()
     if owner["host"] != here["host"]:
         return False
@@ -61,39 +62,41 @@ def is_dead(owner: dict) -> bool:
 
 
 def is_ours(owner: dict) -> bool:
-    """Whether this process holds the lock, or the one that started it (`teachergrid run` starts Snakemake)."""
-    same_machine = owner["host"] == socket.gethostname()  # in containers numbers are small, and often the same
+    """Whether the owner is this process or its parent (`teachergrid run` is the parent of Snakemake)."""
+    same_machine = owner["host"] == socket.gethostname()  # two containers often have the same small process numbers
     return same_machine and owner["pid"] in (os.getpid(), os.getppid()) and not is_dead(owner)
 
 
 def orphaned_jobs(folder: str) -> list[int]:
-    """Return live job scripts that a dead run has left in a folder; they would write beside a new run's jobs."""
+    """Return the process ids of job scripts of a dead run in a folder. They would write at the same time as a new run's jobs."""
     import psutil
 
-    found = []
+    process_ids = []
     for process in psutil.process_iter(["cwd", "cmdline"]):
-        words = process.info["cmdline"] or ()  # None: gone meanwhile, or another user's
+        words = process.info["cmdline"] or ()  # None: the process has ended, or is another user's
         if process.info["cwd"] == folder and any(".snakemake/scripts/" in word for word in words):
-            found.append(process.pid)
-    return sorted(found)
+            process_ids.append(process.pid)
+    return sorted(process_ids)
 
 
 def warn_of_another(results: str) -> None:
-    """Say so on stderr when another run works on the results, before the graph is built: its files come and go meanwhile,
-    which Snakemake may take for a missing or a protected one."""
+    """Warn on stderr, before the graph is built, where another run works on the results.
+
+    Its files come and go while Snakemake reads them, which may fail with a confusing message.
+    """
     owner = holder(results)
     if owner and not is_ours(owner) and not is_dead(owner):
         print(
-            f"{results}: another run works on these results ({_described(owner)}): what is planned beside it is of this moment, "
-            "and may fail on a file that it is just writing; ask again then",
+            f"{results}: another run works on these results ({_described(owner)}): this plan shows the present moment, and may "
+            "fail on a file that the run is just writing; then try again",
             file=sys.stderr,
         )
 
 
 def dead_holder(results: str) -> dict | None:
-    """Return the dead holder of the lock, or None when nobody holds it, or we do.
+    """Return the dead holder of the lock; None where there is no lock, or it is ours.
 
-    Raises BadInput when the holder lives, or may live on another machine.
+    Raises BadInput where the holder is alive, or may be alive on another machine.
     """
     owner = holder(results)
     if owner is None or is_ours(owner):
@@ -107,9 +110,9 @@ def dead_holder(results: str) -> dict | None:
 
 
 def refuse_if_held(results: str) -> dict | None:
-    """Return the dead holder of the lock, or None when nobody holds it.
+    """Return the dead holder of the lock; None where there is no lock, or it is ours.
 
-    Raises BadInput when the holder lives, may live on another machine, or has left jobs on this one that still run.
+    Raises BadInput where the holder is alive, may be alive on another machine, or has left jobs that still run on this one.
     """
     owner = dead_holder(results)
     if owner and (alive := orphaned_jobs(owner["folder"])):
@@ -125,7 +128,7 @@ def _described(owner: dict) -> str:
 
 
 def take(results: str) -> None:
-    """Take the lock. Raises BadInput when another live run holds it, also when two are started at once."""
+    """Take the lock. Raises BadInput where another run holds it or takes it at the same moment."""
     path = Path(results, LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_if_held(results)
@@ -135,7 +138,7 @@ def take(results: str) -> None:
     _remove_dead(path, part, owner)
     part.write_text(json.dumps(this_process()))
     try:
-        os.link(part, path)  # unlike a rename it fails when the other was quicker
+        os.link(part, path)  # unlike a rename, this fails where another run was quicker
     except FileExistsError:
         dead_holder(results)
         raise BadInput(f"{results}: another run has just started on these results; wait for it or stop it") from None
@@ -144,7 +147,7 @@ def take(results: str) -> None:
 
 
 def _remove_dead(path: Path, temporary: Path, owner: dict | None) -> None:
-    """Remove a dead run's lock (None: one cut off in writing), and not the one that another run has just put there."""
+    """Remove the lock of a dead run, but not one that another run has written since. owner: as read; None: not readable."""
     with suppress(FileNotFoundError):
         os.rename(path, temporary)
         if _read(temporary) != owner:
@@ -152,6 +155,6 @@ def _remove_dead(path: Path, temporary: Path, owner: dict | None) -> None:
 
 
 def release(results: str) -> None:
-    """Give the lock back if it is ours."""
+    """Release the lock if this process holds it."""
     if holder(results) == this_process():
         Path(results, LOCK).unlink()

@@ -1,7 +1,7 @@
-"""The origin of an artifact: its rule, its spec, and the sha256 of each input. It depends on no time and no machine.
+"""The origin of an artifact: its rule, its spec, and the sha256 of each input. It contains no time and no machine.
 
-Tables and student.json carry it inside. It lies beside (x.origin) texts that people read, and beside what a cheap job makes
-for a GPU job: the same rows chosen under another setting are then the same bytes, and no student is trained again.
+Tables and student.json hold it inside. Texts that people read have it in a file of its own (x.origin), and so do tables that a
+cheap job makes for a GPU job: the same rows chosen by another setting are then the same bytes, and no student is trained again.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def of(rule: str, spec: str, inputs: Iterable[str]) -> dict:
 
 
 def key(made_from: dict) -> str:
-    """Return 16 hex digits that name this work: the same spec on the same inputs, wherever they lie."""
+    """Return 16 hex digits that identify a spec and its inputs (their paths and contents). made_from: an origin."""
     return hashlib.sha256(text(made_from).encode()).hexdigest()[:16]
 
 
@@ -35,7 +35,7 @@ def text(made_from: dict) -> str:
 
 
 def replace_text(path: str | Path, content: str) -> None:
-    """Write a text file under a temporary name and rename it."""
+    """Write a text file under a temporary name, then rename it: readers never see half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -49,10 +49,10 @@ def write_beside(path: str | Path, made_from: dict) -> None:
 
 
 def read(path: str | Path) -> dict | None:
-    """Return the origin a file carries, or None."""
-    path, beside = Path(path), Path(f"{path}.origin")
-    if beside.exists():
-        return json.loads(beside.read_text())
+    """Return the origin of a file, from inside or from `{path}.origin`; None where it has none."""
+    path, separate = Path(path), Path(f"{path}.origin")
+    if separate.exists():
+        return json.loads(separate.read_text())
     if path.suffix == ".json":
         return json.loads(path.read_text()).get("origin")
     if path.suffix == ".parquet":

@@ -28,7 +28,7 @@ INSTRUCTIONS = _schema(
     ("round", pa.int32()),
     optional="answer category parent_id operator",
 )
-# one row per instruction x benchmark task that share text (see contamination)
+# one row per instruction x benchmark task that share text (see instructions.contamination)
 CONTAMINATION = _schema(
     ("instructions", pa.string()),
     ("id", pa.string()),
@@ -36,7 +36,7 @@ CONTAMINATION = _schema(
     ("item", pa.string()),  # id of the benchmark's prompt
     ("how", pa.string()),  # equal, overlap or near
     ("similarity", pa.float64()),  # of near ones
-    ("removed", pa.bool_()),  # it is in the instruction set no more
+    ("removed", pa.bool_()),  # whether it was removed from the instruction set
     ("instruction", pa.string()),
     ("prompt", pa.string()),
     optional="similarity",
@@ -83,7 +83,7 @@ LIKELIHOODS = _schema(
 )
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
-# the same as SFT reads it; why lies beside it (x.parquet.why), so that the same rows are the same bytes
+# the same as SFT reads it: `why` is in a file of its own (x.parquet.why), so that the same rows are the same bytes
 CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
 # one row per logged training step
 TRAINING_LOG = _schema(
@@ -114,7 +114,7 @@ SCORES = _schema(
     ("verdict", pa.string()),
     ("first", pa.float64()),  # pairwise: the score with the model's answer shown first ...
     ("second", pa.float64()),  # ... and shown second; a judge without an order gives the same
-    ("raw", pa.list_(pa.string())),  # what the judge said
+    ("raw", pa.list_(pa.string())),  # the judge's output
     ("cost", pa.float64()),  # USD
     ("reason", pa.string()),
     optional="category score verdict first second raw cost reason",
@@ -124,7 +124,10 @@ _METRIC = (
     ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
     ("variant_of", pa.string()),  # the name shared with metrics of other format, end token and parameter value
     ("entry", pa.string()),  # its name in the config
-    ("own", pa.bool_()),  # the entry states it; false: another format, end token or parameter value
+    (
+        "own",
+        pa.bool_(),
+    ),  # true: the variant that the entry states; false: one with another format, end token or parameter value
     ("value_unit", pa.string()),
     ("direction", pa.string()),  # which values promise a better student: highest or lowest
     ("scorer", pa.string()),
@@ -148,7 +151,7 @@ METRICS = _schema(
     ("value", pa.float64()),
     ("low", pa.float64()),  # 95 % bootstrap interval over instructions
     ("high", pa.float64()),
-    ("n", pa.int64()),  # responses it rests on
+    ("n", pa.int64()),  # responses that it is computed from
     ("missing", pa.int64()),  # responses left out since their value is undefined, see reason
     ("removed", pa.int64()),  # responses left out by the entry's `below`
     ("reason", pa.string()),
@@ -164,7 +167,7 @@ PERFORMANCE = _schema(
     ("teacher", pa.string()),
     ("recipe", pa.string()),
     ("unit", pa.string()),  # the value of the grid's `compare` word
-    ("panel", pa.string()),  # what is held fixed beside it
+    ("panel", pa.string()),  # the cell's other parts, which are held fixed in a comparison
     ("measure", pa.string()),  # AP, suite/judge, or suite/judge/task/category
     ("value", pa.float64()),  # 0..100, mean over items and seeds
     ("low", pa.float64()),
@@ -186,7 +189,7 @@ PERFORMANCE = _schema(
     optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
     "behind_low behind_high p_best tied_with_best reason",
 )
-# metrics of all cells of a grid, beside the performance they hope to predict
+# metrics of all cells of a grid, with the unit and panel of the performance that they should predict
 GRID_METRICS = pa.schema(
     [pa.field("base", pa.string(), False), pa.field("corpus", pa.string(), False)]
     + [pa.field("unit", pa.string()), pa.field("panel", pa.string())]
@@ -220,10 +223,11 @@ CORRELATIONS = _schema(
     + "rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
     + " ".join(name for name, _ in _ENDS),
 )
-# one row per base (or "pooled") x panel x statement about the teachers, whatever the metrics. step: bigger less next
-# smaller sibling, points; rises: share of steps above 0; self_pair, own_family: mean residual (sd of a base) of teachers
-# that descend from the base, of others of its family; detectable: smallest difference of two units that four of five such
-# studies find, points. low, high: 95 % over items and seeds; p_holm: over the steps of a base; n: items, steps or cells
+# one row per base (or "pooled") x panel x statement about the teachers that needs no metric. effect is one of: step (performance
+# with a larger teacher minus that with its next smaller sibling, points); rises (share of steps above 0); self_pair, own_family
+# (mean residual, in standard deviations of a base, of teachers that descend from the base, or of others of its family);
+# detectable (smallest difference of two units that is found with a power of 80 %, points). low, high: 95 % interval over items
+# and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells
 EFFECTS = _schema(
     *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
     *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
@@ -231,7 +235,7 @@ EFFECTS = _schema(
     ("reason", pa.string()),  # why value is null
     optional="family smaller larger value low high p p_holm reason",
 )
-# where every student came from, and under which terms its training data may be used
+# what every student was trained from, and under which terms its training data may be used
 LINEAGE = _schema(
     ("student", pa.string()),
     ("base", pa.string()),

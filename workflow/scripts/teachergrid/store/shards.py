@@ -1,7 +1,7 @@
-"""Unfinished work of a cell: rows are written shard by shard, so that a kill loses at most the shard at work.
+"""Save the rows of a job shard by shard, so that a kill loses at most the shard in progress.
 
-A shard is one parquet file whose name holds the sha256 of its bytes: one that was cut off, or in which a bit flipped, is
-seen and made again. The folder must be named by all that decides the rows (work.folder does).
+A shard is a parquet file whose name holds the sha256 of its bytes, so a file that is cut off or has a flipped bit is recognised
+and made again. The name of the folder must contain a digest of all that decides the rows (store.unfinished.folder).
 """
 
 import hashlib
@@ -19,20 +19,21 @@ import pyarrow.parquet as pq
 from ..units import span
 from . import artifacts
 
-Make = Callable[..., list[dict] | pa.Table]  # of a shard's number and what a copy of a model consists of
+Make = Callable[..., list[dict] | pa.Table]  # (number of the shard, *a copy of the model) -> its rows
 
 
 def run(folder: str | Path, number_of_shards: int, make: Make, schema: pa.Schema, what: str) -> list[pa.Table]:
-    """Return all shards under the schema: those in the folder as they are, the others by `make(i)`, written before the next.
+    """Return all shards in order, as tables of the schema.
 
-    what: names the work in the progress lines.
+    A shard that is already in `folder` is read; any other is computed by `make(i)` and saved before the next one begins.
+    what: a name of the work, for progress messages.
     """
     return list(ensure(folder, number_of_shards, make, schema, what))
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Shards that are all there; each is read when its turn comes, as often as they are gone through."""
+    """Saved shards, iterable any number of times. Each shard is read from disk only when its turn comes."""
 
     folder: Path
     number: int
@@ -55,11 +56,11 @@ def ensure(
     what: str,
     load: Callable[[], Sequence[tuple]] = lambda: [()],
 ) -> Shards:
-    """Do what `run` does, and return the shards to be read one by one: a corpus may exceed memory.
+    """Compute and save the missing shards like `run`, and return all of them for reading one by one: they may exceed memory.
 
     Args:
-        load: called if a shard is missing; returns one tuple for each copy of a model: the arguments of `make` after the
-            shard's number. Copies work at the same time, and any of them may make any shard, so they must be alike.
+        load: called if a shard is missing. Returns a tuple for each copy of a model: the arguments of `make` after the shard's
+            number. Copies work in parallel, and each may make any shard, so they must give equal results.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line:
 
     start, rows = time.monotonic(), 0
     with ThreadPoolExecutor(len(copies)) as threads:
-        # in this thread where it is one: Ctrl-C then ends the shard at work
+        # a single copy works in this thread, so that Ctrl-C ends the shard in progress
         counts = threads.map(work, missing) if len(copies) > 1 else map(work, missing)
         for done, (i, count) in enumerate(zip(missing, counts, strict=True), 1):
             rows += count
@@ -102,7 +103,7 @@ def bounds(rows: int, size: int) -> list[tuple[int, int]]:
 
 
 def _saved(folder: Path, i: int, schema: pa.Schema, what: str) -> pa.Table | None:
-    """Return a complete shard of this schema, or None; what is damaged is removed."""
+    """Return a saved shard; None where there is none. Files that are damaged or have another schema are removed."""
     for path in sorted(folder.glob(f"{i:06d}-*.parquet")):
         content = path.read_bytes()
         if path.stem.partition("-")[2] != hashlib.sha256(content).hexdigest():
