@@ -23,7 +23,7 @@ STAGES += ("verify", "judge", "metric", "pilot", "correlate", "report")
 
 
 def samples(instructions, responses, rewards, prompts, answers, scores, n_responses: int = 4, n_items: int = 6) -> dict:
-    """Return what page.build shows side by side: {"responses": [...], "answers": [...]}.
+    """Return the samples that the page shows side by side: {"responses": [...], "answers": [...]}.
 
     instructions: sources of the sets. responses: {(instructions, teacher): source}. rewards: {(instructions, teacher):
     source} of one reward. prompts: {task: table of artifacts.INSTRUCTIONS}. answers: {(model, suite): source}. scores: the
@@ -32,9 +32,9 @@ def samples(instructions, responses, rewards, prompts, answers, scores, n_respon
     """
     tables = [read(source, artifacts.INSTRUCTIONS, ["id", "messages"]) for source in instructions]
     ids = sorted({id for table in tables for id in table["id"].to_pylist()}, key=digest)[:n_responses]
-    rows_of = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
+    instruction_rows = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
     return {
-        "responses": _responses({id: rows_of[id] for id in ids}, responses, rewards),
+        "responses": _responses({id: instruction_rows[id] for id in ids}, responses, rewards),
         "answers": _answers(prompts, answers, scores, n_items),
     }
 
@@ -44,14 +44,18 @@ def _rows_of(ids, table) -> list[dict]:
     return table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
 
 
-def _responses(rows_of: dict, responses: dict, rewards: dict) -> list[dict]:
-    answers_of = {id: [] for id in rows_of}
+def _responses(instruction_rows: dict, responses: dict, rewards: dict) -> list[dict]:
+    answers_of = {id: [] for id in instruction_rows}
     for (instructions, teacher), source in responses.items():
         reward = _first(rewards.get((instructions, teacher)), artifacts.REWARDS, ["reward"], answers_of)
         for id, row in _first(source, artifacts.RESPONSES, ["response", "finish_reason"], answers_of).items():
             shown = {"text": row["response"], "finish_reason": row["finish_reason"]}
             answers_of[id].append({"teacher": teacher, "reward": reward.get(id, {}).get("reward"), **shown})
-    return [{"id": id, "question": question(rows_of[id]), "answers": rows} for id, rows in answers_of.items() if rows]
+    return [
+        {"id": id, "question": question(instruction_rows[id]), "answers": rows}
+        for id, rows in answers_of.items()
+        if rows
+    ]
 
 
 def _answers(prompts: dict, answers: dict, scores: dict, count: int) -> list[dict]:
@@ -90,6 +94,7 @@ def _first(source, schema, columns: list[str], keys, task: bool = False) -> dict
 
 
 def digest(name: str) -> str:
+    """Return the sha256 of a name, by which samples are drawn."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
