@@ -154,7 +154,8 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
     rows = []
     for unit, scores, result in zip(panel_units, cube, results, strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
-        row = {"kind": "student", "model": any_seed(*unit.key), **{key: getattr(unit, key) for key in copied}}
+        row: dict[str, object] = {"kind": "student", "model": any_seed(unit.base, unit.corpus, unit.recipe)}
+        row |= {key: getattr(unit, key) for key in copied}
         row |= {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
             rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))

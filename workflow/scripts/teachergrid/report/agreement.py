@@ -49,6 +49,7 @@ def _promises(data: PageData, metric: dict) -> dict[tuple, dict]:
 
 
 def _mean_rho(first: dict, second: dict) -> float | None:
+    """Return the mean over places of rho between two metrics (see `_promises`); None where no place has three units."""
     rhos = []
     for where in first.keys() & second.keys():
         shared = sorted(first[where].keys() & second[where].keys())

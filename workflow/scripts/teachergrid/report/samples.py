@@ -36,7 +36,7 @@ def samples(
     answers: Mapping[tuple[str, str], Source],
     scores: Mapping[tuple[str, str], Source],
 ) -> dict[str, list[dict]]:
-    """Return what page.build shows side by side: {"responses": [...], "answers": [...]}.
+    """Return the samples that the page shows side by side: {"responses": [...], "answers": [...]}.
 
     instructions: sources of the sets. responses: {(instructions, teacher): source}. rewards: {(instructions, teacher):
     source} of one reward. prompts: {task: table of artifacts.INSTRUCTIONS}. answers: {(model, suite): source}. scores: the
@@ -45,9 +45,9 @@ def samples(
     """
     tables = [read(source, artifacts.INSTRUCTIONS, ["id", "messages"]) for source in instructions]
     ids = sorted({id for table in tables for id in table["id"].to_pylist()}, key=digest)[:N_RESPONSES]
-    rows_of = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
+    instruction_rows = {row["id"]: row for table in tables for row in _rows_of(ids, table)}
     return {
-        "responses": _responses({id: rows_of[id] for id in ids}, responses, rewards),
+        "responses": _responses({id: instruction_rows[id] for id in ids}, responses, rewards),
         "answers": _answers(prompts, answers, scores),
     }
 
@@ -58,17 +58,21 @@ def _rows_of(ids: Iterable[str], table: pa.Table) -> list[dict]:
 
 
 def _responses(
-    rows_of: Mapping[str, dict],
+    instruction_rows: Mapping[str, dict],
     responses: Mapping[tuple[str, str], Source],
     rewards: Mapping[tuple[str, str], Source],
 ) -> list[dict]:
-    answers_of: dict[str, list[dict]] = {id: [] for id in rows_of}
+    answers_of: dict[str, list[dict]] = {id: [] for id in instruction_rows}
     for (instructions, teacher), source in responses.items():
         reward = _first(rewards.get((instructions, teacher)), artifacts.REWARDS, ["reward"], answers_of)
         for id, row in _first(source, artifacts.RESPONSES, ["response", "finish_reason"], answers_of).items():
             shown = {"text": row["response"], "finish_reason": row["finish_reason"]}
             answers_of[id].append({"teacher": teacher, "reward": reward.get(id, {}).get("reward"), **shown})
-    return [{"id": id, "question": question(rows_of[id]), "answers": rows} for id, rows in answers_of.items() if rows]
+    return [
+        {"id": id, "question": question(instruction_rows[id]), "answers": rows}
+        for id, rows in answers_of.items()
+        if rows
+    ]
 
 
 def _answers(
@@ -114,6 +118,7 @@ def _first(
 
 
 def digest(name: str) -> str:
+    """Return the sha256 of a name, by which samples are drawn."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
