@@ -16,12 +16,12 @@ CHAIN = 4  # jobs of the critical path
 LEFT = ("stage", "why", "teacher", "base", "basis", "for example", "variant")  # columns of names
 
 
-def page(plan: Document, width: int = 80, now: float | None = None) -> str:
-    """Return the text of a plan document. width: of the terminal. now: when it starts, in seconds since 1970; None: at once."""
+def page(plan: Document, width: int = 80) -> str:
+    """Return the text of a plan document. width: of the terminal, in characters."""
     if not plan["jobs"]:
         return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
     parts = [
-        "\n".join(headline(plan, width, now)),
+        "\n".join(headline(plan, width)),
         stages(plan, width),
         reasons(plan, width),
         by("teacher", plan["teachers"], width),
@@ -37,7 +37,7 @@ def more(plan: Document) -> str:
     return f"to run exactly this plan: teachergrid run --plan {plan['hash']} ...\n{MORE}"
 
 
-def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
+def headline(plan: Document, width: int) -> list[str]:
     """Return the lines to decide by: jobs, cost, end, disk."""
     total = plan["total"]
     blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
@@ -46,7 +46,7 @@ def headline(plan: Document, width: int, now: float | None = None) -> list[str]:
         "work": work(total),
         "basis": basis(total),
         "cost": money(total),
-        "end": ending(plan, now),
+        "end": ending(plan),
         "disk": room(plan),
     }
     return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from . import resampling
 from .rank import spearman
-from .resampling import Interval
+from .resampling import PERMUTATIONS, Interval
 from .sample_size import POWER
 
 
@@ -77,7 +77,7 @@ def mean_interval(x: ArrayLike, rounds: int = 2000, seed: int = 0) -> Mean:
     return Mean(float(values.mean()), se, resampling.percentiles(draws), n, dropped)
 
 
-def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = 9999, seed: int = 0) -> Paired:
+def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = PERMUTATIONS, seed: int = 0) -> Paired:
     """Return the mean difference a - b of two models on the same items [n], with its SE, bootstrap interval and p.
 
     Where all scores are 0 or 1, p is that of the exact McNemar test: binomial over the items that differ. Other scores

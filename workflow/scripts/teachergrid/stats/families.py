@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import resampling
-from .resampling import Interval
+from .resampling import PERMUTATIONS, Interval
 
 
 class Step(NamedTuple):
@@ -133,7 +133,7 @@ def main_effect(table: np.ndarray) -> float:
     return float(1 - (residuals(table) ** 2).sum() / table.size)
 
 
-def kinship(table: ArrayLike, kin: ArrayLike, permutations: int = 9999, seed: int = 0) -> Kinship:
+def kinship(table: ArrayLike, kin: ArrayLike, permutations: int = PERMUTATIONS, seed: int = 0) -> Kinship:
     """Return whether bases gain more from their kin than from other teachers.
 
     The mean residual (see `residuals`) of the cells of kin is compared with that after shuffling the units, the same way

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import resampling
-from .resampling import Interval, Statistic
+from .resampling import PERMUTATIONS, Interval, Statistic
 
 NO_INTERVAL = "no interval: rho is 1 or -1, or varies too little between resamples"
 
@@ -119,22 +119,20 @@ def regret(metric: ArrayLike, performance: ArrayLike, k: int = 1) -> float:
 # --- one base
 
 
-def permutation_p(x: ArrayLike, y: ArrayLike, permutations: int = 9999, seed: int = 0) -> tuple[float, bool]:
+def permutation_p(x: ArrayLike, y: ArrayLike, seed: int = 0) -> tuple[float, bool]:
     """Return the two-sided p of Spearman's rho of x and y [n], and whether it is exact.
 
-    Exact: over all n! orders, up to n = 8. Else (hits + 1) / (permutations + 1) over random orders. NaN where rho is.
+    Exact: over all n! orders, up to n = 8. Else (hits + 1) / (PERMUTATIONS + 1) over random orders. NaN where rho is.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    orders, exact = resampling.draw_orders(len(x), permutations, np.random.default_rng(seed))
+    orders, exact = resampling.draw_orders(len(x), PERMUTATIONS, np.random.default_rng(seed))
     rho = spearman(x, y)
     if math.isnan(rho):
         return math.nan, exact
     return resampling.two_sided_p(resampling.permuted_rhos(x, y, orders), rho, exact), exact
 
 
-def correlation(
-    metric: ArrayLike, performance: ArrayLike, seed: int = 0, rounds: int = 2000, permutations: int = 9999
-) -> Correlation:
+def correlation(metric: ArrayLike, performance: ArrayLike, seed: int = 0, rounds: int = 2000) -> Correlation:
     """Return a metric against performance over teachers, both [n].
 
     The interval `bca` is a bootstrap over teachers (Efron 1987). With n <= k nothing is left to choose, and regret_k is
@@ -150,7 +148,7 @@ def correlation(
     if result.reason:
         return result
     rho = spearman(x, y)
-    p, exact = permutation_p(x, y, permutations, seed)
+    p, exact = permutation_p(x, y, seed)
     result = result._replace(rho=rho, tau_b=kendall_b(x, y), p=p, exact=exact)
     bca = resampling.bca(reweighted(x, y), n, rounds, np.random.default_rng(seed))
     wright = bonett_wright(rho, n)
@@ -183,16 +181,14 @@ def _fisher_interval(rho: float, variance: float) -> Interval | None:
     return math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
 
 
-def max_t(
-    metrics: dict[str, np.ndarray], performance: ArrayLike, permutations: int = 9999, seed: int = 0
-) -> dict[str, float | None]:
+def max_t(metrics: dict[str, np.ndarray], performance: ArrayLike, seed: int = 0) -> dict[str, float | None]:
     """Return the family-wise p of each metric [n]; None for a metric without a rho.
 
     Performance [n] is shuffled once for all metrics, and each |rho| is compared with the largest |rho*| of the shuffle
     (Westfall and Young 1993, single-step max-T).
     """
     y = np.asarray(performance, float)
-    orders, exact = resampling.draw_orders(len(y), permutations, np.random.default_rng(seed))
+    orders, exact = resampling.draw_orders(len(y), PERMUTATIONS, np.random.default_rng(seed))
     rhos, largest = {}, np.zeros(len(orders))
     for name, values in metrics.items():
         x = np.asarray(values, float)
@@ -251,7 +247,6 @@ def pooled(
     performance: ArrayLike,
     seed: int = 0,
     rounds: int = 2000,
-    permutations: int = 9999,
     names: Sequence[str] | None = None,
 ) -> Pooled:
     """Return one metric over several bases: rho = tanh(mean over bases of atanh(rho_b)), from arrays [bases, teachers].
@@ -274,7 +269,7 @@ def pooled(
     n, statistic = complete.shape[1], reweighted(x, y)
     rng = np.random.default_rng(seed)
     rho = float(statistic(np.ones((1, n)))[0])
-    orders, exact = resampling.draw_orders(n, permutations, rng)
+    orders, exact = resampling.draw_orders(n, PERMUTATIONS, rng)
     null = _mean_rho([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)], complete)
     p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(statistic, n, rounds, rng)
     reason = "; ".join(reasons + [NO_INTERVAL] * (bca is None)) or None

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 Interval = tuple[float, float]  # low, high
 Statistic = Callable[[np.ndarray], np.ndarray]  # weights [draws, n] -> values [draws]
 EXACT_UNITS = 8  # 8! = 40,320 orders take milliseconds; 9! would take a second and 26 MB
+PERMUTATIONS = 9999  # random ones, of more units
 BLOCK = 2**21  # cells of the largest array of a bootstrap
 TIE = 1e-9  # two correlations or two mean differences closer than this are equal
 
