@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.models import loading
 from teachergrid.store import lock
 from teachergrid.training import launch
 from trainings import losses, result, start, tiny_model
@@ -75,24 +73,6 @@ def test_several_nodes_need_slurm(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
     with pytest.raises(BadInput, match="several nodes need SLURM"):
         launch.command(launch.Team(2, 2), tmp_path)
-
-
-def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
-    for name in loading.CACHES[1:]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
-    loading.set_cache_folders()
-    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
-    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
-    (folder,) = {path.parent for path in found}
-    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
-    monkeypatch.setattr(sys, "prefix", "/another")
-    monkeypatch.delenv("TRITON_CACHE_DIR")
-    loading.set_cache_folders()
-    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
-    for name in loading.CACHES:
-        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize(
