@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def grid(made, tmp_path) -> Grid:
     """The made grid with its file times, as if nothing had happened since."""
     shutil.copytree(made, tmp_path / "grid", symlinks=True)
     return Grid(tmp_path / "grid")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Iterator:
+    """A hub on the loopback interface (hub.Hub) that has all of hub_grid.CONFIG, and an empty cache."""
+    import hub_grid
+
+    with hub_grid.serving(tmp_path, monkeypatch) as hub:
+        yield hub
 
 
 @pytest.fixture(autouse=True)

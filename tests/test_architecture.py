@@ -1,13 +1,15 @@
-"""The house: which room may import which, how large rooms and modules are, and who may import heavy packages."""
+"""The house: which room may import which, how large rooms and modules are, who may import heavy packages, where tests lie."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
+TESTS = Path(__file__).parent
+SCRIPTS = TESTS.parent / "workflow/scripts"
 PACKAGE = SCRIPTS / "teachergrid"
 # From the top to the ground. A room imports rooms strictly below its own floor, never one beside it.
 FLOORS = """
@@ -36,6 +38,88 @@ SNAKEMAKE = ("commands/", "run/", "planning/graph.py", "planning/options.py")
 # what a training process is made of; everywhere else torch is imported where it is used
 TORCH = ("training/sft.py", "training/worker.py", "training/checkpoints.py")
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
+# modules without a test file of their own: where they are tested, or why they need no test
+WITHOUT_A_FILE = {
+    "analysis/baselines": "by its callers",
+    "analysis/effects": "by its callers",
+    "analysis/performance": "by its callers",
+    "analysis/recommendation": "by its callers",
+    "commands/plan": "by its callers",
+    "commands/replicate": "replication/test_study",
+    "commands/run": "commands/test_parser",
+    "commands/status": "run/test_status",
+    "corpora/examples": "corpora/test_select",
+    "engines/engine": "by its callers",
+    "engines/huggingface": "responses/test_generate",
+    "evaluation/answer": "responses/test_generate",
+    "evaluation/judge": "scoring/test_reward",
+    "grid/blocks": "grid/test_cells",
+    "grid/builder": "grid/test_cells",
+    "grid/combinations": "grid/test_cells",
+    "grid/config_docs": "grid/test_config, grid/test_config_data",
+    "grid/config_grids": "by its callers",
+    "grid/evaluation": "by its callers",
+    "grid/rows": "by its callers",
+    "instructions/files": "instructions/test_loading",
+    "job/source": "job/test_fingerprint: what it reads shows there",
+    "metrics/bootstrap": "metrics/test_measure",
+    "metrics/diversity": "by its callers",
+    "metrics/entry_checks": "metrics/test_expressions",
+    "metrics/join": "metrics/test_formulas, metrics/test_measure",
+    "metrics/rows": "by its callers",
+    "metrics/terms": "by its callers",
+    "metrics/variants": "metrics/test_expressions, metrics/test_formulas",
+    "models/logits": "scoring/test_likelihood, scoring/test_logprobs",
+    "models/prompts": "by its callers",
+    "pages/environment": "by its callers",
+    "pages/estimates": "report/test_page",
+    "pages/svg": "pages/test_plots",
+    "pages/text": "pages/test_plots",
+    "planning/archive": "planning/test_budget",
+    "planning/diff": "planning/test_budget",
+    "planning/document": "planning/test_budget",
+    "planning/forecast": "planning/test_makespan",
+    "planning/graph": "probe/test_kinds",
+    "planning/options": "planning/test_budget",
+    "planning/page": "by its callers",
+    "planning/pools": "planning/test_makespan",
+    "planning/sums": "planning/test_budget",
+    "planning/terminal": "planning/test_budget",
+    "planning/whatif": "by its callers",
+    "probe/stages": "probe/test_kinds",
+    "probe/texts": "by its callers",
+    "replication/page": "by its callers",
+    "replication/pilot": "replication/test_study",
+    "replication/published": "replication/test_study",
+    "report/answer": "report/test_page",
+    "report/data": "report/test_agreement",
+    "report/judges": "by its callers",
+    "report/metrics": "by its callers",
+    "report/pilot": "by its callers",
+    "report/ranks": "report/test_agreement, report/test_page",
+    "report/read": "analysis/test_pilot, job/test_failures",
+    "report/records": "by its callers",
+    "report/samples": "pages/test_plots",
+    "report/siblings": "by its callers",
+    "report/tasks": "report/test_page",
+    "report/values": "report/test_page",
+    "responses/published": "by its callers",
+    "run/options": "run/test_supervise",
+    "run/outcome": "run/test_supervise",
+    "run/preflight": "by its callers",
+    "run/progress": "run/test_supervise",
+    "run/spend_limit": "planning/test_budget",
+    "run/status_page": "run/test_status",
+    "scoring/classifier": "scoring/test_reward",
+    "stats/resampling": "stats/test_comparison, stats/test_nested_bootstrap",
+    "store/estimates": "run/test_hindsight: with the jobs that they are compared with",
+    "store/history": "workflow/test_reruns, run/test_supervise: Snakemake keeps the records",
+    "store/results": "a constant",
+    "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "tasks/verify": "scoring/test_reward",
+}
+# methods of a NamedTuple, which are public
+PUBLIC = {"_replace", "_asdict", "_fields", "_make"}
 
 
 def name_of(path: Path) -> str:
@@ -143,3 +227,63 @@ def test_heavy_packages_are_imported_where_they_are_used():
 def test_what_computes_without_a_model_imports_none(room):
     used = set().union(*(rooms_imported(path) for path in (PACKAGE / room).glob("*.py")))
     assert not used & {"models", "engines", "training", "scoring", "evaluation"}
+
+
+# --- tests
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    modules = {
+        name_of(path).removesuffix(".py") for path in MODULES if path.parent != PACKAGE and path.stem != "__init__"
+    }
+    tested = {f"{path.parent.name}/{path.stem.removeprefix('test_')}" for path in TESTS.glob("*/test_*.py")}
+    assert sorted(modules - tested - {*WITHOUT_A_FILE}) == []
+    assert sorted(name for name in WITHOUT_A_FILE if name in tested or name not in modules) == []
+    named = [word for where in WITHOUT_A_FILE.values() for word in re.findall(r"\w+/test_\w+", where)]
+    assert [word for word in named if not (TESTS / f"{word}.py").is_file()] == []
+
+
+def test_tests_use_public_names_and_no_other_test():
+    found = {
+        path.relative_to(TESTS).as_posix(): list(misused(ast.parse(path.read_text()))) for path in TESTS.rglob("*.py")
+    }
+    assert {name: uses for name, uses in found.items() if uses} == {}
+
+
+def misused(tree: ast.AST) -> Iterator[str]:
+    """Yield the private names of the package and the tests that a test file uses, in its programs as text too."""
+    ours = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("teachergrid"):
+            ours |= {alias.asname or alias.name for alias in node.names}
+            yield from (f"{node.lineno}: {alias.name}" for alias in node.names if is_private(alias.name))
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            yield from (f"{node.lineno}: {module}" for module in modules if module.startswith("test_"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and first_name(node) in ours:
+            yield f"{node.lineno}: {node.attr}"
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", "") == "setattr"
+            and first_name(node.args[0]) in ours
+        ):
+            name = ast.literal_eval(node.args[1]) if isinstance(node.args[1], ast.Constant) else ""
+            yield from [f"{node.lineno}: {name}"] if is_private(name) else []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import" in node.value:
+            try:
+                program = ast.parse(node.value)
+            except (SyntaxError, ValueError):
+                continue
+            yield from (f"{node.lineno}, line {found}" for found in misused(program))
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
+
+
+def first_name(node: ast.AST) -> str:
+    """Return x of x.y.z."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,81 +1,21 @@
-"""What jobs will take: published runs on an H100, and what is learned from finished jobs."""
+"""What jobs will take: a published grid, and what is learned from finished jobs."""
 
-import json
 import random
-import resource
 import shutil
-import subprocess
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from teachergrid.cost import actuals, estimate, machines, resources, throughput, workload
+from teachergrid.cost import actuals, estimate, throughput, workload
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells as grid_cells
 from teachergrid.grid import config
-from teachergrid.job import fingerprint, usage
 from teachergrid.spec import canonical
-from teachergrid.store import artifacts, estimates
-from teachergrid.store.job_index import INDEX
+from teachergrid.store import estimates
+from work_rows import HERE, MODEL, generation, likelihood, sft
 from workspace import ROOT
 
-HERE = machines.read()
 NOTHING = actuals.Actuals({}, {})
-MODEL = {"repo": "org/none"}
-
-
-def generation(billions, gpus=1, model=MODEL, **row) -> dict:
-    text = canonical.dump(model=model, teacher={"sampling": {"max_tokens": 4096}})
-    return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 100_000, **row}
-
-
-def sft(billions, gpus=1, **recipe) -> dict:
-    text = canonical.dump(model=MODEL, recipe=recipe)
-    return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "deepspeed": None, "rows": 100_000}
-
-
-def speed(rule: str, row: dict, device: str = "h100") -> float:
-    """Tokens of responses (SFT: of examples) a second and GPU, without the start."""
-    job = workload.of_row(rule, row)
-    tokens = job.rows * (job.written + (job.read if rule == "finetune" else 0)) * job.get("num_train_epochs", 1)
-    return tokens / throughput.seconds(job, HERE.device(device)).work / row["gpus"]
-
-
-# --- published runs
-
-
-@pytest.mark.parametrize(
-    ("billions", "recipe", "published"),
-    [
-        (7, {"packing": True}, 6_500),  # OLMo-3-7B on 8 H100
-        (3, {"packing": True}, 14_000),  # 2 to 4 B: 12,000 to 16,000
-        (3, {"packing": True, "gradient_checkpointing": True}, 14_000),
-        (8, {"packing": True}, 6_500),
-    ],
-)
-def test_sft(billions, recipe, published):
-    assert published / 1.6 < speed("finetune", sft(billions, **recipe)) < published * 1.6
-
-
-def test_sft_of_other_kinds():
-    # NeMo, 7 B: LoRA 24,824 against 16,891; unpacked TRL is 2 to 3 times slower than packed
-    lora = speed("finetune", sft(7, lora={})) / speed("finetune", sft(7))
-    assert 1.47 / 1.2 < lora < 1.47 * 1.2
-    unpacked = speed("finetune", sft(3)) / speed("finetune", sft(3, packing=False))
-    assert 2 / 1.2 < unpacked < 3 * 1.2
-
-
-def test_an_a100_is_2_to_3_times_slower():
-    assert 2 < speed("finetune", sft(7)) / speed("finetune", sft(7), "a100") < 3.2
-
-
-def test_transformers_takes_no_gain_from_gpus():
-    row = generation(7.0)
-    assert speed("generate", row | {"gpus": 2}) == pytest.approx(speed("generate", row) / 2)
 
 
 def test_the_papers_grid(monkeypatch):
@@ -97,132 +37,7 @@ def test_the_papers_grid(monkeypatch):
     assert 250 < hours["finetune"] < 700, hours
 
 
-# --- a line a job
-
-
-def job_line(folder, rule, cell, seconds, when=1, **more):
-    said = {
-        "seconds": seconds,
-        "cpu_seconds": 1.0,
-        "device": "h100",
-        "gpus": 1,
-        "nodes": 1,
-        "parameters": 7.0,
-        "settings": {},
-    }
-    (folder / INDEX).mkdir(exist_ok=True, parents=True)
-    with (folder / INDEX / "host").open("a") as file:
-        file.write(f"{when} {rule} {cell} f {json.dumps({**said, **more}, separators=(',', ':'))}\n")
-
-
-def snakemake(tmp_path, rule: str, text: str, output, given=()) -> SimpleNamespace:
-    return SimpleNamespace(
-        rule=rule, params=SimpleNamespace(spec=text), resources={"gpu": 1}, output=[str(output)], input=given
-    )
-
-
-def test_what_a_job_notes(tmp_path, monkeypatch):
-    monkeypatch.setenv("TEACHERGRID_DEVICES", "")  # no GPU, whatever this machine has
-    rows = [
-        {
-            "id": str(i),
-            "sample": 0,
-            "response": "a",
-            "finish_reason": "stop",
-            "prompt_tokens": 5,
-            "response_tokens": 10 * i,
-        }
-        for i in range(3)
-    ]
-    path = tmp_path / "r.parquet"
-    artifacts.write(path, rows, artifacts.RESPONSES, None)
-    text = canonical.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
-    took = usage.measure(snakemake(tmp_path, "generate", text, path), 0.0)
-    assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
-    assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
-    assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
-    # measured a moment before: the peak of this process, or of the largest that it has started
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
-    assert took["host_gb"] == pytest.approx(peak, abs=0.02)
-    now = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    assert 0 < took["cpu_seconds"] <= sum(used.ru_utime + used.ru_stime for used in now) + 0.005  # it is rounded
-    # it waited for devices: no work
-    age = usage.age()
-    waited = usage.measure(snakemake(tmp_path, "generate", text, path), age - 1)
-    assert waited["seconds"] == pytest.approx(1 + usage.age() - age, abs=0.5)
-
-
-def test_rows_of_other_jobs(tmp_path):
-    for name, n in (("one", 2), ("two", 3)):
-        pq.write_table(pa.table({"id": range(n)}), tmp_path / name)
-    given = SimpleNamespace(responses=[str(tmp_path / "one"), str(tmp_path / "two")])
-    assert usage.counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
-    assert usage.counted("report", given, ["report.html"]) == {}
-    # the judge scores both sides of a row
-    assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
-    student = tmp_path / "student.json"
-    student.write_text('{"examples": 7, "trained_tokens": 70}')
-    assert usage.counted("finetune", given, [student]) == {"rows": 7, "tokens": 70}
-
-
-def test_what_a_killed_job_left_is_seen(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made_from = {"rule": "generate", "spec": "{}", "inputs": {}}
-    from teachergrid.store import unfinished
-
-    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
-    folder = unfinished.folder("results/responses/a.parquet", made_from)
-    assert not unfinished.has_unfinished("results/responses/a.parquet", made_from)
-    (folder / "shard").touch()
-    assert unfinished.has_unfinished("results/responses/a.parquet", made_from)
-
-
-def test_lines_are_read_and_a_line_without_actuals_counts_for_code_alone(tmp_path):
-    job_line(tmp_path, "generate", "i__t", 50.0, rows=10, tokens=300, read=100)
-    job_line(tmp_path, "likelihood", "b/i__t", 20.0, when=2, rows=10)
-    with (tmp_path / INDEX / "host").open("a") as file:
-        file.write('3 reward r/i__t f\n4 generate i__u f {"seconds":1,"set')
-    found = actuals.load(str(tmp_path))
-    assert {rule: len(jobs) for rule, jobs in found.jobs.items()} == {"generate": 1, "likelihood": 1}
-    # a scorer reads the very responses whose length was counted
-    scored = found.jobs["likelihood"][0].work
-    assert (scored.rows, scored.read, scored.written) == (10, 10, 30)
-    assert fingerprint.remembered(str(tmp_path))["reward", "r/i__t"] == "f"
-
-
-@pytest.mark.bench
-def test_tens_of_thousands_of_lines_are_read_at_once(tmp_path):
-    (tmp_path / INDEX).mkdir()
-    settings = '"settings":{"batch":32,"bytes":2,"engine":"transformers","limit":2048}'
-    said = (
-        f'{{"seconds":61.5,"cpu_seconds":0.48,"device":"h100","gpus":1,"nodes":1,"parameters":8.0,{settings},"rows":3}}'
-    )
-    lines = (f"{i} answer b__i__t__r__s{i}/suite 667adefa235a17ca {said}\n" for i in range(40_000))
-    (tmp_path / INDEX / "host").write_text("".join(lines))
-    begun = time.process_time()
-    found = actuals.load(str(tmp_path))
-    assert len(found.jobs["answer"]) == 40_000
-    assert time.process_time() - begun < 4  # about 0.6 s; a margin for a machine under load
-
-
-def test_make_clean_keeps_the_lines(tmp_path):
-    results = tmp_path / "results"
-    job_line(results, "generate", "i__t", 1.0)
-    for name in ("README.md", "responses/a.parquet", ".history/a"):
-        (results / name).parent.mkdir(parents=True, exist_ok=True)
-        (results / name).touch()
-    recipe = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("\tfind results"))
-    subprocess.run(recipe.strip(), shell=True, cwd=tmp_path, check=True)
-    left = {str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()}
-    assert left == {"README.md", f"{INDEX}/host"}
-
-
 # --- what is learned
-
-
-def likelihood(billions=7.0, rows=1_000, **settings) -> dict:
-    text = canonical.dump(model=MODEL, likelihood=settings)
-    return {"spec": text, "parameters": billions, "gpus": 1, "nodes": 1, "rows": rows}
 
 
 def ran(row: dict, cell: str, seconds: float, device="h100", rule="likelihood") -> actuals.Actual:
@@ -242,16 +57,6 @@ def expected(row, held, cell="b/i__new", device="h100", rule="likelihood") -> es
 
 def arithmetic(row, device="h100") -> float:
     return sum(throughput.seconds(workload.of_row("likelihood", row), HERE.device(device)))
-
-
-def test_copies_score_side_by_side_where_one_fits_a_gpu():
-    def rows(billions, gpus):
-        return throughput.seconds(
-            workload.of_row("likelihood", likelihood(billions) | {"gpus": gpus}), HERE.device("h100")
-        ).work
-
-    assert rows(7.0, 4) == pytest.approx(rows(7.0, 1) / 4)
-    assert rows(70.0, 4) == rows(70.0, 1), "140 GB of weights lie over all four, which take turns"
 
 
 def test_nothing_measured_is_arithmetic_with_a_wide_interval():
@@ -416,10 +221,3 @@ def test_a_finished_demo_cleaned_and_planned_again(tmp_path, monkeypatch):
     again = [estimate.estimate(job.rule, cells.rows[job.rule][job.cell], "cpu", held, HERE, job.cell) for job in others]
     inside = [one.low <= job.seconds <= one.high for one, job in zip(again, others, strict=True)]
     assert sum(inside) >= 0.8 * len(inside)
-
-
-def test_costs_take_their_rates_from_here():
-    row = generation(7.0, rows=1_000)
-    long = workload.of_row("generate", row)
-    seconds = throughput.seconds(long._replace(written=long.written / workload.MEAN), HERE.device("h100")).work
-    assert resources.minutes("generate", row, 1) == pytest.approx(10 + 7 / 6 + resources.SLACK * seconds / 60, abs=1)

@@ -1,10 +1,10 @@
 """What jobs ask for: more rows, a larger model and a further attempt ask for more, more GPUs for less time."""
 
 import pytest
-from teachergrid.cost import resources
+from teachergrid.cost import resources, throughput, workload
 from teachergrid.spec import canonical
+from work_rows import HERE, MODEL, generation
 
-MODEL = {"repo": "org/none"}
 SPECS = {
     "generate": canonical.dump(model=MODEL, teacher={}),
     "answer": canonical.dump(model=MODEL, suite={"tasks": ["a"]}, tasks={"a": {}}),
@@ -14,6 +14,8 @@ SPECS = {
     "metric": "{}",
 }
 ROW = {"rows": 1_000, "tokens": 1_000, "parameters": 7.0, "gpus": 1, "gpu_model": "h100", "nodes": 1}
+
+
 ROW |= {"spec": SPECS["generate"]}
 
 
@@ -75,3 +77,10 @@ def test_rows_of_files(tmp_path):
     counts = [resources.count(str(path), None) for path in (lines, listed, tmp_path / "hub:org/name")]
     assert counts == [7, 2, resources.UNKNOWN_ROWS]
     assert resources.count(str(lines), 5) == 5
+
+
+def test_the_time_asked_for_follows_from_the_throughput():
+    row = generation(7.0, rows=1_000)
+    long = workload.of_row("generate", row)
+    seconds = throughput.seconds(long._replace(written=long.written / workload.MEAN), HERE.device("h100")).work
+    assert resources.minutes("generate", row, 1) == pytest.approx(10 + 7 / 6 + resources.SLACK * seconds / 60, abs=1)

@@ -87,3 +87,10 @@ def setting(*path, to):
         config[path[-1]] = to
 
     return change
+
+
+def file_of_size(path: Path, size: int) -> Path:
+    """Write a file of so many bytes, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size))
+    return path

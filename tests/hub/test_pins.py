@@ -4,7 +4,7 @@ import pytest
 from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
-from teachergrid.hub import model_files, pins
+from teachergrid.hub import pins
 
 A, B, C, D = ("0123456789abcdef" * 3)[:40], "b" * 40, "c" * 40, "d" * 40
 
@@ -83,14 +83,6 @@ def test_digits_alone_stay_text(config):
     odd = {"org/a": "1" * 40, "org/b": "1" * 37 + "e38"}
     pins.add({"model": odd})
     assert pins.read() == {"model": odd}
-
-
-@pytest.mark.parametrize("revision", [None, "main", "sha256-00", "A" * 40, "a" * 39])
-def test_no_job_loads_a_model_without_a_commit(config, revision):
-    model = {"repo": "org/free", "revision": revision}
-    with pytest.raises(BadInput, match=r"org/free: no (commit is stated.*prefetch --pin|such folder)"):
-        model_files.check_revision(model)
-    model_files.check_revision(model | {"revision": A})
 
 
 @pytest.mark.parametrize("source", ["hub:org", "hub:org/", "hub:", "hub:org//x"])

@@ -178,7 +178,7 @@ def test_bad_files(tmp_path, name, content, message):
 
 
 def test_hub_set(tmp_path, monkeypatch):
-    """Read from a folder, as the hub's library leaves it (tests/test_prefetch.py has it over HTTP)."""
+    """Read from a folder, as the hub's library leaves it (tests/hub/test_fetch.py has it over HTTP)."""
     import huggingface_hub
 
     (tmp_path / "README.md").write_text("configs: none")

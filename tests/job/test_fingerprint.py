@@ -71,37 +71,37 @@ def put_into(path: Path, function: str, line: str) -> None:
     path.write_text("".join(lines))
 
 
-MENDED = {
-    ("metrics", "measure"): {"metric"},
+REACHED_BY = {
+    ("metrics/measure", "measure"): {"metric"},
     # what corpora are chosen by
-    ("columns", "term_values"): {"metric", "pilot", "select"},
-    ("health", "gate"): {"gate", "pilot"},
-    ("health", "check"): {"check"},
-    ("verify", "verdict"): {"verify", "reward", "judge"},
-    ("judges", "verify_answers"): {"verify"},
-    ("sft", "train"): {"finetune"},
-    ("summary", "summarise"): {"correlate"},
+    ("metrics/terms", "term_values"): {"metric", "pilot", "select"},
+    ("responses/health", "gate"): {"gate", "pilot"},
+    ("responses/health", "check"): {"check"},
+    ("tasks/verify", "verdict"): {"verify", "reward", "judge"},
+    ("evaluation/judge", "verify_answers"): {"verify"},
+    ("training/sft", "train"): {"finetune"},
+    ("analysis/summary", "summarise"): {"correlate"},
     ("report/page", "build"): {"report"},
     # imported inside a function
-    ("existing_responses", "load"): {"generate"},
-    ("engines/hf", "generate"): {"generate", "answer"},
-    ("models", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
+    ("responses/published", "load"): {"generate"},
+    ("engines/huggingface", "generate"): {"generate", "answer"},
+    ("models/loading", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid
-    ("job", "running"): set(),
-    ("usage", "measure"): set(),
-    ("plan", "shown"): set(),
-    ("exam", "answer_row"): set(),
+    ("job/context", "running"): set(),
+    ("job/usage", "measure"): set(),
+    ("commands/plan", "shown"): set(),
+    ("grid/evaluation", "answer_row"): set(),
     # an answer or a judgement reads the prompts of tasks, and no instructions are left out of these
-    ("contamination", "near"): {"load_instructions", "report"},
-    ("seeds", "derived_seed"): {"metric", "pilot"},
-    ("config", "checked"): set(),
+    ("instructions/contamination", "near"): {"load_instructions", "report"},
+    ("spec/seeds", "derived_seed"): {"metric", "pilot"},
+    ("grid/config", "checked"): set(),
 }
 
 
-@pytest.mark.parametrize("place", MENDED, ids=".".join)
-def test_a_mended_function_counts_for_the_rules_that_call_it(scripts, place):
+@pytest.mark.parametrize("place", REACHED_BY, ids=".".join)
+def test_a_changed_function_counts_for_the_rules_that_call_it(scripts, place):
     path = scripts / f"teachergrid/{place[0]}.py"
-    assert changed(lambda: put_into(path, place[1], "assert True")) == MENDED[place]
+    assert changed(lambda: put_into(path, place[1], "assert True")) == REACHED_BY[place]
 
 
 def test_entry_scripts_count_for_their_rule(scripts):
@@ -110,20 +110,20 @@ def test_entry_scripts_count_for_their_rule(scripts):
         assert changed(lambda path=path: path.write_text(path.read_text() + "\nassert True\n")) == {rule}
 
 
-TEMPLATES = {
+DATA = {
     "report/template/page.html": {"report"},
-    "report/shared/frame.html": {"report"},
-    "report/status/status.html": set(),
-    "report/replication/replicate.html": set(),
+    "pages/template/frame.html": {"report"},
+    "run/template/status.html": set(),
+    "replication/template/replicate.html": set(),
     "planning/template/plan.html": set(),
-    "published/tables.csv": set(),
+    "replication/tables/tables.csv": set(),
 }
 
 
-@pytest.mark.parametrize("path", TEMPLATES)
+@pytest.mark.parametrize("path", DATA)
 def test_a_data_file_counts_for_the_rules_that_read_it(scripts, path):
     file = scripts / "teachergrid" / path
-    assert changed(lambda: file.write_text(file.read_text() + "<!-- -->")) == TEMPLATES[path]
+    assert changed(lambda: file.write_text(file.read_text() + "<!-- -->")) == DATA[path]
 
 
 @pytest.mark.parametrize("path", ["schemas/config.schema.yaml", "../config/machines.yaml"])
@@ -198,11 +198,11 @@ def test_which_function_a_name_stands_for_counts(scripts):
     package = scripts / "teachergrid"
     for module, value in (("first", 1), ("second", 2)):
         (package / f"{module}.py").write_text(f"def value():\n    return {value}\n")
-    path = package / "seeds.py"
+    path = package / "spec/seeds.py"
     text = path.read_text().replace(
         "    return int", "    first.value() + second.value()\n    first.value()\n    return int"
     )
-    text = f"from . import first, second\n{text}"
+    text = f"from .. import first, second\n{text}"
     path.write_text(text)
     assert changed(lambda: path.write_text(text.replace("    first.value()\n", "    second.value()\n"))) == {
         "metric",
@@ -214,12 +214,12 @@ def test_local_names_are_no_names_of_the_package(scripts):
     """A parameter, a variable and one of a comprehension are called like modules of the package."""
     path = scripts / "teachergrid/spec/seeds.py"
     text = path.read_text().replace("    return int", "    f({}, 1)\n    return int")
-    text = f"from . import health, stats, verify\n{text}"
+    text = f"from ..responses import health\nfrom ..stats import rank\nfrom ..tasks import verify\n{text}"
     text += (
-        "\ndef f(health, x):\n    verify = x\n    return [stats for stats in health.items()], verify.extract(health)\n"
+        "\ndef f(health, x):\n    verify = x\n    return [rank for rank in health.items()], verify.extract(health)\n"
     )
     path.write_text(text)
-    for module, function in (("health", "check"), ("stats", "pooled"), ("verify", "verdict")):
+    for module, function in (("responses/health", "check"), ("stats/rank", "pooled"), ("tasks/verify", "verdict")):
         path = scripts / f"teachergrid/{module}.py"
         assert not {"metric"} & changed(lambda path=path, function=function: put_into(path, function, "assert True"))
 
@@ -227,65 +227,78 @@ def test_local_names_are_no_names_of_the_package(scripts):
 # --- modules that move
 
 
-# a module -> where it goes: into folders, under other names; some are imported inside functions, started as programs,
-# read data files, or are left out of the fingerprint
+# a room that is called otherwise, with its data files
+ROOMS = {"pages": "drawing"}
+# a module -> where it goes: into other rooms, deeper, under other names. Some are imported inside functions or started as
+# programs, read data files, or are left out of the fingerprint
 MOVES = {
-    "health": "responses.quality",
-    "generation": "responses.made",
-    "frames": "tables.join",
-    "columns": "tables.terms",
-    "metrics": "tables.measured",
-    "engines.hf": "machine_rooms.huggingface",
-    "launch": "training.start",
-    "worker": "training.process",
-    "zero": "training.deepspeed",
-    "sft": "training.tuning",
-    "spec": "ground.schema",
-    "report.page": "pages.built.show",
-    "job": "jobs_room.context",
-    "devices": "jobs_room.gpus",
+    "responses.health": "answers.quality",
+    "responses.generate": "answers.made",
+    "metrics.join": "metrics.table",
+    "metrics.terms": "tables.words",
+    "metrics.measure": "tables.measured",
+    "engines.huggingface": "machine_rooms.transformer",
+    "training.launch": "training.start",
+    "training.worker": "training.process",
+    "training.zero": "training.sharding",
+    "training.sft": "tuning.supervised",
+    "spec.schema": "ground.deep.shape",
+    "report.page": "shown.built.whole",
+    "job.context": "running.around",
+    "job.devices": "running.gpus",
 }
+# what a module says about places relative to its own: before, and after the move
 DEPTHS = {
-    "spec": ("parents[2]", "parents[3]"),
+    "spec.schema": ("parents[3]", "parents[4]"),
     "report.page": ('Path(__file__).parent / "template"', 'Path(__file__).parents[2] / "report" / "template"'),
 }
 
 
 def test_modules_that_move_and_are_renamed_change_nothing(scripts, monkeypatch):
+    package = scripts / "teachergrid"
     moved = {f"teachergrid.{old}": f"teachergrid.{new}" for old, new in MOVES.items()}
+    for old, new in ROOMS.items():
+        names = [path.stem for path in (package / old).glob("*.py")]
+        assert "__init__" in names and len(names) > 3
+        moved |= {f"teachergrid.{old}.{name}": f"teachergrid.{new}.{name}" for name in names if name != "__init__"}
 
     def move():
-        for path in [*scripts.glob("*.py"), *scripts.glob("teachergrid/**/*.py")]:
+        for path in [*scripts.glob("*.py"), *package.rglob("*.py")]:
             module = path.relative_to(scripts).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-            to = scripts.joinpath(*moved.get(module, module).split(".")).with_suffix(".py")
-            text = path.read_text()
             before, after = DEPTHS.get(module.removeprefix("teachergrid."), ("", ""))
-            assert before in text
-            text = ast.unparse(
-                Moved(module, path.stem == "__init__", moved).visit(ast.parse(text.replace(before, after)))
-            )
+            assert before in path.read_text()
+            tree = ast.parse(path.read_text().replace(before, after))
+            text = ast.unparse(Moved(module, path.stem == "__init__", moved).visit(tree))
+            to = path
             if module in moved:
                 path.unlink()
-            to = path if path.stem == "__init__" else to
-            to.parent.mkdir(parents=True, exist_ok=True)
+                to = scripts.joinpath(*moved[module].split(".")).with_suffix(".py")
+                to.parent.mkdir(parents=True, exist_ok=True)
             to.write_text(text)
-        monkeypatch.setattr(
-            fingerprint, "NOT_IN_FINGERPRINT", {moved.get(name, name) for name in fingerprint.NOT_IN_FINGERPRINT}
-        )
+        for old, new in ROOMS.items():  # what is left of it: __init__ and data files
+            shutil.copytree(package / old, package / new, dirs_exist_ok=True)
+            shutil.rmtree(package / old)
+        left_out = {moved.get(name, name) for name in fingerprint.NOT_IN_FINGERPRINT}
+        assert left_out != fingerprint.NOT_IN_FINGERPRINT
+        monkeypatch.setattr(fingerprint, "NOT_IN_FINGERPRINT", left_out)
 
     assert changed(move) == set()
-    assert (scripts / "teachergrid/tables/join.py").exists() and not (scripts / "teachergrid/metrics/join.py").exists()
+    for old, new in moved.items():
+        assert not source.source_of(old) and source.source_of(new)
     # still followed, under the new names
     for module, function, rules in (
-        ("responses/quality", "check", {"check"}),
-        ("training/tuning", "train", {"finetune"}),
+        ("answers/quality", "check", {"check"}),
+        ("metrics/table", "join", {"metric", "pilot", "select", "finetune"}),
+        ("tuning/supervised", "train", {"finetune"}),
         ("training/process", "main", {"finetune"}),
-        ("jobs_room/context", "running", set()),
+        ("shown/built/whole", "build", {"report"}),
+        ("running/around", "running", set()),
     ):
-        path = scripts / f"teachergrid/{module}.py"
+        path = package / f"{module}.py"
         assert changed(lambda path=path, function=function: put_into(path, function, "assert True")) == rules
-    page = scripts / "teachergrid/report/template/page.html"
-    assert changed(lambda: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
+    for name in ("report/template/page.html", "drawing/template/frame.html"):
+        page = package / name
+        assert changed(lambda page=page: page.write_text(page.read_text() + "<!-- -->")) == {"report"}
 
 
 class Moved(ast.NodeTransformer):
@@ -323,7 +336,8 @@ class Moved(ast.NodeTransformer):
 
 def test_every_module_that_is_named_as_text_exists():
     names = {*fingerprint.NOT_IN_FINGERPRINT, *fingerprint.ENTRIES.values()}
-    for path in (ROOT / "workflow/scripts").rglob("*.py"):
+    texts = [path for kind in ("*.py", "*.md", "*.smk") for path in (ROOT / "workflow").rglob(kind)]
+    for path in [*texts, ROOT / "Makefile", ROOT / "config/README.md"]:
         names |= set(re.findall(r"\bteachergrid(?:\.\w+)+", path.read_text()))
     assert "teachergrid.training.worker" in names and len(names) > 8
     # of a name such as teachergrid.job.fingerprint.fingerprint the module counts

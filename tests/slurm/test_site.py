@@ -1,7 +1,6 @@
 """The site's lines of profiles/slurm, from recorded answers of sinfo and scontrol."""
 
 import pytest
-from teachergrid.commands import site as commands_site
 from teachergrid.slurm import site
 
 NODES = """\
@@ -32,12 +31,6 @@ def test_partitions_have_the_least_memory_of_their_nodes_and_all_gpus():
 )
 def test_time_limits_are_minutes(limit, minutes):
     assert site.minutes(limit) == minutes
-
-
-def test_without_slurm_it_says_where_to_run_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert commands_site.main() == 2
-    assert "login node" in capsys.readouterr().err
 
 
 def test_the_first_account_is_taken_and_the_others_are_named():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.store import lock, origin, unfinished
+from teachergrid.store import lock
 from workspace import ENV, setting
 
 
@@ -100,20 +100,6 @@ def test_jobs_of_a_dead_run_that_still_work_are_waited_for(results, tmp_path):
 def test_a_lock_cut_off_in_writing_holds_nothing(results):
     Path("results", lock.LOCK).write_text("")
     assert lock.refuse_if_held(results) is None
-
-
-def test_work_is_cleared_when_its_output_is_finished(results):
-    made_from = origin.of("generate", "{}", [])
-    done, waiting = (unfinished.folder(f"results/students/{name}/student.json", made_from) for name in ("a", "b"))
-    other = unfinished.folder("results/students/a/student.json", origin.of("generate", '{"x": 1}', []))
-    for path in (done, waiting, other):
-        (path / "shard").touch()
-    origin.replace_text("results/students/a/student.json", json.dumps({"origin": made_from}))
-    unfinished.clear(results)
-    assert not done.exists() and waiting.exists() and other.exists()
-    origin.replace_text("results/students/b/student.json", json.dumps({"origin": made_from}))
-    unfinished.clear(results)
-    assert not waiting.parent.exists() and other.exists(), "what is empty goes, what waits stays"
 
 
 def slow_run(grid) -> subprocess.Popen:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -11,14 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from teachergrid.cost import gpu_shares
 from teachergrid.errors import BadInput
-from teachergrid.models import loading
-from teachergrid.spec import schema
 from teachergrid.store import lock
-from teachergrid.training import launch, zero
-from trainings import losses, recipe, result, start, tiny_model
-from workspace import ENV, ROOT
+from teachergrid.training import launch
+from trainings import losses, result, start, tiny_model
 
 WORKER = ["-m", "teachergrid.training.worker", "rank", "{folder}"]
 
@@ -56,40 +51,11 @@ def test_the_team_is_what_the_job_has(resources, expected):
     assert launch.team(resources) == expected
 
 
-def test_nodes_with_unequal_gpus_are_refused():
-    with pytest.raises(BadInput, match="recipe sft: 3 GPUs on 2 nodes"):
-        gpu_shares.check_shares(recipe(gradient_accumulation_steps=6), 3, 2, "sft")
-
-
-@pytest.mark.parametrize(
-    "steps, processes, remedies",
-    [(6, 3, None), (8, 8, None), (6, 4, (3, 8)), (1, 2, (1, 2)), (32, 6, (4, 36)), (4, 8, (4, 8))],
-)
-def test_steps_that_cannot_be_shared_name_the_nearest_remedies(steps, processes, remedies):
-    given = recipe(gradient_accumulation_steps=steps)
-    if remedies is None:
-        return gpu_shares.check_shares(given, processes, 1, "sft")
-    with pytest.raises(BadInput) as error:
-        gpu_shares.check_shares(given, processes, 1, "sft")
-    assert f"recipe sft: gradient_accumulation_steps {steps}" in str(error.value)
-    assert f"`gpus` to {remedies[0]} " in str(error.value) and str(error.value).endswith(f"to {remedies[1]}")
-
-
 def test_deepspeed_that_is_not_installed_is_refused_before_the_work(monkeypatch):
     monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
     launch.check_deepspeed(None, "big")
     with pytest.raises(BadInput, match=r"recipe big: deepspeed zero3, but .* pip install deepspeed"):
         launch.check_deepspeed("zero3", "big")
-
-
-@pytest.mark.parametrize(
-    "kind, stage, offloads", [("zero2", 2, False), ("zero3", 3, False), ("zero3_offload", 3, True)]
-)
-def test_settings_of_deepspeed(kind, stage, offloads):
-    found = zero.settings(kind)
-    assert found["zero_optimization"]["stage"] == stage
-    assert ("optimizer" in found, "offload_param" in found["zero_optimization"]) == (offloads, offloads)
-    assert set(zero.STAGES) == set(schema.definition("recipe")["properties"]["deepspeed"]["enum"]) - {None}
 
 
 def test_a_port_that_is_taken_is_passed_over():
@@ -107,24 +73,6 @@ def test_several_nodes_need_slurm(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
     with pytest.raises(BadInput, match="several nodes need SLURM"):
         launch.command(launch.Team(2, 2), tmp_path)
-
-
-def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
-    for name in loading.CACHES[1:]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
-    loading.set_cache_folders()
-    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
-    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
-    (folder,) = {path.parent for path in found}
-    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
-    monkeypatch.setattr(sys, "prefix", "/another")
-    monkeypatch.delenv("TRITON_CACHE_DIR")
-    loading.set_cache_folders()
-    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
-    for name in loading.CACHES:
-        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize(
@@ -150,21 +98,6 @@ def test_what_the_ranks_left_decides(tmp_path, files, ended, error, said):
         return launch.refuse_failure(tmp_path, 2, ended)
     with pytest.raises(error, match=said):
         launch.refuse_failure(tmp_path, 2, ended)
-
-
-@pytest.mark.parametrize(
-    "environment, error",
-    [({}, "1 processes were started, 2 were asked for"), ({"RANK": "1", "WORLD_SIZE": "2"}, "rank-1")],
-    ids=["alone", "twice"],
-)
-def test_a_worker_refuses_to_run_alone_or_twice(tmp_path, environment, error):
-    (tmp_path / "settings.json").write_text(json.dumps({"processes": 2}))
-    (tmp_path / "rank-1").touch()
-    argv = [sys.executable, *WORKER[:-1], str(tmp_path)]
-    done = subprocess.run(argv, cwd=ROOT, env=ENV | environment, capture_output=True, text=True)
-    assert done.returncode == 1 and error in done.stderr
-    (found,) = tmp_path.glob("error-*")
-    assert error in json.loads(found.read_text())["message"]
 
 
 @pytest.mark.slow

@@ -102,42 +102,6 @@ def test_trl_takes_these_ids_and_labels(model, tmp_path):
         assert sorted(labels) == sorted(trained)
 
 
-@pytest.mark.parametrize(
-    "mark, kept, removed",
-    [
-        ("", "checkpoint-4", {"checkpoint-5", "checkpoint-6"}),
-        ("zero3 on 4 processes", "checkpoint-5", {"checkpoint-4", "checkpoint-6"}),
-        ("zero3 on 8 processes", None, {"checkpoint-4", "checkpoint-5", "checkpoint-6"}),
-    ],
-)
-def test_a_checkpoint_serves_only_those_who_can_read_it(tmp_path, capsys, mark, kept, removed):
-    from teachergrid.training import checkpoints
-
-    for step, text in ((4, ""), (5, checkpoints.readers(4, Path("work/zero3.json"))), (6, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if text is not None:
-            (tmp_path / f"checkpoint-{step}" / checkpoints.COMPLETE).write_text(text)
-    found = checkpoints.last_checkpoint(tmp_path, mark)
-    assert (found and found.name) == kept
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == removed
-    assert {path.name for path in tmp_path.iterdir()} == {kept} - {None}
-
-
-def test_a_model_that_does_not_fit_the_gpus_is_refused(model, monkeypatch):
-    from teachergrid.errors import BadInput
-    from teachergrid.models import loading
-    from transformers import LlamaForCausalLM
-
-    # as accelerate says where the parts went
-    for places, outside in (({"model.layers.0": 0, "lm_head": 1}, None), ({"model": 0, "lm_head": "disk"}, "disk")):
-        monkeypatch.setattr(LlamaForCausalLM, "hf_device_map", places, raising=False)
-        if outside is None:
-            loading.load_model(model)
-            continue
-        with pytest.raises(BadInput, match=f"parts of it lie on {outside}; raise the model's `gpus`"):
-            loading.load_model(model)
-
-
 def test_cut_and_left_out_rows_are_counted(model):
     from teachergrid.errors import BadInput
     from teachergrid.models import loading

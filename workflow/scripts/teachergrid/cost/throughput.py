@@ -1,6 +1,6 @@
 """How long a job takes by arithmetic: FLOPs, bandwidth, steps, starting and loading. The one place with rates of models.
 
-Set by published runs on an H100 (tests/test_estimate.py lists them). Other GPUs follow by their data sheets: arithmetic by
+Set by published runs on an H100 (tests/cost/test_throughput.py lists them). Other GPUs follow by their data sheets: arithmetic by
 TFLOP/s, reading weights by bandwidth.
 """
 

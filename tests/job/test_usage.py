@@ -1,0 +1,62 @@
+"""What a job took: its rows and tokens, its device, its memory."""
+
+import resource
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from teachergrid.job import usage
+from teachergrid.spec import canonical
+from teachergrid.store import artifacts
+from work_rows import MODEL
+
+
+def snakemake(tmp_path, rule: str, text: str, output, given=()) -> SimpleNamespace:
+    return SimpleNamespace(
+        rule=rule, params=SimpleNamespace(spec=text), resources={"gpu": 1}, output=[str(output)], input=given
+    )
+
+
+def test_what_a_job_notes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEACHERGRID_DEVICES", "")  # no GPU, whatever this machine has
+    rows = [
+        {
+            "id": str(i),
+            "sample": 0,
+            "response": "a",
+            "finish_reason": "stop",
+            "prompt_tokens": 5,
+            "response_tokens": 10 * i,
+        }
+        for i in range(3)
+    ]
+    path = tmp_path / "r.parquet"
+    artifacts.write(path, rows, artifacts.RESPONSES, None)
+    text = canonical.dump(model=MODEL, teacher={"batch": 16, "sampling": {"max_tokens": 80}})
+    took = usage.measure(snakemake(tmp_path, "generate", text, path), 0.0)
+    assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
+    assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
+    assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
+    # measured a moment before: the peak of this process, or of the largest that it has started
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
+    assert took["host_gb"] == pytest.approx(peak, abs=0.02)
+    now = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    assert 0 < took["cpu_seconds"] <= sum(used.ru_utime + used.ru_stime for used in now) + 0.005  # it is rounded
+    # it waited for devices: no work
+    age = usage.age()
+    waited = usage.measure(snakemake(tmp_path, "generate", text, path), age - 1)
+    assert 0.99 < waited["seconds"] < 1.01 + usage.age() - age
+
+
+def test_rows_of_other_jobs(tmp_path):
+    for name, n in (("one", 2), ("two", 3)):
+        pq.write_table(pa.table({"id": range(n)}), tmp_path / name)
+    given = SimpleNamespace(responses=[str(tmp_path / "one"), str(tmp_path / "two")])
+    assert usage.counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
+    assert usage.counted("report", given, ["report.html"]) == {}
+    # the judge scores both sides of a row
+    assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
+    student = tmp_path / "student.json"
+    student.write_text('{"examples": 7, "trained_tokens": 70}')
+    assert usage.counted("finetune", given, [student]) == {"rows": 7, "tokens": 70}
