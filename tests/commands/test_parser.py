@@ -6,9 +6,9 @@ import sys
 import pytest
 from teachergrid.__main__ import call
 from teachergrid.commands import parser
-from teachergrid.commands.run import options
 from teachergrid.errors import BadInput
 from teachergrid.planning import options as plan_options
+from teachergrid.run import options
 
 OWN = {
     "run": "live plan cluster gpu machines start-delay max-gpu-hours max-usd deadline",
@@ -125,3 +125,9 @@ def test_a_closed_pipe_ends_it_quietly():
     command = f"{sys.executable} -m teachergrid replicate | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("Ours (published)") and not done.stderr
+
+
+def test_help_without_a_command(grid):
+    done = grid.call("teachergrid", "--help")
+    assert done.returncode == 0 and "  plan " in done.stdout
+    assert grid.call("teachergrid", "plans").returncode == 2
