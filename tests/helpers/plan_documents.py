@@ -1,5 +1,7 @@
 """Plan documents made by hand, with jobs whose cost one can sum in the head."""
 
+from collections import Counter
+
 from teachergrid.planning import archive, document, sums
 
 HOUR = 3600.0
@@ -46,3 +48,37 @@ def grid() -> dict:
         for b, n in (("q", 1), ("w", 2)):
             jobs += [job(f"finetune {b}__{t}__{s}", n, teacher=t, base=b, seed=s) for s in ("s1", "s2")]
     return plan(jobs)
+
+
+def chain() -> dict:
+    """A whole document, as the schema wants it: two responses, a student of the first one, which waits for it."""
+    small, large = job("generate small", 1, teacher="small"), job("generate large", 2, teacher="large")
+    student = job("finetune q__small__s1", 4, usd_per_hour=None, teacher="small", base="q", seed="s1")
+    jobs = [small, large, student]
+    for one, (start, end, needs) in zip(jobs, ((0, 1, []), (0, 2, []), (1, 5, [0])), strict=True):
+        one |= {"start": start * HOUR, "end": end * HOUR, "needs": needs, "output": f"results/{one['job']}"}
+        one |= {"reason": "follows" if needs else "first run", "details": ["<its first>"]}
+    document = plan(jobs)
+    critical = [
+        {"job": one["job"], "pool": "h100", "start": one["start"], "end": one["end"]} for one in (small, student)
+    ]
+    return document | {
+        "options": [],
+        "cluster": {"source": "--cluster", "delay_s": 0, "pools": {"h100": {"amount": 2, "limit_s": None}}},
+        "total": document["total"] | {"reused": 3},
+        "storage": {"new": {"students": 10**9}, "whole_grid": 2 * 10**9, "free": 10**10, "can_go": 0, "lacking": None},
+        "stages": sums.by_stage(jobs, ["load_instructions", "generate", "finetune"], Counter(load_instructions=3)),
+        "teachers": sums.by_word(jobs, "teacher"),
+        "bases": sums.by_word(jobs, "base"),
+        "reasons": sums.by_reason(jobs),
+        "older": [],
+        "problems": [],
+        "schedule": {
+            "seconds": 5 * HOUR,
+            "longest_path_s": 5 * HOUR,
+            "critical": critical,
+            "utilisation": {"h100": [1.0, 0.75, 0.5, 0.5, 0.5]},
+            "halving": [{"change": "finetune twice as fast", "seconds": 3 * HOUR}],
+        },
+        "machines_date": "2026-01",
+    }
