@@ -7,8 +7,6 @@ import pytest
 from teachergrid.__main__ import call
 from teachergrid.commands import parser
 from teachergrid.errors import BadInput
-from teachergrid.planning import options as plan_options
-from teachergrid.run import options
 
 OWN = {
     "run": "live plan cluster gpu machines start-delay max-gpu-hours max-usd deadline",
@@ -111,14 +109,6 @@ def test_the_rest_is_for_snakemake_to_judge(words):
     if words != ["--htmx"]:
         assert parser.parse(["plan", *words])[1] == words
     assert parser.parse(["run", *words])[1] == words
-
-
-def test_a_run_takes_the_limits_of_a_plan(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own, rest = parser.parse(["run", "--max-usd", "5", "--lint", "--cores", "3", "x"])
-    found = options.read(own, rest)
-    assert found.aside and found.live == "refuse" and found.at_once == 3 and found.targets == ["x"]
-    assert found.argv == ["--lint", "--cores", "3", "x"] and found.plan == plan_options.PlanOptions(rest, max_usd=5)
 
 
 def test_a_closed_pipe_ends_it_quietly():

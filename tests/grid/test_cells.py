@@ -1,4 +1,4 @@
-"""The parts of the table of cells, each alone: combinations, blocks, builders, and the table that collects their rows."""
+"""The table of cells: which jobs a config has, and what their rows hold."""
 
 import pytest
 from teachergrid.grid.builder import Builder
