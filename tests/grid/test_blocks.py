@@ -2,7 +2,7 @@
 
 import pytest
 from teachergrid.grid.blocks import Block, Comparison, correlate_row, labels, models_of, report_row
-from teachergrid.grid.builder import Builder
+from teachergrid.grid.cells import Cells
 from teachergrid.grid.combinations import combinations
 from teachergrid.grid.config import checked
 
@@ -18,7 +18,7 @@ def test_a_block_knows_what_it_names(config):
     assert block.pairs[0] == ("q", "seed__large") and len(block.pairs) == 6
     assert block.models == [*block.students, "q-raw", "w-raw"] and block.verified == ["math", "chat"]
     assert block.comparisons[0] == Comparison("q__seed__large__sft__s1", "chat", "wins")
-    row = correlate_row(Builder(config, "results"), block)
+    row = correlate_row(Cells(config).build, block)
     assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"]) == len(block.models)
 
 
@@ -27,7 +27,7 @@ def test_a_report_shows_one_seed_and_every_reference(small):
     config = checked(small)
     cells = combinations("teachers", config["grids"]["teachers"])
     block = Block(config, "teachers", cells, cells)
-    row = report_row(Builder(config, "results"), block)
+    row = report_row(Cells(config).build, block)
     assert [name for name in row["models"] if not name.endswith("__s2")] == ["q-raw", "w-raw"]
     assert len(block.models) == 2 * len(block.shown_students) + 2
     assert row["instructions"] == ["seed"] and sorted(row["responses"]) == ["seed__large", "seed__small"]

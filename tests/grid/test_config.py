@@ -6,6 +6,7 @@ import pytest
 from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.spec import canonical
 from workspace import setting
 
 
@@ -134,3 +135,18 @@ def test_seeds_follow_from_the_root(small):
     # greedy decoding has no noise to seed
     assert one["tasks"]["gsm"]["sampling"]["seed"] is None
     assert one["teachers"]["small"]["sampling"]["seed"] is not None
+
+
+def test_canonical_spec():
+    one = canonical.dump(recipe={"learning_rate": 1.0, "weight_decay": 0, "packing": True})
+    assert one == canonical.dump(recipe={"weight_decay": 0, "learning_rate": 1}) == '{"recipe": {"learning_rate": 1}}'
+    assert canonical.load(one)["recipe"]["num_train_epochs"] == 2
+    assert canonical.dump(recipe={"learning_rate": 1}) != canonical.dump(recipe={"learning_rate": 2})
+
+
+def test_a_renamed_key_keeps_its_word_in_specs():
+    task = {"fields": {}, "sampling": {"max_tokens": 5}}
+    text = canonical.dump(tasks={"gsm": task})
+    assert text == '{"tasks": {"gsm": {"decoding": {"max_tokens": 5}}}}'
+    loaded = canonical.load(text)["tasks"]["gsm"]
+    assert loaded["sampling"]["max_tokens"] == 5 and "decoding" not in loaded

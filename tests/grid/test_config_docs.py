@@ -1,4 +1,4 @@
-"""The page about the config: fresh, and its examples are configs."""
+"""The page about the config: fresh, every key described, and its examples are configs."""
 
 import copy
 import re
@@ -8,6 +8,7 @@ import yaml
 from teachergrid.grid import config_docs
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.spec import schema
 from workspace import ROOT
 
 
@@ -39,3 +40,14 @@ def test_the_examples_of_the_docs_are_configs(monkeypatch):
         variant.split("/")[1] for variant in table.rows["select"] if variant.startswith(("best", "lot", "blend"))
     } == {"any"}
     assert table.rows["select"].keys() >= {"grape/bs", "grape/bm", "mixed/bs", "few-steps/bm"}
+
+
+def test_every_key_is_described():
+    def walk(part, where):
+        for key, value in part.get("properties", {}).items():
+            assert schema.resolve(value).get("description"), f"{where}.{key} has no description"
+            walk(value, f"{where}.{key}")
+
+    walk(schema.read(), "config")
+    for name, part in schema.read()["$defs"].items():
+        walk(part, name)

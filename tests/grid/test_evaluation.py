@@ -3,6 +3,7 @@
 import pytest
 from teachergrid.grid import evaluation
 from teachergrid.grid.builder import Builder
+from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import canonical
 
@@ -16,7 +17,7 @@ def build(small):
     def built(bases: dict | None = None, tasks: dict | None = None) -> Builder:
         small["bases"]["w"].update(bases or {})
         small["tasks"]["gsm"].update(tasks or {})
-        return Builder(checked(small), "results")
+        return Cells(checked(small)).build
 
     return built
 
