@@ -6,9 +6,7 @@ import sys
 import pytest
 from teachergrid.__main__ import call
 from teachergrid.commands import parser
-from teachergrid.commands.run import options
 from teachergrid.errors import BadInput
-from teachergrid.planning import options as plan_options
 
 OWN = {
     "run": "live plan cluster gpu machines start-delay max-gpu-hours max-usd deadline",
@@ -113,15 +111,13 @@ def test_the_rest_is_for_snakemake_to_judge(words):
     assert parser.parse(["run", *words])[1] == words
 
 
-def test_a_run_takes_the_limits_of_a_plan(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own, rest = parser.parse(["run", "--max-usd", "5", "--lint", "--cores", "3", "x"])
-    found = options.read(own, rest)
-    assert found.pass_on and found.live == "refuse" and found.at_once == 3 and found.targets == ["x"]
-    assert found.argv == ["--lint", "--cores", "3", "x"] and found.plan == plan_options.PlanOptions(rest, max_usd=5)
-
-
 def test_a_closed_pipe_ends_it_quietly():
     command = f"{sys.executable} -m teachergrid replicate | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("Ours (published)") and not done.stderr
+
+
+def test_help_without_a_command(grid):
+    done = grid.call("teachergrid", "--help")
+    assert done.returncode == 0 and "  plan " in done.stdout
+    assert grid.call("teachergrid", "plans").returncode == 2

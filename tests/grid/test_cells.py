@@ -1,61 +1,15 @@
-"""The parts of the table of cells, each alone: combinations, blocks, builders, and the table that collects their rows."""
+"""The table of cells: which jobs a config has, and what their rows hold."""
 
 import pytest
-from teachergrid.errors import BadInput
-from teachergrid.grid.blocks import Block, Comparison, correlate_row
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
-from teachergrid.grid.combinations import Combination, combinations, matches, student_of
 from teachergrid.grid.config import checked
+from teachergrid.spec import canonical
 
 
 @pytest.fixture
 def config(small) -> dict:
     return checked(small)
-
-
-def test_combinations_are_the_cross_product_and_what_is_included(config):
-    block = config["grids"]["instructions"] | {"include": [{"base": "w", "instructions": "seed", "teacher": "large"}]}
-    assert combinations("instructions", block) == [
-        Combination("q", "seed__small", "sft", 1),
-        Combination("q", "evolved__small", "sft", 1),
-        Combination("w", "seed__large", "sft", 1),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"exclude": [{"base": "w"}]}, r"config.grids.g.exclude\[0\]: matches no cell"),
-        ({"include": [{"base": "q"}]}, r"config.grids.g.include\[0\]: state base and corpus"),
-        ({"exclude": [{"base": "q"}]}, "config.grids.g: no cell is left"),
-    ],
-)
-def test_wrong_combinations(config, changes, message):
-    with pytest.raises(BadInput, match=message):
-        combinations("g", config["grids"]["instructions"] | changes)
-
-
-def test_a_derived_corpus_has_no_teacher_and_no_set_to_exclude_by():
-    derived, whole = Combination("q", "best", "sft", 1), Combination("q", "seed__large", "sft", 1)
-    assert matches({"corpus": "best"}, derived) and not matches({"instructions": "best"}, derived)
-    assert matches({"instructions": "seed", "teacher": "large", "seed": 1}, whole)
-    assert not matches({"teacher": "small"}, whole)
-
-
-def test_without_recipes_there_is_no_student():
-    assert student_of(Combination("q", "best", None, None)) is None
-    assert student_of(Combination("q", "best", "sft", 0)) == "q__best__sft__s0"
-
-
-def test_a_block_knows_what_it_names(config):
-    cells = combinations("teachers", config["grids"]["teachers"])
-    block = Block(config, "teachers", cells, cells)
-    assert block.pairs[0] == ("q", "seed__large") and len(block.pairs) == 6
-    assert block.models == [*block.students, "q-raw", "w-raw"] and block.verified == ["math", "chat"]
-    assert block.comparisons[0] == Comparison("q__seed__large__sft__s1", "chat", "wins")
-    row = correlate_row(Builder(config), block)
-    assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"]) == len(block.models)
 
 
 def test_the_table_has_the_rows_that_builders_give(config):
@@ -64,3 +18,61 @@ def test_the_table_has_the_rows_that_builders_give(config):
     assert rows["load_instructions"]["seed"] == build.instructions("seed")
     shared = build.scorer("q")
     assert rows["likelihood"]["q/seed__large"].items() >= shared.items()
+
+
+def test_unknown_cell(grid):
+    text = grid.run("--dry-run", "results/responses/seed__smal.parquet", ok=False)
+    assert "the grids have no 'seed__smal', did you mean 'seed__small'?" in text
+
+
+def test_a_ninth_teacher_is_five_lines_in_one_place(small):
+    small["teachers"]["new"] = {"model": {"repo": "org/new", "revision": "1"}}
+    cells = Cells(checked(small))
+    assert "seed__new" in cells.rows["generate"] and "q__seed__new__sft__s1" in cells.rows["finetune"]
+
+
+def test_include_and_exclude(small):
+    block = small["grids"]["teachers"]
+    block["exclude"] = [{"base": "w", "teacher": "large"}]
+    block["include"] = [{"base": "w", "instructions": "evolved", "teacher": "large"}]
+    students = Cells(checked(small)).rows["finetune"]
+    assert "w__seed__large__sft__s1" not in students and "q__seed__large__sft__s1" in students
+    assert "w__evolved__large__sft__s1" in students and "q__evolved__large__sft__s1" not in students
+
+
+def test_a_block_without_recipes_only_measures(small):
+    for key in ("recipes", "seeds", "suites", "performance"):
+        small["grids"]["teachers"].pop(key)
+    del small["grids"]["instructions"]
+    rows = Cells(checked(small)).rows
+    assert not rows["finetune"] and not rows["answer"] and rows["metric"] and rows["likelihood"]
+
+
+def test_a_subset_of_the_likelihoods_is_in_their_spec_and_in_their_cost(small):
+    small["instructions"]["seed"]["sample"] = 5
+    before = Cells(checked(small)).rows["likelihood"]["q/seed__large"]
+    small["likelihood"] = {"subset": None}
+    assert Cells(checked(small)).rows["likelihood"]["q/seed__large"] == before
+    small["likelihood"]["subset"] = 2
+    rows = Cells(checked(small)).rows
+    assert canonical.load(rows["likelihood"]["q/seed__large"]["spec"])["likelihood"]["subset"] == 2
+    assert (before["rows"], rows["likelihood"]["q/seed__large"]["rows"]) == (5, 2)
+    assert rows["reward"]["rm/seed__large"]["rows"] == rows["generate"]["seed__large"]["rows"] == 5
+
+
+def test_self_pairs_follow_the_parents(small):
+    small["models"]["large"]["parent"] = "small"
+    small["models"]["small"]["parent"] = "w"
+    students = canonical.load(Cells(checked(small)).rows["correlate"]["teachers"]["spec"])["students"]
+    marked = {(s["base"], s["teacher"]) for s in students if s["self_pair"]}
+    assert marked == {("w", "small"), ("w", "large")}
+
+
+def test_labels_are_in_no_spec_but_the_tables(small):
+    before = Cells(checked(small)).rows
+    small["models"]["large"] |= {"family": "F", "parameters": 7, "licence": "L", "output_terms": "O", "gpus": 8}
+    after = Cells(checked(small)).rows
+    changed = {
+        (rule, key) for rule in after for key in after[rule] if after[rule][key]["spec"] != before[rule][key]["spec"]
+    }
+    assert changed == {("correlate", "teachers")}

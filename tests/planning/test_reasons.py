@@ -1,24 +1,10 @@
-"""A plan says which jobs run and why, in the config's words, with Snakemake's own options."""
+"""Why a job runs, in the config's words."""
 
-import json
-
-import jsonschema
 import pytest
-from expected_jobs import LARGE, add_base, add_instructions, add_teacher, own_template, reasons
+from expected_jobs import add_base, add_instructions, add_teacher, own_template, reasons
 from teachergrid.planning import reasons as planning_reasons
 from teachergrid.store import history
-from workspace import ROOT, setting
-
-CLUSTER = ["--cluster", "h100=4,cpu=8"]
-
-
-def document(grid, *argv) -> dict:
-    done = grid.call("teachergrid", "plan", "--json", *argv)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-# --- reasons
+from workspace import setting
 
 
 def provoke(grid) -> None:
@@ -130,83 +116,3 @@ def test_words_of_a_cell():
         "suite": "math",
     }
     assert planning_reasons.words([("model", "q-raw")]) == {"reference": "q-raw"}
-
-
-def test_options_and_profiles_count(grid):
-    grid.edit(add_teacher)
-    (grid.folder / "profiles/site").mkdir()
-    (grid.folder / "profiles/site/profile.yaml").write_text("set-resources: {generate: {gpu: 4}}")
-    gpus = {job["job"]: job["gpu"] for job in grid.plan("--workflow-profile", "site")}
-    assert gpus["generate seed__new"] == 4 and gpus["answer q__seed__new__sft__s1/math"] == 1
-
-
-# --- the document, and what is done with it
-
-
-def test_a_plan_is_agreed_on_and_held(grid):
-    """The text, the document by its schema, the hash that `run` is held to, the difference to the plan before."""
-    assert grid.call("teachergrid", "plan").stdout.startswith("nothing to do: 81 results are up to date\n")
-    grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
-    page = grid.call("teachergrid", "plan", *CLUSTER, "--details").stdout
-    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are reused\n")
-    assert "sampling changed" in page and "on h100=4, cpu=8 (--cluster)" in page
-    assert "sampling changed; teacher.sampling.temperature: 1 -> 0.2" in page
-    plan = document(grid, *CLUSTER)
-    jsonschema.validate(plan, json.loads((ROOT / "workflow/schemas/plan.schema.json").read_text()))
-    assert {job["job"] for job in plan["jobs"]} == LARGE and plan["total"]["reused"] == 81 - len(LARGE)
-    # what follows is on the account of its reason
-    (one, *_) = [row for row in plan["reasons"] if row["reason"] == "sampling changed"]
-    assert one["direct"] == 1 and one["jobs"] > 20
-    assert sum(row["jobs"] for row in plan["stages"]) == len(LARGE)
-    grid.edit(setting("models", "large", "revision", to="sha256-223"))
-    refused = grid.call("teachergrid", "run", "--plan", plan["hash"])
-    assert refused.returncode == 2 and "2 with other settings (generate seed__large, report teachers)" in refused.stderr
-    told = grid.call("teachergrid", "plan", "--diff", plan["hash"]).stdout
-    assert f"since {plan['hash']}" in told and "~1" in told
-    over = grid.call("teachergrid", "run", "--max-gpu-hours", "0", *CLUSTER)
-    assert over.returncode == 3 and "over budget" in over.stderr
-
-
-def test_one_result(grid):
-    grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
-    why = ["  teacher.sampling.temperature: 1 -> 0.2"]
-    one = grid.call("teachergrid", "why", "results/responses/seed__large.parquet").stdout
-    assert one.splitlines() == ["results/responses/seed__large.parquet: sampling changed", *why]
-    assert grid.call("teachergrid", "plan", "--why", "generate seed__large").stdout == one
-    unknown = grid.call("teachergrid", "plan", "--why", "generate seed__larg")
-    assert unknown.returncode == 2 and "did you mean 'generate seed__large'?" in unknown.stderr
-
-
-@pytest.mark.slow
-def test_what_if_side_by_side(grid):
-    grid.edit(add_teacher)
-    done = grid.call(
-        "teachergrid", "plan", *CLUSTER, "--what-if", "without-teacher=new", "--what-if", "gpu=a100+instructions=0.5"
-    )
-    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("as planned", "without-", "gpu="))]
-    # without the new teacher the grid's summary alone is another one
-    assert [row[-1] for row in rows] and rows[1][0] == "without-teacher=new"
-    assert done.returncode == 0 and int(rows[0][2]) > int(rows[1][1])
-
-
-@pytest.mark.slow
-def test_against_a_revision(grid):
-    import subprocess
-
-    for command in (
-        ["init", "-q"],
-        ["add", "config"],
-        ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "x"],
-    ):
-        subprocess.run(["git", *command], cwd=grid.folder, check=True)
-    grid.edit(add_teacher)
-    told = grid.call("teachergrid", "plan", "--diff", "HEAD").stdout
-    assert "new teacher: new" in told
-    wrong = grid.call("teachergrid", "plan", "--diff", "nothing")
-    assert wrong.returncode == 2 and "--diff nothing: no plan file" in wrong.stderr
-
-
-def test_help_without_a_command(grid):
-    done = grid.call("teachergrid", "--help")
-    assert done.returncode == 0 and "  plan " in done.stdout
-    assert grid.call("teachergrid", "plans").returncode == 2

@@ -2,15 +2,12 @@
 
 import json
 import os
-import re
 import socket
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from teachergrid.commands import parser
-from teachergrid.commands import status as commands_status
 from teachergrid.job import failures
 from teachergrid.run import status, status_page
 from teachergrid.slurm.scheduler import Job
@@ -185,61 +182,3 @@ def test_time_left(chain, running, took, seconds, unknown, words):
     found = status.time_left(chain, {"r": {}, **took})
     assert (found["seconds"], found["unknown"]) == (seconds, unknown)
     assert status_page.left(found).replace("\u00a0", " ") == words
-
-
-FOUND = {
-    "run": "run of process 7 on login1",
-    "stages": {
-        "finetune": {"done": 900, "running": 30, "waiting": 5, "failed": 9, "blocked": 0, "to do": 4},
-        "load_instructions": {"done": 2, "running": 0, "waiting": 0, "failed": 0, "blocked": 0, "to do": 0},
-    },
-    "running": [
-        {
-            "job": f"finetune qwen2.5-7b__magpie__gemma-2-9b-it__sft__s{i}",
-            "node": "gpu-node-017",
-            "elapsed_s": 4000,
-            "limit_s": 86400,
-        }
-        for i in range(30)
-    ],
-    "failures": [
-        {
-            "kind": "time-out",
-            "remedy": "Run again. " * 20,
-            "cells": [{"job": f"finetune q{i}", "line": "<b>" + "word " * 40, "log": f"q{i}.log"} for i in range(9)],
-        }
-    ],
-    "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
-    "gpu_hours": {"hours": 12.25, "of": "finished cells"},
-    "estimates": {
-        "stages": [
-            {"rule": "finetune", "on_gpus": True, "jobs": 900, "estimated_s": 36e5, "actual_s": 54e5, "inside": 810}
-        ],
-        "unplanned": 0,
-        "resumed": 7,
-        "elsewhere": 0,
-    },
-    "disk": {"students": 8 * 10**11, "answers": 10**10},
-}
-
-
-@pytest.mark.parametrize("width", [80, 160])
-def test_the_view_fits_its_terminal(width):
-    text = status_page.terminal_view(FOUND, width)
-    assert max(map(len, text.splitlines())) <= width and "\033" not in text
-    assert "finetune q2" in text and "finetune q3" not in text and "and 6 more" in text and "and 10 more" in text
-    assert "900" in text and "students 800.0 GB" in text
-    assert "estimated: 1500 GPU-h instead of the expected 1000 GPU-h (1.5 times)" in text.replace("\u00a0", " ")
-    assert "estimated" not in status_page.terminal_view(FOUND | {"estimates": {"stages": []}}, width)
-    coloured = status_page.terminal_view(FOUND, width, colour=True)
-    assert coloured != text and re.sub(r"\033\[\d+m", "", coloured) == text
-
-
-def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(commands_status, "gather", lambda argv: FOUND if argv == ["--cores", "1"] else None)
-    assert commands_status.main(*parser.parse(["status", "--html", "--cores", "1"])) == 0
-    html = Path(capsys.readouterr().out.strip()).read_text()
-    assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
-    assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
-    assert "7 that continued a job that had been killed" in html and "<td" in html.split("All")[1]

@@ -53,3 +53,32 @@ def test_many_jobs_are_cancelled_in_parts_and_one_refusal_counts(command, tmp_pa
     assert not scheduler.cancel(map(str, range(1200)))
     assert Path(tmp_path, "calls").read_text().split() == ["500", "500", "200"]
     assert scheduler.cancel(["1"]) and scheduler.cancel([])
+
+
+def test_squeue_is_read(tmp_path):
+    text = (
+        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
+        f"13|PENDING||0:00|UNLIMITED|rule_all|{tmp_path}/.\n"
+        f"14|RUNNING|h1|0:10|1:00|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
+        f"15|RUNNING|h1|0:10|1:00|my own|{tmp_path}\n"
+    )
+    first, second = scheduler.parse_queue(text, tmp_path)
+    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800)
+    assert second == ("13", "PENDING", "all", "", "", 0, None)
+
+
+def test_sacct_is_read(tmp_path):
+    comment = "rule_generate_wildcards_seed__small"
+    text = (
+        f"7|CANCELLED by 0|h1|2026-11-21T18:00:00|60|billing=4,cpu=4,gres/gpu:h100=2,gres/gpu=2,node=1|0:15|{comment}|{tmp_path}\n"
+        f"8|COMPLETED|a1|2026-11-21T18:01:00|5|cpu=1,gres/gpu:a100=1,gres/gpu:h100=1|0:0||{tmp_path}\n"
+        f"9|PENDING|None assigned|2026-11-21T18:01:00|0||0:0|{comment}|{tmp_path}\n"
+        f"10|COMPLETED|a1|2026-11-21T18:01:00|5|cpu=1|0:0|{comment}|/elsewhere\n"
+    )
+    rows = scheduler.parse_accounting(text, tmp_path)
+    assert [(row["JobID"], row["state"], row["rule"], row["cell"], row["gpus"]) for row in rows] == [
+        ("7", "CANCELLED", "generate", "seed__small", 2),
+        ("8", "COMPLETED", "", "", 2),
+        ("9", "PENDING", "generate", "seed__small", 0),
+    ]
+    assert rows[1]["submitted"] - rows[0]["submitted"] == 60 and rows[0]["elapsed_s"] == 60

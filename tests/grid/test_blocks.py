@@ -1,0 +1,49 @@
+"""What one block of the config names, and the row of its summary."""
+
+import pytest
+from teachergrid.grid.blocks import Block, Comparison, correlate_row, labels, models_of, report_row
+from teachergrid.grid.cells import Cells
+from teachergrid.grid.combinations import combinations
+from teachergrid.grid.config import checked
+
+
+@pytest.fixture
+def config(small) -> dict:
+    return checked(small)
+
+
+def test_a_block_knows_what_it_names(config):
+    cells = combinations("teachers", config["grids"]["teachers"])
+    block = Block(config, "teachers", cells, cells)
+    assert block.pairs[0] == ("q", "seed__large") and len(block.pairs) == 6
+    assert block.models == [*block.students, "q-raw", "w-raw"] and block.verified == ["math", "chat"]
+    assert block.comparisons[0] == Comparison("q__seed__large__sft__s1", "chat", "wins")
+    row = correlate_row(Cells(config).build, block)
+    assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"]) == len(block.models)
+
+
+def test_a_report_shows_one_seed_and_every_reference(small):
+    small["grids"]["teachers"]["seeds"] = [2, 1]
+    config = checked(small)
+    cells = combinations("teachers", config["grids"]["teachers"])
+    block = Block(config, "teachers", cells, cells)
+    row = report_row(Cells(config).build, block)
+    assert [name for name in row["models"] if not name.endswith("__s2")] == ["q-raw", "w-raw"]
+    assert len(block.models) == 2 * len(block.shown_students) + 2
+    assert row["instructions"] == ["seed"] and sorted(row["responses"]) == ["seed__large", "seed__small"]
+    assert row["prompts"] == ["config/gsm.jsonl", "config/ifeval.jsonl"] and row["rewards"] == ["rm"]
+    assert row["pilots"] == row["complete"] == []
+
+
+def test_labels_say_what_a_model_is(small):
+    small["models"]["large"] |= {"family": "F", "parameters": 7}
+    small["teachers"]["large"]["score"] = 61.5
+    small["teachers"]["imported"] = {"engine": "existing", "source": "config/seed.jsonl"}
+    config = checked(small)
+    found = labels(config, "teachers", {"large", "imported"})
+    assert list(found) == ["imported", "large"]
+    assert (found["large"]["model"], found["large"]["family"], found["large"]["score"]) == ("large", "F", 61.5)
+    assert found["imported"]["model"] is None and found["imported"]["family"] is None
+    assert "score" not in labels(config, "bases", {"q"})["q"]
+    models = models_of(config, [("q", "seed__large")], ["seed__large", "seed__imported"])
+    assert list(models) == ["large", "q"]

@@ -1,0 +1,106 @@
+"""Rows that the config alone decides: of derived corpora, stripped teachers, and sets without the prompts of suites."""
+
+import copy
+import json
+
+import pytest
+from teachergrid.grid.cells import Cells
+from teachergrid.grid.config import checked
+from teachergrid.spec import canonical, schema
+
+
+def best(**settings):
+    return lambda config: config["corpora"]["best"].update(settings)
+
+
+def stripped(config, **settings):
+    config["teachers"]["plain"] = {"engine": "stripped", "of": "large", **settings}
+
+
+def cells(config: dict) -> Cells:
+    return Cells(checked(copy.deepcopy(config)))
+
+
+def selected(config: dict, **settings) -> tuple[str, dict]:
+    """Return the variant and the row of the corpus `best` on base q."""
+    config = copy.deepcopy(config)
+    best(**settings)(config)
+    table = cells(config)
+    (variant,) = table.rows["finetune"]["q__best__sft__s1"]["variant"]
+    return variant, table.rows["select"][f"best/{variant}"]
+
+
+def test_what_a_corpus_reads(small):
+    small["metrics"]["rm"] = {"formula": "reward_mean", "reward": "rm"}
+    variant, row = selected(small)
+    assert (variant, row["rewards"], row["scorers"], row["instructions"]) == ("q", ["rm"], ["q"], [])
+    # no metric, no likelihoods: one file for all bases
+    variant, row = selected(small, by=None, choose="random")
+    assert (variant, row["rewards"], row["scorers"]) == ("any", [], [])
+    assert json.loads(row["spec"])["metrics"] == {}
+    variant, row = selected(small, by={"rm": 1, "length": 2}, share=0.5, each=["category"])
+    assert (variant, row["rewards"], row["instructions"]) == ("any", ["rm"], ["seed"])
+    assert list(json.loads(row["spec"])["metrics"]) == ["length", "rm"]
+    # tokens are those of the base that learns
+    assert selected(small, by="rm", tokens=9)[0] == "q" and selected(small, by="rm", tokens=9)[1]["scorers"] == ["q"]
+    assert selected(small, by="rm", tokens=9, counted_by=None)[0] == "any"
+    assert selected(small, by="rm", tokens=9, counted_by="w")[1]["scorers"] == ["w"]
+
+
+def test_defaults_stay_out_of_the_spec(small):
+    defaults = {
+        key: part["default"] for key, part in schema.definition("corpus")["properties"].items() if "default" in part
+    }
+    assert selected(small, **{**defaults, "by": "car"})[1]["spec"] == selected(small)[1]["spec"]
+    assert json.loads(selected(small)[1]["spec"])["corpus"].keys() == {"instructions", "by", "seed"}
+    # a list's order, a number's form and the order of keys decide nothing
+    drawn = {"choose": "random", "by": None}
+    one, two = ({"small": 1, "large": 3.0}, {"large": 3, "small": 1.0})
+    assert selected(small, **drawn, ratios=one)[1]["spec"] == selected(small, **drawn, ratios=two)[1]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"), [({}, 10), ({"choose": "all"}, 30), ({"share": 0.25}, 3), ({"choose": "all", "rows": 7}, 7)]
+)
+def test_how_many_rows_a_student_of_it_sees(small, settings, rows):
+    (small_file := small["instructions"]["seed"]).update(sample=10)
+    small["teachers"]["small"]["sampling"]["samples"] = 2
+    best(**settings)(small)
+    assert cells(small).rows["finetune"]["q__best__sft__s1"]["rows"] == rows and small_file["sample"] == 10
+
+
+def test_a_stripped_teacher_reads_the_raw_responses(small):
+    stripped(small)
+    small["grids"]["teachers"]["teachers"] = ["plain"]
+    small["models"]["large"]["family"] = "Big"
+    small["teachers"]["large"]["sampling"]["samples"] = 3
+    table = cells(small)
+    row = table.rows["generate"]["seed__plain"]
+    assert row["files"] == ["results/responses/seed__large.parquet"] and row["gpus"] == 0
+    assert row["spec"] == '{"teacher": {"engine": "stripped"}}'
+    assert row["rows"] == table.rows["generate"]["seed__large"]["rows"] > 0
+    # it is scored like any other; of the raw ones nothing else is asked
+    assert "rm/seed__plain" in table.rows["reward"] and "q__seed__plain__sft__s1" in table.rows["finetune"]
+    labels = canonical.load(table.rows["correlate"]["teachers"]["spec"])["teachers"]["plain"]
+    assert (labels["model"], labels["family"]) == ("large", "Big")
+
+
+def test_a_set_without_the_prompts_of_suites(small):
+    before = cells(small).rows["load_instructions"]["seed"]
+    assert before["prompts"] == [] and "decontaminate" not in before["spec"] and "tasks" not in before["spec"]
+    small["instructions"]["seed"]["decontaminate"] = ["math", "chat"]
+    table = cells(small)
+    row = table.rows["load_instructions"]["seed"]
+    assert row["prompts"] == ["config/gsm.jsonl", "config/ifeval.jsonl"]
+    assert list(canonical.load(row["spec"])["tasks"]) == ["gsm", "ifeval"]
+    # which suite holds a task, and how it is asked and checked, is no matter of the set
+    small["suites"]["both"] = {"tasks": ["gsm", "ifeval"]}
+    small["instructions"]["seed"]["decontaminate"] = ["both"]
+    small["tasks"]["gsm"].update(prompt_version=2, checker_version=2)
+    assert cells(small).rows["load_instructions"]["seed"] == row
+    # a task may consist of another set, whose job comes first
+    small["tasks"]["gsm"] = {"instructions": "evolved", "checker": {}}
+    small["grids"].pop("instructions")
+    table = cells(small)
+    assert table.rows["load_instructions"]["seed"]["prompts"][0] == "results/instructions/evolved.parquet"
+    assert "evolved" in table.rows["load_instructions"]

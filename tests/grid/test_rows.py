@@ -1,0 +1,45 @@
+"""Rows are plain dicts at run time: each has exactly the keys of the class of its rule."""
+
+import re
+
+import pytest
+from pilot_grid import with_pilot
+from teachergrid.grid import rows
+from teachergrid.grid.cells import Cells
+from teachergrid.grid.config import checked
+
+# by the docstring of each class, which names the rules that it is the row of
+CLASSES = {
+    rule: found
+    for found in vars(rows).values()
+    if isinstance(found, type) and found.__doc__
+    for rule in re.findall(r"`(\w+)`", found.__doc__)
+}
+
+
+@pytest.fixture
+def tables(small) -> list[Cells]:
+    """A grid with all of its stages, weights that are freed, and a grid that waits for its pilot."""
+    small["recipes"]["sft"]["keep"] = "none"
+    whole = Cells(checked(small))
+    with_pilot(small)
+    return [whole, Cells(checked(small))]
+
+
+def test_every_rule_has_rows_of_its_class(tables):
+    seen = set()
+    for table in tables:
+        for rule, of_rule in table.rows.items():
+            for cell, row in of_rule.items():
+                assert row.keys() == CLASSES[rule].__annotations__.keys(), f"{rule} {cell}"
+                seen.add(rule)
+    assert seen == CLASSES.keys()
+
+
+def test_pairs_of_columns_go_together(tables):
+    whole, piloted = tables
+    for row in whole.rows["correlate"].values():
+        assert len(row["bases"]) == len(row["corpora"])
+        assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"])
+    for row in piloted.rows["pilot"].values():
+        assert len(row["scorers"]) == len(row["scored"]) > 0

@@ -1,0 +1,23 @@
+"""Plans as files."""
+
+import json
+
+import pytest
+from teachergrid.errors import BadInput
+from teachergrid.planning import archive
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("no json", "is no plan"),
+        ("{}", "is no plan"),
+        ("[1]", "is no plan"),
+        (json.dumps({"format": 99}), "a plan of format 99"),
+    ],
+)
+def test_files_that_are_no_plan_of_ours(tmp_path, content, told):
+    path = tmp_path / "plan.json"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=told):
+        archive.read(path)

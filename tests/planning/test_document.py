@@ -1,0 +1,57 @@
+"""The document of a plan: its hash, its prices, and jobs that cannot run. Whole documents: commands/test_plan."""
+
+from types import SimpleNamespace
+
+import pytest
+from probes import HERE, NOTHING, job
+from teachergrid.planning import document, forecast, graph, pools
+
+
+def test_the_hash_is_over_jobs_and_specs_in_any_order():
+    one = document.agreed({"generate a": "1", "generate b": "2"})
+    assert one == document.agreed({"generate b": "2", "generate a": "1"}) and len(one) == 16
+    assert one != document.agreed({"generate a": "2", "generate b": "1"})
+
+
+def test_long_reasons_are_cut_and_say_so():
+    details = [f"line {i}" for i in range(document.DETAILS + 2)]
+    short = document.shortened(details)
+    assert short[:-1] == details[:-2] and "2" in short[-1]
+    assert document.shortened(details[:-2]) == details[:-2]
+
+
+def test_electricity_is_added_where_it_has_a_price():
+    hours = {"low": 1.0, "expected": 2.0, "high": 4.0}
+    without = HERE._replace(electricity_usd_per_kwh=None)
+    prices = document.usd(without, "h100", hours)
+    assert prices["expected"] == 2 * prices["low"] == without.usd("h100", 2.0)
+    added = document.usd(HERE._replace(electricity_usd_per_kwh=10.0), "h100", hours)
+    assert added["low"] - prices["low"] == pytest.approx(10 * HERE.kwh("h100", 1.0))
+
+
+def blocked(*jobs: graph.Request, on: str, retries: int = 0) -> tuple[list[str | None], list[str]]:
+    """Return which of these jobs cannot run on a cluster, and what is wrong with the plan."""
+    cluster = pools.parse(on)
+    setting = SimpleNamespace(args=SimpleNamespace(retries=retries), cluster=cluster, machines=HERE)
+    found = forecast.forecast(jobs, cluster, None, NOTHING, HERE)
+    return document.block(jobs, found, setting, {"models": {}, "instructions": {}})
+
+
+def likelihood(cell: str, billions: float, rows: int = 100, needs: tuple[int, ...] = ()) -> graph.Request:
+    one = job(cell=cell)
+    return graph.Request(**{**one, "row": one["row"] | {"parameters": billions, "rows": rows}, "needs": needs})
+
+
+def test_what_waits_for_a_job_that_fits_no_gpu_cannot_run_either():
+    jobs = [likelihood("b/i__t", 1.0), likelihood("b/i__huge", 900.0), likelihood("b/i__after", 1.0, needs=(1,))]
+    why, problems = blocked(*jobs, on="h100=4")
+    assert why[0] is None and why[1] is not None and "likelihood b/i__huge" in why[2]
+    assert len(problems) == 1 and problems[0].startswith("likelihood b/i__huge: ")
+
+
+def test_a_job_that_is_too_long_needs_as_many_tries():
+    jobs = [likelihood("b/i__t", 7.0), likelihood("b/i__long", 7.0, rows=50_000_000)]
+    why, [problem] = blocked(*jobs, on="h100=4@24h")
+    assert why[0] is None and why[1] is not None and problem.startswith("likelihood b/i__long: ")
+    why, [problem] = blocked(*jobs, on="h100=4@24h", retries=10**6)
+    assert why == [None, None], "it is said and stops nothing"

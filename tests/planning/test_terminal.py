@@ -1,0 +1,54 @@
+"""Words, numbers and tables of a plan in a terminal."""
+
+from plan_documents import chain, job
+from teachergrid.planning import sums, terminal
+
+
+def test_unknown_prices_are_said_and_a_table_fits_its_width():
+    some = sums.summed([job("a 1", 1), job("b 1", 1, usd_per_hour=None)])
+    assert (
+        terminal.money(some) == "2.0 USD (1.0 to 4.0) and 1 jobs of unknown price" and terminal.dollars(some) == "2.0+?"
+    )
+    assert max(map(len, terminal.table(["why", "jobs"], [["x" * 200, "1"]], 80).splitlines())) == 80
+
+
+def lines(text: str, first: str) -> list[str]:
+    return [line for line in text.splitlines() if line.split()[:1] == [first]]
+
+
+def test_the_headline_and_the_tables_of_a_plan():
+    text = terminal.page(chain(), 120, now=0)
+    [jobs] = lines(text, "jobs")
+    assert jobs.split()[1:4] == ["3", "to", "do;"] and "3 results" in jobs
+    [disk] = lines(text, "disk")
+    assert "1.0 GB more, 10.0 GB free" in disk and "could go" not in disk
+    assert [line.split()[1:4] for line in lines(text, "generate")] == [["2", "0", "3.0"]]
+    # one base alone is no comparison
+    assert lines(text, "large") and not lines(text, "q")
+    chain_line = next(line for line in text.splitlines() if "finetune q__small__s1 4.0 h" in line)
+    assert chain_line.index("finetune q__small__s1") < chain_line.index("generate small"), "the longest first"
+    assert "finetune twice as fast: 3.0 h" in text and "!" not in text
+
+
+def test_what_is_wrong_with_a_plan_is_said_last():
+    document = chain() | {"problems": ["no GPU for generate large"], "schedule": None, "no_schedule": "no GPUs"}
+    document["storage"] |= {"lacking": "1 GB too little"}
+    document["total"] |= {"blocked": 1}
+    text = terminal.page(document, 80)
+    assert text.splitlines()[-2:] == ["! no GPU for generate large", "! disk: 1 GB too little"]
+    [end] = lines(text, "end")
+    assert "1 of them BLOCKED" in text and end.endswith(": no GPUs")
+
+
+def test_each_job_has_a_line_in_the_details():
+    document = chain()
+    document["jobs"][1] |= {"blocked": "no room"}
+    first, second, _ = terminal.details(document).splitlines()
+    assert first == "  generate small  60 min on 1 h100 (analytic); first run; <its first>"
+    assert second.endswith("; BLOCKED: no room")
+
+
+def test_a_long_list_of_teachers_is_cut():
+    jobs = [job(f"generate t{i}", 9 - i, teacher=f"t{i}") for i in range(8)]
+    text = terminal.by("teacher", sums.by_word(jobs, "teacher"), 80)
+    assert len(text.splitlines()) == terminal.MOST + 2 and text.endswith("... and 2 cheaper ones")

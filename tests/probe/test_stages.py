@@ -1,0 +1,53 @@
+"""A probe's process: its time limit, what was done when the time is up, and the words of an error."""
+
+import time
+
+import pytest
+from teachergrid.errors import BadInput
+from teachergrid.probe import stages
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_limit_that_was_not_heard_is_told_again():
+    class Deaf:
+        def __del__(self):
+            time.sleep(0.2)  # what is raised in here, Python ignores
+
+    def work():
+        for _ in range(2):
+            Deaf()
+        time.sleep(30)
+
+    ended = []
+    stages.limit(0.1)
+    assert not stages.in_time(lambda: ended.append(work()))
+    assert ended == [], "the work was ended, and not waited for"
+
+
+def test_what_is_done_when_the_time_is_up_counts(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.table({"prompt_tokens": [10, 20], "response_tokens": [1, 3]})
+
+    def work():
+        for i in range(2):
+            pq.write_table(texts, tmp_path / f"{i}.parquet")
+        raise stages.TimeUp
+
+    found = stages.by_shard(work, tmp_path, 30, 3, texts)()
+    assert (found.rows, found.parts, len(found.ends), found.whole) == (30, 3, 2, False)
+    assert (found.read, found.written) == (15, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
+        (BadInput("m: no model could be loaded"), "m: no model could be loaded"),
+        (KeyError("x"), "KeyError: 'x'"),
+    ],
+)
+def test_words_of_an_error(error, said):
+    assert stages.in_words(error) == said

@@ -1,0 +1,92 @@
+"""The summary of a run, in words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from teachergrid.job import failures
+from teachergrid.run import outcome
+from teachergrid.run.progress import Progress
+
+
+def test_what_stops_snakemake_itself_has_a_class_and_a_remedy():
+    """Words of Snakemake 9 when the disk fills between a job's end and its record."""
+    full = "WorkflowError:\nError recording metadata for finished job ([Errno 28] No space left on device). Please ensure ..."
+    summary = {"failed": [], "errors": [full, full, "something else"], "done": [], "waiting": {"check": 3}}
+    summary |= {"restarts": 0, "gpu_hours": 0, "started": 0, "ended": 60, "code": 1}
+    first, second, *_ = outcome.lines("results", summary)
+    assert (
+        first == f"Snakemake itself was stopped: disk full. {failures.REMEDIES[failures.DISK]}"
+        and second.startswith("0 done")
+    )
+    known = {"cell": "check a", "kind": "disk full", "line": "No space", "remedy": "Free space"}
+    for other in ({"failed": [known]}, {"code": 0}):
+        assert not any("itself" in line for line in outcome.lines("results", summary | other))
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Return a function: what one start of Snakemake did, of two jobs on GPUs and one without."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text('{"s": 900}\n{"s": 900}\n')  # began twice
+    Path("c.jsonl").write_text('{"s": 3600}\n')
+
+    def done(*jobs: int) -> Progress:
+        progress = Progress(lambda line: None)
+        progress.take({"event": "plan", "stats": {"generate": 2, "check": 1, "total": 3}})
+        for number, (rule, gpus, benchmark) in enumerate(
+            [("generate", 2, "a.jsonl"), ("generate", 1, None), ("check", 0, "c.jsonl")]
+        ):
+            known = {"rule": rule, "cell": f"c{number}", "local": True, "gpus": gpus, "log": [], "outputs": []}
+            progress.take({"event": "ready", "job": number, "known": {**known, "benchmark": benchmark}})
+        for number in jobs:
+            progress.take({"event": "started", "jobs": [number]})
+            progress.take({"event": "finished", "job": number})
+        return progress
+
+    return done
+
+
+def test_a_summary_that_was_never_completed_says_so(start):
+    Path("results").mkdir()
+    begun = outcome.begin("results", ["--cores", "1"])
+    kept = json.loads(Path("results/run.json").read_text())
+    assert kept == begun and kept["ended"] is None and kept["code"] is None and kept["argv"] == ["--cores", "1"]
+
+
+def test_all_starts_count_as_done_and_the_last_one_for_what_is_missing(start):
+    Path("results").mkdir()
+    first, last = start(0), start(2)
+    last.take({"event": "failed", "job": 1, "logs": [], "message": "No space left on device"})
+    result = outcome.Result(1, [first, first, last], "partial", phases=2)
+    found = outcome.end("results", outcome.begin("results", []), result, None)
+    assert found["done"] == ["generate c0", "generate c0", "check c2"] and found["waiting"] == {"generate": 1}
+    assert (found["restarts"], found["report"], found["code"]) == (1, "partial", 1)
+    [failed] = found["failed"]
+    assert (failed["cell"], failed["kind"]) == ("generate c1", failures.DISK)
+    assert failed["remedy"] == failures.REMEDIES[failures.DISK]
+    # half an hour on two GPUs, in each of the first two starts
+    assert (found["gpu_hours"], found["gpu_hours_from"]) == (2.0, "benchmarks")
+
+
+def test_a_failure_that_the_full_disk_kept_from_being_written_is_written_at_the_end(start):
+    Path("results").mkdir()
+    last = start()
+    last.take({"event": "failed", "job": 1, "logs": [], "message": "No space left on device"})
+    failures.remove("results", "generate", "c1")
+    outcome.end("results", outcome.begin("results", []), outcome.Result(1, [last], None), None)
+    assert failures.read("results")["generate", "c1"].kind == failures.DISK
+
+
+def test_many_failures_of_a_class_are_cut():
+    failed = [{"cell": f"check {i}", "kind": failures.MEMORY, "line": f"line {i}"} for i in range(5)]
+    summary = {"failed": failed, "errors": [], "done": ["x"], "waiting": {}, "code": 1}
+    summary |= {"restarts": 2, "gpu_hours": 1.26, "started": 0, "ended": 60}
+    text = outcome.lines("results", summary)
+    assert text[0].startswith("5 failed: out of memory. ") and text[1:5] == [
+        "  check 0: line 0",
+        "  check 1: line 1",
+        "  check 2: line 2",
+        "  and 2 more",
+    ]
+    assert text[5] == "1 done, 5 failed, 2 restarts, 1.3 GPU-hours, 60 s"

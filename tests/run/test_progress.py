@@ -1,0 +1,144 @@
+"""What Snakemake does, followed by its events."""
+
+import io
+import json
+import logging
+
+import pytest
+from teachergrid.job import failures
+from teachergrid.run import progress as run_progress
+from teachergrid.run.progress import Progress
+
+
+def test_a_hang_is_a_wait_for_the_cluster_alone():
+    progress = Progress(lambda line: None)
+    known = {"cell": "x", "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "plan", "stats": {"generate": 1, "gate": 1, "all": 1, "total": 3}})
+    assert not progress.awaits_cluster()
+    progress.take({"event": "started", "jobs": [1, 2]})
+    assert not progress.awaits_cluster(), "nothing is known of them yet"
+    progress.take({"event": "ready", "job": 1, "known": {"rule": "generate", "local": False, **known}})
+    progress.take({"event": "ready", "job": 2, "known": {"rule": "gate", "local": True, **known}})
+    assert not progress.awaits_cluster()
+    progress.take({"event": "finished", "job": 2})
+    assert progress.awaits_cluster()
+
+
+def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    progress = Progress(said.append)
+    progress.take({"event": "plan", "stats": {"generate": 1, "total": 1}})
+    known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "outputs": [], "benchmark": None}
+    progress.take({"event": "ready", "job": 1, "known": known})
+    progress.take({"event": "started", "jobs": [1]})
+    message = "SLURM-job '41' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
+    progress.take({"event": "failed", "job": 1, "logs": ["absent.log"], "message": message})
+    assert progress.failed[1].slurm == "41" and progress.failed[1].record.kind == "time-out"
+    assert failures.read("results")["generate", "x"] == progress.failed[1].record
+    progress.take({"event": "again", "job": 1})
+    assert not failures.read("results")
+    assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
+
+
+def test_the_record_of_the_job_itself_counts_and_one_of_an_earlier_start_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    known = {"rule": "generate", "cell": "x", "local": True, "gpus": 1, "log": [], "outputs": ["x"], "benchmark": None}
+    for exception, kind in (("BadInput", failures.MISSING), (None, failures.UNKNOWN)):
+        own = failures.Record("generate", "x", failures.MISSING, "no such model", ["x"], "x.log", exception)
+        failures.write("results", own)
+        progress = Progress(lambda line: None)
+        progress.take({"event": "ready", "job": 1, "known": known})
+        progress.take({"event": "failed", "job": 1, "logs": [], "message": ""})
+        assert progress.failed[1].record.kind == kind and (progress.failed[1].record == own) is bool(exception)
+        assert failures.read("results")["generate", "x"] == progress.failed[1].record
+
+
+def known(rule: str, cell: str, gpus: int = 0) -> dict:
+    return {
+        "rule": rule,
+        "cell": cell,
+        "local": True,
+        "gpus": gpus,
+        "log": [],
+        "outputs": [],
+        "benchmark": None,
+    }
+
+
+def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
+    said, now = [], [1000.0]
+    monkeypatch.setattr(run_progress.time, "monotonic", lambda: now[0])
+    run = Progress(said.append, has_gpus=False)
+    run.take({"event": "plan", "stats": {"generate": 3, "reward": 2, "all": 1, "total": 6}})
+    for number, (rule, cell) in enumerate([("generate", "a"), ("generate", "b"), ("reward", "r/a"), ("all", "")]):
+        run.take({"event": "ready", "job": number, "known": known(rule, cell, gpus=1)})
+    run.take({"event": "started", "jobs": [0, 1]})
+    now[0] += 100
+    run.take({"event": "finished", "job": 0})
+    # two more of the same and two of a rule not seen yet, all of 100 s, one at a time
+    assert said == ["5 jobs to do", "[1/5] generate a 100 s; about 7 min left; now generate"]
+    run.take({"event": "finished", "job": 1})
+    # 3 x 100 s, two at a time
+    assert said[-1] == "[2/5] generate b 100 s; about 2 min left"
+    run.take({"event": "started", "jobs": [3]})
+    run.take({"event": "finished", "job": 3})
+    assert run.done == [0, 1] and len(said) == 3, "`all` makes nothing"
+    assert run.jobs[0]["gpus"] == 0, "a machine without GPUs gives none"
+
+
+def record(msg: str = "", **attributes) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": msg, **attributes})
+
+
+@pytest.mark.parametrize(
+    ("logged", "event"),
+    [
+        (record(event="LogEvent.run_info", stats={"all": 1}), {"event": "plan", "stats": {"all": 1}}),
+        (record(event="job_started", jobs=3), {"event": "started", "jobs": [3]}),
+        (record(event="job_started", jobs=[3, 4]), {"event": "started", "jobs": [3, 4]}),
+        (record(event="job_finished", job_id=3), {"event": "finished", "job": 3}),
+        (
+            record(event="job_error", jobid=3, log=["a.log"], rule_msg=None),
+            {"event": "failed", "job": 3, "logs": ["a.log"], "message": ""},
+        ),
+        (
+            record("Job 3 has been submitted with SLURM jobid 41 (log: x)."),
+            {"event": "submitted", "job": 3, "slurm": "41"},
+        ),
+        (record("Trying to restart job 3."), {"event": "again", "job": 3}),
+        (
+            record("Job 3 completed successfully, but some output files are missing. x", event="error"),
+            {
+                "event": "failed",
+                "job": 3,
+                "logs": [],
+                "message": "Job 3 completed successfully, but some output files are missing. x",
+            },
+        ),
+        (record("disk is full", event="error"), {"event": "error", "text": "disk is full"}),
+        # the sum of failures that had an event each, and what nobody asked for
+        (record("Exiting. At least one job did not complete successfully.", event="error"), None),
+        (record("Select jobs to execute..."), None),
+    ],
+)
+def test_what_snakemake_logs_becomes_events(logged, event):
+    out = io.StringIO()
+    run_progress.Events(out).emit(logged)
+    assert [json.loads(line) for line in out.getvalue().splitlines()] == ([event] if event else [])
+
+
+def test_a_job_is_described_by_its_record():
+    logged = record(
+        rule_name="judge",
+        wildcards={"model": "q-raw", "suite": "chat", "judge": "wins"},
+        local=False,
+        resources={"gres": "gpu:2", "nodes": 2},
+        log=["a.log"],
+        output=["a.parquet"],
+        benchmark=None,
+    )
+    found = run_progress.described(logged)
+    assert (found["cell"], found["gpus"], found["local"]) == ("q-raw/chat/wins", 4, False)
+    logged.rule_name = "all"
+    assert run_progress.described(logged)["local"], "it runs here whatever the executor is"
