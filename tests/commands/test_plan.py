@@ -29,7 +29,7 @@ def test_a_plan_is_agreed_on_and_held(grid):
     assert grid.call("teachergrid", "plan").stdout.startswith("nothing to do: 81 results are up to date\n")
     grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
     page = grid.call("teachergrid", "plan", *CLUSTER, "--details").stdout
-    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are kept\n")
+    assert page.startswith(f"jobs  {len(LARGE)} to do; {81 - len(LARGE)} results are reused\n")
     assert "sampling changed" in page and "on h100=4, cpu=8 (--cluster)" in page
     assert "sampling changed; teacher.sampling.temperature: 1 -> 0.2" in page
     plan = document(grid, *CLUSTER)

@@ -38,7 +38,7 @@ def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
     assert outcome.lines("results", found)[0].startswith(
         f"1 failed: bad input. {failures.REMEDIES[failures.BAD_INPUT]}"
     )
-    assert "1 done, 1 failed, 1 wait for them or were not begun (late 1)" in outcome.lines("results", found)[2]
+    assert "1 done, 1 failed, 1 waiting for them or not begun (late 1)" in outcome.lines("results", found)[2]
 
 
 def test_what_failed_is_not_tried_again_for_the_report(grid):

@@ -85,7 +85,7 @@ BAD = {
         setting("metrics", "car", "formula", to="cat"),
         "config.metrics.car.formula: 'cat' is not one of",
     ),
-    "judge named verify": (rename("judges", "wins", to="verify"), "config.judges.verify: this name is taken"),
+    "judge named verify": (rename("judges", "wins", to="verify"), "config.judges.verify: this name is reserved"),
     "reference without its base": (lambda c: c["references"]["q-raw"].pop("base"), "names its base"),
     "scorer with a base's name": (setting("scorers", to={"q": {"model": "q", "template": "own"}}), "config.scorers.q"),
     "negative beta": (

@@ -57,7 +57,7 @@ def entries(small) -> dict:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keep": 2}, "pilot.keep: 2 of 2 teachers leaves none out"),
+        ({"keep": 2}, "pilot.keep: 2 of 2 teachers drops none"),
         ({"by": ["cra"]}, "there is no 'cra', did you mean 'car'?"),
         ({"by": ["borrowed"]}, "'borrowed' (borrowed) has no value of a single response"),
         ({"sample": 1}, "config.grids.teachers.pilot.sample: 1 is less than the minimum of 2"),
@@ -73,9 +73,9 @@ def test_wrong_pilots(entries, change, message):
 
 def test_blocks_that_can_have_no_pilot(entries):
     for change, message in (
-        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has 2 instructions"),
+        (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
         (setting("grids", "teachers", "compare", to="recipe"), "it needs `compare: teacher` and recipes"),
-        (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "this name is taken by a pilot"),
+        (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "a pilot needs this name"),
     ):
         config = json.loads(json.dumps(entries))
         change(config)

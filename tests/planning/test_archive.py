@@ -10,10 +10,10 @@ from teachergrid.planning import archive
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("no json", "is no plan"),
-        ("{}", "is no plan"),
-        ("[1]", "is no plan"),
-        (json.dumps({"format": 99}), "a plan of format 99"),
+        ("no json", "is not a plan"),
+        ("{}", "is not a plan"),
+        ("[1]", "is not a plan"),
+        (json.dumps({"format": 99}), "has format 99"),
     ],
 )
 def test_files_that_are_no_plan_of_ours(tmp_path, content, told):

@@ -23,10 +23,10 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before, now = plan([job("generate a", 1)]), plan([job("generate a", 1), job("generate b", 2)])
     diff.refuse(now["hash"], now)
-    with pytest.raises(BadInput, match="these results keep no plan"):
+    with pytest.raises(BadInput, match="is saved in these results"):
         diff.refuse(before["hash"], now)
     archive.save(before)
-    with pytest.raises(BadInput, match=r"what was agreed: 1 more \(generate b\)"):
+    with pytest.raises(BadInput, match=r"from the agreed plan: 1 more \(generate b\)"):
         diff.refuse(before["hash"], now)
     # neither times nor costs are agreed on
     diff.refuse(before["hash"], plan([job("generate a", 9)]))

@@ -12,10 +12,10 @@ from teachergrid.planning import options
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["--max-usd", "-1"], "--max-usd -1: say a number of 0 or more"),
+        (["--max-usd", "-1"], "--max-usd -1: give a number of 0 or more"),
         (["--max-gpu-hours", "many"], "invalid float value: 'many'"),
-        (["--deadline", "soon"], "--deadline soon: say hours"),
-        (["--deadline", "2001-01-01"], "is over"),
+        (["--deadline", "soon"], "--deadline soon: give hours"),
+        (["--deadline", "2001-01-01"], "is in the past"),
         (["--start-delay", "-3"], "--start-delay -3"),
     ],
 )

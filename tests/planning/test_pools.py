@@ -40,7 +40,7 @@ def test_a_job_longer_than_every_partition_allows():
     found = pools.too_long({"h100": 90 * 3600, "a100": 200 * 3600}, 8, two)
     assert found == pools.TooLong(90, "h100", 24, 4)
     told = found.text("generate", retries=2)
-    assert told.startswith("takes 90 h on h100, where jobs are ended after 24 h: take `retries: 3` in the profile")
+    assert told.startswith("takes 90 h on h100, where the time limit is 24 h: set `retries: 3` in the profile")
     assert told.endswith("4 smaller instruction sets")
     assert found.text("finetune", retries=3).endswith("goes on from its last checkpoint, in 4 parts")
     # a100 has no 16 GPUs, so that its 48 hours do not count

@@ -74,4 +74,4 @@ def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wro
     asked = SimpleNamespace(plan=options.PlanOptions([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
-    assert line.startswith("no estimates are noted: ") and said in line and estimates.saved("results") == []
+    assert line.startswith("no estimates are saved: ") and said in line and estimates.saved("results") == []

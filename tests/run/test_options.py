@@ -21,5 +21,5 @@ def test_a_run_takes_the_limits_of_a_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own, rest = parser.parse(["run", "--max-usd", "5", "--lint", "--cores", "3", "x"])
     found = options.read(own, rest)
-    assert found.aside and found.live == "refuse" and found.at_once == 3 and found.targets == ["x"]
+    assert found.pass_on and found.live == "refuse" and found.at_once == 3 and found.targets == ["x"]
     assert found.argv == ["--lint", "--cores", "3", "x"] and found.plan == plan_options.PlanOptions(rest, max_usd=5)

@@ -18,4 +18,4 @@ def test_a_run_stops_when_its_hours_are_used_up():
     assert "0.00111 GPU-hours are used, 0.001 were allowed" in live.broken
     late = spend_limit.Bound(None, -1.0, None, stopped.set, said.append)
     late.watch(every_s=0.01)
-    assert stopped.is_set() and said == ["over budget: the deadline is over"]
+    assert stopped.is_set() and said == ["over budget: the deadline has passed"]

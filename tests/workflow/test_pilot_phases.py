@@ -120,7 +120,7 @@ def test_one_command_runs_both_phases(tmp_path):
     grid.edit(with_pilot)
     choose(grid, ONE_EACH)
     done = grid.call("teachergrid", "run")
-    assert done.returncode == 0 and "the pilot of teachers has chosen: on with it" in done.stderr
+    assert done.returncode == 0 and "the pilot of teachers has chosen teachers; continuing with them" in done.stderr
     assert grid.jobs() == set()
     summary = json.loads((tmp_path / "results/run.json").read_text())
     assert summary["restarts"] == 0 and set(summary["done"]) == PHASE_ONE | PHASE_TWO
