@@ -59,7 +59,7 @@ def test_samples_order_as_often_as_said(made):
     values = {("reward-verifier", "bs", unit): mean for unit, mean in means.items()}
     data = page_data(made, values, n=400, width=agreement.NORMAL * spread / math.sqrt(400))
     found = agreement.enough(data)
-    pairs, most = agreement._pairs(data, data.inputs["metrics"][0]["metric"], "bs", data.panels[0])
+    pairs, most = agreement.differences(data, data.inputs["metrics"][0]["metric"], "bs", data.panels[0])
     assert most == 400 and found["metric"] == "reward-verifier"
     drawn = rng.normal(list(means.values()), spread / math.sqrt(50), (20_000, 3))
     right = [(drawn[:, a] < drawn[:, b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))]

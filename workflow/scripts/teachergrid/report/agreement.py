@@ -65,12 +65,12 @@ def enough(data: PageData) -> dict | None:
     unit. A pair is then in its order with a normal probability; matched prompts err together, which makes pairs surer than this.
     """
     for metric in own_metrics(data):
-        found = {where: pairs for where in places(data) if len(pairs := _pairs(data, metric["metric"], *where)[0])}
+        found = {where: pairs for where in places(data) if len(pairs := differences(data, metric["metric"], *where)[0])}
         if found:
             break
     else:
         return None
-    most = max(_pairs(data, metric["metric"], *where)[1] for where in found)
+    most = max(differences(data, metric["metric"], *where)[1] for where in found)
     sizes = [n for n in SIZES if n < most] + [most]
     series = [
         plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
@@ -89,7 +89,7 @@ def enough(data: PageData) -> dict | None:
     return {"metric": name, "plot": plot, "needed": needed, "share": KNOWN}
 
 
-def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
+def differences(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
     """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
     here = [
         row for row in data.inputs["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)
@@ -107,7 +107,7 @@ def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[n
 
 
 def ordered(pairs: np.ndarray, n: int) -> float:
-    """Return the expected share of pairs in their order among n responses of each. pairs: as _pairs returns them."""
+    """Return the expected share of pairs in their order among n responses of each. pairs: as `differences` returns them."""
     return float(np.mean([0.5 * math.erfc(-pair * math.sqrt(n) / math.sqrt(2)) for pair in pairs]))
 
 
