@@ -7,7 +7,8 @@ from argparse import Namespace
 
 import pytest
 from teachergrid.commands import replicate
-from teachergrid.replication import pilot, published, study
+from teachergrid.replication import published, study
+from teachergrid.stats import families
 from workspace import ENV, ROOT
 
 WANTED = {
@@ -98,7 +99,9 @@ def test_it_needs_no_heavy_library():
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_what_a_pilot_would_have_saved_reads_the_same_tables():
-    ap = pilot.tables(published.rows())
-    assert {base: len(of) for base, of in ap.items()} == dict.fromkeys(ap, 19) and len(ap) == 5
-    assert ap["Qwen2.5-3B"]["Qwen2.5-3B-Instruct"] == 19.795
+def test_published_siblings_and_kinship():
+    published_study = study.load()
+    assert len(published_study.steps()) == 13
+    assert [int((gaps > 0).sum()) for _, _, gaps in published_study.steps()][:2] == [4, 0]  # Phi-3
+    own = families.kinship(published_study.ap, published_study.self_pair)
+    assert own.cells == 3 and own.mean == pytest.approx((1.433 + 1.165 + 0.610) / 3, abs=1e-3) and own.p < 0.01
