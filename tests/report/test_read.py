@@ -3,16 +3,15 @@
 import json
 from types import SimpleNamespace
 
-import report_data
 from teachergrid.report import read
 from teachergrid.store import artifacts
 
 
-def test_what_a_report_reads(tmp_path):
+def test_what_a_report_reads(data, tmp_path):
     """The pilot of its grid, with what it lost by the table of the grid that trained all."""
     found = {"bases": {"bs": {"kept": ["steps-s"]}}}
     (tmp_path / "pilot.json").write_text(json.dumps(found))
-    rows = report_data.grid()["performance"]
+    rows = data["performance"]
     artifacts.write(tmp_path / "performance.parquet", rows, artifacts.PERFORMANCE, None)
     given = SimpleNamespace(pilots=[tmp_path / "pilot.json"], complete=[])
     assert read.pilot(given, {"saved": {"students_kept": 1}}) == found | {"saved": {"students_kept": 1}, "regret": None}
