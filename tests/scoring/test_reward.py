@@ -43,7 +43,7 @@ def test_verifier():
 
 
 def test_response_without_instruction():
-    with pytest.raises(BadInput, match="1 of 1 responses answer instructions that are not in the set, such as zz"):
+    with pytest.raises(BadInput, match="not in the set, such as zz"):
         reward.score(response_table(("zz", "x")), ASKED, {"reward": reward_entry(checker=FINAL)}, None)
 
 
