@@ -72,7 +72,7 @@ def test_only_own_variants_are_corrected_for_many_metrics(six):
     assert correlation(six, "b1", "nll_mean/chat/no-end")["role"] == "exploratory"
 
 
-def test_the_primary_metric_stands_there_without_self_pairs_too(six):
+def test_the_primary_metric_has_a_row_without_self_pairs_too(six):
     x, y = list(SIX_REWARD.values()), [row[0] for row in SIX["b1"].values()]
     row = correlation(six, "b1", "reward_mean/rm (without self-pairs)")
     rest = [i for i, name in enumerate("uvwxyz") if name != "x"]

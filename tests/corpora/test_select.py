@@ -96,7 +96,7 @@ def test_ties_are_broken_by_hash_and_not_by_order():
     assert {tuple(chosen("best", tied, seed=seed).values()) for seed in range(8)} != {tuple(by_hand.values())}
 
 
-def test_random_takes_every_teacher_and_hangs_on_the_seed():
+def test_random_takes_every_teacher_and_depends_on_the_seed():
     picks = [chosen("random", SCORES, seed=seed) for seed in range(12)]
     assert {pick["i1"] for pick in picks} == {"a", "b", "c"}
     assert chosen("random", SCORES, seed=3) == picks[3]

@@ -35,7 +35,7 @@ WITHOUT_END = {
 
 
 @pytest.mark.parametrize("formula", WITHOUT_END)
-def test_end_tokens_are_left_out_when_told(formula):
+def test_end_tokens_are_left_out_where_the_entry_says_so(formula):
     rows = four(chat=with_ranks())
     assert value(formula, rows, reward="rm", end_token=False) == pytest.approx(WITHOUT_END[formula], rel=1e-12)
 

@@ -67,7 +67,7 @@ def test_values_by_category():
     assert found["reward_mean/rm", "maths"]["value"] == 0.75 and found["reward_mean/rm", "maths"]["n"] == 2
     assert found["reward_mean/rm", "code"]["reason"] == "no interval: one instruction"
     assert found["nll_mean/chat", "maths"]["value"] == 1.5
-    # variants beside an entry's own, texts as a whole, and instructions without a category have none
+    # other variants than an entry's own, texts as a whole, and instructions without a category have none
     assert {category for metric, category in found if metric == "distinct_2"} == {None}
     assert {category for metric, category in found if metric == "nll_mean/chat/no-end"} == {None}
     assert {category for _, category in found} == {None, "maths", "code"}

@@ -8,24 +8,25 @@ from teachergrid.pages import text
 from teachergrid.report import answer, page
 
 
-def test_the_answer_stands_before_all_tables(data, html):
+def test_the_answer_comes_before_all_tables(data, html):
     read = Words(html).text
     first = read[: read.index("All cells", read.index("The answer", 400))]
-    for base, told in data["recommendation"]["bases"].items():
-        assert f"For {base} , students of {told['best']} score highest" in first or f"To teach {base} , use" in first
-        assert text.within(told["value"], told["low"], told["high"]) in first
+    for base, found in data["recommendation"]["bases"].items():
+        assert f"For {base} , students of {found['best']} score highest" in first or f"To teach {base} , use" in first
+        assert text.within(found["value"], found["low"], found["high"]) in first
         assert (
-            f"{text.within(told['gain'], told['gain_low'], told['gain_high'])} points above the untuned base" in first
+            f"{text.within(found['gain'], found['gain_low'], found['gain_high'])} points above the untuned base"
+            in first
         )
-        assert text.percent(told["p_best"]) in first.replace(" ", text.SPACE)
+        assert text.percent(found["p_best"]) in first.replace(" ", text.SPACE)
         assert all(sentence in first for sentence in data["recommendation"]["cannot_say"][:3])
     assert "concise-m descends from bm itself" in first and "steps-l descends" not in first
 
 
 def test_it_says_first_that_no_student_beats_the_untuned_base(data):
     made = copy.deepcopy(data)
-    for told in made["recommendation"]["bases"].values():
-        told |= {"gain": -3.21, "gain_low": -5.0, "gain_high": -1.0}
+    for found in made["recommendation"]["bases"].values():
+        found |= {"gain": -3.21, "gain_low": -5.0, "gain_high": -1.0}
     read = Words(page.build(made)).text
     start = read.index("The answer", 400)
     assert read[start:].startswith("The answer No student beats its untuned base")

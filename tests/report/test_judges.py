@@ -6,8 +6,8 @@ from teachergrid.analysis.correlations import circular
 from teachergrid.report import page
 
 
-def test_a_judge_stands_beside_ap_and_is_marked_circular(data):
-    """The win rate of a reward that also stands in a metric proves nothing by agreeing with it."""
+def test_a_judge_is_shown_next_to_ap_and_marked_circular(data):
+    """Where a metric takes the reward that decides a win rate, it proves nothing that the two agree."""
     judged = [{**r, "measure": "miniworld/rm-wins"} for r in data["performance"] if r["measure"] == "miniworld/verify"]
     entries = data["settings"]["metrics"]
     reward = next(entry["reward"] for entry in entries.values() if entry.get("reward"))

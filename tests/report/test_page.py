@@ -42,7 +42,7 @@ def test_markup_in_responses_is_inert(html):
     assert not read.crossed and not read.open
 
 
-def test_hostile_text_stays_text_wherever_it_stands(data):
+def test_hostile_text_stays_text_wherever_it_is(data):
     bad = '"><img src=x onerror=alert(1)></title></svg>'
     made = copy.deepcopy(data)
     made |= {"title": bad, "notes": [bad], "provenance": {bad: [bad]}, "failures": [{"cell": bad, "reason": bad}]}
@@ -147,8 +147,8 @@ def test_two_recipes_are_two_panels(data):
         twice = [{**row, "panel": f"{row['panel']}-long"} for row in made[key] if row.get("panel")]
         made[key] = [*made[key], *twice]
     panel = next(row["panel"] for row in data["performance"] if row.get("panel"))
-    told = made["recommendation"]["bases"]["bs"]
-    told["panels"] = {panel: dict(told), f"{panel}-long": {**told, "best": "steps-m"}}
+    found = made["recommendation"]["bases"]["bs"]
+    found["panels"] = {panel: dict(found), f"{panel}-long": {**found, "best": "steps-m"}}
     html = page.build(made)
     read = Words(html)
     assert not read.crossed and f"{panel}-long" in read.text

@@ -6,7 +6,7 @@ from teachergrid.pages import text
 from teachergrid.report import ranks
 
 
-def test_enough_teachers_for_a_claim_are_told_what_they_can_show():
+def test_with_enough_teachers_the_page_says_what_they_can_show():
     assert ranks.power(9) is None
     assert ranks.power(19).startswith(
         "With 19 no rho between \u22120.46 and 0.46 is significant, and a true one of 0.62"
@@ -17,7 +17,7 @@ def test_enough_teachers_for_a_claim_are_told_what_they_can_show():
     ("points", "wanted"),
     [
         ([(0, 0.1), (1, 0.88), (3, 0.9), (10, 0.86)], (1, 10)),
-        ([(0, 0.9), (1, 0.5), (3, 0.88)], (0, 0)),  # nearly as good again, but not beside the best
+        ([(0, 0.9), (1, 0.5), (3, 0.88)], (0, 0)),  # nearly as good again, but not next to the best
         ([(0, -0.9), (1, -0.5), (3, 0.2)], (3, 3)),  # strong against the promise is no merit
         ([(3, 0.9), (1, None), (0, 0.89)], (0, 3)),  # in order, without what is undefined
         ([(1, None)], (None, None)),

@@ -8,7 +8,7 @@ from teachergrid.report.data import gather
 from teachergrid.store import artifacts
 
 
-def test_training_stands_beside_what_it_reached(data):
+def test_training_is_shown_with_what_it_reached(data):
     changed = copy.deepcopy(data)
     rows = [row for row in changed["lineage"] if row["base"] == "bs" and row["teacher"] == "steps-l"]
     for row in rows:

@@ -17,7 +17,7 @@ NAN, INF = math.nan, math.inf
 def shared_rows(name):
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"{name} is not beside the checkout")
+        pytest.skip(f"{name} is not next to the checkout")
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
