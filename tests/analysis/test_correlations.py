@@ -1,12 +1,11 @@
-"""Metrics of a grid whose answer is known, and their correlations with performance."""
-
-import copy
+"""Correlations of metrics with performance in a grid whose answer is known."""
 
 import numpy as np
 import pytest
-from known_grid import METRICS, RIGHT, SIX, SIX_REWARD, World, ap, correlation, metric_table, scores_of
+from known_grid import METRICS, SIX, SIX_REWARD, World, ap, correlation, metric_table
 from scipy.stats import spearmanr
 from tables import entry
+from teachergrid.analysis import correlations
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
 
@@ -14,71 +13,6 @@ from teachergrid.store import artifacts
 @pytest.fixture(scope="module")
 def whole():
     return World().summary()
-
-
-def test_grid_metrics(whole):
-    rows = {(r["base"], r["unit"], r["metric"]): r for r in whole.metrics}
-    assert rows["b1", "x", "borrowed"]["value"] == pytest.approx(40)
-    assert rows["b2", "z", "borrowed"]["value"] == pytest.approx(20)
-    assert rows["b1", "z", "size"]["value"] == 4
-    assert rows["b1", "z", "size"]["entry"] == "size"
-    # a file may hold another block's metrics, and call a shared one by that block's name
-    assert rows["b1", "z", "nll_mean/chat"]["entry"] == "loss"
-    assert "ppl/chat" not in {metric for _, _, metric in rows}
-
-
-def test_borrowed_needs_all_other_bases():
-    world = World({**RIGHT, "b3": RIGHT["b1"]})
-    for seed in (0, 1):
-        del world.scores[f"b2__pool__x__sft__s{seed}", "test", "verify"]
-    rows = {(r["base"], r["unit"], r["metric"]): r for r in world.summary().metrics}
-    assert rows["b1", "x", "borrowed"]["value"] is None
-    assert rows["b1", "x", "borrowed"]["reason"] == "no performance on b2"
-    assert rows["b1", "y", "borrowed"]["value"] == pytest.approx(60)
-
-
-def own_scores(world) -> dict:
-    world.settings["metrics"] = {**METRICS, "own": entry("own_score")}
-    rows = [row for row in world.summary().metrics if row["metric"] == "own_score"]
-    assert {row["entry"] for row in rows} == {"own"}
-    return {(row["base"], row["unit"]): (row["value"], row["reason"]) for row in rows}
-
-
-def test_own_score_is_the_stated_one():
-    world = World()
-    for teacher, score in (("x", 71.5), ("y", 60)):
-        world.settings["teachers"][teacher]["score"] = score
-    found = own_scores(world)
-    assert found["b1", "x"] == found["b2", "x"] == (71.5, None) and found["b1", "y"] == (60.0, None)
-    assert found["b1", "z"] == (None, "teacher 'z' states no `score`, and others do")
-
-
-def test_own_score_is_else_that_of_the_reference_that_is_its_model():
-    world = World()
-    world.settings["references"] += [
-        {"name": "x-as-it-is", "base": "b1", "role": "instruct", "format": "chat", "model": "x"},
-        {"name": "y-bare", "base": "b1", "role": "other", "format": "plain", "model": "y"},
-    ]
-    for name, right in (("x-as-it-is", 17), ("y-bare", 3)):
-        world.scores[name, "test", "verify"] = scores_of(right)
-    found = own_scores(world)
-    assert found["b1", "x"] == found["b2", "x"] == (pytest.approx(85), None)
-    # asked without its chat template a model does not show what it can
-    assert found["b1", "y"] == (None, "teacher 'y' states no `score`, and no reference is its model")
-
-
-def test_random_is_seeded_and_moves_with_no_other_teacher():
-    def drawn(**settings) -> dict:
-        world = World(**settings)
-        world.settings["metrics"] = {**METRICS, "chance": entry("random")}
-        rows = [row for row in world.summary().metrics if row["metric"] == "random"]
-        return {(row["base"], row["unit"]): row["value"] for row in rows}
-
-    once = drawn()
-    assert once == drawn() != drawn(seed=6)
-    assert len(set(once.values())) == 6 and all(0 <= value < 1 for value in once.values())
-    fewer = drawn(right={base: {t: row[t] for t in "xy"} for base, row in RIGHT.items()})
-    assert fewer.items() < once.items()
 
 
 def test_an_expression_has_the_direction_that_it_states():
@@ -138,7 +72,7 @@ def test_only_own_variants_are_corrected_for_many_metrics(six):
     assert correlation(six, "b1", "nll_mean/chat/no-end")["role"] == "exploratory"
 
 
-def test_the_primary_metric_stands_there_without_self_pairs_too(six):
+def test_the_primary_metric_has_a_row_without_self_pairs_too(six):
     x, y = list(SIX_REWARD.values()), [row[0] for row in SIX["b1"].values()]
     row = correlation(six, "b1", "reward_mean/rm (without self-pairs)")
     rest = [i for i, name in enumerate("uvwxyz") if name != "x"]
@@ -170,43 +104,28 @@ def test_the_order_of_the_grid_moves_no_number():
         assert correlation(turned, "b1", metric)["rho"] == pytest.approx(correlation(straight, "b1", metric)["rho"])
 
 
-def test_a_derived_corpus_competes_but_does_not_test_metrics():
-    world = World()
-    extra = {"instructions": None, "teacher": None, "corpus": "routed", "self_pair": False}
-    for base in RIGHT:
-        name = f"{base}__routed__sft__s0"
-        world.settings["students"].append({**world.settings["students"][0], **extra, "student": name, "base": base})
-        world.scores[name, "test", "verify"] = scores_of(18)
-        world.students[name] = {"weights": {}}
-        world.settings["pairs"].append([base, "routed"])
-    world.settings["corpora"] = {"routed": {"instructions": "pool", "teachers": ["x", "y"]}}
-    world.settings["teachers"]["y"]["output_terms"] = "not for sale"
-    found = world.summary()
-    answer = found.recommendation["bases"]["b1"]
-    assert (answer["best"], answer["teacher"], answer["output_terms"]) == ("routed", None, "free; not for sale")
-    assert ap(found, "b1", "routed")["panel"] == "pool, sft"
-    assert correlation(found, "b1", "reward_mean/rm")["n"] == 3
-    assert found.recommendation["missing"] == ["metrics of routed for b1", "metrics of routed for b2"]
-    assert found.lineage[-1]["teacher"] == "x, y"
-    # a corpus that takes responses of a gated teacher cannot be used either
-    gate = {"check": "empty", "count": 3, "n": 10, "share": 0.3}
-    world.health["pool__y"] = artifacts.table([gate], artifacts.HEALTH)
-    assert ap(world.summary(), "b1", "routed")["reason"].startswith("gated: empty 30 % of pool__y")
+def test_correlations_say_how_firm_they_are():
+    world = World(SIX, reward=SIX_REWARD)
+    for i, teacher in enumerate(world.settings["teachers"].values()):
+        teacher["family"] = "fg"[i % 3 == 0]
+    found = {(r["base"], r["metric"]): r for r in world.summary().correlations}
+    row, down = found["b1", "reward_mean/rm"], found["b1", "nll_mean/chat"]
+    assert row["low_nested"] <= row["rho"] <= row["high_nested"]
+    assert row["low_accuracy"] <= row["pairwise_accuracy"] <= row["high_accuracy"]
+    assert row["low_regret_1"] <= row["regret_1"] <= row["high_regret_1"]
+    assert row["low_family"] == row["high_family"] and row["family"] == "g"  # without f two are left
+    assert (down["low_nested"], down["high_nested"]) == pytest.approx((-row["high_nested"], -row["low_nested"]))
+    assert (down["low_regret_3"], down["low_accuracy"]) == (row["low_regret_3"], row["low_accuracy"])
+    pooled = found["pooled", "reward_mean/rm"]
+    assert pooled["low_nested"] <= pooled["rho"] <= pooled["high_nested"] and pooled["family"] == "g"
 
 
-def test_comparing_recipes_keeps_panels_apart():
-    world = World(RIGHT, compare="recipe")
-    for student in copy.deepcopy(world.settings["students"]):
-        name = student["student"].replace("__sft__", "__lora__")
-        world.settings["students"].append({**student, "student": name, "recipe": "lora"})
-        world.scores[name, "test", "verify"] = scores_of(15)
-        world.students[name] = {}
-    found = world.summary()
-    rows = [r for r in found.performance if r["base"] == "b1" and r["measure"] == "AP" and r.get("panel") == "pool, y"]
-    assert {row["unit"]: row["behind_best"] for row in rows} == {"lora": 0, "sft": pytest.approx(15)}
-    panels = found.recommendation["bases"]["b1"]["panels"]
-    assert {panel: answer["best"] for panel, answer in panels.items()} == {
-        "pool, x": "sft",
-        "pool, y": "lora",
-        "pool, z": "lora",
+def test_a_judge_and_a_metric_of_one_reward_are_circular():
+    judges = {"wins": {"reward": "rm"}, "others": {"reward": "other"}, "rules": {"reward": None}}
+    metrics = {
+        "car": entry("car_mean", reward="rm"),
+        "loss": entry("nll_mean"),
+        "mean": entry("reward_mean", reward="rm"),
     }
+    shared = correlations.circular(judges, metrics)
+    assert {name: sorted(metrics) for name, metrics in shared.items()} == {"wins": ["car", "mean"]}

@@ -1,16 +1,8 @@
-"""What a pilot chooses, how sure that is, what its page says, and what pilots of a published study would have lost."""
-
-import json
-from types import SimpleNamespace
+"""What a pilot chooses and how sure that is."""
 
 import numpy as np
 import pytest
-import report_data
 from teachergrid.analysis import pilot
-from teachergrid.replication import pilot as pilot_study
-from teachergrid.replication import published
-from teachergrid.report import page, read
-from teachergrid.store import artifacts
 
 REWARD = {"formula": "reward_mean", "beta": [1]}
 LOSS = {"formula": "nll_mean", "beta": [1]}
@@ -96,96 +88,6 @@ def test_regret():
     first, second = pilot.regret(found, [*known, *performance("z", a=1.0, b=None, c=1.0)])
     assert (first["base"], first["best"], first["best_kept"], first["regret"]) == ("q", "a", "b", 2.5)
     assert (second["base"], second["best"], second["regret"]) == ("w", "b", 0)
-
-
-def test_what_a_report_reads(tmp_path):
-    """The pilot of its grid, with what it lost by the table of the grid that trained all."""
-    found = {"bases": {"bs": {"kept": ["steps-s"]}}}
-    (tmp_path / "pilot.json").write_text(json.dumps(found))
-    rows = report_data.grid()["performance"]
-    artifacts.write(tmp_path / "performance.parquet", rows, artifacts.PERFORMANCE, None)
-    given = SimpleNamespace(pilots=[tmp_path / "pilot.json"], complete=[])
-    assert read.pilot(given, {"saved": {"students_kept": 1}}) == found | {"saved": {"students_kept": 1}, "regret": None}
-    given.complete = [tmp_path / "performance.parquet"]
-    ap = {r["teacher"]: r.get("value") for r in rows if (r["measure"], r["kind"], r["base"]) == ("AP", "student", "bs")}
-    (row,) = read.pilot(given, {"saved": {}})["regret"]
-    assert row["regret"] == ap["steps-l"] - ap["steps-s"] > 0 and row["best"] == "steps-l"
-    assert read.pilot(SimpleNamespace(pilots=[], complete=[]), {}) is None
-
-
-def test_report():
-    rows = [
-        {
-            "teacher": "steps-l",
-            "rank": 1.0,
-            "rank_low": 1.0,
-            "rank_high": 2.0,
-            "p_best": 0.9,
-            "p_kept": 0.97,
-            "kept": True,
-        },
-        {"teacher": "steps-s", **dict.fromkeys(("rank", "rank_low", "rank_high", "p_best", "p_kept")), "kept": False},
-    ]
-    values = {"car": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}}
-    rows = [row | {"metrics": values, "reason": None if row["kept"] else "gated: empty"} for row in rows]
-    lost = {"base": "bs", "panel": "p", "best": "steps-s", "value": 45, "best_kept": "steps-l", "kept_value": 43.75}
-    found = {
-        "sample": 300,
-        "by": ["car"],
-        "keep": 1,
-        "bases": {"bs": {"kept": ["steps-l"], "p_best_kept": 0.97, "teachers": rows}},
-        "saved": {"students_kept": 2, "students_all": 16, "responses_kept": 1, "responses_all": 8},
-        "regret": [lost | {"regret": 1.25}],
-    }
-    data = report_data.grid(bases=("bs",), teachers=("steps-l", "steps-s"), seeds=(1,))
-    text = " ".join(page.build(data | {"pilot": found}).split())
-    for words in (
-        "14 of 16 students",
-        "7 of 8 full sets of responses",
-        "1.0 [1.0, 2.0]",
-        "0.500 [0.400, 0.600]",
-        "gated: empty",
-        "<strong>1.25 points</strong>; steps-s (45.0) was left out; the best of those kept is steps-l (43.8)",
-    ):
-        assert words in text
-    assert "no grid of this config trains all" in page.build(data | {"pilot": found | {"regret": None}})
-    assert 'id="pilot"' not in page.build(data)
-
-
-# --- published tables
-
-
-def test_lost_by_hand():
-    ap = [5.0, 4.0, 1.0]
-    assert pilot_study.ap_lost(ap, [1, 2, 3], 1) == 4 and pilot_study.ap_lost(ap, [1, 2, 3], 2) == 1
-    # one of the two that tie for the last place, each as often
-    assert pilot_study.ap_lost(ap, [1, 1, 3], 2) == 0.5
-
-
-def test_size_without_a_stated_one():
-    with pytest.raises(ValueError, match="states no size"):
-        pilot_study.size("Mystery-Instruct")
-
-
-def test_drawn_rankings_have_the_published_correlation():
-    orders = pilot_study.rankings(19, 0.8842, seed=0)
-    places = np.argsort(orders, axis=1)
-    rhos = 1 - 6 * ((places - np.arange(19)) ** 2).sum(1) / (19 * (19 * 19 - 1))
-    assert len(orders) == pilot_study.DRAWS and np.abs(rhos - 0.8842).max() <= pilot_study.TOLERANCE + 1e-12
-
-
-def test_published_tables():
-    losses = pilot_study.study(published.rows())
-    by_metric = {}
-    for loss in losses:
-        if loss.kind == "computed":
-            by_metric.setdefault((loss.metric, loss.k), []).append(loss.lost)
-    mean = {key: np.mean(values) for key, values in by_metric.items()}
-    # the largest is always Llama-3.1-405B (6.28); the first three hold Qwen2.5-72B (0.52), and so do five
-    assert [round(mean["size", k], 2) for k in (1, 3, 5)] == [6.28, 0.52, 0.52]
-    # a borrowed ranking misses the bases whose own instruct version is the best teacher, by 1.19 and 0.99 points
-    assert mean["borrowed", 5] == pytest.approx((12.915 - 11.725 + 19.795 - 18.805) / 5)
-    assert len({loss.metric for loss in losses if loss.kind == "simulated"}) == 9 + 2
 
 
 def test_mid_ranks_equal_scipy():

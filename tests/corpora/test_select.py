@@ -1,17 +1,20 @@
-"""Which responses a derived corpus takes, and the examples that SFT sees."""
+"""Which responses a derived corpus takes."""
 
 import hashlib
 import math
 from collections import Counter
 
 import pytest
-from tables import entry, likelihoods, responses, rewards
+from tables import entry, instructions, likelihoods, responses, rewards
 from teachergrid.corpora.examples import examples
 from teachergrid.corpora.select import select, write
 from teachergrid.errors import BadInput
 from teachergrid.metrics.join import join
 from teachergrid.spec import schema
 from teachergrid.store import artifacts, origin
+
+INSTRUCTIONS = instructions("i1", "i2", "i3")
+
 
 IDS = ("i1", "i2", "i3", "i4")
 REWARD = entry("reward_mean", reward="rm")
@@ -93,7 +96,7 @@ def test_ties_are_broken_by_hash_and_not_by_order():
     assert {tuple(chosen("best", tied, seed=seed).values()) for seed in range(8)} != {tuple(by_hand.values())}
 
 
-def test_random_takes_every_teacher_and_hangs_on_the_seed():
+def test_random_takes_every_teacher_and_depends_on_the_seed():
     picks = [chosen("random", SCORES, seed=seed) for seed in range(12)]
     assert {pick["i1"] for pick in picks} == {"a", "b", "c"}
     assert chosen("random", SCORES, seed=3) == picks[3]
@@ -113,9 +116,6 @@ def test_the_same_rows_for_other_reasons_are_the_same_bytes(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     # and it is what SFT reads
     assert examples({"a": responses({("i1", 0): "text"})}, str(tmp_path / "one"), [INSTRUCTIONS])[0][0][1] == "text"
-
-
-# --- samples, mixes, ratios
 
 
 def answers(teacher: str, values: dict, words: dict | None = None, tokens: dict | None = None):
@@ -209,9 +209,6 @@ def test_ratios_skip_a_teacher_without_an_answer():
     assert [row["teacher"] for row in rows] == ["b"] and rows[0]["why"] == "random of 2 with ratio 1"
 
 
-# --- matched prompts
-
-
 def test_matched_takes_only_what_every_teacher_answered(capsys):
     scores = {"a": [1, "failed", 1, 1], "b": [2, 2, 2, 2], "c": [3, 3, 3, 3]}
     text = {("c", "i3"): " "}
@@ -228,9 +225,6 @@ def test_teachers_with_nothing_in_common():
     assert [row["teacher"] for row in taken(given)] == ["a", "b"]
     with pytest.raises(BadInput, match="none of 2 instructions is left: not every teacher has a usable response"):
         taken(given, matched=True)
-
-
-# --- the best part
 
 
 def ten(**words):
@@ -301,9 +295,6 @@ def test_responses_of_one_length_are_one_group():
     assert "in category x, tenth 10 of lengths" in both[0]["why"]
 
 
-# --- tokens
-
-
 def counted(end: int = 1, **lengths) -> dict:
     """Frames of a and b; their lengths in the base's tokens without the end token, or a reason."""
     given = {}
@@ -358,38 +349,3 @@ def test_an_instruction_is_chosen_for_whatever_the_others_are():
 
 def hash_of(text: str) -> int:
     return hashlib.sha256(text.encode()).digest()[0]
-
-
-# --- examples
-
-
-INSTRUCTIONS = artifacts.table(
-    [
-        {"id": id, "messages": [{"role": "user", "content": f"ask {id}"}], "source": "test", "round": 0}
-        for id in ("i1", "i2", "i3")
-    ],
-    artifacts.INSTRUCTIONS,
-)
-
-
-def test_examples_of_a_whole_teacher():
-    table = responses({("i2", 0): "two", ("i1", 1): "one again", ("i1", 0): "one", ("i3", 0): "  \n"})
-    rows, left_out = examples({"t": table}, None, [INSTRUCTIONS])
-    assert [row[1:] for row in rows] == [("one", "t", "i1", 0), ("one again", "t", "i1", 1), ("two", "t", "i2", 0)]
-    assert rows[0][0] == [{"role": "user", "content": "ask i1"}]
-    assert left_out == {"empty": 1}
-
-
-def test_examples_of_a_derived_corpus():
-    corpus = artifacts.table(
-        [{"id": "i1", "sample": 0, "teacher": "b", "why": ""}, {"id": "i2", "sample": 0, "teacher": "a", "why": ""}],
-        artifacts.CORPUS,
-    )
-    tables = {t: responses({("i1", 0): f"{t} one", ("i2", 0): f"{t} two"}) for t in "ab"}
-    rows, left_out = examples(tables, corpus, [INSTRUCTIONS])
-    assert [row[1:] for row in rows] == [("b one", "b", "i1", 0), ("a two", "a", "i2", 0)] and left_out == {"empty": 0}
-
-
-def test_examples_without_their_instruction_are_an_error():
-    with pytest.raises(BadInput, match="id 'i9' is in none of the instruction sets"):
-        examples({"t": responses({("i9", 0): "nine"})}, None, [INSTRUCTIONS])

@@ -61,6 +61,8 @@ BY_HAND = {
     "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
     "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
 }
+# an entry of each formula
+ALL = {name: entry(name, reward="rm", threshold=[0.5]) for name in BY_HAND}
 
 
 def with_ranks(chat=CHAT, ranks=RANKS):

@@ -1,9 +1,16 @@
-"""Instructions, responses and entries of rewards for tests."""
+"""Instructions, responses, checkers and reward models for tests."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
+import tiny
+from teachergrid.models import loading
 from teachergrid.scoring import reward
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
+
+FINAL = {"extract": r"Answer: (.*)", "compare": "exact"}  # a checker
 
 
 def reward_entry(**options) -> dict:
@@ -33,3 +40,18 @@ ASKED = instruction_set(**{f"q{i}": None for i in range(len(TEXTS))})
 
 def scored(model: dict, work, responses: pa.Table = ANSWERED, instructions: pa.Table = ASKED, **options) -> pa.Table:
     return reward.score(responses, instructions, {"reward": reward_entry(**options), "model": model}, work)
+
+
+def reward_model(folder: Path) -> dict:
+    """Return the entry of a tiny random reward model."""
+    tiny.make(folder, kind="reward")
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
+
+
+def changed(model: dict, folder: Path, change: Callable) -> dict:
+    """Return the entry of a copy of a reward model after change(net)."""
+    net = loading.load_model(model, kind="reward")
+    change(net)
+    net.save_pretrained(folder)
+    loading.load_tokenizer(model, reward_entry()).save_pretrained(folder)
+    return {**model, "repo": str(folder)}

@@ -27,6 +27,15 @@ UNTUNED = {"bs": (27.4, 31.9), "bm": (36.7, 35.2)}
 CATEGORIES = ("add", "comp", "copy", "count", "filter", "max", "min", "nth", "reverse", "sort", "sort-numbers", "sub")
 GATED, DEAD = "concise-m-t2", "bm__pool__steps-s__sft__s2"
 N = 700
+ESTIMATES = {
+    "stages": [
+        {"rule": "generate", "on_gpus": True, "jobs": 8, "estimated_s": 7200.0, "actual_s": 9360.0, "inside": 7},
+        {"rule": "check", "on_gpus": False, "jobs": 8, "estimated_s": 4.0, "actual_s": 3.0, "inside": 6},
+    ],
+    "unplanned": 3,
+    "resumed": 1,
+    "elsewhere": 2,
+}
 
 
 def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=True) -> dict:
@@ -231,22 +240,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             {"rule": "finetune", "jobs": 32, "wall_s": 402.0, "cpu_s": 377.5, "max_rss_mb": 910.0},
             {"rule": "answer", "jobs": 36, "wall_s": 143.7, "cpu_s": 120.1, "max_rss_mb": 640.0},
         ][: None if seeds else 2],
-        "estimates": {
-            "stages": [
-                {
-                    "rule": "generate",
-                    "on_gpus": True,
-                    "jobs": 8,
-                    "estimated_s": 7200.0,
-                    "actual_s": 9360.0,
-                    "inside": 7,
-                },
-                {"rule": "check", "on_gpus": False, "jobs": 8, "estimated_s": 4.0, "actual_s": 3.0, "inside": 6},
-            ],
-            "unplanned": 3,
-            "resumed": 1,
-            "elsewhere": 2,
-        },
+        "estimates": ESTIMATES,
         "rewards": {
             f"pool__{t}": {"verifier": TEACHERS[t][1], "rm": 0.42 + 0.2 * TEACHERS[t][1] + 0.03 * TEACHERS[t][3]}
             for t in teachers

@@ -5,6 +5,16 @@ from teachergrid.spec import schema
 from teachergrid.store import artifacts
 
 
+def instructions(*ids: str) -> pa.Table:
+    """Each with one user turn, "ask ID", and the answer "answer ID"."""
+    rows = [
+        {"id": id, "messages": [{"role": "user", "content": f"ask {id}"}], "source": "test", "round": 0}
+        | {"answer": f"answer {id}"}
+        for id in ids
+    ]
+    return artifacts.table(rows, artifacts.INSTRUCTIONS)
+
+
 def responses(rows: dict, tokens: dict | None = None) -> pa.Table:
     """rows: {(id, sample): text}; tokens: {(id, sample): response tokens}."""
     return artifacts.table(
@@ -64,3 +74,8 @@ def likelihoods(rows: dict) -> pa.Table:
 def entry(formula: str, **settings) -> dict:
     """A metric of the config with all its defaults."""
     return schema.filled({"formula": formula, **settings}, schema.definition("metric"))
+
+
+def own(text: str, **settings) -> dict:
+    """A metric that the config writes itself, by the reward rm."""
+    return entry("expression", **{"expression": text, "best": "highest", "reward": "rm", **settings})

@@ -69,7 +69,7 @@ def find_one(mine: str, item: str) -> list[dict]:
     return contamination.find(table(mine), {"t": table(item)})
 
 
-def test_the_first_way_and_the_most_similar_item_are_told():
+def test_the_first_way_and_the_most_similar_item_are_named():
     letters = "abcdefghijklmnopqrstuvwxyz0123456789äöüå"
     assert found(letters, letters[:-2] + "éé", letters[:-1] + "é") == [("near", "i1")]
     assert found(letters, letters[:-1] + "é", letters) == [("equal", "i1")]
@@ -85,7 +85,7 @@ def test_the_boilerplate_of_a_task_does_not_count():
     assert [row["task"] for row in contamination.find(mine, {"t": table(*prompts), "u": table(prompts[0])})] == ["u"]
 
 
-def test_each_task_is_told_for_itself_and_system_messages_do_not_count():
+def test_each_task_has_rows_of_its_own_and_system_messages_do_not_count():
     rows = contamination.find(table(LONG, "other", system="Be brief."), {"b": table(LONG), "a": table("x", f"{LONG}!")})
     assert [(row["id"], row["task"], row["item"]) for row in rows] == [("i0", "a", "i1"), ("i0", "b", "i0")]
     assert rows[0]["instruction"] == LONG and rows[0]["prompt"] == f"{LONG}!"
@@ -141,7 +141,7 @@ def test_removed_before_the_draw(tmp_path, capsys):
     assert drawn.num_rows == whole.num_rows == 9 and removed[0]["id"] not in drawn["id"].to_pylist()
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="no shared data beside the checkout")
+@pytest.mark.skipif(not SHARED.exists(), reason="no shared data next to the checkout")
 def test_real_benchmarks():
     gsm = loading.load(str(SHARED / "gsm8k/test_1319.jsonl"), entry(), "gsm8k").slice(0, 300)
     alpaca = loading.load(str(SHARED / "alpaca52k/alpaca_500_from_cherry5pct.json"), entry(), "alpaca").slice(0, 200)

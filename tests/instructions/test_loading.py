@@ -101,7 +101,7 @@ def test_own_id_twice_with_the_same_content_is_a_double(load):
     assert len(load([{"uuid": "u", "prompt": "a"}, {"uuid": "u", "prompt": "a"}])) == 1
 
 
-def test_draw_hangs_on_ids_and_seed_alone(load):
+def test_draw_depends_on_ids_and_seed_alone(load):
     rows = [{"prompt": f"question {i}"} for i in range(200)]
     drawn = load(rows, sample=50, seed=1)
     assert "50 of 200 instructions" in load.log

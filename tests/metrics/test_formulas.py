@@ -1,18 +1,64 @@
-"""What holds for metrics whatever the numbers: monotone, scaled, in any order, in shards, of what is not there."""
+"""The value of each formula by hand, and what holds whatever the numbers: monotone, scaled, of one token."""
 
 import math
 
 import numpy as np
 import pytest
-from four_rows import BY_HAND, CHAT, NOT_ASKED, RANKS, REWARD, TEXT, four, measured, value, with_ranks
-from tables import entry, likelihoods, responses, rewards
+from four_rows import ALL, BY_HAND, CHAT, PLAIN, RANKS, REWARD, TEXT, four, measured, value, with_ranks
+from tables import entry
 from teachergrid.metrics.formulas import FORMULAS
-from teachergrid.metrics.join import join
-from teachergrid.metrics.measure import measure, per_response
+from teachergrid.metrics.measure import per_response
 from teachergrid.metrics.variants import Metric
-from teachergrid.store import artifacts
 
-ALL = {name: entry(name, reward="rm", threshold=[0.5]) for name in BY_HAND}
+
+@pytest.mark.parametrize("formula", BY_HAND)
+def test_values_by_hand(formula):
+    rows = four(chat=with_ranks())
+    assert value(formula, rows, reward="rm", threshold=[0.5]) == pytest.approx(BY_HAND[formula], rel=1e-12)
+
+
+def test_every_formula_is_tested_or_belongs_to_the_grid():
+    of_the_grid = {"size", "own_score", "borrowed", "random"}
+    assert set(FORMULAS) - set(BY_HAND) == of_the_grid
+    assert measured({name: entry(name) for name in of_the_grid}) == {}
+
+
+WITHOUT_END = {
+    "car_mean": 0.5 / (1 + (1 + 2 + 0.5 + 2 / 9) / 4),
+    "car_sum": 0.5 / (1 + (3 + 8 + 0.5 + 2) / 4),
+    "nll_mean": (1 + 2 + 0.5 + 2 / 9) / 4,
+    "ppl": math.exp(13.5 / 17),
+    "ifd_loss": (0.5 + 2 + 0.5 + 2 / 9) / 4,
+    "ic_ifd_loss": (0.25 + 2 + 0.125 + 2 / 9) / 4,
+    "rsr": (4 / 3 + 1 + 1 + 1) / (1 + 2 + 0.5 + 2 / 9),
+}
+
+
+@pytest.mark.parametrize("formula", WITHOUT_END)
+def test_end_tokens_are_left_out_where_the_entry_says_so(formula):
+    rows = four(chat=with_ranks())
+    assert value(formula, rows, reward="rm", end_token=False) == pytest.approx(WITHOUT_END[formula], rel=1e-12)
+
+
+def test_plain_format():
+    assert value("nll_mean", four(plain=PLAIN), format="plain") == 2.5
+
+
+def test_beta_sweep_falls_from_the_mean_reward():
+    betas = [0, 0.5, 1, 3]
+    rows = measured({"car": entry("car_mean", reward="rm", beta=betas)})
+    swept = [rows[f"car_mean/rm/chat/beta={beta:g}"]["value"] for beta in betas]
+    assert swept == pytest.approx([0.5, 0.5 / 1.5, 0.25, 0.125])
+
+
+@pytest.mark.parametrize("shift", [-0.5, -2])
+def test_car_without_a_positive_reward_is_undefined(shift):
+    lower = four(reward={key: reward + shift for key, reward in REWARD.items()})
+    row = measured({"car": entry("car_mean", reward="rm")}, lower)["car_mean/rm/chat/beta=1"]
+    assert "value" not in row and "low" not in row
+    assert row["reason"] == "mean reward <= 0: CAR is undefined (state `offset`)"
+    rows = measured({"car": entry("car_mean", reward="rm", offset=-shift)}, lower)
+    assert rows[f"car_mean/rm+offset={-shift:g}/chat/beta=1"]["value"] == pytest.approx(0.25)
 
 
 def times(factor: float, chat=CHAT):
@@ -73,24 +119,6 @@ def test_ties_everywhere():
     assert value("self_similarity", rows) == pytest.approx(1)
 
 
-NOTHING = [
-    ("no rewards", {"reward": dict.fromkeys(TEXT, "prompt too long")}, "reward"),
-    ("infinite rewards", {"reward": dict.fromkeys(TEXT, math.inf)}, "reward"),
-    ("rewards that are NaN", {"reward": dict.fromkeys(TEXT, math.nan)}, "reward"),
-    ("empty answers", {"text": dict.fromkeys(TEXT, ""), "chat": dict.fromkeys(TEXT, "empty answer")}, "likelihood"),
-]
-
-
-@pytest.mark.parametrize(("name", "tables", "without"), NOTHING)
-def test_what_is_not_there_is_null_and_explained(name, tables, without):
-    for row in measured(ALL, four(**{"chat": with_ranks(), **tables}), rounds=20).values():
-        joins = Metric(ALL[row["formula"]]).needs
-        if without in joins or (without == "likelihood" and FORMULAS[row["formula"]].text_function):
-            assert (row["n"], row["missing"], row.get("value")) == (0, 4, None) and row["reason"], row
-        elif row["formula"] != "length":
-            assert row["value"] is not None and row["n"] == 4
-
-
 def test_answers_of_one_token():
     one = {key: (2, 1, 0, -2, -0.5, 0, -1, 0) for key in TEXT}
     rows = four(dict.fromkeys(TEXT, "yes"), chat=with_ranks(one, {key: [3] for key in TEXT}))
@@ -99,99 +127,3 @@ def test_answers_of_one_token():
     undefined = {name for name, row in found.items() if row.get("value") is None}
     assert undefined == {"distinct_2", "distinct_3", "distinct_4", "self_similarity"}
     assert {found[name]["reason"] for name in undefined} == {"too little text"}
-
-
-# --- by category
-
-
-def test_values_by_category():
-    kinds = {"i1": "maths", "i2": "maths", "i3": "code", "i4": None}
-    table = artifacts.table(
-        [{"id": id, "messages": [], "source": "", "category": kind, "round": 0} for id, kind in kinds.items()],
-        artifacts.INSTRUCTIONS,
-    )
-    entries = {
-        "r": entry("reward_mean", reward="rm"),
-        "nll": entry("nll_mean", format="chat"),
-        "d": entry("distinct_2"),
-    }
-    rows = measure(entries, four(instructions=[table]), seed=0)
-    artifacts.table(rows, artifacts.METRICS)
-    found = {(row["metric"], row.get("category")): row for row in rows}
-    assert found["reward_mean/rm", None]["value"] == 0.5
-    assert found["reward_mean/rm", "maths"]["value"] == 0.75 and found["reward_mean/rm", "maths"]["n"] == 2
-    assert found["reward_mean/rm", "code"]["reason"] == "no interval: one instruction"
-    assert found["nll_mean/chat", "maths"]["value"] == 1.5
-    # variants beside an entry's own, texts as a whole, and instructions without a category have none
-    assert {category for metric, category in found if metric == "distinct_2"} == {None}
-    assert {category for metric, category in found if metric == "nll_mean/chat/no-end"} == {None}
-    assert {category for _, category in found} == {None, "maths", "code"}
-
-
-# --- order, repetition, intervals
-
-
-def test_order_of_rows_moves_nothing():
-    tables = TEXT, REWARD, with_ranks()
-    shuffled = [dict(sorted(table.items(), reverse=True)) for table in tables]
-    expected = measured(ALL, four(*tables), rounds=100)
-    assert measured(ALL, four(*shuffled), rounds=100) == expected
-    # and also where one file has another order than the others
-    assert measured(ALL, four(TEXT, *shuffled[1:]), rounds=100) == expected
-
-
-def test_shards_move_nothing(tmp_path):
-    """Row groups of files are what was written at once."""
-    whole = {"t": responses(TEXT)}, {"rm": {"t": rewards(REWARD)}}, likelihoods(with_ranks())
-    scored = {("self", "chat"): {"t": whole[2]}}
-    expected = measured(ALL, join(whole[0], whole[1], scored, ranks=True), rounds=50)
-    for groups in ([4], [1, 3], [2, 1, 1]):
-        paths = []
-        for name, table in (("RESPONSES", whole[0]["t"]), ("REWARDS", whole[1]["rm"]["t"]), ("LIKELIHOODS", whole[2])):
-            paths.append(tmp_path / f"{name}.parquet")
-            artifacts.write(paths[-1], table, getattr(artifacts, name), None, row_groups=groups)
-        answers, reward, scored = map(str, paths)
-        found = join({"t": answers}, {"rm": {"t": reward}}, {("self", "chat"): {"t": scored}}, ranks=True)
-        assert measured(ALL, found, rounds=50) == expected
-
-
-def test_a_corpus_there_twice_has_the_same_means():
-    def twice(table):
-        return {**table, **{(id, 1): value for (id, _), value in table.items()}}
-
-    once = measured(ALL, four(chat=with_ranks()))
-    tables = twice(TEXT), twice(REWARD), twice(with_ranks()), twice(NOT_ASKED)
-    doubled = measured(ALL, four(*tables))
-    for name in set(once) - {name for name, formula in FORMULAS.items() if formula.text_function}:
-        assert doubled[name]["value"] == pytest.approx(once[name]["value"], rel=1e-12)
-        # the unit of the bootstrap is the instruction, so that a second sample of it adds no certainty
-        assert (doubled[name]["low"], doubled[name]["high"]) == pytest.approx((once[name]["low"], once[name]["high"]))
-        assert doubled[name]["n"] == 2 * once[name]["n"]
-    # text as a whole takes what is there twice for repetition
-    for n in (1, 2, 3, 4):
-        assert doubled[f"distinct_{n}"]["value"] == once[f"distinct_{n}"]["value"] / 2
-    # each of the three rows with a pair of words meets itself, and four times each other's pairs
-    similarity = (3 + 4 * 2 / math.sqrt(10)) / 15
-    assert doubled["self_similarity"]["value"] == pytest.approx(similarity, rel=1e-12)
-    assert doubled["compression"]["value"] < once["compression"]["value"]
-
-
-def test_intervals():
-    n = 200
-    keys = [(f"i{i:03}", 0) for i in range(n)]
-    reward = dict(zip(keys, np.random.default_rng(1).normal(5, 2, n).tolist(), strict=True))
-    many = four(dict.fromkeys(keys, "a b"), reward, dict.fromkeys(keys, CHAT["i1", 0]), dict.fromkeys(keys, "no"))
-    rows = measured({"r": entry("reward_mean", reward="rm"), "car": entry("car_mean", reward="rm")}, many, rounds=2000)
-    row, values = rows["reward_mean/rm"], np.array(list(reward.values()))
-    half = 1.96 * values.std() / math.sqrt(n)
-    assert (row["low"], row["high"]) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05)
-    # the loss is 1 everywhere, so that the same draws give CAR exactly half of the reward
-    car = rows["car_mean/rm/chat/beta=1"]
-    assert (car["low"], car["high"]) == pytest.approx((row["low"] / 2, row["high"] / 2), rel=1e-12)
-    assert measure(ALL, many, seed=1, rounds=50) != measure(ALL, many, seed=2, rounds=50)
-
-
-def test_one_instruction_has_no_interval():
-    one = [{("i1", 0): table["i1", 0]} for table in (TEXT, REWARD, CHAT, NOT_ASKED)]
-    row = measured({"r": entry("reward_mean", reward="rm")}, four(*one))["reward_mean/rm"]
-    assert (row["value"], row.get("low"), row["reason"]) == (1.0, None, "no interval: one instruction")

@@ -1,18 +1,12 @@
 """The ids of training, generation, likelihood and evaluation are the same ids."""
 
-import json
-import shutil
-
 import pytest
 import tiny
+from generations import CHAT
 from teachergrid.errors import BadInput
-from teachergrid.hub import model_files
-from teachergrid.instructions import files
-from teachergrid.models import chat, loading
+from teachergrid.models import chat
 
-CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 ASKED = [{"role": "user", "content": "sort the {red} words: 日本 a  b\n"}]
-MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
 LLAMA2 = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] | trim }} [/INST]"
     "{% elif m['role'] == 'assistant' %} {{ m['content'] | trim }} {{ eos_token }}"
@@ -25,11 +19,6 @@ PAD, BOS, START, END = range(4)  # ids of tiny.SPECIAL
 def tokenizer(request):
     bos = request.param == "bos"
     return tiny.tokenizer(bos, tiny.CHATML_WITH_BOS if bos else tiny.CHATML)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.make(tmp_path_factory.mktemp("models") / "llama")
 
 
 def text_of(tokenizer, prompt: chat.Prompt) -> str:
@@ -134,38 +123,6 @@ def test_template_text_and_arguments_of_chat_settings_count(tokenizer):
     assert tokenizer.decode(chat.prompt(tokenizer, ASKED, chat_settings).ids) == "red " + ASKED[0]["content"]
 
 
-def test_the_same_ids_from_a_folder_and_from_a_student_saved_from_it(folder, tmp_path):
-    chat_settings = CHAT | {"template": tiny.CHATML.replace("<|im_start|>assistant", "<|im_start|>story")}
-    base = loading.load_tokenizer(MODEL | {"repo": str(folder)}, chat_settings)
-    base.save_pretrained(tmp_path)
-    student = loading.load_tokenizer(MODEL | {"repo": "not/used"}, chat_settings, tmp_path)
-    assert student.chat_template == base.chat_template == chat_settings["template"]
-    assert chat.example(student, ASKED, "red", chat_settings) == chat.example(base, ASKED, "red", chat_settings)
-    assert chat.prompt(student, ASKED, CHAT) == chat.prompt(base, ASKED, chat_settings)
-
-
-def test_load_model_takes_dtype_and_is_ready_to_use(folder):
-    import torch
-
-    model = loading.load_model(MODEL | {"repo": str(folder)}, dtype="bfloat16")
-    assert model.dtype == torch.bfloat16
-    assert not model.training
-    assert loading.context(model) == 512
-
-
-def test_digest_is_of_content_and_checked(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    (copy / "README.md").write_text("other words, the same model")
-    assert model_files.digest(copy) == model_files.digest(folder)
-    entry = MODEL | {"repo": str(copy), "revision": model_files.digest(copy)}
-    model_files.check_revision(entry)
-    weights = bytearray((copy / "model.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(weights)
-    with pytest.raises(BadInput, match=f"revision is {model_files.digest(copy)}"):
-        loading.load_model(entry)
-
-
 @pytest.mark.parametrize(
     ("messages", "template", "chat_settings", "says"),
     [
@@ -187,87 +144,3 @@ def test_no_end_token_at_all_is_refused():
     tokenizer.eos_token = None
     with pytest.raises(BadInput, match="no end-of-turn token"):
         chat.end(tokenizer, CHAT, "plain")
-
-
-@pytest.mark.parametrize(
-    ("missing", "kind", "says"),
-    [
-        ("tokenizer.json tokenizer_config.json", "tokenizer", "no tokenizer.*save_pretrained"),
-        ("model.safetensors", "causal", "no model could be loaded.*model.safetensors"),
-        ("config.json", "causal", "no model could be loaded.*config.json"),
-        ("", "reward", "no reward model.*score.weight"),
-    ],
-)
-def test_model_folders_that_lack_something_are_refused(folder, tmp_path, missing, kind, says):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    for name in missing.split():
-        (copy / name).unlink()
-    entry = MODEL | {"repo": str(copy)}
-    with pytest.raises(BadInput, match=says) as error:
-        loading.load_tokenizer(entry, CHAT) if kind == "tokenizer" else loading.load_model(entry, kind)
-    assert str(copy) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("repo", "revision", "says"),
-    [
-        ("no/such/folder", None, "no such folder"),
-        ("/nowhere", None, "no such folder"),
-        ("org/name", "sha256-00", "revision"),
-    ],
-)
-def test_bad_model_names_are_refused(repo, revision, says):
-    with pytest.raises(BadInput, match=says):
-        loading.load_tokenizer(MODEL | {"repo": repo, "revision": revision}, CHAT)
-
-
-def test_a_reward_model_loads_as_one_and_not_as_a_causal_one(tmp_path):
-    entry = MODEL | {"repo": str(tiny.make(tmp_path / "rm", kind="reward"))}
-    assert loading.load_model(entry, "reward").config.num_labels == 1
-    with pytest.raises(BadInput, match="lm_head"):
-        loading.load_model(entry)
-
-
-ROWS = [{"instruction": "one\u2028line", "output": "a"}, {"instruction": "two", "output": None}]
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
-def test_read_rows_of_every_kind(tmp_path, kind):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = tmp_path / f"rows.{kind}"
-    if kind == "jsonl":
-        path.write_bytes(b"\xef\xbb\xbf" + "\r\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode())
-    elif kind == "json":
-        path.write_text(json.dumps(ROWS))
-    else:
-        pq.write_table(pa.Table.from_pylist(ROWS), path)
-    assert files.read_rows(path) == ROWS
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "a.jsonl, line 3: broken JSON"),
-        ("a.jsonl", b'{"a": 1}\n[2]\n', "row 2.*no object"),
-        ("a.jsonl", b"\n", "no rows"),
-        ("a.jsonl", b'{"a": "\xff"}', "UTF-8"),
-        ("a.json", b'[{"a": 1},\n {"a" 1}]', "a.json, line 2: broken JSON"),
-        ("a.json", b'{"a": 1}', "not a list"),
-        ("a.parquet", b"PAR1", "not a whole parquet"),
-        ("a.csv", b"a\n1\n", "unknown kind of file '.csv'"),
-        ("a.jsonl", None, "no such file"),
-    ],
-)
-def test_bad_files_are_refused(tmp_path, name, content, says):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=says):
-        files.read_rows(tmp_path / name)
-
-
-def test_message_id_is_a_hash_of_roles_and_contents():
-    # printf '[["user","h\\u00e9"]]' | sha256sum
-    assert files.message_id([{"role": "user", "content": "hé"}]) == "118247fcc709bc66"
-    assert files.message_id(ASKED) != files.message_id([{"role": "system", "content": ""}, *ASKED])

@@ -1,14 +1,8 @@
-"""The first paper's tables through the statistics: every number, the exit code, the page."""
-
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
-from argparse import Namespace
+"""The first paper's tables through the statistics: every number."""
 
 import pytest
-from teachergrid.commands import replicate
-from teachergrid.replication import pilot, published, study
-from workspace import ENV, ROOT
+from teachergrid.replication import study
+from teachergrid.stats import families
 
 WANTED = {
     "AP of Table 2": 7,
@@ -68,37 +62,9 @@ def test_rounding(printed, ours, slack, ok):
     assert study.Comparison(printed, ours, slack).ok is ok
 
 
-def test_the_command_says_so_and_ends_well(tmp_path, capsys):
-    assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("Ours (published): 132 of 132 numbers agree") and "0.9246 (0.925)" in told
-    assert "8 of 13 steps (exact p 0.481)" in told and "+1.07 sd" in told
-    page = (tmp_path / "page.html").read_text()
-    assert "<strong>132 of 132</strong>" in page and "http" not in page.replace("http://www.w3.org", "")
-    ElementTree.fromstring(page[page.index("<body>") : page.index("</html>")].replace("<br>", ""))
-
-
-def test_a_number_that_does_not_come_out_is_marked_and_fails(monkeypatch, capsys):
-    def tampered(name="tables"):
-        rows = shipped(name)
-        if name == "derived":
-            next(row for row in rows if row["what"] == "regret")["printed"] = "0.53"
-        return rows
-
-    shipped = published.rows
-    monkeypatch.setattr(published, "rows", tampered)
-    assert replicate.main(Namespace(html=None)) == 1
-    told = capsys.readouterr().out
-    assert "131 of 132" in told and "0.524 (0.53) !" in told
-
-
-def test_it_needs_no_heavy_library():
-    code = "import sys; from teachergrid.__main__ import call; call(['replicate']); print(sorted({'torch', 'pandas', 'snakemake', 'scipy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENV, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
-def test_what_a_pilot_would_have_saved_reads_the_same_tables():
-    ap = pilot.tables(published.rows())
-    assert {base: len(of) for base, of in ap.items()} == dict.fromkeys(ap, 19) and len(ap) == 5
-    assert ap["Qwen2.5-3B"]["Qwen2.5-3B-Instruct"] == 19.795
+def test_published_siblings_and_kinship():
+    published_study = study.load()
+    assert len(published_study.steps()) == 13
+    assert [int((gaps > 0).sum()) for _, _, gaps in published_study.steps()][:2] == [4, 0]  # Phi-3
+    own = families.kinship(published_study.ap, published_study.self_pair)
+    assert own.cells == 3 and own.mean == pytest.approx((1.433 + 1.165 + 0.610) / 3, abs=1e-3) and own.p < 0.01

@@ -5,17 +5,15 @@ import os
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tables as tables_of
 import tiny
 import torch
+from generations import MODEL
 from teachergrid.errors import BadInput
 from teachergrid.instructions import files
-from teachergrid.metrics import join, measure
-from teachergrid.models import chat, loading, logits
+from teachergrid.models import chat, loading
 from teachergrid.scoring import likelihood, logprobs
-from teachergrid.store import artifacts, origin, shards
+from teachergrid.store import artifacts, origin
 
-MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}
 CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
     "formats": ["chat", "plain"],
@@ -193,48 +191,6 @@ def test_logits_that_are_not_finite_give_null_and_a_reason(folders):
     assert rows == [{"truncated": False, "reason": "log-probabilities are not finite"}] * 2
 
 
-@pytest.mark.parametrize(
-    ("architecture", "setting"),
-    [
-        ("gemma2", {"final_logit_softcapping": 2.0}),
-        ("cohere", {"logit_scale": 0.25}),
-        ("granite", {"logits_scaling": 8.0}),
-    ],
-)
-def test_logits_are_scaled_as_the_architecture_does(architecture, setting):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    sizes = {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "head_dim": 16,
-    }
-    config = AutoConfig.for_model(architecture, vocab_size=64, intermediate_size=32, **sizes, **setting)
-    model = AutoModelForCausalLM.from_config(config).eval()
-    with torch.no_grad():
-        model.get_output_embeddings().weight.mul_(50)
-    ids = torch.arange(8)[None]
-    with torch.inference_mode():
-        bare = model.get_output_embeddings()(model.base_model(input_ids=ids).last_hidden_state)
-        assert not torch.allclose(bare, model(input_ids=ids).logits, rtol=0.1)
-    logits.check(model)
-
-
-def test_an_unknown_change_of_the_logits_is_refused(loaded, monkeypatch):
-    forward = type(loaded[1]).forward
-
-    def changed(self, **inputs):
-        made = forward(self, **inputs)
-        made.logits = made.logits * 1.5
-        return made
-
-    monkeypatch.setattr(type(loaded[1]), "forward", changed)
-    with pytest.raises(BadInput, match=f"{loaded[1].config.model_type} models change their logits"):
-        logits.check(loaded[1])
-
-
 def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:
     found = likelihood.score(responses, instructions, settings, work)
     return {format: pa.concat_tables(tables) for format, tables in found.items()}
@@ -297,40 +253,6 @@ def test_copies_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch)
     assert len(most) == 2 * len(PAIRS)
 
 
-GB = 2**30
-
-
-@pytest.mark.parametrize(
-    ("memory", "weights", "homes"),
-    [
-        ([], 0, [None]),
-        ([80 * GB], 0, [None]),
-        ([80 * GB, 80 * GB], 16 * GB, ["cuda:0", "cuda:1"]),
-        ([80 * GB, 24 * GB], 17 * GB, [None]),
-        ([80 * GB] * 4, 140 * GB, [None]),
-    ],
-)
-def test_a_model_is_copied_to_each_gpu_where_it_fits_one(memory, weights, homes):
-    assert loading.devices_of_copies(memory, weights) == homes
-
-
-def test_the_size_of_the_weights_is_known_before_they_are_loaded(folders):
-    entry = MODEL | {"repo": str(folders["qwen2"])}
-    loaded = sum(weight.numel() for weight in loading.load_model(entry).parameters())
-    assert loading.weight_bytes(entry) == 4 * loaded
-    assert loading.weight_bytes(entry | {"dtype": "bfloat16"}) == 2 * loaded
-
-
-def test_a_failure_beside_another_copy_ends_the_job(tmp_path):
-    def make(i, copy):
-        if i == 1:
-            raise BadInput("no")
-        return [{"id": str(i), "sample": 0, "truncated": False}]
-
-    with pytest.raises(BadInput, match="no"):
-        shards.ensure(tmp_path, 9, make, artifacts.LIKELIHOODS, "rows", lambda: [("a",), ("b",)])
-
-
 def test_responses_to_other_instructions_are_refused(folders, tmp_path):
     settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
     with pytest.raises(BadInput, match="5 of 6 responses answer no instruction of this set"):
@@ -361,19 +283,3 @@ def test_a_larger_subset_holds_a_smaller_one():
     ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
     assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
     assert len(likelihood.subset(ids, 7)) == 7
-
-
-def test_metrics_count_what_is_outside_of_the_subset_as_missing():
-    rows = {("a", 0): (4, 3, 1, -8, -3, -1, -6, -2), ("b", 0): (2, 4, 1, -2, -8, -2, -4, -1)}
-    text = {key: "red" for key in [*rows, ("c", 0), ("d", 0)]}
-    scored = rows | dict.fromkeys([("c", 0), ("d", 0)], "not in the subset")
-
-    def measured(text, scored):
-        tables = {("self", "chat"): {"t": tables_of.likelihoods(scored)}}
-        rows = join.join({"t": tables_of.responses(text)}, {}, tables)
-        return measure.measure({"m": tables_of.entry("ifd_loss")}, rows, seed=0)[0]
-
-    few, alone = measured(text, scored), measured(dict.fromkeys(rows, "red"), rows)
-    assert few["value"] == alone["value"]
-    assert (few["n"], few["missing"]) == (2, 2)
-    assert few["reason"].startswith("2 of 4 responses left out, most often: not in the subset")

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from teachergrid.stats import comparison, resampling
+from teachergrid.stats import comparison, nested_bootstrap, resampling
 
 NAN, INF = math.nan, math.inf
 
@@ -21,13 +21,6 @@ def test_mean_interval_is_near_the_normal_one():
     x = np.random.default_rng(0).normal(3, 2, 500)
     result = comparison.mean_interval(x)
     assert result.interval == pytest.approx((x.mean() - 1.96 * result.se, x.mean() + 1.96 * result.se), abs=0.02)
-
-
-def test_blocks_do_not_change_the_draws(monkeypatch):
-    x = np.random.default_rng(0).normal(size=64)
-    whole = comparison.mean_interval(x)
-    monkeypatch.setattr(resampling, "BLOCK", 64 * 100)
-    assert comparison.mean_interval(x).interval == pytest.approx(whole.interval)
 
 
 def test_mcnemar_by_hand():
@@ -87,29 +80,6 @@ def test_holm_by_hand():
     assert np.isnan(adjusted[0])
     assert adjusted[1:].tolist() == pytest.approx([0.02, 0.02])
     assert comparison.holm([]).tolist() == []
-
-
-def test_rank_shares():
-    draws = np.tile([1.0, 0.0, 0.0], (40, 1))
-    assert resampling.rank_shares(draws).tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
-    rng = np.random.default_rng(12)
-    shares = resampling.rank_shares(resampling.bootstrap_means(rng.random((6, 50)), 2000, rng))
-    assert shares.sum(0) == pytest.approx(np.ones(6))
-    assert shares.sum(1) == pytest.approx(np.ones(6))
-
-
-def test_rank_shares_count_float_ties():
-    rng = np.random.default_rng(13)
-    items = rng.random(200)
-    draws = resampling.bootstrap_means(np.stack([items, items[:], items * 3 / 3]), 2000, rng)
-    assert resampling.rank_shares(draws) == pytest.approx(np.full((3, 3), 1 / 3))
-
-
-def test_shared_items_with_gaps():
-    items = np.array([[1, 1, NAN, 1], [NAN] * 4, [0, 0, 0, 0]])
-    scores, has_items, dropped, reason = resampling.shared_items(items)
-    assert scores.tolist() == [[1, 1, 1], [0, 0, 0]] and has_items.tolist() == [True, False, True]
-    assert (dropped, reason) == (1, None)
 
 
 def test_best_names_those_it_cannot_tell_apart():
@@ -208,5 +178,17 @@ def test_reliability_and_ceiling():
     assert comparison.reliability(truth[:, None] + np.zeros((60, 10))) == pytest.approx(1)
     assert comparison.reliability(np.ones((6, 20))) is None
     assert comparison.reliability(np.random.default_rng(3).random((5, 40))) >= 0
-    assert comparison.ceiling(noisy) == pytest.approx(math.sqrt(comparison.reliability(noisy)))
-    assert comparison.ceiling(noisy[:3]) is None
+    result = comparison.ceiling(noisy, truth[:, None] + rng.normal(0, 3, (60, 100)))
+    assert result.ceiling == pytest.approx(math.sqrt(result.performance_reliability * result.metric_reliability))
+    assert comparison.ceiling(noisy).metric_reliability == 1
+    assert "undefined" in comparison.ceiling(noisy[:3]).reason
+
+
+def test_a_detectable_difference_is_found_in_four_of_five_studies():
+    rng, n = np.random.default_rng(6), 400
+    cubes = [rng.normal(0, 1, (1, n)) for _ in range(4)]
+    least = comparison.detectable_difference(nested_bootstrap.performance_draws(cubes, 2000))
+    assert least == pytest.approx(2.80 * math.sqrt(2 / n), rel=0.08)
+    gaps = least + rng.normal(0, math.sqrt(2 / n), 4000)
+    assert (gaps > 1.96 * math.sqrt(2 / n)).mean() == pytest.approx(0.8, abs=0.08)
+    assert comparison.detectable_difference(np.ones((5, 1))) is None

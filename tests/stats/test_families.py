@@ -1,13 +1,11 @@
-"""Siblings and kinship: by hand, against all orders, and in the tables of a grid."""
+"""Siblings and kinship: by hand, and against all orders."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from known_grid import RIGHT, SIX, SIX_REWARD, World
 from scipy.stats import binomtest
-from teachergrid.replication.study import load
 from teachergrid.stats import families, nested_bootstrap
 
 NAN = math.nan
@@ -94,63 +92,3 @@ def test_kinship_p_is_uniform_where_there_is_none():
     kin = rng.random((3, 9)) < 0.3
     p = [families.kinship(rng.normal(size=(3, 9)), kin, permutations=199, seed=i).p for i in range(200)]
     assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.06)
-
-
-def test_published_siblings_and_kinship():
-    study = load()
-    assert len(study.steps()) == 13
-    assert [int((gaps > 0).sum()) for _, _, gaps in study.steps()][:2] == [4, 0]  # Phi-3
-    own = families.kinship(study.ap, study.self_pair)
-    assert own.cells == 3 and own.mean == pytest.approx((1.433 + 1.165 + 0.610) / 3, abs=1e-3) and own.p < 0.01
-
-
-# --- in the tables of a grid
-
-
-def rows(found, effect):
-    return {(row["base"], row.get("larger")): row for row in found.effects if row["effect"] == effect}
-
-
-def test_effects_of_a_grid():
-    found = World().summary()
-    steps = rows(found, "step")
-    assert steps["b1", "y"]["value"] == pytest.approx(-15) and steps["b2", "z"]["value"] == pytest.approx(20)
-    assert steps["b1", "y"]["smaller"] == "x" and steps["b1", "y"]["n"] == 20
-    assert steps["b1", "z"]["low"] <= steps["b1", "z"]["value"] <= steps["b1", "z"]["high"]
-    assert all(row["p"] <= row["p_holm"] for row in steps.values())
-    rises = {base: row["value"] for (base, _), row in rows(found, "rises").items()}
-    # means over bases: -15 and +20, -40 and +20
-    assert rises == {"b1": 0, "b2": 1, "pooled": 0.5}
-    assert rows(found, "self_pair")["pooled", None]["reason"].startswith("fewer than 4 teachers")
-    least = rows(found, "detectable")["b1", None]
-    assert least["value"] == found.recommendation["bases"]["b1"]["detectable"] > 0
-
-
-def test_correlations_say_how_firm_they_are():
-    world = World(SIX, reward=SIX_REWARD)
-    for i, teacher in enumerate(world.settings["teachers"].values()):
-        teacher["family"] = "fg"[i % 3 == 0]
-    found = {(r["base"], r["metric"]): r for r in world.summary().correlations}
-    row, down = found["b1", "reward_mean/rm"], found["b1", "nll_mean/chat"]
-    assert row["low_nested"] <= row["rho"] <= row["high_nested"]
-    assert row["low_accuracy"] <= row["pairwise_accuracy"] <= row["high_accuracy"]
-    assert row["low_regret_1"] <= row["regret_1"] <= row["high_regret_1"]
-    assert row["low_family"] == row["high_family"] and row["family"] == "g"  # without f two are left
-    assert (down["low_nested"], down["high_nested"]) == pytest.approx((-row["high_nested"], -row["low_nested"]))
-    assert (down["low_regret_3"], down["low_accuracy"]) == (row["low_regret_3"], row["low_accuracy"])
-    pooled = found["pooled", "reward_mean/rm"]
-    assert pooled["low_nested"] <= pooled["rho"] <= pooled["high_nested"] and pooled["family"] == "g"
-
-
-def test_two_teachers_and_one_base_explain_themselves():
-    found = World({"b1": {"x": [16, 14], "y": [12, 12]}}).summary()
-    row = next(r for r in found.correlations if r["metric"] == "reward_mean/rm")
-    assert row["reason"] == "fewer than 4 teachers" and row["low_nested"] is row["low_family"] is None
-    assert rows(found, "rises")["b1", None]["value"] == 0
-    assert rows(found, "self_pair")["pooled", None]["reason"] == "one base only"
-
-
-def test_a_grid_of_recipes_has_no_siblings():
-    found = World(RIGHT, compare="recipe").summary()
-    assert {row["effect"] for row in found.effects} == {"detectable"}
-    assert {row["reason"] for row in found.effects} == {"one unit only"}

@@ -17,7 +17,7 @@ NAN, INF = math.nan, math.inf
 def shared_rows(name):
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"{name} is not beside the checkout")
+        pytest.skip(f"{name} is not next to the checkout")
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -271,3 +271,19 @@ def test_published_anchor_of_alpaca_eval():
     assert result.rho == pytest.approx(0.9746295, abs=5e-8)
     assert result.tau_b == pytest.approx(0.8692, abs=5e-5)
     assert rank.correlation(wr, elo).rho == pytest.approx(0.9305, abs=5e-5)
+
+
+def test_leaving_a_family_out_by_hand():
+    x, y = np.array([1.0, 2, 3, 4, 5, 6]), np.array([2.0, 1, 4, 3, 6, 5])
+    found = rank.leave_one_out(x, y, ["a", "a", "b", "b", "c", None])
+    without = {"a": [2, 3, 4, 5], "b": [0, 1, 4, 5], "c": [0, 1, 2, 3, 5]}
+    assert found == {name: pytest.approx(rank.spearman(x[rows], y[rows])) for name, rows in without.items()}
+    both = rank.leave_one_out(np.array([x, x]), np.array([y, x]), ["a", "a", "b", "b", "c", None])
+    rows = without["c"]
+    assert both["c"] == pytest.approx(rank.pooled([x[rows]] * 2, [y[rows], x[rows]]).rho)
+
+
+def test_published_intervals():
+    assert rank.bonett_wright(0.9695, 20) == pytest.approx((0.907, 0.990), abs=1e-3)
+    assert rank.fieller(0.8888, 19) == pytest.approx((0.72, 0.96), abs=5e-3)
+    assert (rank.bonett_wright(1.0, 20), rank.fieller(0.5, 3)) == (None, None)

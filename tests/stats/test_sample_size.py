@@ -96,3 +96,15 @@ def test_small_n_note():
     assert "no correlation can reach" in sample_size.small_n_note(4)
     assert "0.738" in sample_size.small_n_note(8)
     assert sample_size.small_n_note(19) is None
+
+
+@pytest.mark.parametrize("n", [8, 19, 40])
+def test_a_detectable_rho_is_found_in_four_of_five_studies(n):
+    rho, rng = sample_size.detectable_rho(n), np.random.default_rng(n)
+    pearson = 2 * math.sin(math.pi * rho / 6)
+    x, e = rng.normal(size=(2, 3000, n))
+    y = pearson * x + math.sqrt(1 - pearson**2) * e
+    d = (x.argsort(1).argsort(1) - y.argsort(1).argsort(1)).astype(float)
+    rhos = 1 - 6 * (d**2).sum(1) / (n * (n * n - 1))
+    assert (rhos >= sample_size.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
+    assert sample_size.detectable_rho(4) is None

@@ -69,13 +69,13 @@ def enough(data: PageData) -> dict | None:
     together, so pairs are more reliable than this.
     """
     for metric in own_metrics(data):
-        pairs_of = {where: pairs for where in places(data) if len(pairs := _pairs(data, metric["metric"], *where)[0])}
-        if pairs_of:
+        found = {where: pairs for where in places(data) if len(pairs := differences(data, metric["metric"], *where)[0])}
+        if found:
             break
     else:
         return None
-    largest = max(_pairs(data, metric["metric"], *where)[1] for where in pairs_of)
-    sizes = [n for n in SIZES if n < largest] + [largest]
+    most = max(differences(data, metric["metric"], *where)[1] for where in found)
+    sizes = [n for n in SIZES if n < most] + [most]
     series = [
         plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
         for i, (where, pairs) in enumerate(pairs_of.items())
@@ -93,9 +93,9 @@ def enough(data: PageData) -> dict | None:
     return {"metric": name, "plot": plot, "needed": sizes_needed, "share": RELIABLE}
 
 
-def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
-    """Return |difference| / standard error of all pairs of units, as for one response of each; and the most responses of a unit."""
-    rows = [
+def differences(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
+    """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
+    here = [
         row for row in data.inputs["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)
     ]
     estimates = [
@@ -111,7 +111,7 @@ def _pairs(data: PageData, metric: str, base: str, panel: str | None) -> tuple[n
 
 
 def ordered(pairs: np.ndarray, n: int) -> float:
-    """Return the expected share of pairs in their order among n responses of each. pairs: as _pairs returns them."""
+    """Return the expected share of pairs in their order among n responses of each. pairs: as `differences` returns them."""
     return float(np.mean([0.5 * math.erfc(-pair * math.sqrt(n) / math.sqrt(2)) for pair in pairs]))
 
 

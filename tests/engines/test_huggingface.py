@@ -1,0 +1,118 @@
+"""What is generated depends on the row, the model and the seed, and not on the batch."""
+
+import pytest
+import tiny
+import torch
+from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, tiny_models
+from teachergrid.engines import huggingface
+from teachergrid.models import chat, loading
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return tiny_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2"])
+def loaded(request, folders):
+    entry = MODEL | {"repo": str(folders[request.param])}
+    return loading.load_model(entry), loading.load_tokenizer(entry, CHAT)
+
+
+def generated(loaded, texts=TEXTS, sampling=GREEDY, batch=5, stops=(3,), samples=1):
+    """Return {(text, sample): result}."""
+    keys = [(text, sample) for text in texts for sample in range(samples)]
+    prompts = [chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids for text, _ in keys]
+    return dict(
+        zip(keys, huggingface.Generator(*loaded, list(stops)).generate(prompts, keys, sampling, batch), strict=True)
+    )
+
+
+def by_hand(loaded, text, steps):
+    """Greedy tokens, one forward pass over the whole text per token."""
+    ids = chat.prompt(loaded[1], [{"role": "user", "content": text}], CHAT).ids
+    with torch.inference_mode():
+        for _ in range(steps):
+            ids = ids + [int(loaded[0](torch.tensor([ids])).logits[0, -1].argmax())]
+    return ids[-steps:]
+
+
+def test_greedy_is_the_most_likely_token_whatever_the_vendor_ships(loaded):
+    assert loaded[0].generation_config.top_k == 3  # tiny models come with sampling defaults
+    for (text, _), result in generated(loaded, stops=()).items():
+        tokens = by_hand(loaded, text, GREEDY["max_tokens"])
+        assert result["text"] == loaded[1].decode(tokens, skip_special_tokens=True)
+        assert (result["finish_reason"], result["response_tokens"]) == ("length", GREEDY["max_tokens"])
+    assert loaded[0].generation_config.top_k == 3
+
+
+def test_a_response_ends_before_its_first_stop_token(loaded):
+    tokens = by_hand(loaded, "red", GREEDY["max_tokens"])
+    stop = tokens[5]
+    result = generated(loaded, ["red", *TEXTS[1:]], stops=[stop])["red", 0]
+    length = tokens.index(stop)
+    assert result == {
+        "text": loaded[1].decode(tokens[:length], skip_special_tokens=True),
+        "finish_reason": "stop",
+        "response_tokens": length,
+        "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], CHAT).ids),
+    }
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
+def test_batches_and_their_order_change_nothing(loaded, sampling):
+    want = generated(loaded, sampling=sampling, samples=2)
+    for batch in (1, 2, 3):
+        assert generated(loaded, TEXTS[::-1], sampling, batch, samples=2) == want
+
+
+def test_seed_id_and_sample_decide_what_is_drawn(loaded):
+    first = generated(loaded, sampling=DRAWN, samples=2)
+    assert first == generated(loaded, sampling=DRAWN, samples=2)
+    other = generated(loaded, sampling=DRAWN | {"seed": 8}, samples=2)
+    assert all(first[key]["text"] != other[key]["text"] for key in first)
+    assert all(first[text, 0]["text"] != first[text, 1]["text"] for text in TEXTS)
+    same_prompt = huggingface.Generator(*loaded, [3]).generate([[5, 6]] * 2, [("a", 0), ("b", 0)], DRAWN, 2)
+    assert same_prompt[0]["text"] != same_prompt[1]["text"]
+
+
+def test_draws_follow_the_probabilities():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
+    draws = 4000
+    keys = [(str(i), 0) for i in range(draws)]
+    process = huggingface.draw_processor(3, keys, DRAWN | {"top_p": 0.9, "top_k": 0}, 1)
+    chosen = process(torch.zeros(draws, 3, dtype=torch.long), logits.repeat(draws, 1)).argmax(-1).bincount(minlength=4)
+    # the nucleus of 0.9 is three tokens with 0.95 in sum; three standard errors of a share are at most 0.024
+    assert (chosen / draws - torch.tensor([0.5, 0.3, 0.15, 0]) / 0.95).abs().max() < 0.024
+    assert chosen[3] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, [0, 1, 2, 3, 4]),
+        ({"top_k": 2}, [0, 2]),
+        ({"top_k": 3}, [0, 1, 2, 3]),  # 1 and 3 are equal
+        ({"top_p": 0.4}, [0]),
+        ({"top_p": 0.5}, [0, 2]),
+        ({"top_p": 0.9}, [0, 1, 2, 3]),
+        ({"top_k": 2, "top_p": 0.5}, [0]),  # of the two that top_k leaves, 0 has 0.4 / 0.7
+        ({"temperature": 0.1, "top_p": 0.9}, [0]),  # 0.4^10 : 0.3^10 = 0.946 : 0.053
+    ],
+)
+def test_filters(settings, kept):
+    logits = torch.tensor([[0.4, 0.12, 0.3, 0.12, 0.06]]).log()
+    left = huggingface.filtered(logits, {"temperature": 1.0, "top_p": 1, "top_k": 0} | settings)
+    assert left.isfinite()[0].nonzero()[:, 0].tolist() == kept
+
+
+def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
+    entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=40))}
+    loaded = loading.load_model(entry), loading.load_tokenizer(entry, CHAT)
+    prompts = [[10] * 5, [11] * 30, [12] * 39, [13] * 40]
+    generator = huggingface.Generator(*loaded, [])
+    results = generator.generate(prompts, [(str(i), 0) for i in range(4)], GREEDY, 4)
+    assert [result["response_tokens"] for result in results] == [12, 10, 1, 0]
+    assert [result["finish_reason"] for result in results] == ["length"] * 3 + ["prompt_too_long"]
+    # each as if alone
+    assert [generator.generate([prompt], [("x", 0)], GREEDY, 4)[0] for prompt in prompts] == results

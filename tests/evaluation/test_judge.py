@@ -1,0 +1,109 @@
+"""Scores of answers by a checker, and pairwise comparison by reward."""
+
+import pyarrow as pa
+import pytest
+from rated_rows import ASKED, FINAL, TEXTS, instruction_set, response_table, reward_entry, reward_model, scored
+from teachergrid.errors import BadInput
+from teachergrid.evaluation import judge
+from teachergrid.store import artifacts
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> dict:
+    return reward_model(tmp_path_factory.mktemp("rm"))
+
+
+def answer_table(*rows: tuple) -> pa.Table:
+    """Return answers from (task, id, text) or (task, id, text, finish reason)."""
+    keys = ("task", "id", "answer", "finish_reason")
+    full = [
+        {"sample": 0, "finish_reason": "stop", "category": "sums", **dict(zip(keys, row, strict=False))} for row in rows
+    ]
+    return artifacts.table(full, artifacts.ANSWERS)
+
+
+# two tasks with one id in common
+ITEMS = {"math": instruction_set(q0="1", q1="1", q2="1", q3="1"), "open": instruction_set(q0=None, q1=None)}
+
+
+CHECKED = {"judge": {"tie": 0}, "reward": reward_entry(checker=FINAL)}
+
+
+def test_verify_answers():
+    answers = answer_table(
+        ("math", "q0", "Answer: 1"),
+        ("open", "q0", "Answer: 1"),
+        ("math", "q1", "Answer: 2"),
+        ("math", "q2", "one"),
+        ("math", "q3", "", "prompt_too_long"),
+    )
+    table = judge.verify_answers(answers, ITEMS, {"math": {"checker": FINAL}, "open": {"checker": None}})
+    assert table.schema.equals(artifacts.SCORES)
+    assert table["task"].to_pylist() == ["math"] * 4 and table["category"].to_pylist() == ["sums"] * 4
+    assert table["score"].to_pylist() == [1, 0, 0, None]
+    assert table["verdict"].to_pylist() == ["right", "wrong", "no answer found", None]
+    assert table["reason"].to_pylist() == [None, None, None, "prompt too long"]
+    with pytest.raises(BadInput, match="an answer to math/zz, which is not among"):
+        judge.verify_answers(answer_table(("math", "zz", "x")), ITEMS, {"math": {"checker": FINAL}})
+
+
+def test_compare_by_rule():
+    mine = answer_table(
+        ("math", "q0", "Answer: 1"),
+        ("math", "q1", "Answer: 2"),
+        ("math", "q2", "Answer: 1"),
+        ("math", "q3", ""),
+        ("open", "q0", "Answer: 1"),
+        ("open", "q1", "same"),
+    )
+    theirs = answer_table(
+        ("open", "q1", " same\n"),
+        ("open", "q0", "Answer: 2"),
+        ("math", "q0", "Answer: 3"),
+        ("math", "q1", "So. Answer: 1"),
+        ("math", "q2", "So. Answer: 1"),
+        ("math", "q3", "Answer: 7"),
+    )
+    table = judge.compare(mine, theirs, ITEMS, CHECKED, None)
+    assert table.schema.equals(artifacts.SCORES)
+    assert table["verdict"].to_pylist() == ["won", "lost", "tie", "empty", None, "identical"]
+    assert table["score"].to_pylist() == [1, 0, 0.5, 0, None, 0.5]
+    assert table["reason"].to_pylist() == [None] * 4 + ["answer: no reference answer", None]
+    assert table["first"].equals(table["score"]) and table["second"].equals(table["score"])
+    assert table["raw"].null_count == table["cost"].null_count == 6
+
+
+def test_compare_without_an_opponent():
+    mine = answer_table(("math", "q0", "Answer: 1"), ("math", "q1", "Answer: 1"), ("math", "q2", "x"))
+    theirs = answer_table(("math", "q1", "", "prompt_too_long"), ("math", "q2", " "))
+    table = judge.compare(mine, theirs, ITEMS, CHECKED, None)
+    assert table["score"].to_pylist() == [None, None, 1]
+    assert table["verdict"].to_pylist() == [None, None, "baseline empty"]
+    assert table["reason"].to_pylist() == ["the baseline has no answer", "prompt too long", None]
+
+
+@pytest.mark.parametrize("tie", [0, 0.3, 1e9])
+def test_comparison_by_reward_model_is_antisymmetric(model, tmp_path, tie):
+    items = {"open": ASKED}
+    mine = answer_table(*(("open", f"q{i}", text) for i, text in enumerate(TEXTS)))
+    theirs = answer_table(*(("open", f"q{i}", text) for i, text in enumerate(["apple", "", *TEXTS[2:3], *TEXTS[:3]])))
+    settings = {"judge": {"tie": tie}, "reward": reward_entry(), "model": model}
+    table = judge.compare(mine, theirs, items, settings, tmp_path / "there")
+    there = table["score"].to_pylist()
+    back = judge.compare(theirs, mine, items, settings, tmp_path / "back")["score"].to_pylist()
+    assert there == [1 - score for score in back]
+    assert there[1:4] == [1, 0.5, 0], "empty against text, identical, text against empty"
+    # the verdict is the order of the rewards that the reward rule gives
+    first = scored(model, tmp_path / "first")["reward"].to_pylist()
+    texts = theirs["answer"].to_pylist()
+    second = scored(model, tmp_path / "second", response_table(*((f"q{i}", text) for i, text in enumerate(texts))))
+    second = second["reward"].to_pylist()
+    for i in (0, 4, 5):
+        difference = first[i] - second[i]
+        assert there[i] == (0.5 if abs(difference) <= tie else float(difference > 0))
+
+
+def test_identical_answers_load_no_model(tmp_path):
+    nowhere = {"judge": {"tie": 0}, "reward": reward_entry(), "model": {"repo": "/nowhere"}}
+    mine = answer_table(("math", "q0", "same"), ("math", "q1", ""))
+    assert judge.compare(mine, mine, ITEMS, nowhere, tmp_path)["score"].to_pylist() == [0.5, 0.5]

@@ -1,0 +1,45 @@
+"""The answer comes first, with its doubts."""
+
+import copy
+
+import pytest
+from page_words import Words
+from teachergrid.pages import text
+from teachergrid.report import answer, page
+
+
+def test_the_answer_comes_before_all_tables(data, html):
+    read = Words(html).text
+    first = read[: read.index("All cells", read.index("The answer", 400))]
+    for base, found in data["recommendation"]["bases"].items():
+        assert f"For {base} , students of {found['best']} score highest" in first or f"To teach {base} , use" in first
+        assert text.within(found["value"], found["low"], found["high"]) in first
+        assert (
+            f"{text.within(found['gain'], found['gain_low'], found['gain_high'])} points above the untuned base"
+            in first
+        )
+        assert text.percent(found["p_best"]) in first.replace(" ", text.SPACE)
+        assert all(sentence in first for sentence in data["recommendation"]["cannot_say"][:3])
+    assert "concise-m descends from bm itself" in first and "steps-l descends" not in first
+
+
+def test_it_says_first_that_no_student_beats_the_untuned_base(data):
+    made = copy.deepcopy(data)
+    for found in made["recommendation"]["bases"].values():
+        found |= {"gain": -3.21, "gain_low": -5.0, "gain_high": -1.0}
+    read = Words(page.build(made)).text
+    start = read.index("The answer", 400)
+    assert read[start:].startswith("The answer No student beats its untuned base")
+    assert "3.2 [1.0, 5.0] points below the untuned base" in read
+    made["recommendation"]["bases"]["bs"]["gain"] = 2.0
+    read = Words(page.build(made)).text
+    assert "No student of bm beats its untuned base" in read
+    assert "The interval of this gain includes 0, so there may be no gain" in read
+
+
+@pytest.mark.parametrize(
+    "gain, low, beats",
+    [(None, None, None), (0.0, -1.0, "no"), (1.0, None, "unsure"), (1.0, 0.0, "unsure"), (1.0, 0.5, "yes")],
+)
+def test_a_gain_is_sure_only_where_its_interval_is_above_0(gain, low, beats):
+    assert answer.beats_untuned(gain, low) == beats

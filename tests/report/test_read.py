@@ -1,0 +1,72 @@
+"""Files that a report is made of."""
+
+import json
+from types import SimpleNamespace
+
+from teachergrid.report import read
+from teachergrid.store import artifacts
+
+
+def test_what_a_report_reads(data, tmp_path):
+    """The pilot of its grid, with what it lost by the table of the grid that trained all."""
+    found = {"bases": {"bs": {"kept": ["steps-s"]}}}
+    (tmp_path / "pilot.json").write_text(json.dumps(found))
+    rows = data["performance"]
+    artifacts.write(tmp_path / "performance.parquet", rows, artifacts.PERFORMANCE, None)
+    given = SimpleNamespace(pilots=[tmp_path / "pilot.json"], complete=[])
+    assert read.pilot(given, {"saved": {"students_kept": 1}}) == found | {"saved": {"students_kept": 1}, "regret": None}
+    given.complete = [tmp_path / "performance.parquet"]
+    ap = {r["teacher"]: r.get("value") for r in rows if (r["measure"], r["kind"], r["base"]) == ("AP", "student", "bs")}
+    (row,) = read.pilot(given, {"saved": {}})["regret"]
+    assert row["regret"] == ap["steps-l"] - ap["steps-s"] > 0 and row["best"] == "steps-l"
+    assert read.pilot(SimpleNamespace(pilots=[], complete=[]), {}) is None
+
+
+def test_a_judge_whose_reward_is_in_a_metric_is_named():
+    judges = {"wins": {"reward": "rm"}}
+    (note,) = read.circular_notes(judges, {"wins": ["car", "another"]})
+    assert "wins" in note and "the reward rm" in note and "another, car" in note
+    assert read.circular_notes(judges, {}) == []
+
+
+def test_a_reward_that_hardly_tells_right_from_wrong_is_named():
+    quality = [
+        {"reward": name, "same_prompt_accuracy": accuracy, "n_pairs": 12}
+        for name, accuracy in (("weak", 0.628), ("good", 0.75), ("unknown", None))
+    ]
+    (note,) = read.weak(quality)
+    assert "The reward weak" in note and "63 % of 12 pairs" in note
+
+
+def rewards(path, **values):
+    rows = [{"id": id, "sample": 0, "reward": value} for id, value in values.items()]
+    artifacts.write(path, artifacts.table(rows, artifacts.REWARDS), artifacts.REWARDS, None)
+    return str(path)
+
+
+def test_a_reward_of_0_and_1_alone_is_a_verifier_and_the_measure_of_the_others(tmp_path):
+    paths = []
+    for name, a, b in (("check", {"i": 1.0, "j": None}, {"i": 0.0}), ("rm", {"i": 0.9, "j": 0.1}, {"i": 0.3})):
+        (tmp_path / name).mkdir()
+        paths += [rewards(tmp_path / name / "pool__a.parquet", **a), rewards(tmp_path / name / "pool__b.parquet", **b)]
+    assert read.is_verifier(dict(enumerate(paths[:2]))) and not read.is_verifier(dict(enumerate(paths)))
+    (row,) = read.reward_quality(paths)
+    assert (row["reward"], row["n_pairs"], row["same_prompt_accuracy"]) == ("rm", 1, 1.0)
+    assert read.reward_quality(paths[2:]) == []
+
+
+def test_what_was_removed_comes_before_what_is_still_shared(tmp_path):
+    def items(*texts):
+        rows = [
+            {"id": text, "messages": [{"role": "user", "content": text}], "source": "t", "round": 0} for text in texts
+        ]
+        return artifacts.table(rows, artifacts.INSTRUCTIONS)
+
+    path = tmp_path / "pool.parquet"
+    artifacts.write(path, items("name three red fruits", "another one"), artifacts.INSTRUCTIONS, None)
+    prompts = {"fruit": items("name three red fruits")}
+    (row,) = read.contaminated(str(path), prompts)
+    assert (row["instructions"], row["task"], row["how"], row["removed"]) == ("pool", "fruit", "equal", False)
+    gone = artifacts.table([{**row, "id": "gone", "removed": True}], artifacts.CONTAMINATION)
+    artifacts.write(f"{path}.removed", gone, artifacts.CONTAMINATION, None)
+    assert [found["id"] for found in read.contaminated(str(path), prompts)] == ["gone", "name three red fruits"]

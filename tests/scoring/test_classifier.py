@@ -1,0 +1,74 @@
+"""A reward model's logits are those of the chat's ids, one by one, whatever the batch."""
+
+import pytest
+import tiny
+from rated_rows import ANSWERED, ASKED, TEXTS, changed, reward_entry, reward_model, scored
+from teachergrid.errors import BadInput
+from teachergrid.models import loading
+from teachergrid.scoring import classifier, reward
+from teachergrid.spec import schema
+from teachergrid.store import artifacts
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> dict:
+    return reward_model(tmp_path_factory.mktemp("rm"))
+
+
+# the usual ChatML writes a line break after the end token, and models trained on it are read there
+LINE_BREAK = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+
+@pytest.mark.parametrize(("read_at", "tail"), [("end", ""), ("template", "\n")])
+def test_rewards_are_the_logits_of_the_chat_ids(model, tmp_path, read_at, tail):
+    import torch
+
+    table = scored(model, tmp_path, batch=4, read_at=read_at, template=LINE_BREAK)
+    assert table.schema.equals(artifacts.REWARDS) and table["id"].to_pylist() == ANSWERED["id"].to_pylist()
+    tokenizer, net = loading.load_tokenizer(model, reward_entry()), loading.load_model(model, kind="reward")
+    expected = []
+    for i, text in enumerate(TEXTS):
+        ids = tokenizer(
+            f"<|im_start|>user\nsort q{i}<|im_end|>\n<|im_start|>assistant\n{text}<|im_end|>{tail}",
+            add_special_tokens=False,
+        )["input_ids"]
+        with torch.no_grad():
+            hidden = net.model(torch.tensor([ids])).last_hidden_state
+        expected.append(net.score(hidden[0, -1]).item())
+    assert table["reward"].to_pylist() == pytest.approx(expected, abs=1e-5)
+    assert len({round(value, 4) for value in expected}) == len(TEXTS)
+
+
+def test_batch_is_as_alone(model, tmp_path):
+    alone = scored(model, tmp_path / "alone", batch=1)["reward"].to_pylist()
+    assert scored(model, tmp_path / "batch", batch=6)["reward"].to_pylist() == pytest.approx(alone, abs=1e-5)
+
+
+def test_no_second_bos(tmp_path):
+    folder = tiny.make(tmp_path / "bos", kind="reward", bos=True, template=tiny.CHATML_WITH_BOS)
+    entry = schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
+    tokenizer, net = loading.load_tokenizer(entry, reward_entry()), loading.load_model(entry, "reward")
+    seen = []
+    net.register_forward_pre_hook(lambda _, args, inputs: seen.append(inputs["input_ids"]), with_kwargs=True)
+    scorer = classifier.Classifier(tokenizer, net, reward_entry())
+    reward.score_rows(reward.join(ANSWERED, ASKED), reward_entry(batch=1), scorer, 512)
+    assert len(seen) == len(TEXTS)
+    for ids in seen:
+        assert ids[0].tolist().count(tokenizer.bos_token_id) == 1 and ids[0, 0] == tokenizer.bos_token_id
+
+
+def test_model_without_a_padding_token(model, tmp_path):
+    def forget(net):
+        net.config.pad_token_id = None
+
+    bare = changed(model, tmp_path / "bare", forget)
+    assert loading.load_model(bare, kind="reward").config.pad_token_id is None
+    expected = scored(model, tmp_path / "with")["reward"].to_pylist()
+    assert scored(bare, tmp_path / "without", batch=6)["reward"].to_pylist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_not_a_reward_model(tmp_path):
+    folder = tiny.make(tmp_path / "causal")
+    entry = schema.filled({"repo": str(folder)}, schema.definition("model"))
+    with pytest.raises(BadInput, match="causal: no reward model"):
+        scored(entry, tmp_path / "work")
