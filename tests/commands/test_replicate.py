@@ -12,7 +12,7 @@ from workspace import ENV, ROOT
 def test_the_command_says_so_and_ends_well(tmp_path, capsys):
     assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
     said = capsys.readouterr().out
-    assert said.startswith("Ours (published): 132 of 132 numbers come out") and "0.9246 (0.925)" in said
+    assert said.startswith("Ours (published): 132 of 132 numbers agree") and "0.9246 (0.925)" in said
     assert "8 of 13 steps (exact p 0.481)" in said and "+1.07 sd" in said
     assert "<strong>132 of 132</strong>" in (tmp_path / "page.html").read_text()
 

@@ -14,8 +14,8 @@ CONFIG = {
 REFUSED = [
     ({"formula": "expression"}, "config.metrics.m: state either 'formula' or 'expression'"),
     ({"formula": "ppl", "expression": "ppl"}, "config.metrics.m: state either 'formula' or 'expression'"),
-    ({"formula": "expression", "expression": "ppl"}, "config.metrics.m.best: goes with an expression"),
-    ({"formula": "ppl", "best": "lowest"}, "config.metrics.m.best: goes with an expression"),
+    ({"formula": "expression", "expression": "ppl"}, "config.metrics.m.best: state it with an expression"),
+    ({"formula": "ppl", "best": "lowest"}, "config.metrics.m.best: state it with an expression"),
     (own("ppl +"), "config.metrics.m.expression: 'ppl +' cannot be read"),
     (own("reward_mean", reward=None), "config.metrics.m.reward: the expression needs a reward; known: rm"),
     (own("reward_mean(reward='r')"), "config.metrics.m.reward: there is no 'r', did you mean 'rm'?"),
@@ -36,6 +36,6 @@ def test_config_errors_name_the_key_and_the_remedy(settings, message):
 
 @pytest.mark.parametrize("likelihood", [{"tokens": False, "rank_cap": 100}, {"tokens": True, "rank_cap": 50}])
 def test_ranks_need_lists_that_hold_them(likelihood):
-    with pytest.raises(BadInput, match="takes ranks of tokens up to 100"):
+    with pytest.raises(BadInput, match="needs ranks of tokens up to 100"):
         check({**CONFIG, "likelihood": likelihood}, "config.metrics.m", entry("rsr"))
     check(CONFIG, "config.metrics.m", entry("rsr"))

@@ -38,7 +38,7 @@ def test_files_that_do_not_match_are_named(tmp_path):
         BadInput, match=r"short\.parquet: 1 of 4 rows are missing, such as id 'i2', sample 0; delete it"
     ):
         join({"t": answers}, {"rm": {"t": short}}, {})
-    with pytest.raises(BadInput, match=r"twice\.parquet: id 'i1', sample 0 is there twice"):
+    with pytest.raises(BadInput, match=r"twice\.parquet: id 'i1', sample 0 occurs twice"):
         join({"t": answers}, {"rm": {"t": twice}}, {})
     with pytest.raises(BadInput, match="no row"):
         join({"t": responses({})}, {}, {})

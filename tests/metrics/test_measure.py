@@ -43,7 +43,7 @@ NOTHING = [
 def test_what_is_not_there_is_null_and_explained(name, tables, without):
     for row in measured(ALL, four(**{"chat": with_ranks(), **tables}), rounds=20).values():
         joins = Metric(ALL[row["formula"]]).needs
-        if without in joins or (without == "likelihood" and FORMULAS[row["formula"]].whole):
+        if without in joins or (without == "likelihood" and FORMULAS[row["formula"]].text_function):
             assert (row["n"], row["missing"], row.get("value")) == (0, 4, None) and row["reason"], row
         elif row["formula"] != "length":
             assert row["value"] is not None and row["n"] == 4
@@ -80,7 +80,7 @@ def test_a_corpus_there_twice_has_the_same_means():
     once = measured(ALL, four(chat=with_ranks()))
     tables = twice(TEXT), twice(REWARD), twice(with_ranks()), twice(NOT_ASKED)
     doubled = measured(ALL, four(*tables))
-    for name in set(once) - {name for name, formula in FORMULAS.items() if formula.whole}:
+    for name in set(once) - {name for name, formula in FORMULAS.items() if formula.text_function}:
         assert doubled[name]["value"] == pytest.approx(once[name]["value"], rel=1e-12)
         # the unit of the bootstrap is the instruction, so that a second sample of it adds no certainty
         assert (doubled[name]["low"], doubled[name]["high"]) == pytest.approx((once[name]["low"], once[name]["high"]))

@@ -1,6 +1,10 @@
 """Models and tokenizers from their folders: where they are put, what they lack, and what is refused."""
 
+import os
 import shutil
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +14,7 @@ from generations import CHAT, MODEL
 from teachergrid.errors import BadInput
 from teachergrid.hub import model_files
 from teachergrid.models import chat, loading
+from trainings import tiny_model
 
 
 @pytest.mark.parametrize(
@@ -27,35 +32,6 @@ def test_a_model_that_is_too_large_for_the_gpus_is_refused(off):
     loading.check_fits(SimpleNamespace(hf_device_map={"a": 0, "b": 1}), "there")
     with pytest.raises(BadInput, match=rf"there: too large for \d+ GPUs, parts of it lie on {off}; raise .* `gpus`"):
         loading.check_fits(SimpleNamespace(hf_device_map={"a": 0, "b": off}), "there")
-
-
-def test_a_model_is_loaded_only_where_it_fits(tmp_path, monkeypatch):
-    from transformers import LlamaForCausalLM
-
-    model = tiny_model(tmp_path / "llama")
-    # as accelerate says where the parts went
-    for places, fits in (({"model.layers.0": 0, "lm_head": 1}, True), ({"model": 0, "lm_head": "disk"}, False)):
-        monkeypatch.setattr(LlamaForCausalLM, "hf_device_map", places, raising=False)
-        with nullcontext() if fits else pytest.raises(BadInput, match="too large"):
-            loading.load_model(model)
-
-
-def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
-    for name in loading.CACHES[1:]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
-    loading.set_cache_folders()
-    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
-    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
-    (folder,) = {path.parent for path in found}
-    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
-    monkeypatch.setattr(sys, "prefix", "/another")
-    monkeypatch.delenv("TRITON_CACHE_DIR")
-    loading.set_cache_folders()
-    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
-    for name in loading.CACHES:
-        monkeypatch.delenv(name)
 
 
 def test_weights_that_are_missing_are_refused():
@@ -169,3 +145,32 @@ def test_the_size_of_the_weights_is_known_before_they_are_loaded(folder):
     loaded = sum(weight.numel() for weight in loading.load_model(entry).parameters())
     assert loading.weight_bytes(entry) == 4 * loaded
     assert loading.weight_bytes(entry | {"dtype": "bfloat16"}) == 2 * loaded
+
+
+def test_a_model_is_loaded_only_where_it_fits(tmp_path, monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    model = tiny_model(tmp_path / "llama")
+    # as accelerate says where the parts went
+    for places, fits in (({"model.layers.0": 0, "lm_head": 1}, True), ({"model": 0, "lm_head": "disk"}, False)):
+        monkeypatch.setattr(LlamaForCausalLM, "hf_device_map", places, raising=False)
+        with nullcontext() if fits else pytest.raises(BadInput, match="too large"):
+            loading.load_model(model)
+
+
+def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
+    for name in loading.CACHES[1:]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
+    loading.set_cache_folders()
+    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
+    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
+    (folder,) = {path.parent for path in found}
+    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
+    monkeypatch.setattr(sys, "prefix", "/another")
+    monkeypatch.delenv("TRITON_CACHE_DIR")
+    loading.set_cache_folders()
+    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
+    for name in loading.CACHES:
+        monkeypatch.delenv(name)

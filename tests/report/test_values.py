@@ -28,7 +28,7 @@ def test_a_grid_that_only_measures_shows_every_value_first(measured):
             shown = by_unit[row["unit"]][0 if row["entry"] == "car" else head.index("nll promise: low") - 1]
             assert shown == text.within(row["value"], row["low"], row["high"], 3)
     assert html.count("<title>car of the responses of every teacher") == 2
-    assert "No student was made" in read.text and "borrowed" not in read.text
+    assert "No student was trained" in read.text and "borrowed" not in read.text
     assert not read.crossed and not re.search(r"\b(nan|NaN|None|inf)\b", without_words(html))
 
 

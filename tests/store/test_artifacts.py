@@ -49,7 +49,7 @@ def test_a_file_that_does_not_serve_is_named(tmp_path):
     with pytest.raises(artifacts.BadTable, match=rf"{path}: no column other; delete the file and run again"):
         artifacts.read(path, pa.schema([("other", pa.string())]))
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(artifacts.BadTable, match=rf"{path}: not a whole parquet file .*; delete it and run again"):
+    with pytest.raises(artifacts.BadTable, match=rf"{path}: not a complete parquet file .*; delete it and run again"):
         artifacts.read(path, SCHEMA)
     with pytest.raises(FileNotFoundError):
         artifacts.read(tmp_path / "none.parquet", SCHEMA)

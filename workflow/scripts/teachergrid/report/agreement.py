@@ -69,13 +69,15 @@ def enough(data: PageData) -> dict | None:
     together, so pairs are more reliable than this.
     """
     for metric in own_metrics(data):
-        found = {where: pairs for where in places(data) if len(pairs := differences(data, metric["metric"], *where)[0])}
-        if found:
+        pairs_of = {
+            where: pairs for where in places(data) if len(pairs := differences(data, metric["metric"], *where)[0])
+        }
+        if pairs_of:
             break
     else:
         return None
-    most = max(differences(data, metric["metric"], *where)[1] for where in found)
-    sizes = [n for n in SIZES if n < most] + [most]
+    largest = max(differences(data, metric["metric"], *where)[1] for where in pairs_of)
+    sizes = [n for n in SIZES if n < largest] + [largest]
     series = [
         plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
         for i, (where, pairs) in enumerate(pairs_of.items())
@@ -94,8 +96,8 @@ def enough(data: PageData) -> dict | None:
 
 
 def differences(data: PageData, metric: str, base: str, panel: str | None) -> tuple[np.ndarray, int]:
-    """Return |difference| / its standard error for one response of each, of all pairs of units; and the most responses of one."""
-    here = [
+    """Return |difference| / standard error of all pairs of units, as for one response of each; and the most responses of a unit."""
+    rows = [
         row for row in data.inputs["metrics"] if (row["metric"], row["base"], row["panel"]) == (metric, base, panel)
     ]
     estimates = [
