@@ -92,7 +92,7 @@ def test_more_measured_jobs_move_the_estimate_and_narrow_the_interval():
     assert errors[-1] < 0.1 * truth
 
 
-def test_start_and_rate_are_told_apart():
+def test_start_and_rate_are_learned_apart():
     """Short jobs that start slowly say nothing against the rate of long ones."""
     short = [likelihood(rows=n) for n in (1, 2, 3, 4, 5, 6)]
     slow = known(*(ran(row, f"b/i__{i}", 4 * arithmetic(row)) for i, row in enumerate(short)))
