@@ -42,5 +42,5 @@ def check(model: "PreTrainedModel") -> None:
     if not torch.allclose(logits, expected, rtol=1e-2, atol=1e-2, equal_nan=True):
         kind = model.config.model_type
         raise BadInput(
-            f"{model.name_or_path}: {kind} models transform their logits in a way that this package does not support; take another model"
+            f"{model.name_or_path}: {kind} models change their logits in a way that this package does not support; take another model"
         )
