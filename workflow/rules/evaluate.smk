@@ -4,7 +4,7 @@
 rule answer:
     """Let one model answer all tasks of a suite with one model load."""
     input:
-        # empty for a reference, which is evaluated as it is
+        # empty for a reference, which is not trained
         student=collect(
             rules.finetune.output.student, student=cell("answer", "students")
         ),
@@ -15,7 +15,7 @@ rule answer:
         "<logs>/answer/{model}/{suite}.log",
     benchmark:
         "<benchmarks>/answer/{model}/{suite}.jsonl"
-    # before further students are trained: one that has all its answers may be freed
+    # before further students are trained, since a student with all its answers may be freed
     priority: 1
     conda:
         "../../envs/gpu.yaml"
@@ -28,7 +28,7 @@ rule answer:
 
 
 rule free:
-    """Delete what a recipe does not keep of a student's weights when no answer of it is missing."""
+    """Delete the weights of a student that its recipe does not keep, once it has written all its answers."""
     input:
         answers=collect(
             rules.answer.output.answers,
@@ -37,7 +37,7 @@ rule free:
             allow_missing=True,
         ),
     output:
-        # student.json stays as it is, and so nothing is trained again
+        # student.json is not changed, so nothing is trained again
         freed="<results>/students/{student}/freed.json",
     log:
         "<logs>/free/{student}.log",

@@ -1,4 +1,4 @@
-"""Responses get rewards and likelihoods; from these come derived corpora and metrics, without a GPU."""
+"""Rewards and likelihoods of responses; from these, without a GPU, derived corpora and metrics."""
 
 
 rule reward:
@@ -26,7 +26,7 @@ rule reward:
 
 
 rule likelihood:
-    """Take log p(A given Q), log p(A) and log p(Q) in both text formats from one model load."""
+    """Compute log p(A given Q), log p(A) and log p(Q) in both text formats, with one model load."""
     input:
         responses=rules.generate.output.responses,
         instructions=collect(
@@ -53,7 +53,7 @@ rule likelihood:
 rule select:
     """Choose the rows of a derived corpus."""
     input:
-        # where categories count
+        # only where categories are used
         instructions=collect(
             rules.load_instructions.output.instructions,
             instructions=cell("select", "instructions"),
@@ -91,7 +91,7 @@ rule select:
 
 
 rule metric:
-    """Measure one corpus for one base: every metric is a join of what lies on disk."""
+    """Compute the metrics of one corpus for one base, by joining tables of earlier jobs."""
     input:
         corpus=collect(
             rules.select.output.corpus,

@@ -1,4 +1,4 @@
-"""Which teachers are worth a student: all answer a few instructions, and the metrics of those answers rank them."""
+"""The pilot: all teachers answer a few instructions, and metrics of these answers rank the teachers."""
 
 
 rule pilot:

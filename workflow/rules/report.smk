@@ -1,8 +1,8 @@
-"""Metrics meet scores: tidy tables, a recommendation and one report per grid block."""
+"""Compare metrics with scores: tables, a recommendation and one report for each grid block."""
 
 
 rule correlate:
-    """Rank the teachers, test what predicts them, and recommend, over what exists."""
+    """Rank the teachers, test which metrics predict the ranking, and recommend; with `partial` from the results that exist."""
     input:
         metrics=inputs.existing(
             collect(
@@ -114,7 +114,7 @@ rule report:
             collect(rules.pilot.output.pilot, grid=cell("report", "pilots")),
             only_made=config["partial"],
         ),
-        # of a grid that trains all students, and so knows what a pilot loses
+        # of grids that train all students, which show what the pilot loses
         complete=inputs.existing(
             collect(
                 rules.correlate.output.performance, grid=cell("report", "complete")

@@ -1,11 +1,11 @@
-"""Instructions come in; every teacher's responses go out, with their health and the gate before any SFT."""
+"""From instructions to the responses of every teacher, their health checks, and the gate before any SFT."""
 
 
 rule load_instructions:
     """Read, normalise, de-duplicate and sample one set of instructions."""
     input:
         files=cell("load_instructions", "files"),
-        # of the suites that are taken out of the set
+        # prompts of the suites that are removed from the set
         prompts=cell("load_instructions", "prompts"),
     output:
         instructions="<results>/instructions/{instructions}.parquet",
@@ -72,14 +72,14 @@ rule check:
 
 
 rule gate:
-    """Stop before the SFT of a broken teacher; the health table stays for the report."""
+    """Stop before students are trained on a broken teacher; the health table remains for the report."""
     input:
         health=rules.check.output.health,
     output:
         passed="<results>/health/{responses}.passed",
     log:
         "<logs>/gate/{responses}.log",
-    # a look at one small file
+    # it reads one small file
     localrule: True
     conda:
         "../../envs/cpu.yaml"

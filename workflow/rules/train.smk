@@ -8,7 +8,7 @@ rule finetune:
             rules.load_instructions.output.instructions,
             instructions=cell("finetune", "instructions"),
         ),
-        # a whole teacher's responses are a corpus as they are; a derived corpus names rows of them
+        # all responses of a teacher are a corpus as they are; a derived corpus selects rows of them
         responses=collect(
             rules.generate.output.responses, responses=cell("finetune", "responses")
         ),
@@ -19,7 +19,7 @@ rule finetune:
         ),
         gates=collect(rules.gate.output.passed, responses=cell("finetune", "gates")),
     output:
-        # weights and training log lie beside it, undeclared: freeing their space retrains nothing
+        # weights and training log are next to it but not declared as outputs, so that deleting them retrains nothing
         student="<results>/students/{student}/student.json",
     log:
         "<logs>/finetune/{student}.log",
