@@ -66,7 +66,7 @@ def test_a_pin_is_not_moved(hub):
     problems = prefetch.fetch(planned(), pin=True, dry=False)
     assert pins.read()["model"]["org/big"] == "f" * 40
     assert problems == [
-        f"org/big: the hub has no '{'f' * 40}'; mend `revision`, or remove its line from config/revisions.lock and pin anew"
+        f"org/big: the hub has no '{'f' * 40}'; fix `revision`, or remove its line from config/revisions.lock and pin again"
     ]
     assert got("org/small") == set(WEIGHTS), "the rest is fetched"
 

@@ -67,8 +67,8 @@ class Metric:
         return [term.resolve(self.settings) for term in self.terms if need in term.needs]
 
     @property
-    def rewards(self) -> list[str]:
-        """The rewards that its terms take, one per term."""
+    def rewards(self) -> list[str | None]:
+        """The rewards that its terms take, one per term; None where an entry that is not checked yet names none."""
         return [settings["reward"] for settings in self.settings_for("reward")]
 
     @property
