@@ -48,7 +48,7 @@ def test_recorded_logs(log, kind, line):
     [
         # a message of our own is about itself, whatever the log says before it
         ("config.x: there is no 'y'", None, failures.BAD_INPUT, "config.x: there is no 'y'"),
-        ("org/q: too small; mend it", None, failures.BAD_INPUT, "org/q: too small; mend it"),
+        ("org/q: too small; fix it", None, failures.BAD_INPUT, "org/q: too small; fix it"),
         ("one\ntwo", None, failures.BAD_INPUT, "one"),
         ("org/q: too large for 2 GPUs, parts of it lie on cpu", None, failures.GPU_MEMORY, "too large"),
         ("disk full: No space left on device at results (1 kB free)", None, failures.DISK, "disk full"),

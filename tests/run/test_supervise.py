@@ -77,7 +77,7 @@ def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
     said, kept = capsys.readouterr().err, Path("run.log").read_text()
     assert "FAILED broken one: no such key" in said and "[1/3] fine" in said and "Error in rule" not in said
     assert "Error in rule broken" in kept and all(line[:2] == "20" for line in kept.splitlines())
-    assert outcome.lines("results", found)[0].startswith("1 failed: bad input. Mend what the message names")
+    assert outcome.lines("results", found)[0].startswith("1 failed: bad input. Fix what the message names")
     assert "1 done, 1 failed, 1 waiting for them or not begun (late 1)" in outcome.lines("results", found)[2]
 
 
