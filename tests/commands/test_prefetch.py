@@ -162,7 +162,7 @@ def test_a_pin_is_not_moved(hub):
     problems = prefetch.fetch(planned(), pin=True, dry=False)
     assert pins.read()["model"]["org/big"] == "f" * 40
     assert problems == [
-        f"org/big: the hub has no '{'f' * 40}'; mend `revision`, or remove its line from config/revisions.lock and pin anew"
+        f"org/big: the hub has no '{'f' * 40}'; fix `revision`, or remove its line from config/revisions.lock and pin again"
     ]
     assert got("org/small") == set(WEIGHTS), "the rest is fetched"
 
@@ -183,9 +183,9 @@ def test_gated_and_missing_are_named_before_anything_is_fetched(hub):
     problems = prefetch.fetch(planned(), pin=True, dry=True)
     token = "the account whose token HF_TOKEN holds (or `hf auth login`)"
     assert sorted(problems) == [
-        "datasets/org/many: there is no file 'some/asked.jsonl' in it; mend `source`",
+        "datasets/org/many: there is no file 'some/asked.jsonl' in it; fix `source`",
         f"org/big: gated; accept its licence at {hub.url}/org/big with {token}",
-        f"org/own: not on the hub, or private; mend the name, or read it with {token}",
+        f"org/own: not on the hub, or private; fix the name, or read it with {token}",
         "org/small: no model that transformers loads (config.json, and safetensors or pytorch_model)",
     ]
     assert hub.fetched() == []

@@ -1,13 +1,13 @@
-"""The settings of jobs whose specs have older words for a part than the code.
+"""Settings of jobs whose specs name a part differently from the code.
 
-The words of a spec must stay: with others, every answer and every likelihood would be made again. They end here.
+The names in a spec must not change: otherwise every answer and every likelihood would be made again. This module translates them.
 """
 
 from typing import TypedDict
 
 
 class AnswerSettings(TypedDict):
-    """Of a model that answers a suite. talk: its chat settings; a student has those of its base."""
+    """Settings of a model that answers a suite. talk: its chat settings; a student has those of its base."""
 
     model: dict
     talk: dict
@@ -17,7 +17,7 @@ class AnswerSettings(TypedDict):
 
 
 class LikelihoodSettings(TypedDict):
-    """Of a model that scores responses. scorer: its chat settings."""
+    """Settings of a model that scores the likelihood of responses. scorer: its chat settings."""
 
     model: dict
     scorer: dict
@@ -25,7 +25,7 @@ class LikelihoodSettings(TypedDict):
 
 
 def of_answers(parts: dict) -> AnswerSettings:
-    """Return the settings in a loaded spec of the rule `answer`, which has the chat settings under `reference`."""
+    """Return the settings from a loaded spec of the rule `answer`, in which the chat settings are named `reference`."""
     return {
         "model": parts["model"],
         "talk": parts["reference"],
@@ -36,5 +36,5 @@ def of_answers(parts: dict) -> AnswerSettings:
 
 
 def of_likelihoods(parts: dict) -> LikelihoodSettings:
-    """Return the settings in a loaded spec of the rule `likelihood`, which has the scorer under `base`."""
+    """Return the settings from a loaded spec of the rule `likelihood`, in which the scorer is named `base`."""
     return {"model": parts["model"], "scorer": parts["base"], "likelihood": parts["likelihood"]}
