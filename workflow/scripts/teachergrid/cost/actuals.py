@@ -1,7 +1,7 @@
-"""What finished jobs really took: one line a job in `results/.jobs/`, which outlives its outputs and `make clean`.
+"""Read what finished jobs and probes took: a line for each in `results/.jobs/` and `results/.probes/`.
 
-Written by the job itself at its end (usage.py); `results/.probes/` holds what a few rows of a kind of job took (probe.py). Snakemake's benchmarks go with the results, count the wait for free GPUs, and know
-neither rows nor tokens; what both know is only written there.
+A job writes its line itself when it ends (job.usage); the lines outlive its outputs and `make clean`. Snakemake's benchmarks do
+not serve this: they are deleted with the results, include the wait for free GPUs, and contain neither rows nor tokens.
 """
 
 import json
@@ -12,11 +12,11 @@ from . import workload
 
 
 class Actual(NamedTuple):
-    """One finished job. None: not known.
+    """One finished job. None: unknown.
 
-    work: its rows are 0 where they are not known.
-    seconds: from its process' start, without the wait for devices.
-    tokens, read: of the responses that it made or read, and of their prompts (SFT: those trained on).
+    work: with 0 rows where their number is unknown.
+    seconds: since its process started, without the wait for devices.
+    tokens, read: tokens of the responses that it made or read, and of their prompts (SFT: trained tokens).
     gpu_gb, host_gb: peak memory of one GPU, and of the host.
     """
 
@@ -35,9 +35,9 @@ class Actual(NamedTuple):
 class Probe(NamedTuple):
     """A few rows of one kind of job, timed in two parts.
 
-    cell: of the grid; a base that answered in its students' place has its own name. model: repo@revision.
-    work: the first rows; seconds: from the process' start to their end, with what the job does after its last row.
-    more: the rows after these, which took more_seconds; 0 rows where the time was over before. cpu_seconds: of both parts.
+    cell: of the grid; with the name of the base where a base answered in place of its students. model: repo@revision.
+    work: the first rows. seconds: from the start of the process to their end, plus what the job does after its last row.
+    more: the rows after these, which took more_seconds; 0 rows where the time was over by then. cpu_seconds: of both parts.
     """
 
     rule: str
@@ -57,7 +57,7 @@ class Probe(NamedTuple):
 
 
 class Lengths(NamedTuple):
-    """Mean tokens of a row before its response, and in it, under these settings of the job."""
+    """Mean tokens of a row, under given settings of the job. read: before its response. written: in its response."""
 
     settings: workload.Settings
     read: float
@@ -69,7 +69,7 @@ class Lengths(NamedTuple):
 
 
 class Actuals(NamedTuple):
-    """All that was measured. jobs: by rule, oldest first; lengths: by (rule, cell); probes: the latest of each kind of job."""
+    """All that was measured. jobs: {rule: jobs, oldest first}. lengths: by (rule, cell). probes: the latest of each kind of job."""
 
     jobs: dict[str, list[Actual]]
     lengths: dict[tuple[str, str], Lengths]
@@ -77,13 +77,13 @@ class Actuals(NamedTuple):
 
 
 def load(results: str) -> Actuals:
-    """Return what the finished jobs of a results folder took, and its probes. A line that a dying machine cut off does not count."""
+    """Return what the finished jobs and probes of a results folder took. Incomplete lines are skipped."""
     lines = sorted(index_lines(results), key=lambda words: int(words[0]))
     records = [(words[1], words[2], json.loads(words[4])) for words in lines if len(words) == 5]
     lengths: dict[tuple[str, str], Lengths] = {}
-    known: dict[str, workload.Settings] = {}  # thousands of jobs share a few settings
+    shared_settings: dict[str, workload.Settings] = {}  # thousands of jobs share a few settings
     for rule, cell, record in records:
-        record["settings"] = known.setdefault(json.dumps(record["settings"]), _settings(record))
+        record["settings"] = shared_settings.setdefault(json.dumps(record["settings"]), _settings(record))
         rows, tokens = record.get("rows"), record.get("tokens")
         if rule in ("generate", "answer") and rows and tokens is not None:
             lengths[rule, cell] = Lengths(record["settings"], (record.get("read") or 0) / rows, tokens / rows)
@@ -98,7 +98,7 @@ def load(results: str) -> Actuals:
 
 
 class Timed(Protocol):
-    """A finished job, a probe, or a kind of job to probe: what tells kinds of jobs apart."""
+    """A finished job, a probe, or a kind of job to probe."""
 
     @property
     def rule(self) -> str: ...
@@ -109,7 +109,7 @@ class Timed(Protocol):
 
 
 def kind(job: Timed, model: str | None = None) -> tuple:
-    """Return what jobs of one kind have in common."""
+    """Return a key that is the same for all jobs of one kind: rule, model, settings, size, GPUs and device."""
     return job.rule, model, job.work.settings, job.work.parameters, job.work.gpus, job.device
 
 
@@ -141,13 +141,13 @@ def _actual(rule: str, cell: str, record: dict, lengths: dict[tuple[str, str], L
 def mean_lengths(
     rule: str, cell: str, values: workload.Settings, lengths: dict[tuple[str, str], Lengths]
 ) -> tuple[float, float] | None:
-    """Return the mean tokens of a row before and in its response, where the responses (answers) of this cell were measured.
+    """Return the mean tokens of a row before and in its response; None where the responses of this cell were not measured.
 
     values: settings of the job.
     """
-    source = workload.read_by(rule, cell)
-    measured = lengths.get(source) if source else None
-    # other sampling gives other lengths
+    origin = workload.read_by(rule, cell)
+    measured = lengths.get(origin) if origin else None
+    # with other sampling settings lengths differ
     if measured is None or (rule in ("generate", "answer") and measured.settings != values):
         return None
     return measured.read, measured.written

@@ -1,4 +1,4 @@
-"""The shape of a model: read from its config.json when the folder or the hub's cache has it, else guessed from its size."""
+"""The dimensions of a model: from its config.json, if the folder or the hub's cache has it, else guessed from its size."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-# what configs call the same thing
+# {field: names that config.json files use for it}
 NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model"),
@@ -19,11 +19,11 @@ NAMES = {
 class Shape(NamedTuple):
     """The sizes that decide a model's parameters and memory.
 
-    kv: width of a token's keys in one layer; its values are as wide.
+    kv: width of a token's keys in one layer, all heads together; its values are as wide.
     inner: width of the feed-forward layer.
-    tied: input and output embeddings are one matrix.
-    gated: a feed-forward layer has three matrices, not two.
-    experts: 1 where every token passes all weights.
+    tied: whether input and output embeddings are one matrix.
+    gated: whether a feed-forward layer has three matrices instead of two.
+    experts: per layer; 1 for a dense model.
     """
 
     layers: int
@@ -54,7 +54,7 @@ def of_model(repo: str, revision: str | None) -> Shape | None:
 
 
 def of_config(config: dict) -> Shape | None:
-    """Return the shape that a config.json states, or None where it uses other names than NAMES."""
+    """Return the shape that a config.json states; None where it uses names that are not in NAMES."""
     config = config.get("text_config") or config
     sizes: dict[str, int] = {}
     for name, keys in NAMES.items():
@@ -86,7 +86,7 @@ def parameters(shape: Shape) -> float:
 
 
 def guessed(billions: float) -> Shape:
-    """Return the usual shape of a model with so many billions of parameters: 8 heads of keys, a vocabulary of 128,000."""
+    """Return a typical shape for a number of parameters in billions: 8 key-value heads, a vocabulary of 128,000."""
     layers, vocabulary = max(1, round(depth(billions))), 128_000
     # 13 layers hidden^2 + vocabulary hidden = parameters
     hidden = (math.sqrt(vocabulary**2 + 52 * layers * billions * 1e9) - vocabulary) / (26 * layers)
@@ -95,5 +95,5 @@ def guessed(billions: float) -> Shape:
 
 
 def depth(billions: float) -> float:
-    """Return the usual number of layers of a model of this size: 38 at 7.6 B, 75 at 70 B (published: 28 to 32, 80)."""
+    """Return a typical number of layers. billions: of parameters. 7.6 B -> 38, 70 B -> 75 (published models: 28 to 32, 80)."""
     return 20 * billions**0.31

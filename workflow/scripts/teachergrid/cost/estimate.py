@@ -1,11 +1,11 @@
-"""How long a job will take: arithmetic (throughput) corrected by what finished jobs took.
+"""Estimate how long a job will take: arithmetic (cost.throughput), corrected by what finished jobs took.
 
     seconds = a * start + b * work
 
-a and b are 1 until jobs were measured. They are fitted in logarithms, robustly, to the finished jobs of the rule. Jobs of a
-similar size, with the same settings and on the same device type weigh most. Few jobs move a and b little and leave the interval
-wide. Jobs on another GPU type count through the arithmetic of their own type. A cell that ran before is expected to take as
-long again. A probe (a few rows, `plan --probe`) weighs less than a finished job, and nothing once a job of its kind has
+a and b are 1 until jobs were measured. Then a robust fit of their logarithms to the finished jobs of the rule sets them. Jobs of
+a similar size, with the same settings and on the same device type have the highest weights. Few jobs change a and b little and
+leave the interval wide. For jobs on another GPU type the arithmetic of that type is used. A cell that ran before is expected to
+take as long again. A probe (a few rows, `plan --probe`) has less weight than a finished job, and none once a job of its kind has
 finished.
 """
 
@@ -21,16 +21,16 @@ from .machines import CPU, Machines
 
 MEASURED, PROBED, SCALED, ANALYTIC = "measured", "probe", "scaled", "analytic"
 Value = TypeVar("Value")
-# standard deviations of natural logarithms: of the arithmetic's start and work, of one job around the fit, of the same job done
-# again; and of a response's length: guessed, known from other teachers, and known from a few responses of this teacher
+# standard deviations of natural logarithms. Of seconds: START and WORK by arithmetic alone, JOB around the fit, AGAIN when the same
+# job is repeated. Of response lengths: GUESSED, measured for OTHERS (teachers), SAMPLED from a few responses of this teacher
 START, WORK, JOB, AGAIN, GUESSED, OTHERS, SAMPLED = 0.7, 0.7, 0.3, 0.25, 0.5, 0.3, 0.2
 # 90 % of a normal distribution lie within so many standard deviations
 Z = 1.64
-# weights: of a job of another size (per factor e), with other settings, on another device type; and of a probe
+# weights in the fit: of a job of another size (SIZE: width in factors of e), with other SETTINGS, on another DEVICE type; of a PROBE
 SIZE, SETTINGS, DEVICE, PROBE = 1.0, 0.3, 0.3, 0.7
-# the weight from which on an estimate rests on measured jobs
+# sum of weights from which on an estimate counts as based on measured jobs
 ENOUGH = 0.2
-# so many of the latest jobs of a kind are fitted, in so many rounds; outliers weigh as in Student's t with 4 degrees of freedom
+# the fit uses the LATEST jobs of each kind, in ROUNDS iterations, with outliers weighted as in Student's t (degrees of freedom)
 LATEST, ROUNDS, DEGREES = 40, 12, 4
 
 
@@ -48,9 +48,9 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     """Return how long a cell will take.
 
     Args:
-        row: of grid.Cells.
-        device: the type to count with. A job without GPUs runs on `cpu`, whatever it says.
-        cell: its wildcards, by which earlier jobs of the same cell and the lengths of its responses are found.
+        row: of grid.cells.Cells.
+        device: the device type to assume; a job without GPUs always runs on `cpu`.
+        cell: its wildcards, to find earlier jobs of the same cell and the lengths of its responses.
     Raises:
         BadInput: for a GPU type that the machines do not know.
     """
@@ -68,7 +68,7 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     source = fit.source
     earlier = _by_cell(_Itself(actuals)).get((rule, cell), ())
     if before := [job for job in earlier if _same(job, planned, device)]:
-        # as long again; the fit only says what other rows or lengths change
+        # as long as before; the fit only corrects for changed numbers of rows or lengths
         off = sum(math.log(job.seconds) - _predicted(fit, job, planned, machines) for job in before) / len(before)
         middle, spread = middle + off, max(AGAIN, fit.deviation) ** 2 * (1 + 1 / len(before))
         source = MEASURED
@@ -81,16 +81,16 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
 def expected_work(rule: str, row: dict, actuals: Actuals, cell: str = "") -> tuple[workload.Work, float]:
     """Return the work of a cell, and the standard deviation of the logarithm of its tokens.
 
-    The lengths of rows come from its own responses where they were measured, then from a probe of them, then from other
-    responses under the same limit, else from `work.usual`.
+    The lengths of rows come, in this order, from its own measured responses, from a probe of them, from other measured responses
+    with the same limit, or from `workload.usual`.
     """
     planned = workload.of_row(rule, row)
     if not planned.parameters:
         return planned, 0.0
-    if known := mean_lengths(rule, cell, planned.settings, actuals.lengths):
-        return planned._replace(read=known[0], written=known[1]), 0.0
-    if known := mean_lengths(rule, cell, planned.settings, _probed_lengths(_Itself(actuals))):
-        return planned._replace(read=known[0], written=known[1]), SAMPLED
+    if means := mean_lengths(rule, cell, planned.settings, actuals.lengths):
+        return planned._replace(read=means[0], written=means[1]), 0.0
+    if means := mean_lengths(rule, cell, planned.settings, _probed_lengths(_Itself(actuals))):
+        return planned._replace(read=means[0], written=means[1]), SAMPLED
     usual = _usual_lengths(
         _Itself(actuals), "answer" if rule in ("answer", "judge") else "generate", planned.get("limit")
     )
@@ -103,7 +103,7 @@ def expected_work(rule: str, row: dict, actuals: Actuals, cell: str = "") -> tup
 
 
 class _Key(NamedTuple):
-    """What jobs have in common that are estimated by one fit. size: logarithm of the billions of parameters."""
+    """Identifies a fit: jobs with the same key share one. size: natural logarithm of the billions of parameters."""
 
     rule: str
     settings: workload.Settings
@@ -112,7 +112,7 @@ class _Key(NamedTuple):
 
 
 class _Itself(Generic[Value]):
-    """A value as the key of a cache, equal to itself alone. Actuals and machines hold dicts, and are read once a plan."""
+    """A wrapper that makes any object hashable by identity, for caches: Actuals and Machines contain dicts."""
 
     def __init__(self, value: Value) -> None:
         self.value = value
@@ -125,7 +125,7 @@ class _Itself(Generic[Value]):
 
 
 class _Point(NamedTuple):
-    """One measured time: what arithmetic says, the logarithm of the seconds it took, and its weight."""
+    """One measured time. arithmetic: seconds by arithmetic. seconds: natural logarithm of the measured ones. weight: in the fit."""
 
     arithmetic: throughput.Seconds
     seconds: float
@@ -135,19 +135,19 @@ class _Point(NamedTuple):
 @cache
 def fitted(key: _Key, actuals: _Itself[Actuals], machines: _Itself[Machines]) -> Fit:
     """Return the fit of one kind of job."""
-    known = machines.value
-    jobs = [(job, weight) for job in _latest(actuals, key.rule) if (weight := _weight(job, key, known)) > 0.01]
+    devices = machines.value
+    jobs = [(job, weight) for job in _latest(actuals, key.rule) if (weight := _weight(job, key, devices)) > 0.01]
     points = [
-        _Point(throughput.seconds(job.work, known.device(job.device)), math.log(job.seconds), weight)
+        _Point(throughput.seconds(job.work, devices.device(job.device)), math.log(job.seconds), weight)
         for job, weight in jobs
     ]
     probes = [
         (probe, PROBE * weight)
         for probe in _unfinished(actuals, key.rule)
-        if (weight := _weight(probe, key, known)) > 0.01
+        if (weight := _weight(probe, key, devices)) > 0.01
     ]
     for probe, weight in probes:
-        device = known.device(probe.device)
+        device = devices.device(probe.device)
         points.append(_Point(throughput.seconds(probe.work, device), math.log(probe.seconds), weight))
         if probe.more_seconds > 0:
             rest = throughput.seconds(probe.more, device)._replace(start=0.0)
@@ -156,7 +156,7 @@ def fitted(key: _Key, actuals: _Itself[Actuals], machines: _Itself[Machines]) ->
 
 
 def _source(jobs: Sequence[tuple[Actual, float]], probes: Sequence[tuple[Probe, float]], device: str) -> str:
-    """Return what a fit rests on: jobs or probes on this device type, whichever weigh more, else those on other types."""
+    """Return what a fit is based on: jobs or probes on this device type, whichever have more weight, else those on others."""
     here = sum(weight for job, weight in jobs if job.device == device)
     probed = sum(weight for probe, weight in probes if probe.device == device)
     there = sum(weight for _, weight in [*jobs, *probes]) - here - probed
@@ -177,7 +177,7 @@ def _solved(points: Sequence[_Point], source: str) -> Fit:
             start, rest = math.exp(a) * arithmetic.start, math.exp(b) * arithmetic.work
             off, share = seconds - math.log(start + rest), rest / (start + rest)
             total += weight
-            # the first rounds take all points as they are: the arithmetic may be far off for all, which makes none an outlier
+            # no point counts as an outlier in the first rounds, since the arithmetic may be far off for all of them
             if round_ >= ROUNDS // 3:
                 weight *= (DEGREES + 1) / (DEGREES + (off / deviation) ** 2)
             each = weight / deviation**2
@@ -191,7 +191,7 @@ def _solved(points: Sequence[_Point], source: str) -> Fit:
 
 
 def _variance(fit: Fit, share: float) -> float:
-    """Return the variance of the logarithm that a fit predicts. share: of the work in the seconds."""
+    """Return the variance of a predicted logarithm. share: of the seconds that are work, not start."""
     aa, ab, bb = fit.covariance
     return aa * (1 - share) ** 2 + 2 * ab * share * (1 - share) + bb * share**2
 
@@ -204,7 +204,7 @@ def _predicted(fit: Fit, job: Actual, planned: workload.Work, machines: Machines
 
 
 def _weight(job: Actual | Probe, key: _Key, machines: Machines) -> float:
-    """Return the weight of a finished job (probe) in the fit of a kind; 0 between CPUs and GPUs."""
+    """Return the weight of a finished job (probe) in a fit; 0 where one is on CPUs and the other on GPUs."""
     if (job.device == CPU) != (key.device == CPU) or (job.device != CPU and job.device not in machines.gpus):
         return 0.0
     apart = math.log(job.work.parameters or 1) - key.size
@@ -214,13 +214,13 @@ def _weight(job: Actual | Probe, key: _Key, machines: Machines) -> float:
 
 
 def _same(job: Actual, planned: workload.Work, device: str) -> bool:
-    """Whether a finished job was this cell as it is planned now."""
+    """Whether a finished job of this cell had the device, settings and GPUs that are planned now."""
     return job.device == device and (job.work.settings, job.work.gpus) == (planned.settings, planned.gpus)
 
 
 @cache
 def _latest(actuals: _Itself[Actuals], rule: str) -> list[Actual]:
-    """Return the latest jobs of each kind: thousands of the same kind say no more than the last of them."""
+    """Return the latest jobs of each kind of a rule: thousands of one kind tell no more than the last LATEST."""
     kinds: dict[tuple, list[Actual]] = {}
     for job in actuals.value.jobs.get(rule, ()):
         if job.seconds > 0:
@@ -230,7 +230,7 @@ def _latest(actuals: _Itself[Actuals], rule: str) -> list[Actual]:
 
 @cache
 def _unfinished(actuals: _Itself[Actuals], rule: str) -> list[Probe]:
-    """Return the probes of a rule of whose kind no job has finished."""
+    """Return the probes of a rule, without those of kinds of which a job has finished."""
     finished = {kind(job) for job in _latest(actuals, rule)}
     return [probe for probe in actuals.value.probes if probe.rule == rule and kind(probe) not in finished]
 
@@ -246,7 +246,7 @@ def _probed_lengths(actuals: _Itself[Actuals]) -> dict[tuple[str, str], Lengths]
 
 @cache
 def _by_cell(actuals: _Itself[Actuals]) -> dict[tuple[str, str], list[Actual]]:
-    """Return (rule, cell) -> its finished jobs."""
+    """Return {(rule, cell): finished jobs}."""
     jobs_of: dict[tuple[str, str], list[Actual]] = {}
     for rule, jobs in actuals.value.jobs.items():
         for job in jobs:
@@ -257,10 +257,12 @@ def _by_cell(actuals: _Itself[Actuals]) -> dict[tuple[str, str], list[Actual]]:
 
 @cache
 def _usual_lengths(actuals: _Itself[Actuals], rule: str, limit: int | None) -> tuple[float, float] | None:
-    """Return the median tokens of a row, before and in its response, over the measured ones under the same limit."""
+    """Return the median tokens of a row, before and in its response, over measured cells with the same limit; None without any."""
     measured = (_probed_lengths(actuals) | actuals.value.lengths).items()
-    lengths = [one for (of_rule, _), one in measured if of_rule == rule and limit in (None, one.limit)]
+    lengths = [
+        entry for (measured_rule, _), entry in measured if measured_rule == rule and limit in (None, entry.limit)
+    ]
     if not lengths:
         return None
     middle = len(lengths) // 2
-    return sorted(one.read for one in lengths)[middle], sorted(one.written for one in lengths)[middle]
+    return sorted(entry.read for entry in lengths)[middle], sorted(entry.written for entry in lengths)[middle]

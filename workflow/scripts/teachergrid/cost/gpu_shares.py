@@ -1,4 +1,4 @@
-"""Whether the GPUs of a training job can share its work."""
+"""Check that the GPUs of a training job can share its accumulation steps."""
 
 from ..errors import BadInput
 
@@ -11,7 +11,7 @@ def check_shares(recipe: dict, gpus: int, nodes: int, name: str) -> None:
         gpus: of the job, over all its nodes; 0 trains on CPUs, with one process a node.
         name: the recipe's, for messages.
     Raises:
-        BadInput: where they cannot.
+        BadInput: they cannot.
     """
     if gpus % nodes:
         raise BadInput(

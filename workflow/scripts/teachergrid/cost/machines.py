@@ -1,4 +1,4 @@
-"""What machines can do and what they cost: `config/machines.yaml`, with a file of the user's over it."""
+"""What machines can do and cost: `config/machines.yaml`, overridden by a file of the user (--machines)."""
 
 import re
 from collections.abc import Collection
@@ -14,9 +14,9 @@ from ..spec.spelling import nearest
 CPU = "cpu"
 DEFAULT = Path(__file__).parents[4] / "config/machines.yaml"
 KEYS = ("date", "gpus", "cpu", "electricity_usd_per_kwh", "apis")
-# what a name may hold beside the type: "NVIDIA H100 80GB HBM3" and "Tesla V100-SXM2-32GB" are h100 and v100
+# parts of a device name that are not its type: "NVIDIA H100 80GB HBM3" and "Tesla V100-SXM2-32GB" are h100 and v100
 _NOISE = re.compile(r"\b(?:nvidia|tesla|geforce|amd|ada|generation|pcie|sxm\d?|hbm\d\w*|\d+ ?gb|rtx(?= a\d))\b")
-EFFORT = 0.7  # of its limit, what a device draws on average while a job computes
+EFFORT = 0.7  # mean power while a job computes, as a share of the device's limit
 Entry = TypeVar("Entry", "Device", "Api")
 
 
@@ -40,7 +40,7 @@ class Api(NamedTuple):
 
 
 class Machines(NamedTuple):
-    """All that the files say. cpu: of one core; date: of the prices."""
+    """The content of the files. cpu: one core. date: of the prices."""
 
     gpus: dict[str, Device]
     cpu: Device
@@ -49,7 +49,7 @@ class Machines(NamedTuple):
     date: str
 
     def device(self, name: str) -> Device:
-        """Return a GPU type, or `cpu`. Raises BadInput for a type that the file does not know."""
+        """Return a device by its type, or `cpu`. Raises BadInput for a type that the files do not have."""
         if name == CPU:
             return self.cpu
         if name not in self.gpus:
@@ -60,38 +60,38 @@ class Machines(NamedTuple):
         return self.gpus[name]
 
     def usd(self, name: str, hours: float) -> float | None:
-        """Return what so many GPU-hours (of `cpu`: core-hours) cost; None where no price is known."""
+        """Return the price of GPU-hours (`cpu`: core-hours) in USD; None where it is unknown."""
         price = self.device(name).usd_per_hour
         return None if price is None else price * hours
 
     def kwh(self, name: str, hours: float) -> float | None:
-        """Return the energy of so many GPU-hours (core-hours); None where the watts are not known."""
+        """Return the energy of GPU-hours (core-hours) in kWh; None where the watts are unknown."""
         watts = self.device(name).watts
         return None if watts is None else EFFORT * watts * hours / 1000
 
 
 @cache
 def read(path: str | None = None) -> Machines:
-    """Return the machines of the default file, with those of another file over them.
+    """Return the machines of the default file, overridden by those of another file.
 
-    Raises BadInput for a file that is not there or no mapping, an unknown key, a number that is none or not above 0, and
-    a new GPU type that leaves out what it can do.
+    Raises BadInput for a file that does not exist or is not a mapping, an unknown key, a value that is not a number of 0 or more,
+    and a new GPU type without its rates or memory.
     """
-    given = _parsed(DEFAULT)
+    content = _parsed(DEFAULT)
     if path is not None:
-        given = _merged(given, _parsed(Path(path)), str(path))
+        content = _merged(content, _parsed(Path(path)), str(path))
     where = str(path or DEFAULT.name)
     return Machines(
-        {name: _entry(Device, values, f"{where}: gpus.{name}") for name, values in given["gpus"].items()},
-        _entry(Device, given["cpu"], f"{where}: cpu"),
-        {name: _entry(Api, values, f"{where}: apis.{name}") for name, values in given["apis"].items()},
-        _price(given["electricity_usd_per_kwh"], f"{where}: electricity_usd_per_kwh"),
-        str(given["date"]),
+        {name: _entry(Device, values, f"{where}: gpus.{name}") for name, values in content["gpus"].items()},
+        _entry(Device, content["cpu"], f"{where}: cpu"),
+        {name: _entry(Api, values, f"{where}: apis.{name}") for name, values in content["apis"].items()},
+        _price(content["electricity_usd_per_kwh"], f"{where}: electricity_usd_per_kwh"),
+        str(content["date"]),
     )
 
 
 def type_of(name: str, known: Collection[str]) -> str:
-    """Return the GPU type of a device's own name: one of the known, else the name in small letters.
+    """Return the GPU type for a device name: one of `known`, else the name in lower case without the maker.
 
     Example: "NVIDIA H100 80GB HBM3" -> "h100".
     """
@@ -106,29 +106,31 @@ def type_of(name: str, known: Collection[str]) -> str:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise BadInput(f"{path}: no machines could be read ({str(error).splitlines()[0]}); mend --machines") from error
-    if not isinstance(found, dict):
-        raise BadInput(f"{path}: holds no mapping; take config/machines.yaml as a pattern")
-    for key in found:
+        raise BadInput(
+            f"{path}: cannot read machines ({str(error).splitlines()[0]}); fix the file of --machines"
+        ) from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: is not a mapping; see config/machines.yaml for an example")
+    for key in content:
         if key not in KEYS:
             raise BadInput(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
-    return found
+    return content
 
 
-def _merged(under: dict[str, Any], over: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return the entries of one file with those of another over them."""
-    merged = dict(under)
-    for key, value in over.items():
-        if not isinstance(under[key], dict):
+def _merged(default: dict[str, Any], override: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the entries of one file, overridden by those of another."""
+    merged = dict(default)
+    for key, value in override.items():
+        if not isinstance(default[key], dict):
             merged[key] = value
             continue
         if not isinstance(value, dict):
-            raise BadInput(f"{path}: {key} holds {value!r}; write names and their values under it")
+            raise BadInput(f"{path}: {key} holds {value!r}; write names and their values default it")
         nested = key != "cpu"
-        merged[key] = under[key] | {
-            name: under[key].get(name, {}) | item if nested and isinstance(item, dict) else item
+        merged[key] = default[key] | {
+            name: default[key].get(name, {}) | item if nested and isinstance(item, dict) else item
             for name, item in value.items()
         }
     return merged
@@ -147,12 +149,12 @@ def _entry(kind: type[Entry], values: Any, where: str) -> Entry:
     if kind is Device and where.rpartition(": ")[2] != CPU:
         required.append("memory_gb")
     if missing := [field for field in required if values.get(field) is None]:
-        raise BadInput(f"{where}: {', '.join(missing)} is missing; say it")
+        raise BadInput(f"{where}: {', '.join(missing)} is missing; add it")
     return kind(**values | ({"date": str(values["date"])} if kind is Api else {}))
 
 
 def _price(value: Any, where: str) -> float | None:
     """Return a checked number of 0 or more, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-        raise BadInput(f"{where}: {value!r} is no number of 0 or more; write one, or null where it is not known")
+        raise BadInput(f"{where}: {value!r} is not a number of 0 or more; write one, or null where it is unknown")
     return value

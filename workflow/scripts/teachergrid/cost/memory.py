@@ -1,6 +1,6 @@
-"""Will a job fit a GPU: weights, gradients, optimizer, key-value cache, activations and logits, against its memory.
+"""Whether a job fits a GPU: weights, gradients, optimizer, key-value cache, activations and logits against its memory.
 
-Counted as this package computes: SFT holds float32 weights under bfloat16 autocast (18 bytes a parameter, LLaMA-Factory's
+The sums follow what this package does: SFT holds float32 weights under bfloat16 autocast (18 bytes a parameter, LLaMA-Factory's
 figure for mixed precision: 120 GB at 7 B), DeepSpeed a float32 master and 16-bit weights and gradients.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from . import architecture, workload
 from .machines import CPU, Device, Machines
 
-# what CUDA, its libraries and a fragmented heap take: GB, and the share of the rest that can be used
+# memory that CUDA and its libraries take (GB), and the usable share of the rest, since the heap is fragmented
 RESERVED, USABLE = 1.0, 0.97
 # bytes a trained parameter: weight, gradient, Adam's two, and autocast's 16-bit copy; a frozen one, with its copy in use
 MIXED, FULL, FROZEN = 18, 16, 4
@@ -19,7 +19,7 @@ MIXED, FULL, FROZEN = 18, 16, 4
 ZERO_WEIGHTS, ZERO_REST = 2, 14
 # with ZeRO-3: parameters of a few layers at once, and its buffers (GB)
 GATHERED = 2.0
-ADAPTER = 0.03  # of the weights at rank 64 on all linear layers; the usual rank of 16 is less
+ADAPTER = 0.03  # share of all weights, at rank 64 on all linear layers; the default rank of 16 needs less
 # bytes a token, layer and unit of width: kept for the backward pass; its input alone; and a layer's own while it computes
 ACTIVATIONS, CHECKPOINT, ONE_LAYER = 34, 2, 40
 # bytes a token and word of the vocabulary: logits in 16 bits, in float32, and their gradient; in generation float32 twice
@@ -31,7 +31,7 @@ GPUS, NODE = (1, 2, 4, 8, 16, 32), 8
 class Change(NamedTuple):
     """A change of the config.
 
-    text: the change in the config's words. settings: those of the job that it replaces. gpus: None leaves their number.
+    text: the change as it is written in the config. settings: of the job, that it replaces. gpus: None leaves their number.
     size: how much it changes; the smallest change is proposed first.
     """
 
@@ -51,10 +51,10 @@ class Change(NamedTuple):
 def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
     """Return None when a cell fits the GPUs it requests, else a sentence with the smallest change that would make it fit.
 
-    A model of unknown size is not judged.
+    Returns None, too, for a model of unknown size.
 
     Args:
-        row: of grid.Cells.
+        row: of grid.cells.Cells.
         device: a GPU type, or `cpu`.
     Raises:
         BadInput: for a GPU type that the machines do not know.
@@ -85,12 +85,12 @@ def _verdict(
             return f"{problem}; it would fit with {change.text}"
     larger = [(other.memory_gb or 0.0, kind) for kind, other in gpus if memory(job, model, other) <= usable(other)]
     if larger:
-        return f"{problem}; no setting makes it fit, `gpu_model: {min(larger)[1]}` would"
-    return f"{problem}; no setting and no known GPU makes it fit: take a smaller model, or less length"
+        return f"{problem}; no setting makes it fit, but `gpu_model: {min(larger)[1]}` does"
+    return f"{problem}; no setting and no known GPU makes it fit: use a smaller model or shorter texts"
 
 
 def shape(row: dict, billions: float) -> architecture.Shape:
-    """Return the shape of a cell's model: from its config.json where this machine has it, else usual for its size."""
+    """Return the shape of a cell's model: from its config.json, if this machine has it, else typical for its size."""
     return architecture.of_spec(row["spec"]) or architecture.guessed(billions)
 
 

@@ -1,8 +1,8 @@
-"""What a job requests of the machine: GPUs, memory and walltime by rule, rows, model size and attempt.
+"""The resources that a job requests: GPUs, memory and time limit, by rule, rows, model size and attempt.
 
-No other module decides this. The request is at the high end, since a job killed by its limit costs more than a limit that was
-too wide, and each further attempt gets as much again. A site that knows better overrides a rule in its profile
-(`set-resources`). A `row` is a row of the table of cells (see cell_rows).
+Only this module decides them. Requests are generous, since a job that is killed by its limit costs more than a limit that was too
+high. Each further attempt adds the same amount again. A site can override a rule in its profile (`set-resources`). A `row` is one
+of the table of cells (grid.rows).
 """
 
 import json
@@ -15,17 +15,17 @@ from typing import Any
 from . import machines, throughput, workload
 
 MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = workload.MODEL_RULES, workload.USUAL_TOKENS, workload.UNKNOWN_PARAMETERS
-# an A100 has about 40 % of an H100's speed; rows that are longer than most are the rest
+# factor on the time of an H100: an A100 has about 40 % of its speed, and rows may be longer than most
 SLACK = 4
-# question and response in two text formats, and the response alone
+# passes over a row: in two text formats, each with and without the question
 LIKELIHOOD_PASSES = 4
-# what most partitions allow; a job that needs longer is killed there and goes on from its last shard or checkpoint
+# minutes that most partitions allow; a job that needs longer is killed and continues from its last shard or checkpoint
 LONGEST = 24 * 60
 UNKNOWN_ROWS = 100_000
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
-    """Return the walltime of a job in minutes: several times what an H100 takes when rows are long."""
+    """Return the time limit of a job in minutes: several times what an H100 takes for long rows."""
     if rule not in MODEL_RULES:
         # tables and statistics: a minute per 10,000 rows is ten times what they take
         return min(LONGEST, attempt * (20 + row["rows"] // 10_000))
@@ -40,6 +40,7 @@ def minutes(rule: str, row: dict, attempt: int) -> int:
 
 @cache
 def reference() -> machines.Device:
+    """Return the device for which time limits are computed."""
     return machines.read().device("h100")
 
 
@@ -85,9 +86,9 @@ def gpus(resources: Mapping[str, Any]) -> int:
 
 @cache
 def count(source: str, sample: int | None) -> int:
-    """Return how many rows a set of instructions has, without reading more than it must.
+    """Return how many rows a set of instructions has, without reading more of the file than necessary.
 
-    source: a file, or a data set of the hub, whose size is not known; sample: how many of its rows are drawn, None for all.
+    source: a file, or a hub data set, for which UNKNOWN_ROWS is returned. sample: how many rows are drawn, None for all.
     """
     if sample is not None:
         return sample

@@ -1,4 +1,4 @@
-"""Bytes that a grid's results will take on disk, and whether they fit."""
+"""The disk space in bytes that the results of a grid need, and whether the disk has it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +9,9 @@ from ..store import disk
 from ..store.results import RESULTS
 from . import resources
 
-# Bytes a weight: of a student by its recipe's dtype, and of a checkpoint (float32, and two more numbers of Adam's).
+# Bytes per weight: of a saved student by the recipe's dtype, and of a checkpoint (float32 and two values of Adam).
 SAVED, TRAINED = {"float32": 4, "bfloat16": 2}, 12
-# the newest checkpoint may be half written when the power goes, so the one before it stays
+# so many are kept: the newest may be half written when the machine dies
 CHECKPOINTS = 2
 # of a model's weights, at rank 64 on all linear layers
 ADAPTER_SHARE = 0.03
@@ -28,9 +28,9 @@ class HasRows(Protocol):
 
 
 def peak(cells: HasRows, at_once: int) -> dict[str, int]:
-    """Return the bytes that a grid holds at its worst moment, by kind.
+    """Return the most bytes that a grid holds at once, by kind.
 
-    The kinds are responses, likelihoods, answers, students and checkpoints. A student whose weights are freed counts while it
+    The kinds are responses, likelihoods, answers, students and checkpoints. Weights that will be deleted count while their student
     trains and while it answers.
 
     Args:
@@ -51,7 +51,7 @@ def peak(cells: HasRows, at_once: int) -> dict[str, int]:
     checkpoints = sorted(map(checkpoint_bytes, students))
     return {
         **tables,
-        # as many that train as that answer
+        # at_once students that train, and as many that answer
         "students": int(kept + sum(freed[-2 * at_once :])),
         "checkpoints": int(sum(checkpoints[-at_once:])),
     }
@@ -78,7 +78,7 @@ def checkpoint_bytes(row: dict) -> float:
 
 
 def lacking(cells: HasRows, at_once: int) -> str | None:
-    """Return a sentence when the disk cannot hold what a grid will need in addition to what is there, else None."""
+    """Return a sentence where the disk has too little space for what a grid still needs, else None."""
     needed = peak(cells, at_once)
     more = sum(needed.values()) - sum(disk.size(path) for path in Path(RESULTS).glob("[!.]*"))
     free = disk.free_bytes(RESULTS)
@@ -87,5 +87,5 @@ def lacking(cells: HasRows, at_once: int) -> str | None:
     parts = ", ".join(f"{name} {units.size(n)}" for name, n in sorted(needed.items(), key=lambda item: -item[1]) if n)
     return (
         f"{RESULTS} will need up to {units.size(more)} more ({parts}) and has {units.size(free)} free; `keep: none` or "
-        "`keep: adapter` in a recipe frees students after their last answer, fewer jobs at once hold fewer checkpoints"
+        "`keep: adapter` in a recipe deletes weights after a student's last answer, and fewer jobs at once need fewer checkpoints"
     )

@@ -1,7 +1,7 @@
-"""How long a job takes by arithmetic: FLOPs, bandwidth, steps, starting and loading. The one place with rates of models.
+"""How long a job takes by arithmetic: FLOPs, bandwidth, steps, starting and loading. All rates of models are in this module.
 
-Set by published runs on an H100 (tests/cost/test_throughput.py lists them). Other GPUs follow by their data sheets: arithmetic by
-TFLOP/s, reading weights by bandwidth.
+They are set by published runs on an H100 (listed in tests/cost/test_throughput.py). For other GPUs they are scaled by the data
+sheets: computing by TFLOP/s, reading weights by bandwidth.
 """
 
 import math
@@ -40,7 +40,7 @@ ROWS_OTHERWISE = 20_000
 
 
 class Seconds(NamedTuple):
-    """start: the same for any number of rows; work: what the rows take."""
+    """Seconds of a job. start: independent of the number of rows. work: for its rows."""
 
     start: float
     work: float

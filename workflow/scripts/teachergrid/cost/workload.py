@@ -1,6 +1,6 @@
-"""What decides how long a job takes: rows and tokens, the model's size, and the settings that move its speed.
+"""What decides how long a job takes: rows and tokens, the size of the model, and the settings that affect its speed.
 
-The same for a job of the plan and for one that ran: settings come from the spec, sizes from the config or the model's files.
+It is the same for planned and finished jobs: settings come from the spec, sizes from the config or the model's files.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune"
 TRANSFORMERS = "transformers"
 # sorted (name, value) pairs
 Settings = tuple[tuple[str, Any], ...]
-# words of a repository's name that say its weights take less than 16 bits
+# {part of a repository's name: bits per weight}, for quantised models
 BITS = {"fp8": 8, "int8": 8, "w8a8": 8, "gptq": 4, "awq": 4, "int4": 4, "w4a16": 4}
 # responses rarely reach the longest length that is allowed: real ones rarely exceed this, and their mean is 500 to 1,000
 USUAL_TOKENS = 1_500
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
 
 def copies(job: Work, memory_gb: float | None) -> int:
-    """Return how many copies of its model score side by side, as models.load_copies decides it.
+    """Return how many copies of its model score side by side, as models.loading decides it.
 
     memory_gb: of each GPU; None for a CPU.
     """
@@ -119,14 +119,14 @@ _SETTINGS: dict[str, Callable[[dict], dict]] = {
 
 
 def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
-    """Return settings with the stage of DeepSpeed, which no spec holds. None leaves them as they are."""
+    """Return settings with the stage of DeepSpeed, which is a cost and so not in the spec. None leaves them as they are."""
     return values if deepspeed is None else tuple(sorted({**dict(values), "deepspeed": deepspeed}.items()))
 
 
 def parameters(row: dict) -> float:
     """Return a model's billions of parameters: as the config says, else from its config.json, else UNKNOWN_PARAMETERS.
 
-    row: of grid.Cells.
+    row: of grid.cells.Cells.
     """
     if row.get("parameters") is not None:
         return row["parameters"]
@@ -135,9 +135,9 @@ def parameters(row: dict) -> float:
 
 
 def read_by(rule: str, cell: str) -> tuple[str, str] | None:
-    """Return (rule, cell) of the `generate` or `answer` job whose responses a cell reads; such a job itself for its own cell.
+    """Return (rule, cell) of the `generate` or `answer` job whose responses a cell reads; for such a job its own.
 
-    None where several jobs wrote them, or none. Example: ("likelihood", "q/seed__large") -> ("generate", "seed__large").
+    None where the cell reads responses of several jobs, or none. Example: ("likelihood", "q/seed__large") -> ("generate", "seed__large").
     """
     parts = cell.split("/")
     if rule in ("generate", "answer"):
@@ -153,7 +153,7 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
 
 
 def of_row(rule: str, row: dict) -> Work:
-    """Return the work of a planned cell. row: of grid.Cells."""
+    """Return the work of a planned cell. row: of grid.cells.Cells."""
     has_model = rule in MODEL_RULES
     values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
     size = parameters(row) if has_model else 0

@@ -1,4 +1,4 @@
-"""Look up and download what is needed from the Hugging Face hub, each failure with its remedy."""
+"""Look up and download files from the Hugging Face hub; every error message has a remedy."""
 
 import time
 from collections.abc import Callable
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import DatasetInfo, ModelInfo
 
-# partial files of a download that was killed; one that is alive writes all the time
+# age of partial files from which on their download must have been killed: a live one writes all the time
 STALE_SECONDS = 3600
 Answer = TypeVar("Answer")
 
 
 class Hub:
-    """The hub, asked once for each repository and revision."""
+    """The hub. Each repository and revision is looked up only once."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, str, str | None], ModelInfo | DatasetInfo] = {}
@@ -49,7 +49,7 @@ class Hub:
             raise BadInput(f"{need.name}: no commit is stated; add --pin, which writes it into {pins.LOCK}")
         info = self.info(need.kind, need.repo, commit)
         if info.sha != commit:
-            raise BadInput(f"{need.name}: the hub has commit {info.sha} in place of {commit}; mend `revision`")
+            raise BadInput(f"{need.name}: the hub has commit {info.sha} in place of {commit}; fix `revision`")
         files = needs.chosen({file.rfilename: file.size or 0 for file in info.siblings or []}, need)
         snapshot = Snapshot(need, commit, files)
         if info.gated and not all(needs.cached(snapshot, name) for name in files):
@@ -65,11 +65,11 @@ def repo_info(kind: str, repo: str, revision: str | None, api: "HfApi") -> "Mode
 
 
 def ask(need: Need, question: "Callable[[HfApi], Answer]") -> Answer:
-    """Return the hub's answer to question(api).
+    """Return what `question` returns, called with the hub's API.
 
     Raises:
-        BadInput: with the remedy, where the hub has no answer.
-        ConnectionError: without a network.
+        BadInput: the hub refuses or has no answer; the message has the remedy.
+        ConnectionError: there is no network.
     """
     from httpx2 import TransportError
     from huggingface_hub import HfApi, constants, errors
@@ -82,10 +82,10 @@ def ask(need: Need, question: "Callable[[HfApi], Answer]") -> Answer:
         raise BadInput(f"{need.name}: gated; accept its licence at {page} with {token}") from error
     except errors.RevisionNotFoundError as error:
         raise BadInput(
-            f"{need.name}: the hub has no '{need.revision}'; mend `revision`, or remove its line from {pins.LOCK} and pin anew"
+            f"{need.name}: the hub has no '{need.revision}'; fix `revision`, or remove its line from {pins.LOCK} and pin again"
         ) from error
     except errors.RepositoryNotFoundError as error:
-        raise BadInput(f"{need.name}: not on the hub, or private; mend the name, or read it with {token}") from error
+        raise BadInput(f"{need.name}: not on the hub, or private; fix the name, or read it with {token}") from error
     except errors.HfHubHTTPError as error:
         code = error.response.status_code
         remedy = f"look at {page} with {token}" if code in (401, 403) else "try again later"
@@ -93,15 +93,18 @@ def ask(need: Need, question: "Callable[[HfApi], Answer]") -> Answer:
     except TransportError as error:
         raise ConnectionError(f"{constants.ENDPOINT}: {error}; run this where there is a network") from error
     except OSError as error:
-        raise BadInput(f"{need.name}: {str(error).splitlines()[0]}; run again to go on") from error
+        raise BadInput(f"{need.name}: {str(error).splitlines()[0]}; run again to continue") from error
 
 
 def download(snapshot: Snapshot) -> str | None:
-    """Fetch what is not in the cache yet, and return what is still missing. Finished files stay when it is stopped."""
+    """Download the files that the cache lacks. Return a sentence on what is still missing, or None.
+
+    When it is interrupted, finished files stay in the cache.
+    """
     need, commit, patterns = snapshot.need, snapshot.commit, [escape(name) for name in snapshot.files]
     for name in snapshot.files:
         if (path := needs.place(snapshot, name)) and not needs.cached(snapshot, name):
-            # cut short: the library believes that a file which is there is complete
+            # the file is cut short, but the library takes any existing file as complete
             path.resolve().unlink()
             path.unlink(missing_ok=True)
     try:
@@ -115,7 +118,7 @@ def download(snapshot: Snapshot) -> str | None:
 
 
 def clear_stale(cache: Path, need: Need) -> None:
-    """Remove what killed downloads left: the hub's library never continues a partial file, which may be 50 GB."""
+    """Remove partial files of killed downloads: they may have 50 GB, and the hub's library never continues them."""
     for part in cache.glob(f"{need.kind}s--{need.repo.replace('/', '--')}/blobs/*.incomplete"):
         if time.time() - part.stat().st_mtime > STALE_SECONDS:
             part.unlink()

@@ -1,4 +1,4 @@
-"""The files of a model folder: which of them decide its output, and a digest that names the folder by their content."""
+"""The files of a model folder: those that decide its output, and a digest of them that serves as its revision."""
 
 import hashlib
 from pathlib import Path
@@ -30,7 +30,7 @@ def check_revision(model: dict) -> None:
     A folder with a revision must have this digest. A model on the hub must have a commit.
 
     Raises:
-        BadInput: when the digest differs, when the commit is missing, or when `repo` is neither a folder nor a hub id.
+        BadInput: the digest differs, the commit is missing, or `repo` is neither a folder nor a hub id.
     """
     repo, revision = model["repo"], model["revision"]
     if Path(repo).is_dir():
@@ -39,6 +39,8 @@ def check_revision(model: dict) -> None:
     elif (revision or "").startswith("sha256-"):
         raise BadInput(f"{repo}: no such folder, and `revision` of a hub model is a commit, not {revision[:15]}...")
     elif not pins.on_hub(model):
-        raise BadInput(f"{repo}: no such folder (taken from where the workflow runs), and no hub id such as org/name")
+        raise BadInput(
+            f"{repo}: no such folder (relative to where the workflow runs), and not a hub id such as org/name"
+        )
     elif not pins.is_commit(revision):
         raise BadInput(f"{repo}: no commit is stated, `revision` is {revision}; {pins.REMEDY}")

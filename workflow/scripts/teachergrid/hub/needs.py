@@ -1,4 +1,4 @@
-"""What jobs need from the hub, and what of it is in the cache. Nothing here needs a network."""
+"""What jobs need from the hub, and whether the local cache has it. Nothing here uses a network."""
 
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,8 +18,8 @@ class Need(NamedTuple):
     kind: str  # model or dataset
     repo: str
     revision: str | None
-    file: str | None = None  # of a data set: this one alone
-    code: bool = False  # of a model: with its own Python code
+    file: str | None = None  # of a data set: only this file
+    code: bool = False  # of a model: including its own Python code
 
     @property
     def name(self) -> str:
@@ -27,44 +27,44 @@ class Need(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What is needed at one commit."""
+    """The needed files of a repository at one commit."""
 
     need: Need
     commit: str
-    files: dict[str, int]  # the needed ones with their sizes in bytes
+    files: dict[str, int]  # {needed file: bytes}
 
 
 def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
-    """Return what jobs with these specs need from the hub, and those of their models (config entries) that are folders."""
-    found: set[Need] = set()
+    """Return what jobs with these specs need from the hub, and the config entries of their models that are folders."""
+    from_hub: set[Need] = set()
     folders: dict[str, dict] = {}
     for text in specs:
         parts = canonical.load(text)
         model, source = parts.get("model"), parts.get("instructions", {}).get("source", "")
         if source.startswith(pins.HUB):
             repo, file = pins.data_set(source)
-            found.add(Need("dataset", repo, parts["instructions"]["revision"], file))
+            from_hub.add(Need("dataset", repo, parts["instructions"]["revision"], file))
         if model and not is_without_model(parts.get("teacher", {}).get("engine")):
             if pins.on_hub(model):
-                found.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
+                from_hub.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
             else:
                 folders[model["repo"]] = model
-    return sorted(found, key=str), [folders[repo] for repo in sorted(folders)]
+    return sorted(from_hub, key=str), [folders[repo] for repo in sorted(folders)]
 
 
 def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
-    """Return which of a repository's files are needed: all of a data set or one, of a model what loads it.
+    """Return {needed file: bytes} of a repository: one or all files of a data set, the files that load a model.
 
-    Not needed of a model are folders (the same weights for other programs), a second copy of the weights, and code
-    unless the config lets it run.
+    Of a model these are without subfolders (the same weights for other programs), without a second copy of the weights, and without
+    code unless the config lets it run.
 
     Args:
         files: {name: bytes}, of the whole repository.
     Raises:
-        BadInput: when the one file, config.json or all weights are missing.
+        BadInput: the one file, config.json or all weights are missing.
     """
     if need.file and need.file not in files:
-        raise BadInput(f"{need.name}: there is no file '{need.file}' in it; mend `source`")
+        raise BadInput(f"{need.name}: there is no file '{need.file}' in it; fix `source`")
     if need.kind == "dataset":
         return {name: size for name, size in files.items() if need.file in (None, name)}
     names = sorted(filter(loads_model, files))
@@ -101,7 +101,10 @@ def is_code(name: str) -> bool:
 
 
 def lacks(need: Need) -> str | None:
-    """Return a sentence on what the cache lacks of what is needed, else None: by the file list that each download leaves there."""
+    """Return a sentence on what the cache lacks of a need; None where it has all of it.
+
+    Each download leaves the list of the repository's files in the cache, with which this compares.
+    """
     from huggingface_hub import errors, get_cached_repo_tree
 
     commit = need.revision
@@ -112,16 +115,14 @@ def lacks(need: Need) -> str | None:
     except errors.CachedRepoTreeNotFoundError:
         return f"{need.name} at {commit}: not in the cache; {REMEDY}"
     snapshot = Snapshot(need, commit, chosen({file.path: file.size for file in tree}, need))
-    lost = [name for name in snapshot.files if not cached(snapshot, name)]
-    if not lost:
+    missing = [name for name in snapshot.files if not cached(snapshot, name)]
+    if not missing:
         return None
-    return (
-        f"{need.name} at {commit}: {len(lost)} of {len(snapshot.files)} files are missing, such as {lost[0]}; {REMEDY}"
-    )
+    return f"{need.name} at {commit}: {len(missing)} of {len(snapshot.files)} files are missing, such as {missing[0]}; {REMEDY}"
 
 
 def place(snapshot: Snapshot, name: str) -> Path | None:
-    """Return where a file lies in the cache, complete or not; None where it is not there."""
+    """Return the path of a file in the cache, complete or not; None where the cache does not have it."""
     from huggingface_hub import try_to_load_from_cache
 
     need = snapshot.need
@@ -136,7 +137,7 @@ def cached(snapshot: Snapshot, name: str) -> bool:
 
 
 def wrong_folder(model: dict, digest: bool) -> str | None:
-    """Return a sentence on what is wrong with a model that is a folder, else None; with `digest` its bytes are compared too."""
+    """Return a sentence on what is wrong with a model folder, else None. digest: whether to compare its bytes, too."""
     try:
         if digest or not Path(model["repo"]).is_dir():
             model_files.check_revision(model)

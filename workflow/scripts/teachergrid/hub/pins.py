@@ -1,7 +1,7 @@
-"""The commit of every model and data set that comes from the hub: a lock file holds those that the config leaves out.
+"""Commits of the models and data sets from the hub: a lock file holds those that the config does not state.
 
-`teachergrid prefetch --pin` writes it, one entry a repository; a branch or tag of the config has an entry of its own
-(`org/name@v1.1`). It is committed with the config. An entry is never moved by itself: remove the line to pin anew.
+`teachergrid prefetch --pin` writes it, with an entry for each repository; a branch or tag in the config has an entry of its own
+(`org/name@v1.1`). Commit the file together with the config. An entry never changes by itself: remove its line to pin again.
 
     dataset:
       Magpie-Align/Llama-3-Magpie-Air-3M-v0.1: <40 hex digits>
@@ -25,6 +25,7 @@ _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a commit: 40 hex digits."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
@@ -58,21 +59,21 @@ def key(repo: str, revision: str | None) -> str:
 
 
 def read() -> dict[str, dict[str, str]]:
-    """Return {kind: {key: commit}} of the lock file. Raises BadInput when it is broken."""
+    """Return {kind: {key: commit}} of the lock file; {} without one. Raises BadInput where it is broken."""
     if not LOCK.exists():
         return {}
     try:
         pinned = yaml.safe_load(LOCK.read_text()) or {}
         commits = [commit for by_key in pinned.values() for commit in by_key.values()]
     except (yaml.YAMLError, AttributeError) as error:
-        raise BadInput(f"{LOCK}: broken ({error}); take it back from git, or remove it and {REMEDY}") from error
+        raise BadInput(f"{LOCK}: broken ({error}); restore it from git, or remove it and {REMEDY}") from error
     if wrong := [commit for commit in commits if not is_commit(str(commit))]:
         raise BadInput(f"{LOCK}: '{wrong[0]}' is no commit of 40 hex digits; remove the line and {REMEDY}")
     return pinned
 
 
 def add(new: dict[str, dict[str, str]]) -> None:
-    """Add these {kind: {key: commit}} to those of the lock file."""
+    """Add {kind: {key: commit}} to the lock file."""
     pinned = read()
     for kind, commits in new.items():
         pinned[kind] = pinned.get(kind, {}) | commits
@@ -81,7 +82,7 @@ def add(new: dict[str, dict[str, str]]) -> None:
 
 
 def fill(config: dict) -> None:
-    """Put the lock file's commits where the config has none (a missing revision, a branch, a tag)."""
+    """Fill in commits from the lock file where the config has none (no revision, a branch or a tag). Changes the config."""
     pinned = read()
     for kind, repo, entry in entries(config):
         if not is_commit(entry["revision"]):
@@ -91,6 +92,7 @@ def fill(config: dict) -> None:
 def unpinned(config: dict) -> list[str]:
     """Return what comes from the hub without a commit, such as `Qwen/Qwen2.5-3B` or `org/name@main`.
 
-    config: as config.checked returns it. With these it can be planned and not run: tomorrow the name may mean other weights.
+    config: as grid.config.checked returns it. Such a config can be planned but not run, since the name may mean other weights
+    tomorrow.
     """
     return sorted({key(repo, e["revision"]) for _, repo, e in entries(config) if not is_commit(e["revision"])})

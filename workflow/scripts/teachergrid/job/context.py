@@ -1,4 +1,4 @@
-"""What every entry script does first and last: log, settings, origin, devices, and an error a person can read."""
+"""What every entry script does first and last: log, settings, origin, devices, and a readable error message."""
 
 import os
 import sys
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def log_to(path: str) -> None:
-    """Send everything this process and its children print to one file.
+    """Send all output of this process and its children to one file.
 
-    The descriptors and not sys.stderr: engine workers and training ranks are child processes.
+    It redirects the file descriptors instead of sys.stderr, since engine workers and training ranks are child processes.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -32,10 +32,10 @@ def log_to(path: str) -> None:
 
 @contextmanager
 def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
-    """Yield (settings, origin) of a job: the parts of its spec with all defaults, and what its outputs were made from.
+    """Yield (settings, origin) of a job: the parts of its spec with all defaults, and what its outputs are made from.
 
-    The job sees its own devices only, so CUDA must not have started before. An error ends the process with exit code 1; it
-    is then recorded (failures.Record), and its message is the last line of the log.
+    Inside the context the job sees only its own devices, so CUDA must not have started before. An error is recorded
+    (failures.Record), its message becomes the last line of the log, and the process ends with exit code 1.
     """
     terminal = os.dup(2)
     cell = Path(snakemake.output[0]).parts[0], snakemake.rule, "/".join(snakemake.wildcards)
@@ -50,7 +50,7 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
             yield settings, made_from
             took = None if resumed else usage.measure(snakemake, waited)
         remember(*cell, made_with, took)
-        # one that a run wrote meanwhile, of a try that SLURM has put back into the queue
+        # a run may have written a record in the meantime, about a try that SLURM has put back into the queue
         failures.remove(*cell)
     except Exception as error:
         record_failure(error, snakemake, terminal, *cell)
@@ -58,7 +58,7 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
 
 
 def record_failure(error: Exception, snakemake: "Snakemake", terminal: int, results: str, rule: str, cell: str) -> None:
-    """Print the error as the last line of the log, one of a full disk also on the terminal, and write its record."""
+    """Print the error as the last line of the log (a full disk also on the terminal), and write the record of the failure."""
     log = snakemake.log[0]
     if message := disk.full(error, snakemake.output):
         say(message, terminal)
@@ -84,7 +84,8 @@ def say(message: str, to: int) -> None:
 
 
 def flush() -> None:
-    # the log may lie on the disk that is full
+    """Write out buffered output, as far as the disk allows."""
+    # the log may be on the full disk
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

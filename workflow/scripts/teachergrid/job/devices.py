@@ -1,8 +1,8 @@
-"""GPUs of a machine without a scheduler: a job takes free ones by lock, so that no two jobs meet on one device.
+"""Assign the GPUs of a machine without a scheduler: a job locks free ones, so that no two jobs use the same device.
 
-Snakemake's local executor counts GPUs and assigns none. A machine's devices are TEACHERGRID_DEVICES (`0,1,3`; UUIDs and MIG
-instances too), else CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists. Jobs of other checkouts and users count too, as
-long as all name a device the same way.
+Snakemake's local executor counts GPUs but does not assign them. The devices of a machine are those in TEACHERGRID_DEVICES
+(`0,1,3`; UUIDs and MIG instances too), else in CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists. Jobs of other checkouts
+and users respect the same locks, as long as all name a device in the same way.
 """
 
 import fcntl
@@ -18,19 +18,19 @@ from pathlib import Path
 from ..errors import BadInput
 
 DEVICES, VISIBLE = "TEACHERGRID_DEVICES", "CUDA_VISIBLE_DEVICES"
-# where the locks lie; set it if the jobs of one machine do not share /tmp
+# folder of the locks; set this variable if the jobs of a machine do not share /tmp
 LOCKS = "TEACHERGRID_DEVICE_LOCKS"
-SECONDS = 0.5  # between two looks for free devices
+SECONDS = 0.5  # between two searches for free devices
 _GPU, _MIG = re.compile(r"GPU (\d+): .*"), re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")
 
 
 @contextmanager
 def taken(n: int) -> Iterator[None]:
-    """Wait until n devices are free, show this process these alone, and give them back at the end.
+    """Wait until n devices are free, let this process see only these, and release them at the end.
 
-    Call it before CUDA starts. Without a GPU on the machine, or with all that SLURM assigned, nothing is done; a job that
-    asked for none sees none. A process that it starts with open descriptors (`close_fds=False`) keeps them taken for as long
-    as it lives, even when the job is killed. Raises BadInput when the machine has fewer than n.
+    Call it before CUDA starts. It does nothing on a machine without a GPU, or where the job uses all that SLURM assigned. A job
+    with n=0 sees no device. A child process that is started with open descriptors (`close_fds=False`) keeps the locks as long as
+    it lives, even if the job is killed. Raises BadInput where the machine has fewer than n devices.
     """
     pool = known() if n else []
     if n == 0 and not _in_slurm():
@@ -45,20 +45,20 @@ def taken(n: int) -> Iterator[None]:
                 f"or run with --resources gpu={len(pool)}"
             )
         locks = wait_for(n, pool)
-        mine = [name for name in pool if name in locks]
-        print(f"devices {','.join(mine)} of {len(pool)}", flush=True)
+        assigned = [name for name in pool if name in locks]
+        print(f"devices {','.join(assigned)} of {len(pool)}", flush=True)
         try:
-            with visible(mine):
+            with visible(assigned):
                 yield
         finally:
-            # closed and not unlocked: a child that still works keeps its device
+            # we close the files but do not unlock them: a child that still works keeps its device
             for lock in locks.values():
                 os.close(lock)
 
 
 @contextmanager
 def visible(names: list[str]) -> Iterator[None]:
-    """Show this process, and those that it starts, these devices alone."""
+    """Let this process, and those that it starts, see only these devices."""
     before = os.environ.get(VISIBLE)
     os.environ[VISIBLE] = ",".join(names)
     try:
@@ -72,21 +72,21 @@ def visible(names: list[str]) -> Iterator[None]:
 
 def known() -> list[str]:
     """Return the names of this machine's devices, as CUDA_VISIBLE_DEVICES takes them; none without a GPU."""
-    # SLURM's jobs inherit what the login shell says about devices
+    # jobs of SLURM inherit TEACHERGRID_DEVICES from the login shell, where it means other devices
     for variable in (VISIBLE,) if _in_slurm() else (DEVICES, VISIBLE):
         if variable in os.environ:
             names = [name.strip() for name in os.environ[variable].split(",")]
-            # CUDA's words for none, and SLURM's
+            # how CUDA and SLURM write "no device"
             return [name for name in names if name not in ("", "-1", "NoDevFiles")]
     if _in_slurm():
         return []
-    # numbers as nvidia-smi counts; CUDA would put the fastest first
+    # number devices as nvidia-smi does; by default CUDA puts the fastest first
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     return listed(nvidia_smi())
 
 
 def nvidia_smi() -> str:
-    """Return what `nvidia-smi -L` prints, "" where there is no such command."""
+    """Return the output of `nvidia-smi -L`; "" where there is no such command."""
     try:
         return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
     except FileNotFoundError:
@@ -106,10 +106,10 @@ def listed(text: str) -> list[str]:
 
 
 def wait_for(n: int, pool: list[str]) -> dict[str, int]:
-    """Return {device: descriptor of its lock} of n devices of the pool, all at once.
+    """Wait for n free devices of the pool, lock them all at once, and return {device: descriptor of its lock}.
 
-    One job at a time waits for devices, and the others wait for their turn. So there is no deadlock (two jobs that each hold
-    half of what both need) and no starvation (a job that needs many, overtaken by those that need one).
+    Only one job at a time waits for devices; the others wait for their turn. So there is no deadlock (two jobs that each hold half
+    of what both need) and no starvation (a job that needs many devices is overtaken again and again by small ones).
     """
     turn = _opened(lock_file("turn-" + hashlib.sha256(",".join(pool).encode()).hexdigest()[:16]))
     try:
@@ -143,8 +143,8 @@ def free(n: int, pool: list[str]) -> dict[str, int]:
 
 
 def lock_file(name: str) -> Path:
-    """Return where the lock of a device lies."""
-    # inside an allocation the same number may be another GPU than in the next one
+    """Return the lock file of a device."""
+    # in two SLURM allocations the same number may mean different GPUs
     scope = f"slurm{os.environ['SLURM_JOB_ID']}-" if _in_slurm() else ""
     return Path(os.environ.get(LOCKS, "/tmp/teachergrid-devices"), f"{scope}{name.replace('/', '_')}.lock")
 
@@ -164,7 +164,7 @@ def _opened(path: Path) -> int:
         finally:
             os.umask(mask)
     os.utime(path)  # programs that clean /tmp remove old files
-    # in /tmp a link may be another user's trap
+    # never follow a link: in /tmp another user may have put it there on purpose
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
 
 

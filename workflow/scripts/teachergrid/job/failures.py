@@ -1,10 +1,10 @@
-"""Why a job failed: its class, the line that decides it, what to do about it; and one record of it beside the job's log.
+"""Why a job failed: the class of the failure, the line of the log that shows it, and what to do; saved next to the job's log.
 
-A job that ends in an error writes its own record. `teachergrid run` writes it where the job could not: killed by the kernel
-or by SLURM, or never begun. Whoever asks later (`status`, the report) reads these records and no logs. A record is removed
-when its job starts again or succeeds.
+A job that ends with an error writes its own record. `teachergrid run` writes it where the job could not, because the kernel or
+SLURM killed it, or it never began. `status` and the report read only these records, no logs. A record is removed when its job
+starts again or succeeds.
 
-Patterns are for the words of others only (torch, NCCL, SLURM, loaders); whoever writes the record applies them.
+The patterns match messages of other software only (torch, NCCL, SLURM, loaders). They are applied when a record is written.
 """
 
 import json
@@ -34,26 +34,26 @@ LAUNCH = "launch"
 REFUSED = "refused"
 UNKNOWN = "unknown"
 REMEDIES = {
-    TIME_OUT: "Run again: it goes on from its last shard or checkpoint; if it never gets far enough, raise this rule's "
+    TIME_OUT: "Run again: it continues from its last shard or checkpoint; if it never gets far enough, raise this rule's "
     "`runtime` under `set-resources` in the profile.",
     MEMORY: "Raise this rule's `mem_mb` under `set-resources` in the profile, then run again.",
     GPU_MEMORY: "Lower the batch (`batch`, `batch_tokens`; for SFT `per_device_train_batch_size` with more "
     "`gradient_accumulation_steps`), or raise `gpus` of the model or recipe, for SFT with `deepspeed: zero3`.",
-    PREEMPTED: "Run again: it goes on from its last shard or checkpoint; a partition that is not preempted needs no second try.",
-    NODE: "Run again: it goes on from its last shard or checkpoint; if one node does it twice, tell the cluster's "
-    "administrators and leave it out by `slurm_extra: \"'--exclude=NODE'\"`.",
-    CANCELLED: "Somebody cancelled it: run again, and it goes on from its last shard or checkpoint.",
-    DISK: "Free space or raise the quota (`teachergrid status` shows what lies where; `keep: none` or `keep: adapter` in "
+    PREEMPTED: "Run again: it continues from its last shard or checkpoint. On a partition without preemption this does not happen.",
+    NODE: "Run again: it continues from its last shard or checkpoint; if the same node fails twice, tell the cluster's "
+    "administrators and exclude it by `slurm_extra: \"'--exclude=NODE'\"`.",
+    CANCELLED: "Somebody cancelled it: run again, and it continues from its last shard or checkpoint.",
+    DISK: "Free space or raise the quota (`teachergrid status` shows what takes space; `keep: none` or `keep: adapter` in "
     "the recipe keeps fewer weights), then run again.",
     NAN: "Lower the recipe's `learning_rate`, lengthen its warm-up, or train in `dtype: float32`.",
     MISSING: "Run `teachergrid prefetch` where the internet is reachable; for a gated model log in first (`hf auth login`).",
-    BAD_INPUT: "Mend what the message names, then run again.",
-    LAUNCH: "Run again; if it repeats, the first error of a rank stands further up in the log, and `nodes: 1` or fewer "
-    "`gpus` in the recipe tells a broken network from a broken job.",
-    REFUSED: "sbatch did not take it: mend what it says in the profile (partition, account, limits), or wait, then run again.",
-    UNKNOWN: "Read its log; what ended without a word was most often killed for its memory.",
+    BAD_INPUT: "Fix what the message names, then run again.",
+    LAUNCH: "Run again; if it repeats, the first error of a rank is further up in the log, and `nodes: 1` or fewer "
+    "`gpus` in the recipe show whether the network or the job itself is broken.",
+    REFUSED: "sbatch refused it: fix what its message names in the profile (partition, account, limits), or wait, then run again.",
+    UNKNOWN: "Read its log; a job that ended without a message was most likely killed for its memory.",
 }
-# What sacct and squeue say of a dead job, where that decides.
+# SLURM's states of a dead job that decide the class
 STATES = {
     "TIMEOUT": TIME_OUT,
     "DEADLINE": TIME_OUT,
@@ -63,8 +63,8 @@ STATES = {
     "BOOT_FAIL": NODE,
     "CANCELLED": CANCELLED,
 }
-# The first that any line of the logs matches decides, so causes stand before what follows from them: a full GPU or disk
-# brings a launch down, and SLURM says CANCELLED also of a job that it killed for its memory or time.
+# The first pattern that matches any line of the logs decides, so causes come before their consequences: a full GPU or disk also
+# makes a launch fail, and SLURM also writes CANCELLED about a job that it killed for its memory or time.
 PATTERNS = [
     (REFUSED, r"SLURM sbatch failed"),
     (
@@ -74,7 +74,7 @@ PATTERNS = [
         r"|No available memory for the cache blocks|less than desired GPU memory utilization"
         r"|larger than the available KV cache memory|too large for \d+ GPUs",
     ),
-    # the last: what torch.save says of it
+    # the last alternative is the message of torch.save
     (DISK, r"No space left on device|Disk quota exceeded|inline_container.*unexpected pos \d+ vs \d+"),
     (TIME_OUT, r"CANCELLED AT .* DUE TO TIME LIMIT"),
     (PREEMPTED, r"CANCELLED AT .* DUE TO PREEMPTION"),
@@ -89,14 +89,14 @@ PATTERNS = [
         r"|couldn't find them in the cached files|cannot find the requested files in the local cache"
         r"|is not a local folder and is not a valid model identifier|teachergrid prefetch",
     ),
-    # SIGKILL of a rank that SLURM does not own up to is the kernel's
+    # a rank that got SIGKILL, and not from SLURM, was killed by the kernel
     (MEMORY, r"failed \(exitcode: -9\)"),
     (
         LAUNCH,
         r"\bDist(Backend|Network|Store)?Error\b|\bNCCL error\b|\bnccl\w*Error\b|Watchdog caught collective operation timeout"
         r"|\bRendezvous\w*Error\b|EADDRINUSE|gloo/transport",
     ),
-    # one rank's own error takes the others down
+    # an error of one rank ends the others, too
     (UNKNOWN, r"^RuntimeError: rank \d+: |^\[rank\d+\]: [\w.]*(Error|Exception)\b"),
     (
         LAUNCH,
@@ -105,9 +105,9 @@ PATTERNS = [
     ),
 ]
 SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
-OF_THE_LOG = (GPU_MEMORY, DISK)  # tell more than the state that SLURM gives the job
-ERROR = "ERROR: "  # how job.py begins the last line of its log
-# "Error in rule" begins what Snakemake says of any dead job
+OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job
+ERROR = "ERROR: "  # begins the last line of a log (job.context)
+# Snakemake's message about any failed job begins with "Error in rule"
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
 SUFFIX = ".failed.json"  # of a record
 SILENT = "its process ended without a word"
@@ -117,7 +117,7 @@ SILENT = "its process ended without a word"
 
 
 class Failure(NamedTuple):
-    """kind: a key of REMEDIES; line: quoted from the log, or what SLURM says."""
+    """The class of a failure, and what shows it. kind: a key of REMEDIES. line: quoted from the log, or SLURM's state."""
 
     kind: str
     line: str
@@ -128,7 +128,7 @@ class Failure(NamedTuple):
 
 
 def of_message(message: str) -> Failure:
-    """Return the failure of a job that ends with a message of our own: bad input, unless the message names another cause."""
+    """Return the failure of a job that ends with one of our own messages: bad input, unless the message shows another cause."""
     line = message.strip().partition("\n")[0]
     return Failure(sign([line])[0] or BAD_INPUT, plain(line))
 
@@ -141,12 +141,13 @@ def of_exception(message: str, log: str) -> Failure:
 
 
 def classify(text: str, slurm_state: str | None = None, own: Failure | None = None) -> Failure:
-    """Return why a job died, as others tell it.
+    """Return why a job died, from its logs and SLURM's state.
 
     Args:
         text: the rule's log and SLURM's.
-        slurm_state: as sacct or squeue give it ("CANCELLED by 0").
-        own: what the job itself recorded. The text then counts for what SLURM says in it alone, which knows what it ended.
+        slurm_state: as sacct or squeue print it, such as "CANCELLED by 0".
+        own: the failure that the job itself recorded. Then only lines of SLURM in the text can overrule it: SLURM knows which
+            jobs it ended.
     """
     lines, state = lines_of(text), state_of(slurm_state)
     if own is None:
@@ -162,7 +163,7 @@ def classify(text: str, slurm_state: str | None = None, own: Failure | None = No
 
 
 def sign(lines: list[str]) -> tuple[str | None, str | None]:
-    """Return the first kind that a line shows, and the last line that shows it; (None, None) where no line does."""
+    """Return the first kind in PATTERNS that a line matches, and the last line that matches it; (None, None) without a match."""
     for kind, pattern in SIGNS:
         shown = [line for line in lines if pattern.search(line)]
         if shown:
@@ -171,16 +172,17 @@ def sign(lines: list[str]) -> tuple[str | None, str | None]:
 
 
 def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, stripped and without empty ones."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def plain(line: str) -> str:
-    """Return a line of a log as it is quoted."""
+    """Return a line of a log without our prefix and a trailing colon."""
     return line.removeprefix(ERROR).rstrip(": ")
 
 
 def state_of(slurm_state: str | None) -> str:
-    """Return the first word of a state: CANCELLED of "CANCELLED by 0"."""
+    """Return the first word of a state: "CANCELLED by 0" -> CANCELLED."""
     return (slurm_state or "").split(" ")[0].rstrip("+")
 
 
@@ -199,8 +201,11 @@ def log_with(logs: list[Path], line: str) -> str | None:
 
 @dataclass(frozen=True)
 class Record:
-    """A failed job. cell: "wildcard/wildcard"; outputs: their paths; log: of the line; exception: its type, where the job itself
-    wrote this; time: in seconds since 1970."""
+    """A failed job.
+
+    cell: "wildcard/wildcard". outputs: their paths. log: the path of the log that holds `line`. exception: its type, where the job
+    itself wrote this record. time: in seconds since 1970.
+    """
 
     rule: str
     cell: str
@@ -221,11 +226,12 @@ class Record:
 
 
 def record_path(results: str, rule: str, cell: str) -> Path:
+    """Return the file of the record of a failed job."""
     return Path(results, "logs", rule, f"{cell}{SUFFIX}")
 
 
 def write(results: str, record: Record) -> None:
-    """Write the record of a failed job. A disk that is full is no error: it is often why the job failed."""
+    """Write the record of a failed job. A full disk raises no error: it is often the reason why the job failed."""
     with suppress(OSError):
         origin.replace_text(record_path(results, record.rule, record.cell), json.dumps(asdict(record), indent=1) + "\n")
 
@@ -236,7 +242,7 @@ def remove(results: str, rule: str, cell: str) -> None:
 
 
 def load(path: Path) -> Record | None:
-    """Return the record in a file; None where there is none, or not a whole one."""
+    """Return the record in a file; None where there is none, or an incomplete one."""
     try:
         return Record(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -244,14 +250,14 @@ def load(path: Path) -> Record | None:
 
 
 def read(results: str) -> dict[tuple[str, str], Record]:
-    """Return (rule, cell) -> the record of each job whose last try failed, sorted. A job with an output has finished since."""
+    """Return {(rule, cell): record} of all jobs whose last try failed, sorted. A job with an output has succeeded since."""
     paths = sorted(Path(results, "logs").glob(f"*/**/*{SUFFIX}"))
     records = [record for record in map(load, paths) if record and not any(map(os.path.exists, record.outputs))]
     return {(record.rule, record.cell): record for record in records}
 
 
 class Group(TypedDict):
-    """Failed jobs of one class. cells: what is shown of each job."""
+    """Failed jobs of one class. cells: the values that are shown of each job."""
 
     kind: str
     remedy: str

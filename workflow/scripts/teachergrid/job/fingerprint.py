@@ -1,13 +1,13 @@
 """The fingerprint of a rule's code: a hash of all statements that its entry script reaches inside this package.
 
-It is read from the source, nothing is imported. Functions are followed by name, so a change in one counts for the rules that
-call it and for no other. What does not count: comments, docstrings, type annotations, formatting, other packages, and in
-which module a statement lies or how that module is called. So modules can be moved and renamed. A data file (a template)
-counts where a statement that names it is reached: `Path(__file__).parent / "template"`.
+It is computed from the source; nothing is imported. Functions are followed by name, so a change in one affects only the rules
+that call it. Comments, docstrings, type annotations, formatting, other packages and the names of modules do not count, so
+modules can be moved and renamed. A data file (such as a template) counts where a statement that names it is reached:
+`Path(__file__).parent / "template"`.
 
-The fingerprint of a cheap rule is part of its spec: a corrected metric is computed again by itself. Results of GPU work are
-never made again because their code changed; each job leaves a line in the index of jobs, and the plan says what was made by
-older code.
+The fingerprint of a cheap rule is part of its spec, so a corrected metric is computed again automatically. Results of GPU work
+are never made again because code changed: each job adds a line to the index of jobs (store.job_index), and the plan lists what
+older code has made.
 """
 
 import gc
@@ -19,9 +19,9 @@ from functools import cache
 from ..store.job_index import index_lines
 from .source import ALL, Part, Target, content, parse, parts_of
 
-# no model is loaded for them, and no rule that loads one reads what they make
+# rules that load no model, and whose outputs no rule that loads a model reads
 CHEAP = ("metric", "verify", "correlate", "report")
-# these decide how a job runs and not what it makes; a change in them makes no result older
+# these modules decide how a job runs but not what it makes, so a change in them makes no result older
 NOT_IN_FINGERPRINT = {
     "teachergrid.job.fingerprint",
     "teachergrid.job.devices",
@@ -30,7 +30,7 @@ NOT_IN_FINGERPRINT = {
     "teachergrid.training.weight_files",
     "teachergrid.store.unfinished",
 }
-# rule -> entry script, where that has another name
+# {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}
 
 
@@ -38,10 +38,10 @@ ENTRIES = {"select": "select_rows"}
 def fingerprint(rule: str) -> str:
     """Return 16 hex digits of the code behind a rule, the same on every machine and Python."""
     collecting = gc.isenabled()
-    gc.disable()  # a tree has many nodes and no cycles: half of the time
+    gc.disable()  # this halves the time: syntax trees have many nodes and no cycles
     try:
         parts = set(reach(ENTRIES.get(rule, rule), ALL))
-        # which function a name stands for counts too: two modules may have one of the same name
+        # with the digests of what a statement uses, since two modules may define different functions of the same name
         reached = sorted({(part.digest, *map(digest_of, part.used)) for part in parts})
         data = sorted({content(path) for part in parts for path in part.data})
     finally:
@@ -57,26 +57,26 @@ def stamped(rule: str, text: str) -> str:
     return json.dumps({**json.loads(text), "code": fingerprint(rule)}, sort_keys=True, ensure_ascii=False)
 
 
-# --- what was made by older code
+# --- outputs of older code
 
 
 def watched(rule: str) -> bool:
-    """Whether outputs of a rule can be older than its code: cheap rules have it in their spec, and `free` makes nothing."""
+    """Whether outputs of a rule can be older than its code. Cheap rules have the code in their spec, and `free` makes nothing."""
     return rule not in (*CHEAP, "free")
 
 
 @cache
 def remembered(results: str) -> dict[tuple[str, str], str]:
-    """Return {(rule, cell): the fingerprint it was made with last}."""
+    """Return {(rule, cell): fingerprint of the code that made it last}."""
     by_time = sorted(index_lines(results), key=lambda words: int(words[0]))
     return {(rule, cell): made_with for _, rule, cell, made_with, *_ in by_time if watched(rule)}
 
 
 def older(results: str, rule: str, cells: list[str]) -> tuple[list[str], list[str]]:
-    """Return (cells of a rule that older code made, cells of which no job is in the index)."""
-    known, now = remembered(results), fingerprint(rule)
-    unknown = [cell for cell in cells if (rule, cell) not in known]
-    return [cell for cell in cells if known.get((rule, cell), now) != now], unknown
+    """Return those of a rule's cells that older code has made, and those of which the index has no job."""
+    made_by, current = remembered(results), fingerprint(rule)
+    unknown = [cell for cell in cells if (rule, cell) not in made_by]
+    return [cell for cell in cells if made_by.get((rule, cell), current) != current], unknown
 
 
 # --- what a rule reaches
@@ -86,24 +86,24 @@ def reach(module: str, name: str) -> Iterator[Part]:
     """Yield all statements that run when a name of a module is used."""
     waiting, seen = [(module, name)], set()
     while waiting:
-        at, name = waiting.pop()
-        if (at, name) in seen or at in NOT_IN_FINGERPRINT:
+        current, name = waiting.pop()
+        if (current, name) in seen or current in NOT_IN_FINGERPRINT:
             continue
-        seen.add((at, name))
-        waiting.append((at, ""))
-        parsed = parse(at)
+        seen.add((current, name))
+        waiting.append((current, ""))
+        parsed = parse(current)
         if name == ALL:
-            waiting += [(at, defined) for defined in parsed.statements]
+            waiting += [(current, defined) for defined in parsed.statements]
         elif name in parsed.imports:
             waiting.append(parsed.imports[name])
-        for part in parts_of(at, name):
+        for part in parts_of(current, name):
             yield part
             waiting += part.used
 
 
 @cache
 def digest_of(target: Target) -> str:
-    """Return a hash of the statements that define a name, or of a whole module, without what these use in turn."""
+    """Return a hash of the statements that define a name (ALL: of all in a module), without the statements that these use."""
     module, name = target
     if module in NOT_IN_FINGERPRINT:
         return ""

@@ -1,6 +1,6 @@
-"""Read the source of this package: the statements of a module, and what each of them uses.
+"""Read the source of this package: the statements of each module, and which other statements and files they use.
 
-The text of a statement is the same wherever its module lies and however that is called. Nothing is imported.
+The text of a statement does not depend on the place or name of its module. Nothing is imported.
 """
 
 import ast
@@ -23,7 +23,7 @@ Plain = object  # nested lists, tuples and constants, with the same repr on ever
 
 
 class Part(NamedTuple):
-    """What counts of one statement."""
+    """One statement: a digest of its text, and what it uses."""
 
     digest: str
     used: tuple[Target, ...]  # in the order of the statement
@@ -31,18 +31,24 @@ class Part(NamedTuple):
 
 
 class Module(NamedTuple):
-    statements: dict[str, list[ast.stmt]]  # by the name they define; "" defines none and always runs
+    """The parsed source of a module."""
+
+    statements: dict[
+        str, list[ast.stmt]
+    ]  # {name: statements that define it}; "": those that define no name, which always run
     imports: dict[str, Target]
 
 
 @cache
 def source_of(module: str) -> Path | None:
+    """Return the source file of a module or entry script; None where there is none."""
     path = SCRIPTS.joinpath(*module.split("."))
     return next((source for source in (path.with_suffix(".py"), path / "__init__.py") if source.is_file()), None)
 
 
 @cache
 def parse(module: str) -> Module:
+    """Return the statements and imports at the top level of a module."""
     path = source_of(module)
     assert path is not None, module
     statements: dict[str, list[ast.stmt]] = defaultdict(list)
@@ -57,23 +63,26 @@ def parse(module: str) -> Module:
 
 
 def package_of(module: str) -> str:
+    """Return the package to which relative imports of a module refer."""
     path = source_of(module)
     return module if path and path.name == "__init__.py" else module.rpartition(".")[0]
 
 
 def parts_of(module: str, name: str) -> list[Part]:
+    """Return the statements of a module that define a name."""
     return [part_of(statement, module) for statement in parse(module).statements.get(name, ())]
 
 
 @cache
 def part_of(statement: ast.stmt, module: str) -> Part:
+    """Return the digest of a statement, and what it uses."""
     reader = Reader(module)
     text = repr(reader.plain(statement))
     return Part(hashlib.sha256(text.encode()).hexdigest(), tuple(reader.used), frozenset(reader.data))
 
 
 class Reader:
-    """Turns a statement into nested lists, and collects the names of the package and the data files that it uses."""
+    """Turns a statement into nested lists. Collects the names of this package and the data files that it uses."""
 
     def __init__(self, module: str) -> None:
         self.module, self.package, self.imports = module, package_of(module), parse(module).imports
@@ -104,45 +113,51 @@ class Reader:
         return self.fields(node)
 
     def counts(self, node: object) -> bool:
-        """Whether a statement counts: no annotation without a value, and no import from the package, of which the uses count."""
+        """Whether a statement counts.
+
+        Annotations without a value do not, nor do imports from this package: the uses of what they import count.
+        """
         if isinstance(node, ast.AnnAssign):
             return node.value is not None
         return not (isinstance(node, ast.ImportFrom) and imported(node, self.package))
 
     def fields(self, node: ast.AST) -> Plain:
-        found: list[object] = [type(node).__name__]
+        """Return the type of a node and its fields that are not empty."""
+        result: list[object] = [type(node).__name__]
         for field in node._fields:
             value = getattr(node, field, None)
             if field == "body" and isinstance(node, ast.ClassDef):
-                # an annotated name is a field
+                # in a class an annotated name is a field, which counts
                 body = without_docstring(node.body)
                 value = [["Field", i.target, i.value] if isinstance(i, ast.AnnAssign) else i for i in body]
             if value is not None and value != [] and field not in ("ctx", "type_params"):
-                found.append((field, self.plain(value)))
-        return found
+                result.append((field, self.plain(value)))
+        return result
 
     def function(self, node: Function) -> Plain:
+        """Return a function as nested lists, with its parameters as local names."""
         args = node.args
-        # these are evaluated outside of the function
+        # decorators and defaults are evaluated outside of the function's scope
         outside = [getattr(node, "decorator_list", []), args.defaults, [value or "" for value in args.kw_defaults]]
-        found = [type(node).__name__, getattr(node, "name", ""), self.plain(outside)]
+        result = [type(node).__name__, getattr(node, "name", ""), self.plain(outside)]
         parameters = [[i.arg for i in some] for some in (args.posonlyargs, args.args, args.kwonlyargs)]
         parameters += [[i.arg] if i else [] for i in (args.vararg, args.kwarg)]
         body = [node.body] if isinstance(node, ast.Lambda) else without_docstring(node.body)
         self.scopes.append(bound(body, self.package) | {name: None for some in parameters for name in some})
-        found += [parameters, self.plain(body)]
+        result += [parameters, self.plain(body)]
         self.scopes.pop()
-        return found
+        return result
 
     def comprehension(self, node: Comprehension) -> Plain:
+        """Return a comprehension as nested lists, with its variables as local names."""
         first = self.plain(node.generators[0].iter)  # evaluated outside of the scope
         self.scopes.append(bound([each.target for each in node.generators], self.package))
-        found = [first, self.fields(node)]
+        result = [first, self.fields(node)]
         self.scopes.pop()
-        return found
+        return result
 
     def name(self, node: ast.Name, attribute: str | None = None) -> str:
-        """Return the text of a name: "Module" for a module of the package, for what is imported its name there."""
+        """Return the text of a name: "Module" for a module of this package, the original name for anything imported from one."""
         if not isinstance(node.ctx, ast.Load):
             return node.id
         local = next((scope for scope in reversed(self.scopes) if node.id in scope), None)
@@ -154,7 +169,7 @@ class Reader:
         return "Module" if name == ALL else name
 
     def is_module(self, node: ast.Constant | ast.JoinedStr) -> bool:
-        """Whether a text names a module of the package, which is started as a program: python -m teachergrid.x."""
+        """Whether a text is the name of a module of this package, which is started as a program: python -m teachergrid.x."""
         text = text_of(node, self.package)
         if not text.startswith(f"{PACKAGE}.") or not source_of(text):
             return False
@@ -162,7 +177,7 @@ class Reader:
         return True
 
     def path(self, node: ast.AST) -> Path | None:
-        """Return the path that an expression of `__file__` stands for."""
+        """Return the path that an expression with `__file__` evaluates to; None for any other expression."""
         match node:
             case ast.Name(id="__file__"):
                 return source_of(self.module)
@@ -183,7 +198,7 @@ class Reader:
         return None
 
     def path_text(self, path: Path) -> Plain:
-        """Return what counts of a path besides its content: nothing inside the package, so that it can be moved."""
+        """Return the text of a path. Inside the package only the content of the file counts, so that it can be moved."""
         if SCRIPTS / PACKAGE not in path.parents:
             return ["Path", os.path.relpath(path, SCRIPTS)]
         self.data.add(os.path.relpath(path, SCRIPTS))
@@ -191,7 +206,7 @@ class Reader:
 
 
 def bound(nodes: Iterable[ast.AST], package: str) -> dict[str, Target | None]:
-    """Return the names that these nodes of a function bind in its scope; with what is imported of the package."""
+    """Return the names that these nodes of a function bind in its scope: {name: what it is imported from, or None}."""
     names: dict[str, Target | None] = {}
     outer, waiting = set(), list(nodes)
     while waiting:
@@ -213,7 +228,7 @@ def bound(nodes: Iterable[ast.AST], package: str) -> dict[str, Target | None]:
 
 
 def text_of(node: ast.AST, package: str) -> str:
-    """Return a text that is written out, or put together from `__package__`; "" for others."""
+    """Return a text that is a literal, or starts with `__package__` in an f-string; "" for any other expression."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -223,6 +238,7 @@ def text_of(node: ast.AST, package: str) -> str:
 
 
 def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return statements without a docstring at their beginning."""
     match body:
         case [ast.Expr(value=ast.Constant(value=str())), *rest]:
             return rest
@@ -230,6 +246,7 @@ def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def is_type_checking(statement: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
     return (
         isinstance(statement, ast.If) and isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
     )
@@ -246,25 +263,25 @@ def defined(statement: ast.stmt) -> list[str]:
 
 
 def imported(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, Target]:
-    """Return what the names of an import stand for; other packages are left out."""
+    """Return {name: what it is imported from} for an import from this package; {} for other imports."""
     if isinstance(statement, ast.Import):
         return {}
     above = package.split(".")[: len(package.split(".")) + 1 - statement.level] if statement.level else []
     origin = ".".join([*above, *([statement.module] if statement.module else [])])
     if origin.split(".")[0] != PACKAGE:
         return {}
-    found = {}
+    targets = {}
     for alias in statement.names:
         inner = f"{origin}.{alias.name}"
-        found[alias.asname or alias.name] = (inner, ALL) if source_of(inner) else (origin, alias.name)
-    return found
+        targets[alias.asname or alias.name] = (inner, ALL) if source_of(inner) else (origin, alias.name)
+    return targets
 
 
 # --- data files
 
 
 def content(path: str) -> str:
-    """Return a hash of a data file, or of the names and contents of all data files in a folder; "" where there are none."""
+    """Return hashes of a data file, or of the names and contents of all data files in a folder; "" where there are none."""
     top = SCRIPTS / path
     files = sorted(file for file in (top.rglob("*") if top.is_dir() else [top]) if file.is_file())
     files = [file for file in files if file.suffix not in (".py", ".pyc")]

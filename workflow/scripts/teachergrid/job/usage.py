@@ -1,4 +1,4 @@
-"""What a finished job took: seconds, memory, devices, rows and tokens; job.py notes it, and plans learn from it."""
+"""Measure what a finished job took: seconds, memory, devices, rows and tokens. Plans estimate from these numbers."""
 
 import json
 import os
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from snakemake.io import InputFiles
     from snakemake.script import Snakemake
 
-# the columns that hold a row's tokens: before its response, and in it
+# {rule: (column of the tokens before a response, column of those in it)}
 COLUMNS = {
     "generate": ("prompt_tokens", "response_tokens"),
     "answer": ("prompt_tokens", "answer_tokens"),
     "likelihood": ("n_question", "n_answer"),
 }
-# a job's rows: those of its responses, or of its first table (the judge scores both sides of each row)
+# rules whose rows are those of their input responses; {rule: factor} for rows of the first output (a judge scores both sides)
 OF_RESPONSES = ("check", "select", "metric")
 OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2}
 
 
 def measure(snakemake: "Snakemake", waited: float) -> dict:
-    """Return what a job that is done took, for its line in results/.jobs. waited: seconds until its devices were free."""
+    """Return what a finished job took, for its line in the index of jobs. waited: seconds for which it waited for devices."""
     resources = snakemake.resources
     rule, gpus = snakemake.rule, job_resources.gpus(resources)
     used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,7 +68,7 @@ def age() -> float:
 
 
 def gpu_gb() -> float | None:
-    """Return the most that torch held on one GPU; None where other processes used them, or none was used."""
+    """Return the peak memory of torch on one GPU in GB; None where this process used no GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
@@ -77,11 +77,11 @@ def gpu_gb() -> float | None:
 
 
 def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> dict:
-    """Return rows and tokens of a job, where its files tell them, counted as grid.Cells counts a cell's rows."""
+    """Return rows and tokens of a job, as far as its files contain them, counted as in the rows of grid.cells.Cells."""
     path = str(outputs[0])
     if rule == "finetune":
-        facts = json.loads(Path(path).read_text())
-        return {"rows": facts.get("examples"), "tokens": facts.get("trained_tokens")}
+        student = json.loads(Path(path).read_text())
+        return {"rows": student.get("examples"), "tokens": student.get("trained_tokens")}
     if rule in OF_RESPONSES:
         responses = inputs.responses
         return {"rows": sum(map(_rows, [responses] if isinstance(responses, str) else responses))}

@@ -1,8 +1,9 @@
-"""`plan --probe`: run a few rows of each kind of planned job of which none was measured, on this machine.
+"""`plan --probe`: run a few rows of each kind of planned job that was never measured, on this machine.
 
-A kind is a rule, a model, its settings and a device: all `likelihood` jobs of one base with the same settings are one. Each probe is a process of its own (probing.py), one after the other, so
-that the plan imports no torch, and a model that crashes or does not fit costs its own probe alone. What it took is a line in
-`results/.probes/`, for this plan and later ones; no output of a job is touched.
+A kind is a rule, a model, its settings and a device: for example all `likelihood` jobs of one base with the same settings. Probes
+run one after another, each in a process of its own (probe.stages), so that the plan imports no torch, and a model that crashes or
+does not fit affects only its own probe. What a probe took is saved as a line in `results/.probes/`, for this plan and later ones.
+Probes change no output of a job.
 """
 
 import json
@@ -34,14 +35,14 @@ from ..store.unfinished import WORK as UNFINISHED
 from ..training import launch
 from .texts import Texts
 
-# seconds beyond its time until a probe that does not answer is killed
+# seconds after its time limit until a probe that has not ended is killed
 GRACE = 60
-# share of the longest text that a made-up question and its answer take at most
+# longest made-up question and answer, as a share of the longest text that the job allows
 MADE_UP = 0.8
 
 
 class Kind(NamedTuple):
-    """One kind of job. cells: (cell, row) of its jobs, with rows of grid.Cells; threads: CPUs of one."""
+    """One kind of job. model: repo@revision. threads: CPUs of one job. cells: (cell, row of grid.cells.Cells) of its jobs."""
 
     rule: str
     model: str
@@ -59,12 +60,13 @@ class Machine(NamedTuple):
 
     @classmethod
     def here(cls) -> "Machine":
+        """Return this machine."""
         device = usage.device_type()
         return cls(device, 0 if device == CPU else len(devices.known()))
 
 
 def probed(setting: Setting, seconds: float) -> Setting:
-    """Probe what a plan would run, each kind for so many seconds at most. Return the setting with what was measured."""
+    """Probe the jobs of a plan. Return the setting with the new measurements. seconds: time limit of each probe."""
     with uncollected():
         dag = graph(setting.argv)
     cells = dag.workflow.globals["cells"]
@@ -82,12 +84,14 @@ def probed(setting: Setting, seconds: float) -> Setting:
         texts = Texts(cells)
         for number, kind in enumerate(chosen, 1):
             begun = time.monotonic()
-            at, row = representative(kind, texts)
-            result = run(kind, (at, row), texts, Path(place, str(number)), seconds, setting)
-            took = f"probe {number} of {len(chosen)}: {kind.rule} {at} ({kind.model}), {time.monotonic() - begun:.0f} s"
+            cell, row = representative(kind, texts)
+            result = run(kind, (cell, row), texts, Path(place, str(number)), seconds, setting)
+            took = (
+                f"probe {number} of {len(chosen)}: {kind.rule} {cell} ({kind.model}), {time.monotonic() - begun:.0f} s"
+            )
             say(f"{took}: {in_words(result)}")
             if "failed" in result:
-                failed.append(f"{kind.rule} {at}: its probe failed on {kind.device}: {result['failed']}")
+                failed.append(f"{kind.rule} {cell}: its probe failed on {kind.device}: {result['failed']}")
     return setting._replace(actuals=actuals.load(RESULTS), problems=(*setting.problems, *failed))
 
 
@@ -95,9 +99,9 @@ def probed(setting: Setting, seconds: float) -> Setting:
 
 
 def kinds(jobs: Sequence[Request], here: Machine, setting: Setting) -> tuple[list[Kind], Counter[str]]:
-    """Return the kinds of jobs to probe, and how many jobs cannot be probed, by the reason.
+    """Return the kinds of jobs to probe, and {reason: number of jobs} for those that cannot be probed.
 
-    Left out are kinds that were probed already, and jobs whose estimate on this machine rests on finished ones.
+    Kinds that were already probed, and jobs whose estimate on this machine is based on finished jobs, are in neither.
     """
     known = {actuals.kind(probe, probe.model) for probe in setting.actuals.probes}
     chosen: dict[tuple, Kind] = {}
@@ -113,31 +117,31 @@ def kinds(jobs: Sequence[Request], here: Machine, setting: Setting) -> tuple[lis
     for key, kind in list(chosen.items()):
         if why := lacking(kind.cells[0][1]):
             left[why] += len(chosen.pop(key).cells)
-    # those that write responses come before those that score them or learn from them
+    # jobs that write responses come before jobs that score them or are trained on them
     order = workload.MODEL_RULES.index
     return sorted(chosen.values(), key=lambda kind: (order(kind.rule), kind.model, kind.cells[0][0])), left
 
 
 def kind_of(job: Request, here: Machine, setting: Setting) -> Kind | None:
-    """Return the kind of a job on the device of this machine that it is planned for; None where it loads no model."""
+    """Return the kind of a job, on this machine's GPUs or CPUs as planned; None where it loads no model."""
     rule, row = job.rule, job.row
     done = workload.of_row(rule, row)
     if not done.parameters or is_without_model(done.get("engine")):
         return None
     on_cpu = set(forecast.pools_of(row, setting.cluster, setting.gpu)) == {CPU}
-    # as a finished job counts them
+    # count GPUs and parameters as job.usage does for finished jobs
     done = done._replace(gpus=0 if on_cpu else done.gpus, parameters=workload.parameters(row | {"parameters": None}))
     return Kind(rule, named(row), done, CPU if on_cpu else here.device, job.threads, [])
 
 
 def is_measured(kind: Kind, job: Request, setting: Setting) -> bool:
-    """Whether the estimate of a job rests on finished ones."""
+    """Whether the estimate of a job is based on finished jobs."""
     guess = estimate.estimate(kind.rule, job.row, kind.device, setting.actuals, setting.machines, job.cell)
     return guess.source == estimate.MEASURED
 
 
 def impossible(kind: Kind, row: dict, here: Machine, machines: Machines) -> str | None:
-    """Return why a kind of job cannot be probed on this machine, if so."""
+    """Return why a kind of job cannot be probed on this machine; None where it can."""
     team = launch.team({"gpu": row.get("gpus"), "nodes": row.get("nodes"), "deepspeed": row.get("deepspeed")})
     if kind.rule == "finetune" and team != launch.Team():
         return "trained by several processes"
@@ -151,9 +155,9 @@ def impossible(kind: Kind, row: dict, here: Machine, machines: Machines) -> str 
 
 
 def lacking(row: dict) -> str | None:
-    """Return what of a job's model is not on this machine, with the remedy."""
-    wanted, folders = needs.needs({row["spec"]})
-    problems = [*map(needs.lacks, wanted), *(needs.wrong_folder(model, digest=False) for model in folders)]
+    """Return what is missing of a job's model on this machine, with the remedy; None where nothing is."""
+    from_hub, folders = needs.needs({row["spec"]})
+    problems = [*map(needs.lacks, from_hub), *(needs.wrong_folder(model, digest=False) for model in folders)]
     return next(filter(None, problems), None)
 
 
@@ -164,52 +168,52 @@ def named(row: dict) -> str:
 
 
 def representative(kind: Kind, texts: Texts) -> tuple[str, dict]:
-    """Return the (cell, row) of a kind to run: if possible a reference, since students do not exist yet, and one whose texts exist."""
-    return min(kind.cells, key=lambda one: (bool(one[1].get("students")), texts.responses(kind.rule, *one) is None))
+    """Return the (cell, row) of a kind to run.
+
+    References come first, since students do not exist yet, then cells whose texts exist.
+    """
+    return min(kind.cells, key=lambda job: (bool(job[1].get("students")), texts.responses(kind.rule, *job) is None))
 
 
 # --- one probe
 
 
 def run(
-    kind: Kind, one: tuple[str, dict], texts: Texts, folder: Path, seconds: float, setting: Setting
+    kind: Kind, job: tuple[str, dict], texts: Texts, folder: Path, seconds: float, setting: Setting
 ) -> dict[str, Any]:
-    """Run one probe, note what it took, and return it; {"failed": why} where there is nothing to note.
-
-    one: the (cell, row) to run.
-    """
-    at, row = one
+    """Run one probe, save what it took, and return that; {"failed": why} where it failed. job: (cell, row)."""
+    cell, row = job
     folder.mkdir()
-    texts.put(folder, kind.rule, at, row)
-    read, written = usual(kind, at, row, setting)
-    given = {"rule": kind.rule, "spec": row["spec"], "rows": row["rows"], "read": read, "written": written}
-    (folder / "given.json").write_text(json.dumps(given | {"seconds": seconds}))
+    texts.put(folder, kind.rule, cell, row)
+    read, written = usual(kind, cell, row, setting)
+    task = {"rule": kind.rule, "spec": row["spec"], "rows": row["rows"], "read": read, "written": written}
+    (folder / "given.json").write_text(json.dumps(task | {"seconds": seconds}))
     result = started(kind, folder, seconds)
     if "failed" not in result:
-        texts.keep(folder, kind.rule, at, row)
-        # a base answers in the place of its students
-        who, _, suite = at.partition("/")
-        name = f"{Student.parse(who).base}/{suite}" if kind.rule == "answer" and row["students"] else at
-        facts = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
-        facts |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
-        remember(RESULTS, kind.rule, name, fingerprint.fingerprint(kind.rule), result | facts, PROBES)
+        texts.keep(folder, kind.rule, cell, row)
+        # a base answers in place of its students
+        model, _, suite = cell.partition("/")
+        name = f"{Student.parse(model).base}/{suite}" if kind.rule == "answer" and row["students"] else cell
+        context = {"model": kind.model, "device": kind.device, "gpus": kind.work.gpus}
+        context |= {"parameters": kind.work.parameters, "settings": dict(kind.work.settings)}
+        remember(RESULTS, kind.rule, name, fingerprint.fingerprint(kind.rule), result | context, PROBES)
     shutil.rmtree(folder)
     return result
 
 
-def usual(kind: Kind, at: str, row: dict, setting: Setting) -> tuple[float, float]:
-    """Return the tokens of a made-up prompt and response: as long as expected, and short enough for the model."""
-    expected, _ = estimate.expected_work(kind.rule, row, setting.actuals, at)
+def usual(kind: Kind, cell: str, row: dict, setting: Setting) -> tuple[float, float]:
+    """Return the tokens of a made-up prompt and response: as long as expected, but within the job's limit."""
+    expected, _ = estimate.expected_work(kind.rule, row, setting.actuals, cell)
     longest = MADE_UP * kind.work.get("max_length", float("inf"))
     shorter = min(1.0, longest / (expected.read + expected.written))
     return shorter * expected.read, shorter * expected.written
 
 
 def started(kind: Kind, folder: Path, seconds: float) -> dict[str, Any]:
-    """Return the result of a probe's process. It ends with this one, however that ends."""
+    """Run the process of a probe and return its result. The process ends whenever this one ends."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
     log = folder / "log"
-    # waiting for a device is no time of the probe; what it says is no part of the plan
+    # waiting for a device does not count as time of the probe, and its output is not part of the plan
     with redirect_stdout(sys.stderr), devices.taken(kind.work.gpus), log.open("wb") as file:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         env["OMP_NUM_THREADS"] = str(kind.threads)  # as Snakemake sets it
@@ -230,7 +234,7 @@ def started(kind: Kind, folder: Path, seconds: float) -> dict[str, Any]:
         return json.loads(result.read_text())
     if done.returncode == -9:
         return {"failed": "killed, most likely for the memory of this machine"}
-    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no word"]
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
     return {"failed": f"ended with {done.returncode}: {last[0]}"}
 
 
@@ -238,7 +242,7 @@ def started(kind: Kind, folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def in_words(result: dict[str, Any]) -> str:
-    """Return the result of a probe in a line."""
+    """Return the result of a probe as a line of text."""
     if "failed" in result:
         return f"FAILED: {result['failed']}"
     memory = f"{result['gpu_gb']} GB of GPU memory" if result["gpu_gb"] else f"{result['host_gb']} GB"
@@ -248,5 +252,5 @@ def in_words(result: dict[str, Any]) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line beside the plan."""
+    """Print a line to stderr: stdout is for the plan."""
     print(line, file=sys.stderr, flush=True)

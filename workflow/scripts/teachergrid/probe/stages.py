@@ -1,8 +1,8 @@
 """Run a few rows of one job's real stage, and time them: python -m teachergrid.probe.stages FOLDER. Started by probe/kinds.py.
 
 The folder holds given.json (what to run) and tables of texts. The process writes result.json, and the responses of a teacher
-or model into probed.parquet. Rows are timed by the shards that the stage writes (SFT: by its updates), so that the model is
-loaded once, and its start and its rows are measured apart.
+or model to probed.parquet. Rows are timed by the shards that the stage writes (SFT: by its updates). So the model is loaded only
+once, and the start and the rows are measured separately.
 """
 
 import json
@@ -27,22 +27,22 @@ from .texts import Given
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARTS = 3  # of the rows, timed apart: the first with the start, the others without
-AGAIN = 0.5  # seconds until the end of the time is signalled again
-BATCHES, MOST = 4, 512  # of a part where rows are scored: so many batches, and at most so many rows
+PARTS = 3  # into which the rows are divided: the first is timed together with the start, the others alone
+AGAIN = 0.5  # seconds after which the signal that the time is over is repeated
+BATCHES, MOST = 4, 512  # where rows are scored, a part has BATCHES batches, but not more than MOST rows
 MEMORY = ("OutOfMemoryError", "MemoryError")
 
 
 class TimeUp(BaseException):
-    """The time of the probe is over; what is done by then counts. Not an Exception, so that no library catches it."""
+    """The time of the probe is over; what it has done by then counts. Not an Exception, so that no library catches it."""
 
 
 class Probed(NamedTuple):
     """What a stage did.
 
-    rows: of all parts, counted as grid.Cells counts them. parts: their number, done or not.
-    ends: when each part that was done ended, in seconds since 1970.
-    read, written: mean tokens of a row before its response and in it. whole: whether all parts were done.
+    rows: of all parts, counted as in grid.cells.Cells. parts: their number, finished or not.
+    ends: when each finished part ended, in seconds since 1970.
+    read, written: mean tokens of a row before its response and in it. whole: whether all parts were finished.
     """
 
     rows: float
@@ -56,7 +56,7 @@ class Probed(NamedTuple):
 Stage = Callable[[], Probed]
 
 
-# --- the stages: each returns what does its rows and times them
+# --- the stages: each returns a function that runs its rows and times them
 
 
 def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
@@ -71,7 +71,7 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
 
 
 def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
-    """Students are not there yet: their base answers in their place."""
+    """Students do not exist yet, so their base answers in their place."""
     from ..evaluation import answer as answering
 
     base = of_answers(settings)
@@ -96,7 +96,7 @@ def reward(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
 
 
 def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
-    """Both sides are scored and need different texts: the opponent's answer is the model's answer to another prompt."""
+    """Both sides are scored and need different texts, so the opponent gets the model's answers to other prompts."""
     from ..evaluation import judge as judging
     from ..store import artifacts
 
@@ -165,7 +165,7 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     return work
 
 
-# (texts, settings of the spec, rows at most, folder of unfinished work)
+# {rule: function of (texts, settings from the spec, most rows to run, folder for unfinished work)}
 STAGES: dict[str, Callable[[Given, dict, int, Path], Stage]] = {
     "generate": generate,
     "answer": answer,
@@ -179,7 +179,7 @@ STAGES: dict[str, Callable[[Given, dict, int, Path], Stage]] = {
 def by_shard(
     work: Callable[[], object], folder: Path, rows: int, number: int, responses: "pa.Table | None" = None
 ) -> Stage:
-    """Return what does the work and times its parts (so many) by the shards that it writes, which are responses if none are given."""
+    """Return a function that does the work and times its `number` parts by their shards (responses, if None is given)."""
 
     def timed() -> Probed:
         import pyarrow as pa
@@ -219,7 +219,7 @@ def lengths(responses: "pa.Table") -> tuple[float, float]:
 
 
 def limit(seconds: float) -> None:
-    """Raise TimeUp when the seconds are over, and again and again: Python ignores what is raised in a __del__."""
+    """Raise TimeUp after so many seconds, and repeatedly: Python ignores an exception that is raised in a __del__."""
 
     def up(*_: object) -> None:
         raise TimeUp
@@ -229,7 +229,7 @@ def limit(seconds: float) -> None:
 
 
 def in_time(work: Callable[[], object]) -> bool:
-    """Do something; return whether it ended before the time was up."""
+    """Call `work`. Return whether it ended before the time was over."""
     try:
         work()
         return True
@@ -242,29 +242,29 @@ def in_time(work: Callable[[], object]) -> bool:
 # --- one probe
 
 
-def probed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what a probe measured (actuals.Probe), or {"failed": why}. given: of given.json."""
-    # the imports of every stage are part of a job's start; making up texts is not
+def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Return what a probe measured (actuals.Probe), or {"failed": why}. task: the content of given.json."""
+    # imports that every stage needs count as part of a job's start; making up texts does not
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
-    settings, work = canonical.load(given["spec"]), folder / "work"
+    settings, work = canonical.load(task["spec"]), folder / "work"
     work.mkdir()
     begun = time.monotonic()
-    stage = STAGES[given["rule"]](Given(folder, given, settings["model"]), settings, given["rows"], work)
+    stage = STAGES[task["rule"]](Given(folder, task, settings["model"]), settings, task["rows"], work)
     prepared = time.monotonic() - begun
     started = time.time() - usage.age() + prepared
-    found = stage()
-    if not found.ends:
-        return {"failed": f"not one batch was done within {given['seconds']:g} s"}
-    after = time.time() - found.ends[-1] if found.whole else 0.0
-    each, used = found.rows / max(found.parts, len(found.ends)), resource.getrusage(resource.RUSAGE_SELF)
+    outcome = stage()
+    if not outcome.ends:
+        return {"failed": f"not one batch was done within {task['seconds']:g} s"}
+    after = time.time() - outcome.ends[-1] if outcome.whole else 0.0
+    each, used = outcome.rows / max(outcome.parts, len(outcome.ends)), resource.getrusage(resource.RUSAGE_SELF)
     return {
         "rows": each,
-        "seconds": round(found.ends[0] - started + after, 3),
-        "more_rows": each * (len(found.ends) - 1),
-        "more_seconds": round(found.ends[-1] - found.ends[0], 3),
-        "read": round(found.read, 1),
-        "written": round(found.written, 1),
+        "seconds": round(outcome.ends[0] - started + after, 3),
+        "more_rows": each * (len(outcome.ends) - 1),
+        "more_seconds": round(outcome.ends[-1] - outcome.ends[0], 3),
+        "read": round(outcome.read, 1),
+        "written": round(outcome.written, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "gpu_gb": usage.gpu_gb(),
         "host_gb": round(used.ru_maxrss / 1e6, 2),
@@ -274,21 +274,21 @@ def probed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
 def main(folder: Path) -> None:
     """Run the probe of a folder, and write its result there."""
     worker.attach_to_parent(os.getppid(), signal.SIGKILL)
-    given = json.loads((folder / "given.json").read_text())
-    limit(given["seconds"])
+    task = json.loads((folder / "given.json").read_text())
+    limit(task["seconds"])
     try:
-        found = probed(folder, given)
+        result = probed(folder, task)
     except TimeUp:
-        found = {"failed": f"not ready to start within {given['seconds']:g} s"}
+        result = {"failed": f"not ready to start within {task['seconds']:g} s"}
     except Exception as error:
         traceback.print_exc()
-        found = {"failed": in_words(error)}
+        result = {"failed": in_words(error)}
     signal.setitimer(signal.ITIMER_REAL, 0)
-    (folder / "result.json").write_text(json.dumps(found))
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 def in_words(error: Exception) -> str:
-    """Return an error in a line. Of a lack of memory it names what was held, not the last request."""
+    """Return an error as a line of text. For a lack of memory: the peak memory, not the request that failed."""
     first = str(error).strip().split("\n")[0]
     if type(error).__name__ in MEMORY or "allocate memory" in first:
         held = usage.gpu_gb()

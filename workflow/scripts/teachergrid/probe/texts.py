@@ -1,5 +1,6 @@
-"""The texts that probes read: from the results where they exist, else from their source, else responses of earlier probes, else
-made up.
+"""The texts that probes read.
+
+They come, in this order, from the results, from their source, from responses of earlier probes, or are made up.
 """
 
 import io
@@ -29,14 +30,14 @@ WORDS = "the sum of all red apples in a basket is what a child would count and t
 
 
 class Texts:
-    """Tables for probes. probed: for each name (responses, or a model) the responses of its probe, and their instructions."""
+    """Tables for probes. probed: {responses or model: (responses of its probe, their instructions)}."""
 
     def __init__(self, cells: "Cells") -> None:
         self.cells = cells
         self.probed: dict[str, tuple[pa.Table, pa.Table]] = {}
 
     def put(self, folder: Path, rule: str, cell: str, row: dict) -> None:
-        """Write what a probe reads into its folder. The probe makes up what is missing there."""
+        """Write the tables that a probe reads into its folder. The probe makes up those that are missing."""
         import pyarrow.parquet as pq
 
         tables: dict[str, pa.Table | None] = {}
@@ -51,7 +52,7 @@ class Texts:
                 pq.write_table(table.slice(0, MOST), folder / f"{name}.parquet")
 
     def keep(self, folder: Path, rule: str, cell: str, row: dict) -> None:
-        """Keep the responses of a probed model, for probes of jobs that score them or learn from them."""
+        """Keep the responses of a probed model, for probes of jobs that score them or are trained on them."""
         import pyarrow.parquet as pq
 
         if rule == "generate":
@@ -68,7 +69,7 @@ class Texts:
             self.probed[name] = responses, pq.read_table(asked)
 
     def responses(self, rule: str, cell: str, row: dict) -> "tuple[pa.Table, pa.Table] | None":
-        """Return (RESPONSES, INSTRUCTIONS) for a job that scores responses or learns from them; None where there are none."""
+        """Return (RESPONSES, INSTRUCTIONS) for a job that scores responses or is trained on them; None without any."""
         if rule == "judge":
             return self.probed.get(cell.split("/")[1])
         if rule in ("generate", "answer"):
@@ -93,7 +94,7 @@ class Texts:
 
     @cache
     def instructions(self, name: str) -> "pa.Table | None":
-        """Return rows of a set of instructions, or None where neither the results nor this machine have any."""
+        """Return rows of an instruction set; None where neither the results nor this machine have it."""
         from ..instructions import loading
         from ..store import artifacts
 
@@ -119,7 +120,7 @@ class Texts:
 
 
 def loaded(load: "Callable[[], pa.Table]") -> "pa.Table | None":
-    """Return the table that a loader gives, or None for what cannot be read: the job itself will report why."""
+    """Return the table that a loader returns; None where it cannot be read: the job itself will report why."""
     try:
         with redirect_stdout(io.StringIO()):
             return load().slice(0, MOST)
@@ -131,17 +132,17 @@ def as_responses(answers: "pa.Table", task: str) -> "pa.Table":
     """Return the answers to one task with the column names of RESPONSES."""
     import pyarrow.compute as pc
 
-    found = answers.filter(pc.equal(answers["task"], task))
-    return found.rename_columns({"answer": "response", "answer_tokens": "response_tokens"})
+    rows = answers.filter(pc.equal(answers["task"], task))
+    return rows.rename_columns({"answer": "response", "answer_tokens": "response_tokens"})
 
 
 # --- in the process of the probe
 
 
 class Given:
-    """The tables of a probe's folder, made up where there are none, with as many tokens as expected.
+    """The tables of a probe's folder; missing ones are made up, with as many tokens as expected.
 
-    given: of given.json. model: the config's entry.
+    given: the content of given.json. model: its config entry.
     """
 
     def __init__(self, folder: Path, given: dict[str, Any], model: dict[str, Any]) -> None:
@@ -156,16 +157,16 @@ class Given:
         """Return (RESPONSES of so many rows, INSTRUCTIONS they answer); few texts are repeated."""
         import pyarrow as pa
 
-        found, asked = self.table("responses"), self.instructions(rows)
-        if found is None:
-            found = pa.table({"id": asked["id"]})
+        responses, instructions = self.table("responses"), self.instructions(rows)
+        if responses is None:
+            responses = pa.table({"id": instructions["id"]})
             columns: dict[str, Any] = {"sample": 0, "response": self.text(self.written), "finish_reason": "stop"}
             for column, value in columns.items():
-                found = found.append_column(column, pa.array([value] * found.num_rows))
+                responses = responses.append_column(column, pa.array([value] * responses.num_rows))
         else:
-            asked = self.table("instructions")
-        found = pa.concat_tables([found] * -(-rows // found.num_rows)).slice(0, rows)
-        return (found if self.are_counted(found) else self.counted(found, asked)), asked
+            instructions = self.table("instructions")
+        responses = pa.concat_tables([responses] * -(-rows // responses.num_rows)).slice(0, rows)
+        return (responses if self.are_counted(responses) else self.counted(responses, instructions)), instructions
 
     def table(self, name: str) -> "pa.Table | None":
         """Return a table of the folder, or None."""
@@ -175,7 +176,7 @@ class Given:
         return pq.read_table(path) if path.exists() else None
 
     def made_up(self, rows: int) -> "pa.Table":
-        """Return made-up INSTRUCTIONS, each with another text."""
+        """Return made-up INSTRUCTIONS with different texts."""
         from ..instructions import files
         from ..store import artifacts
 
@@ -191,13 +192,13 @@ class Given:
 
     @staticmethod
     def are_counted(found: "pa.Table") -> bool:
-        """Whether all tokens of responses are counted."""
+        """Whether responses have the token counts of all prompts and responses."""
         return {"prompt_tokens", "response_tokens"} <= set(found.column_names) and not (
             found["prompt_tokens"].null_count + found["response_tokens"].null_count
         )
 
     def counted(self, found: "pa.Table", asked: "pa.Table") -> "pa.Table":
-        """Return responses with the tokens that this model counts; existing and made-up ones have none."""
+        """Return responses with token counts by this model, for existing and made-up ones, which have none."""
         import pyarrow as pa
 
         prompts = {

@@ -1,7 +1,7 @@
-"""SLURM's commands: squeue, sacct and scancel for the jobs of one working directory, and `ask` for any of them.
+"""SLURM's commands: squeue, sacct and scancel for the jobs of one working directory, and `ask` for any command.
 
-Snakemake's executor plugin submits a job from the working directory, and writes `rule_R_wildcards_A_B` into its comment: by
-both we recognise our jobs.
+Snakemake's executor plugin submits a job from the working directory, and writes `rule_R_wildcards_A_B` into its comment. We
+recognise our jobs by both.
 """
 
 import os
@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 CONFIGURED = ("/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf")
-ANSWER_S = 60  # a busy controller answers late; the plugin waits as long
-AT_ONCE = 500  # jobs in one scancel: a command line has an end
+ANSWER_S = 60  # seconds to wait for an answer, as long as the plugin does: a busy controller is slow
+AT_ONCE = 500  # jobs in one scancel: the length of a command line is limited
 COMMENT = re.compile(r"rule_(\w+?)(?:_wildcards_(.*))?")
-# one _ joins wildcards, two of them belong to a name
+# one _ separates wildcards, two belong to a name
 BETWEEN = re.compile(r"(?<!_)_(?!_)")
 
 
 class SlurmError(RuntimeError):
-    """A command of SLURM is not there, failed, or did not answer in time. The message names the command."""
+    """A command of SLURM is missing, failed, or did not answer in time. The message names the command."""
 
 
 class Job(NamedTuple):
@@ -52,9 +52,9 @@ class Start(TypedDict):
 
 
 def ask(*command: str) -> str:
-    """Return what a command of SLURM prints. Raises SlurmError."""
+    """Return the output of a command of SLURM. Raises SlurmError."""
     try:
-        # a session of its own: Ctrl-C is for us, and a question that it cut off would read as no answer
+        # in a session of its own, so that Ctrl-C reaches only us: a query that it cut off would look like no answer
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=ANSWER_S, start_new_session=True, stdin=subprocess.DEVNULL
         )
@@ -68,15 +68,15 @@ def ask(*command: str) -> str:
 
 
 def available() -> bool:
-    """Whether this machine can ask a SLURM: its commands are here, and a controller is configured."""
-    # as for SLURM's own commands, the variable decides where it is set
+    """Whether this machine has SLURM: its commands are installed, and a controller is configured."""
+    # the variable has precedence where it is set, as for SLURM's own commands
     files = [os.environ["SLURM_CONF"]] if "SLURM_CONF" in os.environ else CONFIGURED
     configured = "SLURM_CONF_SERVER" in os.environ or any(Path(path).is_file() for path in files)
     return configured and shutil.which("squeue") is not None
 
 
 def live(folder: str | Path) -> list[Job] | None:
-    """Return our jobs that wait, run or end, submitted from a folder; None when squeue did not answer."""
+    """Return our jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer."""
     try:
         return parse_queue(ask("squeue", "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%k|%Z"), folder)
     except SlurmError:
@@ -96,7 +96,7 @@ def parse_queue(text: str, folder: str | Path) -> list[Job]:
 def accounting(folder: str | Path, since: float) -> list[Start]:
     """Return what sacct knows of a folder's jobs that were alive at or after `since` (seconds since 1970).
 
-    It is [] without accounting, or when sacct does not answer. sacct knows of a change one or two seconds late.
+    Returns [] without accounting, or where sacct does not answer. sacct shows a change one or two seconds late.
     """
     options = [
         "--allocations",
@@ -137,7 +137,7 @@ def parse_accounting(text: str, folder: str | Path) -> list[Start]:
 
 
 def cancel(ids: Iterable[str]) -> bool:
-    """Cancel jobs. Return whether SLURM accepted all of it; a job that has ended meanwhile is no error."""
+    """Cancel jobs. Return whether SLURM accepted all of it; a job that has already ended is no error."""
     ids, accepted = list(ids), True
     for first in range(0, len(ids), AT_ONCE):
         try:
@@ -157,7 +157,7 @@ def seconds(text: str) -> int | None:
 
 
 def _rule_and_cell(comment: str) -> tuple[str, str] | None:
-    """Return (rule, wildcard/wildcard) of the plugin's comment; None for a job of somebody else."""
+    """Return (rule, wildcard/wildcard) from the plugin's comment; None for a job that is not ours."""
     match = COMMENT.fullmatch(comment)
     return (match[1], "/".join(BETWEEN.split(match[2] or ""))) if match else None
 

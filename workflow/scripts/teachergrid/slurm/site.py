@@ -1,4 +1,4 @@
-"""`teachergrid site`: the site's lines of profiles/slurm for the cluster at hand, from what sinfo and sacctmgr say."""
+"""`teachergrid site`: the lines that profiles/slurm needs for this cluster, from the output of sinfo and sacctmgr."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from . import scheduler
 
 
 def read_accounts() -> list[str]:
-    """Return the lines of the accounts that this user may charge; a cluster without accounting has none."""
+    """Return profile lines with the accounts that this user may charge; a comment where they are unknown."""
     query = ("sacctmgr", "-nP", "list", "assoc", f"user={getuser()}", "format=account")
     try:
         return accounts(scheduler.ask(*query).splitlines())
@@ -21,7 +21,7 @@ def read_accounts() -> list[str]:
 
 @dataclass
 class Partition:
-    """What the kinds of nodes of a partition have together."""
+    """A partition, summed up over its kinds of nodes."""
 
     limit: str  # time, as sinfo prints it
     memory: list[int] = field(default_factory=list)  # MB of each kind of node
@@ -36,7 +36,7 @@ def accounts(lines: list[str]) -> list[str]:
 
 
 def preemptible(lines: list[str]) -> dict[str, str]:
-    """Return {partition: PreemptMode} of those whose jobs are stopped for another's.
+    """Return {partition: PreemptMode} of the partitions whose jobs may be stopped for jobs of another one.
 
     lines: of `scontrol show partition --oneliner`.
     """
@@ -58,7 +58,7 @@ def partitions(nodes: list[str], preempted: dict[str, str]) -> list[str]:
     """
     lines = ["partitions:"]
     for name, partition in read_partitions(nodes).items():
-        # a preempted job waits again, or is cancelled: whoever wants that removes the mark
+        # a comment by default, since preempted jobs wait again or are cancelled: a user who accepts that can uncomment it
         mark = f"  # preemptible ({preempted[name]}): " if name in preempted else "  "
         lines.append(f"{mark}{name}: {{{', '.join(limits(partition))}}}")
     return lines
@@ -66,16 +66,16 @@ def partitions(nodes: list[str], preempted: dict[str, str]) -> list[str]:
 
 def read_partitions(nodes: list[str]) -> dict[str, Partition]:
     """Return the partitions by name, from sinfo's lines as above."""
-    found: dict[str, Partition] = {}
+    by_name: dict[str, Partition] = {}
     for line in nodes:
         name, limit, memory, gres, count = line.split("|")
-        partition = found.setdefault(name, Partition(limit))
+        partition = by_name.setdefault(name, Partition(limit))
         partition.memory.append(int(memory.rstrip("+")))
         for model, number in re.findall(r"gpu:(?:([A-Za-z0-9_.]+):)?(\d+)", gres):
             partition.gpus += int(number) * int(count)
             if model and model not in partition.models:
                 partition.models.append(model)
-    return found
+    return by_name
 
 
 def limits(partition: Partition) -> list[str]:

@@ -1,11 +1,11 @@
-"""The spec of a cell: one text for all that decides its result. Equal settings give equal texts.
+"""The spec of a cell: a text with all settings that decide its result. Equal settings give equal texts.
 
-Keys are sorted, 1.0 is written 1, and defaults, costs and labels are left out:
+Keys are sorted, 1.0 is written as 1, and defaults, costs and labels are left out:
 
     {"model": {"repo": "org/large", "revision": "222"}, "teacher": {"sampling": {"temperature": 1}}}
 
-Each key at the top names a definition in the schema, which says what is a default and what only costs (x-cost) or describes
-(x-label).
+Each top-level key is the name of a definition in the schema, which states the defaults and which keys only cost (x-cost) or
+describe (x-label).
 """
 
 import json
@@ -14,21 +14,21 @@ from .schema import definition, filled, pruned
 
 
 def dump(**parts: object) -> str:
-    """Return the spec that holds these parts, {name of a definition: value}."""
+    """Return the spec of these parts. parts: {name of a definition in the schema: value}."""
     plain = {name: pruned(value, definition(name)) for name, value in parts.items()}
     return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
 
 def load(text: str) -> dict:
-    """Return the parts of a spec with every default filled in. They are new objects, which the caller may change."""
+    """Return the parts of a spec with all defaults filled in, as new objects which the caller may change."""
     return {name: filled(value, definition(name)) for name, value in json.loads(text).items()}
 
 
 def picked(entry: dict, *keys: str) -> dict:
-    """Return these keys of a config entry: those that decide a result."""
+    """Return only these keys of a config entry."""
     return {key: entry[key] for key in keys}
 
 
 def without(entry: dict, *keys: str) -> dict:
-    """Return a config entry but for these keys."""
+    """Return a config entry without these keys."""
     return {key: value for key, value in entry.items() if key not in keys}

@@ -1,18 +1,18 @@
-"""The ids of cells: the only place where they are put together and taken apart.
+"""The ids in cells: the only module that composes and parses them.
 
     responses  {instructions}__{teacher}                   pool__large
     corpus     all responses of a teacher, or the name of a derived corpus
     student    {base}__{corpus}__{recipe}__s{seed}         q__pool__large__sft__s1
     model      a student, or the name of a reference
 
-Each class reads an id with `parse` and writes it with `str()`. Names themselves never hold the separator.
+Each class reads an id with `parse` and writes it with `str()`. Names never contain the separator.
 """
 
 from typing import NamedTuple
 
 _SEPARATOR = "__"
-# The shapes of ids, as regular expressions. A name is a shape and not a list of all names: this costs the same for 20,000
-# students, and an empty list of names would match everything.
+# Ids as regular expressions. They describe the form of a name and do not list the names of the config: this costs the same for
+# 20,000 students, and an empty list would match everything.
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 RESPONSES = f"{NAME}{_SEPARATOR}{NAME}"
 CORPUS = f"{NAME}(?:{_SEPARATOR}{NAME})?"
@@ -75,7 +75,7 @@ class Student(NamedTuple):
 
     @property
     def any_seed(self) -> str:
-        """The name that students share who differ in their seed alone."""
+        """The name shared by students that differ only in their seed."""
         return any_seed(self.base, self.corpus, self.recipe)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Student(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What answers suites: a student, or a reference by its name. One of the two is None."""
+    """A model that answers suites: a student or a reference. One of the two is None."""
 
     student: Student | None
     reference: str | None = None
@@ -98,7 +98,7 @@ class Model(NamedTuple):
 
 
 def any_seed(base: str, corpus: str, recipe: str | None) -> str:
-    """Return the name that the students of all seeds share. recipe: None where nothing is trained."""
+    """Return the name shared by the students of all seeds. recipe: None where nothing is trained."""
     return _SEPARATOR.join((base, corpus, str(recipe)))
 
 

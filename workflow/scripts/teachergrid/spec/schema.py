@@ -1,4 +1,4 @@
-"""The schema of the config: its defaults, and which keys decide a result."""
+"""The schema of the config: defaults, and which keys decide a result."""
 
 from functools import cache
 from pathlib import Path
@@ -14,12 +14,15 @@ SCHEMA = Path(__file__).parents[3] / "schemas/config.schema.yaml"
 
 @cache
 def read() -> dict:
-    """Return the schema; callers must not change it."""
+    """Return the schema. Callers must not change it."""
     return yaml.safe_load(SCHEMA.read_text())
 
 
 def resolve(part: object) -> dict:
-    """Follow a $ref into $defs, or the first alternative of an anyOf; the keys next to it have precedence."""
+    """Return a part of the schema with its $ref, or the first alternative of its anyOf, replaced by the definition.
+
+    Keys next to the $ref or anyOf have precedence.
+    """
     if not isinstance(part, dict):
         return {}
     own = {key: value for key, value in part.items() if key not in ("$ref", "anyOf")}
@@ -31,7 +34,7 @@ def resolve(part: object) -> dict:
 
 
 def definition(name: str) -> dict:
-    """Return a definition of the schema; nothing for a name that it does not define."""
+    """Return a definition of the schema; {} for a name that it does not define."""
     return resolve(read()["$defs"].get(name, {}))
 
 
@@ -46,20 +49,20 @@ def items(part: dict) -> dict:
 
 
 def outside(part: dict) -> bool:
-    """Whether a key stays out of every spec: it only costs or describes."""
+    """Whether a key is never part of a spec, because it only costs or describes."""
     return bool(part.get("x-cost") or part.get("x-label"))
 
 
 def is_without_model(engine: str | None) -> bool:
-    """Whether a teacher's engine loads no model, even where the entry names one (x-without-model). None: no teacher's job."""
+    """Whether an engine of a teacher loads no model, even where its entry names one (x-without-model). None: no teacher."""
     return engine in member(definition("teacher"), "engine")["x-without-model"]
 
 
-# --- values without their defaults, as specs hold them, and with them
+# --- values without defaults, as in specs, and with defaults
 
 
 def pruned(value: object, part: dict) -> object:
-    """Return a value without what equals its default and what decides no result. A renamed key has its older name (x-was)."""
+    """Return a value without defaults and without keys that decide no result. A renamed key gets its older name (x-was)."""
     if isinstance(value, dict):
         result = {}
         for key, item in value.items():
@@ -78,9 +81,9 @@ def is_default(value: object, part: dict) -> bool:
 
 
 def filled(value: Any, part: dict, outside_too: bool = False) -> Any:
-    """Return a value with the defaults that `pruned` leaves out, and renamed keys under their present names.
+    """Return a value with the defaults that `pruned` leaves out, and renamed keys under their current names.
 
-    outside_too: with the defaults of keys that only cost or describe, which no spec holds.
+    outside_too: also fill in the defaults of keys that only cost or describe.
     """
     if isinstance(value, list):
         return [filled(item, items(part), outside_too) for item in value]
@@ -94,7 +97,7 @@ def filled(value: Any, part: dict, outside_too: bool = False) -> Any:
 
 
 def refuse_unknown_keys(value: object, part: dict | None = None, where: str = "config") -> None:
-    """Raise BadInput for a key that the schema does not know, with its path and the nearest key that it does know."""
+    """Raise BadInput for a key that the schema does not have. The message has its path and the most similar known key."""
     part = read() if part is None else part
     if isinstance(value, dict):
         for key, item in value.items():

@@ -1,8 +1,8 @@
-"""Seeds of everything that is drawn at random."""
+"""Seeds of random draws."""
 
 import hashlib
 
 
 def derived_seed(root: int, purpose: str) -> int:
-    """Return the seed of a purpose: 31 bits of a hash of it and the root seed."""
+    """Return the seed for a purpose, such as `generation`: 31 bits of a hash of the purpose and the root seed."""
     return int.from_bytes(hashlib.sha256(f"{root}/{purpose}".encode()).digest()[:4], "big") >> 1

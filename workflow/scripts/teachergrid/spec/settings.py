@@ -1,7 +1,6 @@
-"""The settings of jobs, as functions take them.
+"""Settings of jobs whose specs name a part differently from the code.
 
-The specs of two rules have older words for a part than the code has. Those words must stay: with others, every answer and
-every likelihood would be made again. They end here.
+The names in a spec must not change: otherwise every answer and every likelihood would be made again. This module translates them.
 """
 
 from typing import Any, Required, TypedDict
@@ -17,7 +16,7 @@ class ChatSettings(TypedDict, total=False):
 
 
 class AnswerSettings(TypedDict):
-    """Of a model that answers a suite. chat: its chat settings; a student has those of its base."""
+    """Settings of a model that answers a suite. chat: its chat settings; a student has those of its base."""
 
     model: dict
     chat: ChatSettings
@@ -27,7 +26,7 @@ class AnswerSettings(TypedDict):
 
 
 class LikelihoodSettings(TypedDict):
-    """Of a model that scores responses. scorer: its chat settings."""
+    """Settings of a model that scores the likelihood of responses. scorer: its chat settings."""
 
     model: dict
     scorer: ChatSettings
@@ -35,7 +34,7 @@ class LikelihoodSettings(TypedDict):
 
 
 def of_answers(parts: dict) -> AnswerSettings:
-    """Return the settings in a loaded spec of the rule `answer`, which has the chat settings under `reference`."""
+    """Return the settings from a loaded spec of the rule `answer`, in which the chat settings are named `reference`."""
     return {
         "model": parts["model"],
         "chat": parts["reference"],
@@ -46,5 +45,5 @@ def of_answers(parts: dict) -> AnswerSettings:
 
 
 def of_likelihoods(parts: dict) -> LikelihoodSettings:
-    """Return the settings in a loaded spec of the rule `likelihood`, which has the scorer under `base`."""
+    """Return the settings from a loaded spec of the rule `likelihood`, in which the scorer is named `base`."""
     return {"model": parts["model"], "scorer": parts["base"], "likelihood": parts["likelihood"]}
