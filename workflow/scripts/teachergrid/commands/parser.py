@@ -103,11 +103,7 @@ def add_run_options(parser: Parser) -> None:
         help="what to do if jobs of an earlier run in this folder are alive on the cluster: do not start (the default), wait for "
         "them and keep what they finish, or cancel them and continue from what they saved",
     )
-    add(
-        "--plan",
-        metavar="HASH|FILE",
-        help="only start if what would run is exactly this plan: its hash, or a file of `plan --json`",
-    )
+    add("--plan", metavar="HASH|FILE", help="only run exactly this plan: its hash, or a file of `plan --json`")
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )
@@ -136,11 +132,7 @@ def add_plan_options(parser: Parser) -> None:
         help="compare with a variant of the grid; may be given several times; `--what-if list` lists the possible changes",
     )
     add_bounds(parser, "refuse a plan that takes more: exit code 3, with the smallest cuts that would fit")
-    add(
-        "--fit-budget",
-        action="store_true",
-        help="with a limit: print config lines that keep as much of the grid as fits",
-    )
+    add("--fit-budget", action="store_true", help="with a limit: print config lines that keep as much as fits")
     add(
         "--probe",
         action="store_true",
@@ -171,15 +163,8 @@ def add_machines(parser: Parser) -> None:
         metavar="TYPE",
         help="GPU type to plan with where a job may run on several, or the cluster does not name its types",
     )
-    add(
-        "--machines", metavar="FILE", help="a file with your GPU types and prices, which overrides config/machines.yaml"
-    )
-    add(
-        "--start-delay",
-        type=float,
-        metavar="S",
-        help="seconds from when a job is submitted until it starts (60 on a cluster)",
-    )
+    add("--machines", metavar="FILE", help="your GPU types and prices, which override config/machines.yaml")
+    add("--start-delay", type=float, metavar="S", help="seconds from submission to start of a job (60 on a cluster)")
 
 
 def add_bounds(parser: Parser, effect: str) -> None:
