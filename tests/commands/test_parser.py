@@ -93,7 +93,7 @@ def test_each_command_has_its_own_options():
         (["run", "--live", "now"], "'now' .choose from 'refuse', 'wait', 'cancel'"),
         (["run", "--live"], "--live: expected one argument; teachergrid run --help"),
         (["why"], "FILE"),
-        (["why", "--cores", "1", "results/x"], "the file or cell comes first"),
+        (["why", "--cores", "1", "results/x"], "the file or cell must come first"),
     ],
 )
 def test_mistakes(argv, message, capsys):

@@ -33,7 +33,7 @@ def test_read_rows_of_every_kind(tmp_path, kind):
         ("a.jsonl", b'{"a": "\xff"}', "UTF-8"),
         ("a.json", b'[{"a": 1},\n {"a" 1}]', "a.json, line 2: broken JSON"),
         ("a.json", b'{"a": 1}', "not a list"),
-        ("a.parquet", b"PAR1", "not a whole parquet"),
+        ("a.parquet", b"PAR1", "not a complete parquet"),
         ("a.csv", b"a\n1\n", "unknown kind of file '.csv'"),
         ("a.jsonl", None, "no such file"),
     ],

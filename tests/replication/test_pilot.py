@@ -7,9 +7,9 @@ from teachergrid.replication import pilot, published
 
 def test_lost_by_hand():
     ap = [5.0, 4.0, 1.0]
-    assert pilot.lost(ap, [1, 2, 3], 1) == 4 and pilot.lost(ap, [1, 2, 3], 2) == 1
+    assert pilot.ap_lost(ap, [1, 2, 3], 1) == 4 and pilot.ap_lost(ap, [1, 2, 3], 2) == 1
     # one of the two that tie for the last place, each as often
-    assert pilot.lost(ap, [1, 1, 3], 2) == 0.5
+    assert pilot.ap_lost(ap, [1, 1, 3], 2) == 0.5
 
 
 def test_size_without_a_stated_one():

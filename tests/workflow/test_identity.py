@@ -48,7 +48,7 @@ def specs_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
         monkeypatch.chdir(folder)
     else:
         monkeypatch.chdir(ROOT)
-    table = cells.Cells(config.checked(yaml.safe_load((ROOT / name).read_text())), results="results")
+    table = cells.Cells(config.checked(yaml.safe_load((ROOT / name).read_text())))
     return {rule: {cell: row["spec"] for cell, row in sorted(table.rows[rule].items())} for rule in MODEL_RULES}
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from ..errors import BadInput
 from ..planning.options import PROBE_SECONDS
+from ..spec.spelling import nearest
 
 LIVE = ("refuse", "wait", "cancel")
 WITHOUT_SNAKEMAKE = ("replicate", "site")
@@ -43,8 +44,6 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if options.command == "why" and options.file != argv[1]:
         command.error("the file or cell must come first, then Snakemake's options")
     if rest and options.command in WITHOUT_SNAKEMAKE:
-        from ..spec.spelling import nearest
-
         command.error(f"unrecognized arguments: {' '.join(rest)}{nearest(rest[0], command.option_names())}")
     refuse_mistyped(rest, command)
     return options, rest
@@ -52,8 +51,6 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def refuse_mistyped(rest: list[str], command: Parser) -> None:
     """Raise BadInput where an option for Snakemake is most likely a mistyped one of ours."""
-    from ..spec.spelling import nearest
-
     own = command.option_names()
     end = rest.index("--") if "--" in rest else len(rest)
     for word in rest[:end]:
@@ -236,8 +233,8 @@ Environment variables, in seconds: TEACHERGRID_WATCH between two calls of squeue
 counts as hung (600), _GRACE for a second Ctrl-C (5), _REFUSED until jobs that sbatch refused are submitted again (60), _GONE
 for cancelled jobs to end (120).
 
-Exit code: 0 all done; 1 some cells failed or could not be run; 2 not started; 130 stopped, jobs cancelled;
-131 stopped, jobs left running; 3 over budget: not started, or stopped.""",
+Exit code: 0 all done; 1 some cells failed or could not be run; 2 not started; 3 over budget: not started, or stopped;
+130 stopped, jobs cancelled; 131 stopped, jobs left running.""",
         add_run_options,
     ),
     "plan": Command(
