@@ -6,7 +6,7 @@ LOCK ?= envs/cpu.lock
 READY := $(VENV)/ready-$(notdir $(LOCK))
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup demo test test-all test-slurm test-slurm-long bench-scorer bench-metrics lint clean help
+.PHONY: setup demo test test-slow test-all test-slurm test-slurm-long bench-scorer bench-metrics lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -30,8 +30,10 @@ demo: setup ## the embedded demo: eight teachers, two bases, a report
 test: setup ## quick tests
 	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long and not bench" -n 2
 
-test-all: setup ## all tests, with the small end-to-end runs
-	$(VENV)/bin/python -m pytest -m "not slurm and not slurm_long and not bench" -n 2
+test-slow: setup ## the small end-to-end runs; tests that share a run stay in one process
+	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadscope
+
+test-all: test test-slow ## all tests but those on SLURM
 
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
 	$(VENV)/bin/python -m pytest -m slurm tests/cluster
