@@ -13,7 +13,7 @@ def exams(*models: str, suites: str = "{math,chat}") -> set[str]:
 
 
 def column(teacher: str, bases: str = "{q,w}") -> set[str]:
-    """Everything that hangs on one teacher's responses to the first instruction set."""
+    """Everything that depends on one teacher's responses to the first instruction set."""
     responses = f"seed__{teacher}"
     return jobs(
         f"{{generate,check,gate}} {responses}",

@@ -17,7 +17,7 @@ BESIDE = ("load_instructions", "select")
 
 
 def rows(rule: str, made_from: dict) -> pa.Table:
-    # which rows a corpus has does not hang on its settings here, so as to show what the same rows save
+    # the rows of a corpus do not depend on its settings here, so as to show what the same rows save
     settings = "" if rule == "select" else made_from["spec"]
     text = repr((settings, sorted(made_from["inputs"].values())))
     values = [hashlib.sha256(f"{i}{text}".encode()).hexdigest() for i in range(3)]
