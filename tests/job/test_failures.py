@@ -160,13 +160,6 @@ def test_a_record_is_read_until_the_job_has_an_output(tmp_path, monkeypatch):
     assert failures.read("results") == {} == failures.read("elsewhere")
 
 
-def test_a_record_that_was_cut_off_says_nothing(tmp_path):
-    failures.write(str(tmp_path), record())
-    for content in ("", '{"rule": ', '{"rule": "finetune"}'):
-        failures.record_path(str(tmp_path), "finetune", "q__s1").write_text(content)
-        assert failures.read(str(tmp_path)) == {}
-
-
 def test_groups_of_failed_jobs():
     failed = [(failures.NAN, {"job": "a"}), (failures.DISK, {"job": "b"}), (failures.DISK, {"job": "c"})]
     assert failures.grouped(failed) == [
@@ -195,3 +188,13 @@ def test_the_report_shows_failures_by_class(tmp_path):
     assert data.why_missing(data.gather({"failures": found, "settings": asked}), "q", "seed__small").startswith(
         "answer"
     )
+
+
+def test_a_record_that_cannot_be_read_is_no_failure(tmp_path):
+    path = failures.record_path(str(tmp_path), "generate", "a")
+    failures.write(str(tmp_path), failures.Record("generate", "a", failures.MEMORY, "killed"))
+    assert list(failures.read(str(tmp_path))) == [("generate", "a")]
+    whole = path.read_text()
+    for text in (whole[:30], "[]", "null", whole.replace(failures.MEMORY, "another class")):
+        path.write_text(text)
+        assert failures.read(str(tmp_path)) == {}

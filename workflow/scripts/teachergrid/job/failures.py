@@ -242,11 +242,12 @@ def remove(results: str, rule: str, cell: str) -> None:
 
 
 def load(path: Path) -> Record | None:
-    """Return the record in a file; None where there is none, or an incomplete one."""
+    """Return the record in a file; None where there is none, an incomplete one, or one of a class that is unknown here."""
     try:
-        return Record(**json.loads(path.read_text()))
+        record = Record(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    return record if record.kind in REMEDIES else None
 
 
 def read(results: str) -> dict[tuple[str, str], Record]:
