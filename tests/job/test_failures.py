@@ -195,6 +195,6 @@ def test_a_record_that_cannot_be_read_is_no_failure(tmp_path):
     failures.write(str(tmp_path), failures.Record("generate", "a", failures.MEMORY, "killed"))
     assert list(failures.read(str(tmp_path))) == [("generate", "a")]
     whole = path.read_text()
-    for text in (whole[:30], "[]", "null", whole.replace(failures.MEMORY, "another class")):
-        path.write_text(text)
+    for content in ("", whole[:30], "{}", "[]", "null", whole.replace(failures.MEMORY, "another class")):
+        path.write_text(content)
         assert failures.read(str(tmp_path)) == {}
