@@ -41,6 +41,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deep
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/status": "run/test_status",
+    "engines/requests": "types only; engines/test_engine and engines/test_huggingface use them",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "store/results": "a constant",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
