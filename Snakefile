@@ -31,6 +31,6 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        collect(rules.pilot.output.pilot, grid=pilot.waiting(cells)),
+        collect(rules.pilot.output.pilot, grid=phases.waiting(cells)),
         collect(rules.report.output.report, grid=cells.rows["report"]),
         collect(rules.free.output.freed, student=cells.rows["free"]),

@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,12 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deep
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/status": "run/test_status",
+    "engines/requests": "types only; engines/test_engine and engines/test_huggingface use them",
     "job/source": "job/test_fingerprint: what it reads shows there",
+    "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "training/training": "types only; training/test_launch and training/test_sft use them",
 }
 # methods of a NamedTuple, which are public
 PUBLIC = {"_replace", "_asdict", "_fields", "_make"}
@@ -86,6 +90,22 @@ def test_imports_run_strictly_downwards():
             if FLOOR[parts[1]] >= own and room_of(path) != "__main__":
                 wrong.append(f"{name_of(path)}:{line} imports {parts[1]}")
     assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions and for types count, too: what two modules share belongs into a third one."""
+    graph: dict[str, set[str]] = {name_of(path).removesuffix(".py"): set() for path in MODULES}
+    for path in MODULES:
+        for _, (package, *parts) in imports(path):
+            # the last part may be a name in a module
+            found = {"/".join(parts), "/".join(parts[:-1])} if package == "teachergrid" else set()
+            graph[name_of(path).removesuffix(".py")] |= found & {*graph}
+    circle = []
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]  # graphlib begins with what is imported
+    assert not circle, " imports ".join(circle)
 
 
 def test_every_room_stands_on_a_floor_and_is_small():

@@ -4,6 +4,7 @@ import pytest
 import tiny
 from generations import CHAT, GREEDY, MODEL, instructions
 from teachergrid.engines import engine
+from teachergrid.engines.requests import Output, Request
 from teachergrid.errors import BadInput
 from teachergrid.job import fingerprint
 from teachergrid.models import loading
@@ -33,7 +34,7 @@ def test_a_model_is_loaded_once_and_at_its_first_use(tmp_path, monkeypatch):
     both = generate(requests, GREEDY, 2)
     assert both == [generate([request], GREEDY, 1)[0] for request in requests]
     assert len(loads) == 1
-    assert set(both[0]) == set(engine.Output.__annotations__)
+    assert set(both[0]) == set(Output.__annotations__)
 
 
 def test_a_bad_template_fails_before_the_model_is_loaded(tmp_path, monkeypatch):
@@ -83,7 +84,7 @@ def test_an_engine_is_opened_once_at_the_first_call(monkeypatch):
     chat = {"template": "own"}
     generate = engine.load(None, chat, "plain", engine="fake")
     assert opened == []
-    requests = [engine.Request(id, 0, [], None) for id in "ab"]
+    requests = [Request(id, 0, [], None) for id in "ab"]
     assert generate(requests, {}, 1) == generate(requests, {}, 2) == ["a", "b"]
     assert opened == [(None, chat, "plain", None)]
 

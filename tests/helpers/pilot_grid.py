@@ -1,5 +1,9 @@
 """The small grid with a pilot, and the jobs of its two phases."""
 
+import json
+
+from teachergrid.grid import pilot
+from teachergrid.grid.cells import Cells
 from workspace import jobs
 
 # in place of the pilot's script: which teachers it keeps stands in a file
@@ -65,3 +69,16 @@ def with_pilot(config):
 
 def add_teacher(config):
     config["teachers"]["new"] = {"model": {"repo": "org/new", "revision": "sha256-9"}, "sampling": {"temperature": 1}}
+
+
+def chose(cells: Cells, kept: dict) -> None:
+    """Write a pilot's result as its job would."""
+    bases = {base: {"kept": teachers} for base, teachers in kept.items()}
+    file = pilot.path("results", "teachers")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"bases": bases, "origin": {"spec": cells.rows["pilot"]["teachers"]["spec"]}}))
+
+
+def names(cells: Cells) -> set[str]:
+    """Return "rule cell" of all jobs."""
+    return {f"{rule} {cell}" for rule, rows in cells.rows.items() for cell in rows}

@@ -27,10 +27,11 @@ TRAIN_BY_TEAM = """
 import json, sys
 from pathlib import Path
 from teachergrid.training import launch
+from teachergrid.training.training import Training
 chat, model, recipe, rows, work, team, launcher = json.loads(sys.argv[1])
 if launcher:
     launch.torchrun = lambda team, folder, *meeting: [part.format(folder=folder) for part in launcher]
-training = launch.Training(rows, chat, model, recipe, 1, Path(work))
+training = Training(rows, chat, model, recipe, 1, Path(work))
 final, facts, log = launch.train(training, launch.Team(*team), "sft")
 print(json.dumps({"facts": facts, "log": log}))
 """

@@ -16,7 +16,7 @@ import json, sys
 from pathlib import Path
 from teachergrid.training import checkpoints
 from teachergrid.training import sft
-from teachergrid.training.launch import Training
+from teachergrid.training.training import Training
 chat, model, recipe, rows, work, stop = json.loads(sys.argv[1])
 checkpoints.CHECKPOINT_SECONDS = 0 if stop else 600
 if stop:

@@ -6,6 +6,7 @@ import pytest
 from teachergrid.errors import BadInput
 from teachergrid.store import origin
 from teachergrid.training import launch, students
+from teachergrid.training.training import Trained, Training
 
 MADE_FROM = {"rule": "finetune", "spec": "{}", "inputs": {}}
 
@@ -20,7 +21,7 @@ def trainings(tmp_path, monkeypatch) -> list:
         final = tmp_path / "work/final"
         final.mkdir(parents=True)
         (final / "model.safetensors").write_text("weights")
-        return launch.Trained(final, {"steps": len(done)}, [])
+        return Trained(final, {"steps": len(done)}, [])
 
     monkeypatch.setattr(launch, "train", train)
     monkeypatch.chdir(tmp_path)
@@ -28,7 +29,7 @@ def trainings(tmp_path, monkeypatch) -> list:
 
 
 def train(folder, made_from=MADE_FROM) -> dict:
-    training = launch.Training([], {}, {}, {}, 1, folder)
+    training = Training([], {}, {}, {}, 1, folder)
     return students.train_student(folder, training, launch.Team(1, 1), "sft", made_from)
 
 

@@ -5,7 +5,7 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid.grid import pilot
+from teachergrid.grid import phases
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import ids
@@ -15,13 +15,13 @@ from teachergrid.store.results import RESULTS
 history.begin(workflow.is_main_process)
 config.update(checked(config))
 # a job uses the choices of pilots that its run was planned with, even if a pilot has chosen anew since
-cells = Cells(config, {} if workflow.is_main_process else pilot.saved_choices(RESULTS))
+cells = Cells(config, {} if workflow.is_main_process else phases.saved_choices(RESULTS))
 cell, needs = cells.column, cells.needs
 
 
 onstart:
     lock.take(RESULTS)
-    pilot.save_choices(RESULTS, cells.chosen)
+    phases.save_choices(RESULTS, cells.chosen)
 
 
 onsuccess:

@@ -9,6 +9,7 @@ from teachergrid.job import context
 from teachergrid.spec.ids import Student
 from teachergrid.store import inputs, unfinished
 from teachergrid.training import launch, students
+from teachergrid.training.training import Training
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -23,7 +24,7 @@ if __name__ == "__main__":
         rows, left_out = examples.examples(teachers, corpus, snakemake.input.instructions)
         pairs = [(row.messages, row.response) for row in rows]
         base, model, recipe, seed = (settings[key] for key in ("base", "model", "recipe", "seed"))
-        training, team = launch.Training(pairs, base, model, recipe, seed, work), launch.team(snakemake.resources)
+        training, team = Training(pairs, base, model, recipe, seed, work), launch.team(snakemake.resources)
         facts = students.train_student(output.parent, training, team, Student.parse(student).recipe, made_from)
         students.write_description(output, student, {**facts, "left_out": left_out}, made_from)
         # the checkpoints are large and no longer needed

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..grid import pilot
+from ..grid import phases
 from ..hub import needs as hub_needs
 from ..hub import pins
 from ..hub.fetch import Hub, clear_stale, download
@@ -61,7 +61,7 @@ def specs(jobs: "list[Job]") -> set[str]:
     """
     if not jobs:
         return set()
-    later = pilot.upper_bound(jobs[0].rule.workflow.globals["cells"])
+    later = phases.upper_bound(jobs[0].rule.workflow.globals["cells"])
     return {job.params.spec for job in jobs} | {row["spec"] for _, _, row in later}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
     from ..spec.settings import ChatSettings
-    from .engine import Generate, Output, Request, Sampling
+    from .requests import Generate, Output, Request, Sampling
 
 Key = tuple[str, int]  # id and sample of a prompt
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..engines import engine
+from ..engines.requests import Output, Request
 from ..spec.settings import AnswerSettings
 from ..store import artifacts, shards
 
@@ -41,7 +42,7 @@ def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, wei
     return table
 
 
-def _row(task: str, request: engine.Request, output: engine.Output) -> dict:
+def _row(task: str, request: Request, output: Output) -> dict:
     """Return one row of artifacts.ANSWERS."""
     return {
         "task": task,

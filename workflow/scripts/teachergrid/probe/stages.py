@@ -146,6 +146,7 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
         from transformers import TrainerCallback
 
         from ..training import launch  # its import is part of a job's start
+        from ..training.training import Training
 
         class Timer(TrainerCallback):
             def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
@@ -153,8 +154,7 @@ def finetune(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
                 updates = state.max_steps
                 ends.append(time.time())
 
-        chat, model, seed = settings["base"], settings["model"], settings["seed"]
-        training = launch.Training(pairs, chat, model, recipe, seed, folder)
+        training = Training(pairs, settings["base"], settings["model"], recipe, settings["seed"], folder)
         launch.train(training, launch.Team(), "probe", [Timer()])
 
     def work() -> Probed:

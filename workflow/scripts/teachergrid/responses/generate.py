@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..engines import engine
+from ..engines.requests import Output, Request, Sampling
 from ..store import artifacts, shards
 from . import published, reasoning
 
@@ -29,7 +30,7 @@ def respond(
     if source is not None:
         table = _from_file(instructions, teacher, source)
         return table, [table.num_rows]
-    sampling: engine.Sampling = teacher["sampling"]
+    sampling: Sampling = teacher["sampling"]
     requests = engine.requests_of(instructions, sampling["samples"])
     bounds = shards.bounds(len(requests), teacher["shard"])
     model = settings.get("model")
@@ -46,7 +47,7 @@ def respond(
     return table, [shard.num_rows for shard in tables]
 
 
-def _row(request: engine.Request, output: engine.Output, sampling: engine.Sampling) -> dict:
+def _row(request: Request, output: Output, sampling: Sampling) -> dict:
     """Return one row of artifacts.RESPONSES."""
     return {
         "id": request.id,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..cost import storage
 from ..errors import BadInput
-from ..grid import cells, pilot
+from ..grid import cells, phases
 from ..hub import pins
 from ..planning import graph
 from ..slurm import scheduler
@@ -32,7 +32,7 @@ def refuse_missing(request: options.Options) -> None:
         jobs = graph.described(graph.sorted_jobs(dag.needrun_jobs()))
         if freed := weight_files.freed_but_needed(jobs, dag.workflow.globals["cells"]):
             raise BadInput(weight_files.refusal(freed, request.argv))
-    if lack := storage.lacking(pilot.at_most(cells.Cells(request.config)), request.at_once):
+    if lack := storage.lacking(phases.at_most(cells.Cells(request.config)), request.at_once):
         tell(f"disk: {lack}")
     if request.on_cluster and pins.entries(request.config):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *request.argv]

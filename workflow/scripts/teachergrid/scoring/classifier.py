@@ -7,7 +7,7 @@ from ..models import chat
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from .reward import RewardEntry
+    from .entry import RewardEntry
 
 
 class Classifier:

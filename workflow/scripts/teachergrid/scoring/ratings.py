@@ -15,7 +15,7 @@ from ..models import chat, logits, prompts
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from .reward import RewardEntry
+    from .entry import RewardEntry
 
 
 def check(where: str, reward: dict) -> None:

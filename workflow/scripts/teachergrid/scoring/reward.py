@@ -8,35 +8,20 @@ An encoder compares responses with each other (similarity.py).
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput
 from ..models.chat import Message
-from ..spec.settings import ChatSettings
 from ..store import artifacts, shards
 from ..tasks import verify
 from . import classifier, ratings, similarity
+from .entry import RewardEntry
 
 SHARD = 1024  # rows after which a model's scores are written: a killed job loses no more (a probe sets its own `shard`)
 NOT_FINITE = "the reward is NaN or infinite"
-
-
-class RewardEntry(ChatSettings):
-    """A reward's entry in the config."""
-
-    model: str | None
-    # which kind of reward it is; those of the other kinds are null
-    checker: Any  # of a verifier: {extract, compare}
-    rating: Any  # of a chat model: {prompt, numbers}
-    similarity: Any  # of an encoder: {text, pooling}; all three null: a reward model
-    scale: str  # raw or sigmoid
-    read_at: str  # end or template: where a reward model is read
-    max_length: int  # tokens
-    batch: int  # rows
-    shard: NotRequired[int]  # set by a probe in place of SHARD
 
 
 class Scorer(Protocol):

@@ -23,7 +23,7 @@ from ..store import artifacts
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from .reward import RewardEntry
+    from .entry import RewardEntry
 
 # shards hold the vectors (as `reward`); they are compared once all shards are complete
 VECTORS = pa.schema([*artifacts.REWARDS.remove(2)]).insert(2, pa.field("reward", pa.list_(pa.float32())))

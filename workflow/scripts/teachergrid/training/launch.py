@@ -21,10 +21,9 @@ from ..cost import gpu_shares
 from ..cost.resources import gpus
 from ..errors import BadInput
 from ..models import loading
-from ..models.chat import Message
 from ..slurm import scheduler
-from ..spec.settings import ChatSettings
 from . import zero
+from .training import Trained, Training
 
 # on which several nodes find each other: chosen by the job's id, below the ports that Linux assigns itself (32768 and up)
 PORTS = range(20000, 30000)
@@ -32,25 +31,6 @@ SCRIPTS = Path(__file__).parents[__name__.count(".")]  # the folder that holds t
 WORKER = [sys.executable, "-m", "teachergrid.training.worker"]
 # the only variables of SLURM that a command gets: those of a step (tasks, CPUs, GPUs) would change the steps inside it
 SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_CONF", "SLURM_CLUSTER_NAME")
-
-
-class Training(NamedTuple):
-    """What a student is trained on, and how. Every process of a training has the same."""
-
-    rows: list[tuple[list[Message], str]]  # (messages, response), in the order of the corpus
-    chat: ChatSettings  # chat settings of the base
-    model: dict  # the base
-    recipe: dict
-    seed: int
-    work: Path  # folder of checkpoints, and of the finished weights
-
-
-class Trained(NamedTuple):
-    """The result of a training."""
-
-    final: Path  # folder of the finished weights, inside Training.work
-    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long
-    log: list[dict]  # rows of artifacts.TRAINING_LOG
 
 
 class Team(NamedTuple):

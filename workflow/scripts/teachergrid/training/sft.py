@@ -23,7 +23,7 @@ from trl import SFTConfig
 from ..errors import BadInput
 from ..models import chat, loading
 from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
-from .launch import Trained, Training
+from .training import Trained, Training
 
 if TYPE_CHECKING:
     from peft import LoraConfig

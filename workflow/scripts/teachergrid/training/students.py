@@ -9,13 +9,14 @@ from ..errors import BadInput
 from ..spec.ids import Student
 from ..store import artifacts, origin
 from . import launch, weight_files
+from .training import Training
 
 # a file in weights/ from the end of a training until student.json is written
 MADE = "made"
 
 
-def train_student(folder: Path, training: launch.Training, team: launch.Team, recipe: str, made_from: dict) -> dict:
-    """Put weights and training log into a student's folder, and return the facts of the training (launch.Trained).
+def train_student(folder: Path, training: Training, team: launch.Team, recipe: str, made_from: dict) -> dict:
+    """Put weights and training log into a student's folder, and return the facts of the training (training.Trained).
 
     A training that was finished when its run was killed is not repeated. recipe: its name, for messages.
     """

@@ -45,9 +45,10 @@ def work(folder: Path) -> None:
             # only rank 0 prints
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         refuse_shared_device()
-        from . import launch, sft
+        from . import sft
+        from .training import Training
 
-        training = launch.Training(**settings["training"] | {"work": Path(settings["training"]["work"])})
+        training = Training(**settings["training"] | {"work": Path(settings["training"]["work"])})
         deepspeed = settings["deepspeed"] and Path(settings["deepspeed"])
         trained = sft.train(training, settings["processes"], deepspeed)
         if rank == 0:
