@@ -106,7 +106,7 @@ class SlurmGrid(Grid):
         folder.mkdir(parents=True)
         copy_code(folder, stand_in=False)
         for script in (folder / "workflow/scripts").glob("*.py"):
-            shutil.copy2(HERE / "stand_in.py", script)
+            shutil.copy2(HERE / "slurm_stand_in.py", script)
         self.edit(small)
         (folder / "faults.json").write_text(json.dumps(faults or {}))
         self.profile(resources or {})
