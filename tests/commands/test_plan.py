@@ -84,4 +84,4 @@ def test_against_a_revision(grid):
     told = grid.call("teachergrid", "plan", "--diff", "HEAD").stdout
     assert "new teacher: new" in told
     wrong = grid.call("teachergrid", "plan", "--diff", "nothing")
-    assert wrong.returncode == 2 and "--diff nothing: no plan file" in wrong.stderr
+    assert wrong.returncode == 2 and "--diff nothing: neither a plan file" in wrong.stderr

@@ -98,7 +98,7 @@ class Run:
 class SlurmGrid(Grid):
     """A folder with the workflow, the profile for SLURM, and entry scripts that fail as the test asks.
 
-    faults: see stand_in.py. resources: rule -> what this site's profile sets for it.
+    faults: see slurm_stand_in.py. resources: rule -> what this site's profile sets for it.
     """
 
     def __init__(self, folder: Path, faults: dict | None = None, resources: dict | None = None):

@@ -279,7 +279,7 @@ def test_results_of_before_code_was_recorded(grid):
     assert {job.split()[0] for job in why} == set(fingerprint.CHEAP)
     assert why["metric q/best"] == ["code changed", ["its code was not recorded"]]
     page = grid.call("teachergrid", "plan").stdout
-    assert "made by code that is not recorded: 17 answer" in page and "older code" not in page
+    assert "made by unrecorded code: 17 answer" in page and "older code" not in page
 
 
 # --- two runs, and runs that end in between
