@@ -54,7 +54,7 @@ def test_a_small_grid_is_probed_and_then_run(tmp_path, monkeypatch):
     page = demo.call("teachergrid", "plan", "--cluster", "cpu=1", "--probe", "--html", "plan.html")
     assert "no kind of job to probe" in page.stderr
     assert (
-        "probe" in page.stdout.split("\nfrom")[1].split("\n")[0] and "<td>probe</td>" in Path("plan.html").read_text()
+        "probe" in page.stdout.split("\nbasis")[1].split("\n")[0] and "<td>probe</td>" in Path("plan.html").read_text()
     )
 
     cells = grid_cells.Cells(config.checked(whole))
