@@ -42,7 +42,7 @@ test-slurm-long: setup ## the whole demo on that SLURM, undisturbed and with a n
 	$(VENV)/bin/python -m pytest -m slurm_long tests/cluster
 
 bench-scorer: setup ## likelihood scorer against the published way: speed, what bounds it, padding, memory
-	$(VENV)/bin/python tests/bench/bench_scorer.py
+	PYTHONPATH=tests/helpers $(VENV)/bin/python tests/bench/bench_scorer.py
 
 bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2

@@ -25,7 +25,7 @@ import pyarrow as pa
 import yaml
 from teachergrid.analysis import summary
 from teachergrid.metrics import join
-from teachergrid.metrics.measure import measure as metrics_measure
+from teachergrid.metrics import measure as metrics_measure
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
 
