@@ -18,6 +18,11 @@ ALL = "*"  # every name of a module
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 FunctionOrClass = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+# tuples, since these are asked of every node: unions take twice as long
+Leaf = (ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop, ast.Constant)
+Text = (ast.Constant, ast.JoinedStr)
+MayBePath = (ast.Call, ast.Attribute, ast.Subscript, ast.BinOp)
+Scope = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Import, ast.ImportFrom)
 Target = tuple[str, str]  # (module, name in it or ALL)
 Plain = object  # nested lists, tuples and constants, with the same repr on every Python
 
@@ -98,9 +103,9 @@ class Reader:
             return node
         if isinstance(node, ast.Name):
             return self.name(node)
-        if isinstance(node, ast.Constant | ast.JoinedStr) and self.is_module(node):
+        if isinstance(node, Text) and self.is_module(node):
             return "Module"
-        if isinstance(node, ast.Call | ast.Attribute | ast.Subscript | ast.BinOp) and (path := self.path(node)):
+        if isinstance(node, MayBePath) and (path := self.path(node)):
             return self.path_text(path)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return ["Attribute", self.name(node.value, node.attr), node.attr]
@@ -211,10 +216,12 @@ def bound(nodes: Iterable[ast.AST], package: str) -> dict[str, Target | None]:
     outer, waiting = set(), list(nodes)
     while waiting:
         node = waiting.pop()
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                names[node.id] = None
+            continue
         if isinstance(node, FunctionOrClass):
             names[node.name] = None
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names[node.id] = None
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {alias.asname or alias.name.partition(".")[0]: None for alias in node.names}
             names |= imported(node, package)
@@ -222,8 +229,8 @@ def bound(nodes: Iterable[ast.AST], package: str) -> dict[str, Target | None]:
             outer |= set(node.names)
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             names[node.name] = None
-        if not isinstance(node, FunctionOrClass | Comprehension | ast.Lambda | ast.Import | ast.ImportFrom):
-            waiting += ast.iter_child_nodes(node)
+        if not isinstance(node, Scope) and not isinstance(node, Comprehension):
+            waiting += (child for child in ast.iter_child_nodes(node) if not isinstance(child, Leaf))
     return {name: target for name, target in names.items() if name not in outer}
 
 
