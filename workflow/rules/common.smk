@@ -5,14 +5,17 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid.grid import phases
+from teachergrid.grid import config_names, phases
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.job import interpreter
 from teachergrid.spec import ids
 from teachergrid.store import history, inputs, lock
 from teachergrid.store.results import RESULTS
 
 history.begin(workflow.is_main_process)
+interpreter.quote()
+config_names.refuse_doubles(workflow.configfiles)
 config.update(checked(config))
 # a job uses the choices of pilots that its run was planned with, even if a pilot has chosen anew since
 cells = Cells(config, {} if workflow.is_main_process else phases.saved_choices(RESULTS))
