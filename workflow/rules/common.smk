@@ -5,6 +5,7 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
+from snakemake.io import PeriodicityDetector
 from teachergrid.grid import config_names, phases
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -15,6 +16,7 @@ from teachergrid.store.results import RESULTS
 
 history.begin(workflow.is_main_process)
 interpreter.quote()
+PeriodicityDetector.is_periodic = ids.never_endless
 config_names.refuse_doubles(workflow.configfiles)
 config.update(checked(config))
 # a job uses the choices of pilots that its run was planned with, even if a pilot has chosen anew since

@@ -13,21 +13,6 @@ import yaml
 
 from ..errors import BadInput
 
-# Names of these kinds end a wildcard. Snakemake takes a value that ends with a part 20 times in a row for an endless chain of
-# jobs, and silently leaves out every job that has it.
-WILDCARDS = (
-    "instructions",
-    "teachers",
-    "bases",
-    "references",
-    "scorers",
-    "rewards",
-    "corpora",
-    "suites",
-    "judges",
-    "grids",
-)
-PERIODIC = re.compile(r"(.+?)\1{19,}$")
 # A file name has at most 255 bytes, and names of files have endings such as .parquet.why.part. The folder of a SLURM job's log
 # has all names of its cell.
 LONGEST = 230
@@ -68,14 +53,7 @@ def _no_text(key: object) -> str:
 
 
 def check(config: dict) -> None:
-    """Raise BadInput for a name with which Snakemake would leave jobs out."""
-    for kind in WILDCARDS:
-        for name in config[kind]:
-            if found := PERIODIC.search(name):
-                raise BadInput(
-                    f"config.{kind}.{name}: Snakemake makes nothing of a name that ends with a part 20 times or more in a row "
-                    f"('{found[1]}'); rename it"
-                )
+    """Raise BadInput for a name that a rule of ours has already."""
     for name in config["judges"]:
         if name.startswith(VERIFY_FILE):
             raise BadInput(f"config.judges.{name}: a name that begins with '{VERIFY_FILE}' is reserved; rename it")
@@ -112,9 +90,9 @@ def hint(value: object, wanted: Iterable[str]) -> str:
 
 
 def in_yaml(number: float) -> str:
-    """Return a number as YAML 1.1 reads it: 0.0005, 5.0e-07 (it needs a point and a sign), 3."""
+    """Return a number as YAML 1.1 reads it: 0.0005, 5.0e-7 (an exponent needs a point and a sign), 3."""
     mantissa, e, exponent = f"{number:.12g}".partition("e")
-    return f"{mantissa}{'' if '.' in mantissa or not e else '.0'}{e}{exponent}"
+    return f"{mantissa}{'' if '.' in mantissa else '.0'}e{int(exponent):+d}" if e else mantissa
 
 
 # --- the files
