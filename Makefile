@@ -17,6 +17,8 @@ $(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "Python 3.11 or 3.12 is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "venv is missing: apt install python3-venv"; exit 1; }
+	@[ "$$(printf '%s' "$$PWD" | tr -d '{}:\n')" = "$$PWD" ] || \
+		{ echo "$$PWD: a brace, a colon or a line break in the path: neither a venv nor Snakemake works there; rename it"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r $(LOCK)
 	printf '%s\n' "$$PWD/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"

@@ -44,9 +44,12 @@ def test_what_a_process_prints_is_guarded_and_its_bars_are_not():
     )
     argv = [sys.executable, "-c", code]
     done = subprocess.run(
-        argv, cwd=ROOT / "workflow/scripts", env=ENV, capture_output=True, encoding="utf-8", newline=""
+        argv,
+        cwd=ROOT / "workflow/scripts",
+        env=ENV,
+        capture_output=True,
     )
-    assert done.stdout == f"{SAFE}\n" and done.stderr == f"{SAFE}\n\rbar\n{SAFE}\n"
+    assert done.stdout.decode() == f"{SAFE}\n" and done.stderr.decode() == f"{SAFE}\n\rbar\n{SAFE}\n"
 
 
 def test_commands_are_guarded(tmp_path):
