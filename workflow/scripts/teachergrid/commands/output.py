@@ -16,8 +16,13 @@ class Shown(io.TextIOWrapper):
 
     def __init__(self, stream: TextIO) -> None:
         """stream: such as sys.stdout; its buffer is shared."""
-        now = {name: getattr(stream, name, True) for name in ("line_buffering", "write_through")}
-        super().__init__(stream.buffer, stream.encoding, stream.errors, **now)
+        super().__init__(
+            stream.buffer,
+            stream.encoding,
+            stream.errors,
+            line_buffering=getattr(stream, "line_buffering", True),
+            write_through=getattr(stream, "write_through", True),
+        )
         self.stream = stream  # which closes the buffer when nothing refers to it any more
         self.in_colour = self.isatty()
 
