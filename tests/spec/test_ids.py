@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from teachergrid.spec import ids
-from teachergrid.spec import ids
 from teachergrid.spec.ids import Corpus, Model, Responses, Student
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
