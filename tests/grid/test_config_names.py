@@ -149,7 +149,7 @@ ODD = {
     "recipes": {"sft": "verify"},
     # Snakemake would take the last two for endless chains
     "instructions": {"evolved": "freed", "seed": "x-" + "ab" * 21},
-    "teachers": {"small": "v" + "0" * 150, "large": "student.json"},
+    "teachers": {"small": "v" + "0" * 99, "large": "student.json"},
     "bases": {"q": "w" * 20},
 }
 
@@ -167,7 +167,7 @@ def test_names_of_our_folders_and_names_that_repeat_a_part_make_all_jobs(grid):
     assert done.returncode == 0, done.stderr
     assert grid.jobs() == set()
     for path in ("rewards/weights", "answers/{0}__{1}__{2}__verify__s1/benchmarks.parquet", "grids/logs/report.html"):
-        name = path.format("w" * 20, "x-" + "ab" * 21, "v" + "0" * 150)
+        name = path.format("w" * 20, "x-" + "ab" * 21, "v" + "0" * 99)
         assert (grid.folder / "results" / name).exists(), name
 
 
