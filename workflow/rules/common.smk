@@ -5,12 +5,16 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
+from snakemake.io import PeriodicityDetector
 from teachergrid.grid import phases
 from teachergrid.grid.start import Start
+from teachergrid.job import interpreter
 from teachergrid.spec import ids
 from teachergrid.store import inputs
 
-start = Start(config, workflow.is_main_process)
+interpreter.quote()
+PeriodicityDetector.is_periodic = ids.never_endless
+start = Start(config, workflow.configfiles, workflow.is_main_process)
 config.update(start.config)
 cells = start.cells
 cell, needs = cells.column, cells.needs

@@ -15,7 +15,7 @@ from ..spec import canonical
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, evaluation, pilot
+from . import blocks, config_names, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
@@ -41,7 +41,7 @@ class Cells:
             choices: what pilots chose, for the grids for which it is not read from results/grids/{grid}/pilot.json: jobs get
                 what their run was planned with.
         Raises:
-            BadInput: a block has no cell, or the GPUs of a recipe cannot share its accumulation steps.
+            BadInput: a block has no cell, the GPUs of a recipe cannot share its accumulation steps, or names are too long.
         """
         self.config, self.choices = config, choices or {}
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -49,6 +49,7 @@ class Cells:
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
+        config_names.check_cells(self.rows)
 
     # --- what Snakemake's rules read
 

@@ -18,6 +18,7 @@ from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
 from ..store.recall import Recall, date_back, report_unknown
 from ..store.results import RESULTS
+from . import config_names
 from .cells import Cells
 from .config import checked
 from .pilot import Chosen
@@ -60,11 +61,12 @@ class Start:
     config: checked and complete. cells: its table of cells. corrected: see store.recall; {} in a job.
     """
 
-    def __init__(self, config: dict, is_main_process: bool) -> None:
+    def __init__(self, config: dict, files: list[str], is_main_process: bool) -> None:
         """Prepare the results, and read the config.
 
         Args:
             config: as Snakemake has it.
+            files: the files that it was read from.
             is_main_process: Snakemake's word; false in a job.
         Raises:
             BadInput: the config has a mistake, or a job does not find what its run froze.
@@ -75,6 +77,7 @@ class Start:
             # `partial` is the option of one start, not of the run
             self.config = saved["config"] | ({"partial": config["partial"]} if "partial" in config else {})
         elif is_main_process or looks:
+            config_names.refuse_doubles(files)
             self.config = checked(config)
         else:
             raise BadInput(

@@ -41,7 +41,7 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
         results.append(step(api.workflow_api._workflow))
 
-    last_step = DAGApi.execute_workflow
+    last_step, python = DAGApi.execute_workflow, sys.executable
     DAGApi.execute_workflow = replacement
     try:
         # Snakemake prints a summary
@@ -50,7 +50,7 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
             if not args_to_api(args, parser):
                 raise SystemExit(1)
     finally:
-        DAGApi.execute_workflow = last_step
+        DAGApi.execute_workflow, sys.executable = last_step, python  # the Snakefile quotes it (job.interpreter)
     return results[0]
 
 
