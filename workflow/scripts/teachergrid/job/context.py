@@ -24,8 +24,7 @@ def log_to(path: str) -> None:
 
     It redirects the file descriptors instead of sys.stderr, since engine workers and training ranks are child processes.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = origin.opened(path, os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
 

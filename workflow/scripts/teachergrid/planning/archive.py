@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ..errors import BadInput
+from ..store import origin
 from ..store.results import RESULTS
 
 FORMAT = 1  # of a plan document
@@ -126,9 +127,8 @@ class Document(TypedDict):
 def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
     """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
     folder = Path(results, FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{document['hash']}.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
+    origin.replace_bytes(path, gzip.compress(json.dumps(document).encode(), compresslevel=1))
     for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
         old.unlink()
     return path

@@ -24,7 +24,8 @@ def train_student(folder: Path, training: Training, team: launch.Team, recipe: s
         return facts
     trained = launch.train(training, team, recipe)
     artifacts.write(folder / "training.parquet", trained.log, artifacts.TRAINING_LOG, made_from)
-    (trained.final / MADE).write_text(json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
+    origin.replace_text(trained.final / MADE, json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
+    origin.share(trained.final)
     shutil.rmtree(folder / "weights", ignore_errors=True)
     os.replace(trained.final, folder / "weights")
     return trained.facts
