@@ -1,26 +1,24 @@
-"""The files of a model folder: those that decide its output, and a digest of them that serves as its revision."""
+"""A digest of the files that decide a model folder's output, which serves as its revision; what a revision must be."""
 
 import hashlib
 from pathlib import Path
 
 from ..errors import BadInput
+from ..store import folders
+from ..store.contents import Contents
 from . import pins
-
-# weights, config, tokenizer, templates and code; README files and training states do not change the output
-DECISIVE = (
-    "*.safetensors *.safetensors.index.json pytorch_model*.bin pytorch_model.bin.index.json config.json "
-    "generation_config.json tokenizer* *.model *.tiktoken vocab.* merges.txt added_tokens.json special_tokens_map.json "
-    "chat_template* *.py"
-)
 
 
 def digest(folder: Path | str) -> str:
-    """Return `sha256-` and 64 hex digits over the names and bytes of the files that match DECISIVE."""
-    files = sorted({path for pattern in DECISIVE.split() for path in Path(folder).glob(pattern)})
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    """Return `sha256-` and 64 hex digits over the names and bytes of the files that match folders.DECISIVE.
+
+    The digests of the files are remembered, so that large weights are read once and not by every job.
+    """
+    contents, total = Contents(folder), hashlib.sha256()
+    for path in sorted(Path(folder).glob("*")):
+        if folders.matches(path.name, folders.DECISIVE):
+            total.update(f"{path.name} {contents.of(str(path)).removeprefix('sha256:')}\n".encode())
+    contents.save()
     return f"sha256-{total.hexdigest()}"
 
 

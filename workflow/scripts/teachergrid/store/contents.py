@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,7 +73,11 @@ class Contents:
 
     def of_all(self, paths: Iterable[str]) -> str:
         """Return one digest of several files: of their names and contents."""
-        lines = [f"{path}\t{self.of(path)}" for path in sorted(paths)]
+        return self.of_named({path: path for path in paths})
+
+    def of_named(self, paths: Mapping[str, str]) -> str:
+        """Return one digest of several files under other names. paths: {name: path}."""
+        lines = [f"{name}\t{self.of(paths[name])}" for name in sorted(paths)]
         return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def save(self) -> None:
