@@ -1,5 +1,6 @@
 """Model folders: the files that are loaded from them, and a digest of these that stands for a commit where the config names none."""
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
@@ -126,6 +127,16 @@ def of_job(settings: Mapping) -> dict[str, str]:
         contents.save()
 
 
+def refuse_unreadable(folder: str) -> None:
+    """Raise BadInput where a file that is loaded from a model folder may not be read: libraries say that there is none."""
+    try:
+        for path in (f"{folder}/{name}" for name in loaded(folder)):
+            if not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    except PermissionError as error:
+        raise denied(error) from error
+
+
 def denied(error: PermissionError) -> BadInput:
     """Return what to tell a user who may not read a file of a model."""
     return BadInput(
@@ -135,6 +146,16 @@ def denied(error: PermissionError) -> BadInput:
 
 
 # --- for people
+
+
+def differing(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Return in words the first file in which two {name: digest} differ."""
+    name = min(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if name not in found:
+        return f"{name} is missing, which is recorded"
+    if name not in expected:
+        return f"{name} is one too many: it is not recorded"
+    return f"{name} has {found[name][:SHOWN]}, and {expected[name][:SHOWN]} is recorded"
 
 
 def shown(found: str) -> str:
