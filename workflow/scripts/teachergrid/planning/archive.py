@@ -3,7 +3,7 @@
 import gzip
 import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ..errors import BadInput
 from ..store import origin
@@ -118,6 +118,9 @@ class Document(TypedDict):
     reasons: list[dict[str, Any]]
     older: list[dict[str, Any]]
     problems: list[str]
+    folders: NotRequired[
+        dict[str, str]
+    ]  # {model folder without a revision: its digest as shown}; plans of older versions lack it
     schedule: Schedule | None
     no_schedule: str | None
     machines_date: str

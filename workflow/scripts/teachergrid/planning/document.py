@@ -17,7 +17,7 @@ from ..cost.memory import fits
 from ..hub import pins
 from ..job import devices
 from ..job.usage import device_type
-from ..store import disk
+from ..store import disk, folders
 from ..store.estimates import BOUNDS, Estimate
 from ..store.results import RESULTS
 from . import forecast as planning_forecast
@@ -139,6 +139,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
+        "folders": folders.described(dag.workflow.globals["cells"].config["models"].values()),
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
