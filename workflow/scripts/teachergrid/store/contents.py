@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from . import origin
+
 MISSING = "missing"
 # a file changed so recently might change again within the same tick of the file system's clock: it is not remembered
 YOUNG_NS = 2_000_000_000
@@ -87,6 +89,7 @@ class Contents:
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             part = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-            part.write_text(json.dumps(self.known, separators=(",", ":")))
+            with origin.create(part) as file:
+                file.write(json.dumps(self.known, separators=(",", ":")).encode())
             os.replace(part, self.file)
             self.changed = False
