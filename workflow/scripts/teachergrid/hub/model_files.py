@@ -4,21 +4,17 @@ import hashlib
 from pathlib import Path
 
 from ..errors import BadInput
-from ..store import folders
-from ..store.contents import Contents
+from ..store.folders import DECISIVE
 from . import pins
 
 
 def digest(folder: Path | str) -> str:
-    """Return `sha256-` and 64 hex digits over the names and bytes of the files that match folders.DECISIVE.
-
-    The digests of the files are remembered, so that large weights are read once and not by every job.
-    """
-    contents, total = Contents(folder), hashlib.sha256()
-    for path in sorted(Path(folder).glob("*")):
-        if folders.matches(path.name, folders.DECISIVE):
-            total.update(f"{path.name} {contents.of(str(path)).removeprefix('sha256:')}\n".encode())
-    contents.save()
+    """Return `sha256-` and 64 hex digits over the names and bytes of the files that match DECISIVE."""
+    files = sorted({path for pattern in DECISIVE.split() for path in Path(folder).glob(pattern)})
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return f"sha256-{total.hexdigest()}"
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ..cost.workload import MEMORY_FOR_WEIGHTS
 from ..errors import BadInput
 from ..hub.model_files import check_revision
-from ..store.folders import refuse_unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -278,14 +277,10 @@ def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
             raise BadInput(
                 f"{folder}: no such folder; the weights were removed: delete the other files of this student and run again"
             )
-        refuse_unreadable(str(folder))
         return str(folder), options
-    if not Path(model["repo"]).is_dir():
-        check_revision(model)
-        return model["repo"], options | {"revision": model["revision"]}
-    refuse_unreadable(model["repo"])
     check_revision(model)
-    return model["repo"], options
+    revision = {} if Path(model["repo"]).is_dir() else {"revision": model["revision"]}
+    return model["repo"], options | revision
 
 
 def _disable_progress_bars() -> None:

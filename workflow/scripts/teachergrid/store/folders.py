@@ -10,23 +10,11 @@ from ..spec.schema import is_without_model
 from .contents import MISSING, Contents, signature
 
 # weights, config, tokenizer, templates and code; README files and training states do not change the output
-DECISIVE = [
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "pytorch_model*.bin",
-    "pytorch_model.bin.index.json",
-    "config.json",
-    "generation_config.json",
-    "tokenizer*",
-    "*.model",
-    "*.tiktoken",
-    "vocab.*",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template*",
-    "*.py",
-]
+DECISIVE = (
+    "*.safetensors *.safetensors.index.json pytorch_model*.bin pytorch_model.bin.index.json config.json "
+    "generation_config.json tokenizer* *.model *.tiktoken vocab.* merges.txt added_tokens.json special_tokens_map.json "
+    "chat_template* *.py"
+)
 # read from a folder as well; not fetched from a hub, nor part of the digest that a `revision` states
 OF_FOLDERS = ["*_config.json", "*.jinja", "adapter_model.bin"]
 TEMPLATES = "additional_chat_templates"  # a folder inside the model's
@@ -42,7 +30,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 def loads_model(name: str) -> bool:
     """Whether a file of a model's repository is of a kind that transformers loads."""
-    return "/" not in name and not name.startswith("consolidated") and matches(name, DECISIVE)
+    return "/" not in name and not name.startswith("consolidated") and matches(name, DECISIVE.split())
 
 
 def is_safetensors(name: str) -> bool:
@@ -113,10 +101,14 @@ def of_job(settings: Mapping) -> dict[str, str]:
     Args:
         settings: the parts of the job's spec.
     Raises:
-        BadInput: a file of the folder may not be read.
+        BadInput: a file of the model's folder may not be read; also where it has a revision.
     """
-    folder = unpinned(settings.get("model"))
-    if folder is None or is_without_model(settings.get("teacher", {}).get("engine")):
+    model = settings.get("model")
+    if not model or is_without_model(settings.get("teacher", {}).get("engine")) or not os.path.isdir(model["repo"]):
+        return {}
+    refuse_unreadable(model["repo"])
+    folder = unpinned(model)
+    if folder is None:
         return {}
     contents = Contents(folder)
     try:

@@ -63,5 +63,4 @@ def existing_weights(student: str, gpus: int) -> Path:
         name = Path(student).parent.name
         hours = weight_files.training_hours(name, gpus)
         raise BadInput(weight_files.refusal([weight_files.Freed(name, hours)]))
-    weight_files.check(student, folder)
     return folder

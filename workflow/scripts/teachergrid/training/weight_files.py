@@ -32,13 +32,21 @@ class PlannedJob(TypedDict):
 def folder(student: str | Path) -> Path | None:
     """Return the folder of a student's weights, or None when they were freed. student: path of its student.json.
 
-    A folder that may not be read was not freed; `check` refuses it.
+    Raises BadInput as `check` does: the weights are those that student.json describes.
     """
+    if are_freed(student):
+        return None
     weights = Path(student).parent / "weights"
+    check(student, weights)
+    return weights
+
+
+def are_freed(student: str | Path) -> bool:
+    """Whether a student's weights were freed. A folder that may not be read was not. student: path of its student.json."""
     try:
-        return weights if present(weights) else None
+        return not present(Path(student).parent / "weights")
     except PermissionError:
-        return weights
+        return False
 
 
 def present(weights: Path) -> list[str]:
@@ -92,6 +100,7 @@ def check(student: str | Path, weights: Path) -> None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{student}: does not describe the student's weights ({error!r}); {remedy}") from error
     try:
+        folders.refuse_unreadable(str(weights))
         found = described(weights)
         if found["weights"]:
             refuse_difference(student, weights, models, found["weights"], remedy)
@@ -171,7 +180,7 @@ def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows) -> list[Freed]:
             planned[rule].add(cell.split("/")[0])
     rows = cells.rows["finetune"]
     students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
-    freed = [name for name in students if not folder(f"{RESULTS}/students/{name}/student.json")]
+    freed = [name for name in students if are_freed(f"{RESULTS}/students/{name}/student.json")]
     return [Freed(name, training_hours(name, rows[name]["gpus"])) for name in freed]
 
 
