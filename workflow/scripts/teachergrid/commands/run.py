@@ -25,7 +25,7 @@ from ..run.progress import Progress
 from ..run.spend_limit import Bound
 from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
 from ..slurm import scheduler
-from ..store import history, lock
+from ..store import history, lock, origin
 from ..store.results import RESULTS
 
 RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
@@ -70,10 +70,9 @@ def main(own: Namespace, argv: list[str]) -> int:
 def supervised(request: options.Options) -> int:
     """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code."""
     folder = str(Path.cwd()) if request.on_cluster else None
-    path = Path(RESULTS, outcome.LOG)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    log_file = os.fdopen(origin.opened(Path(RESULTS, outcome.LOG), os.O_APPEND), "ab", buffering=0)
     with ExitStack() as stack:
-        log, signals = Log(stack.enter_context(path.open("ab", buffering=0))), stack.enter_context(Signals())
+        log, signals = Log(stack.enter_context(log_file)), stack.enter_context(Signals())
         limits = request.plan.max_gpu_hours, request.plan.deadline
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         context = Context(log, signals, folder, Patience.of_environment(), bound)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from ..hub import model_files
+from ..hub import folders
 from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
 from ..store.recall import Recall, date_back, report_unknown
@@ -49,10 +49,6 @@ def frozen() -> dict[str, Any] | None:
 def forget() -> None:
     """Remove what ended runs froze. Call it only while holding the lock, when no job of an earlier run is alive."""
     shutil.rmtree(Path(RESULTS, FROZEN), ignore_errors=True)
-
-
-def _folder_digest(folder: str, contents: Contents) -> str:
-    return model_files.digest(folder)
 
 
 class Start:
@@ -92,7 +88,7 @@ class Start:
         history.follow(RESULTS)
         lock.warn_of_another(RESULTS)
         contents = Contents()
-        recall = Recall(RESULTS, self.cells.outside_files, _folder_digest, contents)
+        recall = Recall(RESULTS, self.cells.outside_files, folders.digest, contents)
         corrected = recall.corrections()
         contents.save()
         report_unknown(corrected)

@@ -3,9 +3,10 @@
 import gzip
 import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ..errors import BadInput
+from ..store import origin
 from ..store.results import RESULTS
 
 FORMAT = 1  # of a plan document
@@ -117,6 +118,9 @@ class Document(TypedDict):
     reasons: list[dict[str, Any]]
     older: list[dict[str, Any]]
     problems: list[str]
+    folders: NotRequired[
+        dict[str, str]
+    ]  # {model folder without a revision: its digest as shown}; plans of older versions lack it
     schedule: Schedule | None
     no_schedule: str | None
     machines_date: str
@@ -126,9 +130,8 @@ class Document(TypedDict):
 def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
     """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
     folder = Path(results, FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{document['hash']}.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
+    origin.replace_bytes(path, gzip.compress(json.dumps(document).encode(), compresslevel=1))
     for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
         old.unlink()
     return path

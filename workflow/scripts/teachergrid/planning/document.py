@@ -14,7 +14,7 @@ from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.memory import fits
-from ..hub import pins
+from ..hub import folders, pins
 from ..job import devices
 from ..job.usage import device_type
 from ..store import disk
@@ -139,6 +139,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
+        "folders": folders.described(dag.workflow.globals["cells"].config["models"].values()),
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,

@@ -27,6 +27,7 @@ def page(plan: Document, width: int = 80) -> str:
         by("teacher", plan["teachers"], width),
         by("base", plan["bases"], width),
         finish(plan, width),
+        folders(plan, width),
         warnings(plan, width),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -168,6 +169,15 @@ def finish(plan: Document, width: int) -> str:
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
+def folders(plan: Document, width: int, most: int = MOST) -> str:
+    """Return which models are folders without a revision, with their digests. most: that are named."""
+    there = [f"{folder} ({digest.removeprefix('folder ')})" for folder, digest in (plan.get("folders") or {}).items()]
+    if not there:
+        return ""
+    more = f" and {len(there) - most} more (--details)" if len(there) > most else ""
+    return "\n".join(wrapped(f"models in folders without a `revision`: {', '.join(there[:most])}{more}", width, "  "))
+
+
 def warnings(plan: Document, width: int) -> str:
     """Return the problems of the plan, a paragraph each."""
     lacking = plan["storage"]["lacking"]
@@ -176,12 +186,13 @@ def warnings(plan: Document, width: int) -> str:
 
 
 def details(plan: Document) -> str:
-    """Return a line for every job: its reason, time and place."""
+    """Return a line for every job: its reason, time and place; then a line for each model folder without a revision."""
     lines = []
     for job in plan["jobs"]:
         why = "; ".join([job["reason"], *job["details"][:3]])
         time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {job['device']} ({job['source']})"
         lines.append(f"  {job['job']}  {time}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}")
+    lines += [f"  {folder}  {digest}" for folder, digest in (plan.get("folders") or {}).items()]
     return "\n".join(lines)
 
 

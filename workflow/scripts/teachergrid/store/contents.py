@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from . import origin
 
 MISSING = "missing"
 # a file changed so recently might change again within the same tick of the file system's clock: it is not remembered
@@ -52,8 +54,9 @@ class Contents:
         """Return the value that was remembered under a name for files of these signatures; None where there is none."""
         known = self.known.get(name)
         # lists, since JSON has no tuples; something else where the cache is damaged
-        is_same = isinstance(known, list) and known[:1] == [[list(signature) for signature in signatures]]
-        return known[1] if is_same else None
+        if isinstance(known, list) and known[:1] == [[list(signature) for signature in signatures]]:
+            return known[1]
+        return None
 
     def remember(self, name: str, signatures: list[Signature], value: Any) -> None:
         """Remember a value that follows from the contents of files with these signatures. value: as JSON."""
@@ -88,7 +91,11 @@ class Contents:
 
     def of_all(self, paths: Iterable[str]) -> str:
         """Return one digest of several files: of their names and contents."""
-        lines = [f"{path}\t{self.of(path)}" for path in sorted(paths)]
+        return self.of_named({path: path for path in paths})
+
+    def of_named(self, paths: Mapping[str, str]) -> str:
+        """Return one digest of several files under other names. paths: {name: path}."""
+        lines = [f"{name}\t{self.of(paths[name])}" for name in sorted(paths)]
         return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def save(self) -> None:
@@ -98,6 +105,7 @@ class Contents:
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             part = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-            part.write_text(json.dumps(self.known, separators=(",", ":")))
+            with origin.create(part) as file:
+                file.write(json.dumps(self.known, separators=(",", ":")).encode())
             os.replace(part, self.file)
             self.changed = False

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import origin
 from .job_index import index_lines
 
 FOLDER = ".estimates"
@@ -59,10 +60,7 @@ def save(estimates: Estimates, results: str, now_ns: int | None = None) -> None:
     if before and gzip.decompress(before[-1].read_bytes()) == text:
         return
     path = Path(results, FOLDER, f"{now_ns or time.time_ns()}.json.gz")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(gzip.compress(text, compresslevel=1))
-    part.replace(path)
+    origin.replace_bytes(path, gzip.compress(text, compresslevel=1))
     for old in [*before, path][:-MOST]:
         old.unlink()
 

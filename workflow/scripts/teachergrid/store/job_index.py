@@ -4,10 +4,13 @@ It lies in `results/.jobs/`; that of probes, which make no outputs, in `results/
 """
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from . import origin
 
 INDEX, PROBES = ".jobs", ".probes"
 
@@ -25,12 +28,10 @@ def remember(
         took: what the job took (job.usage); None where it resumed the work of a killed job.
         index: PROBES for a probe of a few rows.
     """
-    folder = Path(results, index)
-    folder.mkdir(parents=True, exist_ok=True)
     measured = [] if took is None else [json.dumps(took, separators=(",", ":"))]
     line = " ".join([str(time.time_ns()), rule, cell, made_with, *measured])
-    with open(folder / socket.gethostname(), "a") as file:
-        file.write(f"{line}\n")
+    with os.fdopen(origin.opened(Path(results, index, socket.gethostname()), os.O_APPEND), "ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
 
 
 def index_lines(results: str, index: str = INDEX) -> Iterator[list[str]]:
