@@ -100,6 +100,12 @@ def add_run_options(parser: Parser) -> None:
         help="what to do if jobs of an earlier run in this folder are alive on the cluster: do not start (the default), wait for "
         "them and keep what they finish, or cancel them and continue from what they saved",
     )
+    add(
+        "--take-over",
+        action="store_true",
+        help="free the lock of another user's dead run although its jobs cannot be seen here; only after that user has said that "
+        "none is alive",
+    )
     add("--plan", metavar="HASH|FILE", help="only run exactly this plan: its hash, or a file of `plan --json`")
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"

@@ -1,7 +1,9 @@
 """Plan documents (workflow/schemas/plan.schema.json): their parts, and the saved plans in the results folder."""
 
+import errno
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -123,14 +125,24 @@ class Document(TypedDict):
     jobs: list[JobRow]
 
 
-def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
-    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
+def save(document: Document, results: str = RESULTS, most: int = 20) -> Path | None:
+    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept.
+
+    None where the user may not write there: then others' results are looked at.
+    """
     folder = Path(results, FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{document['hash']}.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
-    for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
-        old.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
+        os.replace(part, path)  # another user's file of the same plan could not be written over
+        for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
+            old.unlink()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return None
     return path
 
 

@@ -184,9 +184,10 @@ def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> 
 
 def gather(argv: list[str]) -> "View":
     """Return the values that text, JSON and page show. Times are seconds, sizes bytes; None is unknown."""
-    folder, has_slurm = Path.cwd(), scheduler.available()
+    folder, has_slurm, owner = Path.cwd(), scheduler.available(), lock.holder(RESULTS)
+    theirs = scheduler.of_user(owner["user"]) if owner and owner["user"] and not lock.is_mine(owner) else None
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
-        live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
+        live_jobs = pool.submit(lambda: queued(folder, theirs) if has_slurm else [])
         past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
         grid = cells(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
@@ -211,6 +212,12 @@ def gather(argv: list[str]) -> "View":
     }
 
 
+def queued(folder: Path, theirs: tuple[str, ...] | None) -> list[scheduler.Job] | None:
+    """Return our live jobs, and those of another user whose run holds the lock (see scheduler.live); None without an answer."""
+    answers = [scheduler.live(folder, whose) for whose in (scheduler.ME, theirs) if whose]
+    return [job for jobs in answers for job in jobs or []] if None not in answers else None
+
+
 def shown(failure: failures.Record) -> tuple[str, dict]:
     """Return (kind of failure, values that are shown of the failed job)."""
     return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
@@ -227,7 +234,7 @@ def who_runs() -> str:
     owner = lock.holder(RESULTS)
     if owner is None:
         return "no run is alive"
-    who = f"process {owner['pid']} on {owner['host']}"
+    who = lock.described(owner)
     return f"the run of {who} died; `teachergrid run` continues it" if lock.is_dead(owner) else f"run of {who}"
 
 
