@@ -115,7 +115,7 @@ def test_no_answer_is_not_taken_for_an_open_site(dead, monkeypatch):
         raise scheduler.SlurmError("scontrol: down")
 
     monkeypatch.setattr(preflight.scheduler, "hides_others", silent)
-    with pytest.raises(BadInput, match="SLURM does not say whether it shows jobs of others .scontrol: down"):
+    with pytest.raises(BadInput, match=r"SLURM does not say whether it shows jobs of others .scontrol: down"):
         preflight.begin(dead())
 
 
