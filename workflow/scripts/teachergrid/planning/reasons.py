@@ -124,9 +124,11 @@ def kind_of(changed: Sequence[str]) -> str:
 
 
 def old_record(results: str, output: str) -> dict[str, Any] | None:
-    """Return Snakemake's record of an output (store.history); None where there is none."""
-    path = record_path(Path(results, ".history"), output)
-    return json.loads(path.read_text()) if path.exists() else None
+    """Return Snakemake's record of an output (store.history); None where there is none, or it may not be read."""
+    try:
+        return json.loads(record_path(Path(results, ".history"), output).read_text())
+    except (FileNotFoundError, PermissionError):
+        return None
 
 
 def old_spec(record: dict[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from ..planning.reasons import old_record
 from ..slurm import scheduler
 from ..store import estimates, history, lock, origin
 from ..store.results import RESULTS
+from . import reading
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -102,13 +103,13 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
-    last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
+    last_run = json.loads(Path(SUMMARY).read_text()) if os.access(SUMMARY, os.R_OK) else {}
     stopped = last_run.get("code") in STOPPED
     made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
         key = cell.rule, cell.cell
         marker = history.record_path(Path(".snakemake/incomplete"), cell.outputs[0])
-        begun = marker.stat().st_mtime if marker.exists() else None
+        begun = os.path.getmtime(marker) if os.path.exists(marker) else None
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
@@ -163,7 +164,7 @@ def is_made(cell: CellStatus, in_flight: bool) -> bool:
         if record is not None:
             if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
                 return False
-        elif (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
+        elif not os.access(path, os.R_OK) or (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
             return False
     return True
 
@@ -209,6 +210,7 @@ def gather(argv: list[str]) -> "View":
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
+        "unread": reading.unread(RESULTS),
     }
 
 
@@ -243,7 +245,7 @@ def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
     took: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in grid:
         path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
-        if path.exists():
+        if os.access(path, os.R_OK):
             took[cell.rule][cell.cell] = sum(json.loads(line)["s"] for line in path.read_text().splitlines())
     return took
 
