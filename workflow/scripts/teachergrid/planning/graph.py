@@ -3,6 +3,7 @@
 This is the only module that uses Snakemake's internals.
 """
 
+import errno
 import gc
 import os
 import sys
@@ -43,13 +44,43 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     last_step = DAGApi.execute_workflow
     DAGApi.execute_workflow = replacement
     try:
-        with redirect_stdout(sys.stderr):  # Snakemake prints a summary
+        with redirect_stdout(sys.stderr), looking():  # Snakemake prints a summary
             parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
             if not args_to_api(args, parser):
                 raise SystemExit(1)
     finally:
         DAGApi.execute_workflow = last_step
     return results[0]
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Let Snakemake look at results where the user may not write, or not read everything.
+
+    A look needs no folder of locks that it cannot make. A record that may not be read is unknown, as if there were none.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    make_folders, read_record = os.makedirs, FilePersistence._io_read
+
+    def makedirs(name: Any, mode: int = 0o777, exist_ok: bool = False) -> None:
+        try:
+            make_folders(name, mode, exist_ok)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+
+    def read(self: FilePersistence, subject: Any, id: Any) -> Any:
+        try:
+            return read_record(self, subject, id)
+        except PermissionError:
+            return {}
+
+    os.makedirs, FilePersistence._io_read = makedirs, read
+    try:
+        yield
+    finally:
+        os.makedirs, FilePersistence._io_read = make_folders, read_record
 
 
 def graph(argv: list[str]) -> "DAG":
