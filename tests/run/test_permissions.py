@@ -1,4 +1,4 @@
-"""What a run may write is known before it starts. Root may write everything, so these tests are another user's processes."""
+"""What a run may write is known before it starts. Root may write everything, so the system's answer is replaced in these tests."""
 
 import os
 import shutil
