@@ -42,6 +42,7 @@ FOUND = {
         "elsewhere": 0,
     },
     "disk": {"students": 8 * 10**11, "answers": 10**10},
+    "unread": "",
 }
 
 

@@ -7,8 +7,9 @@ import time
 
 import pyarrow as pa
 import pytest
+from teachergrid.cost import saved_estimates
 from teachergrid.planning import archive
-from teachergrid.store import artifacts, estimates, origin
+from teachergrid.store import artifacts, origin
 
 
 def made(tmp_path) -> dict:
@@ -51,7 +52,7 @@ WRITERS = {
     "bytes": lambda path: origin.replace_bytes(path, b"new"),
     "a table": lambda path: artifacts.write(path, [{"x": 1}], pa.schema([("x", pa.int64())]), None),
     "an origin": lambda path: origin.write_beside(path.with_suffix(""), {"rule": "metric"}),
-    "estimates": lambda path: estimates.save({}, str(path.parent.parent), 1),
+    "estimates": lambda path: saved_estimates.save({}, str(path.parent.parent), 1),
     "a saved plan": lambda path: archive.save({"hash": "a"}, str(path.parent.parent)),
 }
 NAMES = {"an origin": "x.origin", "estimates": ".estimates/1.json.gz", "a saved plan": ".plans/a.json.gz"}

@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..planning import options
 from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
+from ..run import reading
 from ..store.results import RESULTS
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
     try:
         request = options.read(own, argv)
+        if unread := reading.unread(RESULTS):
+            print(f"unknown: {unread}", file=sys.stderr)
         if request.why:
             return explain(request.why, request.argv)
         if request.older or request.jsonl:

@@ -20,7 +20,7 @@ from ..grid import cells as grid_cells
 from ..grid import start
 from ..job import devices, failures
 from ..planning.budget import OVER
-from ..run import hindsight, options, outcome, preflight
+from ..run import hindsight, options, outcome, permissions, preflight
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
 from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
@@ -42,19 +42,24 @@ def main(own: Namespace, argv: list[str]) -> int:
             return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
+        permissions.refuse_unwritable(RESULTS)
         preflight.refuse_missing(request)
         preflight.refuse_other(request)
         preflight.begin(request)
+        permissions.follow_umask(RESULTS)
     except preflight.OverBudget as error:
         print(f"not started: {error}", file=sys.stderr)
         return OVER
     except BadInput as error:
+        lock.release(RESULTS)
         print(f"not started: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        lock.release(RESULTS)
         print("not started", file=sys.stderr)
         return 130
     code = supervised(request)
+    permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
         start.forget()

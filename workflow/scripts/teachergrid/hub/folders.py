@@ -78,8 +78,8 @@ def unread_bytes(folder: str, contents: Contents) -> int:
     total = 0
     for name in loaded(folder):
         path = f"{folder}/{name}"
-        stat, known = os.stat(path), contents.known.get(path)
-        if known is None or known[0] != signature(stat):
+        stat = os.stat(path)
+        if contents.remembered(path, [signature(stat)]) is None:
             total += stat.st_size
     return total
 

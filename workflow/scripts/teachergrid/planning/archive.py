@@ -1,5 +1,6 @@
 """Plan documents (workflow/schemas/plan.schema.json): their parts, and the saved plans in the results folder."""
 
+import errno
 import gzip
 import json
 from pathlib import Path
@@ -127,13 +128,21 @@ class Document(TypedDict):
     jobs: list[JobRow]
 
 
-def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
-    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
+def save(document: Document, results: str = RESULTS, most: int = 20) -> Path | None:
+    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept.
+
+    None where the user may not write there: then others' results are looked at.
+    """
     folder = Path(results, FOLDER)
     path = folder / f"{document['hash']}.json.gz"
-    origin.replace_bytes(path, gzip.compress(json.dumps(document).encode(), compresslevel=1))
-    for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
-        old.unlink()
+    try:
+        origin.replace_bytes(path, gzip.compress(json.dumps(document).encode(), compresslevel=1))
+        for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
+            old.unlink()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return None
     return path
 
 

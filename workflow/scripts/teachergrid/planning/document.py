@@ -14,11 +14,11 @@ from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.memory import fits
+from ..cost.saved_estimates import BOUNDS, Estimate
 from ..hub import folders, pins
 from ..job import devices
 from ..job.usage import device_type
 from ..store import disk
-from ..store.estimates import BOUNDS, Estimate
 from ..store.results import RESULTS
 from . import forecast as planning_forecast
 from . import pools

@@ -3,6 +3,7 @@
 This is the only module that uses Snakemake's internals.
 """
 
+import errno
 import gc
 import os
 import sys
@@ -45,13 +46,43 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     DAGApi.execute_workflow = replacement
     try:
         # Snakemake prints a summary
-        with history.looking(), redirect_stdout(sys.stderr):
+        with history.looking(), unhindered(), redirect_stdout(sys.stderr):
             parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
             if not args_to_api(args, parser):
                 raise SystemExit(1)
     finally:
         DAGApi.execute_workflow, sys.executable = last_step, python  # the Snakefile quotes it (job.interpreter)
     return results[0]
+
+
+@contextmanager
+def unhindered() -> Iterator[None]:
+    """Let Snakemake look at results where the user may not write, or not read everything.
+
+    A look needs no folder of locks that it cannot make. A record that may not be read is unknown, as if there were none.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    make_folders, read_record = os.makedirs, FilePersistence._io_read
+
+    def makedirs(name: Any, mode: int = 0o777, exist_ok: bool = False) -> None:
+        try:
+            make_folders(name, mode, exist_ok)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+
+    def read(self: FilePersistence, subject: Any, id: Any) -> Any:
+        try:
+            return read_record(self, subject, id)
+        except PermissionError:
+            return {}
+
+    os.makedirs, FilePersistence._io_read = makedirs, read
+    try:
+        yield
+    finally:
+        os.makedirs, FilePersistence._io_read = make_folders, read_record
 
 
 def graph(argv: list[str]) -> "DAG":

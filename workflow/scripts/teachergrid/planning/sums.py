@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..store.estimates import BOUNDS
+from ..cost.saved_estimates import BOUNDS
 from .archive import JobRow, Spread, Sums
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from ..analysis.correlations import circular
 from ..analysis.pilot import regret
+from ..cost.saved_estimates import compared
 from ..hub import folders
 from ..instructions import contamination
 from ..job import failures
@@ -20,7 +21,6 @@ from ..responses import health
 from ..spec import canonical
 from ..spec.ids import Responses
 from ..store import artifacts, inputs, origin
-from ..store.estimates import compared
 from . import samples
 
 TABLES = {

@@ -19,7 +19,8 @@ NO_RUN += "touch cleanup_metadata delete_all_output delete_temp_output conda_cre
 class Options(NamedTuple):
     """All options of a run.
 
-    argv: Snakemake's own. live: what to do with live jobs of an earlier run (commands.parser.LIVE). pass_on: Snakemake is called
+    argv: Snakemake's own. live: what to do with live jobs of an earlier run (commands.parser.LIVE). take_over: free the lock of
+    another user's dead run although its jobs cannot be seen. pass_on: Snakemake is called
     for something other than a run (NO_RUN). targets: those that the user names, sorted. config: as config.checked returns it; {}
     with pass_on. at_once: jobs that may run at the same time. plan: the budget, and the plan that the run must match.
     """
@@ -32,6 +33,7 @@ class Options(NamedTuple):
     config: dict
     at_once: int
     plan: options.PlanOptions
+    take_over: bool = False
 
 
 def read(own: Namespace, argv: list[str]) -> Options:
@@ -61,7 +63,7 @@ def read(own: Namespace, argv: list[str]) -> Options:
     pass_on = any(getattr(args, name, None) for name in NO_RUN.split())
     config = {} if pass_on else checked(options.configured(args))
     on_cluster, targets = args.executor == "slurm", sorted(args.targets)
-    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan)
+    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan, own.take_over)
 
 
 def with_config(argv: list[str], setting: str) -> list[str]:

@@ -35,6 +35,7 @@ class View(TypedDict):
     gpu_hours: dict
     estimates: dict
     disk: dict[str, int]  # {folder: bytes}
+    unread: str  # which files may not be read, in words; "" where all may
 
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -78,6 +79,8 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
     totals = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
     if comparison := estimates.table(view["estimates"]):
         totals["estimated"] = " ".join(comparison["sentences"])
+    if view["unread"]:
+        totals["unknown"] = view["unread"]
     lines += [""]
     for name, words in totals.items():
         lines += wrapped(f"{name + ':':10} {words}", 0)

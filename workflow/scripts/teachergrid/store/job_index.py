@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from . import origin
@@ -37,10 +38,13 @@ def remember(
 def index_lines(results: str, index: str = INDEX) -> Iterator[list[str]]:
     """Yield the fields of each line: time in ns, rule, cell, fingerprint, and as JSON what the job took, if known.
 
-    A line that a dying machine cut off is left out.
+    A line that a dying machine cut off is left out, and so are those of a user whose file may not be read.
     """
     for path in sorted(Path(results, index).glob("*")):
-        for line in path.read_text().splitlines():
+        lines: list[str] = []
+        with suppress(PermissionError):
+            lines = path.read_text().splitlines()
+        for line in lines:
             words = line.split(" ", 4)
             if len(words) == 4 or (len(words) == 5 and words[4].endswith("}")):
                 yield words
