@@ -58,6 +58,64 @@ def test_one_result(grid):
     assert unknown.returncode == 2 and "did you mean 'generate seed__large'?" in unknown.stderr
 
 
+RESPONSES = "results/responses/seed__large.parquet"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--configfile", "config/config.yaml", "other.yaml"],
+        ["--config", "seed=2"],
+        ["--set-resources", "generate:gpu=2"],
+        ["--configfile", "config/config.yaml", "--", "all"],
+    ],
+)
+def test_one_result_beside_options_that_take_many_words(grid, options):
+    """Snakemake's --configfile takes all words that follow: a file to explain, or options of ours, do not stand behind it."""
+    (grid.folder / "other.yaml").write_text("{}")
+    for argv in (["why", RESPONSES, *options], ["plan", "--why", RESPONSES, *options]):
+        done = grid.call("teachergrid", *argv)
+        assert done.returncode == 0 and done.stdout.startswith(f"{RESPONSES}: "), (argv, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["plan"],
+        ["plan", "--jsonl"],
+        ["plan", "--why", RESPONSES],
+        ["plan", "--older", "generate"],
+        ["why", RESPONSES],
+        ["status"],
+        ["prefetch", "--check"],
+        ["run"],
+    ],
+)
+def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
+    grid.edit(setting("recipes", "sft", "learning_rate", to="5e-4"))
+    done = grid.call("teachergrid", *argv)
+    assert done.returncode == 2 and done.stderr.count("learning_rate") == 1, done.stderr
+    assert "Traceback" not in done.stderr and ", line " not in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--configfile", "missing.yaml"], "--configfile missing.yaml: cannot be read as a config"),
+        (["--configfile", "config/config.yaml", "binary"], "--configfile binary: cannot be read as a config"),
+        (["results/no_such_file"], "results/no_such_file"),
+        (["--workflow-profile", "profiles/broken"], "profile"),
+    ],
+)
+def test_mistakes_that_snakemake_finds(grid, options, told):
+    (grid.folder / "binary").write_bytes(b"PAR1\xff\xfe")
+    (grid.folder / "profiles/broken").mkdir()
+    (grid.folder / "profiles/broken/profile.yaml").write_text("jobs: [1\n")
+    for command in ("plan", "status" if "results/no_such_file" not in options else "plan"):
+        done = grid.call("teachergrid", command, *options)
+        assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr, (command, done.stderr)
+
+
 @pytest.mark.slow
 def test_what_if_side_by_side(grid):
     grid.edit(add_teacher)

@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..planning import options
 from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
+from ..planning.options import targeted
 from ..store.results import RESULTS
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ def command(rule: str, files: list[str], is_all: bool, options: list[str]) -> st
     which = rule if is_all else shlex.join(files)
     if not is_all and len(files) > AT_MOST:
         which = f"$({shlex.join(['teachergrid', 'plan', '--older', rule, *options])})"
-    return f"{run} -R {which} --until {rule} && {run}"
+    end = options.index("--") if "--" in options else len(options)
+    # behind `--` all words are targets
+    again, targets = shlex.join(["teachergrid", "run", *options[:end]]), shlex.join(["", *options[end:]])[2:]
+    return f"{again} -R {which} --until {rule}{targets} && {run}"
 
 
 def show_older(planned: Document, options: list[str], width: int) -> str:
@@ -130,7 +134,7 @@ def show_older(planned: Document, options: list[str], width: int) -> str:
 def explain(what: str, argv: list[str]) -> int:
     """Print why one output (or cell, `generate seed__large`) would be made again, or whether older code made it."""
     is_file = what.startswith(f"{RESULTS}/")
-    dag = graph([*argv, what] if is_file else argv)
+    dag = graph(targeted(argv, what) if is_file else argv)
     jobs = sorted_jobs(dag.needrun_jobs())
     output = what if is_file else output_of(dag, what)
     reason, details = next((job["why"] for job in described(jobs) if job["output"] == output), ("up to date", []))

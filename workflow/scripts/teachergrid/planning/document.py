@@ -25,7 +25,7 @@ from . import pools
 from .archive import FORMAT, Document, JobRow, Spread
 from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
-from .options import PlanOptions, parse_quietly
+from .options import PlanOptions, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
 from .sums import by_reason, by_stage, by_word, summed
@@ -74,7 +74,8 @@ class Setting(NamedTuple):
 
     def plan_with(self, files: list[Path]) -> Document:
         """Return the plan document of other config files, on the same results."""
-        return self.plan([*self.argv, "--configfile", *map(str, files)])  # Snakemake uses the last --configfile
+        # Snakemake uses the last --configfile
+        return self.plan(inserted(self.argv, "--configfile", *map(str, files)))
 
 
 def gpus_here() -> dict[str, int]:

@@ -3,8 +3,9 @@
 import io
 import os
 import re
+import sys
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
@@ -93,12 +94,67 @@ def at_once(args: Namespace) -> int:
     return int(limit) if str(limit).isdigit() else os.cpu_count() or 1
 
 
-def parse_quietly(argv: Sequence[str]) -> Namespace:
-    """Return Snakemake's options as its own parser reads them, profiles included, without its message about the profile."""
+def inserted(argv: Sequence[str], *more: str) -> list[str]:
+    """Return Snakemake's options with more of them, before `--`, behind which all words are targets."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    return [*argv[:end], *more, *argv[end:]]
+
+
+def targeted(argv: Sequence[str], target: str) -> list[str]:
+    """Return Snakemake's options with a target.
+
+    It comes first, since options such as --configfile take all words that follow; or behind `--`, as then every target must.
+    """
+    return [*argv, target] if "--" in argv else [target, *argv]
+
+
+def parse(argv: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
+    """Return Snakemake's own parser and what it makes of its options, profiles included.
+
+    Raises:
+        BadInput: for a profile that cannot be read.
+        SystemExit: for other mistakes in the options; Snakemake prints its message.
+    """
     from snakemake.cli import parse_args
 
-    with redirect_stderr(io.StringIO()):  # Snakemake prints it again when the graph is built
-        return parse_args(argv)[1]
+    try:
+        return parse_args(list(argv))
+    except Exception as error:
+        raise BadInput(f"Snakemake's options or profile: {error}") from error
+
+
+def parse_quietly(argv: Sequence[str]) -> Namespace:
+    """Return Snakemake's options as its own parser reads them, profiles included, without its message about the profile.
+
+    Raises: as `parse`.
+    """
+    messages = io.StringIO()  # Snakemake prints it again when the graph is built
+    try:
+        with redirect_stderr(messages):
+            return parse(argv)[1]
+    except SystemExit:
+        sys.stderr.write(messages.getvalue())
+        raise
+
+
+def config_files(args: Namespace) -> dict:
+    """Return what the files of --configfile state together. Raises BadInput for one that cannot be read.
+
+    A target behind --configfile is such a file, too: Snakemake's option takes all words that follow.
+    """
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    stated: dict = {}
+    for path in args.configfile or []:
+        try:
+            update_config(stated, load_configfile(path))
+        except Exception as error:
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            raise BadInput(
+                f"--configfile {path}: cannot be read as a config ({why[0]}); name a YAML file, and targets before --configfile"
+            ) from error
+    return stated
 
 
 def configured(args: Namespace) -> dict:
@@ -107,9 +163,7 @@ def configured(args: Namespace) -> dict:
     from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
-    stated: dict = {}
-    for path in args.configfile or []:
-        update_config(stated, load_configfile(path))
+    stated = config_files(args)
     update_config(stated, parse_config(args.config))
     if "grids" in stated:
         return stated

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..job import failures
 from ..planning.graph import with_workflow
+from ..planning.options import inserted
 from ..planning.reasons import old_record
 from ..slurm import scheduler
 from ..store import estimates, history, lock, origin
@@ -69,7 +70,7 @@ def cells(argv: list[str]) -> list[CellStatus]:
 
     argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
     """
-    grid = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
+    grid = with_workflow(inserted(argv, "--mode", "subprocess"), lambda workflow: list(_cells(workflow)))
     makers = {path: cell for cell in grid for path in cell.outputs}
     for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
