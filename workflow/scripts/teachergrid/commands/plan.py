@@ -83,12 +83,14 @@ def shown(request: options.PlanOptions) -> int:
         if before:
             parts.append(diff.text(diff.between(before, planned), width))
         if others:
-            parts.append(whatif.text([("as planned", planned), *(whatif.planned(*other) for other in others)], width))
+            notes = [f"{other.name}: {note}" for other in others for note in other.notes]
+            plans = [("as planned", planned), *(whatif.planned(other) for other in others)]
+            parts.append(whatif.text(plans, width, notes))
         if planned["jobs"]:
             parts.append(terminal.more(planned))
         print("\n\n".join(part for part in parts if part))
     if over:
-        print(budget.refusal(planned, request, over), file=sys.stderr)
+        print(budget.refusal(planned, request, over, lambda names: whatif.cut(names, setting)), file=sys.stderr)
         return budget.OVER
     return 0
 
