@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..errors import BadInput
 from ..units import count, number, span
 from . import makespan
-from .archive import Document, JobRow
+from .archive import Document, JobRow, every_job
 from .options import PlanOptions
 
 OVER = 3  # exit code
@@ -30,17 +30,18 @@ def over(plan: Document, request: PlanOptions) -> list[str]:
     exceeded = []
     for limit in LIMITS:
         bound = getattr(request, limit)
-        if bound is not None and plan["jobs"] and value(plan, limit) > bound:
+        if bound is not None and every_job(plan) and value(plan, limit) > bound:
             exceeded.append(limit)
     return exceeded
 
 
 def value(plan: Document, limit: str) -> float:
-    """Return what a plan is expected to use of a limit: GPU-hours, USD or seconds. Raises BadInput where it is unknown."""
-    total = plan["total"]
+    """Return what a plan, with phase two, uses of a limit: GPU-hours, USD or seconds. Raises BadInput where it is unknown."""
+    later = plan.get("phase_two")
+    total = later["total"] if later else plan["total"]
     if limit == "max_usd":
         if total["unpriced"] or total["usd"] is None:
-            devices = sorted({job["device"] for job in plan["jobs"] if job["usd"] is None})
+            devices = sorted({job["device"] for job in every_job(plan) if job["usd"] is None})
             raise BadInput(
                 f"--max-usd: {count(total['unpriced'])} jobs run on {', '.join(devices)}, whose price is unknown; "
                 "add `usd_per_hour` for it in a file and pass that to --machines"
@@ -49,7 +50,10 @@ def value(plan: Document, limit: str) -> float:
     if limit == "deadline":
         if plan["schedule"] is None:
             raise BadInput(f"--deadline: {plan['no_schedule']}")
-        return plan["schedule"]["seconds"]
+        seconds = later["seconds"] if later else plan["schedule"]["seconds"]
+        if seconds is None:
+            raise BadInput("--deadline: jobs of phase two fit none of these machines; add --cluster h100=16")
+        return seconds
     return total["gpu_hours"]["expected"]
 
 
@@ -63,7 +67,8 @@ def refusal(plan: Document, request: PlanOptions, limits: list[str], replan: Rep
     lines = []
     for limit in limits:
         bound = getattr(request, limit)
-        lines.append(f"over budget: {shown(limit, value(plan, limit))} expected, {shown(limit, bound)} allowed")
+        phases = ", at most, with phase two" if plan.get("phase_two") else ""
+        lines.append(f"over budget: {shown(limit, value(plan, limit))} expected{phases}, {shown(limit, bound)} allowed")
         lines += [f"  {line}" for line in cuts(plan, limit, bound, replan)]
     if request.fit_budget:
         lines += [line for limit in limits for line in fitted(plan, limit, getattr(request, limit), replan)]
@@ -87,20 +92,20 @@ class Grid:
     def __init__(self, plan: Document, limit: str) -> None:
         self.plan, self.limit = plan, limit
         self.cost: dict[tuple[str | None, ...], float] = defaultdict(float)
-        for job in plan["jobs"]:
+        for job in every_job(plan):
             self.cost[key(job)] += cost(job, limit)
         # the costliest teachers and bases and the last seeds are dropped first
         self.names: dict[str, list[str]] = {}
         for i, kind in enumerate(KINDS):
-            names = [(-self.share(i, name), name) for name in {key[i] for key in self.cost} if name is not None]
+            names = [
+                (-sum(n for key, n in self.cost.items() if key[i] == name), name)
+                for name in {key[i] for key in self.cost}
+                if name is not None
+            ]
             self.names[kind] = [name for _, name in sorted(names)]
         self.names["seed"].sort(key=lambda name: -int(name.removeprefix("s")))
         if limit == "deadline":
             self.names |= {kind: self.latest(i) for i, kind in enumerate(KINDS) if kind != "seed"}
-
-    def share(self, i: int, name: str) -> float:
-        """Return the cost of all jobs that depend on one name. i: the index of its kind in KINDS."""
-        return sum(n for key, n in self.cost.items() if key[i] == name)
 
     def latest(self, i: int) -> list[str]:
         """Return the names of a kind, first the one that the critical path spends most time on, then so without it, and so on.
@@ -124,9 +129,17 @@ class Grid:
         return sum(n for key, n in self.cost.items() if not is_dropped(key, dropped))
 
     def scheduled(self, dropped: dict[str, set[str]]) -> tuple[list[JobRow], makespan.Schedule]:
-        """Return the remaining jobs and their schedule."""
-        jobs = self.plan["jobs"]
-        kept = [index for index, job in enumerate(jobs) if not is_dropped(key(job), dropped)]
+        """Return the remaining jobs and their schedule, in which phase two starts when phase one is over."""
+        rows, schedules = list[JobRow](), list[makespan.Schedule]()
+        later = self.plan.get("phase_two")
+        for jobs in (self.plan["jobs"], later["jobs"] if later else []):
+            kept = [index for index, job in enumerate(jobs) if not is_dropped(key(job), dropped)]
+            rows += [jobs[index] for index in kept]
+            schedules.append(self.simulated(jobs, kept))
+        return rows, makespan.joined(*schedules)
+
+    def simulated(self, jobs: list[JobRow], kept: list[int]) -> makespan.Schedule:
+        """Return the schedule of some of these jobs. kept: their indices."""
         place = {index: new for new, index in enumerate(kept)}
         tasks = [
             makespan.Task(
@@ -138,8 +151,9 @@ class Grid:
             for index in kept
         ]
         cluster = self.plan["cluster"]
-        amounts = {kind: pool["amount"] for kind, pool in cluster["pools"].items()}
-        return [jobs[index] for index in kept], makespan.simulate(tasks, amounts, cluster["delay_s"])
+        return makespan.simulate(
+            tasks, {kind: pool["amount"] for kind, pool in cluster["pools"].items()}, cluster["delay_s"]
+        )
 
 
 def key(job: JobRow) -> tuple[str | None, ...]:
@@ -183,12 +197,8 @@ def cuts(plan: Document, limit: str, bound: float, replan: Replan) -> list[str]:
 def first_within(
     prefixes: list[list[str]], kind: str, limit: str, bound: float, replan: Replan
 ) -> tuple[list[str], float, list[str]] | None:
-    """Return the first of ever longer lists of names whose plan is within the bound, with what remains and notes; None for none.
-
-    Where the first list is not enough, the number of names is halved in on: each plan takes as long as the first one.
-    """
-    low, high, found = 0, len(prefixes) - 1, None
-    middle = 0
+    """Return the first of ever longer lists of names whose plan is within the bound, with what remains and notes; None for none."""
+    low, high, middle, found = 0, len(prefixes) - 1, 0, None
     while low <= high:
         rest, notes = replanned({kind: prefixes[middle]}, limit, replan)
         if rest is not None and rest <= bound:
@@ -221,6 +231,10 @@ class Part(NamedTuple):
     def cells(self) -> int:
         """The number of (base, teacher) pairs."""
         return self.bases * self.teachers
+
+    @property
+    def information(self) -> tuple[int, int, int]:
+        return self.cells, self.teachers, self.seeds
 
 
 def fitted(plan: Document, limit: str, bound: float, replan: Replan) -> list[str]:
@@ -266,13 +280,9 @@ def largest(grid: Grid, bound: float) -> Part | None:
     for n_bases in range(max(1, len(grid.names["base"])), 0, -1):
         for n_seeds in range(max(1, len(grid.names["seed"])), 0, -1):
             part = _with_most_teachers(grid, bound, n_bases, n_seeds)
-            if part is not None and (best is None or _information(part) > _information(best)):
+            if part is not None and (best is None or part.information > best.information):
                 best = part
     return best
-
-
-def _information(part: Part) -> tuple[int, int, int]:
-    return part.cells, part.teachers, part.seeds
 
 
 def _with_most_teachers(grid: Grid, bound: float, n_bases: int, n_seeds: int) -> Part | None:

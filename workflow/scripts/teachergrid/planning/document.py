@@ -3,37 +3,33 @@
 import argparse
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..cost import storage
 from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.memory import fits
+from ..grid import phases
 from ..hub import pins
 from ..job import devices
 from ..job.usage import device_type
-from ..store import disk
 from ..store.estimates import BOUNDS, Estimate
 from ..store.results import RESULTS
 from . import forecast as planning_forecast
 from . import pools
-from .archive import FORMAT, Document, JobRow, Spread
-from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
+from .archive import FORMAT, Document, JobRow, PhaseTwo
+from .graph import Request, by_older_code, described, graph, name, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
 from .options import PlanOptions, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
-from .sums import by_reason, by_stage, by_word, summed
+from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
-
-    from ..grid.cells import Cells
 
 DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
@@ -67,10 +63,17 @@ class Setting(NamedTuple):
             cluster = pools.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
         return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once)
 
+    @property
+    def machinery(self) -> tuple[pools.Cluster, str | None, Actuals, Machines]:
+        """Return what an estimate depends on beside the job."""
+        return self.cluster, self.gpu, self.actuals, self.machines
+
     def plan(self, argv: list[str]) -> Document:
         """Return the plan document of these options of Snakemake."""
         with uncollected():
-            return build(graph(argv), self, argv)
+            dag = graph(argv)
+            plan = build(dag, self, argv)
+            return plan | {"phase_two": phase_two(plan, dag, self)}
 
     def plan_with(self, files: list[Path]) -> Document:
         """Return the plan document of other config files, on the same results."""
@@ -130,7 +133,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             "pools": {kind: {"amount": p.amount, "limit_s": p.limit_s} for kind, p in cluster.pools.items()},
         },
         "total": {**summed(rows), "reused": reused.total()},
-        "storage": disk_space(dag.workflow.globals["cells"], jobs, setting.at_once),
+        "storage": disk_space(dag.workflow.globals["cells"], places(rows), setting.at_once),
         "stages": by_stage(rows, [rule.name for rule in dag.workflow.rules], reused),
         "teachers": by_word(rows, "teacher"),
         "bases": by_word(rows, "base"),
@@ -144,12 +147,48 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
         "jobs": rows,
+        "phase_two": None,
     }
 
 
-def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
-    """Return the jobs to run, their forecast, and a sentence for each problem of the plan."""
-    running = sorted_jobs(dag.needrun_jobs())
+def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
+    """Return what follows once pilots have chosen teachers, at most: with the costliest choice. `run` starts it by itself.
+
+    dag: of the plan, which is phase one. Returns None where no pilot is without a result.
+    """
+    cells = dag.workflow.globals["cells"]
+
+    def gpu_seconds(rule: str, row: dict) -> float:
+        likely = planning_forecast.offers(Request(rule, "", row, 1), *setting.machinery)
+        return row["gpus"] * next(iter(likely.values())).expected
+
+    if not (grids := phases.waiting(cells)):
+        return None
+    with phases.assumed(phases.costliest(cells, gpu_seconds)):
+        later = graph(plan["options"])
+    jobs, forecast, problems = jobs_of(later, setting, without={row["job"] for row in plan["jobs"]})
+    rows = [row_of(job, setting.machines) for job in jobs]
+    plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
+    both, first, then = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
+    return {
+        "grids": grids,
+        "jobs": rows,
+        "total": summed(both),
+        "seconds": round(first["seconds"] + then.seconds, 1) if first and then else None,
+        "storage": disk_space(later.workflow.globals["cells"], places(both), setting.at_once),
+    }
+
+
+def places(rows: Sequence[JobRow]) -> list[tuple[str, str]]:
+    """Return (rule, cell) of each job."""
+    return [(row["rule"], row["job"].split(" ", 1)[1]) for row in rows]
+
+
+def jobs_of(
+    dag: "DAG", setting: Setting, without: Collection[str] = ()
+) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
+    """Return the jobs to run, their forecast, and a sentence for each problem of the plan. without: names of jobs left out."""
+    running = [job for job in sorted_jobs(dag.needrun_jobs()) if name(job) not in without]
     index_of = {job: index for index, job in enumerate(running)}
     needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
     descriptions = described(running)
@@ -158,7 +197,7 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
         request(job, description["gpu"], upstream)
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
-    forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
+    forecast = planning_forecast.forecast(requests, *setting.machinery)
     blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
@@ -214,45 +253,10 @@ def shortened(details: list[str]) -> list[str]:
     return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]
 
 
-def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
-    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
-
-    hours: {bound: GPU-hours, or core-hours on CPUs}.
-    """
-    power = machines.electricity_usd_per_kwh
-    prices: Spread = {}
-    for bound, n in hours.items():
-        price, energy = machines.usd(device, n), machines.kwh(device, n)
-        if price is None:
-            return None
-        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
-    return prices
-
-
 def agreed(specs: dict[str, str]) -> str:
     """Return the hash of a plan, over its jobs and their specs but not times or costs. specs: {job: digest of its spec}."""
     text = "\n".join(f"{job}\t{spec}" for job, spec in sorted(specs.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, Any]:
-    """Return the disk space of a plan in bytes.
-
-    Keys: new (the most that the planned jobs hold at once, by kind), whole_grid (the same for all cells), free, can_go (what can
-    be deleted of the results), lacking (a sentence where the disk is too small, else None).
-    """
-    rows: dict[str, dict[str, dict]] = defaultdict(dict)
-    for job in jobs:
-        rule, cell = job.request.rule, job.request.cell
-        rows[rule][cell] = cells.rows[rule][cell]
-    new = storage.peak(SimpleNamespace(rows=rows), at_once)
-    return {
-        "new": new,
-        "whole_grid": sum(storage.peak(cells, at_once).values()),
-        "free": disk.free_bytes(RESULTS),
-        "can_go": sum(n for _, n, _ in disk.what_can_go()),
-        "lacking": storage.lacking(cells, at_once),
-    }
 
 
 # --- what cannot run

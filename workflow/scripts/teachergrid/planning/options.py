@@ -1,6 +1,7 @@
 """The options of `teachergrid plan`, and those of Snakemake's options that matter to a plan."""
 
 import io
+import math
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from ..errors import BadInput
 
 PROBE_SECONDS = 300.0
+A_DATE = "2026-05-01T18:00"
 
 
 class PlanOptions(NamedTuple):
@@ -59,9 +61,11 @@ def read(own: Namespace, argv: list[str]) -> PlanOptions:
     """
     values = {name: value for name, value in vars(own).items() if name in PlanOptions._fields}
     for name in ("max_gpu_hours", "max_usd", "start_delay"):
-        if values[name] is not None and not values[name] >= 0:
-            raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: give a number of 0 or more")
-    if not values.get("probe_seconds", PROBE_SECONDS) > 0:
+        if values[name] is not None and not 0 <= values[name] < math.inf:
+            raise BadInput(
+                f"--{name.replace('_', '-')} {values[name]:g}: give a number of 0 or more; without a limit leave it out"
+            )
+    if not 0 < values.get("probe_seconds", PROBE_SECONDS) < math.inf:
         raise BadInput(
             f"--probe-seconds {values['probe_seconds']:g}: give the longest time of one probe in seconds, such as 300"
         )
@@ -72,16 +76,19 @@ def read(own: Namespace, argv: list[str]) -> PlanOptions:
 def seconds_until(text: str, now: float) -> float:
     """Return the seconds from now to a deadline.
 
-    text: `48` or `48h` (hours), `3d` (days), or a date 2026-05-01[T18:00]. now: seconds since 1970. Raises BadInput.
+    text: `48` or `48h` (hours), `3d` (days), or a date 2026-05-01[T18:00[+02:00]], in local time without a zone. now: seconds since 1970. Raises BadInput.
     """
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
-        return float(match[1]) * (86400 if match[2] == "d" else 3600)
     try:
-        left = datetime.fromisoformat(text).timestamp() - now
-    except ValueError as error:
-        raise BadInput(f"--deadline {text}: give hours (48h), days (3d) or a date such as 2026-05-01T18:00") from error
-    if left <= 0:
-        raise BadInput(f"--deadline {text}: is in the past")
+        if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
+            left = float(match[1]) * (86400 if match[2] == "d" else 3600)
+        else:
+            left = datetime.fromisoformat(text).timestamp() - now
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"--deadline {text}: give hours (48h), days (3d) or a date such as {A_DATE}") from error
+    if not 0 < left < math.inf:
+        raise BadInput(
+            f"--deadline {text}: is not in the future; give hours (48h), days (3d) or a date such as {A_DATE}"
+        )
     return left
 
 

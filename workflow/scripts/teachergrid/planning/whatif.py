@@ -13,7 +13,7 @@ from ..grid.config import MODELED
 from ..spec.spelling import nearest
 from ..units import count, span
 from . import options
-from .archive import Document
+from .archive import Document, Sums
 from .document import Setting
 from .pools import Cluster
 from .terminal import cost, table
@@ -24,7 +24,8 @@ HELP = """--what-if CHANGE; give it several times for several variants, join cha
   instructions=0.5      this share of each instruction set
   lora                  every recipe trains a LoRA adapter (rank 64) instead of all weights
   seeds=1               only the first seeds, here one
-Each variant is planned on the existing results: its cost includes all that it would have to make again."""
+Each variant is planned on the existing results: its cost includes all that it would have to make again, and what follows a
+pilot at most."""
 LORA = {"r": 64}
 
 
@@ -233,8 +234,10 @@ def text(plans: list[tuple[str, Document]], width: int, notes: Sequence[str] = (
     """Return a table with a line for each variant, and notes below it. plans: (name, plan document) of each."""
     rows = []
     for name, plan in plans:
-        schedule, total = plan["schedule"], plan["total"]
-        takes = span(schedule["seconds"]) if schedule else "unknown"
+        later, schedule = plan.get("phase_two"), plan["schedule"]
+        total: Sums = later["total"] if later else plan["total"]
+        seconds = later["seconds"] if later else schedule and schedule["seconds"]
+        takes = "unknown" if seconds is None else span(seconds)
         rows.append(
             [name, count(total["jobs"]), *cost(total), takes, count(total["blocked"]) if total["blocked"] else ""]
         )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..grid import phases
 from ..job import failures
 from ..planning.graph import with_workflow
 from ..planning.options import inserted
@@ -27,7 +28,7 @@ from ..store.results import RESULTS
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
-    from .status_page import View
+    from .status_page import Later, View
 
 SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
@@ -70,11 +71,24 @@ def cells(argv: list[str]) -> list[CellStatus]:
 
     argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
     """
-    grid = with_workflow(inserted(argv, "--mode", "subprocess"), lambda workflow: list(_cells(workflow)))
+    return expanded(argv)[0]
+
+
+def expanded(argv: list[str]) -> tuple[list[CellStatus], "Later | None"]:
+    """Return the grid's jobs, as `cells`, and what follows them at most where a pilot has no result yet."""
+    grid, later = with_workflow(
+        inserted(argv, "--mode", "subprocess"), lambda workflow: (list(_cells(workflow)), _later(workflow))
+    )
     makers = {path: cell for cell in grid for path in cell.outputs}
     for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return grid
+    return grid, later
+
+
+def _later(workflow: "Workflow") -> "Later | None":
+    cells = workflow.globals["cells"]
+    grids = phases.waiting(cells)
+    return {"grids": grids, "cells": len(phases.upper_bound(cells))} if grids else None
 
 
 def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
@@ -189,7 +203,7 @@ def gather(argv: list[str]) -> "View":
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
         live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
         past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
-        grid = cells(argv)
+        grid, later = expanded(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
     stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
@@ -205,6 +219,7 @@ def gather(argv: list[str]) -> "View":
             if cell.state == RUNNING
         ],
         "time_left": time_left(grid, took),
+        "phase_two": later,
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),

@@ -24,13 +24,21 @@ class RunningJob(TypedDict):
     limit_s: float | None
 
 
+class Later(TypedDict):
+    """What follows once pilots have chosen teachers. grids: whose pilots have no result. cells: how many more, at most."""
+
+    grids: list[str]
+    cells: int
+
+
 class View(TypedDict):
     """The values of `status.gather`, which are also the JSON of `teachergrid status --json`."""
 
     stages: dict[str, dict[str, int]]  # {rule: {state: number of cells}}
     run: str  # which run is alive, in words
     running: list[RunningJob]
-    time_left: dict
+    time_left: dict  # of phase one, where a pilot has no result
+    phase_two: Later | None
     failures: list["Group"]
     gpu_hours: dict
     estimates: dict
@@ -76,6 +84,8 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
             lines += [f"    log: {cell['log']}"] * bool(cell["log"])
         lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
     totals = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    if later := view["phase_two"]:
+        totals["phase two"] = then(later)
     if comparison := estimates.table(view["estimates"]):
         totals["estimated"] = " ".join(comparison["sentences"])
     lines += [""]
@@ -122,6 +132,14 @@ def left(time_left: dict) -> str:
     return f"{words}, without jobs of unknown length: no job has finished yet of {unknown}" if unknown else words
 
 
+def then(later: Later) -> str:
+    """Return in words what follows phase one."""
+    return (
+        f"at most {units.count(later['cells'])} more cells, when the pilot of {', '.join(later['grids'])} has chosen teachers; "
+        "the time left is that of phase one, and `teachergrid plan` shows both"
+    )
+
+
 def spent(gpu_hours: dict) -> str:
     """Return the GPU-hours in words. gpu_hours: of `status.gpu_hours`."""
     return f"{text.significant(gpu_hours['hours'])} ({gpu_hours['of']})"
@@ -146,6 +164,7 @@ def page(view: View) -> str:
             folder=Path.cwd().name,
             where=where,
             left=left(view["time_left"]),
+            then=then(view["phase_two"]) if view["phase_two"] else None,
             spent=spent(view["gpu_hours"]),
             used=disk(view["disk"]),
             estimates=estimates.table(view["estimates"]),
