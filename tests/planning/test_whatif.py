@@ -99,6 +99,8 @@ SHIPPED = ["config/config.yaml", "config/paper_car.yaml", "config/alpaca_eval.ya
 @pytest.mark.parametrize("path", SHIPPED)
 def test_every_change_of_every_shipped_config_is_a_grid(path, tmp_path, monkeypatch):
     """Or it is refused because no grid is left, and says so."""
+    if path == "config/alpaca_eval.yaml" and not (ROOT / "data/alpaca_eval").exists():
+        pytest.skip("its data are not part of the project: put them, or a link, in data/alpaca_eval")
     config = yaml.safe_load((ROOT / path).read_text())
     if path.startswith("tests"):
         shutil.copytree(SMALL, tmp_path / "config")
@@ -117,11 +119,13 @@ def test_every_change_of_every_shipped_config_is_a_grid(path, tmp_path, monkeypa
             assert "no grid is left; without" in str(error) and change.startswith("without-"), error
             continue
         cells = Cells(checked(changed))
-        assert {*changed["grids"]} == {*config["grids"]} - {note.split()[2] for note in notes if "without grid" in note}
+        assert {*changed["grids"]} == {*config["grids"]} - {
+            note.split()[2].rstrip(",") for note in notes if "without grid" in note
+        }
         word, _, name = change.removeprefix("without-").partition("=")
-        rows = {key: json.dumps([*rows]) for key, rows in cells.rows.items()}
-        assert not (word == "teacher" and f"__{name}__" in rows["finetune"])
-        assert not (word == "base" and f'"{name}__' in rows["finetune"])
+        students = json.dumps([*cells.rows["finetune"]])
+        assert not (word == "teacher" and f"__{name}__" in students)
+        assert not (word == "base" and f'"{name}__' in students)
 
 
 def test_what_a_change_leaves_empty_goes_and_is_told(variant, small):

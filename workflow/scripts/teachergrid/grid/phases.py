@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import TypedDict
 
 from ..cost import resources
 from ..spec.ids import Responses, pilot_subset
@@ -93,3 +94,16 @@ def upper_bound(cells: Cells, cost: Cost | None = None) -> list[tuple[str, str, 
     return [
         (rule, cell, row) for rule, rows in more.items() for cell, row in rows.items() if cell not in cells.rows[rule]
     ]
+
+
+class Following(TypedDict):
+    """What follows once pilots have chosen teachers. grids: whose pilots have no result. cells: how many more, at most."""
+
+    grids: list[str]
+    cells: int
+
+
+def following(cells: Cells) -> Following | None:
+    """Return what follows these cells; None where no pilot is without a result."""
+    grids = waiting(cells)
+    return {"grids": grids, "cells": len(upper_bound(cells))} if grids else None

@@ -28,7 +28,7 @@ from ..store.results import RESULTS
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
-    from .status_page import Later, View
+    from .status_page import View
 
 SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
@@ -74,21 +74,16 @@ def cells(argv: list[str]) -> list[CellStatus]:
     return expanded(argv)[0]
 
 
-def expanded(argv: list[str]) -> tuple[list[CellStatus], "Later | None"]:
+def expanded(argv: list[str]) -> tuple[list[CellStatus], phases.Following | None]:
     """Return the grid's jobs, as `cells`, and what follows them at most where a pilot has no result yet."""
     grid, later = with_workflow(
-        inserted(argv, "--mode", "subprocess"), lambda workflow: (list(_cells(workflow)), _later(workflow))
+        inserted(argv, "--mode", "subprocess"),
+        lambda workflow: (list(_cells(workflow)), phases.following(workflow.globals["cells"])),
     )
     makers = {path: cell for cell in grid for path in cell.outputs}
     for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
     return grid, later
-
-
-def _later(workflow: "Workflow") -> "Later | None":
-    cells = workflow.globals["cells"]
-    grids = phases.waiting(cells)
-    return {"grids": grids, "cells": len(phases.upper_bound(cells))} if grids else None
 
 
 def _cells(workflow: "Workflow") -> Iterator[CellStatus]:

@@ -12,6 +12,7 @@ from .. import units
 from ..pages import estimates, text
 
 if TYPE_CHECKING:
+    from ..grid.phases import Following
     from ..job.failures import Group
 
 
@@ -24,13 +25,6 @@ class RunningJob(TypedDict):
     limit_s: float | None
 
 
-class Later(TypedDict):
-    """What follows once pilots have chosen teachers. grids: whose pilots have no result. cells: how many more, at most."""
-
-    grids: list[str]
-    cells: int
-
-
 class View(TypedDict):
     """The values of `status.gather`, which are also the JSON of `teachergrid status --json`."""
 
@@ -38,7 +32,7 @@ class View(TypedDict):
     run: str  # which run is alive, in words
     running: list[RunningJob]
     time_left: dict  # of phase one, where a pilot has no result
-    phase_two: Later | None
+    phase_two: "Following | None"
     failures: list["Group"]
     gpu_hours: dict
     estimates: dict
@@ -132,7 +126,7 @@ def left(time_left: dict) -> str:
     return f"{words}, without jobs of unknown length: no job has finished yet of {unknown}" if unknown else words
 
 
-def then(later: Later) -> str:
+def then(later: "Following") -> str:
     """Return in words what follows phase one."""
     return (
         f"at most {units.count(later['cells'])} more cells, when the pilot of {', '.join(later['grids'])} has chosen teachers; "
