@@ -198,7 +198,7 @@ def share_of_instructions(config: dict, value: str) -> None:
 
 def adapters(config: dict) -> None:
     """Let every recipe train a LoRA adapter."""
-    for recipe in config["recipes"].values():
+    for recipe in (config.get("recipes") or {}).values():
         recipe["lora"] = recipe.get("lora") or dict(LORA)
 
 
