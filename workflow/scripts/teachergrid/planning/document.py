@@ -25,13 +25,11 @@ from .graph import Request, by_older_code, described, graph, name, request, root
 from .makespan import Run, ordered
 from .options import PlanOptions, inserted, parse_quietly
 from .options import at_once as jobs_at_once
-from .reasons import words_of
+from .reasons import shortened, words_of
 from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
-
-DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 
 class Setting(NamedTuple):
@@ -156,25 +154,27 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
 
     dag: of the plan, which is phase one. Returns None where no pilot is without a result.
     """
-    cells = dag.workflow.globals["cells"]
 
     def gpu_seconds(rule: str, row: dict) -> float:
-        likely = planning_forecast.offers(Request(rule, "", row, 1), *setting.machinery)
-        return row["gpus"] * next(iter(likely.values())).expected
+        pools_of_job = planning_forecast.offers(Request(rule, "", row, 1), *setting.machinery)
+        return row["gpus"] * next(iter(pools_of_job.values())).expected
 
-    if not (grids := phases.waiting(cells)):
+    costly, first = phases.costliest(dag.workflow.globals["cells"], gpu_seconds), {row["job"] for row in plan["jobs"]}
+    # a pilot that is not among the jobs, as with --until generate, starts nothing
+    chosen = {grid: teachers for grid, teachers in costly.items() if f"pilot {grid}" in first}
+    if not chosen:
         return None
-    with phases.assumed(phases.costliest(cells, gpu_seconds)):
+    with phases.assumed(chosen):
         later = graph(plan["options"])
-    jobs, forecast, problems = jobs_of(later, setting, without={row["job"] for row in plan["jobs"]})
+    jobs, forecast, problems = jobs_of(later, setting, without=first)
     rows = [row_of(job, setting.machines) for job in jobs]
     plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
-    both, first, then = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
+    both, one, two = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
     return {
-        "grids": grids,
+        "grids": [*chosen],
         "jobs": rows,
         "total": summed(both),
-        "seconds": round(first["seconds"] + then.seconds, 1) if first and then else None,
+        "seconds": round(one["seconds"] + two.seconds, 1) if one and two else None,
         "storage": disk_space(later.workflow.globals["cells"], places(both), setting.at_once),
     }
 
@@ -245,12 +245,6 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "end": run and round(run.end, 1),
         "spec": job.spec,
     }
-
-
-def shortened(details: list[str]) -> list[str]:
-    """Return the first DETAILS details, then a line with the number of the others."""
-    others = len(details) - DETAILS
-    return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]
 
 
 def agreed(specs: dict[str, str]) -> str:

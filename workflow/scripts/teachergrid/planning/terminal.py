@@ -18,7 +18,7 @@ LEFT = ("stage", "why", "teacher", "base", "basis", "for example", "variant")  #
 
 def page(plan: Document, width: int = 80) -> str:
     """Return the text of a plan document. width: of the terminal, in characters."""
-    if not plan["jobs"] and not plan.get("phase_two"):
+    if not plan["jobs"]:
         return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
     parts = [
         "\n".join(headline(plan, width)),
