@@ -2,14 +2,13 @@
 
 import json
 import re
-import shutil
 
 import jsonschema
 import pytest
 from expected_jobs import LARGE, add_teacher
 from pilot_grid import PHASE_ONE, PHASE_TWO, SUMMARY, with_pilot
 from teachergrid.planning import budget
-from workspace import ROOT, setting
+from workspace import ROOT, Grid, copy_code, setting
 
 CLUSTER = ["--cluster", "h100=4,cpu=8"]
 
@@ -121,16 +120,18 @@ def test_mistakes_that_snakemake_finds(grid, options, told):
         assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr, (command, done.stderr)
 
 
-def to_do(grid, change) -> None:
-    """Change the config, and leave no results."""
-    grid.edit(change)
-    shutil.rmtree(grid.folder / "results")
+@pytest.fixture
+def unmade(tmp_path) -> Grid:
+    """The small grid without results."""
+    (tmp_path / "grid").mkdir()
+    copy_code(tmp_path / "grid")
+    return Grid(tmp_path / "grid")
 
 
-def test_a_plan_of_a_pilot_counts_what_follows(grid):
+def test_a_plan_of_a_pilot_counts_what_follows(unmade):
     """At most: with the costliest choice. Limits hold for both phases."""
-    to_do(grid, with_pilot)
-    plan = document(grid, *CLUSTER)
+    unmade.edit(with_pilot)
+    plan = document(unmade, *CLUSTER)
     jsonschema.validate(plan, json.loads((ROOT / "workflow/schemas/plan.schema.json").read_text()))
     later = plan["phase_two"]
     assert {job["job"] for job in plan["jobs"]} == PHASE_ONE and later["grids"] == ["teachers"]
@@ -145,18 +146,20 @@ def test_a_plan_of_a_pilot_counts_what_follows(grid):
         plan["schedule"]["seconds"] + max(job["end"] for job in later["jobs"]), abs=0.3
     )
     one = plan["total"]["gpu_hours"]["expected"]
-    page = grid.call("teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str((one + hours) / 2), "--html", "plan.html")
+    page = unmade.call(
+        "teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str((one + hours) / 2), "--html", "plan.html"
+    )
     words = f"phase two at most {len(both)} jobs"
     assert page.returncode == 3 and "expected, at most, with phase two" in page.stderr
-    assert words in " ".join(page.stdout.split()) and words in (grid.folder / "plan.html").read_text()
-    assert grid.call("teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str(hours + 0.01)).returncode == 0
+    assert words in " ".join(page.stdout.split()) and words in (unmade.folder / "plan.html").read_text()
+    assert unmade.call("teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str(hours + 0.01)).returncode == 0
     between = (plan["schedule"]["seconds"] + later["seconds"]) / 2 / 3600
-    assert grid.call("teachergrid", "run", *CLUSTER, "--deadline", f"{between:.5f}").returncode == 3
-    assert "phase two: at most" in grid.call("teachergrid", "status").stdout
+    assert unmade.call("teachergrid", "run", *CLUSTER, "--deadline", f"{between:.5f}").returncode == 3
+    assert "phase two: at most" in unmade.call("teachergrid", "status").stdout
 
 
 @pytest.mark.parametrize("limit", ["--deadline", "--max-gpu-hours"])
-def test_the_plan_after_an_advised_cut_says_the_advised_number(grid, limit):
+def test_the_plan_after_an_advised_cut_says_the_advised_number(unmade, limit):
     def alone(config):
         with_pilot(config)
         config["grids"]["teachers"]["pilot"] = None
@@ -164,16 +167,16 @@ def test_the_plan_after_an_advised_cut_says_the_advised_number(grid, limit):
     def spent(plan):
         return plan["schedule"]["seconds"] if limit == "--deadline" else plan["total"]["gpu_hours"]["expected"]
 
-    cluster = ["--cluster", "h100=1,cpu=8"]
-    to_do(grid, alone)
-    bound = 0.8 * spent(document(grid, *cluster))
+    cluster = ["--cluster", "h100=2,cpu=8"]
+    unmade.edit(alone)
+    bound = 0.8 * spent(document(unmade, *cluster))
     text = f"{bound / 3600:.6f}h" if limit == "--deadline" else f"{bound:.6f}"
-    told = grid.call("teachergrid", "plan", *cluster, limit, text).stderr
+    told = unmade.call("teachergrid", "plan", *cluster, limit, text).stderr
     cuts = re.findall(r"without (teacher|base) ([\w-]+): about (.*)", told)
     assert cuts
     for kind, name, number in cuts:
-        grid.edit(setting("grids", "teachers", "exclude", to=[{kind: name}]))
-        after = document(grid, *cluster)
+        unmade.edit(setting("grids", "teachers", "exclude", to=[{kind: name}]))
+        after = document(unmade, *cluster)
         assert spent(after) <= bound
         assert number == budget.shown(limit[2:].replace("-", "_"), spent(after))
 
