@@ -66,3 +66,13 @@ def test_upper_bound(entries):
     later = Cells(checked(entries))
     assert phases.upper_bound(later) == []
     assert len(later.rows["finetune"]) <= len(phases.at_most(cells).rows["finetune"])
+
+
+def test_a_graph_can_be_that_of_phase_two(entries):
+    first = Cells(checked(entries))
+    with phases.assumed(phases.costliest(first)):
+        assert names(Cells(checked(entries))) == names(phases.at_most(first))
+    assert names(Cells(checked(entries))) == names(first)
+    assert phases.following(first) == {"grids": ["teachers"], "cells": len(phases.upper_bound(first))}
+    chose(first, ONE_EACH)
+    assert phases.following(Cells(checked(entries))) is None

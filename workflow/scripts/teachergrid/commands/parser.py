@@ -134,7 +134,10 @@ def add_plan_options(parser: Parser) -> None:
         metavar="CHANGE",
         help="compare with a variant of the grid; may be given several times; `--what-if list` lists the possible changes",
     )
-    add_bounds(parser, "refuse a plan that takes more: exit code 3, with the smallest cuts that would fit")
+    add_bounds(
+        parser,
+        "refuse a plan that takes more, with a pilot in both phases: exit code 3, with the smallest cuts that would fit",
+    )
     add("--fit-budget", action="store_true", help="with a limit: print config lines that keep as much as fits")
     add(
         "--probe",
@@ -175,7 +178,11 @@ def add_bounds(parser: Parser, effect: str) -> None:
     bounds = parser.add_argument_group("limits", description=effect)
     bounds.add_argument("--max-gpu-hours", type=float, metavar="N", help="GPU-hours")
     bounds.add_argument("--max-usd", type=float, metavar="N", help="US dollars, by the prices in config/machines.yaml")
-    bounds.add_argument("--deadline", metavar="WHEN", help="hours (48h), days (3d) or a date (2026-05-01T18:00)")
+    bounds.add_argument(
+        "--deadline",
+        metavar="WHEN",
+        help="hours (48h), days (3d) or a date (2026-05-01T18:00, or with a zone 2026-05-01T18:00+02:00)",
+    )
 
 
 def add_why_options(parser: Parser) -> None:

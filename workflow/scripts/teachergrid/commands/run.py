@@ -20,6 +20,7 @@ from ..grid import cells as grid_cells
 from ..grid import start
 from ..job import devices, failures
 from ..planning.budget import OVER
+from ..planning.options import inserted
 from ..run import hindsight, options, outcome, permissions, preflight
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
@@ -148,7 +149,7 @@ class Run:
         if self.how != ENDED or not any_made() or self.request.targets or not self.starts[-1].total:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
-        partial = options.with_config(self.request.argv, "partial=True") + REPORT
+        partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
         failed, self.how, _ = once(partial, self.context)
         return None if failed else "partial"
 

@@ -85,7 +85,11 @@ class Start:
 
     def _correct(self) -> dict[str, history.Record]:
         """Correct Snakemake's records, and return those that were corrected. Who only looks writes nothing."""
-        history.follow(RESULTS)
+        try:
+            history.follow(RESULTS)
+        except OSError:
+            if not history.is_looking():
+                raise
         lock.warn_of_another(RESULTS)
         contents = Contents()
         recall = Recall(RESULTS, self.cells.outside_files, folders.digest, contents)

@@ -103,8 +103,23 @@ class Schedule(TypedDict):
     halving: list[Halving]
 
 
+class PhaseTwo(TypedDict):
+    """What follows phase one at most, once pilots have chosen teachers.
+
+    grids: those whose pilots have no result. jobs: those that phase two adds with the costliest choice; `needs` are indices
+    among them, times are seconds from the end of phase one. total, seconds, storage: of both phases together; seconds is None
+    without a schedule.
+    """
+
+    grids: list[str]
+    jobs: list[JobRow]
+    total: Sums
+    seconds: float | None
+    storage: dict[str, Any]
+
+
 class Document(TypedDict):
-    """A whole plan. The rows of stages, teachers, bases and reasons are Sums with further keys, such as the name."""
+    """A whole plan; with a pilot, phase one and at most what follows it (phase_two). The rows of stages, teachers, bases and reasons are Sums with further keys, such as the name."""
 
     format: int
     made: str
@@ -126,6 +141,13 @@ class Document(TypedDict):
     no_schedule: str | None
     machines_date: str
     jobs: list[JobRow]
+    phase_two: PhaseTwo | None
+
+
+def every_job(plan: Document) -> list[JobRow]:
+    """Return the jobs of a plan with those that phase two adds at most."""
+    later = plan.get("phase_two")
+    return [*plan["jobs"], *(later["jobs"] if later else [])]
 
 
 def save(document: Document, results: str = RESULTS, most: int = 20) -> Path | None:

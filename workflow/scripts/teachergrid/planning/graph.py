@@ -13,10 +13,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
+from ..errors import BadInput
 from ..job import fingerprint
 from ..store import history
 from ..store.results import RESULTS
-from . import reasons
+from . import options, reasons
 from .makespan import ordered
 from .reasons import FOLLOWS, FORCED, OLDER, Past
 
@@ -32,26 +33,33 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     """Let Snakemake's CLI read options, profile and Snakefile, and return what `step` makes of the resulting workflow.
 
     No public function of Snakemake reads all three. So we call its CLI, and replace its last step, which would build the graph
-    and run it.
+    and run it, and the printing of its errors. Raises BadInput for each of them, such as a mistake in the config.
     """
-    from snakemake.api import DAGApi
-    from snakemake.cli import args_to_api, parse_args
+    from snakemake.api import DAGApi, SnakemakeApi
+    from snakemake.cli import args_to_api
 
     results: list[Result] = []
+    errors: list[BadInput] = []
 
     def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
         results.append(step(api.workflow_api._workflow))
 
-    last_step, python = DAGApi.execute_workflow, sys.executable
-    DAGApi.execute_workflow = replacement
+    def caught(api: SnakemakeApi, error: Exception) -> None:
+        store = api._workflow_api and api._workflow_api._workflow_store
+        errors.append(_as_bad_input(error, store.linemaps if store else {}))
+
+    last_step, printer, python = DAGApi.execute_workflow, SnakemakeApi.print_exception, sys.executable
+    DAGApi.execute_workflow, SnakemakeApi.print_exception = replacement, caught
     try:
         # Snakemake prints a summary
         with history.looking(), unhindered(), redirect_stdout(sys.stderr):
-            parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
+            parser, args = options.parse(options.inserted(argv, "--dry-run", "--quiet", "all"))
+            options.config_files(args)
             if not args_to_api(args, parser):
-                raise SystemExit(1)
+                raise errors[0] if errors else BadInput("Snakemake refuses these options; its message is above")
     finally:
-        DAGApi.execute_workflow, sys.executable = last_step, python  # the Snakefile quotes it (job.interpreter)
+        DAGApi.execute_workflow, SnakemakeApi.print_exception = last_step, printer
+        sys.executable = python  # the Snakefile quotes it (job.interpreter)
     return results[0]
 
 
@@ -83,6 +91,18 @@ def unhindered() -> Iterator[None]:
         yield
     finally:
         os.makedirs, FilePersistence._io_read = make_folders, read_record
+
+
+def _as_bad_input(error: BaseException, linemaps: dict) -> BadInput:
+    """Return an error that Snakemake met: our own message where one is at its root, else what Snakemake would print."""
+    from snakemake.exceptions import format_exception_to_string
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BadInput):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return BadInput(format_exception_to_string(error, linemaps).strip())
 
 
 def graph(argv: list[str]) -> "DAG":

@@ -50,6 +50,10 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
         match = POOL.fullmatch(part.strip())
         if not match or not int(match["amount"]):
             raise BadInput(f"--cluster {part}: {FORM}")
+        if match["kind"] in pools:
+            raise BadInput(f"--cluster {text}: names {match['kind']} twice; {FORM}")
+        if match["hours"] and not float(match["hours"]):
+            raise BadInput(f"--cluster {part}: no job ends in 0 hours; {FORM}")
         pools[match["kind"]] = Pool(int(match["amount"]), 3600 * float(match["hours"]) if match["hours"] else None)
     if not pools:
         raise BadInput(f"--cluster: {FORM}")

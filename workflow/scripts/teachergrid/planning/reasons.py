@@ -59,6 +59,7 @@ WORDS = (
     "judge",
     "grid",
 )
+DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 
 # --- the parts of a cell by name
@@ -255,3 +256,9 @@ def _other_input(job: "Job", record: Record, remade: set[str]) -> tuple[str, lis
         return FOLLOWS, upstream
     updated = sorted(map(str, job.dag.reason(job).updated_input))
     return "input changed", updated or ["an input differs from the one that it was made from"]
+
+
+def shortened(details: list[str]) -> list[str]:
+    """Return the first DETAILS details, then a line with the number of the others."""
+    others = len(details) - DETAILS
+    return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]

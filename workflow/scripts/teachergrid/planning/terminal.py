@@ -49,8 +49,25 @@ def headline(plan: Document, width: int) -> list[str]:
         "cost": money(total),
         "end": ending(plan),
         "disk": room(plan),
+        "then": phase_two(plan),
     }
+    lines = {word: text for word, text in lines.items() if text}
     return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def phase_two(plan: Document, now: float | None = None) -> str:
+    """Return what both phases take at most; nothing where no pilot is without a result. now: as of `ending`."""
+    later = plan.get("phase_two")
+    if not later:
+        return ""
+    total, seconds = later["total"], later["seconds"]
+    ends = f"end {end_time(seconds, now)}, after {span(seconds)}" if seconds is not None else "end unknown"
+    blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
+    return (
+        f"this is phase one; when the pilot of {', '.join(later['grids'])} has chosen teachers, `run` goes on by itself. With "
+        f"phase two at most {count(total['jobs'])} jobs{blocked}; {work(total)}; {money(total)}; {ends}; "
+        f"up to {units.size(sum(later['storage']['new'].values()))} more on the disk"
+    )
 
 
 def reused(n: int) -> str:
@@ -180,7 +197,8 @@ def folders(plan: Document, width: int, most: int = MOST) -> str:
 
 def warnings(plan: Document, width: int) -> str:
     """Return the problems of the plan, a paragraph each."""
-    lacking = plan["storage"]["lacking"]
+    later = plan.get("phase_two")
+    lacking = (later or plan)["storage"]["lacking"]
     texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
 

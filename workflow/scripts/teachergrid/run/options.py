@@ -1,9 +1,6 @@
 """The options of a run: Snakemake's own, as its parser reads them with profiles, and ours."""
 
-import io
-import sys
 from argparse import Namespace
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,16 +43,7 @@ def read(own: Namespace, argv: list[str]) -> Options:
         BadInput: one of our options makes no sense, or the config has a mistake.
         SystemExit: Snakemake refuses argv; its own message is printed.
     """
-    from snakemake.cli import parse_args
-
-    plan = options.read(own, argv)
-    messages = io.StringIO()  # about the profile in use: Snakemake prints it again when it runs
-    try:
-        with redirect_stderr(messages):
-            _, args = parse_args(argv)
-    except SystemExit:
-        sys.stderr.write(messages.getvalue())
-        raise
+    plan, args = options.read(own, argv), options.parse_quietly(argv)
     if args.directory and Path(args.directory).resolve() != Path.cwd():
         raise BadInput(
             f"--directory {args.directory}: a run writes its results into the current folder; cd there, and leave this option out"
@@ -67,9 +55,9 @@ def read(own: Namespace, argv: list[str]) -> Options:
 
 
 def with_config(argv: list[str], setting: str) -> list[str]:
-    """Return Snakemake's options with a setting added to --config: a second --config would replace the first."""
-    for flag in ("--config", "-C"):
-        if flag in argv:
-            start = argv.index(flag) + 1
-            return [*argv[:start], setting, *argv[start:]]
-    return [*argv, "--config", setting]
+    """Return Snakemake's options with a setting added to --config.
+
+    A further --config replaces the ones before, so it names all that they state, however they are spelled, and the profile's.
+    """
+    stated = options.parse_quietly(argv).config or []
+    return options.inserted(argv, "--config", *stated, setting)

@@ -53,13 +53,14 @@ def refuse_other(request: options.Options) -> None:
     """Raise BadInput where the run would differ from the plan of --plan, and OverBudget where it would exceed a limit."""
     if not request.plan.bounded():
         return
-    from ..planning import budget, diff, document
+    from ..planning import budget, diff, document, whatif
 
-    plan_now = document.Setting.of(request.plan).plan(request.argv)
+    setting = document.Setting.of(request.plan)
+    plan_now = setting.plan(request.argv)
     if request.plan.plan is not None:
         diff.refuse(request.plan.plan, plan_now)
     if limits := budget.over(plan_now, request.plan):
-        raise OverBudget(budget.refusal(plan_now, request.plan, limits))
+        raise OverBudget(budget.refusal(plan_now, request.plan, limits, lambda names: whatif.cut(names, setting)))
 
 
 def begin(request: options.Options) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cost import saved_estimates
+from ..grid import phases
 from ..job import failures
 from ..planning.graph import with_workflow
+from ..planning.options import inserted
 from ..slurm import scheduler
 from ..store import history, lock, origin
 from ..store.results import RESULTS
@@ -70,11 +72,19 @@ def cells(argv: list[str]) -> list[CellStatus]:
 
     argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
     """
-    grid = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
+    return expanded(argv)[0]
+
+
+def expanded(argv: list[str]) -> tuple[list[CellStatus], phases.Following | None]:
+    """Return the grid's jobs, as `cells`, and what follows them at most where a pilot has no result yet."""
+    grid, later = with_workflow(
+        inserted(argv, "--mode", "subprocess"),
+        lambda workflow: (list(_cells(workflow)), phases.following(workflow.globals["cells"])),
+    )
     makers = {path: cell for cell in grid for path in cell.outputs}
     for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return grid
+    return grid, later
 
 
 def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
@@ -190,7 +200,7 @@ def gather(argv: list[str]) -> "View":
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
         live_jobs = pool.submit(lambda: queued(folder, theirs) if has_slurm else [])
         past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
-        grid = cells(argv)
+        grid, later = expanded(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
     stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
@@ -206,6 +216,7 @@ def gather(argv: list[str]) -> "View":
             if cell.state == RUNNING
         ],
         "time_left": time_left(grid, took),
+        "phase_two": later,
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": saved_estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
