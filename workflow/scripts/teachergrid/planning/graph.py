@@ -37,8 +37,12 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
 
     results: list[Result] = []
 
-    def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
-        results.append(step(api.workflow_api._workflow))
+    def replacement(api: DAGApi, *_: Any, **settings: Any) -> None:
+        workflow = api.workflow_api._workflow
+        # of these two, --ignore-incomplete and --prioritize decide which jobs there are
+        workflow.execution_settings = settings["execution_settings"]
+        workflow.scheduling_settings = settings["scheduling_settings"]
+        results.append(step(workflow))
 
     last_step = DAGApi.execute_workflow
     DAGApi.execute_workflow = replacement
@@ -59,9 +63,11 @@ def graph(argv: list[str]) -> "DAG":
 
 
 def _built(workflow: "Workflow") -> "DAG":
-    forceall = workflow.dag_settings.forceall
-    workflow._prepare_dag(forceall=forceall, ignore_incomplete=False, lock_warn_only=True)
+    forceall, ignore_incomplete = workflow.dag_settings.forceall, workflow.execution_settings.ignore_incomplete
+    workflow._prepare_dag(forceall=forceall, ignore_incomplete=ignore_incomplete, lock_warn_only=True)
     workflow._build_dag()
+    # a run leaves out here what --until, --omit-from and --batch exclude
+    workflow.dag.cleanup()
     return workflow.dag
 
 
@@ -113,6 +119,13 @@ def resource(job: "Job", what: str, default: Any = 0) -> Any:
 def gpus(job: "Job") -> int:
     """Return how many GPUs a job has over all its nodes. (A job on several nodes requests GPUs per node.)"""
     return resources.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
+
+
+def forced(argv: list[str]) -> list[str]:
+    """Return the outputs of the jobs that Snakemake's options -R, -f or -F make again, whether or not they are up to date."""
+    dag = graph(argv)
+    jobs = sorted_jobs(dag.needrun_jobs())
+    return [str(path) for job in jobs if dag.reason(job).forced for path in job.output]
 
 
 # --- as plain values
