@@ -4,13 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from probes import HERE, NOTHING, job
-from teachergrid.planning import document, forecast, graph, pools
-
-
-def test_the_hash_is_over_jobs_and_specs_in_any_order():
-    one = document.agreed({"generate a": "1", "generate b": "2"})
-    assert one == document.agreed({"generate b": "2", "generate a": "1"}) and len(one) == 16
-    assert one != document.agreed({"generate a": "2", "generate b": "1"})
+from teachergrid.planning import document, forecast, graph, pools, sums
 
 
 def test_long_reasons_are_cut_and_say_so():
@@ -20,12 +14,20 @@ def test_long_reasons_are_cut_and_say_so():
     assert document.shortened(details[:-2]) == details[:-2]
 
 
+def test_a_file_is_known_by_its_contents(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path / "cache"))
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    one.write_text("1"), other.write_text("1")
+    found = document.digests([str(one), str(other), str(tmp_path / "gone"), str(one)])
+    assert found[str(one)] == found[str(other)] != found[str(tmp_path / "gone")] == "missing"
+
+
 def test_electricity_is_added_where_it_has_a_price():
     hours = {"low": 1.0, "expected": 2.0, "high": 4.0}
     without = HERE._replace(electricity_usd_per_kwh=None)
-    prices = document.usd(without, "h100", hours)
+    prices = sums.usd(without, "h100", hours)
     assert prices["expected"] == 2 * prices["low"] == without.usd("h100", 2.0)
-    added = document.usd(HERE._replace(electricity_usd_per_kwh=10.0), "h100", hours)
+    added = sums.usd(HERE._replace(electricity_usd_per_kwh=10.0), "h100", hours)
     assert added["low"] - prices["low"] == pytest.approx(10 * HERE.kwh("h100", 1.0))
 
 

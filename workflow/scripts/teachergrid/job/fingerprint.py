@@ -27,7 +27,7 @@ NOT_IN_FINGERPRINT = {
     "teachergrid.job.devices",
     "teachergrid.store.disk",
     "teachergrid.job.context",
-    "teachergrid.training.weight_files",
+    "teachergrid.cost.weight_files",
     "teachergrid.store.unfinished",
 }
 # {rule: its entry script}, where that has another name

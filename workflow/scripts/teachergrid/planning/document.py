@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,17 +18,18 @@ from ..hub import pins
 from ..job import devices
 from ..job.usage import device_type
 from ..store import disk
+from ..store.contents import Contents
 from ..store.estimates import BOUNDS, Estimate
 from ..store.results import RESULTS
+from . import archive, pools
 from . import forecast as planning_forecast
-from . import pools
-from .archive import FORMAT, Document, JobRow, Spread
-from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
+from .archive import FORMAT, Document, JobRow
+from .graph import Request, by_older_code, costs, described, files_of, graph, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
 from .options import PlanOptions, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
-from .sums import by_reason, by_stage, by_word, summed
+from .sums import by_reason, by_stage, by_word, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -88,6 +89,7 @@ class Job(NamedTuple):
 
     words: the parts of its cell by name (reasons.words). reason, details: why it runs. root: (class, detail) of its root cause.
     run: its place in the schedule, None without a schedule. blocked: why it cannot run, None if it can. spec: a digest.
+    files: see graph.files_of.
     """
 
     request: Request
@@ -100,6 +102,7 @@ class Job(NamedTuple):
     run: Run | None
     blocked: str | None
     spec: str
+    files: list[str]
 
     @property
     def gpus(self) -> int:
@@ -115,13 +118,14 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
     """Return the plan document of a graph of jobs. options: Snakemake's, recorded in the document."""
     jobs, forecast, problems = jobs_of(dag, setting)
     rows = [row_of(job, setting.machines) for job in jobs]
+    files = digests(path for row in rows for path in row["files"])
     running = set(dag.needrun_jobs())
     reused = Counter(job.rule.name for job in dag.jobs if job not in running and not job.rule.norun)
     cluster = setting.cluster
     return {
         "format": FORMAT,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "hash": agreed({row["job"]: row["spec"] for row in rows}),
+        "hash": archive.agreed(rows, files),
         "options": options,
         "cluster": {
             "source": cluster.source,
@@ -142,6 +146,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
+        "files": files,
         "jobs": rows,
     }
 
@@ -172,6 +177,7 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
             runs[index],
             blocked[index],
             hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
+            files_of(job),
         )
         for index, job in enumerate(running)
     ]
@@ -204,34 +210,27 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "start": run and round(run.start, 1),
         "end": run and round(run.end, 1),
         "spec": job.spec,
+        "costs": costs(job.request),
+        "files": job.files,
     }
+
+
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """Return {path: digest of the file}; `unreadable` for one that the user may not read, which its job would not read either."""
+    contents, found = Contents(), {}
+    for path in sorted({*paths}):
+        try:
+            found[path] = contents.of(path)
+        except OSError:
+            found[path] = "unreadable"
+    contents.save()
+    return found
 
 
 def shortened(details: list[str]) -> list[str]:
     """Return the first DETAILS details, then a line with the number of the others."""
     others = len(details) - DETAILS
     return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]
-
-
-def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
-    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
-
-    hours: {bound: GPU-hours, or core-hours on CPUs}.
-    """
-    power = machines.electricity_usd_per_kwh
-    prices: Spread = {}
-    for bound, n in hours.items():
-        price, energy = machines.usd(device, n), machines.kwh(device, n)
-        if price is None:
-            return None
-        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
-    return prices
-
-
-def agreed(specs: dict[str, str]) -> str:
-    """Return the hash of a plan, over its jobs and their specs but not times or costs. specs: {job: digest of its spec}."""
-    text = "\n".join(f"{job}\t{spec}" for job, spec in sorted(specs.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, Any]:

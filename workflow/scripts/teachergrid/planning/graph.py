@@ -156,6 +156,23 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
     return Request(job.rule.name, cell(job), row, resource(job, "_cores", 1), tuple(needs))
 
 
+# the columns of a row that decide what a job costs, and lie outside its spec
+COSTS = ("gpus", "nodes", "gpu_model", "deepspeed", "parameters", "rows", "tokens")
+
+
+def costs(request: Request) -> dict[str, Any]:
+    """Return what decides the price of a job besides its spec and what finished jobs took."""
+    return {name: request.row[name] for name in COSTS if request.row.get(name)} | {"cpus": request.threads}
+
+
+def files_of(job: "Job") -> list[str]:
+    """Return the paths that a job reads and no job makes: instructions, prompts, responses that exist already.
+
+    Chat templates are part of the spec. A folder with a model belongs here, too, with its digest in the plan's `files`.
+    """
+    return sorted({str(path) for path in job.input if not str(path).startswith(f"{RESULTS}/")})
+
+
 class Described(TypedDict):
     """A job as a line of `plan --jsonl`. job: its name. why: the class of its reason, and details."""
 

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..cost.machines import Machines
 from ..store.estimates import BOUNDS
 from .archive import JobRow, Spread, Sums
 
@@ -29,6 +30,21 @@ def hours(jobs: Iterable[tuple[int, Spread]]) -> Spread:
     """Return {bound: GPU-hours (core-hours)} of jobs together. jobs: (GPUs or CPUs, {bound: seconds}) of each."""
     pairs = list(jobs)
     return {b: round(sum(n * seconds[b] for n, seconds in pairs) / 3600, 6) for b in BOUNDS}
+
+
+def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
+    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
+
+    hours: {bound: GPU-hours, or core-hours on CPUs}.
+    """
+    power = machines.electricity_usd_per_kwh
+    prices: Spread = {}
+    for bound, n in hours.items():
+        price, energy = machines.usd(device, n), machines.kwh(device, n)
+        if price is None:
+            return None
+        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
+    return prices
 
 
 def by_stage(jobs: Sequence[JobRow], rules: Sequence[str], reused: Counter[str]) -> list[dict[str, Any]]:

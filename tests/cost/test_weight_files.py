@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from small_demo import small_demo
+from teachergrid.cost import weight_files
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells as grid_cells
 from teachergrid.grid import config
-from teachergrid.training import weight_files
 from workspace import ROOT, Grid, file_of_size, jobs, setting
 
 STUDENTS = "{q__seed__small,q__seed__large,q__best,q__evolved__small,w__seed__small,w__seed__large,w__best}__sft__s1"
