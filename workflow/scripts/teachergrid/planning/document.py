@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..cost import storage
+from ..cost import storage, weight_files
 from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
@@ -25,7 +25,7 @@ from . import archive, pools
 from . import forecast as planning_forecast
 from .archive import FORMAT, Document, JobRow
 from .graph import Request, by_older_code, costs, described, files_of, graph, request, roots, sorted_jobs, uncollected
-from .makespan import Run, ordered
+from .makespan import Run
 from .options import PlanOptions, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
@@ -163,7 +163,11 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
     forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
-    blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
+    cells = dag.workflow.globals["cells"]
+    blocked, problems = block(requests, forecast, setting, cells.config)
+    if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
+        problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
+        planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -272,10 +276,7 @@ def block(
             too_long[job.rule].append((long, job.name))
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)
-    for index in ordered([job.needs for job in requests]):
-        upstream = next((need for need in requests[index].needs if blocked[need]), None)
-        if upstream is not None and blocked[index] is None:
-            blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
+    planning_forecast.block_what_waits(requests, blocked)
     for rule, jobs in too_long.items():
         # one line for each rule, about its longest job
         jobs.sort(reverse=True)

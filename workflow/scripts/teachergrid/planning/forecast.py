@@ -123,6 +123,25 @@ def _allowed(cluster: Cluster, model: str | None, gpu: str | None) -> list[str]:
     return kinds
 
 
+# --- what cannot run
+
+
+def block_what_waits(requests: Sequence[Request], blocked: list[str | None]) -> None:
+    """Block each job that waits for one which cannot run. blocked: for each job why it cannot run, None if it can."""
+    for index in makespan.ordered([job.needs for job in requests]):
+        upstream = next((need for need in requests[index].needs if blocked[need]), None)
+        if upstream is not None and blocked[index] is None:
+            blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
+
+
+def block_answers(requests: Sequence[Request], blocked: list[str | None], students: set[str]) -> None:
+    """Block the answers of students whose weights were freed, and what waits for them. blocked: as above."""
+    for index, job in enumerate(requests):
+        if job.rule == "answer" and job.cell.split("/")[0] in students:
+            blocked[index] = "the weights of the student were freed"
+    block_what_waits(requests, blocked)
+
+
 # --- what decides the end
 
 
