@@ -35,6 +35,8 @@ def plan(jobs: list[dict], files: dict[str, str] | None = None) -> dict:
     return {
         "hash": archive.agreed(jobs, files or {}),
         "files": files or {},
+        "spared": None,
+        "replaces": None,
         "made": "today",
         "format": archive.FORMAT,
         "jobs": jobs,

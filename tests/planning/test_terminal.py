@@ -52,3 +52,21 @@ def test_a_long_list_of_teachers_is_cut():
     jobs = [job(f"generate t{i}", 9 - i, teacher=f"t{i}") for i in range(8)]
     text = terminal.by("teacher", sums.by_word(jobs, "teacher"), 80)
     assert len(text.splitlines()) == terminal.MOST + 2 and text.endswith("... and 2 cheaper ones")
+
+
+def test_what_a_plan_replaces_and_what_could_be_spared_is_said():
+    document = chain()
+    assert terminal.remarks(document) == []
+    changes = ["teacher large: model.repo: a -> b"]
+    document["replaces"] = {"results": 38, "gpu_hours": 12.0, "unknown": 2, "changes": changes}
+    document["spared"] = document["total"] | {
+        "deleted": {"generate": 1},
+        "command": "teachergrid run --until generate && ...",
+    }
+    replaces, spared = terminal.remarks(document)
+    assert replaces.startswith(
+        "replaces 38 results that took at least 12.0 GPU-hours, made from another config (teacher large: "
+    )
+    assert spared.startswith("3 of these jobs (7.0 GPU-hours)") and "(generate 1)" in spared
+    assert spared.endswith(": teachergrid run --until generate && ...")
+    assert "! replaces 38 results" in terminal.page(document, 80)

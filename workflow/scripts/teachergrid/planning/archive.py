@@ -128,6 +128,8 @@ class Document(TypedDict):
     no_schedule: str | None
     machines_date: str
     files: dict[str, str]
+    spared: dict[str, Any] | None
+    replaces: dict[str, Any] | None
     jobs: list[JobRow]
 
 

@@ -29,7 +29,7 @@ from .makespan import Run
 from .options import PlanOptions, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
-from .sums import by_reason, by_stage, by_word, summed, usd
+from .sums import by_reason, by_stage, by_word, replaced, spared, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -147,6 +147,8 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
         "files": files,
+        "spared": spared(rows, options),
+        "replaces": replaced(rows, setting.actuals),
         "jobs": rows,
     }
 
