@@ -68,7 +68,19 @@ def _built(workflow: "Workflow") -> "DAG":
     workflow._build_dag()
     # a run leaves out here what --until, --omit-from and --batch exclude
     workflow.dag.cleanup()
+    _delete_what_never_starts(workflow.dag)
     return workflow.dag
+
+
+def _delete_what_never_starts(dag: "DAG") -> None:
+    """Delete the jobs after those that --until names: Snakemake plans one that --until names, too, and never starts it."""
+    if not (dag.untilrules or dag.untilfiles):
+        return
+    last = (job for job in dag.needrun_jobs() if dag.in_until(job))
+    first = [other for job in last for other in dag.depending[job] if dag.needrun(other)]
+    after = list(dag.bfs(dag.depending, *first, stop=lambda job: not dag.needrun(job)))
+    for job in after:
+        dag.delete_job(job, recursive=False)
 
 
 @contextmanager

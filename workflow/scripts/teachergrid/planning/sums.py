@@ -111,9 +111,10 @@ def spared(jobs: Sequence[JobRow], options: Sequence[str]) -> dict[str, Any] | N
         missing = {i for i in left if jobs[i]["reason"] == MISSING and not changed[i]}
         rules = []
         for rule in dict.fromkeys(jobs[i]["rule"] for i in sorted(missing)):
-            # with --until RULE, Snakemake makes all planned jobs of the rule and what they read
+            # with --until RULE, Snakemake makes all planned jobs of the rule and what they read; of two rules of which one reads
+            # the other, it makes only the first
             reached = _upstream(jobs, {i for i in left if jobs[i]["rule"] == rule}) & left
-            if not reached & vain:
+            if not reached & vain and not {jobs[i]["rule"] for i in reached} & {other for other, _ in rules}:
                 rules.append((rule, reached))
         if not rules:
             break
