@@ -100,7 +100,11 @@ def add_run_options(parser: Parser) -> None:
         help="what to do if jobs of an earlier run in this folder are alive on the cluster: do not start (the default), wait for "
         "them and keep what they finish, or cancel them and continue from what they saved",
     )
-    add("--plan", metavar="HASH|FILE", help="only run exactly this plan: its hash, or a file of `plan --json`")
+    add(
+        "--plan",
+        metavar="HASH|FILE",
+        help="only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`",
+    )
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )
