@@ -18,6 +18,7 @@ import yaml
 
 from ..errors import BadInput
 from ..grid import cells as grid_cells
+from ..grid import start
 from ..job import devices, failures
 from ..planning import graph
 from ..planning.budget import OVER
@@ -58,6 +59,7 @@ def main(own: Namespace, argv: list[str]) -> int:
     code, report = supervised(request)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
+        start.forget()
         lock.release(RESULTS)
     if report:
         show_reports()
