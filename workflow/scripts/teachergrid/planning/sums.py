@@ -106,11 +106,12 @@ def spared(jobs: Sequence[JobRow], options: Sequence[str]) -> dict[str, Any] | N
     """
     changed = _changed(jobs)
     left, made, steps, deleted = set(range(len(jobs))), set[int](), [], Counter[str]()
+    order = ordered([job["needs"] for job in jobs])
     while any(jobs[i]["rule"] in MODEL_RULES for i in _in_vain(jobs, left, changed)):
         vain = _in_vain(jobs, left, changed)
         missing = {i for i in left if jobs[i]["reason"] == MISSING and not changed[i]}
         rules: list[tuple[str, set[int]]] = []
-        for rule in dict.fromkeys(jobs[i]["rule"] for i in sorted(missing)):
+        for rule in dict.fromkeys(jobs[i]["rule"] for i in order if i in missing):
             # with --until RULE, Snakemake makes all planned jobs of the rule and what they read; of two rules of which one reads
             # the other, it makes only the first
             reached = _upstream(jobs, {i for i in left if jobs[i]["rule"] == rule}) & left
