@@ -9,7 +9,7 @@ from statistics import mean, median
 import pytest
 from slurm_cluster import GPUS, NODES
 from slurm_grids import SlurmGrid, accounting
-from teachergrid.planning.makespan import Task, simulate
+from teachergrid.cost.makespan import Task, simulate
 
 pytestmark = pytest.mark.slurm_long
 TEACHERS = 16

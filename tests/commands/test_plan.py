@@ -8,7 +8,7 @@ import pytest
 from expected_jobs import LARGE, add_teacher
 from pilot_grid import PHASE_ONE, PHASE_TWO, SUMMARY, with_pilot
 from teachergrid.planning import budget
-from workspace import ROOT, Grid, copy_code, setting
+from workspace import ROOT, Grid, copy_code, jobs, setting
 
 CLUSTER = ["--cluster", "h100=4,cpu=8"]
 
@@ -25,6 +25,31 @@ def test_options_and_profiles_count(grid):
     (grid.folder / "profiles/site/profile.yaml").write_text("set-resources: {generate: {gpu: 4}}")
     gpus = {job["job"]: job["gpu"] for job in grid.plan("--workflow-profile", "site")}
     assert gpus["generate seed__new"] == 4 and gpus["answer q__seed__new__sft__s1/math"] == 1
+
+
+def test_a_plan_has_the_jobs_of_the_run_with_the_same_options(grid):
+    """Also the options that leave something out: the count, the limits and the agreed plan mean what runs."""
+    grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
+    generate, report = "generate seed__large", jobs("{correlate,report} teachers")
+    large = "results/{}/seed__large.parquet"
+    scored = jobs("{generate,check,gate} seed__large", "likelihood {q,w}/seed__large", "reward rm/seed__large")
+    for options, expected in (
+        (["--omit-from", "finetune", "correlate", "select", "metric"], scored),
+        # the first half of the inputs of `correlate`
+        (["--batch", "correlate=1/2"], LARGE - report - jobs("judge w__{seed__large,best}__sft__s1/chat/wins")),
+        ([large.format("responses"), "--prioritize", large.format("health")], jobs("{generate,check} seed__large")),
+        # Snakemake plans the rewards, too, and never starts them
+        (["--until", "generate", "reward"], {generate}),
+    ):
+        assert grid.jobs(*options) == expected, options
+    until = ["--until", "generate", "reward"]
+    agreed = document(grid, *CLUSTER, *until)
+    assert {job["job"] for job in agreed["jobs"]} == {generate}
+    done = grid.call("teachergrid", "run", *until, "--plan", agreed["hash"], *CLUSTER)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((grid.folder / "results/run.json").read_text())
+    assert summary["done"] == [generate] and summary["report"] is None
+    assert "report:" not in done.stdout
 
 
 def test_a_plan_is_agreed_on_and_held(grid):

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import failing_workflow
 import pytest
 from teachergrid.commands import run
 from teachergrid.cost import saved_estimates
 from teachergrid.job import failures
+from teachergrid.planning import options as plan_options
 from teachergrid.report import read
 from teachergrid.run import outcome, supervise
 from workspace import ENV, setting
@@ -42,6 +44,40 @@ def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
         f"1 failed: bad input. {failures.REMEDIES[failures.BAD_INPUT]}"
     )
     assert "1 done, 1 failed, 1 waiting for them or not begun (late 1)" in outcome.lines("results", found)[2]
+
+
+@pytest.mark.parametrize("forces", [True, False])
+def test_a_later_start_forces_only_what_no_earlier_one_has_made(monkeypatch, forces):
+    """Two starts of Snakemake hang, and a job of the third fails."""
+    told, ends = [], [supervise.HUNG, supervise.HUNG, supervise.ENDED, supervise.ENDED]
+
+    def once(argv, context, forced=None):
+        told.append((argv, forced))
+        jobs = {7: {"rule": "generate", "cell": "x", "outputs": [f"made {len(told)}"]}}
+        progress = SimpleNamespace(jobs=jobs, done=[7], failed={}, total=3)
+        return int(len(told) < 4), ends[len(told) - 1], progress
+
+    cells = SimpleNamespace(chosen={}, rows={"report": {}})
+    for where, name, stand_in in (
+        (run, "once", once),
+        (run, "any_made", lambda: True),
+        (run.grid_cells, "Cells", lambda config: cells),
+        (run.hindsight, "note", lambda *_: None),
+        (run.graph, "forced", lambda argv: ["made 1", "made 2", "made 3", "left"]),
+    ):
+        monkeypatch.setattr(where, name, stand_in)
+    argv = ["-R", "generate", "--config=a=1"] if forces else ["--config=a=1"]
+    request = SimpleNamespace(argv=argv, config={}, forces=forces, whole=True)
+    one = run.Run(request, SimpleNamespace(log=SimpleNamespace(say=lambda line: None)))
+    while one.goes_on():
+        pass
+    assert one.report() == "partial"
+    if forces:
+        assert [forced for _, forced in told] == [None, {"made 2", "made 3", "left"}, {"made 3", "left"}, ()]
+    else:
+        assert [forced for _, forced in told] == [None] * 4
+    # what the run was told counts for its report
+    assert plan_options.parse_quietly(told[-1][0]).config == ["a=1", "partial=True"]
 
 
 def test_what_failed_is_not_tried_again_for_the_report(grid):

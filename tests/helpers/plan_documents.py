@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from teachergrid.planning import archive, document, sums
+from teachergrid.planning import archive, sums
 
 HOUR = 3600.0
 
@@ -25,13 +25,18 @@ def job(name: str, hours: float, usd_per_hour: float | None = 2.0, **words) -> d
         "blocked": None,
         "needs": [],
         "spec": "0" * 16,
+        "costs": {"gpus": 1, "cpus": 1},
+        "files": [],
     }
 
 
-def plan(jobs: list[dict]) -> dict:
+def plan(jobs: list[dict], files: dict[str, str] | None = None) -> dict:
     hours = sum(j["seconds"]["expected"] for j in jobs)
     return {
-        "hash": document.agreed({j["job"]: j["spec"] for j in jobs}),
+        "hash": archive.agreed(jobs, files or {}),
+        "files": files or {},
+        "spared": None,
+        "replaces": None,
         "made": "today",
         "format": archive.FORMAT,
         "jobs": jobs,

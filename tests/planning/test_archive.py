@@ -4,7 +4,7 @@ import errno
 import json
 
 import pytest
-from plan_documents import plan
+from plan_documents import job, plan
 from teachergrid.errors import BadInput
 from teachergrid.planning import archive
 
@@ -45,3 +45,20 @@ def test_another_users_file_of_the_same_plan_is_replaced(tmp_path):
     path = archive.save(document, str(tmp_path))
     number = path.stat().st_ino
     assert archive.save(document, str(tmp_path)) == path and path.stat().st_ino != number
+
+
+def test_the_hash_is_over_jobs_specs_costs_and_contents():
+    one, other = job("generate a", 1), job("load_instructions b", 2) | {"files": ["x"]}
+    first = archive.agreed([one, other], {"x": "1"})
+    assert len(first) == 16 and first == archive.agreed([other, one], {"x": "1"})
+    # neither times nor the names of files
+    assert first == archive.agreed([job("generate a", 9), other | {"files": ["y"]}], {"y": "1"})
+    for jobs, files in (
+        ([one], {"x": "1"}),
+        ([one | {"spec": "1" * 16}, other], {"x": "1"}),
+        ([one | {"costs": {"gpus": 8, "cpus": 1}}, other], {"x": "1"}),
+        ([one, other], {"x": "2"}),
+        # the same files, read by other jobs
+        ([one | {"files": ["x"]}, other | {"files": []}], {"x": "1"}),
+    ):
+        assert archive.agreed(jobs, files) != first

@@ -31,3 +31,54 @@ def test_a_plan_is_held_by_its_hash_or_file(tmp_path, monkeypatch):
     # neither times nor costs are agreed on
     diff.refuse(before["hash"], plan([job("generate a", 9)]))
     assert archive.read(archive.find("last")) == before
+
+
+def agreed_and_now(change: dict, files: dict) -> tuple[dict, dict]:
+    """Return a plan of a set and two responses, and the same plan with another set or other responses."""
+    load = job("load_instructions seed", 0.1) | {"files": ["seed.jsonl"]}
+    others = [job("generate a", 1), job("generate b", 2)]
+    before = plan([load, *others], {"seed.jsonl": "1"})
+    return before, plan([load | change.get("load", {}), *(one | change.get("generate", {}) for one in others)], files)
+
+
+@pytest.mark.parametrize(
+    ("change", "files", "told"),
+    [
+        ({"generate": {"costs": {"gpus": 8, "cpus": 1}}}, {"seed.jsonl": "1"}, "generate a and 1 other: 8 GPUs, was 1"),
+        (
+            {"generate": {"costs": {"gpus": 1, "cpus": 1, "gpu_model": "a100"}}},
+            {"seed.jsonl": "1"},
+            "generate a and 1 other: a100 as GPU type, was none",
+        ),
+        ({}, {"seed.jsonl": "2"}, "seed.jsonl has other contents"),
+        (
+            {"load": {"files": ["new.jsonl"]}},
+            {"new.jsonl": "2"},
+            "load_instructions seed: reads new.jsonl, was seed.jsonl",
+        ),
+    ],
+)
+def test_a_run_is_held_to_costs_and_contents(tmp_path, monkeypatch, change, files, told):
+    monkeypatch.chdir(tmp_path)
+    before, now = agreed_and_now(change, files)
+    archive.save(before)
+    assert before["hash"] != now["hash"]
+    with pytest.raises(BadInput) as refused:
+        diff.refuse(before["hash"], now)
+    assert f"differs from the agreed plan: {told}. Look at" in str(refused.value)
+    assert f"the same 3 jobs, but:\n! {told}" in diff.text(diff.between(before, now), 80)
+    # the same contents under another name are the same plan
+    renamed = agreed_and_now({"load": {"files": ["other.jsonl"]}}, {"other.jsonl": "1"})[1]
+    assert renamed["hash"] == before["hash"]
+    diff.refuse(before["hash"], renamed)
+
+
+def test_a_plan_of_an_earlier_version_cannot_be_agreed_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    now = plan([job("generate a", 1)])
+    old = now | {"format": 1, "hash": "1" * 16, "jobs": [{**now["jobs"][0]}]}
+    del old["jobs"][0]["costs"], old["jobs"][0]["files"], old["files"]
+    archive.save(old)
+    with pytest.raises(BadInput, match="an earlier version made this plan"):
+        diff.refuse(old["hash"], now)
+    assert "the same 1 jobs" in diff.text(diff.between(archive.read(archive.find(old["hash"])), now), 80)

@@ -7,17 +7,19 @@ from probes import HERE, NOTHING, job
 from teachergrid.planning import document, forecast, graph, pools, reasons, sums
 
 
-def test_the_hash_is_over_jobs_and_specs_in_any_order():
-    one = document.agreed({"generate a": "1", "generate b": "2"})
-    assert one == document.agreed({"generate b": "2", "generate a": "1"}) and len(one) == 16
-    assert one != document.agreed({"generate a": "2", "generate b": "1"})
-
-
 def test_long_reasons_are_cut_and_say_so():
     details = [f"line {i}" for i in range(reasons.DETAILS + 2)]
     short = reasons.shortened(details)
     assert short[:-1] == details[:-2] and "2" in short[-1]
     assert reasons.shortened(details[:-2]) == details[:-2]
+
+
+def test_a_file_is_known_by_its_contents(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path / "cache"))
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    one.write_text("1"), other.write_text("1")
+    found = document.digests([str(one), str(other), str(tmp_path / "gone"), str(one)])
+    assert found[str(one)] == found[str(other)] != found[str(tmp_path / "gone")] == "missing"
 
 
 def test_electricity_is_added_where_it_has_a_price():

@@ -65,3 +65,21 @@ def test_model_folders_without_a_revision_are_named_with_their_digests():
     assert "models/7  folder sha256:000000000007" in terminal.details(chain() | {"folders": folders, "jobs": []})
     assert "revision" not in terminal.page(chain() | {"folders": {}}, 120)
     assert "revision" not in terminal.page(chain(), 120), "a plan saved by an older version"
+
+
+def test_what_a_plan_replaces_and_what_could_be_spared_is_said():
+    document = chain()
+    assert terminal.remarks(document) == []
+    changes = ["teacher large: model.repo: a -> b"]
+    document["replaces"] = {"results": 38, "gpu_hours": 12.0, "unknown": 2, "changes": changes}
+    document["spared"] = document["total"] | {
+        "deleted": {"generate": 1},
+        "command": "teachergrid run --until generate && ...",
+    }
+    replaces, spared = terminal.remarks(document)
+    assert replaces.startswith(
+        "replaces 38 results that took at least 12.0 GPU-hours, made from another config (teacher large: "
+    )
+    assert spared.startswith("3 of these jobs (7.0 GPU-hours)") and "(generate 1)" in spared
+    assert spared.endswith(": teachergrid run --until generate && ...")
+    assert "! replaces 38 results" in terminal.page(document, 80)

@@ -7,29 +7,46 @@ from teachergrid.run import options
 
 
 @pytest.mark.parametrize(
-    "argv",
+    ("argv", "stated"),
     [
-        ["-n"],
-        ["--config", "a=2", "-n"],
-        ["--config=a=2"],
-        ["-Ca=2", "--configfile", "c.yaml"],
-        ["-C", "b=3", "--config", "a=2", "--", "target"],
+        ("-n", []),
+        ("--config a=2 b=3 -n", ["a=2", "b=3"]),
+        ("-C a=2 b=3 -n", ["a=2", "b=3"]),
+        ("--config=a=2 -n", ["a=2"]),
+        ("-Ca=2 -n", ["a=2"]),
+        # the last one counts, as in the run itself
+        ("--config a=2 -C b=3 -n", ["b=3"]),
+        ("--config=a=2 --config=b=3 -n", ["b=3"]),
+        ("-n --workflow-profile {folder}", ["p=4"]),
+        ("-n --workflow-profile {folder} --config a=2", ["a=2"]),
+        ("--configfile one.yaml two.yaml --config a=2 -n", ["a=2"]),
+        ("-n --config a=2 -- all", ["a=2"]),
     ],
 )
-def test_a_setting_is_added_to_those_given(argv):
-    """Whatever the spelling: of two --config Snakemake takes the last."""
-    stated = plan_options.parse_quietly(argv).config or []
-    found = plan_options.parse_quietly(options.with_config(argv, "x=1"))
-    assert found.config == [*stated, "x=1"] and stated == ["a=2"] * ("a=2" in " ".join(argv))
-    assert found.targets == plan_options.parse_quietly(argv).targets
+def test_a_setting_is_added_to_those_given(tmp_path, argv, stated):
+    (tmp_path / "profile.yaml").write_text("config: [p=4]")
+    words = argv.format(folder=tmp_path).split()
+    before, now = (plan_options.parse_quietly(one) for one in (words, options.with_config(words, "x=1")))
+    assert (before.config or [], now.config) == (stated, [*stated, "x=1"])
+    assert (now.configfile, now.targets, now.dryrun) == (before.configfile, before.targets, True)
 
 
-def test_a_setting_is_added_to_those_of_the_profile(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "Snakefile").touch()
-    (tmp_path / "profiles/default").mkdir(parents=True)
-    (tmp_path / "profiles/default/profile.yaml").write_text("config: {a: 2}\n")
-    assert plan_options.parse_quietly(options.with_config(["-n"], "x=1")).config == ["a=2", "x=1"]
+@pytest.mark.parametrize(
+    ("argv", "whole", "forces"),
+    [
+        ("", True, False),
+        ("all -R generate", True, True),
+        ("-F", True, True),
+        ("--force results/x", False, True),
+        ("results/x", False, False),
+        ("--until generate", False, False),
+        ("-O generate", False, False),
+        ("--batch report=1/2", False, False),
+    ],
+)
+def test_what_leaves_out_a_part_of_the_grid_and_what_forces(small, argv, whole, forces):
+    found = options.read(*parser.parse(["run", "--cores", "1", *argv.split()]))
+    assert (found.whole, found.forces) == (whole, forces)
 
 
 def test_a_run_takes_the_limits_of_a_plan(tmp_path, monkeypatch):

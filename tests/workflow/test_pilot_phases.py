@@ -113,6 +113,18 @@ def test_a_result_made_anew_does_not_disturb_the_jobs_of_its_run(grid):
 
 
 @pytest.mark.slow
+def test_a_run_of_two_phases_forces_each_job_once(grid):
+    (grid.folder / "results/grids/teachers/pilot.json").unlink()
+    done = grid.call("teachergrid", "run", "--forcerun", "generate")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((grid.folder / "results/run.json").read_text())["done"]
+    first = column("small") | column("large")
+    second = responses("large") | responses("small") | students("q", "large") | students("w", "small") | SUMMARY
+    assert made[: len(first)] and {*made[: len(first)]} == first
+    assert sorted(made[len(first) :]) == sorted(second)
+
+
+@pytest.mark.slow
 def test_one_command_runs_both_phases(tmp_path):
     copy_code(tmp_path)
     (tmp_path / "workflow/scripts/pilot.py").write_text(CHOICE)

@@ -1,5 +1,6 @@
 """What a change reruns, as exact job sets of the real Snakemake on the small grid (82 jobs: 2 bases, 2 teachers, 1 best-of)."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -118,6 +119,34 @@ def test_data_file(grid):
     assert grid.jobs() == set()
     (grid.folder / "config/gsm.jsonl").write_text('{"instruction": "other", "answer": "2"}\n')
     assert grid.jobs() == EXAM_OF_MATH | ALL_REPORTS
+
+
+@pytest.mark.slow
+def test_deleted_tables_are_made_first_and_then_nothing_is_trained_on_them(grid):
+    """The plan of a new beta names the way: without it, whole students would be trained again and come out the same."""
+    (grid.folder / "results/responses/seed__large.parquet").unlink()
+    (grid.folder / "results/rewards/rm/seed__small.parquet").unlink()
+    grid.edit(setting("metrics", "car", "beta", to=[0.5]))
+    needed = METRICS | BEST | ALL_REPORTS | jobs("reward rm/seed__small")
+    plan = json.loads(grid.call("teachergrid", "plan", "--json").stdout)
+    assert {job["job"] for job in plan["jobs"]} == needed | column("large")
+    spared = plan["spared"]
+    assert spared["command"] == "teachergrid run --until generate && teachergrid run"
+    assert spared["jobs"] == len(column("large") - needed - {"generate seed__large"})
+    assert grid.jobs("--until", "generate") == {"generate seed__large"}
+    grid.run("--until", "generate")
+    assert grid.jobs() == needed
+
+
+@pytest.mark.slow
+def test_another_model_of_the_same_name_replaces_results(grid):
+    grid.edit(setting("models", "large", "repo", to="org/other"))
+    plan = json.loads(grid.call("teachergrid", "plan", "--json").stdout)
+    replaces = plan["replaces"]
+    assert replaces["changes"] == ["teacher large: model.repo: org/large -> org/other"]
+    assert {job["job"] for job in plan["jobs"]} == LARGE and replaces["results"] == len(LARGE)
+    said = f"replaces {len(LARGE)} results"
+    assert said in grid.call("teachergrid", "plan").stdout
 
 
 @pytest.mark.slow

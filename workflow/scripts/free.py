@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachergrid import units
+from teachergrid.cost import weight_files
 from teachergrid.job import context
 from teachergrid.store import origin
-from teachergrid.training import weight_files
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -106,7 +106,11 @@ def add_run_options(parser: Parser) -> None:
         help="free the lock of another user's dead run although its jobs cannot be seen here; only after that user has said that "
         "none is alive",
     )
-    add("--plan", metavar="HASH|FILE", help="only run exactly this plan: its hash, or a file of `plan --json`")
+    add(
+        "--plan",
+        metavar="HASH|FILE",
+        help="only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`",
+    )
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ..errors import BadInput
 from ..grid import cells as grid_cells
 from ..grid import start
 from ..job import devices, failures
+from ..planning import graph
 from ..planning.budget import OVER
 from ..planning.options import inserted
 from ..run import hindsight, options, outcome, permissions, preflight
@@ -59,13 +61,13 @@ def main(own: Namespace, argv: list[str]) -> int:
         lock.release(RESULTS)
         print("not started", file=sys.stderr)
         return 130
-    code = supervised(request)
+    code, report = supervised(request)
     permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
         start.forget()
         lock.release(RESULTS)
-    if code in (0, 1):
+    if report:
         show_reports()
     return code
 
@@ -73,8 +75,8 @@ def main(own: Namespace, argv: list[str]) -> int:
 # --- the run
 
 
-def supervised(request: options.Options) -> int:
-    """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code."""
+def supervised(request: options.Options) -> tuple[int, str | None]:
+    """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code, and which report."""
     folder = str(Path.cwd()) if request.on_cluster else None
     log_file = os.fdopen(origin.opened(Path(RESULTS, outcome.LOG), os.O_APPEND), "ab", buffering=0)
     with ExitStack() as stack:
@@ -92,7 +94,7 @@ def supervised(request: options.Options) -> int:
         summary = outcome.end(RESULTS, summary, result, folder)
         for line in outcome.lines(RESULTS, summary):
             log.say(line)
-    return result.code
+    return result.code, result.report
 
 
 class Run:
@@ -112,7 +114,7 @@ class Run:
 
     def goes_on(self) -> bool:
         """Start Snakemake once, and return whether it has to be started again."""
-        self.code, self.how, progress = once(self.request.argv, self.context)
+        self.code, self.how, progress = once(self.request.argv, self.context, self.forced())
         self.starts.append(progress)
         if self.code == 0 and self.next_phase():
             return True
@@ -127,6 +129,13 @@ class Run:
             return False
         self.context.log.say("started again for the remaining cells")
         return True
+
+    def forced(self) -> set[str] | None:
+        """Return the outputs that the next start has to force: each one once a run. None: as the options say."""
+        if not self.request.forces or not self.starts:
+            return None
+        made = {path for start in self.starts for job in start.done for path in start.jobs[job]["outputs"]}
+        return {*graph.forced(self.request.argv)} - made
 
     def next_phase(self) -> bool:
         """Whether pilots have chosen teachers in the meantime, so that there are more cells."""
@@ -145,13 +154,23 @@ class Run:
     def report(self) -> str | None:
         """Return which report there is: complete, partial or None. A partial one is made here, where some cells failed."""
         if not self.code:
-            return "complete"
-        if self.how != ENDED or not any_made() or self.request.targets or not self.starts[-1].total:
+            return "complete" if self.request.whole or self.made_reports() else None
+        if self.how != ENDED or not any_made() or not self.request.whole or not self.starts[-1].total:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
         partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
-        failed, self.how, _ = once(partial, self.context)
+        failed, self.how, _ = once(partial, self.context, () if self.request.forces else None)
         return None if failed else "partial"
+
+    def made_reports(self) -> bool:
+        """Whether this run has made the report of every grid."""
+        made = {
+            start.jobs[job]["cell"]
+            for start in self.starts
+            for job in start.done
+            if start.jobs[job]["rule"] == "report"
+        }
+        return made >= {*self.cells.rows["report"]}
 
     def exit_code(self) -> int:
         if self.context.bound and self.context.bound.broken and self.how == STOPPED:
@@ -163,16 +182,19 @@ class Run:
         return int(self.code != 0 or self.how == HUNG)
 
 
-def once(argv: list[str], context: Context) -> tuple[int, str, Progress]:
+def once(argv: list[str], context: Context, forced: Collection[str] | None = None) -> tuple[int, str, Progress]:
     """Run Snakemake once. Return its exit code, how it ended (see Supervision) and what it did.
 
     Afterwards none of its jobs is alive, unless it ended as DETACHED.
+
+    Args:
+        forced: see Snakemake.
     """
     log = context.log
     progress = Progress(log.say, has_gpus=bool(context.folder or devices.known()))
     if context.bound:
         context.bound.progress = progress
-    snakemake = Snakemake(argv, log.write, progress)
+    snakemake = Snakemake(argv, log.write, progress, forced)
     how = Supervision(snakemake, progress, context).follow()
     code = snakemake.close()
     if code == 0 and progress.total is None:

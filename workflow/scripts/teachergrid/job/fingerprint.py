@@ -37,7 +37,7 @@ NOT_IN_FINGERPRINT = {
     "teachergrid.job.devices",
     "teachergrid.store.disk",
     "teachergrid.job.context",
-    "teachergrid.training.weight_files",
+    "teachergrid.cost.weight_files",
     "teachergrid.store.unfinished",
 }
 # Statements that were rewritten and make the same bytes as before: {digest now: as it was before}. Because of such a rewrite no

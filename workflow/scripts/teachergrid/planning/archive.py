@@ -2,7 +2,9 @@
 
 import errno
 import gzip
+import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -10,7 +12,9 @@ from ..errors import BadInput
 from ..store import origin
 from ..store.results import RESULTS
 
-FORMAT = 1  # of a plan document
+FORMAT = 2  # of a plan document
+# format 1 differs only in what its hash covers, and lacks what that needs: `costs` and `files`
+READABLE = (1, 2)
 FOLDER = ".plans"
 # {low, expected, high}: an estimate and the interval in which 90 % of jobs should lie
 Spread = dict[str, float]
@@ -29,7 +33,8 @@ class JobRow(TypedDict):
     words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
     source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
-    spec: a digest of its spec.
+    spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (graph.costs).
+    files: paths that it reads and no job makes.
     """
 
     job: str
@@ -52,6 +57,8 @@ class JobRow(TypedDict):
     start: float | None
     end: float | None
     spec: str
+    costs: dict[str, Any]
+    files: list[str]
 
 
 class Sums(TypedDict):
@@ -140,8 +147,26 @@ class Document(TypedDict):
     schedule: Schedule | None
     no_schedule: str | None
     machines_date: str
+    files: dict[str, str]
+    spared: dict[str, Any] | None
+    replaces: dict[str, Any] | None
     jobs: list[JobRow]
     phase_two: PhaseTwo | None
+
+
+def held(job: JobRow, files: Mapping[str, str]) -> str:
+    """Return what a run is held to of one job: its spec, what decides its price, and the contents of its files in any order.
+
+    Not the names of files: a file that was only renamed is the same. files: {path: digest}.
+    """
+    contents = sorted(files[path] for path in job["files"])
+    return json.dumps([job["spec"], job["costs"], contents], sort_keys=True)
+
+
+def agreed(jobs: Iterable[JobRow], files: Mapping[str, str]) -> str:
+    """Return the hash of a plan: over its jobs and what `held` says of them, but not times and prices, which history changes."""
+    text = "\n".join(sorted(f"{job['job']}\t{held(job, files)}" for job in jobs))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def every_job(plan: Document) -> list[JobRow]:
@@ -184,7 +209,7 @@ def read(path: str | Path) -> Document:
         version = document["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: is not a plan ({error}); `teachergrid plan --json > plan.json` writes one") from error
-    if version != FORMAT:
+    if version not in READABLE:
         raise BadInput(
             f"{path}: has format {version}, but this version reads format {FORMAT}; make the plan again with this version"
         )

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
+from ..cost import makespan
 from ..errors import BadInput
 from ..units import count, number, span
-from . import makespan
 from .archive import Document, JobRow, every_job
 from .options import PlanOptions
 

@@ -14,9 +14,9 @@ from ..hub import pins
 from ..units import count, number, span
 from . import archive
 from .archive import Document, JobRow
-from .document import Setting
+from .document import Setting, listing
 from .sums import summed
-from .terminal import table
+from .terminal import table, wrapped
 
 CONFIG = "config/config.yaml"
 
@@ -80,8 +80,8 @@ def between(before: Document, now: Document) -> dict[str, Any]:
     """Return the difference of two plan documents.
 
     A job counts as changed when its spec differs; other times or costs alone do not count.
-    Keys: added, removed, changed (sums of their jobs, with `reasons`), kept (number of unchanged jobs), seconds (of both plans,
-    None without a schedule), from, to.
+    Keys: added, removed, changed (sums of their jobs, with `reasons`), kept (number of unchanged jobs), drifts (sentences on GPUs,
+    files ... of jobs in both), seconds (of both plans, None without a schedule), from, to.
     """
     old, new = ({job["job"]: job for job in plan["jobs"]} for plan in (before, now))
     both = [name for name in new if name in old]
@@ -96,6 +96,7 @@ def between(before: Document, now: Document) -> dict[str, Any]:
         "to": {"hash": now["hash"], "made": now["made"]},
         **{kind: {**summed(jobs), "reasons": by_reason(jobs)} for kind, jobs in parts.items()},
         "kept": len(both) - len(changed),
+        "drifts": drifts(before, now),
         "seconds": [plan["schedule"]["seconds"] if plan["schedule"] else None for plan in (before, now)],
     }
 
@@ -114,8 +115,10 @@ def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
 
 def text(difference: dict[str, Any], width: int, most: int = 5) -> str:
     """Return a difference as text. difference: of `between`. most: how many reasons are listed for each kind of change."""
+    drifted = "".join(f"\n{line}" for text in difference["drifts"] for line in wrapped(f"! {text}", width, "  "))
     if not any(difference[kind]["jobs"] for kind in ("added", "removed", "changed")):
-        return f"since {difference['from']['hash']} ({difference['from']['made']}): the same {count(difference['kept'])} jobs"
+        same = f"the same {count(difference['kept'])} jobs{', but:' if drifted else ''}"
+        return f"since {difference['from']['hash']} ({difference['from']['made']}): {same}{drifted}"
     rows = []
     for kind, sign in (("added", "+"), ("removed", "-"), ("changed", "~")):
         for row in difference[kind]["reasons"][:most]:
@@ -127,7 +130,7 @@ def text(difference: dict[str, Any], width: int, most: int = 5) -> str:
             rows.append([f"{sign}{count(sum(row['jobs'] for row in others))}", "", "", f"{len(others)} other reasons"])
     ends = [span(seconds) if seconds is not None else "unknown" for seconds in difference["seconds"]]
     head = f"since {difference['from']['hash']} ({difference['from']['made']}): {count(difference['kept'])} jobs unchanged; takes {ends[1]}, before {ends[0]}"
-    return f"{head}\n{table(['jobs', 'costs', 'for example', 'why'], rows, width)}"
+    return f"{head}\n{table(['jobs', 'costs', 'for example', 'why'], rows, width)}{drifted}"
 
 
 def refuse(what: str, plan: Document) -> None:
@@ -137,24 +140,70 @@ def refuse(what: str, plan: Document) -> None:
         raise BadInput(
             f"--plan {what}: what would run is plan {plan['hash']}, and no plan {what} is saved in these results"
         )
-    now = {job["job"]: job["spec"] for job in plan["jobs"]}
-    agreed = {job["job"]: job["spec"] for job in archive.read(path)["jobs"]} if path else now
-    if agreed != now:
+    agreed = archive.read(path) if path else plan
+    if agreed["format"] < archive.FORMAT:
+        # to compare what it has would let the rest change unseen
         raise BadInput(
-            f"--plan {what}: what would run differs from the agreed plan: {differing(agreed, now)}. Look at `teachergrid plan "
+            f"--plan {what}: an earlier version made this plan, and it says neither what each job may cost nor what the files "
+            "contain; make it again with `teachergrid plan` and agree on that one"
+        )
+    if changes := [*differing(agreed, plan), *drifts(agreed, plan)]:
+        raise BadInput(
+            f"--plan {what}: what would run differs from the agreed plan: {'; '.join(changes)}. Look at `teachergrid plan "
             f"--diff {what}`; what would run now is plan {plan['hash']}"
         )
 
 
-def differing(agreed: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return in words which jobs are added, missing or changed. Both arguments: {job: digest of its spec}."""
+def differing(agreed: Document, now: Document) -> list[str]:
+    """Return in words which jobs a plan has more, which are missing, and which have other settings."""
+    before, after = ({job["job"]: job["spec"] for job in plan["jobs"]} for plan in (agreed, now))
     groups = {
-        "more": [name for name in now if name not in agreed],
-        "missing": [name for name in agreed if name not in now],
-        "with other settings": [name for name in now if agreed.get(name, now[name]) != now[name]],
+        "more": [name for name in after if name not in before],
+        "missing": [name for name in before if name not in after],
+        "with other settings": [name for name in after if before.get(name, after[name]) != after[name]],
     }
-    return "; ".join(
+    return [
         f"{count(len(names))} {word} ({', '.join(sorted(names)[:3])}{' ...' if len(names) > 3 else ''})"
         for word, names in groups.items()
         if names
-    )
+    ]
+
+
+WORDS = {"gpus": "GPUs", "cpus": "CPUs", "gpu_model": "as GPU type", "parameters": "billion parameters"}
+
+
+def drifts(agreed: Document, now: Document, most: int = 5) -> list[str]:
+    """Return in words how the jobs that two plans share differ besides their specs: in what decides their price, in their files.
+
+    Nothing where one of the plans does not say it. most: how many differences are named.
+    """
+    if min(agreed["format"], now["format"]) < archive.FORMAT:
+        return []
+    before, groups = {job["job"]: job for job in agreed["jobs"]}, defaultdict(list)
+    for job in now["jobs"]:
+        if (old := before.get(job["job"])) is not None:
+            for text in (*_costs(old["costs"], job["costs"]), *_files(old, job, agreed["files"], now["files"])):
+                groups[text].append(job["job"])
+    # a file that other jobs read, too, is named once
+    lines = [text if text.endswith(CONTENTS) else f"{listing(names)}: {text}" for text, names in groups.items()]
+    return lines if len(lines) <= most else [*lines[:most], f"{len(lines) - most} other differences"]
+
+
+def _costs(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield "8 GPUs, was 1" for each value that differs."""
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            yield f"{now.get(name) or 'no'} {WORDS.get(name, name)}, was {before.get(name) or 'none'}"
+
+
+CONTENTS = "has other contents"
+
+
+def _files(old: JobRow, new: JobRow, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Yield what differs in the contents of a job's files. before, now: {path: digest} of both plans."""
+    if sorted(before[path] for path in old["files"]) == sorted(now[path] for path in new["files"]):
+        return
+    if old["files"] != new["files"]:
+        yield f"reads {', '.join(new['files']) or 'no file'}, was {', '.join(old['files']) or 'none'}"
+        return
+    yield from (f"{path} {CONTENTS}" for path in new["files"] if before[path] != now[path])

@@ -3,29 +3,44 @@
 import argparse
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..cost import weight_files
 from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
+from ..cost.makespan import Run
 from ..cost.memory import fits
 from ..cost.saved_estimates import BOUNDS, Estimate
 from ..grid import phases
 from ..hub import folders, pins
 from ..job import devices
 from ..job.usage import device_type
+from ..store.contents import Contents
 from ..store.results import RESULTS
+from . import archive, pools
 from . import forecast as planning_forecast
-from . import pools
 from .archive import FORMAT, Document, JobRow, PhaseTwo
-from .graph import Request, by_older_code, described, graph, name, request, roots, sorted_jobs, uncollected
-from .makespan import Run, ordered
+from .graph import (
+    Request,
+    by_older_code,
+    costs,
+    described,
+    files_of,
+    graph,
+    name,
+    request,
+    roots,
+    sorted_jobs,
+    uncollected,
+)
 from .options import PlanOptions, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import shortened, words_of
+from .remarks import replaced, spared
 from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
 
 if TYPE_CHECKING:
@@ -90,6 +105,7 @@ class Job(NamedTuple):
 
     words: the parts of its cell by name (reasons.words). reason, details: why it runs. root: (class, detail) of its root cause.
     run: its place in the schedule, None without a schedule. blocked: why it cannot run, None if it can. spec: a digest.
+    files: see graph.files_of.
     """
 
     request: Request
@@ -102,6 +118,7 @@ class Job(NamedTuple):
     run: Run | None
     blocked: str | None
     spec: str
+    files: list[str]
 
     @property
     def gpus(self) -> int:
@@ -117,13 +134,14 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
     """Return the plan document of a graph of jobs. options: Snakemake's, recorded in the document."""
     jobs, forecast, problems = jobs_of(dag, setting)
     rows = [row_of(job, setting.machines) for job in jobs]
+    files = digests(path for row in rows for path in row["files"])
     running = set(dag.needrun_jobs())
     reused = Counter(job.rule.name for job in dag.jobs if job not in running and not job.rule.norun)
     cluster = setting.cluster
     return {
         "format": FORMAT,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "hash": agreed({row["job"]: row["spec"] for row in rows}),
+        "hash": archive.agreed(rows, files),
         "options": options,
         "cluster": {
             "source": cluster.source,
@@ -145,6 +163,9 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
+        "files": files,
+        "spared": spared(rows, options),
+        "replaces": replaced(rows, setting.actuals),
         "jobs": rows,
         "phase_two": None,
     }
@@ -199,7 +220,11 @@ def jobs_of(
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
     forecast = planning_forecast.forecast(requests, *setting.machinery)
-    blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
+    cells = dag.workflow.globals["cells"]
+    blocked, problems = block(requests, forecast, setting, cells.config)
+    if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
+        problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
+        planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -213,6 +238,7 @@ def jobs_of(
             runs[index],
             blocked[index],
             hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
+            files_of(job),
         )
         for index, job in enumerate(running)
     ]
@@ -245,13 +271,21 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "start": run and round(run.start, 1),
         "end": run and round(run.end, 1),
         "spec": job.spec,
+        "costs": costs(job.request),
+        "files": job.files,
     }
 
 
-def agreed(specs: dict[str, str]) -> str:
-    """Return the hash of a plan, over its jobs and their specs but not times or costs. specs: {job: digest of its spec}."""
-    text = "\n".join(f"{job}\t{spec}" for job, spec in sorted(specs.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """Return {path: digest of the file}; `unreadable` for one that the user may not read, which its job would not read either."""
+    contents, found = Contents(), {}
+    for path in sorted({*paths}):
+        try:
+            found[path] = contents.of(path)
+        except OSError:
+            found[path] = "unreadable"
+    contents.save()
+    return found
 
 
 # --- what cannot run
@@ -273,10 +307,7 @@ def block(
             too_long[job.rule].append((long, job.name))
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)
-    for index in ordered([job.needs for job in requests]):
-        upstream = next((need for need in requests[index].needs if blocked[need]), None)
-        if upstream is not None and blocked[index] is None:
-            blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
+    planning_forecast.block_what_waits(requests, blocked)
     for rule, jobs in too_long.items():
         # one line for each rule, about its longest job
         jobs.sort(reverse=True)

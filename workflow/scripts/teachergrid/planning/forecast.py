@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..cost import makespan
 from ..cost.actuals import Actuals
 from ..cost.estimate import estimate
 from ..cost.machines import Machines
+from ..cost.makespan import CPU
 from ..cost.memory import fits
 from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
-from . import archive, makespan
+from . import archive
 from .graph import Request
-from .makespan import CPU
 from .pools import ANY, HERE, NAMED, NO_GPU, Cluster
 
 DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
@@ -121,6 +122,25 @@ def _allowed(cluster: Cluster, model: str | None, gpu: str | None) -> list[str]:
     if gpu is not None and gpu in kinds:
         return [gpu]
     return kinds
+
+
+# --- what cannot run
+
+
+def block_what_waits(requests: Sequence[Request], blocked: list[str | None]) -> None:
+    """Block each job that waits for one which cannot run. blocked: for each job why it cannot run, None if it can."""
+    for index in makespan.ordered([job.needs for job in requests]):
+        upstream = next((need for need in requests[index].needs if blocked[need]), None)
+        if upstream is not None and blocked[index] is None:
+            blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
+
+
+def block_answers(requests: Sequence[Request], blocked: list[str | None], students: set[str]) -> None:
+    """Block the answers of students whose weights were freed, and what waits for them. blocked: as above."""
+    for index, job in enumerate(requests):
+        if job.rule == "answer" and job.cell.split("/")[0] in students:
+            blocked[index] = "the weights of the student were freed"
+    block_what_waits(requests, blocked)
 
 
 # --- what decides the end

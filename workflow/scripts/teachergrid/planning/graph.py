@@ -13,12 +13,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
+from ..cost.makespan import ordered
 from ..errors import BadInput
 from ..job import fingerprint
 from ..store import history
 from ..store.results import RESULTS
 from . import options, reasons
-from .makespan import ordered
 from .reasons import FOLLOWS, FORCED, OLDER, Past
 
 if TYPE_CHECKING:
@@ -41,8 +41,12 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     results: list[Result] = []
     errors: list[BadInput] = []
 
-    def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
-        results.append(step(api.workflow_api._workflow))
+    def replacement(api: DAGApi, *_: Any, **settings: Any) -> None:
+        workflow = api.workflow_api._workflow
+        # of these two, --ignore-incomplete and --prioritize decide which jobs there are
+        workflow.execution_settings = settings["execution_settings"]
+        workflow.scheduling_settings = settings["scheduling_settings"]
+        results.append(step(workflow))
 
     def caught(api: SnakemakeApi, error: Exception) -> None:
         store = api._workflow_api and api._workflow_api._workflow_store
@@ -112,11 +116,25 @@ def graph(argv: list[str]) -> "DAG":
 
 
 def _built(workflow: "Workflow") -> "DAG":
-    forceall = workflow.dag_settings.forceall
-    workflow._prepare_dag(forceall=forceall, ignore_incomplete=False, lock_warn_only=True)
+    forceall, ignore_incomplete = workflow.dag_settings.forceall, workflow.execution_settings.ignore_incomplete
+    workflow._prepare_dag(forceall=forceall, ignore_incomplete=ignore_incomplete, lock_warn_only=True)
     _correct_records(workflow)
     workflow._build_dag()
+    # a run leaves out here what --until, --omit-from and --batch exclude
+    workflow.dag.cleanup()
+    _delete_what_never_starts(workflow.dag)
     return workflow.dag
+
+
+def _delete_what_never_starts(dag: "DAG") -> None:
+    """Delete the jobs after those that --until names: Snakemake plans one that --until names, too, and never starts it."""
+    if not (dag.untilrules or dag.untilfiles):
+        return
+    last = (job for job in dag.needrun_jobs() if dag.in_until(job))
+    first = [other for job in last for other in dag.depending[job] if dag.needrun(other)]
+    after = list(dag.bfs(dag.depending, *first, stop=lambda job: not dag.needrun(job)))
+    for job in after:
+        dag.delete_job(job, recursive=False)
 
 
 def corrected(workflow: "Workflow") -> dict[str, history.Record]:
@@ -187,6 +205,13 @@ def gpus(job: "Job") -> int:
     return resources.gpus({name: resource(job, name, None) for name in ("gpu", "nodes", "gres")})
 
 
+def forced(argv: list[str]) -> list[str]:
+    """Return the outputs of the jobs that Snakemake's options -R, -f or -F make again, whether or not they are up to date."""
+    dag = graph(argv)
+    jobs = sorted_jobs(dag.needrun_jobs())
+    return [str(path) for job in jobs if dag.reason(job).forced for path in job.output]
+
+
 # --- as plain values
 
 
@@ -213,6 +238,23 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
     rows = job.dag.workflow.globals["cells"].rows[job.rule.name]
     row = rows[cell(job)] | {"gpus": n_gpus}
     return Request(job.rule.name, cell(job), row, resource(job, "_cores", 1), tuple(needs))
+
+
+# the columns of a row that decide what a job costs, and lie outside its spec
+COSTS = ("gpus", "nodes", "gpu_model", "deepspeed", "parameters", "rows", "tokens")
+
+
+def costs(request: Request) -> dict[str, Any]:
+    """Return what decides the price of a job besides its spec and what finished jobs took."""
+    return {name: request.row[name] for name in COSTS if request.row.get(name)} | {"cpus": request.threads}
+
+
+def files_of(job: "Job") -> list[str]:
+    """Return the paths that a job reads and no job makes: instructions, prompts, responses that exist already.
+
+    Chat templates are part of the spec. A folder with a model belongs here, too, with its digest in the plan's `files`.
+    """
+    return sorted({str(path) for path in job.input if not str(path).startswith(f"{RESULTS}/")})
 
 
 class Described(TypedDict):

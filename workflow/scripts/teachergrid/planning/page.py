@@ -28,6 +28,7 @@ def build(plan: Document, now: float | None = None) -> str:
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
+        remarks=terminal.remarks(plan),
         head={
             "work": terminal.work(total),
             "basis": terminal.basis(total),

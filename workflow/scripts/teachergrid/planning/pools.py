@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ..cost.makespan import CPU
 from ..errors import BadInput
-from .makespan import CPU
 
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
 NAMED = "--cluster"

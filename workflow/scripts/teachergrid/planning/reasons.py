@@ -21,7 +21,7 @@ from ..store.recall import OTHER_INPUT
 if TYPE_CHECKING:
     from snakemake.jobs import Job
 
-FOLLOWS, FORCED, OLDER, FIRST = "follows", "forced", "made by older code", "first run"
+FOLLOWS, FORCED, OLDER, FIRST, MISSING = "follows", "forced", "made by older code", "first run", "output missing"
 # (pattern of a changed key, class of the reason): the first line that matches any changed key counts, so the important ones come first
 SETTINGS = [
     (r"model\.repo", "model changed"),
@@ -219,7 +219,7 @@ def why(job: "Job", past: Past, remade: set[str]) -> tuple[str, list[str]]:
     output = str(job.output[0])
     record = past.record_of(output)
     if not os.path.exists(output):
-        return past.new(job) if record is None else ("output missing", ["the output was deleted"])
+        return past.new(job) if record is None else _deleted(job, past, record)
     # Snakemake then forces the job, and leaves a mark file
     if record_path(MARKS, output).exists():
         return "interrupted", ["the output is incomplete: its job was stopped while it wrote"]
@@ -229,6 +229,15 @@ def why(job: "Job", past: Past, remade: set[str]) -> tuple[str, list[str]]:
     if record is None or before is None:
         return "origin unknown", ["the output does not record what it was made from"]
     return _other_spec(job, past, before) or _other_input(job, record, remade)
+
+
+def _deleted(job: "Job", past: Past, record: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the reason of a job whose output was deleted: what else has changed since, for then it comes out differently."""
+    before = old_spec(record)
+    if before is None:
+        return "origin unknown", ["the output was deleted, and its record does not say what it was made from"]
+    changed = _other_spec(job, past, before)
+    return changed or (MISSING, ["the output was deleted"])
 
 
 def _other_spec(job: "Job", past: Past, before: str) -> tuple[str, list[str]] | None:

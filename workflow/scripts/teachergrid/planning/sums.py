@@ -39,6 +39,21 @@ def hours(jobs: Iterable[tuple[int, Spread]]) -> Spread:
     return {b: round(sum(n * seconds[b] for n, seconds in pairs) / 3600, 6) for b in BOUNDS}
 
 
+def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
+    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
+
+    hours: {bound: GPU-hours, or core-hours on CPUs}.
+    """
+    power = machines.electricity_usd_per_kwh
+    prices: Spread = {}
+    for bound, n in hours.items():
+        price, energy = machines.usd(device, n), machines.kwh(device, n)
+        if price is None:
+            return None
+        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
+    return prices
+
+
 def by_stage(jobs: Sequence[JobRow], rules: Sequence[str], reused: Counter[str]) -> list[dict[str, Any]]:
     """Return the sums of each rule that has jobs or results, in the order of the workflow."""
     groups: dict[str, list[JobRow]] = defaultdict(list)
@@ -75,21 +90,6 @@ def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
 
 
 # --- of one job, and on the disk
-
-
-def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
-    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
-
-    hours: {bound: GPU-hours, or core-hours on CPUs}.
-    """
-    power = machines.electricity_usd_per_kwh
-    prices: Spread = {}
-    for bound, n in hours.items():
-        price, energy = machines.usd(device, n), machines.kwh(device, n)
-        if price is None:
-            return None
-        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
-    return prices
 
 
 def disk_space(cells: "Cells", jobs: Iterable[tuple[str, str]], at_once: int) -> dict[str, Any]:

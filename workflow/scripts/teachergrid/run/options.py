@@ -12,6 +12,10 @@ from ..planning import options
 NO_RUN = "dryrun list_rules list_target_rules lint unlock report dag rulegraph filegraph d3dag summary detailed_summary archive "
 NO_RUN += "touch cleanup_metadata delete_all_output delete_temp_output conda_create_envs_only list_changes containerize"
 
+# options of Snakemake that leave out a part of the grid, besides targets, and those that make up-to-date results again
+PARTS = ("until", "omit_from", "batch", "allowed_rules", "target_jobs")
+FORCES = ("force", "forceall", "forcerun")
+
 
 class Options(NamedTuple):
     """All options of a run.
@@ -20,6 +24,7 @@ class Options(NamedTuple):
     another user's dead run although its jobs cannot be seen. pass_on: Snakemake is called
     for something other than a run (NO_RUN). targets: those that the user names, sorted. config: as config.checked returns it; {}
     with pass_on. at_once: jobs that may run at the same time. plan: the budget, and the plan that the run must match.
+    whole: whether no option leaves out a part of the grid. forces: whether an option makes up-to-date results again.
     """
 
     argv: list[str]
@@ -30,6 +35,8 @@ class Options(NamedTuple):
     config: dict
     at_once: int
     plan: options.PlanOptions
+    whole: bool
+    forces: bool
     take_over: bool = False
 
 
@@ -51,7 +58,11 @@ def read(own: Namespace, argv: list[str]) -> Options:
     pass_on = any(getattr(args, name, None) for name in NO_RUN.split())
     config = {} if pass_on else checked(options.configured(args))
     on_cluster, targets = args.executor == "slurm", sorted(args.targets)
-    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan, own.take_over)
+    whole = set(targets) <= {"all"} and not any(getattr(args, name) for name in PARTS)
+    forces = any(getattr(args, name) for name in FORCES)
+    return Options(
+        argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan, whole, forces, own.take_over
+    )
 
 
 def with_config(argv: list[str], setting: str) -> list[str]:

@@ -51,7 +51,7 @@ class Summary(TypedDict, total=False):
     waiting: dict[str, int]  # {rule: number of cells that were not made}
     restarts: int
     errors: list[str]  # of Snakemake itself
-    report: str | None  # complete, partial or None
+    report: str | None  # complete, partial, or None where this run has made none
     gpu_hours: float
     gpu_hours_from: str  # sacct or benchmarks
 

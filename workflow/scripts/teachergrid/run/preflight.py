@@ -7,7 +7,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ..cost import storage
+from ..cost import storage, weight_files
 from ..errors import BadInput
 from ..grid import cells, phases, start
 from ..hub import pins
@@ -15,7 +15,6 @@ from ..planning import graph
 from ..slurm import scheduler
 from ..store import history, lock
 from ..store.results import RESULTS
-from ..training import weight_files
 from . import options
 from .supervise import tell
 
@@ -28,7 +27,7 @@ def refuse_missing(request: options.Options) -> None:
     """
     if names := pins.unpinned(request.config):
         raise BadInput(f"no commit is pinned for {', '.join(names)}; {pins.REMEDY}")
-    if any(Path(RESULTS, "students").glob("*/freed.json")):
+    if weight_files.any_freed():
         dag = graph.graph(request.argv)
         jobs = graph.described(graph.sorted_jobs(dag.needrun_jobs()))
         if freed := weight_files.freed_but_needed(jobs, dag.workflow.globals["cells"]):

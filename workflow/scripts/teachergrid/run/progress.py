@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, TypedDict
+from typing import IO, Any, NamedTuple, TextIO, TypedDict
 
 from ..cost import resources
 from ..job import failures
@@ -241,16 +242,43 @@ def die_with(lifeline: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def input_of(forced: Iterable[str]) -> IO[bytes]:
+    """Return an open file, the standard input of `main`. forced: the files to force, in place of what -R, -f and -F say.
+
+    A profile may say it, too, and a command line has no room for thousands of files.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the process that reads it keeps it open)
+    file.write(json.dumps(sorted(forced)).encode())
+    file.seek(0)
+    return file
+
+
 def main(events: int, lifeline: int, argv: list[str]) -> None:
-    """Run Snakemake. events, lifeline: file descriptors (see above). argv: Snakemake's options."""
+    """Run Snakemake. events, lifeline: file descriptors (see above). argv: Snakemake's options.
+
+    Standard input is empty, or a file of `input_of`.
+    """
     die_with(lifeline)
-    from snakemake.cli import main as snakemake
+    from snakemake import cli
+
+    text = sys.stdin.read()
+    # the jobs that Snakemake starts must not read from here
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)
     logger.addHandler(Events(os.fdopen(events, "w")))
-    snakemake(argv)
+    if not text:
+        cli.main(argv)
+    try:
+        parser, args = cli.parse_args(argv)
+        args.force, args.forceall, args.forcerun = False, False, set(json.loads(text))
+        success = cli.args_to_api(args, parser)
+    except Exception as error:
+        cli.print_exception(error)
+        sys.exit(1)
+    sys.exit(0 if success else 1)
 
 
 if __name__ == "__main__":

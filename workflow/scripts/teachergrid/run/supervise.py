@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from ..slurm import scheduler
 from ..store import disk
 from ..units import visible
-from .progress import Progress
+from .progress import Progress, input_of
 
 if TYPE_CHECKING:
     from .spend_limit import Bound
@@ -136,15 +136,17 @@ class Signals:
 class Snakemake:
     """A running Snakemake.
 
-    on_line: called with each line that it prints. progress: gets its events.
+    on_line: called with each line that it prints. progress: gets its events. forced: see progress.input_of; None: as argv says.
     """
 
-    def __init__(self, argv: list[str], on_line: Callable[[str], None], progress: Progress) -> None:
+    def __init__(
+        self, argv: list[str], on_line: Callable[[str], None], progress: Progress, forced: Iterable[str] | None = None
+    ) -> None:
         events, events_end = os.pipe()
         lifeline_end, self.lifeline = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "teachergrid.run.progress", str(events_end), str(lifeline_end), *argv],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if forced is None else input_of(forced),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[events_end, lifeline_end],

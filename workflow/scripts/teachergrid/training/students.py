@@ -5,10 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
+from ..cost import weight_files
 from ..errors import BadInput
 from ..spec.ids import Student
 from ..store import artifacts, origin
-from . import launch, weight_files
+from . import launch
 from .training import Training
 
 # a file in weights/ from the end of a training until student.json is written

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from ..cost.storage import HasRows
 from ..errors import BadInput
 from ..hub import folders
 from ..store.contents import Contents
 from ..store.disk import size
 from ..store.results import RESULTS
+from .storage import HasRows
 
 MODEL, ADAPTER = "*.safetensors", "adapter/*.safetensors"  # in a folder of weights
 
@@ -183,6 +183,11 @@ def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows) -> list[Freed]:
     students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
     freed = [name for name in students if are_freed(f"{RESULTS}/students/{name}/student.json")]
     return [Freed(name, training_hours(name, rows[name]["gpus"])) for name in freed]
+
+
+def any_freed() -> bool:
+    """Whether the weights of any student were freed."""
+    return any(Path(RESULTS, "students").glob("*/freed.json"))
 
 
 def refusal(freed: Sequence[Freed], options: Sequence[str] = ()) -> str:

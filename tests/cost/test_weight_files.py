@@ -1,5 +1,6 @@
 """Weights are freed after their last answer and never made again for it; a new answer says what that costs."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from small_demo import small_demo
+from teachergrid.cost import weight_files
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells as grid_cells
 from teachergrid.grid import config
-from teachergrid.training import weight_files
 from workspace import ROOT, Grid, file_of_size, jobs, setting
 
 STUDENTS = "{q__seed__small,q__seed__large,q__best,q__evolved__small,w__seed__small,w__seed__large,w__best}__sft__s1"
@@ -86,7 +87,15 @@ def test_a_new_suite_on_freed_students(freeing, monkeypatch):
     planned = freeing.plan()
     assert {job["job"] for job in planned} == expected
     cells = cells_of(freeing, monkeypatch)
-    assert [student for student, *_ in weight_files.freed_but_needed(planned, cells)] == [evolved, small]
+    needed = weight_files.freed_but_needed(planned, cells)
+    assert [student for student, *_ in needed] == [evolved, small]
+    # the plan says what the run says, with what it costs
+    document = json.loads(freeing.call("teachergrid", "plan", "--json").stdout)
+    blocked = {job["job"] for job in document["jobs"] if job["blocked"]}
+    assert blocked == expected - jobs("{answer,verify} q-raw/new")
+    assert f"`run` will not start: {weight_files.refusal(needed)}" in document["problems"]
+    refused = freeing.call("teachergrid", "run")
+    assert refused.returncode == 2 and weight_files.refusal(needed) in refused.stderr
     made = {name: Path(f"results/students/{name}/student.json").read_bytes() for name in (small, evolved)}
     targets = [f"results/students/{name}/student.json" for name in made]
     assert freeing.jobs("--force", *targets) == jobs(f"finetune {{{small},{evolved}}}")

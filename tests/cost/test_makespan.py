@@ -1,8 +1,8 @@
 """When a plan ends, on schedules that one can work out by hand."""
 
 import pytest
+from teachergrid.cost.makespan import Task, busy, critical, joined, longest_path, simulate
 from teachergrid.errors import BadInput
-from teachergrid.planning.makespan import Task, busy, critical, joined, longest_path, simulate
 
 
 def gpu(name: str, seconds: float, amount: int = 1, needs=(), pool: str = "h100") -> Task:

@@ -1,0 +1,142 @@
+"""What to know before a run: which jobs could be spared, and which earlier results it replaces."""
+
+import os
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from ..cost.actuals import Actuals
+from ..cost.makespan import ordered
+from ..cost.workload import MODEL_RULES
+from .archive import JobRow
+from .reasons import FOLLOWS, MISSING
+from .sums import summed
+
+# --- jobs that only deleted outputs entail
+
+
+def spared(jobs: Sequence[JobRow], options: Sequence[str]) -> dict[str, Any] | None:
+    """Return the jobs that need not run if deleted outputs are made first, and the commands for it; None where there are none.
+
+    Snakemake plans all that depends on an output which it makes, even one that was deleted and comes out as it was. Once that is
+    made, it compares contents, and a next plan has only what really changes.
+
+    Args:
+        options: Snakemake's.
+    Returns:
+        the sums of these jobs, with `deleted` (how many outputs, by rule) and `command`.
+    """
+    changed = _changed(jobs)
+    left, made, steps, deleted = set(range(len(jobs))), set[int](), [], Counter[str]()
+    order = ordered([job["needs"] for job in jobs])
+    while any(jobs[i]["rule"] in MODEL_RULES for i in _in_vain(jobs, left, changed)):
+        vain = _in_vain(jobs, left, changed)
+        missing = {i for i in left if jobs[i]["reason"] == MISSING and not changed[i]}
+        rules: list[tuple[str, set[int]]] = []
+        for rule in dict.fromkeys(jobs[i]["rule"] for i in order if i in missing):
+            # with --until RULE, Snakemake makes all planned jobs of the rule and what they read; of two rules of which one reads
+            # the other, it makes only the first
+            reached = _upstream(jobs, {i for i in left if jobs[i]["rule"] == rule}) & left
+            if not reached & vain and not {jobs[i]["rule"] for i in reached} & {other for other, _ in rules}:
+                rules.append((rule, reached))
+        if not rules:
+            break
+        steps.append([rule for rule, _ in rules])
+        deleted.update(jobs[i]["rule"] for _, reached in rules for i in reached & missing)
+        made |= set().union(*(reached for _, reached in rules))
+        left -= made
+        left -= _no_longer_wanted(jobs, left, changed)
+    saved = [job for i, job in enumerate(jobs) if i not in left and i not in made]
+    if not any(job["rule"] in MODEL_RULES for job in saved):
+        return None
+    run = shlex.join(["teachergrid", "run", *options])
+    command = " && ".join([*(f"{run} --until {' '.join(rules)}" for rules in steps), run])
+    return {**summed(saved), "deleted": dict(deleted), "command": command}
+
+
+def _changed(jobs: Sequence[JobRow]) -> list[bool]:
+    """Return for each job whether its output may differ from the earlier one: it, or what it reads, has another reason."""
+    changed = [job["reason"] not in (FOLLOWS, MISSING) for job in jobs]
+    for i in ordered([job["needs"] for job in jobs]):
+        changed[i] = changed[i] or any(changed[need] for need in jobs[i]["needs"])
+    return changed
+
+
+def _in_vain(jobs: Sequence[JobRow], left: set[int], changed: Sequence[bool]) -> set[int]:
+    """Return the jobs that follow only from outputs which come out as they were."""
+    return {i for i in left if jobs[i]["reason"] == FOLLOWS and not changed[i]}
+
+
+def _upstream(jobs: Sequence[JobRow], some: set[int]) -> set[int]:
+    """Return these jobs and all planned ones that they need."""
+    found, todo = set(some), list(some)
+    while todo:
+        new = set(jobs[todo.pop()]["needs"]) - found
+        found |= new
+        todo += new
+    return found
+
+
+def _no_longer_wanted(jobs: Sequence[JobRow], left: set[int], changed: Sequence[bool]) -> set[int]:
+    """Return the jobs that a next plan would not have: they follow from none that is left, or nothing left reads what was deleted."""
+    gone: set[int] = set()
+    readers: dict[int, set[int]] = defaultdict(set)
+    for i, job in enumerate(jobs):
+        for need in job["needs"]:
+            readers[need].add(i)
+    order = ordered([job["needs"] for job in jobs])
+    for i in order:
+        if i in left and not changed[i] and jobs[i]["reason"] == FOLLOWS and not {*jobs[i]["needs"]} & (left - gone):
+            gone.add(i)
+    for i in reversed(order):
+        read_by = readers[i]
+        if i in left and not changed[i] and jobs[i]["reason"] == MISSING and read_by and not read_by & (left - gone):
+            gone.add(i)
+    return gone
+
+
+# --- results of another model or data set under the same name
+
+# in the details of a reason: another model, another data set
+OTHER = re.compile(r"(model\.repo|instructions\.source): ")
+# {rule: the parts of its cell that name what may be another one}
+NAMED = {"generate": ("teacher",), "load_instructions": ("instructions",), "likelihood": ("base", "scorer")}
+NAMED |= {"reward": ("reward",), "judge": ("judge",), "finetune": ("base",), "answer": ("base", "reference", "model")}
+
+
+def replaced(jobs: Sequence[JobRow], actuals: Actuals) -> dict[str, Any] | None:
+    """Return the existing results that a plan replaces because a name stands for another model or data set; None without any.
+
+    Returns:
+        results (their number), gpu_hours that they took, unknown (how many of them that need GPUs have no record of it), and
+        changes ("teacher large: model.repo a -> b").
+    """
+    changes: dict[str, None] = {}
+    affected: set[int] = set()
+    for i in ordered([job["needs"] for job in jobs]):
+        job = jobs[i]
+        own = [f"{_name(job)}: {detail}" for detail in job["details"] if OTHER.match(detail)]
+        changes |= dict.fromkeys(own)
+        if own or affected & {*job["needs"]}:
+            affected.add(i)
+    earlier = [jobs[i] for i in sorted(affected) if os.path.exists(jobs[i]["output"])]
+    if not earlier:
+        return None
+    took = {(rule, one.cell): one.seconds * one.work.gpus for rule, ones in actuals.jobs.items() for one in ones}
+    cells = [(tuple(job["job"].split(" ", 1)), job) for job in earlier]
+    known = sum(took.get((rule, cell), 0.0) for (rule, cell), _ in cells)
+    unknown = sum((rule, cell) not in took for (rule, cell), job in cells if job["rule"] in MODEL_RULES)
+    return {
+        "results": len(earlier),
+        "gpu_hours": round(known / 3600, 6),
+        "unknown": unknown,
+        "changes": list(changes),
+    }
+
+
+def _name(job: JobRow) -> str:
+    """Return what a job's own model or data is called, such as `teacher large`."""
+    word = next((word for word in NAMED.get(job["rule"], ()) if word in job["words"]), None)
+    return f"{word} {job['words'][word]}" if word else job["job"]
