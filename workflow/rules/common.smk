@@ -5,7 +5,7 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
-from teachergrid.grid import phases
+from teachergrid.grid import limits, phases
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import ids

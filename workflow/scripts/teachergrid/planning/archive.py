@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ..errors import BadInput
+from ..grid.limits import OnSlurm
 from ..store.results import RESULTS
 
 FORMAT = 1  # of a plan document
@@ -27,7 +28,7 @@ class JobRow(TypedDict):
     words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
     source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
-    spec: a digest of its spec.
+    spec: a digest of its spec. slurm: None for a run that is not on SLURM.
     """
 
     job: str
@@ -50,6 +51,7 @@ class JobRow(TypedDict):
     start: float | None
     end: float | None
     spec: str
+    slurm: OnSlurm | None
 
 
 class Sums(TypedDict):

@@ -14,6 +14,7 @@ from ..cost.actuals import Actuals, load
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.memory import fits
+from ..grid.limits import Limits, Place, told
 from ..hub import pins
 from ..job import devices
 from ..job.usage import device_type
@@ -153,12 +154,14 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
     needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
     descriptions = described(running)
     reasons = [description["why"] for description in descriptions]
+    limits = Limits.of_options(setting.args, dag.workflow.globals["cells"])
     requests = [
-        request(job, description["gpu"], upstream)
+        request(job, description["gpu"], upstream, limits)
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
     forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
     blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
+    problems += limits.cut(setting.args.retries or 0) if limits else []
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -204,6 +207,7 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "start": run and round(run.start, 1),
         "end": run and round(run.end, 1),
         "spec": job.spec,
+        "slurm": job.request.place and job.request.place.described(),
     }
 
 
@@ -264,12 +268,19 @@ def block(
     retries = setting.args.retries or 0
     blocked: list[str | None] = [None] * len(requests)
     problems: dict[str, list[str]] = defaultdict(list)
+    unplaced: dict[str, list[tuple[Place, str]]] = defaultdict(list)
     too_long: dict[str, list[tuple[pools.TooLong, str]]] = defaultdict(list)
     for index, (job, estimate, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
         if problem := fits(job.rule, job.row, estimate.device, setting.machines):
             blocked[index] = problem
             problems[problem].append(job.name)
-        elif long := pools.too_long(task.seconds, task.amount, setting.cluster):
+            continue
+        if job.place and job.place.partition is None:
+            unplaced[job.rule].append((job.place, job.name))
+            # with --cluster other machines are meant than those of the file
+            blocked[index] = None if setting.cluster.source == pools.NAMED else job.place.refusal()
+        asks = job.place.walltimes(retries + 1, max(task.seconds.values())) if job.place else []
+        if blocked[index] is None and (long := pools.too_long(task.seconds, task.amount, setting.cluster, asks)):
             too_long[job.rule].append((long, job.name))
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)
@@ -277,17 +288,12 @@ def block(
         upstream = next((need for need in requests[index].needs if blocked[need]), None)
         if upstream is not None and blocked[index] is None:
             blocked[index] = f"waits for {requests[upstream].name}, which cannot run"
+    # one line for each rule, about its largest job, or its longest
+    problems |= dict(told(places) for places in unplaced.values())
     for rule, jobs in too_long.items():
-        # one line for each rule, about its longest job
         jobs.sort(reverse=True)
         problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
-    lines = [f"{listing(names)}: {text}" for text, names in problems.items()]
+    lines = [f"{pools.listing(names)}: {text}" for text, names in problems.items()]
     if unpinned := sorted(pins.unpinned(config)):
-        lines.append(f"`run` will not start: no commit is pinned for {listing(unpinned, 3)}; {pins.REMEDY}")
+        lines.append(f"`run` will not start: no commit is pinned for {pools.listing(unpinned, 3)}; {pins.REMEDY}")
     return blocked, lines
-
-
-def listing(names: Sequence[str], most: int = 1) -> str:
-    """["a", "b", "c"] -> a and 2 others"""
-    others = len(names) - most
-    return ", ".join(names[:most]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")

@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
+from ..grid.limits import LOCAL, Limits, Of, Place
 from ..job import fingerprint
 from ..store.results import RESULTS
 from . import reasons
@@ -106,7 +107,15 @@ def resource(job: "Job", what: str, default: Any = 0) -> Any:
     if stated is None:
         return default
     return (
-        stated.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, rulename=job.rule.name).value or default
+        stated.evaluate(
+            job.wildcards,
+            input=job.input,
+            attempt=1,
+            threads=1,
+            rulename=job.rule.name,
+            async_run=job.dag.workflow.async_run,
+        ).value
+        or default
     )
 
 
@@ -122,7 +131,7 @@ class Request(NamedTuple):
     """What a job needs to run.
 
     row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
-    needs: indices of the jobs whose outputs it reads.
+    needs: indices of the jobs whose outputs it reads. place: where it goes on SLURM, None elsewhere.
     """
 
     rule: str
@@ -130,17 +139,21 @@ class Request(NamedTuple):
     row: dict
     threads: int
     needs: tuple[int, ...] = ()
+    place: Place | None = None
 
     @property
     def name(self) -> str:
         return f"{self.rule} {self.cell}"
 
 
-def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
-    """Return what a job needs. n_gpus: as `gpus` counts them."""
-    rows = job.dag.workflow.globals["cells"].rows[job.rule.name]
-    row = rows[cell(job)] | {"gpus": n_gpus}
-    return Request(job.rule.name, cell(job), row, resource(job, "_cores", 1), tuple(needs))
+def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits | None = None) -> Request:
+    """Return what a job needs. n_gpus: as `gpus` counts them. limits: of SLURM's partitions, None for a run elsewhere."""
+    rule, workflow = job.rule.name, job.dag.workflow
+    row = workflow.globals["cells"].rows[rule][cell(job)] | {"gpus": n_gpus}
+    place = None
+    if limits is not None and rule not in LOCAL:
+        place = limits.place(rule, cell(job), Of(job.wildcards, job.input, workflow.async_run))
+    return Request(rule, cell(job), row, resource(job, "_cores", 1), tuple(needs), place)
 
 
 class Described(TypedDict):

@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,21 +122,23 @@ def of_partitions(partitions: dict[str, dict], delay: float, submitted: int | No
 
 
 class TooLong(NamedTuple):
-    """A job that is longer than the time limit of every pool.
+    """A job that is longer than the time limit of every pool, or than the time that it asks SLURM for.
 
     hours: its duration in the pool `kind`. limit_h: the time limit there. attempts: how many starts it needs, each of which
-    continues where the last one was ended.
+    continues where the last one was ended. asks: whether the limit is what the job asks for.
     """
 
     hours: float
     kind: str
     limit_h: float
     attempts: int
+    asks: bool = False
 
     def text(self, rule: str, retries: int) -> str:
         """Return a sentence with the remedy. retries: how often the profile lets a job start again."""
         where = "checkpoint" if rule == "finetune" else "shard"
-        words = f"takes {self.hours:.3g} h on {self.kind}, where the time limit is {self.limit_h:.3g} h: "
+        limit = "and asks SLURM for" if self.asks else "where the time limit is"
+        words = f"takes {self.hours:.3g} h on {self.kind}, {limit} {self.limit_h:.3g} h: "
         if self.attempts <= retries + 1:
             return f"{words}goes on from its last {where}, in {self.attempts} parts"
         smaller = "more `gpus` in the recipe" if rule == "finetune" else "more `gpus` for its model"
@@ -144,15 +147,39 @@ class TooLong(NamedTuple):
         return f"{words}set {again}; or {smaller}{split}"
 
 
-def too_long(seconds: dict[str, float], amount: int, cluster: Cluster) -> TooLong | None:
+def too_long(
+    seconds: dict[str, float], amount: int, cluster: Cluster, walltimes: Sequence[float] = ()
+) -> TooLong | None:
     """Return how a job exceeds the time limit of every pool that is large enough for it; None where it fits one.
 
-    seconds: {pool: duration}. amount: GPUs or CPUs that the job holds.
+    Args:
+        seconds: {pool: duration}.
+        amount: GPUs or CPUs that the job holds.
+        walltimes: seconds that its first, second ... try asks SLURM for; further ones ask for as much as the last. () for no limit.
     """
     pools = {kind: cluster.pools[kind] for kind in seconds if cluster.pools.get(kind, Pool(0)).amount >= amount}
     limits = {kind: math.inf if pool.limit_s is None else pool.limit_s for kind, pool in pools.items()}
-    if not limits or any(seconds[kind] <= limit for kind, limit in limits.items()):
+    asked = [*walltimes] or [math.inf]
+    if not limits or any(seconds[kind] <= min(limit, asked[0]) for kind, limit in limits.items()):
         return None
-    kind = max(limits, key=lambda kind: limits[kind] / seconds[kind])
-    limit = limits[kind]
-    return TooLong(seconds[kind] / 3600, kind, limit / 3600, math.ceil(seconds[kind] / limit))
+    tries = {
+        kind: _tries(seconds[kind], [min(limit, walltime) for walltime in asked]) for kind, limit in limits.items()
+    }
+    kind = min(limits, key=lambda kind: (tries[kind], seconds[kind] / min(limits[kind], asked[0])))
+    limit = min(limits[kind], asked[0])
+    return TooLong(seconds[kind] / 3600, kind, limit / 3600, tries[kind], asked[0] < limits[kind])
+
+
+def _tries(seconds: float, walltimes: list[float]) -> int:
+    """Return how many tries a job needs that goes on where the last one was ended."""
+    for number, walltime in enumerate(walltimes, 1):
+        seconds -= walltime
+        if seconds <= 0:
+            return number
+    return len(walltimes) + math.ceil(seconds / walltimes[-1])
+
+
+def listing(names: Sequence[str], most: int = 1) -> str:
+    """["a", "b", "c"] -> a and 2 others"""
+    others = len(names) - most
+    return ", ".join(names[:most]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
