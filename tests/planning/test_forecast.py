@@ -24,5 +24,5 @@ def test_where_a_job_may_run():
     assert forecast.pools_of({"gpus": 8, "gpu_model": None}, two, None) == {"a100": "a100"}
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, two, "h100") == {"h100": "h100"}
     assert forecast.pools_of({"gpus": 2, "gpu_model": "h100"}, two, "a100") == {"h100": "h100"}
-    untyped = pools.of_partitions({"any": {"max_gpu": 2}}, 0, 4)
+    untyped = pools.Cluster({"gpu": pools.Pool(2), "cpu": pools.Pool(4)}, 0, 4, "SLURM's partitions")
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, untyped, "a100") == {"gpu": "a100"}

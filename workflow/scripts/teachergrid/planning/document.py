@@ -26,7 +26,7 @@ from . import pools
 from .archive import FORMAT, Document, JobRow, Spread
 from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
-from .options import PlanOptions, parse_quietly
+from .options import PlanOptions, configured, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import words_of
 from .sums import by_reason, by_stage, by_word, summed
@@ -43,7 +43,7 @@ class Setting(NamedTuple):
     """What all plans of one call share.
 
     argv: Snakemake's options. args: the same, parsed. gpu: the type of --gpu, or None. at_once: jobs that may run at the same
-    time, which decides the space that checkpoints take. problems: sentences about probes that failed.
+    time, which decides the space that checkpoints take. problems: sentences about guessed GPU types and probes that failed.
     """
 
     argv: list[str]
@@ -66,7 +66,8 @@ class Setting(NamedTuple):
             cluster = pools.parse(options.cluster, delay, submitted)
         else:
             cluster = pools.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
-        return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once)
+        cluster, machines = pools.named(cluster, machines, pools.asked_for(configured(args), options.gpu))
+        return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once, pools.told(cluster))
 
     def plan(self, argv: list[str]) -> Document:
         """Return the plan document of these options of Snakemake."""
@@ -127,7 +128,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "cluster": {
             "source": cluster.source,
             "delay_s": cluster.delay,
-            "pools": {kind: {"amount": p.amount, "limit_s": p.limit_s} for kind, p in cluster.pools.items()},
+            "pools": {kind: pools.described(cluster, kind) for kind in cluster.pools},
         },
         "total": {**summed(rows), "reused": reused.total()},
         "storage": disk_space(dag.workflow.globals["cells"], jobs, setting.at_once),

@@ -13,9 +13,8 @@ from ..store.estimates import Estimate
 from . import archive, makespan
 from .graph import Request
 from .makespan import CPU
-from .pools import ANY, HERE, NAMED, NO_GPU, Cluster
+from .pools import ANY, DEFAULT_GPU, HERE, NAMED, NO_GPU, Cluster
 
-DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
 NO_GPUS = "jobs need GPUs, and the profile names none; add --cluster h100=16"
 STEPS = 60  # of a utilisation curve
 LARGEST = 4  # stages that `halved` looks at
@@ -44,7 +43,7 @@ def forecast(
         BadInput: for a GPU type that the machines do not know, and where a cluster named by the user cannot hold a job.
     """
     for kind in {kind for kind in (gpu, *cluster.pools) if kind not in (None, CPU, ANY)}:
-        machines.device(kind)  # an unknown type is refused even when no job would use it
+        machines.device(cluster.devices.get(kind, kind))  # an unknown type is refused even when no job would use it
 
     offered = [offers(job, cluster, gpu, actuals, machines) for job in jobs]
     tasks = [
@@ -101,11 +100,10 @@ def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
         return {CPU: CPU}
     likely = model or gpu or DEFAULT_GPU
     kinds = _allowed(cluster, model, gpu)
-    if not kinds:
-        return {likely: likely}
     large = [kind for kind in kinds if cluster.pools[kind].amount >= gpus]
     # the devices of ANY have no name
-    return {kind: likely if kind == ANY else kind for kind in large or kinds[:1]}
+    devices = {kind: likely if kind == ANY else kind for kind in large or kinds[:1] or [likely]}
+    return {kind: cluster.devices.get(device, device) for kind, device in devices.items()}
 
 
 def _has_only_cpus(cluster: Cluster) -> bool:
