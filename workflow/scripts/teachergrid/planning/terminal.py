@@ -186,8 +186,9 @@ def details(plan: Document) -> str:
     lines = []
     for job in plan["jobs"]:
         why = "; ".join([job["reason"], *job["details"][:3]])
-        guess = guessed(plan["cluster"]["pools"].get(job["pool"], {})) if job["gpus"] else ""
-        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {job['device']}{guess} ({job['source']})"
+        pool = plan["cluster"]["pools"].get(job["pool"]) or {}
+        device = f"{job['pool']}{guessed(pool)}" if job["gpus"] and guessed(pool) else job["device"]
+        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {device} ({job['source']})"
         lines.append(
             f"  {job['job']}  {time}{asked(job.get('slurm'))}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}"
         )

@@ -280,7 +280,9 @@ def refusal(partitions: Sequence[Partition], asked: Mapping[str, Any], file: str
     nodes = int(_of(asked, "nodes")) if "gpu" in str(asked.get("gres") or "") else 1
     parts = [
         f"{_of(asked, 'runtime'):.15g} min" if _of(asked, "runtime") else "",
-        f"{count} {model or 'GPUs'}{f' on each of {nodes} nodes' if nodes > 1 else ''}" if count else "",
+        f"{count} {model or ('GPU' if count == 1 else 'GPUs')}{f' on each of {nodes} nodes' if nodes > 1 else ''}"
+        if count
+        else "",
         f"{_of(asked, 'mem_mb'):.15g} MB" if _of(asked, "mem_mb") else "",
         f"constraint {asked['constraint']}" if asked.get("constraint") else "",
     ]
