@@ -145,6 +145,11 @@ def test_what_a_retry_asks_for_is_cut_to_the_partition_that_gives_most(tmp_path)
     assert cut(runtime=240, mem_mb=64000) == (240, 32000)
 
 
-def test_nothing_is_cut_where_no_partition_takes_the_first_try(tmp_path):
+def test_where_no_partition_takes_even_the_least_time_is_not_to_blame(tmp_path):
     first = {"runtime": 40, "mem_mb": 90000, "gpu": 1}
-    assert partitions.within(entries(tmp_path), first, first | {"runtime": 9000}) == first | {"runtime": 9000}
+    cut = partitions.within(entries(tmp_path), first, first | {"runtime": 9000})
+    assert cut == first | {"runtime": 2880}
+    assert "gpu-long,gpu-more: 32000 MB)" in partitions.refusal(entries(tmp_path), cut, FILE)
+    # what the least states is never cut
+    long = first | {"runtime": 9000}
+    assert partitions.within(entries(tmp_path), long, long) == long

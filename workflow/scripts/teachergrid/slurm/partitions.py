@@ -253,7 +253,7 @@ def within(partitions: Sequence[Partition], least: Mapping[str, Any], wanted: Ma
     """Return what a job shall ask for: its wish, with time and memory cut to the partition that gives it most of both.
 
     A later attempt wants more than the first: a job that is ended by its limit goes on from its last shard or checkpoint, while one
-    that no partition takes would wait for ever. Nothing is cut where no partition takes even the least.
+    that no partition takes would wait for ever. Where no partition takes even the least, only time is cut: it is not to blame.
 
     Args:
         partitions: the entries of the file.
@@ -262,7 +262,11 @@ def within(partitions: Sequence[Partition], least: Mapping[str, Any], wanted: Ma
     """
     entries = candidates(partitions, wanted)
     takers = [partition for partition in entries if next(refusals(partition, least), None) is None]
-    if not takers or any(next(refusals(partition, wanted), None) is None for partition in takers):
+    if not takers:
+        longest = max((partition.limits["max_runtime"] for partition in entries), default=math.inf)
+        hours = {name: max(least[name], min(wanted[name], longest)) for name in ("runtime",) if _of(wanted, name)}
+        return dict(wanted) | {name: math.floor(value) for name, value in hours.items()}
+    if any(next(refusals(partition, wanted), None) is None for partition in takers):
         return dict(wanted)
 
     def share(partition: Partition) -> float:
