@@ -1,6 +1,10 @@
 """Where a job may run, and what would end a plan sooner."""
 
-from teachergrid.planning import forecast, pools
+from types import SimpleNamespace
+
+from probes import HERE, NOTHING, job
+from teachergrid.grid import limits
+from teachergrid.planning import forecast, graph, pools
 from teachergrid.planning.makespan import Task
 
 
@@ -26,3 +30,25 @@ def test_where_a_job_may_run():
     assert forecast.pools_of({"gpus": 2, "gpu_model": "h100"}, two, "a100") == {"h100": "h100"}
     untyped = pools.Cluster({"gpu": pools.Pool(2), "cpu": pools.Pool(4)}, 0, 4, "SLURM's partitions")
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, untyped, "a100") == {"gpu": "a100"}
+
+
+def test_on_slurm_a_job_runs_on_the_gpus_of_the_partition_that_takes_it(tmp_path):
+    path = tmp_path / "partitions.yaml"
+    path.write_text(
+        """
+partitions:
+  short: {max_runtime: 60, max_gpu: 4, available_gpu_models: [a100]}
+  long: {max_runtime: 2880, max_gpu: 4, available_gpu_models: [h100]}
+"""
+    )
+    one = job()
+    row = one["row"] | {"gpu_model": None}
+    known = limits.Limits(str(path), SimpleNamespace(rows={"likelihood": {one["cell"]: row}}))
+    sizes = {"a100": pools.Pool(8), "h100": pools.Pool(4), "cpu": pools.Pool(8)}
+    cluster = pools.Cluster(sizes, 0, None, pools.SLURM)
+    for partition, pool in (("short", "a100"), ("long", "h100")):
+        place = known.place("likelihood", one["cell"])._replace(partition=partition)
+        asked = graph.Request(**{**one, "row": row}, place=place)
+        assert [*forecast.offers(asked, cluster, None, NOTHING, HERE)] == [pool]
+        # of other machines each counts
+        assert len(forecast.offers(asked, cluster._replace(source=pools.NAMED), None, NOTHING, HERE)) == 2

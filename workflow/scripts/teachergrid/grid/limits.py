@@ -199,6 +199,11 @@ class Place(NamedTuple):
             return None
         return partitions.refusal(self.limits.partitions, self.asked, self.limits.file)
 
+    def types(self) -> tuple[str, ...]:
+        """Return the GPU types of the partition that the job goes to; () where the file lists none."""
+        entries = (entry for entry in self.limits.partitions if self.partition == entry.name)
+        return next((entry.models or () for entry in entries), ())
+
     def size(self) -> tuple[float, float]:
         return self.asked.get("mem_mb", 0), self.asked.get("runtime", 0)
 

@@ -13,7 +13,7 @@ from ..store.estimates import Estimate
 from . import archive, makespan
 from .graph import Request
 from .makespan import CPU
-from .pools import ANY, DEFAULT_GPU, HERE, NAMED, NO_GPU, Cluster
+from .pools import ANY, DEFAULT_GPU, HERE, NAMED, NO_GPU, SLURM, Cluster
 
 NO_GPUS = "jobs need GPUs, and the profile names none; add --cluster h100=16"
 STEPS = 60  # of a utilisation curve
@@ -73,7 +73,12 @@ def offers(
     job: Request, cluster: Cluster, gpu: str | None, actuals: Actuals, machines: Machines
 ) -> dict[str, Estimate]:
     """Return {pool: estimate of a job} for each pool in which it may run, the likeliest pool first."""
-    pools = fitting(job.rule, job.row, pools_of(job.row, cluster, gpu), machines)
+    allowed = pools_of(job.row, cluster, gpu)
+    if job.place and cluster.source == SLURM:
+        # the plugin names one partition, and the job runs on no other's GPUs
+        types = job.place.types()
+        allowed = {pool: device for pool, device in allowed.items() if pool in types} or allowed
+    pools = fitting(job.rule, job.row, allowed, machines)
     return {pool: estimate(job.rule, job.row, device, actuals, machines, job.cell) for pool, device in pools.items()}
 
 

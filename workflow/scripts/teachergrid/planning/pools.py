@@ -16,7 +16,7 @@ from ..slurm import nodes, partitions, scheduler, site
 from .makespan import CPU
 
 POOL = re.compile(r"(?P<kind>[\w.-]+)=(?P<amount>\d+)(?:@(?P<hours>\d+(?:\.\d+)?)h)?")
-NAMED = "--cluster"
+NAMED, SLURM = "--cluster", "SLURM's partitions"
 DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
 MANY = 10**6
 ANY = "gpu"  # the pool of a partition that does not say which GPUs it has
@@ -78,7 +78,7 @@ def of_profile(args: argparse.Namespace, delay: float | None = None, gpus: dict[
     """
     if args.executor == "slurm" and (pools := of_slurm(args)):
         submitted = int(args.jobs) if str(args.jobs).isdigit() else None
-        return Cluster(pools, DELAY_S if delay is None else delay, submitted, "SLURM's partitions")
+        return Cluster(pools, DELAY_S if delay is None else delay, submitted, SLURM)
     cores = str(args.cores or args.jobs or 1)
     pools = {CPU: Pool(int(cores) if cores.isdigit() else _cpus())}
     gpus, stated = gpus or {}, (args.resources or {}).get("gpu")
