@@ -109,6 +109,13 @@ def test_a_partition_that_the_profile_names_and_the_file_does_not_know_is_taken_
     assert found.place("generate", CELL).partition == "secret"
 
 
+def test_threads_of_the_options_count(made, tmp_path):
+    text = "partitions: {small: {max_threads: 2}, large: {max_threads: 16}}"
+    file = made(text=text).file
+    for threads, partition in ((1, "small"), (8, "large"), (Resource("_cores", 8), "large")):
+        assert limits.Limits(file, table(), threads={"check": threads}).place("check", CELL).partition == partition
+
+
 def test_only_a_run_on_slurm_with_a_file_has_limits(tmp_path, monkeypatch):
     path = tmp_path / "p.yaml"
     path.write_text(TEXT)

@@ -116,7 +116,8 @@ class Limits:
         """Return what a profile states for a rule: ({resource: value}, {resource: expression that reads the job})."""
         if (rule, attempt) not in self._fixed:
             threads = self.threads.get(rule, 1)
-            values: dict[str, Any] = {"threads": threads if isinstance(threads, int) else 1}
+            known = threads if isinstance(threads, int) else _value(rule, threads, attempt, 1, Of())
+            values: dict[str, Any] = {"threads": known if isinstance(known, int) else 1}
             open_ones: dict[str, Stated] = {}
             overruled = self.overruled.get(rule, {})
             default = {name: self.default[name] for name in self.default if name not in resources.named(rule)}
