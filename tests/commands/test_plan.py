@@ -1,11 +1,14 @@
 """`teachergrid plan` and `why` on a grid that was made: text, document, hash, and one result."""
 
 import json
+import re
 
 import jsonschema
 import pytest
 from expected_jobs import LARGE, add_teacher
-from workspace import ROOT, setting
+from pilot_grid import PHASE_ONE, PHASE_TWO, SUMMARY, with_pilot
+from teachergrid.planning import budget
+from workspace import ROOT, Grid, copy_code, setting
 
 CLUSTER = ["--cluster", "h100=4,cpu=8"]
 
@@ -56,6 +59,126 @@ def test_one_result(grid):
     assert grid.call("teachergrid", "plan", "--why", "generate seed__large").stdout == one
     unknown = grid.call("teachergrid", "plan", "--why", "generate seed__larg")
     assert unknown.returncode == 2 and "did you mean 'generate seed__large'?" in unknown.stderr
+
+
+RESPONSES = "results/responses/seed__large.parquet"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--configfile", "config/config.yaml", "other.yaml"],
+        ["--config", "seed=2"],
+        ["--set-resources", "generate:gpu=2"],
+        ["--configfile", "config/config.yaml", "--", "all"],
+    ],
+)
+def test_one_result_beside_options_that_take_many_words(grid, options):
+    """Snakemake's --configfile takes all words that follow: a file to explain, or options of ours, do not stand behind it."""
+    (grid.folder / "other.yaml").write_text("{}")
+    for argv in (["why", RESPONSES, *options], ["plan", "--why", RESPONSES, *options]):
+        done = grid.call("teachergrid", *argv)
+        assert done.returncode == 0 and done.stdout.startswith(f"{RESPONSES}: "), (argv, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["plan"],
+        ["plan", "--jsonl"],
+        ["plan", "--why", RESPONSES],
+        ["plan", "--older", "generate"],
+        ["why", RESPONSES],
+        ["status"],
+        ["prefetch", "--check"],
+        ["run"],
+    ],
+)
+def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
+    grid.edit(setting("recipes", "sft", "learning_rate", to="5e-4"))
+    done = grid.call("teachergrid", *argv)
+    assert done.returncode == 2 and done.stderr.count("learning_rate") == 1, done.stderr
+    assert "Traceback" not in done.stderr and ", line " not in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--configfile", "missing.yaml"], "--configfile missing.yaml: cannot be read as a config"),
+        (["--configfile", "config/config.yaml", "binary"], "--configfile binary: cannot be read as a config"),
+        (["results/no_such_file"], "results/no_such_file"),
+        (["--workflow-profile", "profiles/broken"], "profile"),
+    ],
+)
+def test_mistakes_that_snakemake_finds(grid, options, told):
+    (grid.folder / "binary").write_bytes(b"PAR1\xff\xfe")
+    (grid.folder / "profiles/broken").mkdir()
+    (grid.folder / "profiles/broken/profile.yaml").write_text("jobs: [1\n")
+    # `status` reads no profile and no target
+    for command in ("plan", "status") if options[0] == "--configfile" else ("plan",):
+        done = grid.call("teachergrid", command, *options)
+        assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr, (command, done.stderr)
+
+
+@pytest.fixture
+def unmade(tmp_path) -> Grid:
+    """The small grid without results."""
+    (tmp_path / "grid").mkdir()
+    copy_code(tmp_path / "grid")
+    return Grid(tmp_path / "grid")
+
+
+def test_a_plan_of_a_pilot_counts_what_follows(unmade):
+    """At most: with the costliest choice. Limits hold for both phases."""
+    unmade.edit(with_pilot)
+    plan = document(unmade, *CLUSTER)
+    jsonschema.validate(plan, json.loads((ROOT / "workflow/schemas/plan.schema.json").read_text()))
+    later = plan["phase_two"]
+    assert {job["job"] for job in plan["jobs"]} == PHASE_ONE and later["grids"] == ["teachers"]
+    added = {job["job"] for job in later["jobs"]}
+    assert len(added) == len(PHASE_TWO) and added > SUMMARY and not added & PHASE_ONE
+    both = [*plan["jobs"], *later["jobs"]]
+    hours = sum(job["gpus"] * job["seconds"]["expected"] for job in both) / 3600
+    assert later["total"]["jobs"] == len(both) and later["total"]["gpu_hours"]["expected"] == pytest.approx(
+        hours, abs=1e-3
+    )
+    assert later["seconds"] == pytest.approx(
+        plan["schedule"]["seconds"] + max(job["end"] for job in later["jobs"]), abs=0.3
+    )
+    one = plan["total"]["gpu_hours"]["expected"]
+    page = unmade.call(
+        "teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str((one + hours) / 2), "--html", "plan.html"
+    )
+    words = f"phase two at most {len(both)} jobs"
+    assert page.returncode == 3 and "expected, at most, with phase two" in page.stderr
+    assert words in " ".join(page.stdout.split()) and words in (unmade.folder / "plan.html").read_text()
+    assert unmade.call("teachergrid", "plan", *CLUSTER, "--max-gpu-hours", str(hours + 0.01)).returncode == 0
+    between = (plan["schedule"]["seconds"] + later["seconds"]) / 2 / 3600
+    assert unmade.call("teachergrid", "run", *CLUSTER, "--deadline", f"{between:.5f}").returncode == 3
+    assert "phase two: at most" in unmade.call("teachergrid", "status").stdout
+
+
+@pytest.mark.parametrize("limit", ["--deadline", "--max-gpu-hours"])
+def test_the_plan_after_an_advised_cut_says_the_advised_number(unmade, limit):
+    def alone(config):
+        with_pilot(config)
+        config["grids"]["teachers"]["pilot"] = None
+
+    def spent(plan):
+        return plan["schedule"]["seconds"] if limit == "--deadline" else plan["total"]["gpu_hours"]["expected"]
+
+    cluster = ["--cluster", "h100=2,cpu=8"]
+    unmade.edit(alone)
+    bound = 0.8 * spent(document(unmade, *cluster))
+    text = f"{bound / 3600:.6f}h" if limit == "--deadline" else f"{bound:.6f}"
+    told = unmade.call("teachergrid", "plan", *cluster, limit, text).stderr
+    cuts = re.findall(r"without (teacher|base) ([\w-]+): about (.*)", told)
+    assert cuts
+    for kind, name, number in cuts:
+        unmade.edit(setting("grids", "teachers", "exclude", to=[{kind: name}]))
+        after = document(unmade, *cluster)
+        assert spent(after) <= bound
+        assert number == budget.shown(limit[2:].replace("-", "_"), spent(after))
 
 
 @pytest.mark.slow

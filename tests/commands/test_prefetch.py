@@ -12,8 +12,11 @@ from hub_grid import CONFIG, WEIGHTS, got, planned
 from teachergrid import units
 from teachergrid.commands import prefetch
 from teachergrid.errors import BadInput
-from teachergrid.hub import pins
+from teachergrid.hub import folders, pins
+from teachergrid.store.contents import Contents
 from workspace import ENV, Grid, copy_code, setting
+
+OWN_FOLDER = setting("models", "big", "repo", to="models/big")
 
 
 def test_pins_and_fetches_only_what_jobs_load(hub, capsys):
@@ -50,6 +53,19 @@ def test_without_pins_the_remedy_is_said(hub):
     ]
     assert hub.asked == []
     assert prefetch.absent(planned())[0] == f"datasets/org/many: no commit is stated; {pins.REMEDY}"
+
+
+@pytest.mark.parametrize(
+    "command", [lambda: prefetch.absent(planned(OWN_FOLDER)), lambda: prefetch.fetch(planned(OWN_FOLDER), False, True)]
+)
+def test_a_model_folder_without_a_revision_is_shown_by_its_digest(hub, capsys, monkeypatch, command):
+    """Both by --check and by a fetch, as a commit is shown."""
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(Path("cache").resolve()))
+    Path("models/big").mkdir(parents=True)
+    Path("models/big/model.safetensors").write_text("weights")
+    command()
+    digest = folders.digest("models/big", Contents("models/big"))
+    assert f"models/big: folder {digest[:19]}, no `revision` in the config\n" in capsys.readouterr().out
 
 
 def test_a_branch_is_pinned_as_it_is_now(hub):

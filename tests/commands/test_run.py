@@ -1,16 +1,19 @@
 """`teachergrid run`, whole: what it says and writes, and what it does about jobs that fail."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import failing_workflow
 import pytest
 from teachergrid.commands import run
+from teachergrid.cost import saved_estimates
 from teachergrid.job import failures
 from teachergrid.report import read
 from teachergrid.run import outcome, supervise
-from teachergrid.store import estimates
-from workspace import setting
+from workspace import ENV, setting
 
 
 @pytest.fixture
@@ -55,7 +58,9 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     assert len(list(grid.folder.glob("tried.*"))) == len(students), "each was tried once"
     assert found["report"] == "partial" and found["waiting"]["report"] == 1 and found["waiting"]["answer"] > 0
     assert "teachers/report.html" in done.stdout
-    told = estimates.compared(str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")])
+    told = saved_estimates.compared(
+        str(grid.folder / "results"), [("generate", "seed__small"), ("correlate", "teachers")]
+    )
     # responses were made before this run, and nobody had estimated them
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
 
@@ -84,3 +89,16 @@ def test_a_job_killed_without_a_word_is_in_the_report(grid):
     (grid.folder / "kill").unlink()
     assert grid.call("teachergrid", "run", output).returncode == 0
     assert not list((grid.folder / "results/logs").rglob("*.failed.json"))
+
+
+def test_a_refused_start_leaves_nothing_behind(grid):
+    """Results that may not be written: refused before anything is done, without a lock."""
+    mount = "mount --bind results results && mount -o remount,bind,ro results && exec"
+    argv = ["unshare", "-m", "sh", "-c", f'{mount} "$@"', "sh", sys.executable, "-m", "teachergrid", "run"]
+    if os.getuid() or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs root, and a mount of its own")
+    before = sorted(grid.folder.glob("results/**/*"))
+    done = subprocess.run(argv, cwd=grid.folder, env=ENV, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "not started: you may not write results: its file system is read-only" in done.stderr
+    assert sorted(grid.folder.glob("results/**/*")) == before and not (grid.folder / "results/.lock").exists()

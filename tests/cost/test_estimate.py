@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from teachergrid.cost import actuals, estimate, throughput, workload
+from teachergrid.cost import actuals, estimate, saved_estimates, throughput, workload
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells as grid_cells
 from teachergrid.grid import config
 from teachergrid.spec import canonical
-from teachergrid.store import estimates
 from work_rows import HERE, MODEL, generation, likelihood, sft
 from workspace import ROOT
 
@@ -51,7 +50,7 @@ def known(*jobs) -> actuals.Actuals:
     return actuals.Actuals(by_rule, {})
 
 
-def expected(row, held, cell="b/i__new", device="h100", rule="likelihood") -> estimates.Estimate:
+def expected(row, held, cell="b/i__new", device="h100", rule="likelihood") -> saved_estimates.Estimate:
     return estimate.estimate(rule, row, device, held, HERE, cell)
 
 

@@ -3,10 +3,9 @@
 import subprocess
 
 from probes import HERE, NOTHING, TINY, as_probe, job
-from teachergrid.cost import actuals, estimate, throughput, workload
+from teachergrid.cost import actuals, estimate, saved_estimates, throughput, workload
 from teachergrid.job import fingerprint
 from teachergrid.spec import canonical
-from teachergrid.store import estimates
 from teachergrid.store.job_index import PROBES, remember
 from workspace import ROOT
 
@@ -22,7 +21,7 @@ def timed(row: dict, start=1.0, rate=1.0, device="h100") -> actuals.Probe:
     return found._replace(seconds=start * first.start + rate * first.work, more_seconds=rate * more.work)
 
 
-def expected(row: dict, *probes, jobs=(), device="h100", cell="b/i__new") -> estimates.Estimate:
+def expected(row: dict, *probes, jobs=(), device="h100", cell="b/i__new") -> saved_estimates.Estimate:
     held = actuals.Actuals({"likelihood": list(jobs)}, {}, probes)
     return estimate.estimate("likelihood", row, device, held, HERE, cell)
 
@@ -33,7 +32,7 @@ def finished(row: dict, rate: float, device="h100") -> actuals.Actual:
     return actuals.Actual("likelihood", "b/i__t", done, device, found.start + rate * found.work, 1.0, *[None] * 3, 1.0)
 
 
-def width(found: estimates.Estimate) -> float:
+def width(found: saved_estimates.Estimate) -> float:
     return found.high / found.low
 
 

@@ -44,14 +44,6 @@ def test_a_result_is_stale_when_anything_it_rests_on_is_another(entries, change,
     assert phases.waiting(Cells(checked(entries))) == (["teachers"] if stale else [])
 
 
-def test_a_job_expands_what_its_run_settled_on(entries):
-    run = Cells(checked(entries))
-    phases.save_choices("results", run.chosen)
-    chose(run, ONE_EACH)
-    assert names(Cells(checked(entries), phases.saved_choices("results"))) == names(run)
-    assert phases.saved_choices("elsewhere") == {}
-
-
 def test_a_report_over_what_exists_waits_for_no_pilot(entries):
     cells = Cells(checked(entries | {"partial": True}))
     assert phases.waiting(cells) == [] and not cells.rows["report"]
@@ -74,3 +66,13 @@ def test_upper_bound(entries):
     later = Cells(checked(entries))
     assert phases.upper_bound(later) == []
     assert len(later.rows["finetune"]) <= len(phases.at_most(cells).rows["finetune"])
+
+
+def test_a_graph_can_be_that_of_phase_two(entries):
+    first = Cells(checked(entries))
+    with phases.assumed(phases.costliest(first)):
+        assert names(Cells(checked(entries))) == names(phases.at_most(first))
+    assert names(Cells(checked(entries))) == names(first)
+    assert phases.following(first) == {"grids": ["teachers"], "cells": len(phases.upper_bound(first))}
+    chose(first, ONE_EACH)
+    assert phases.following(Cells(checked(entries))) is None

@@ -38,6 +38,7 @@ def plan(jobs: list[dict]) -> dict:
         "total": sums.summed(jobs),
         "schedule": {"seconds": hours, "utilisation": {"h100": [1.0], "cpu": [0.0]}},
         "no_schedule": None,
+        "cluster": {"source": "--cluster", "delay_s": 0, "pools": {"h100": {"amount": 1, "limit_s": None}}},
     }
 
 
@@ -48,6 +49,11 @@ def grid() -> dict:
         for b, n in (("q", 1), ("w", 2)):
             jobs += [job(f"finetune {b}__{t}__{s}", n, teacher=t, base=b, seed=s) for s in ("s1", "s2")]
     return plan(jobs)
+
+
+def without(document: dict, dropped: dict) -> dict:
+    """The plan of the jobs that have none of the dropped names. dropped: {kind: names}."""
+    return plan([j for j in document["jobs"] if not any(j["words"].get(kind) in dropped[kind] for kind in dropped)])
 
 
 def chain() -> dict:

@@ -382,3 +382,45 @@ def test_what_a_job_remembers(tmp_path):
     for rule, made_with in (("generate", "old"), ("metric", "old"), ("generate", fingerprint.fingerprint("generate"))):
         remember(str(tmp_path), rule, "a", made_with)
     assert fingerprint.remembered(str(tmp_path)) == {("generate", "a"): fingerprint.fingerprint("generate")}
+
+
+# statements that were rewritten and make the same bytes: (module, text now, text before)
+REWRITTEN = [
+    ("artifacts", "with origin.create(part) as raw, pq.ParquetWriter(raw, ", "with pq.ParquetWriter(part, "),
+    (
+        "shards",
+        '    origin.replace_bytes(folder / f"{i:06d}-{hashlib.sha256(content).hexdigest()}.parquet", content)',
+        '    part = folder / f"{i:06d}.part"\n    part.write_bytes(content)\n'
+        '    os.replace(part, folder / f"{i:06d}-{hashlib.sha256(content).hexdigest()}.parquet")',
+    ),
+    (
+        "origin",
+        "    replace_bytes(path, content.encode())",
+        '    path = Path(path)\n    path.parent.mkdir(parents=True, exist_ok=True)\n    part = path.with_name(path.name + ".part")\n'
+        '    part.write_text(content, encoding="utf-8")\n    os.replace(part, path)',
+    ),
+]
+
+
+@pytest.mark.parametrize(("module", "now", "before"), REWRITTEN)
+def test_a_rewrite_that_makes_the_same_bytes_makes_no_result_older(scripts, module, now, before):
+    path = scripts / f"teachergrid/store/{module}.py"
+    text = path.read_text()
+    assert text.count(now) == 1
+    assert changed(lambda: path.write_text(text.replace(now, before))) == set()
+
+
+def test_a_rewritten_statement_that_changes_again_counts(scripts):
+    path = scripts / "teachergrid/store/artifacts.py"
+    assert changed(lambda: path.write_text(path.read_text().replace('"zstd"', '"gzip"'))) >= {"metric", "generate"}
+
+
+def test_each_rewritten_statement_is_still_there(scripts):
+    forget()
+    there = {
+        part.digest
+        for module in ("artifacts", "shards", "origin")
+        for name in source.parse(f"teachergrid.store.{module}").statements
+        for part in source.parts_of(f"teachergrid.store.{module}", name)
+    }
+    assert {*fingerprint.REWRITTEN} <= there

@@ -1,8 +1,10 @@
 """Plans as files."""
 
+import errno
 import json
 
 import pytest
+from plan_documents import plan
 from teachergrid.errors import BadInput
 from teachergrid.planning import archive
 
@@ -21,3 +23,25 @@ def test_files_that_are_no_plan_of_ours(tmp_path, content, told):
     path.write_text(content)
     with pytest.raises(BadInput, match=told):
         archive.read(path)
+
+
+@pytest.mark.parametrize(("number", "skipped"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+def test_a_plan_of_results_that_one_may_only_read_is_not_saved(tmp_path, monkeypatch, number, skipped):
+    def refuse(*_, **__):
+        raise OSError(number, "no")
+
+    document = plan([])
+    monkeypatch.setattr(archive.Path, "mkdir", refuse)
+    if skipped:
+        assert archive.save(document, str(tmp_path)) is None
+    else:
+        with pytest.raises(OSError, match="no"):
+            archive.save(document, str(tmp_path))
+
+
+def test_another_users_file_of_the_same_plan_is_replaced(tmp_path):
+    """It may not be written over; a rename needs only the folder."""
+    document = plan([])
+    path = archive.save(document, str(tmp_path))
+    number = path.stat().st_ino
+    assert archive.save(document, str(tmp_path)) == path and path.stat().st_ino != number

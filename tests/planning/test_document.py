@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 from probes import HERE, NOTHING, job
-from teachergrid.grid import limits
-from teachergrid.planning import document, forecast, graph, pools
+from teachergrid.cost import limits
+from teachergrid.planning import document, forecast, graph, pools, reasons, sums
 
 
 def test_the_hash_is_over_jobs_and_specs_in_any_order():
@@ -15,18 +15,18 @@ def test_the_hash_is_over_jobs_and_specs_in_any_order():
 
 
 def test_long_reasons_are_cut_and_say_so():
-    details = [f"line {i}" for i in range(document.DETAILS + 2)]
-    short = document.shortened(details)
+    details = [f"line {i}" for i in range(reasons.DETAILS + 2)]
+    short = reasons.shortened(details)
     assert short[:-1] == details[:-2] and "2" in short[-1]
-    assert document.shortened(details[:-2]) == details[:-2]
+    assert reasons.shortened(details[:-2]) == details[:-2]
 
 
 def test_electricity_is_added_where_it_has_a_price():
     hours = {"low": 1.0, "expected": 2.0, "high": 4.0}
     without = HERE._replace(electricity_usd_per_kwh=None)
-    prices = document.usd(without, "h100", hours)
+    prices = sums.usd(without, "h100", hours)
     assert prices["expected"] == 2 * prices["low"] == without.usd("h100", 2.0)
-    added = document.usd(HERE._replace(electricity_usd_per_kwh=10.0), "h100", hours)
+    added = sums.usd(HERE._replace(electricity_usd_per_kwh=10.0), "h100", hours)
     assert added["low"] - prices["low"] == pytest.approx(10 * HERE.kwh("h100", 1.0))
 
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from probes import HERE, NOTHING, job
-from teachergrid.grid import limits
+from teachergrid.cost import limits
 from teachergrid.planning import forecast, graph, pools
 from teachergrid.planning.makespan import Task
 

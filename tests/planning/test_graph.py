@@ -1,6 +1,8 @@
 """Reasons that jobs inherit in a graph. Snakemake's own graphs are in the tests of `plan` and of reruns."""
 
+import errno
 import gc
+import os
 
 import pytest
 from teachergrid.planning import graph
@@ -34,3 +36,30 @@ def test_garbage_collection_is_as_before_even_after_an_error(collecting):
         assert gc.isenabled() is collecting
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("number", "skipped"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+def test_a_look_needs_no_folder_that_may_not_be_made(monkeypatch, number, skipped):
+    def refuse(*_):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "makedirs", refuse)
+    with graph.unhindered():
+        if skipped:
+            os.makedirs("x")
+        else:
+            with pytest.raises(OSError, match="no"):
+                os.makedirs("x")
+    assert os.makedirs is refuse
+
+
+def test_a_record_that_may_not_be_read_is_as_if_there_were_none(monkeypatch):
+    from snakemake.persistence.file import FilePersistence
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(FilePersistence, "_io_read", refuse)
+    with graph.unhindered():
+        assert FilePersistence._io_read(None, "metadata", "x") == {}
+    assert FilePersistence._io_read is refuse

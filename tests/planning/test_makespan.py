@@ -2,7 +2,7 @@
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.planning.makespan import Task, busy, critical, longest_path, simulate
+from teachergrid.planning.makespan import Task, busy, critical, joined, longest_path, simulate
 
 
 def gpu(name: str, seconds: float, amount: int = 1, needs=(), pool: str = "h100") -> Task:
@@ -60,3 +60,14 @@ def test_what_cannot_run():
         simulate([gpu("a 1", 1, 8)], {"h100": 4})
     with pytest.raises(BadInput, match="a 1: waits for itself"):
         simulate([gpu("a 1", 1, needs=[1]), gpu("b 1", 1, needs=[0])], {"h100": 1})
+
+
+def test_a_second_phase_starts_when_the_first_is_over():
+    """Its first jobs wait for the last one of the first phase, which decides the end with them."""
+    one = simulate([gpu("a", 3), gpu("b", 5)], {"h100": 2})
+    two = simulate([gpu("c", 2), gpu("d", 4, needs=(0,))], {"h100": 2})
+    both = joined(one, two)
+    assert both.seconds == 11 and [(run.start, run.end) for run in both.runs] == [(0, 3), (0, 5), (5, 7), (7, 11)]
+    assert [run.task for run in critical(both)] == [1, 2, 3]
+    empty = simulate([], {"h100": 2})
+    assert joined(empty, two).seconds == 6 and joined(one, empty) == one

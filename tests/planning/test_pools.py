@@ -16,7 +16,10 @@ def test_cluster_of_an_option():
     assert pools.parse("h100=2").pools["cpu"].amount == 8
 
 
-@pytest.mark.parametrize("text", ["", "h100", "h100=0", "h100=-1", "h100=4@2", "h100:4"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "h100", "h100=0", "h100=-1", "h100=4@2", "h100:4", "h100=4,h100=8", "cpu=4,cpu=4", "cpu=0", "a100=2@0h"],
+)
 def test_mistakes_in_a_cluster(text):
     with pytest.raises(BadInput, match="say --cluster h100=16"):
         pools.parse(text)

@@ -64,3 +64,16 @@ def test_a_long_list_of_teachers_is_cut():
     jobs = [job(f"generate t{i}", 9 - i, teacher=f"t{i}") for i in range(8)]
     text = terminal.by("teacher", sums.by_word(jobs, "teacher"), 80)
     assert len(text.splitlines()) == terminal.MOST + 2 and text.endswith("... and 2 cheaper ones")
+
+
+def test_model_folders_without_a_revision_are_named_with_their_digests():
+    folders = {f"models/{i}": f"folder sha256:{i:012x}" for i in range(8)}
+    said = " ".join(terminal.page(chain() | {"folders": folders}, 120).split())
+    assert (
+        "models in folders without a `revision`: models/0 (sha256:000000000000), models/1 (sha256:000000000001),"
+        in said
+    )
+    assert "models/5 (sha256:000000000005) and 2 more (--details)" in said
+    assert "models/7  folder sha256:000000000007" in terminal.details(chain() | {"folders": folders, "jobs": []})
+    assert "revision" not in terminal.page(chain() | {"folders": {}}, 120)
+    assert "revision" not in terminal.page(chain(), 120), "a plan saved by an older version"

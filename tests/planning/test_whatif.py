@@ -1,5 +1,7 @@
 """What-if variants: the changed config and cluster, without a plan of each."""
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -7,9 +9,11 @@ import yaml
 from plan_documents import HOUR, chain
 from teachergrid.cost import machines
 from teachergrid.errors import BadInput
+from teachergrid.grid.cells import Cells
+from teachergrid.grid.config import checked
 from teachergrid.planning import pools, whatif
 from teachergrid.planning.document import Setting
-from workspace import SMALL
+from workspace import ROOT, SMALL
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def variant(small, monkeypatch):
     cluster = pools.parse("h100=4,a100=8@48h,cpu=16")
     setting = Setting([], SimpleNamespace(), cluster, None, None, machines.read(), 4)
 
-    return lambda change: whatif.changed(change, setting)
+    return lambda change: whatif.changed(change, setting)[:2]
 
 
 def test_the_given_config_stays_as_it_is(variant, small):
@@ -85,3 +89,59 @@ def test_variants_are_shown_side_by_side():
     unknown = chain() | {"schedule": None, "no_schedule": "no GPUs"}
     lines = whatif.text([("as planned", chain()), ("gpu=a100", unknown)], 80).splitlines()
     assert [line.split()[-1] for line in lines] == ["takes", "h", "unknown"] and "5.0 h" in lines[1]
+
+
+# --- what a change leaves empty
+
+SHIPPED = ["config/config.yaml", "config/paper_car.yaml", "config/alpaca_eval.yaml", "tests/small/config.yaml"]
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_every_change_of_every_shipped_config_is_a_grid(path, tmp_path, monkeypatch):
+    """Or it is refused because no grid is left, and says so."""
+    if path == "config/alpaca_eval.yaml" and not (ROOT / "data/alpaca_eval").exists():
+        pytest.skip("its data are not part of the project: put them, or a link, in data/alpaca_eval")
+    config = yaml.safe_load((ROOT / path).read_text())
+    if path.startswith("tests"):
+        shutil.copytree(SMALL, tmp_path / "config")
+    monkeypatch.chdir(tmp_path if path.startswith("tests") else ROOT)
+    monkeypatch.setattr(whatif.options, "configured", lambda args: config)
+    setting = Setting(
+        [], SimpleNamespace(), pools.parse("h100=4"), None, None, machines.read(ROOT / "config/machines.yaml"), 4
+    )
+    changes = [
+        f"without-{word}={name}" for word, key in (("teacher", "teachers"), ("base", "bases")) for name in config[key]
+    ]
+    for change in [*changes, "instructions=0.5", "instructions=0.0001", "lora", "seeds=1", "gpu=a100"]:
+        try:
+            changed, _, notes = whatif.changed(change, setting)
+        except BadInput as error:
+            assert "no grid is left; without" in str(error) and change.startswith("without-"), error
+            continue
+        cells = Cells(checked(changed))
+        assert {*changed["grids"]} == {*config["grids"]} - {
+            note.split()[2].rstrip(",") for note in notes if "without grid" in note
+        }
+        word, _, name = change.removeprefix("without-").partition("=")
+        students = json.dumps([*cells.rows["finetune"]])
+        assert not (word == "teacher" and f"__{name}__" in students)
+        assert not (word == "base" and f'"{name}__' in students)
+
+
+def test_what_a_change_leaves_empty_goes_and_is_told(variant, small):
+    grids = small["grids"]
+    grids["one"] = {**grids["teachers"], "bases": ["w"], "corpora": []}
+    grids["teachers"] |= {"seeds": [1, 2], "exclude": [{"seed": 2, "base": "q"}]}
+    setting = Setting([], SimpleNamespace(), pools.parse("h100=4"), None, None, machines.read(), 4)
+    config, _, notes = whatif.changed("without-base=w", setting)
+    assert "one" not in config["grids"] and notes == ["without grid one, which is left empty"]
+    # a pattern that matches nothing any more would be refused
+    assert variant("seeds=1")[0]["grids"]["teachers"]["exclude"] == []
+    grids["teachers"] |= {"pilot": {"sample": 2, "by": ["car"], "keep": 1}}
+    config, _, notes = whatif.changed("without-teacher=large", setting)
+    assert config["grids"]["teachers"]["pilot"] is None
+    assert "without the pilot of grid teachers, which would keep every teacher" in notes
+    assert variant("instructions=0.5")[0]["grids"]["teachers"]["pilot"]["sample"] == 1
+    grids["teachers"]["pilot"] = None
+    with pytest.raises(BadInput, match="no grid is left; without grid"):
+        whatif.changed("without-base=w+without-base=q", setting)

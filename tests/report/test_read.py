@@ -3,8 +3,10 @@
 import json
 from types import SimpleNamespace
 
+from teachergrid.hub import folders
 from teachergrid.report import read
-from teachergrid.store import artifacts
+from teachergrid.store import artifacts, origin
+from teachergrid.store.contents import Contents
 
 
 def test_what_a_report_reads(data, tmp_path):
@@ -70,3 +72,30 @@ def test_what_was_removed_comes_before_what_is_still_shared(tmp_path):
     gone = artifacts.table([{**row, "id": "gone", "removed": True}], artifacts.CONTAMINATION)
     artifacts.write(f"{path}.removed", gone, artifacts.CONTAMINATION, None)
     assert [found["id"] for found in read.contaminated(str(path), prompts)] == ["gone", "name three red fruits"]
+
+
+def test_a_model_folder_is_shown_by_the_digest_that_made_the_rows(tmp_path, monkeypatch):
+    """As a commit is: that which the responses record; else, and for a base, as the folder is now."""
+    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(name)
+    made_from = origin.of("generate", "{}", [], {"a": f"sha256:{'1' * 64}"})
+    responses = tmp_path / "r.parquet"
+    artifacts.write(responses, [], artifacts.REWARDS, made_from)
+    models = {
+        "teacher": {"repo": "a", "revision": None},
+        "base": {"repo": "b", "revision": None},
+        "hub": {"repo": "org/name", "revision": "c" * 40},
+        "none": {"repo": "org/other", "revision": None},
+    }
+    settings = {"grid": {"seeds": [1], "seed": 2}}
+    shown = read.provenance(settings, models, {"spec": "{}", "inputs": {}}, read.digests([str(responses)]))["models"]
+    now = folders.digest("b", Contents("b"))
+    assert shown == {
+        "teacher": f"a (folder sha256:{'1' * 12})",
+        "base": f"b (folder {now[:19]})",
+        "hub": "c" * 40,
+        "none": "org/other (unpinned)",
+    }

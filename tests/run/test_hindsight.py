@@ -3,13 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from teachergrid.cost import actuals, machines
+from teachergrid.cost import actuals, machines, saved_estimates
 from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.planning import options, pools
 from teachergrid.run import hindsight
-from teachergrid.store import estimates
 
 NOTHING = actuals.Actuals({}, {})
 
@@ -74,4 +73,4 @@ def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wro
     asked = SimpleNamespace(plan=options.PlanOptions([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
-    assert line.startswith("no estimates are saved: ") and said in line and estimates.saved("results") == []
+    assert line.startswith("no estimates are saved: ") and said in line and saved_estimates.saved("results") == []

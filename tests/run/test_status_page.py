@@ -33,6 +33,7 @@ FOUND = {
     ],
     "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
     "gpu_hours": {"hours": 12.25, "of": "finished cells"},
+    "phase_two": None,
     "estimates": {
         "stages": [
             {"rule": "finetune", "on_gpus": True, "jobs": 900, "estimated_s": 36e5, "actual_s": 54e5, "inside": 810}
@@ -42,6 +43,7 @@ FOUND = {
         "elsewhere": 0,
     },
     "disk": {"students": 8 * 10**11, "answers": 10**10},
+    "unread": "",
 }
 
 
@@ -68,3 +70,12 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
     assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split("All")[1]
+
+
+def test_what_follows_a_pilot():
+    later = FOUND | {"phase_two": {"grids": ["teachers"], "cells": 1234}}
+    words = "at most 1,234 more cells, when the pilot of teachers has chosen teachers"
+    assert f"phase two: {words}" in " ".join(status_page.terminal_view(later).split()) and words in status_page.page(
+        later
+    )
+    assert "phase two" not in status_page.terminal_view(FOUND) + status_page.page(FOUND)

@@ -57,14 +57,40 @@ def test_many_jobs_are_cancelled_in_parts_and_one_refusal_counts(command, tmp_pa
 
 def test_squeue_is_read(tmp_path):
     text = (
-        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
-        f"13|PENDING||0:00|UNLIMITED|rule_all|{tmp_path}/.\n"
-        f"14|RUNNING|h1|0:10|1:00|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
-        f"15|RUNNING|h1|0:10|1:00|my own|{tmp_path}\n"
+        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|alice|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
+        f"13|PENDING||0:00|UNLIMITED|bob|rule_all|{tmp_path}/.\n"
+        f"14|RUNNING|h1|0:10|1:00|alice|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
+        f"15|RUNNING|h1|0:10|1:00|alice|my own|{tmp_path}\n"
     )
     first, second = scheduler.parse_queue(text, tmp_path)
-    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800)
-    assert second == ("13", "PENDING", "all", "", "", 0, None)
+    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800, "alice")
+    assert second == ("13", "PENDING", "all", "", "", 0, None, "bob")
+
+
+@pytest.mark.parametrize(
+    ("whose", "asked"),
+    [(scheduler.ME, "--me"), (scheduler.of_user("bob"), "--user=bob"), (scheduler.EVERYONE, "--noheader")],
+)
+def test_whose_jobs_are_asked_for(command, tmp_path, whose, asked):
+    """Only of one user does the controller pick the jobs itself."""
+    command("squeue", f'echo "$1" > {tmp_path}/first')
+    assert scheduler.live(tmp_path, whose) == [] and Path(tmp_path, "first").read_text().strip() == asked
+
+
+@pytest.mark.parametrize(
+    ("private", "uid", "hidden"),
+    [
+        ("none", 1, False),
+        ("jobs", 1, True),
+        ("usage,jobs,users", 1, True),
+        ("usage,users", 1, False),
+        ("jobs", 0, False),
+    ],
+)
+def test_a_site_may_hide_the_jobs_of_others(command, monkeypatch, private, uid, hidden):
+    command("scontrol", f"printf 'PluginDir = /x\\nPrivateData             = {private}\\nProctrackType = y\\n'")
+    monkeypatch.setattr(scheduler.os, "getuid", lambda: uid)
+    assert scheduler.hides_others() is hidden
 
 
 def test_sacct_is_read(tmp_path):

@@ -22,7 +22,9 @@ def test_a_file_whose_own_inputs_are_gone_does_not_count(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("raw").touch()
     for name, source in (("fresh", "raw"), ("left", "gone"), ("after", "left.json")):
-        Path(f"{name}.json").write_text(json.dumps({"origin": {"inputs": {source: "sha256:0"}}}))
+        Path(f"{name}.json").write_text(
+            json.dumps({"origin": {"rule": "r", "spec": "{}", "inputs": {source: "sha256:0"}}})
+        )
     names = ["raw", "fresh.json", "left.json", "after.json", "never.json"]
     assert inputs.existing(lambda wildcards: names, True)(None) == ["raw", "fresh.json"]
     assert inputs.existing(lambda wildcards: names, False)(None) == names

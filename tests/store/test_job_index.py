@@ -1,6 +1,7 @@
 """The index of finished jobs: a line a job, which no cleaning removes."""
 
 import subprocess
+from pathlib import Path
 
 from job_lines import job_line
 from teachergrid.store import job_index
@@ -34,3 +35,18 @@ def test_lines_are_read_back_and_one_that_was_cut_off_is_left_out(tmp_path):
         ["answer", "b/math", "g", '{"seconds":1.5,"device":"cpu"}'],
     ]
     assert len(list(job_index.index_lines(results, job_index.PROBES))) == 1
+
+
+def test_lines_that_may_not_be_read_are_left_out(tmp_path, monkeypatch):
+    """Another user's, whose file is closed."""
+    job_line(tmp_path, "generate", "i__t", 1.0)
+    (tmp_path / INDEX / "closed").touch()
+    read = Path.read_text
+
+    def ask(path: Path) -> str:
+        if path.name == "closed":
+            raise PermissionError
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_text", ask)
+    assert [words[1] for words in job_index.index_lines(str(tmp_path))] == ["generate"]

@@ -66,7 +66,7 @@ def test_a_run_is_refused_before_anything_else_is_looked_at(grid):
     [
         ({"pid": 2**22 + 1}, False),
         ({"started": "0"}, False),  # the number is in use again, by another process
-        ({"boot": "before"}, False),  # the machine was started anew
+        ({"boot": "before", "machine": None}, True),  # the machine was started anew, or another container has its name
         ({"host": "elsewhere", "pid": 2**22 + 1}, True),  # nothing is proven about another machine
         ({"host": "elsewhere"}, True),  # where the same number is another process
     ],
@@ -100,6 +100,71 @@ def test_jobs_of_a_dead_run_that_still_work_are_waited_for(results, tmp_path):
 def test_a_lock_cut_off_in_writing_holds_nothing(results):
     Path("results", lock.LOCK).write_text("")
     assert lock.refuse_if_held(results) is None
+
+
+GARBAGE = ["{", "[]", "5", '"x"', "null", '{"pid": 1}', "[" * 100_000, "\0\x1b[2J"]
+WRONG = [
+    {"pid": "1"},
+    {"pid": 0},
+    {"pid": -1},
+    {"pid": True},
+    {"pid": 2**31},
+    {"pid": 1.5},
+    {"host": 5},
+    {"folder": None},
+]
+
+
+@pytest.mark.parametrize("content", [*GARBAGE, *(json.dumps({**lock.this_process(), **wrong}) for wrong in WRONG)])
+def test_garbage_is_held_by_an_unknown_process(results, content, capsys):
+    """Nobody knows whose it is; a person has to look."""
+    Path(results, lock.LOCK).write_text(content)
+    me = lock.this_process()["user"]
+    with pytest.raises(
+        BadInput, match=rf"an unknown process of {me}, since .* gone, and its jobs too, remove results/\.lock"
+    ):
+        lock.take(results)
+    lock.warn_of_another(results)
+    lock.release(results)
+    assert "unknown process" in capsys.readouterr().err and Path(results, lock.LOCK).exists()
+
+
+@pytest.mark.parametrize("kind", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
+def test_what_is_no_file_is_held_by_an_unknown_process(results, kind):
+    """A fifo is not waited for."""
+    kind(f"{results}/{lock.LOCK}")
+    with pytest.raises(BadInput, match="an unknown process"):
+        lock.take(results)
+
+
+def test_a_lock_of_an_earlier_version_is_believed_only_as_far_as_it_goes(results):
+    """It does not name the PID namespace, so no process of that number is no proof."""
+    old = {
+        key: value for key, value in lock.this_process().items() if key in ("pid", "started", "host", "boot", "folder")
+    }
+    write({**old, "pid": 2**22 + 1})
+    with pytest.raises(BadInput, match=rf"process {2**22 + 1} on .* remove results/\.lock"):
+        lock.take(results)
+
+
+def test_everybody_may_read_who_holds_it(results):
+    before = os.umask(0o077)
+    try:
+        lock.take(results)
+    finally:
+        os.umask(before)
+    assert Path(results, lock.LOCK).stat().st_mode & 0o777 == 0o644
+
+
+def test_where_processes_are_hidden_another_users_dead_run_is_not_taken_over_unasked(results, monkeypatch):
+    monkeypatch.setattr(lock, "start_ticks", lambda pid: None)  # as /proc with hidepid answers about process 1
+    write({**lock.this_process(), "pid": 2**22 + 1, "uid": os.getuid() + 1, "user": "bob"})
+    with pytest.raises(BadInput, match=r"of bob on .* its jobs may still work; ask bob .* run --take-over"):
+        lock.take(results)
+    lock.take(results, take_over=True)
+    lock.release(results)
+    write({**lock.this_process(), "pid": 2**22 + 1})
+    lock.take(results)  # our own jobs are never hidden
 
 
 def slow_run(grid) -> subprocess.Popen:

@@ -98,7 +98,13 @@ def add_run_options(parser: Parser) -> None:
         default=LIVE[0],
         choices=LIVE,
         help="what to do if jobs of an earlier run in this folder are alive on the cluster: do not start (the default), wait for "
-        "them and keep what they finish, or cancel them and continue from what they saved",
+        "them and keep what they finish, or cancel them (only your own) and continue from what they saved",
+    )
+    add(
+        "--take-over",
+        action="store_true",
+        help="free the lock of another user's dead run although its jobs cannot be seen here; only after that user has said that "
+        "none is alive",
     )
     add("--plan", metavar="HASH|FILE", help="only run exactly this plan: its hash, or a file of `plan --json`")
     add_bounds(
@@ -128,7 +134,10 @@ def add_plan_options(parser: Parser) -> None:
         metavar="CHANGE",
         help="compare with a variant of the grid; may be given several times; `--what-if list` lists the possible changes",
     )
-    add_bounds(parser, "refuse a plan that takes more: exit code 3, with the smallest cuts that would fit")
+    add_bounds(
+        parser,
+        "refuse a plan that takes more, with a pilot in both phases: exit code 3, with the smallest cuts that would fit",
+    )
     add("--fit-budget", action="store_true", help="with a limit: print config lines that keep as much as fits")
     add(
         "--probe",
@@ -169,7 +178,11 @@ def add_bounds(parser: Parser, effect: str) -> None:
     bounds = parser.add_argument_group("limits", description=effect)
     bounds.add_argument("--max-gpu-hours", type=float, metavar="N", help="GPU-hours")
     bounds.add_argument("--max-usd", type=float, metavar="N", help="US dollars, by the prices in config/machines.yaml")
-    bounds.add_argument("--deadline", metavar="WHEN", help="hours (48h), days (3d) or a date (2026-05-01T18:00)")
+    bounds.add_argument(
+        "--deadline",
+        metavar="WHEN",
+        help="hours (48h), days (3d) or a date (2026-05-01T18:00, or with a zone 2026-05-01T18:00+02:00)",
+    )
 
 
 def add_why_options(parser: Parser) -> None:
@@ -222,7 +235,7 @@ COMMANDS: dict[str, Command] = {
         "run the grid to its end, then write the report",
         """\
 Run the grid to its end with Snakemake, on a cluster or on one machine. It refuses to start while another run, or jobs of a
-killed run, are alive; restarts a Snakemake that waits for jobs which no longer exist; and continues when a cell fails: the
+killed run (of whichever user), are or may be alive; restarts a Snakemake that waits for jobs which no longer exist; and continues when a cell fails: the
 report is then made from the results that exist. The log is results/logs/run.log, the summary results/run.json.""",
         """\
 Ctrl-C            stop: jobs are cancelled, finished results and saved work are kept; the same command continues

@@ -16,6 +16,8 @@ from ..errors import BadInput
 from ..planning import options
 from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
+from ..planning.options import targeted
+from ..run import reading
 from ..store.results import RESULTS
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
     try:
         request = options.read(own, argv)
+        if unread := reading.unread(RESULTS):
+            print(f"unknown: {unread}", file=sys.stderr)
         if request.why:
             return explain(request.why, request.argv)
         if request.older or request.jsonl:
@@ -82,12 +86,14 @@ def shown(request: options.PlanOptions) -> int:
         if before:
             parts.append(diff.text(diff.between(before, planned), width))
         if others:
-            parts.append(whatif.text([("as planned", planned), *(whatif.planned(*other) for other in others)], width))
+            notes = [f"{other.name}: {note}" for other in others for note in other.notes]
+            plans = [("as planned", planned), *(whatif.planned(other) for other in others)]
+            parts.append(whatif.text(plans, width, notes))
         if planned["jobs"]:
             parts.append(terminal.more(planned))
         print("\n\n".join(part for part in parts if part))
     if over:
-        print(budget.refusal(planned, request, over), file=sys.stderr)
+        print(budget.refusal(planned, request, over, lambda names: whatif.cut(names, setting)), file=sys.stderr)
         return budget.OVER
     return 0
 
@@ -104,7 +110,10 @@ def command(rule: str, files: list[str], is_all: bool, options: list[str]) -> st
     which = rule if is_all else shlex.join(files)
     if not is_all and len(files) > AT_MOST:
         which = f"$({shlex.join(['teachergrid', 'plan', '--older', rule, *options])})"
-    return f"{run} -R {which} --until {rule} && {run}"
+    end = options.index("--") if "--" in options else len(options)
+    # behind `--` all words are targets
+    again, targets = shlex.join(["teachergrid", "run", *options[:end]]), shlex.join(["", *options[end:]])[2:]
+    return f"{again} -R {which} --until {rule}{targets} && {run}"
 
 
 def show_older(planned: Document, options: list[str], width: int) -> str:
@@ -130,7 +139,7 @@ def show_older(planned: Document, options: list[str], width: int) -> str:
 def explain(what: str, argv: list[str]) -> int:
     """Print why one output (or cell, `generate seed__large`) would be made again, or whether older code made it."""
     is_file = what.startswith(f"{RESULTS}/")
-    dag = graph([*argv, what] if is_file else argv)
+    dag = graph(targeted(argv, what) if is_file else argv)
     jobs = sorted_jobs(dag.needrun_jobs())
     output = what if is_file else output_of(dag, what)
     reason, details = next((job["why"] for job in described(jobs) if job["output"] == output), ("up to date", []))

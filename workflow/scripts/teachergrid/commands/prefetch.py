@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..grid import phases
+from ..hub import folders as model_folders
 from ..hub import needs as hub_needs
 from ..hub import pins
 from ..hub.fetch import Hub, clear_stale, download
@@ -68,8 +69,15 @@ def specs(jobs: "list[Job]") -> set[str]:
 def absent(jobs: "list[Job]") -> list[str]:
     """Return what these jobs need and the cache lacks, each with its remedy. Uses no network and reads no weights."""
     needs, folders = hub_needs.needs(specs(jobs))
+    show(folders)
     problems = [*map(hub_needs.lacks, needs), *(hub_needs.wrong_folder(model, digest=False) for model in folders)]
     return [problem for problem in problems if problem]
+
+
+def show(models: list[dict]) -> None:
+    """Print the digest of each model folder that has no revision: nothing else says which weights will be used."""
+    for folder, digest in model_folders.described(models).items():
+        print(f"{folder}: {digest}, no `revision` in the config", flush=True)
 
 
 def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
@@ -88,6 +96,7 @@ def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
         raise BadInput("HF_HUB_OFFLINE is set: unset it here, and set it for the jobs alone")
     hub, cache = Hub(), Path(constants.HF_HUB_CACHE)
     needs, folders = hub_needs.needs(specs(jobs))
+    show(folders)
     problems = [problem for model in folders if (problem := hub_needs.wrong_folder(model, digest=True))]
     if pin and jobs:
         commits, unpinned = pin_config(jobs[0].rule.workflow.config, hub, write=not dry)

@@ -17,14 +17,16 @@ import yaml
 
 from ..errors import BadInput
 from ..grid import cells as grid_cells
+from ..grid import start
 from ..job import devices, failures
 from ..planning.budget import OVER
-from ..run import hindsight, options, outcome, preflight
+from ..planning.options import inserted
+from ..run import hindsight, options, outcome, permissions, preflight
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
 from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
 from ..slurm import scheduler
-from ..store import history, lock
+from ..store import history, lock, origin
 from ..store.results import RESULTS
 
 RESTARTS = 3  # of a hung Snakemake, or one whose jobs sbatch refused, without a cell finished in between
@@ -41,21 +43,27 @@ def main(own: Namespace, argv: list[str]) -> int:
             return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
+        permissions.refuse_unwritable(RESULTS)
         preflight.refuse_missing(request)
         preflight.refuse_other(request)
         preflight.begin(request)
+        permissions.follow_umask(RESULTS)
     except preflight.OverBudget as error:
         print(f"not started: {error}", file=sys.stderr)
         return OVER
     except BadInput as error:
+        lock.release(RESULTS)
         print(f"not started: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        lock.release(RESULTS)
         print("not started", file=sys.stderr)
         return 130
     code = supervised(request)
+    permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
+        start.forget()
         lock.release(RESULTS)
     if code in (0, 1):
         show_reports()
@@ -68,10 +76,9 @@ def main(own: Namespace, argv: list[str]) -> int:
 def supervised(request: options.Options) -> int:
     """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code."""
     folder = str(Path.cwd()) if request.on_cluster else None
-    path = Path(RESULTS, outcome.LOG)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    log_file = os.fdopen(origin.opened(Path(RESULTS, outcome.LOG), os.O_APPEND), "ab", buffering=0)
     with ExitStack() as stack:
-        log, signals = Log(stack.enter_context(path.open("ab", buffering=0))), stack.enter_context(Signals())
+        log, signals = Log(stack.enter_context(log_file)), stack.enter_context(Signals())
         limits = request.plan.max_gpu_hours, request.plan.deadline
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         context = Context(log, signals, folder, Patience.of_environment(), bound)
@@ -142,7 +149,7 @@ class Run:
         if self.how != ENDED or not any_made() or self.request.targets or not self.starts[-1].total:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
-        partial = options.with_config(self.request.argv, "partial=True") + REPORT
+        partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
         failed, self.how, _ = once(partial, self.context)
         return None if failed else "partial"
 

@@ -1,6 +1,7 @@
 """teachergrid status: the state of every cell, as text, JSON or a page."""
 
 import json
+import sys
 from argparse import Namespace
 
 from ..run.status import gather
@@ -9,15 +10,22 @@ from ..store.results import RESULTS
 
 
 def main(own: Namespace, argv: list[str]) -> int:
-    """Print the state of the grid as text or JSON, or write it as a page. Return 0. argv: Snakemake's options."""
+    """Print the state of the grid as text or JSON, or write it as a page. argv: Snakemake's options.
+
+    Return 0, or 2 where the page cannot be written."""
     from ..run import status_page
 
     view = gather(argv)
     if own.json:
         print(json.dumps(view))
     elif own.html:
-        origin.replace_text(f"{RESULTS}/status.html", status_page.page(view))
-        print(f"{RESULTS}/status.html")
+        page = f"{RESULTS}/status.html"
+        try:
+            origin.replace_text(page, status_page.page(view))
+        except OSError as error:
+            print(f"{page} cannot be written ({error.strerror}); teachergrid status --json > FILE", file=sys.stderr)
+            return 2
+        print(page)
     else:
         print(status_page.terminal_view(view, *status_page.terminal()))
     return 0

@@ -1,4 +1,4 @@
 """What a job needs: work, throughput, memory, disk, machines, and the resources that Snakemake asks for.
 
-Imports: spec, store.
+Imports: slurm, spec, store.
 """

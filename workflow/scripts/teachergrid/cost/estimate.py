@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
-from ..store.estimates import Estimate
 from . import throughput, workload
 from .actuals import Actual, Actuals, Lengths, Probe, kind, mean_lengths
 from .machines import CPU, Machines
+from .saved_estimates import Estimate
 
 MEASURED, PROBED, SCALED, ANALYTIC = "measured", "probe", "scaled", "analytic"
 Value = TypeVar("Value")

@@ -72,7 +72,7 @@ def need(rule: str, resource: str, row: dict, attempt: int, longest: int = LONGE
     """Return one resource of a job; None leaves it to the profile.
 
     runtime is in minutes and mem_mb in MB. gpu counts the GPUs of all nodes, gres those of one, with their type. longest: the
-    minutes that a job may have; grid.limits knows more where the partitions are known.
+    minutes that a job may have; cost.limits knows more where the partitions are known.
     """
     if resource == "runtime":
         return min(longest, minutes(rule, row, attempt))

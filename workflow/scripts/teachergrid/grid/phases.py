@@ -1,35 +1,18 @@
-"""Which pilots have no result yet, which jobs can follow once they have one, and which choices the jobs of a run start from."""
+"""Which pilots have no result yet, and which jobs can follow once they have one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
-from pathlib import Path
+from typing import TypedDict
 
 from ..cost import resources
 from ..spec.ids import Responses, pilot_subset
-from ..store import origin
 from . import pilot
 from .cells import Cells
 
-CHOICES = ".pilots.json"  # in the results: what the pilots had chosen when the run was planned
 # (rule, row) -> the cost of a job, in any unit
 Cost = Callable[[str, dict], float]
-
-
-def save_choices(results: str, chosen: dict[str, pilot.Chosen | None]) -> None:
-    """Save what pilots had chosen when a run was planned.
-
-    Its jobs expand the config again and must get the same cells, even if a pilot has been made again since.
-    """
-    file, text = Path(results, CHOICES), json.dumps(chosen)
-    if chosen and (not file.is_file() or file.read_text() != text):
-        origin.replace_text(file, text)
-
-
-def saved_choices(results: str) -> dict[str, pilot.Chosen | None]:
-    """Return {grid: what its pilot had chosen} when the run of this job was planned."""
-    file = Path(results, CHOICES)
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def waiting(cells: Cells) -> list[str]:
@@ -43,8 +26,26 @@ def at_most(cells: Cells, cost: Cost | None = None) -> Cells:
     Different bases get different teachers as far as possible, since each further teacher adds a set of responses.
     cost: orders teachers by the cost of their full set of responses; by default GPU-minutes (cost.resources).
     """
-    chosen = {**cells.chosen, **{name: most_expensive(cells, name, cost or _gpu_minutes) for name in waiting(cells)}}
-    return Cells(cells.config, chosen)
+    return Cells(cells.config, {**cells.chosen, **costliest(cells, cost)})
+
+
+def costliest(cells: Cells, cost: Cost | None = None) -> dict[str, pilot.Chosen]:
+    """Return {grid: the costliest teachers that its pilot can choose} for the pilots without a result. cost: as in at_most."""
+    return {name: most_expensive(cells, name, cost or _gpu_minutes) for name in waiting(cells)}
+
+
+@contextmanager
+def assumed(chosen: dict[str, pilot.Chosen]) -> Iterator[None]:
+    """Take pilots to have chosen so, for as long as the context lasts: a graph that is built in it is that of phase two.
+
+    The Snakefile expands the config, so the choices cannot be passed to it as an argument.
+    """
+    pilot.ASSUMED.update(chosen)
+    try:
+        yield
+    finally:
+        for name in chosen:
+            del pilot.ASSUMED[name]
 
 
 def _gpu_minutes(rule: str, row: dict) -> float:
@@ -74,3 +75,16 @@ def upper_bound(cells: Cells, cost: Cost | None = None) -> list[tuple[str, str, 
     return [
         (rule, cell, row) for rule, rows in more.items() for cell, row in rows.items() if cell not in cells.rows[rule]
     ]
+
+
+class Following(TypedDict):
+    """What follows once pilots have chosen teachers. grids: whose pilots have no result. cells: how many more, at most."""
+
+    grids: list[str]
+    cells: int
+
+
+def following(cells: Cells) -> Following | None:
+    """Return what follows these cells; None where no pilot is without a result."""
+    grids = waiting(cells)
+    return {"grids": grids, "cells": len(upper_bound(cells))} if grids else None

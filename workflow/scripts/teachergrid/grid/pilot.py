@@ -21,6 +21,8 @@ from .rows import PilotRow
 
 # What a pilot chose: {base: [teachers]}, the best-ranked teacher first.
 Chosen = dict[str, list[str]]
+# {grid: what its pilot is taken to have chosen} while a plan looks ahead (phases.assumed)
+ASSUMED: dict[str, Chosen] = {}
 
 
 class Draft(NamedTuple):
@@ -123,7 +125,9 @@ def path(results: str, name: str) -> Path:
 
 
 def read(results: str, name: str, spec: str) -> Chosen | None:
-    """Return what a pilot chose; None where there is no result, or it was made from another spec."""
+    """Return what a pilot chose, or what is ASSUMED of it; None where there is no result, or it was made from another spec."""
+    if name in ASSUMED:
+        return ASSUMED[name]
     file = path(results, name)
     result = json.loads(file.read_text()) if file.is_file() else {}
     if result.get("origin", {}).get("spec") != spec:

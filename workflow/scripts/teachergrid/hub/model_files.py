@@ -1,17 +1,11 @@
-"""The files of a model folder: those that decide its output, and a digest of them that serves as its revision."""
+"""A digest of the files that decide a model folder's output, which serves as its revision; what a revision must be."""
 
 import hashlib
 from pathlib import Path
 
 from ..errors import BadInput
 from . import pins
-
-# weights, config, tokenizer, templates and code; README files and training states do not change the output
-DECISIVE = (
-    "*.safetensors *.safetensors.index.json pytorch_model*.bin pytorch_model.bin.index.json config.json "
-    "generation_config.json tokenizer* *.model *.tiktoken vocab.* merges.txt added_tokens.json special_tokens_map.json "
-    "chat_template* *.py"
-)
+from .folders import DECISIVE
 
 
 def digest(folder: Path | str) -> str:

@@ -1,12 +1,12 @@
 """What jobs need from the hub, and whether the local cache has it. Nothing here uses a network."""
 
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
 from ..spec import canonical
 from ..spec.schema import is_without_model
+from . import folders as model_folders
 from . import model_files, pins
 
 REMEDY = "run `teachergrid prefetch` where there is a network"
@@ -67,32 +67,14 @@ def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
         raise BadInput(f"{need.name}: there is no file '{need.file}' in it; fix `source`")
     if need.kind == "dataset":
         return {name: size for name, size in files.items() if need.file in (None, name)}
-    names = sorted(filter(loads_model, files))
-    has_safetensors = any(map(is_safetensors, names))
-    if "config.json" not in names or not (has_safetensors or any(map(is_pickled, names))):
+    names = model_folders.without_copies(filter(model_folders.loads_model, files))
+    if "config.json" not in names or not any(
+        model_folders.is_safetensors(name) or model_folders.is_pickled(name) for name in names
+    ):
         raise BadInput(f"{need.name}: no model that transformers loads (config.json, and safetensors or pytorch_model)")
-    if has_safetensors:
-        names = [name for name in names if not is_pickled(name)]
     if not need.code:
         names = [name for name in names if not is_code(name)]
     return {name: files[name] for name in names}
-
-
-def loads_model(name: str) -> bool:
-    """Whether a file of a model's repository is of a kind that transformers loads."""
-    if "/" in name or name.startswith("consolidated"):
-        return False
-    return any(fnmatch(name, pattern) for pattern in model_files.DECISIVE.split())
-
-
-def is_safetensors(name: str) -> bool:
-    """Whether a file holds weights in the format that is preferred."""
-    return name.endswith(".safetensors")
-
-
-def is_pickled(name: str) -> bool:
-    """Whether a file holds weights in PyTorch's old format, or lists such files."""
-    return name.startswith("pytorch_model")
 
 
 def is_code(name: str) -> bool:

@@ -1,18 +1,21 @@
 """What every entry script does first and last: log, settings, origin, devices, and a readable error message."""
 
 import os
+import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import BadInput
+from ..hub import folders
 from ..spec import canonical
 from ..store import disk, origin, unfinished
 from ..store.job_index import remember
+from ..units import visible
 from . import devices, failures, fingerprint, usage
 
 if TYPE_CHECKING:
@@ -24,8 +27,7 @@ def log_to(path: str) -> None:
 
     It redirects the file descriptors instead of sys.stderr, since engine workers and training ranks are child processes.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = origin.opened(path, os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
 
@@ -43,11 +45,14 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
         log_to(snakemake.log[0])
         failures.remove(*cell)
         settings = canonical.load(snakemake.params.spec)
-        made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input)
+        loaded = model_folders(settings, snakemake.input)
+        made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input, loaded)
         resumed, start = unfinished.has_unfinished(snakemake.output[0], made_from), time.monotonic()
         with devices.taken(snakemake.resources.get("gpu", 0)):
             waited, made_with = time.monotonic() - start, fingerprint.fingerprint(snakemake.rule)
             yield settings, made_from
+            if model_folders(settings, snakemake.input) != loaded:
+                refuse_change(settings["model"]["repo"], snakemake.output[0], made_from)
             took = None if resumed else usage.measure(snakemake, waited)
         remember(*cell, made_with, took)
         # a run may have written a record in the meantime, about a try that SLURM has put back into the queue
@@ -55,6 +60,23 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
     except Exception as error:
         record_failure(error, snakemake, terminal, *cell)
         sys.exit(1)
+
+
+def model_folders(settings: dict, inputs: Iterable[str]) -> dict[str, str]:
+    """Return {folder: digest} of the model that a job loads from a folder without a revision.
+
+    A student answers with weights of its own, which its student.json describes; its base's folder does not matter then.
+    """
+    is_of_student = any(Path(path).name == "student.json" for path in inputs)
+    return {} if is_of_student else folders.of_job(settings)
+
+
+def refuse_change(folder: str, output: str, made_from: dict) -> NoReturn:
+    """Raise BadInput about a model folder that changed while its job ran. The unfinished work may mix two models, and goes."""
+    shutil.rmtree(unfinished.folder(output, made_from))
+    raise BadInput(
+        f"{folder}: files of this model folder were changed while the job ran; leave them as they are and run again"
+    )
 
 
 def record_failure(error: Exception, snakemake: "Snakemake", terminal: int, results: str, rule: str, cell: str) -> None:
@@ -80,7 +102,7 @@ def say(message: str, to: int) -> None:
     """Write a message to a file descriptor, after what was printed before."""
     flush()
     with suppress(OSError):
-        os.write(to, f"{failures.ERROR}{message}\n".encode())
+        os.write(to, f"{failures.ERROR}{visible(message)}\n".encode())
 
 
 def flush() -> None:

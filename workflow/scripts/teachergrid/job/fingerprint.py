@@ -15,9 +15,19 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 from ..store.job_index import index_lines
 from .source import ALL, Part, Target, content, parse, parts_of
+
+
+class Before(NamedTuple):
+    """A statement as it was before it was rewritten."""
+
+    digest: str
+    instead: Target  # that it uses only now
+    used: tuple[Target, ...]  # what it used in the place of that
+
 
 # rules that load no model, and whose outputs no rule that loads a model reads
 CHEAP = ("metric", "verify", "correlate", "report")
@@ -29,6 +39,26 @@ NOT_IN_FINGERPRINT = {
     "teachergrid.job.context",
     "teachergrid.training.weight_files",
     "teachergrid.store.unfinished",
+}
+# Statements that were rewritten and make the same bytes as before: {digest now: as it was before}. Because of such a rewrite no
+# result is made again, nor listed as made by older code.
+REWRITTEN = {
+    # temporary files follow no link: artifacts.write, origin.replace_text, shards._write
+    "c5a8d509a497efef4a0dd0340a41afb2d27ac384dc83efde93ac3ef0ad80724c": Before(
+        "552b2b17507798b39622554b6f2719bc38ab3f8bf861abf73f6c9c9e9852396b",
+        ("teachergrid.store.origin", "create"),
+        (),
+    ),
+    "b850f56c2efe1f01067a3b6ea04ebfbb2f56ffc7983911c714351cafc4a3ee1f": Before(
+        "6f0b6318c86d3b5e9af3a062e0860ba76277d8dd5d6687958f2796f25f21d5bb",
+        ("teachergrid.store.origin", "replace_bytes"),
+        (("teachergrid.store.origin", "Path"), ("teachergrid.store.origin", "os")),
+    ),
+    "2988cf045494faf1819223cac09598a51d38c33f63936e8e2146699cd7e5929e": Before(
+        "251976731227efb488a67777458b060c59aa32c45a3cd620b65d5df5711c2bd7",
+        ("teachergrid.store.origin", "replace_bytes"),
+        (("teachergrid.store.shards", "os"),),
+    ),
 }
 # {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}
@@ -96,7 +126,7 @@ def reach(module: str, name: str) -> Iterator[Part]:
             waiting += [(current, defined) for defined in parsed.statements]
         elif name in parsed.imports:
             waiting.append(parsed.imports[name])
-        for part in parts_of(current, name):
+        for part in map(as_before, parts_of(current, name)):
             yield part
             waiting += part.used
 
@@ -111,4 +141,14 @@ def digest_of(target: Target) -> str:
     if name in parsed.imports:
         return digest_of(parsed.imports[name])
     names = parsed.statements if name == ALL else [name]
-    return " ".join(sorted(part.digest[:16] for defined in names for part in parts_of(module, defined)))
+    parts = (as_before(part) for defined in names for part in parts_of(module, defined))
+    return " ".join(sorted(part.digest[:16] for part in parts))
+
+
+def as_before(part: Part) -> Part:
+    """Return a statement of REWRITTEN as it was before, and any other one as it is."""
+    if part.digest not in REWRITTEN:
+        return part
+    before = REWRITTEN[part.digest]
+    used = [before.used if target == before.instead else (target,) for target in part.used]
+    return part._replace(digest=before.digest, used=tuple(target for targets in used for target in targets))

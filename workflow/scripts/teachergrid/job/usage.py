@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..cost import machines, workload
 from ..cost import resources as job_resources
-from ..store import lock
+from ..store import owner
 from . import devices
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def device_type() -> str:
 
 def age() -> float:
     """Return the seconds since this process started."""
-    start = int(lock.start_ticks(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
+    start = int(owner.start_ticks(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - start
 
 

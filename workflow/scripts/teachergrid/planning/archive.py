@@ -1,12 +1,14 @@
 """Plan documents (workflow/schemas/plan.schema.json): their parts, and the saved plans in the results folder."""
 
+import errno
 import gzip
 import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
+from ..cost.limits import OnSlurm
 from ..errors import BadInput
-from ..grid.limits import OnSlurm
+from ..store import origin
 from ..store.results import RESULTS
 
 FORMAT = 1  # of a plan document
@@ -103,8 +105,23 @@ class Schedule(TypedDict):
     halving: list[Halving]
 
 
+class PhaseTwo(TypedDict):
+    """What follows phase one at most, once pilots have chosen teachers.
+
+    grids: those whose pilots have no result. jobs: those that phase two adds with the costliest choice; `needs` are indices
+    among them, times are seconds from the end of phase one. total, seconds, storage: of both phases together; seconds is None
+    without a schedule.
+    """
+
+    grids: list[str]
+    jobs: list[JobRow]
+    total: Sums
+    seconds: float | None
+    storage: dict[str, Any]
+
+
 class Document(TypedDict):
-    """A whole plan. The rows of stages, teachers, bases and reasons are Sums with further keys, such as the name."""
+    """A whole plan; with a pilot, phase one and at most what follows it (phase_two). The rows of stages, teachers, bases and reasons are Sums with further keys, such as the name."""
 
     format: int
     made: str
@@ -119,20 +136,37 @@ class Document(TypedDict):
     reasons: list[dict[str, Any]]
     older: list[dict[str, Any]]
     problems: list[str]
+    folders: NotRequired[
+        dict[str, str]
+    ]  # {model folder without a revision: its digest as shown}; plans of older versions lack it
     schedule: Schedule | None
     no_schedule: str | None
     machines_date: str
     jobs: list[JobRow]
+    phase_two: PhaseTwo | None
 
 
-def save(document: Document, results: str = RESULTS, most: int = 20) -> Path:
-    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept."""
+def every_job(plan: Document) -> list[JobRow]:
+    """Return the jobs of a plan with those that phase two adds at most."""
+    later = plan.get("phase_two")
+    return [*plan["jobs"], *(later["jobs"] if later else [])]
+
+
+def save(document: Document, results: str = RESULTS, most: int = 20) -> Path | None:
+    """Save a plan, so that later ones can be compared with it, and return its file. Only the newest `most` plans are kept.
+
+    None where the user may not write there: then others' results are looked at.
+    """
     folder = Path(results, FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{document['hash']}.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
-    for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
-        old.unlink()
+    try:
+        origin.replace_bytes(path, gzip.compress(json.dumps(document).encode(), compresslevel=1))
+        for old in sorted(folder.glob("*.json.gz"), key=lambda file: file.stat().st_mtime)[:-most]:
+            old.unlink()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return None
     return path
 
 

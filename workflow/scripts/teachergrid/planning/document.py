@@ -3,40 +3,34 @@
 import argparse
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..cost import storage
 from ..cost.actuals import Actuals, load
+from ..cost.limits import Limits, Place, told
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.memory import fits
-from ..grid.limits import Limits, Place, told
-from ..hub import pins
+from ..cost.saved_estimates import BOUNDS, Estimate
+from ..grid import phases
+from ..hub import folders, pins
 from ..job import devices
 from ..job.usage import device_type
-from ..store import disk
-from ..store.estimates import BOUNDS, Estimate
 from ..store.results import RESULTS
 from . import forecast as planning_forecast
 from . import pools
-from .archive import FORMAT, Document, JobRow, Spread
-from .graph import Request, by_older_code, described, graph, request, roots, sorted_jobs, uncollected
+from .archive import FORMAT, Document, JobRow, PhaseTwo
+from .graph import Request, by_older_code, described, graph, name, request, roots, sorted_jobs, uncollected
 from .makespan import Run, ordered
-from .options import PlanOptions, configured, parse_quietly
+from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
-from .reasons import words_of
-from .sums import by_reason, by_stage, by_word, summed
+from .reasons import shortened, words_of
+from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
-
-    from ..grid.cells import Cells
-
-DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 
 class Setting(NamedTuple):
@@ -69,14 +63,22 @@ class Setting(NamedTuple):
         cluster, machines = pools.named(cluster, machines, pools.asked_for(configured(args), options.gpu))
         return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once, pools.told(cluster))
 
+    @property
+    def machinery(self) -> tuple[pools.Cluster, str | None, Actuals, Machines]:
+        """Return what an estimate depends on beside the job."""
+        return self.cluster, self.gpu, self.actuals, self.machines
+
     def plan(self, argv: list[str]) -> Document:
         """Return the plan document of these options of Snakemake."""
         with uncollected():
-            return build(graph(argv), self, argv)
+            dag = graph(argv)
+            plan = build(dag, self, argv)
+            return plan | {"phase_two": phase_two(plan, dag, self)}
 
     def plan_with(self, files: list[Path]) -> Document:
         """Return the plan document of other config files, on the same results."""
-        return self.plan([*self.argv, "--configfile", *map(str, files)])  # Snakemake uses the last --configfile
+        # Snakemake uses the last --configfile
+        return self.plan(inserted(self.argv, "--configfile", *map(str, files)))
 
 
 def gpus_here() -> dict[str, int]:
@@ -131,7 +133,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             "pools": {kind: pools.described(cluster, kind) for kind in cluster.pools},
         },
         "total": {**summed(rows), "reused": reused.total()},
-        "storage": disk_space(dag.workflow.globals["cells"], jobs, setting.at_once),
+        "storage": disk_space(dag.workflow.globals["cells"], places(rows), setting.at_once),
         "stages": by_stage(rows, [rule.name for rule in dag.workflow.rules], reused),
         "teachers": by_word(rows, "teacher"),
         "bases": by_word(rows, "base"),
@@ -141,16 +143,55 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
+        "folders": folders.described(dag.workflow.globals["cells"].config["models"].values()),
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
         "jobs": rows,
+        "phase_two": None,
     }
 
 
-def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
-    """Return the jobs to run, their forecast, and a sentence for each problem of the plan."""
-    running = sorted_jobs(dag.needrun_jobs())
+def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
+    """Return what follows once pilots have chosen teachers, at most: with the costliest choice. `run` starts it by itself.
+
+    dag: of the plan, which is phase one. Returns None where no pilot is without a result.
+    """
+
+    def gpu_seconds(rule: str, row: dict) -> float:
+        pools_of_job = planning_forecast.offers(Request(rule, "", row, 1), *setting.machinery)
+        return row["gpus"] * next(iter(pools_of_job.values())).expected
+
+    costly, first = phases.costliest(dag.workflow.globals["cells"], gpu_seconds), {row["job"] for row in plan["jobs"]}
+    # a pilot that is not among the jobs, as with --until generate, starts nothing
+    chosen = {grid: teachers for grid, teachers in costly.items() if f"pilot {grid}" in first}
+    if not chosen:
+        return None
+    with phases.assumed(chosen):
+        later = graph(plan["options"])
+    jobs, forecast, problems = jobs_of(later, setting, without=first)
+    rows = [row_of(job, setting.machines) for job in jobs]
+    plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
+    both, one, two = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
+    return {
+        "grids": [*chosen],
+        "jobs": rows,
+        "total": summed(both),
+        "seconds": round(one["seconds"] + two.seconds, 1) if one and two else None,
+        "storage": disk_space(later.workflow.globals["cells"], places(both), setting.at_once),
+    }
+
+
+def places(rows: Sequence[JobRow]) -> list[tuple[str, str]]:
+    """Return (rule, cell) of each job."""
+    return [(row["rule"], row["job"].split(" ", 1)[1]) for row in rows]
+
+
+def jobs_of(
+    dag: "DAG", setting: Setting, without: Collection[str] = ()
+) -> tuple[list[Job], planning_forecast.Forecast, list[str]]:
+    """Return the jobs to run, their forecast, and a sentence for each problem of the plan. without: names of jobs left out."""
+    running = [job for job in sorted_jobs(dag.needrun_jobs()) if name(job) not in without]
     index_of = {job: index for index, job in enumerate(running)}
     needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
     descriptions = described(running)
@@ -160,7 +201,7 @@ def jobs_of(dag: "DAG", setting: Setting) -> tuple[list[Job], planning_forecast.
         request(job, description["gpu"], upstream, limits)
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
-    forecast = planning_forecast.forecast(requests, setting.cluster, setting.gpu, setting.actuals, setting.machines)
+    forecast = planning_forecast.forecast(requests, *setting.machinery)
     blocked, problems = block(requests, forecast, setting, dag.workflow.globals["cells"].config)
     problems += limits.cut(setting.args.retries or 0) if limits else []
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
@@ -212,51 +253,10 @@ def row_of(job: Job, machines: Machines) -> JobRow:
     }
 
 
-def shortened(details: list[str]) -> list[str]:
-    """Return the first DETAILS details, then a line with the number of the others."""
-    others = len(details) - DETAILS
-    return details if others <= 0 else [*details[:DETAILS], f"and {others} more"]
-
-
-def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
-    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
-
-    hours: {bound: GPU-hours, or core-hours on CPUs}.
-    """
-    power = machines.electricity_usd_per_kwh
-    prices: Spread = {}
-    for bound, n in hours.items():
-        price, energy = machines.usd(device, n), machines.kwh(device, n)
-        if price is None:
-            return None
-        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
-    return prices
-
-
 def agreed(specs: dict[str, str]) -> str:
     """Return the hash of a plan, over its jobs and their specs but not times or costs. specs: {job: digest of its spec}."""
     text = "\n".join(f"{job}\t{spec}" for job, spec in sorted(specs.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def disk_space(cells: "Cells", jobs: Sequence[Job], at_once: int) -> dict[str, Any]:
-    """Return the disk space of a plan in bytes.
-
-    Keys: new (the most that the planned jobs hold at once, by kind), whole_grid (the same for all cells), free, can_go (what can
-    be deleted of the results), lacking (a sentence where the disk is too small, else None).
-    """
-    rows: dict[str, dict[str, dict]] = defaultdict(dict)
-    for job in jobs:
-        rule, cell = job.request.rule, job.request.cell
-        rows[rule][cell] = cells.rows[rule][cell]
-    new = storage.peak(SimpleNamespace(rows=rows), at_once)
-    return {
-        "new": new,
-        "whole_grid": sum(storage.peak(cells, at_once).values()),
-        "free": disk.free_bytes(RESULTS),
-        "can_go": sum(n for _, n, _ in disk.what_can_go()),
-        "lacking": storage.lacking(cells, at_once),
-    }
 
 
 # --- what cannot run

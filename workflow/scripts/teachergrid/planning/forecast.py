@@ -8,8 +8,8 @@ from ..cost.actuals import Actuals
 from ..cost.estimate import estimate
 from ..cost.machines import Machines
 from ..cost.memory import fits
+from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
-from ..store.estimates import Estimate
 from . import archive, makespan
 from .graph import Request
 from .makespan import CPU

@@ -3,6 +3,7 @@
 This is the only module that uses Snakemake's internals.
 """
 
+import errno
 import gc
 import os
 import sys
@@ -12,10 +13,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
-from ..grid.limits import LOCAL, Limits, Of, Place
+from ..cost.limits import Limits, Of, Place
+from ..errors import BadInput
 from ..job import fingerprint
+from ..store import history
 from ..store.results import RESULTS
-from . import reasons
+from . import options, reasons
 from .makespan import ordered
 from .reasons import FOLLOWS, FORCED, OLDER, Past
 
@@ -31,26 +34,76 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     """Let Snakemake's CLI read options, profile and Snakefile, and return what `step` makes of the resulting workflow.
 
     No public function of Snakemake reads all three. So we call its CLI, and replace its last step, which would build the graph
-    and run it.
+    and run it, and the printing of its errors. Raises BadInput for each of them, such as a mistake in the config.
     """
-    from snakemake.api import DAGApi
-    from snakemake.cli import args_to_api, parse_args
+    from snakemake.api import DAGApi, SnakemakeApi
+    from snakemake.cli import args_to_api
 
     results: list[Result] = []
+    errors: list[BadInput] = []
 
     def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
         results.append(step(api.workflow_api._workflow))
 
-    last_step = DAGApi.execute_workflow
-    DAGApi.execute_workflow = replacement
+    def caught(api: SnakemakeApi, error: Exception) -> None:
+        store = api._workflow_api and api._workflow_api._workflow_store
+        errors.append(_as_bad_input(error, store.linemaps if store else {}))
+
+    last_step, printer, python = DAGApi.execute_workflow, SnakemakeApi.print_exception, sys.executable
+    DAGApi.execute_workflow, SnakemakeApi.print_exception = replacement, caught
     try:
-        with redirect_stdout(sys.stderr):  # Snakemake prints a summary
-            parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
+        # Snakemake prints a summary
+        with history.looking(), unhindered(), redirect_stdout(sys.stderr):
+            parser, args = options.parse(options.inserted(argv, "--dry-run", "--quiet", "all"))
+            options.config_files(args)
             if not args_to_api(args, parser):
-                raise SystemExit(1)
+                raise errors[0] if errors else BadInput("Snakemake refuses these options; its message is above")
     finally:
-        DAGApi.execute_workflow = last_step
+        DAGApi.execute_workflow, SnakemakeApi.print_exception = last_step, printer
+        sys.executable = python  # the Snakefile quotes it (job.interpreter)
     return results[0]
+
+
+@contextmanager
+def unhindered() -> Iterator[None]:
+    """Let Snakemake look at results where the user may not write, or not read everything.
+
+    A look needs no folder of locks that it cannot make. A record that may not be read is unknown, as if there were none.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    make_folders, read_record = os.makedirs, FilePersistence._io_read
+
+    def makedirs(name: Any, mode: int = 0o777, exist_ok: bool = False) -> None:
+        try:
+            make_folders(name, mode, exist_ok)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+
+    def read(self: FilePersistence, subject: Any, id: Any) -> Any:
+        try:
+            return read_record(self, subject, id)
+        except PermissionError:
+            return {}
+
+    os.makedirs, FilePersistence._io_read = makedirs, read
+    try:
+        yield
+    finally:
+        os.makedirs, FilePersistence._io_read = make_folders, read_record
+
+
+def _as_bad_input(error: BaseException, linemaps: dict) -> BadInput:
+    """Return an error that Snakemake met: our own message where one is at its root, else what Snakemake would print."""
+    from snakemake.exceptions import format_exception_to_string
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BadInput):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return BadInput(format_exception_to_string(error, linemaps).strip())
 
 
 def graph(argv: list[str]) -> "DAG":
@@ -62,8 +115,27 @@ def graph(argv: list[str]) -> "DAG":
 def _built(workflow: "Workflow") -> "DAG":
     forceall = workflow.dag_settings.forceall
     workflow._prepare_dag(forceall=forceall, ignore_incomplete=False, lock_warn_only=True)
+    _correct_records(workflow)
     workflow._build_dag()
     return workflow.dag
+
+
+def corrected(workflow: "Workflow") -> dict[str, history.Record]:
+    """Return {output: record} of the records that are wrong on the disk (store.recall)."""
+    return workflow.globals["start"].corrected
+
+
+def _correct_records(workflow: "Workflow") -> None:
+    """Let Snakemake read the corrected records in place of those on the disk: a plan writes nothing."""
+    from snakemake.persistence import MetadataRecord
+
+    persistence, right = workflow.persistence, corrected(workflow)
+    on_disk = persistence._read_record
+
+    def read(output: str) -> MetadataRecord | None:
+        return MetadataRecord.model_validate(right[output]) if output in right else on_disk(output)
+
+    persistence._read_record = read
 
 
 @contextmanager
@@ -106,17 +178,8 @@ def resource(job: "Job", what: str, default: Any = 0) -> Any:
     stated = job.rule.resources.get(what)
     if stated is None:
         return default
-    return (
-        stated.evaluate(
-            job.wildcards,
-            input=job.input,
-            attempt=1,
-            threads=1,
-            rulename=job.rule.name,
-            async_run=job.dag.workflow.async_run,
-        ).value
-        or default
-    )
+    more = {"rulename": job.rule.name, "async_run": job.dag.workflow.async_run}
+    return stated.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, **more).value or default
 
 
 def gpus(job: "Job") -> int:
@@ -150,9 +213,7 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits |
     """Return what a job needs. n_gpus: as `gpus` counts them. limits: of SLURM's partitions, None for a run elsewhere."""
     rule, workflow = job.rule.name, job.dag.workflow
     row = workflow.globals["cells"].rows[rule][cell(job)] | {"gpus": n_gpus}
-    place = None
-    if limits is not None and rule not in LOCAL:
-        place = limits.place(rule, cell(job), Of(job.wildcards, job.input, workflow.async_run))
+    place = limits and limits.sent(rule, cell(job), Of(job.wildcards, job.input, workflow.async_run))
     return Request(rule, cell(job), row, resource(job, "_cores", 1), tuple(needs), place)
 
 
@@ -172,7 +233,8 @@ def described(jobs: list["Job"]) -> list[Described]:
     dag = jobs[0].dag
     running = set(jobs)
     others = (job for job in dag.jobs if not job.rule.norun)
-    past = Past(RESULTS, [job for job in others if job not in running or os.path.exists(job.output[0])], jobs)
+    existing = [job for job in others if job not in running or os.path.exists(job.output[0])]
+    past = Past(RESULTS, corrected(dag.workflow), existing, jobs)
     remade = {str(path) for job in jobs for path in job.output}
     rows: list[Described] = [
         {

@@ -149,6 +149,19 @@ class _Simulation:
         return min(fitting, key=lambda pool: (task.seconds[pool], pool), default=None)
 
 
+def joined(first: Schedule, then: Schedule) -> Schedule:
+    """Return one schedule of two sets of tasks, the second of which starts when the first is over."""
+    last = max(range(len(first.runs)), key=lambda index: first.runs[index].end, default=None)
+    n, shift = len(first.runs), first.seconds
+    moved = [
+        Run(
+            run.task + n, run.pool, run.start + shift, run.end + shift, last if run.because is None else run.because + n
+        )
+        for run in then.runs
+    ]
+    return Schedule([*first.runs, *moved], shift + then.seconds)
+
+
 def critical(schedule: Schedule) -> list[Run]:
     """Return the chain of runs that decides the end, first to last. Each waited for the output or the GPUs of the one before."""
     run: Run | None = max(schedule.runs, key=lambda run: run.end, default=None)

@@ -1,18 +1,23 @@
 """The options of `teachergrid plan`, and those of Snakemake's options that matter to a plan."""
 
 import io
+import math
 import os
 import re
+import sys
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import BadInput
+from ..grid import config_names
 
 PROBE_SECONDS = 300.0
+DEFAULT = "config/config.yaml"  # where no --configfile has grids
+A_DATE = "2026-05-01T18:00"
 
 
 class PlanOptions(NamedTuple):
@@ -58,9 +63,11 @@ def read(own: Namespace, argv: list[str]) -> PlanOptions:
     """
     values = {name: value for name, value in vars(own).items() if name in PlanOptions._fields}
     for name in ("max_gpu_hours", "max_usd", "start_delay"):
-        if values[name] is not None and not values[name] >= 0:
-            raise BadInput(f"--{name.replace('_', '-')} {values[name]:g}: give a number of 0 or more")
-    if not values.get("probe_seconds", PROBE_SECONDS) > 0:
+        if values[name] is not None and not 0 <= values[name] < math.inf:
+            raise BadInput(
+                f"--{name.replace('_', '-')} {values[name]:g}: give a number of 0 or more; without a limit leave it out"
+            )
+    if not 0 < values.get("probe_seconds", PROBE_SECONDS) < math.inf:
         raise BadInput(
             f"--probe-seconds {values['probe_seconds']:g}: give the longest time of one probe in seconds, such as 300"
         )
@@ -71,16 +78,19 @@ def read(own: Namespace, argv: list[str]) -> PlanOptions:
 def seconds_until(text: str, now: float) -> float:
     """Return the seconds from now to a deadline.
 
-    text: `48` or `48h` (hours), `3d` (days), or a date 2026-05-01[T18:00]. now: seconds since 1970. Raises BadInput.
+    text: `48` or `48h` (hours), `3d` (days), or a date 2026-05-01[T18:00[+02:00]], in local time without a zone. now: seconds since 1970. Raises BadInput.
     """
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
-        return float(match[1]) * (86400 if match[2] == "d" else 3600)
     try:
-        left = datetime.fromisoformat(text).timestamp() - now
-    except ValueError as error:
-        raise BadInput(f"--deadline {text}: give hours (48h), days (3d) or a date such as 2026-05-01T18:00") from error
-    if left <= 0:
-        raise BadInput(f"--deadline {text}: is in the past")
+        if match := re.fullmatch(r"(\d+(?:\.\d+)?)(h|d)?", text):
+            left = float(match[1]) * (86400 if match[2] == "d" else 3600)
+        else:
+            left = datetime.fromisoformat(text).timestamp() - now
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"--deadline {text}: give hours (48h), days (3d) or a date such as {A_DATE}") from error
+    if not 0 < left < math.inf:
+        raise BadInput(
+            f"--deadline {text}: is not in the future; give hours (48h), days (3d) or a date such as {A_DATE}"
+        )
     return left
 
 
@@ -93,12 +103,67 @@ def at_once(args: Namespace) -> int:
     return int(limit) if str(limit).isdigit() else os.cpu_count() or 1
 
 
-def parse_quietly(argv: Sequence[str]) -> Namespace:
-    """Return Snakemake's options as its own parser reads them, profiles included, without its message about the profile."""
+def inserted(argv: Sequence[str], *more: str) -> list[str]:
+    """Return Snakemake's options with more of them, before `--`, behind which all words are targets."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    return [*argv[:end], *more, *argv[end:]]
+
+
+def targeted(argv: Sequence[str], target: str) -> list[str]:
+    """Return Snakemake's options with a target.
+
+    It comes first, since options such as --configfile take all words that follow; or behind `--`, as then every target must.
+    """
+    return [*argv, target] if "--" in argv else [target, *argv]
+
+
+def parse(argv: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
+    """Return Snakemake's own parser and what it makes of its options, profiles included.
+
+    Raises:
+        BadInput: for a profile that cannot be read.
+        SystemExit: for other mistakes in the options; Snakemake prints its message.
+    """
     from snakemake.cli import parse_args
 
-    with redirect_stderr(io.StringIO()):  # Snakemake prints it again when the graph is built
-        return parse_args(argv)[1]
+    try:
+        return parse_args(list(argv))
+    except Exception as error:
+        raise BadInput(f"Snakemake's options or profile: {error}") from error
+
+
+def parse_quietly(argv: Sequence[str]) -> Namespace:
+    """Return Snakemake's options as its own parser reads them, profiles included, without its message about the profile.
+
+    Raises: as `parse`.
+    """
+    messages = io.StringIO()  # Snakemake prints it again when the graph is built
+    try:
+        with redirect_stderr(messages):
+            return parse(argv)[1]
+    except SystemExit:
+        sys.stderr.write(messages.getvalue())
+        raise
+
+
+def config_files(args: Namespace) -> dict:
+    """Return what the files of --configfile state together. Raises BadInput for one that cannot be read.
+
+    A target behind --configfile is such a file, too: Snakemake's option takes all words that follow.
+    """
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    stated: dict = {}
+    for path in args.configfile or []:
+        try:
+            update_config(stated, load_configfile(path))
+        except Exception as error:
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            raise BadInput(
+                f"--configfile {path}: cannot be read as a config ({why[0]}); name a YAML file, and targets before --configfile"
+            ) from error
+    return stated
 
 
 def configured(args: Namespace) -> dict:
@@ -107,12 +172,12 @@ def configured(args: Namespace) -> dict:
     from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
-    stated: dict = {}
-    for path in args.configfile or []:
-        update_config(stated, load_configfile(path))
+    config_names.refuse_doubles(args.configfile or [])
+    stated = config_files(args)
     update_config(stated, parse_config(args.config))
     if "grids" in stated:
         return stated
-    config = load_configfile("config/config.yaml")
+    config_names.refuse_doubles([DEFAULT])
+    config = load_configfile(DEFAULT)
     update_config(config, stated)
     return config

@@ -34,6 +34,7 @@ def build(plan: Document, now: float | None = None) -> str:
             "cost": terminal.money(total),
             "end": terminal.ending(plan, now),
             "disk": terminal.room(plan),
+            "then": terminal.phase_two(plan, now),
         },
         tables={
             "teacher": [row for row in plan["teachers"] if row["teacher"] is not None],

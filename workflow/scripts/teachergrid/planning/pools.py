@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from ..cost.limits import file_of
 from ..cost.machines import Machines
 from ..errors import BadInput
-from ..grid.limits import file_of
 from ..slurm import nodes, partitions, scheduler, site
 from .makespan import CPU
 
@@ -60,6 +60,10 @@ def parse(text: str, delay: float | None = None, submitted: int | None = None) -
         match = POOL.fullmatch(part.strip())
         if not match or not int(match["amount"]):
             raise BadInput(f"--cluster {part}: {FORM}")
+        if match["kind"] in pools:
+            raise BadInput(f"--cluster {text}: names {match['kind']} twice; {FORM}")
+        if match["hours"] and not float(match["hours"]):
+            raise BadInput(f"--cluster {part}: no job ends in 0 hours; {FORM}")
         pools[match["kind"]] = Pool(int(match["amount"]), 3600 * float(match["hours"]) if match["hours"] else None)
     if not pools:
         raise BadInput(f"--cluster: {FORM}")

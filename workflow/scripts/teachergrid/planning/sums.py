@@ -1,11 +1,19 @@
-"""What the jobs of a plan cost together: in total, by stage, by teacher or base, and by reason."""
+"""What the jobs of a plan cost: one job, all together, by stage, by teacher or base, by reason; and on the disk."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from ..store.estimates import BOUNDS
+from ..cost import storage
+from ..cost.machines import Machines
+from ..cost.saved_estimates import BOUNDS
+from ..store import disk
+from ..store.results import RESULTS
 from .archive import JobRow, Spread, Sums
+
+if TYPE_CHECKING:
+    from ..grid.cells import Cells
 
 
 def summed(jobs: Sequence[JobRow]) -> Sums:
@@ -64,3 +72,43 @@ def by_reason(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
         examples = [{"detail": detail, "jobs": n} for detail, n in details.most_common(5)]
         rows.append({"reason": reason, "direct": len(direct), "details": examples, **summed(group)})
     return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["jobs"], row["reason"]))
+
+
+# --- of one job, and on the disk
+
+
+def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:
+    """Return the price of a job in USD, with electricity where its price is known; None where the machine's price is unknown.
+
+    hours: {bound: GPU-hours, or core-hours on CPUs}.
+    """
+    power = machines.electricity_usd_per_kwh
+    prices: Spread = {}
+    for bound, n in hours.items():
+        price, energy = machines.usd(device, n), machines.kwh(device, n)
+        if price is None:
+            return None
+        prices[bound] = price + (power * energy if power is not None and energy is not None else 0.0)
+    return prices
+
+
+def disk_space(cells: "Cells", jobs: Iterable[tuple[str, str]], at_once: int) -> dict[str, Any]:
+    """Return the disk space of a plan in bytes.
+
+    Args:
+        jobs: (rule, cell) of those to run.
+        at_once: jobs that may run at the same time.
+    Returns:
+        new (the most that the planned jobs hold at once, by kind), whole_grid (the same for all cells), free, can_go (what can
+        be deleted of the results), lacking (a sentence where the disk is too small, else None).
+    """
+    rows: dict[str, dict[str, dict]] = defaultdict(dict)
+    for rule, cell in jobs:
+        rows[rule][cell] = cells.rows[rule][cell]
+    return {
+        "new": storage.peak(SimpleNamespace(rows=rows), at_once),
+        "whole_grid": sum(storage.peak(cells, at_once).values()),
+        "free": disk.free_bytes(RESULTS),
+        "can_go": sum(n for _, n, _ in disk.what_can_go()),
+        "lacking": storage.lacking(cells, at_once),
+    }

@@ -27,6 +27,7 @@ def page(plan: Document, width: int = 80) -> str:
         by("teacher", plan["teachers"], width),
         by("base", plan["bases"], width),
         finish(plan, width),
+        folders(plan, width),
         warnings(plan, width),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -48,8 +49,25 @@ def headline(plan: Document, width: int) -> list[str]:
         "cost": money(total),
         "end": ending(plan),
         "disk": room(plan),
+        "then": phase_two(plan),
     }
+    lines = {word: text for word, text in lines.items() if text}
     return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def phase_two(plan: Document, now: float | None = None) -> str:
+    """Return what both phases take at most; nothing where no pilot is without a result. now: as of `ending`."""
+    later = plan.get("phase_two")
+    if not later:
+        return ""
+    total, seconds = later["total"], later["seconds"]
+    ends = f"end {end_time(seconds, now)}, after {span(seconds)}" if seconds is not None else "end unknown"
+    blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
+    return (
+        f"this is phase one; when the pilot of {', '.join(later['grids'])} has chosen teachers, `run` goes on by itself. With "
+        f"phase two at most {count(total['jobs'])} jobs{blocked}; {work(total)}; {money(total)}; {ends}; "
+        f"up to {units.size(sum(later['storage']['new'].values()))} more on the disk"
+    )
 
 
 def reused(n: int) -> str:
@@ -174,15 +192,25 @@ def finish(plan: Document, width: int) -> str:
     return "\n".join(line for text in lines for line in wrapped(text, width, "  "))
 
 
+def folders(plan: Document, width: int, most: int = MOST) -> str:
+    """Return which models are folders without a revision, with their digests. most: that are named."""
+    there = [f"{folder} ({digest.removeprefix('folder ')})" for folder, digest in (plan.get("folders") or {}).items()]
+    if not there:
+        return ""
+    more = f" and {len(there) - most} more (--details)" if len(there) > most else ""
+    return "\n".join(wrapped(f"models in folders without a `revision`: {', '.join(there[:most])}{more}", width, "  "))
+
+
 def warnings(plan: Document, width: int) -> str:
     """Return the problems of the plan, a paragraph each."""
-    lacking = plan["storage"]["lacking"]
+    later = plan.get("phase_two")
+    lacking = (later or plan)["storage"]["lacking"]
     texts = [*plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
 
 
 def details(plan: Document) -> str:
-    """Return a line for every job: its reason, time and place."""
+    """Return a line for every job: its reason, time and place; then a line for each model folder without a revision."""
     lines = []
     for job in plan["jobs"]:
         why = "; ".join([job["reason"], *job["details"][:3]])
@@ -192,6 +220,7 @@ def details(plan: Document) -> str:
         lines.append(
             f"  {job['job']}  {time}{asked(job.get('slurm'))}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}"
         )
+    lines += [f"  {folder}  {digest}" for folder, digest in (plan.get("folders") or {}).items()]
     return "\n".join(lines)
 
 

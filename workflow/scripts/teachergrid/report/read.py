@@ -13,13 +13,14 @@ import yaml
 
 from ..analysis.correlations import circular
 from ..analysis.pilot import regret
+from ..cost.saved_estimates import compared
+from ..hub import folders
 from ..instructions import contamination
 from ..job import failures
 from ..responses import health
 from ..spec import canonical
 from ..spec.ids import Responses
 from ..store import artifacts, inputs, origin
-from ..store.estimates import compared
 from . import samples
 
 TABLES = {
@@ -81,7 +82,9 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "stages": samples.stages(f"{results}/benchmarks"),
         "estimates": compared(results, samples.timed(f"{results}/benchmarks")),
         "failures": failed(results, grid_settings),
-        "provenance": provenance(grid_settings, settings["models"], made_from),
+        "provenance": provenance(
+            grid_settings, settings["models"], made_from, digests([*files.responses, *files.rewards, *files.answers])
+        ),
     }
 
 
@@ -161,11 +164,22 @@ def failed(results: str, grid_settings: dict) -> list[dict]:
     ]
 
 
-def provenance(grid_settings: dict, models: dict, made_from: dict) -> dict:
-    """Return what made the numbers of a grid."""
+def digests(paths: Sequence[str]) -> dict[str, str]:
+    """Return {model folder without a revision: its digest} of the models that made these files."""
+    return {
+        folder: digest for path in paths for folder, digest in ((origin.read(path) or {}).get("folders") or {}).items()
+    }
+
+
+def provenance(grid_settings: dict, models: dict, made_from: dict, made_with: dict[str, str]) -> dict:
+    """Return what made the numbers of a grid. made_with: as `digests` returns it; other folders are shown as they are now."""
+    shown = folders.described(models.values()) | {name: folders.shown(digest) for name, digest in made_with.items()}
     return {
         "config": {"digest of the grid's settings": hashlib.sha256(made_from["spec"].encode()).hexdigest()[:16]},
-        "models": {name: model.get("revision") or f"{model['repo']} (unpinned)" for name, model in models.items()},
+        "models": {
+            name: model.get("revision") or f"{model['repo']} ({shown.get(model['repo'], 'unpinned')})"
+            for name, model in models.items()
+        },
         "seeds": {"SFT": grid_settings["grid"]["seeds"], "bootstrap": grid_settings["grid"]["seed"]},
         "inputs": len(made_from["inputs"]),
         "versions": {

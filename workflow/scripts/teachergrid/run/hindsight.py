@@ -8,12 +8,13 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..cost import saved_estimates
 from ..cost.estimate import estimate
+from ..cost.saved_estimates import BOUNDS, Estimate
 from ..errors import BadInput
 from ..planning.document import Setting
 from ..planning.forecast import fitting, pools_of
-from ..store import disk, estimates
-from ..store.estimates import BOUNDS, Estimate
+from ..store import disk
 
 if TYPE_CHECKING:
     from ..grid.cells import Cells
@@ -28,7 +29,7 @@ def note(cells: "Cells", request: "Options", results: str, say: Callable[[str], 
         say(f"no estimates are saved: {error}")
         return
     with disk.spared():
-        estimates.save(expectations, results)
+        saved_estimates.save(expectations, results)
 
 
 def expected(cells: "Cells", setting: Setting) -> dict[str, dict[str, list[Estimate]]]:

@@ -1,9 +1,6 @@
 """The options of a run: Snakemake's own, as its parser reads them with profiles, and ours."""
 
-import io
-import sys
 from argparse import Namespace
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +16,8 @@ NO_RUN += "touch cleanup_metadata delete_all_output delete_temp_output conda_cre
 class Options(NamedTuple):
     """All options of a run.
 
-    argv: Snakemake's own. live: what to do with live jobs of an earlier run (commands.parser.LIVE). pass_on: Snakemake is called
+    argv: Snakemake's own. live: what to do with live jobs of an earlier run (commands.parser.LIVE). take_over: free the lock of
+    another user's dead run although its jobs cannot be seen. pass_on: Snakemake is called
     for something other than a run (NO_RUN). targets: those that the user names, sorted. config: as config.checked returns it; {}
     with pass_on. at_once: jobs that may run at the same time. plan: the budget, and the plan that the run must match.
     """
@@ -32,6 +30,7 @@ class Options(NamedTuple):
     config: dict
     at_once: int
     plan: options.PlanOptions
+    take_over: bool = False
 
 
 def read(own: Namespace, argv: list[str]) -> Options:
@@ -44,16 +43,7 @@ def read(own: Namespace, argv: list[str]) -> Options:
         BadInput: one of our options makes no sense, or the config has a mistake.
         SystemExit: Snakemake refuses argv; its own message is printed.
     """
-    from snakemake.cli import parse_args
-
-    plan = options.read(own, argv)
-    messages = io.StringIO()  # about the profile in use: Snakemake prints it again when it runs
-    try:
-        with redirect_stderr(messages):
-            _, args = parse_args(argv)
-    except SystemExit:
-        sys.stderr.write(messages.getvalue())
-        raise
+    plan, args = options.read(own, argv), options.parse_quietly(argv)
     if args.directory and Path(args.directory).resolve() != Path.cwd():
         raise BadInput(
             f"--directory {args.directory}: a run writes its results into the current folder; cd there, and leave this option out"
@@ -61,13 +51,13 @@ def read(own: Namespace, argv: list[str]) -> Options:
     pass_on = any(getattr(args, name, None) for name in NO_RUN.split())
     config = {} if pass_on else checked(options.configured(args))
     on_cluster, targets = args.executor == "slurm", sorted(args.targets)
-    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan)
+    return Options(argv, own.live, pass_on, on_cluster, targets, config, options.at_once(args), plan, own.take_over)
 
 
 def with_config(argv: list[str], setting: str) -> list[str]:
-    """Return Snakemake's options with a setting added to --config: a second --config would replace the first."""
-    for flag in ("--config", "-C"):
-        if flag in argv:
-            start = argv.index(flag) + 1
-            return [*argv[:start], setting, *argv[start:]]
-    return [*argv, "--config", setting]
+    """Return Snakemake's options with a setting added to --config.
+
+    A further --config replaces the ones before, so it names all that they state, however they are spelled, and the profile's.
+    """
+    stated = options.parse_quietly(argv).config or []
+    return options.inserted(argv, "--config", *stated, setting)

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
-from ..cost import storage
+from ..cost import limits, storage
 from ..errors import BadInput
-from ..grid import cells, limits, phases
+from ..grid import cells, phases, start
 from ..hub import pins
 from ..planning import graph, pools
 from ..planning.options import parse_quietly
@@ -84,39 +85,66 @@ def refuse_other(request: options.Options) -> None:
     """Raise BadInput where the run would differ from the plan of --plan, and OverBudget where it would exceed a limit."""
     if not request.plan.bounded():
         return
-    from ..planning import budget, diff, document
+    from ..planning import budget, diff, document, whatif
 
-    plan_now = document.Setting.of(request.plan).plan(request.argv)
+    setting = document.Setting.of(request.plan)
+    plan_now = setting.plan(request.argv)
     if request.plan.plan is not None:
         diff.refuse(request.plan.plan, plan_now)
     if limits := budget.over(plan_now, request.plan):
-        raise OverBudget(budget.refusal(plan_now, request.plan, limits))
+        raise OverBudget(budget.refusal(plan_now, request.plan, limits, lambda names: whatif.cut(names, setting)))
 
 
 def begin(request: options.Options) -> None:
     """Take the lock of the results, and recover what a dead run left. Raises BadInput where an earlier run or its jobs live."""
     owner = lock.dead_holder(RESULTS)
-    folders = {str(Path.cwd()), *([owner["folder"]] if owner else [])}  # another checkout may share the results
-    had_jobs = request.on_cluster and guard(sorted(folders), request.live)
-    lock.take(RESULTS)
+    folders = {str(Path.cwd()), *([owner["folder"] or ""] if owner else [])}  # another checkout may share the results
+    # a dead run may have submitted jobs though this one does not; a SLURM that never answers must not stop a local run for ever
+    on_cluster = request.on_cluster or bool(owner and scheduler.available() and scheduler.live(Path.cwd()) is not None)
+    if on_cluster and owner and not (lock.is_mine(owner) or request.take_over):
+        refuse_hidden(owner)
+    had_jobs = on_cluster and guard(sorted(folders), request.live)
+    lock.take(RESULTS, request.take_over)
+    start.forget()
+    start.freeze(request.config)
     if owner:
-        tell(f"the run of process {owner['pid']} died; its lock is freed, and this run continues its work")
+        tell(f"the run of {lock.described(owner)} died; its lock is freed, and this run continues its work")
     if owner or had_jobs:
         history.free_locks()
-        if recovered := history.recover_outputs(RESULTS):
+        if recovered := history.recover_outputs():
             tell(f"{len(recovered)} outputs were finished in the meantime")
+
+
+def refuse_hidden(owner: lock.Owner) -> None:
+    """Raise BadInput where squeue would not show the jobs of another user's dead run."""
+    try:
+        hidden = scheduler.hides_others()
+    except scheduler.SlurmError as error:
+        raise BadInput(
+            f"{RESULTS}: {lock.unseen(owner, f'SLURM does not say whether it shows jobs of others ({error})')}"
+        ) from error
+    if hidden:
+        raise BadInput(
+            f"{RESULTS}: {lock.unseen(owner, 'squeue shows no jobs of other users here (PrivateData=jobs)')}"
+        )
 
 
 def guard(folders: list[str], live: str, every_s: float = 10) -> bool:
     """Wait for, cancel or refuse live jobs of an earlier run, as `live` says. Return whether there were any.
 
-    Raises BadInput where there are some and `live` is `refuse`, or squeue does not answer.
+    Raises BadInput where there are some and `live` is `refuse`, or `cancel` and they are another user's, or where squeue does
+    not answer.
     """
-    jobs = alive(folders)
+    jobs = alive(folders, [scheduler.EVERYONE])
     if not jobs:
         return False
     listing = "\n".join(f"  {job.id} {job.state} {job.rule} {job.cell} {job.node}" for job in jobs[:10])
     count = f"{len(jobs)} jobs of an earlier run are alive"
+    me = lock.user_name(os.getuid())
+    whose = sorted({job.user for job in jobs})
+    theirs = {user: [job.id for job in jobs if job.user == user] for user in whose if user != me}
+    if theirs and live != "wait":
+        raise BadInput(others_jobs(theirs, count, listing, live))
     if live == "refuse":
         raise BadInput(
             f"{count}, and a new run would submit them a second time:\n{listing}\nuse `teachergrid run --live wait` to wait "
@@ -127,15 +155,29 @@ def guard(folders: list[str], live: str, every_s: float = 10) -> bool:
         if live == "cancel":
             scheduler.cancel(job.id for job in jobs)
         time.sleep(every_s if live == "wait" else 1)
-        jobs = alive(folders)
+        jobs = alive(folders, [scheduler.of_user(user) for user in whose])
     return True
 
 
-def alive(folders: list[str]) -> list[scheduler.Job]:
-    """Return the live jobs that were submitted from these folders. Raises BadInput where squeue does not answer."""
+def others_jobs(theirs: dict[str, list[str]], count: str, listing: str, live: str) -> str:
+    """Return the message where jobs of other users are alive. theirs: {user: ids of jobs}."""
+    of = "; ".join(f"{user}'s: {' '.join(ids)}" for user, ids in theirs.items())
+    ask = "; ".join(f"ask {user}: scancel {' '.join(ids)}" for user, ids in theirs.items())
+    problem = "a new run would submit them a second time" if live == "refuse" else "you cannot cancel another user's"
+    return (
+        f"{count} ({of}), and {problem}:\n{listing}\nuse `teachergrid run --live wait` to wait for them and keep what they "
+        f"finish, or have them cancelled: {ask}"
+    )
+
+
+def alive(folders: list[str], whose: list[tuple[str, ...]]) -> list[scheduler.Job]:
+    """Return the live jobs that were submitted from these folders. whose: see scheduler.live; what it gives is put together.
+
+    Raises BadInput where squeue does not answer.
+    """
     live_jobs: list[scheduler.Job] = []
-    for folder in folders:
-        jobs = scheduler.live(folder)
+    for folder, of in product(folders, whose):
+        jobs = scheduler.live(folder, of)
         if jobs is None:
             raise BadInput(
                 "squeue does not answer, so it is unknown whether jobs of an earlier run are alive; try again later"

@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cost import saved_estimates
+from ..grid import phases
 from ..job import failures
 from ..planning.graph import with_workflow
-from ..planning.reasons import old_record
+from ..planning.options import inserted
 from ..slurm import scheduler
-from ..store import estimates, history, lock, origin
+from ..store import history, lock, origin
 from ..store.results import RESULTS
+from . import reading
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -69,11 +72,19 @@ def cells(argv: list[str]) -> list[CellStatus]:
 
     argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
     """
-    grid = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
+    return expanded(argv)[0]
+
+
+def expanded(argv: list[str]) -> tuple[list[CellStatus], phases.Following | None]:
+    """Return the grid's jobs, as `cells`, and what follows them at most where a pilot has no result yet."""
+    grid, later = with_workflow(
+        inserted(argv, "--mode", "subprocess"),
+        lambda workflow: (list(_cells(workflow)), phases.following(workflow.globals["cells"])),
+    )
     makers = {path: cell for cell in grid for path in cell.outputs}
     for cell in grid:
         cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return grid
+    return grid, later
 
 
 def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
@@ -102,13 +113,13 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
-    last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
+    last_run = json.loads(Path(SUMMARY).read_text()) if os.access(SUMMARY, os.R_OK) else {}
     stopped = last_run.get("code") in STOPPED
     made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
         key = cell.rule, cell.cell
         marker = history.record_path(Path(".snakemake/incomplete"), cell.outputs[0])
-        begun = marker.stat().st_mtime if marker.exists() else None
+        begun = os.path.getmtime(marker) if os.path.exists(marker) else None
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
@@ -159,11 +170,11 @@ def is_made(cell: CellStatus, in_flight: bool) -> bool:
     for path in cell.outputs:
         if not os.path.exists(path):
             return False
-        record = None if in_flight else old_record(RESULTS, path)
+        record = None if in_flight else history.read(RESULTS, path)
         if record is not None:
             if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
                 return False
-        elif (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
+        elif not os.access(path, os.R_OK) or (made_from := origin.read(path)) is None or made_from["spec"] != cell.spec:
             return False
     return True
 
@@ -184,11 +195,12 @@ def ended_by_slurm(cell: CellStatus, slurm_state: str | None, stopped: bool) -> 
 
 def gather(argv: list[str]) -> "View":
     """Return the values that text, JSON and page show. Times are seconds, sizes bytes; None is unknown."""
-    folder, has_slurm = Path.cwd(), scheduler.available()
+    folder, has_slurm, owner = Path.cwd(), scheduler.available(), lock.holder(RESULTS)
+    theirs = scheduler.of_user(owner["user"]) if owner and owner["user"] and not lock.is_mine(owner) else None
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
-        live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
+        live_jobs = pool.submit(lambda: queued(folder, theirs) if has_slurm else [])
         past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
-        grid = cells(argv)
+        grid, later = expanded(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
     stages = {rule: dict.fromkeys(STATES, 0) for rule in dict.fromkeys(cell.rule for cell in grid)}
@@ -204,11 +216,19 @@ def gather(argv: list[str]) -> "View":
             if cell.state == RUNNING
         ],
         "time_left": time_left(grid, took),
+        "phase_two": later,
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
-        "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
+        "estimates": saved_estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
+        "unread": reading.unread(RESULTS),
     }
+
+
+def queued(folder: Path, theirs: tuple[str, ...] | None) -> list[scheduler.Job] | None:
+    """Return our live jobs, and those of another user whose run holds the lock (see scheduler.live); None without an answer."""
+    answers = [scheduler.live(folder, whose) for whose in (scheduler.ME, theirs) if whose]
+    return [job for jobs in answers for job in jobs or []] if None not in answers else None
 
 
 def shown(failure: failures.Record) -> tuple[str, dict]:
@@ -227,7 +247,7 @@ def who_runs() -> str:
     owner = lock.holder(RESULTS)
     if owner is None:
         return "no run is alive"
-    who = f"process {owner['pid']} on {owner['host']}"
+    who = lock.described(owner)
     return f"the run of {who} died; `teachergrid run` continues it" if lock.is_dead(owner) else f"run of {who}"
 
 
@@ -236,7 +256,7 @@ def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
     took: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in grid:
         path = Path(RESULTS, "benchmarks", cell.rule, f"{cell.cell}.jsonl")
-        if path.exists():
+        if os.access(path, os.R_OK):
             took[cell.rule][cell.cell] = sum(json.loads(line)["s"] for line in path.read_text().splitlines())
     return took
 
@@ -266,7 +286,7 @@ def gpu_hours(grid: list[CellStatus], took: dict, accounts: list[scheduler.Start
     if accounts:
         seconds = sum(row["elapsed_s"] * row["gpus"] for row in accounts)
         return {"hours": seconds / 3600, "of": "all tries, by SLURM's accounting"}
-    done = estimates.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
+    done = saved_estimates.finished(RESULTS, [(cell.rule, cell.cell) for cell in grid])
     # on a machine without GPUs a job used none, whatever it requested
     used = {(job.rule, job.cell): job.gpus for job in done if job}
     seconds = sum(took[cell.rule].get(cell.cell, 0) * used.get((cell.rule, cell.cell), cell.gpus) for cell in grid)

@@ -12,6 +12,7 @@ from .. import units
 from ..pages import estimates, text
 
 if TYPE_CHECKING:
+    from ..grid.phases import Following
     from ..job.failures import Group
 
 
@@ -30,11 +31,13 @@ class View(TypedDict):
     stages: dict[str, dict[str, int]]  # {rule: {state: number of cells}}
     run: str  # which run is alive, in words
     running: list[RunningJob]
-    time_left: dict
+    time_left: dict  # of phase one, where a pilot has no result
+    phase_two: "Following | None"
     failures: list["Group"]
     gpu_hours: dict
     estimates: dict
     disk: dict[str, int]  # {folder: bytes}
+    unread: str  # which files may not be read, in words; "" where all may
 
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -76,8 +79,12 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
             lines += [f"    log: {cell['log']}"] * bool(cell["log"])
         lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
     totals = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    if later := view["phase_two"]:
+        totals["phase two"] = then(later)
     if comparison := estimates.table(view["estimates"]):
         totals["estimated"] = " ".join(comparison["sentences"])
+    if view["unread"]:
+        totals["unknown"] = view["unread"]
     lines += [""]
     for name, words in totals.items():
         lines += wrapped(f"{name + ':':10} {words}", 0)
@@ -122,6 +129,14 @@ def left(time_left: dict) -> str:
     return f"{words}, without jobs of unknown length: no job has finished yet of {unknown}" if unknown else words
 
 
+def then(later: "Following") -> str:
+    """Return in words what follows phase one."""
+    return (
+        f"at most {units.count(later['cells'])} more cells, when the pilot of {', '.join(later['grids'])} has chosen teachers; "
+        "the time left is that of phase one, and `teachergrid plan` shows both"
+    )
+
+
 def spent(gpu_hours: dict) -> str:
     """Return the GPU-hours in words. gpu_hours: of `status.gpu_hours`."""
     return f"{text.significant(gpu_hours['hours'])} ({gpu_hours['of']})"
@@ -146,6 +161,7 @@ def page(view: View) -> str:
             folder=Path.cwd().name,
             where=where,
             left=left(view["time_left"]),
+            then=then(view["phase_two"]) if view["phase_two"] else None,
             spent=spent(view["gpu_hours"]),
             used=disk(view["disk"]),
             estimates=estimates.table(view["estimates"]),

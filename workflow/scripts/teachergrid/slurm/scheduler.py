@@ -10,8 +10,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypedDict
+
+ME, EVERYONE = ("--me",), ()  # options of squeue: whose jobs it shows
 
 CONFIGURED = ("/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf")
 ANSWER_S = 60  # seconds to wait for an answer, as long as the plugin does: a busy controller is slow
@@ -26,7 +29,7 @@ class SlurmError(RuntimeError):
 
 
 class Job(NamedTuple):
-    """A live job of ours."""
+    """A live job of a folder. user: who submitted it."""
 
     id: str
     state: str  # SLURM's word, such as PENDING
@@ -35,6 +38,7 @@ class Job(NamedTuple):
     node: str  # "" while it waits
     elapsed_s: int
     limit_s: int | None  # None without a limit
+    user: str = ""
 
 
 class Start(TypedDict):
@@ -75,21 +79,37 @@ def available() -> bool:
     return configured and shutil.which("squeue") is not None
 
 
-def live(folder: str | Path) -> list[Job] | None:
-    """Return our jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer."""
+def live(folder: str | Path, whose: tuple[str, ...] = ME) -> list[Job] | None:
+    """Return jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer.
+
+    whose: ME, of_user(...) or EVERYONE. The controller itself picks the jobs of one user, but sends those of everyone, so
+    EVERYONE is for the start of a run only.
+    """
     try:
-        return parse_queue(ask("squeue", "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%k|%Z"), folder)
+        return parse_queue(ask("squeue", *whose, "--noheader", "--format=%i|%T|%N|%M|%l|%u|%k|%Z"), folder)
     except SlurmError:
         return None
 
 
+def of_user(name: str) -> tuple[str, ...]:
+    """Return the options of squeue for the jobs of one user, for `live`."""
+    return (f"--user={name}",)
+
+
+def hides_others() -> bool:
+    """Whether squeue may show us our own jobs only (PrivateData=jobs). Raises SlurmError."""
+    said = re.search(r"^PrivateData\s*=\s*(.*)$", ask("scontrol", "show", "config"), re.MULTILINE)
+    return os.getuid() != 0 and (said is None or "jobs" in re.split(r"[,\s]+", said[1]))
+
+
 def parse_queue(text: str, folder: str | Path) -> list[Job]:
-    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|comment|folder`."""
-    jobs = []
+    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|user|comment|folder`."""
+    jobs, is_folder = [], cache(lambda where: _same(where, folder))
     for line in text.splitlines():
-        id, state, node, elapsed, limit, comment, where = line.split("|", 6)
-        if (name := _rule_and_cell(comment)) and _same(where, folder):
-            jobs.append(Job(id, state, *name, node, seconds(elapsed) or 0, seconds(limit)))
+        id, state, node, elapsed, limit, user, comment, where = line.split("|", 7)
+        # the comment first: a look at the folders of everyone's jobs takes long on a network file system
+        if (name := _rule_and_cell(comment)) and is_folder(where):
+            jobs.append(Job(id, state, *name, node, seconds(elapsed) or 0, seconds(limit), user))
     return jobs
 
 

@@ -108,7 +108,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     groups = rows if isinstance(rows, Iterator) else _groups(path, table(rows, schema), row_groups)
     within = {origin.KEY: origin.text(made_from)} if made_from is not None and not beside else None
-    with pq.ParquetWriter(part, schema.with_metadata(within), compression="zstd") as file:
+    with origin.create(part) as raw, pq.ParquetWriter(raw, schema.with_metadata(within), compression="zstd") as file:
         for group in groups:
             data = table(group, schema).replace_schema_metadata(within)
             file.write_table(data, row_group_size=max(data.num_rows, 1))

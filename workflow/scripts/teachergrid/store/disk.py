@@ -45,7 +45,8 @@ def what_can_go(results: str = RESULTS) -> list[tuple[Path, int, str]]:
     removable += [(path, size(path), "work on an output that is finished") for path in unfinished.leftovers(results)]
     logs = Path(results, "logs/slurm")
     before = time.time() - OLD_LOG_DAYS * 86400
-    if old_sizes := [path.stat().st_size for path in logs.rglob("*.log") if path.stat().st_mtime < before]:
+    readable = logs.rglob("*.log") if os.access(logs, os.R_OK | os.X_OK) else ()  # others' may not be
+    if old_sizes := [path.stat().st_size for path in readable if path.stat().st_mtime < before]:
         removable.append((logs, sum(old_sizes), f"{len(old_sizes)} SLURM logs older than {OLD_LOG_DAYS} days"))
     return sorted(removable, key=lambda item: (-item[1], item[0]))
 

@@ -4,10 +4,14 @@ It lies in `results/.jobs/`; that of probes, which make no outputs, in `results/
 """
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from . import origin
 
 INDEX, PROBES = ".jobs", ".probes"
 
@@ -25,21 +29,22 @@ def remember(
         took: what the job took (job.usage); None where it resumed the work of a killed job.
         index: PROBES for a probe of a few rows.
     """
-    folder = Path(results, index)
-    folder.mkdir(parents=True, exist_ok=True)
     measured = [] if took is None else [json.dumps(took, separators=(",", ":"))]
     line = " ".join([str(time.time_ns()), rule, cell, made_with, *measured])
-    with open(folder / socket.gethostname(), "a") as file:
-        file.write(f"{line}\n")
+    with os.fdopen(origin.opened(Path(results, index, socket.gethostname()), os.O_APPEND), "ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
 
 
 def index_lines(results: str, index: str = INDEX) -> Iterator[list[str]]:
     """Yield the fields of each line: time in ns, rule, cell, fingerprint, and as JSON what the job took, if known.
 
-    A line that a dying machine cut off is left out.
+    A line that a dying machine cut off is left out, and so are those of a user whose file may not be read.
     """
     for path in sorted(Path(results, index).glob("*")):
-        for line in path.read_text().splitlines():
+        lines: list[str] = []
+        with suppress(PermissionError):
+            lines = path.read_text().splitlines()
+        for line in lines:
             words = line.split(" ", 4)
             if len(words) == 4 or (len(words) == 5 and words[4].endswith("}")):
                 yield words

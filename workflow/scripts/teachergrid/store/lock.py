@@ -1,70 +1,50 @@
 """The lock of a results folder: one run at a time, from whichever checkout (Snakemake's own lock covers one checkout only).
 
-The lock names the process that holds it. It is released for another run only if that process is certainly dead: on this machine,
-with no such process since this boot, or from an earlier boot.
+The lock names the process that holds it. It is released for another run only if that process is certainly dead (store.owner).
 """
 
 import json
 import os
-import socket
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BadInput
+from .owner import Owner, described, is_dead, is_mine, is_ours, parsed, start_ticks, this_process, unknown, user_name
 
 LOCK = ".lock"
+SCRIPTS = ".snakemake/scripts/"
 
 
-def start_ticks(pid: int) -> str | None:
-    """Return when a live process started, in clock ticks since boot; None where there is no such process, or it has ended.
-
-    Two processes with the same number differ in it. It is the kernel's own count: the time of day that psutil derives from it
-    changes when the clock is set, and a live run would look dead.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]
+# --- who holds it
 
 
-def this_process() -> dict:
-    """Return this process as a lock describes its holder."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return {
-        "pid": os.getpid(),
-        "started": start_ticks(os.getpid()),
-        "host": socket.gethostname(),
-        "boot": boot.read_text().strip() if boot.exists() else None,
-        "folder": str(Path.cwd()),
-    }
-
-
-def holder(results: str) -> dict | None:
+def holder(results: str) -> Owner | None:
     """Return the process that the lock of the results names; None where there is no lock."""
     return _read(Path(results, LOCK))
 
 
-def _read(path: Path) -> dict | None:
+def _read(path: Path) -> Owner | None:
+    """Return what a lock says. An empty one names nobody: the machine went down before it was written."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):  # an empty file: its writer died before it wrote
+        stat = path.lstat()
+    except FileNotFoundError:
         return None
+    except OSError:  # in a folder that may not be searched
+        return unknown(None, None)
+    try:
+        content = path.read_text(errors="replace") if path.is_file() else "not a file"  # a fifo would be waited for
+    except FileNotFoundError:
+        return None
+    except OSError:  # it may not be read
+        content = "hidden"
+    if not content:
+        return None
+    return parsed(content) or unknown(user_name(stat.st_uid), stat.st_mtime)
 
 
-def is_dead(owner: dict) -> bool:
-    """Whether the owner is certainly dead. On another machine this cannot be known."""
-    here = this_process()
-    if owner["host"] != here["host"]:
-        return False
-    return owner["boot"] != here["boot"] or start_ticks(owner["pid"]) != owner["started"]
-
-
-def is_ours(owner: dict) -> bool:
-    """Whether the owner is this process or its parent (`teachergrid run` is the parent of Snakemake)."""
-    same_machine = owner["host"] == socket.gethostname()  # two containers often have the same small process numbers
-    return same_machine and owner["pid"] in (os.getpid(), os.getppid()) and not is_dead(owner)
+# --- jobs of a dead run
 
 
 def orphaned_jobs(folder: str) -> list[int]:
@@ -72,11 +52,24 @@ def orphaned_jobs(folder: str) -> list[int]:
     import psutil
 
     process_ids = []
+    # the folder of another user's process cannot be read, but Snakemake names a script by its whole path
+    of_folder = re.compile(rf"(?:^|[\s'\"]){re.escape(folder)}/{re.escape(SCRIPTS)}")
     for process in psutil.process_iter(["cwd", "cmdline"]):
-        words = process.info["cmdline"] or ()  # None: the process has ended, or is another user's
-        if process.info["cwd"] == folder and any(".snakemake/scripts/" in word for word in words):
+        line = " ".join(process.info["cmdline"] or ())  # None: the process has ended, or /proc hides it
+        if SCRIPTS in line and (process.info["cwd"] == folder or of_folder.search(line)):
             process_ids.append(process.pid)
     return sorted(process_ids)
+
+
+def hides_jobs(owner: Owner) -> bool:
+    """Whether local jobs of a dead owner may be alive unseen: they are another user's, and /proc shows our own processes only."""
+    if is_mine(owner) or owner["boot"] != this_process()["boot"]:
+        return False
+    # what /proc tells of another user's process 1 shows that it hides none
+    return start_ticks(1) is None or os.stat("/proc/1").st_uid == os.getuid() != 0
+
+
+# --- the lock itself
 
 
 def warn_of_another(results: str) -> None:
@@ -87,67 +80,75 @@ def warn_of_another(results: str) -> None:
     owner = holder(results)
     if owner and not is_ours(owner) and not is_dead(owner):
         print(
-            f"{results}: another run works on these results ({_described(owner)}): this plan shows the present moment, and may "
+            f"{results}: another run works on these results ({described(owner)}): this plan shows the present moment, and may "
             "fail on a file that the run is just writing; then try again",
             file=sys.stderr,
         )
 
 
-def dead_holder(results: str) -> dict | None:
+def dead_holder(results: str) -> Owner | None:
     """Return the dead holder of the lock; None where there is no lock, or it is ours.
 
-    Raises BadInput where the holder is alive, or may be alive on another machine.
+    Raises BadInput where the holder is alive, or is not proven dead.
     """
     owner = holder(results)
     if owner is None or is_ours(owner):
         return None
     if not is_dead(owner):
         raise BadInput(
-            f"{results}: another run works on these results ({_described(owner)}); wait for it or stop it. "
-            f"If you know that it is gone, remove {results}/{LOCK}"
+            f"{results}: another run works on these results ({described(owner)}); wait for it or stop it. "
+            f"If you know that it is gone, and its jobs too, remove {results}/{LOCK}"
         )
     return owner
 
 
-def refuse_if_held(results: str) -> dict | None:
+def refuse_if_held(results: str, take_over: bool = False) -> Owner | None:
     """Return the dead holder of the lock; None where there is no lock, or it is ours.
 
-    Raises BadInput where the holder is alive, may be alive on another machine, or has left jobs that still run on this one.
+    Raises BadInput where the holder is alive or not proven dead, has left jobs that still run on this machine, or may have left
+    some that we cannot see. take_over: the user knows that there are none.
     """
     owner = dead_holder(results)
-    if owner and (alive := orphaned_jobs(owner["folder"])):
+    if owner and (alive := orphaned_jobs(owner["folder"] or "")):
         raise BadInput(
-            f"{results}: the run of {_described(owner)} is dead, but its jobs still work "
+            f"{results}: the run of {described(owner)} is dead, but its jobs still work "
             f"(processes {', '.join(map(str, alive))}); wait for them or stop them"
         )
+    if owner and hides_jobs(owner) and not take_over:
+        raise BadInput(f"{results}: {unseen(owner, 'this machine shows you no processes of other users')}")
     return owner
 
 
-def _described(owner: dict) -> str:
-    return f"process {owner['pid']} on {owner['host']}, started in {owner['folder']}"
+def unseen(owner: Owner, why: str) -> str:
+    """Return the message where jobs of another user's dead run may be alive. why: what hides them."""
+    return (
+        f"the run of {described(owner)} is dead, but {why}, so its jobs may still work; ask {owner['user']} whether "
+        "any is alive, and only if none is: teachergrid run --take-over"
+    )
 
 
-def take(results: str) -> None:
-    """Take the lock. Raises BadInput where another run holds it or takes it at the same moment."""
+def take(results: str, take_over: bool = False) -> None:
+    """Take the lock. Raises BadInput where another run holds it or takes it at the same moment. take_over: see refuse_if_held."""
     path = Path(results, LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
-    refuse_if_held(results)
+    refuse_if_held(results, take_over)
     if (owner := holder(results)) and is_ours(owner):
         return
     part = path.with_name(f"{LOCK}.{os.getpid()}")
-    _remove_dead(path, part, owner)
-    part.write_text(json.dumps(this_process()))
     try:
+        _remove_dead(path, part, owner)
+        part.write_text(json.dumps(this_process()))
+        part.chmod(0o644)  # whatever the umask: others have to see who holds it
         os.link(part, path)  # unlike a rename, this fails where another run was quicker
     except FileExistsError:
         dead_holder(results)
         raise BadInput(f"{results}: another run has just started on these results; wait for it or stop it") from None
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
 
 
-def _remove_dead(path: Path, temporary: Path, owner: dict | None) -> None:
-    """Remove the lock of a dead run, but not one that another run has written since. owner: as read; None: not readable."""
+def _remove_dead(path: Path, temporary: Path, owner: Owner | None) -> None:
+    """Remove the lock of a dead run, but not one that another run has written since. owner: as read; None: it names nobody."""
     with suppress(FileNotFoundError):
         os.rename(path, temporary)
         if _read(temporary) != owner:
@@ -156,5 +157,6 @@ def _remove_dead(path: Path, temporary: Path, owner: dict | None) -> None:
 
 def release(results: str) -> None:
     """Release the lock if this process holds it."""
-    if holder(results) == this_process():
+    owner = holder(results)
+    if owner and owner["pid"] == os.getpid() and is_ours(owner):
         Path(results, LOCK).unlink()

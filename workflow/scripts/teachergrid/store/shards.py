@@ -5,7 +5,6 @@ and made again. The name of the folder must contain a digest of all that decides
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..units import span
-from . import artifacts
+from . import artifacts, origin
 
 Make = Callable[..., list[dict] | pa.Table]  # (number of the shard, *a copy of the model) -> its rows
 
@@ -122,9 +121,7 @@ def _write(folder: Path, i: int, table: pa.Table) -> None:
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue().to_pybytes()
-    part = folder / f"{i:06d}.part"
-    part.write_bytes(content)
-    os.replace(part, folder / f"{i:06d}-{hashlib.sha256(content).hexdigest()}.parquet")
+    origin.replace_bytes(folder / f"{i:06d}-{hashlib.sha256(content).hexdigest()}.parquet", content)
 
 
 def _say(line: str) -> None:

@@ -1,5 +1,6 @@
 """Folders for unfinished work (shards, checkpoints). They lie outside declared outputs, which Snakemake deletes before a retry."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def leftovers(results: str) -> list[Path]:
     folders = []
     for path in sorted(Path(results, WORK).glob("**/*")):
         output = Path(results, *path.parent.relative_to(Path(results, WORK)).parts)
-        if path.is_dir() and output.is_file():
+        if path.is_dir() and output.is_file() and os.access(output, os.R_OK):
             made_from = origin.read(output)
             if made_from is not None and origin.key(made_from) == path.name:
                 folders.append(path)

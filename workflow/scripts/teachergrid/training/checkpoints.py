@@ -17,6 +17,8 @@ from torch.utils.data import Sampler
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
+from ..store import origin
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -52,7 +54,7 @@ class Order(Sampler):
         return iter(self.rows or ())
 
     def save(self, checkpoint: Path) -> None:
-        (checkpoint / ORDER).write_text(json.dumps({"epoch": self.drawn_epoch, "rows": self.rows}))
+        origin.replace_text(checkpoint / ORDER, json.dumps({"epoch": self.drawn_epoch, "rows": self.rows}))
 
 
 class Trainer(SFTTrainer):
@@ -91,7 +93,8 @@ class Checkpoints(TrainerCallback):
         if state.is_world_process_zero:
             if self.trainer.order:
                 self.trainer.order.save(folder)
-            (folder / COMPLETE).write_text(self.mark)
+            origin.share(folder)
+            origin.replace_text(folder / COMPLETE, self.mark)
         self.saved = time.monotonic()
 
     def on_log(

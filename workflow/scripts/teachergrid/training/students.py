@@ -24,7 +24,8 @@ def train_student(folder: Path, training: Training, team: launch.Team, recipe: s
         return facts
     trained = launch.train(training, team, recipe)
     artifacts.write(folder / "training.parquet", trained.log, artifacts.TRAINING_LOG, made_from)
-    (trained.final / MADE).write_text(json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
+    origin.replace_text(trained.final / MADE, json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
+    origin.share(trained.final)
     shutil.rmtree(folder / "weights", ignore_errors=True)
     os.replace(trained.final, folder / "weights")
     return trained.facts
@@ -44,20 +45,19 @@ def write_description(path: Path, student: str, facts: dict, made_from: dict) ->
     """
     names = {"student": student, **Student.parse(student)._asdict()}
     weights = path.parent / "weights"
-    hashes = {file.name: origin.sha256(file) for file in sorted(weights.glob("*.safetensors"))}
-    content = {**names, **facts, "weights": hashes, "origin": made_from}
+    content = {**names, **facts, **weight_files.described(weights), "origin": made_from}
     origin.replace_text(path, json.dumps(content, indent=1, sort_keys=True))
     (weights / MADE).unlink(missing_ok=True)
 
 
 def existing_weights(student: str, gpus: int) -> Path:
-    """Return the folder of a student's weights.
+    """Return the folder of a student's weights, checked against its student.json.
 
     Args:
         student: path of its student.json.
         gpus: that its training would take, for the message.
     Raises:
-        BadInput: when the weights were freed.
+        BadInput: when the weights were freed, may not be read, or are not those that student.json describes.
     """
     if (folder := weight_files.folder(student)) is None:
         name = Path(student).parent.name

@@ -1,6 +1,7 @@
-"""The weights of students: where they are, freeing them, and what it costs to train them again."""
+"""The weights of students: where they are, whether they are those of student.json, freeing them, what training again costs."""
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,8 @@ from typing import NamedTuple, TypedDict
 
 from ..cost.storage import HasRows
 from ..errors import BadInput
+from ..hub import folders
+from ..store.contents import Contents
 from ..store.disk import size
 from ..store.results import RESULTS
 
@@ -27,9 +30,96 @@ class PlannedJob(TypedDict):
 
 
 def folder(student: str | Path) -> Path | None:
-    """Return the folder of a student's weights, or None when they were freed. student: path of its student.json."""
+    """Return the folder of a student's weights, or None when they were freed. student: path of its student.json.
+
+    Raises BadInput as `check` does: the weights are those that student.json describes.
+    """
+    if are_freed(student):
+        return None
     weights = Path(student).parent / "weights"
-    return weights if any(weights.glob(MODEL)) or any(weights.glob(ADAPTER)) else None
+    if Path(student).exists():  # each job that loads a student has it as an input
+        check(student, weights)
+    return weights
+
+
+def are_freed(student: str | Path) -> bool:
+    """Whether a student's weights were freed. A folder that may not be read was not. student: path of its student.json."""
+    try:
+        return not present(Path(student).parent / "weights")
+    except PermissionError:
+        return False
+
+
+def present(weights: Path) -> list[str]:
+    """Return the names of the files of weights in a folder, relative to it and sorted; those of an adapter too.
+
+    Raises PermissionError where a folder may not be read: for `glob` it would be empty.
+    """
+    names = []
+    for folder in (weights, weights / "adapter"):
+        try:
+            files = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        names += [
+            str((folder / name).relative_to(weights))
+            for name in files
+            if folders.is_safetensors(name) or (folders.is_pickled(name) and name.endswith(".bin"))
+        ]
+    return sorted(names)
+
+
+def described(weights: Path) -> dict[str, dict[str, str]]:
+    """Return {"weights": {file: sha256}, "adapter": the same}, as student.json describes a folder; "adapter" where there is one.
+
+    Digests are remembered in the user's cache, so that large files are read once. Raises PermissionError.
+    """
+    contents = Contents(weights)
+    digests = {name: contents.of(str(weights / name)) for name in present(weights)}
+    contents.save()
+    adapter = {name: digest for name, digest in digests.items() if "/" in name}
+    whole = {name: digest for name, digest in digests.items() if "/" not in name}
+    return {"weights": whole} | ({"adapter": adapter} if adapter else {})
+
+
+def check(student: str | Path, weights: Path) -> None:
+    """Check the weights that a job is about to load against those that student.json describes.
+
+    Where only the adapter was kept, it is merged into the base; then the base must be the one that it was trained on.
+
+    Args:
+        student: path of its student.json.
+        weights: folder of its weights.
+    Raises:
+        BadInput: a file is missing, is one too many, has other contents or may not be read; or the base's folder changed.
+    """
+    remedy = f"put the right file back, or train the student again: {training_command([Path(student).parent.name])}"
+    try:
+        recorded = json.loads(Path(student).read_text())
+        made_from, models = recorded["origin"], dict(recorded["weights"])
+        adapters, bases = dict(recorded.get("adapter", {})), dict(made_from.get("folders", {}))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{student}: does not describe the student's weights ({error!r}); {remedy}") from error
+    try:
+        folders.refuse_unreadable(str(weights))
+        found = described(weights)
+        if found["weights"]:
+            refuse_difference(student, weights, models, found["weights"], remedy)
+            return
+        if adapters:  # older versions did not describe them
+            refuse_difference(student, weights, adapters, found.get("adapter", {}), remedy)
+        now = {folder: folders.digest(folder, Contents(folder)) for folder in bases}
+    except PermissionError as error:
+        raise folders.denied(error) from error
+    refuse_difference(student, "the base to which the adapter belongs", bases, now, remedy)
+
+
+def refuse_difference(
+    student: str | Path, what: str | Path, recorded: dict[str, str], found: dict[str, str], remedy: str
+) -> None:
+    """Raise BadInput where {file or folder: digest} is another one than student.json records. what: is compared, for the message."""
+    if found != recorded:
+        raise BadInput(f"{what}: {folders.differing(recorded, found)} in {student}; {remedy}")
 
 
 def release(student: str | Path, keep: str) -> int:
@@ -91,7 +181,7 @@ def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows) -> list[Freed]:
             planned[rule].add(cell.split("/")[0])
     rows = cells.rows["finetune"]
     students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
-    freed = [name for name in students if not folder(f"{RESULTS}/students/{name}/student.json")]
+    freed = [name for name in students if are_freed(f"{RESULTS}/students/{name}/student.json")]
     return [Freed(name, training_hours(name, rows[name]["gpus"])) for name in freed]
 
 

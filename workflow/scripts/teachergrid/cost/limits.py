@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 
-from ..cost import resources
 from ..slurm import partitions
-from .cells import Cells
+from . import resources
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -34,6 +33,12 @@ class Stated(Protocol):
     def is_evaluable(self) -> bool: ...
 
     def evaluate(self, *args: Any, **kwargs: Any) -> "Stated": ...
+
+
+class Cells(Protocol):
+    """The table of cells (grid.cells.Cells)."""
+
+    rows: dict[str, dict[str, Any]]
 
 
 class Of(NamedTuple):
@@ -148,6 +153,10 @@ class Limits:
             best = partitions.best(self.partitions, asked)
             self._partition[key] = unknown or (named or best.name if best else None)
         return self._partition[key]
+
+    def sent(self, rule: str, cell: str, of: Of) -> "Place | None":
+        """Return where a job goes; None for one that runs beside the main process."""
+        return None if rule in LOCAL else self.place(rule, cell, of)
 
     def unplaced(self) -> dict[str, list[tuple["Place", str]]]:
         """Return {rule: [(place, cell)]} of the cells that no partition takes."""

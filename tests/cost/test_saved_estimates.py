@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from teachergrid.store import estimates, job_index
-from teachergrid.store.estimates import Estimate, Finished
+from teachergrid.cost import saved_estimates
+from teachergrid.cost.saved_estimates import Estimate, Finished
+from teachergrid.store import job_index
 
 
 def guess(expected: float, device: str = "cpu", gpus: int = 0) -> Estimate:
@@ -17,12 +18,12 @@ def job(began: float, seconds: float = 10, device: str = "cpu", gpus: int = 0, r
 
 
 def test_the_last_starts_are_kept_and_the_same_estimates_once(tmp_path):
-    for start in range(estimates.MOST + 5):
-        estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 100 + start)
-    estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 1000)
-    names = [path.name for path in estimates.saved(str(tmp_path))]
-    assert names == [f"{100 + start}.json.gz" for start in range(5, estimates.MOST + 5)]
-    assert len(list(Path(tmp_path, estimates.FOLDER).iterdir())) == estimates.MOST
+    for start in range(saved_estimates.MOST + 5):
+        saved_estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 100 + start)
+    saved_estimates.save({"check": {"a": [guess(start)]}}, str(tmp_path), 1000)
+    names = [path.name for path in saved_estimates.saved(str(tmp_path))]
+    assert names == [f"{100 + start}.json.gz" for start in range(5, saved_estimates.MOST + 5)]
+    assert len(list(Path(tmp_path, saved_estimates.FOLDER).iterdir())) == saved_estimates.MOST
 
 
 NOTED = [
@@ -49,7 +50,7 @@ NOTED = [
 )
 def test_the_last_estimate_before_a_job_began_is_its_own(done, expected):
     for noted in (NOTED, json.loads(json.dumps(NOTED))):
-        [(same, found)] = estimates.paired([done], noted)
+        [(same, found)] = saved_estimates.paired([done], noted)
         assert same == done and (found and found.expected) == expected
 
 
@@ -60,7 +61,7 @@ def test_stages_are_summed_apart_on_gpus_and_cpus():
         (job(0, 5), guess(10)),
         (job(0, 3600, "h100", 4), guess(1800, "h100", 4)),
     ]
-    assert estimates.by_stage(pairs) == [
+    assert saved_estimates.by_stage(pairs) == [
         # the bounds themselves are inside
         {"rule": "check", "on_gpus": False, "jobs": 3, "estimated_s": 30, "actual_s": 45, "inside": 2},
         {"rule": "check", "on_gpus": True, "jobs": 1, "estimated_s": 7200, "actual_s": 14400, "inside": 1},
@@ -77,7 +78,7 @@ def test_a_results_folder(tmp_path, monkeypatch):
         job_index.remember(results, rule, cell, "abc", told)
 
     done("early")  # at 10
-    estimates.save({"check": {cell: [guess(5)] for cell in ("early", "twice", "killed")}}, results, 15 * 10**9)
+    saved_estimates.save({"check": {cell: [guess(5)] for cell in ("early", "twice", "killed")}}, results, 15 * 10**9)
     done("twice", took | {"seconds": 400})
     done("killed")
     done("twice", took | {"seconds": 6, "device": "h100", "gpus": 2})  # the last one is what is there
@@ -85,11 +86,11 @@ def test_a_results_folder(tmp_path, monkeypatch):
     done("unheard-of")
     done("of another config")
     asked = [("check", cell) for cell in ("early", "twice", "killed", "unheard-of", "not yet")]
-    assert estimates.compared(results, asked) == {
+    assert saved_estimates.compared(results, asked) == {
         "stages": [{"rule": "check", "on_gpus": True, "jobs": 1, "estimated_s": 10, "actual_s": 12, "inside": 1}],
         "unplanned": 2,
         "resumed": 1,
         "elsewhere": 1,
     }
     nothing = {"stages": [], "unplanned": 0, "resumed": 0, "elsewhere": 0}
-    assert estimates.compared(str(tmp_path / "none"), asked) == nothing
+    assert saved_estimates.compared(str(tmp_path / "none"), asked) == nothing

@@ -6,12 +6,14 @@ job adds a line to `results/.jobs/` (store.job_index). This module reads and mat
 
 import gzip
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .job_index import index_lines
+from ..store import origin
+from ..store.job_index import index_lines
 
 FOLDER = ".estimates"
 MOST = 20  # so many of the latest files are kept
@@ -56,13 +58,10 @@ def save(estimates: Estimates, results: str, now_ns: int | None = None) -> None:
     """Save estimates, unless they equal those saved last, and remove all but the newest MOST files. now_ns: time in ns."""
     text = json.dumps(estimates, separators=(",", ":")).encode()
     before = saved(results)
-    if before and gzip.decompress(before[-1].read_bytes()) == text:
+    if before and os.access(before[-1], os.R_OK) and gzip.decompress(before[-1].read_bytes()) == text:
         return
     path = Path(results, FOLDER, f"{now_ns or time.time_ns()}.json.gz")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(gzip.compress(text, compresslevel=1))
-    part.replace(path)
+    origin.replace_bytes(path, gzip.compress(text, compresslevel=1))
     for old in [*before, path][:-MOST]:
         old.unlink()
 
@@ -149,7 +148,9 @@ def compared(results: str, cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
         a killed job; both are in no stage), "elsewhere" (ran on another device type than estimated; these are in a stage).
     """
     jobs = finished(results, cells)
-    starts = [(_time_ns(path) / 1e9, json.loads(gzip.decompress(path.read_bytes()))) for path in saved(results)]
+    # another user's file may be unreadable
+    readable = [path for path in saved(results) if os.access(path, os.R_OK)]
+    starts = [(_time_ns(path) / 1e9, json.loads(gzip.decompress(path.read_bytes()))) for path in readable]
     pairs = paired(filter(None, jobs), starts)
     estimated = [(job, estimate) for job, estimate in pairs if estimate]
     return {

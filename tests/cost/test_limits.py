@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from snakemake.resources import Resource
-from teachergrid.cost import resources
-from teachergrid.grid import limits
+from teachergrid.cost import limits, resources
 from work_rows import generation
 
 CELL = "seed__large"
