@@ -172,7 +172,8 @@ class Limits:
         lines = []
         for rule in sorted(self.overruled.keys() & self.cells.rows.keys() - LOCAL):
             names = [name for name in CUT if name in self.overruled[rule]]
-            for cell, name in [(cell, name) for cell in [*self.cells.rows[rule]][:1] for name in names]:
+            first = [cell for cell in [*self.cells.rows[rule]][:1] if self.place(rule, cell).partition is not None]
+            for cell, name in [(cell, name) for cell in first for name in names]:
                 for attempt in range(1, retries + 2):
                     wanted, given = (ask(rule, cell, attempt).get(name) for ask in (self.wanted, self.asked))
                     if wanted != given:

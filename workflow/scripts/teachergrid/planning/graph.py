@@ -175,11 +175,10 @@ def name(job: "Job") -> str:
 
 def resource(job: "Job", what: str, default: Any = 0) -> Any:
     """Return one resource of a job, as its rule or a profile states it. To evaluate all would take as long as the graph."""
-    stated = job.rule.resources.get(what)
-    if stated is None:
+    if (stated := job.rule.resources.get(what)) is None:
         return default
-    more = {"rulename": job.rule.name, "async_run": job.dag.workflow.async_run}
-    return stated.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, **more).value or default
+    of = {"input": job.input, "rulename": job.rule.name, "async_run": job.dag.workflow.async_run}
+    return stated.evaluate(job.wildcards, attempt=1, threads=1, **of).value or default
 
 
 def gpus(job: "Job") -> int:
@@ -194,7 +193,7 @@ class Request(NamedTuple):
     """What a job needs to run.
 
     row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
-    needs: indices of the jobs whose outputs it reads. place: where it goes on SLURM, None elsewhere.
+    needs: indices of the jobs whose outputs it reads. place: on SLURM.
     """
 
     rule: str
@@ -211,10 +210,10 @@ class Request(NamedTuple):
 
 def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits | None = None) -> Request:
     """Return what a job needs. n_gpus: as `gpus` counts them. limits: of SLURM's partitions, None for a run elsewhere."""
-    rule, workflow = job.rule.name, job.dag.workflow
-    row = workflow.globals["cells"].rows[rule][cell(job)] | {"gpus": n_gpus}
-    place = limits and limits.sent(rule, cell(job), Of(job.wildcards, job.input, workflow.async_run))
-    return Request(rule, cell(job), row, resource(job, "_cores", 1), tuple(needs), place)
+    rule, key, workflow = job.rule.name, cell(job), job.dag.workflow
+    row = workflow.globals["cells"].rows[rule][key] | {"gpus": n_gpus}
+    place = limits.sent(rule, key, Of(job.wildcards, job.input, workflow.async_run)) if limits else None
+    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place)
 
 
 class Described(TypedDict):
