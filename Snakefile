@@ -28,6 +28,10 @@ include: "workflow/rules/pilot.smk"
 include: "workflow/rules/report.smk"
 
 
+# after all rules: a job on SLURM asks for no more than a partition has
+limits.hold(workflow, cells)
+
+
 rule all:
     default_target: True
     input:

@@ -80,3 +80,41 @@ def test_unknown_names(tmp_path):
 )
 def test_a_device_by_its_own_name(name, kind):
     assert machines.type_of(name, machines.read().gpus) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("a100_80gb", "a100", "a100"),
+        ("nvidia_h100_80gb_hbm3", "h100", "h100"),
+        ("nvidia_a100-sxm4-80gb", "a100", "a100"),
+        ("nvidia_a100-sxm4-40gb", "a100_40gb", "a100_40gb"),
+        ("tesla_v100", "v100", "v100"),
+        ("rtx_a6000", "a6000", "a6000"),
+        ("h200_nvl", "h200", "h200"),
+        ("v100_16gb", "v100_16gb", "v100 with 16 GB"),
+        ("a100_3g.40gb", "a100_3g.40gb", "3/7 of a100"),
+        ("nvidia_a100_80gb_pcie_1g.10gb", "nvidia_a100_80gb_pcie_1g.10gb", "1/7 of a100"),
+        ("unheard_40gb", "a100_40gb", "a100_40gb, the nearest by memory"),
+    ],
+)
+def test_types_of_a_cluster_are_guessed_by_their_names(name, kind, words):
+    guess = machines.read().guess(name)
+    assert (guess.type, guess.words) == (kind, words)
+
+
+def test_a_slice_and_a_smaller_card_have_their_own_memory():
+    known = machines.read()
+    whole, part = known.device("a100"), known.guess("a100_3g.40gb").device
+    assert part.memory_gb == 40 and part.bf16_tflops == pytest.approx(whole.bf16_tflops * 3 / 7)
+    assert part.bandwidth_gbs == whole.bandwidth_gbs / 2 and part.usd_per_hour == pytest.approx(1.6 * 3 / 7)
+    small = known.guess("v100_16gb").device
+    assert small.memory_gb == 16 and small.bf16_tflops == known.device("v100").bf16_tflops
+
+
+@pytest.mark.parametrize("name", ["a30", "l40", "mi250", "p100", "1g.10gb", "k80"])
+def test_no_other_card_is_named_in_its_place(name):
+    assert machines.read().guess(name) is None
+    with pytest.raises(BadInput) as error:
+        machines.read().device(name)
+    assert "did you mean" not in str(error.value)

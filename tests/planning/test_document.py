@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from probes import HERE, NOTHING, job
+from teachergrid.cost import limits
 from teachergrid.planning import document, forecast, graph, pools, reasons, sums
 
 
@@ -33,7 +34,10 @@ def test_electricity_is_added_where_it_has_a_price():
 
 def blocked(*jobs: graph.Request, on: str, retries: int = 0) -> tuple[list[str | None], list[str]]:
     """Return which of these jobs cannot run on a cluster, and what is wrong with the plan."""
-    cluster = pools.parse(on)
+    return blocked_on(pools.parse(on), jobs, retries)
+
+
+def blocked_on(cluster: pools.Cluster, jobs, retries: int = 0) -> tuple[list[str | None], list[str]]:
     setting = SimpleNamespace(args=SimpleNamespace(retries=retries), cluster=cluster, machines=HERE)
     found = forecast.forecast(jobs, cluster, None, NOTHING, HERE)
     return document.block(jobs, found, setting, {"models": {}, "instructions": {}})
@@ -41,7 +45,9 @@ def blocked(*jobs: graph.Request, on: str, retries: int = 0) -> tuple[list[str |
 
 def likelihood(cell: str, billions: float, rows: int = 100, needs: tuple[int, ...] = ()) -> graph.Request:
     one = job(cell=cell)
-    return graph.Request(**{**one, "row": one["row"] | {"parameters": billions, "rows": rows}, "needs": needs})
+    return graph.Request(
+        **{**one, "row": one["row"] | {"parameters": billions, "rows": rows, "gpu_model": None}, "needs": needs}
+    )
 
 
 def test_what_waits_for_a_job_that_fits_no_gpu_cannot_run_either():
@@ -57,3 +63,36 @@ def test_a_job_that_is_too_long_needs_as_many_tries():
     assert why[0] is None and why[1] is not None and problem.startswith("likelihood b/i__long: ")
     why, [problem] = blocked(*jobs, on="h100=4@24h", retries=10**6)
     assert why == [None, None], "it is said and stops nothing"
+
+
+def test_what_no_partition_takes_is_blocked_and_told_once_a_rule(tmp_path):
+    """With --cluster it is only told: other machines are meant."""
+    path = tmp_path / "partitions.yaml"
+    path.write_text("partitions: {gpu: {max_runtime: 60, max_mem_mb: 30000, max_gpu: 4}}")
+    one, many = likelihood("b/i__t", 7.0), likelihood("b/i__large", 8.0, rows=2_000_000)
+    cells = SimpleNamespace(rows={"likelihood": {job.cell: job.row for job in (one, many)}})
+    known = limits.Limits(str(path), cells)
+    jobs = [job._replace(place=known.place(job.rule, job.cell)) for job in (one, many)]
+    assert [job.place.partition for job in jobs] == ["gpu", None]
+    text = f"no partition of {path} takes it (gpu: 30000 MB)"
+    cluster = pools.Cluster({"h100": pools.Pool(8), "cpu": pools.Pool(8)}, 0, None, "SLURM's partitions")
+    why, problems = blocked_on(cluster, jobs)
+    assert why[0] is None and text in why[1] and len(problems) == 1 and text in problems[0]
+    assert problems[0].startswith("likelihood b/i__large: ")
+    why, problems = blocked_on(cluster._replace(source=pools.NAMED), jobs)
+    assert why[0] is None and text in problems[0] and (why[1] is None or text not in why[1])
+
+
+def test_a_job_has_to_end_in_the_walltime_that_its_tries_ask_for(tmp_path):
+    """Though no limit of the machines stands in its way."""
+    path = tmp_path / "partitions.yaml"
+    path.write_text("partitions: {gpu: {max_runtime: 60, max_gpu: 4}}")
+    long = likelihood("b/i__long", 7.0, rows=2_000_000)
+    known = limits.Limits(str(path), SimpleNamespace(rows={"likelihood": {long.cell: long.row}}))
+    jobs = [long._replace(place=known.place("likelihood", long.cell))]
+    free = pools.parse("h100=8")
+    [why], [problem] = blocked_on(free, jobs, retries=2)
+    assert "and asks SLURM for 1 h: set `retries: " in why and why in problem
+    [why], [problem] = blocked_on(free, jobs, retries=10**3)
+    assert why is None and "goes on from its last shard, in " in problem
+    assert blocked_on(free, [long], retries=0) == ([None], [])

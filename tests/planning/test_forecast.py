@@ -1,5 +1,9 @@
 """Where a job may run, and what would end a plan sooner."""
 
+from types import SimpleNamespace
+
+from probes import HERE, NOTHING, job
+from teachergrid.cost import limits
 from teachergrid.cost.makespan import Task
 from teachergrid.planning import forecast, graph, pools
 
@@ -24,7 +28,7 @@ def test_where_a_job_may_run():
     assert forecast.pools_of({"gpus": 8, "gpu_model": None}, two, None) == {"a100": "a100"}
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, two, "h100") == {"h100": "h100"}
     assert forecast.pools_of({"gpus": 2, "gpu_model": "h100"}, two, "a100") == {"h100": "h100"}
-    untyped = pools.of_partitions({"any": {"max_gpu": 2}}, 0, 4)
+    untyped = pools.Cluster({"gpu": pools.Pool(2), "cpu": pools.Pool(4)}, 0, 4, "SLURM's partitions")
     assert forecast.pools_of({"gpus": 2, "gpu_model": None}, untyped, "a100") == {"gpu": "a100"}
 
 
@@ -41,3 +45,25 @@ def test_the_answers_of_a_student_without_weights_are_blocked_and_what_waits_for
     forecast.block_answers(requests, blocked, {"s"})
     waits = [f"waits for {name}, which cannot run" for name in ("answer s/math", "verify s/math")]
     assert blocked == ["the weights of the student were freed", waits[0], None, waits[1], None]
+
+
+def test_on_slurm_a_job_runs_on_the_gpus_of_the_partition_that_takes_it(tmp_path):
+    path = tmp_path / "partitions.yaml"
+    path.write_text(
+        """
+partitions:
+  short: {max_runtime: 60, max_gpu: 4, available_gpu_models: [a100]}
+  long: {max_runtime: 2880, max_gpu: 4, available_gpu_models: [h100]}
+"""
+    )
+    one = job()
+    row = one["row"] | {"gpu_model": None}
+    known = limits.Limits(str(path), SimpleNamespace(rows={"likelihood": {one["cell"]: row}}))
+    sizes = {"a100": pools.Pool(8), "h100": pools.Pool(4), "cpu": pools.Pool(8)}
+    cluster = pools.Cluster(sizes, 0, None, pools.SLURM)
+    for partition, pool in (("short", "a100"), ("long", "h100")):
+        place = known.place("likelihood", one["cell"])._replace(partition=partition)
+        asked = graph.Request(**{**one, "row": row}, place=place)
+        assert [*forecast.offers(asked, cluster, None, NOTHING, HERE)] == [pool]
+        # of other machines each counts
+        assert len(forecast.offers(asked, cluster._replace(source=pools.NAMED), None, NOTHING, HERE)) == 2

@@ -48,6 +48,18 @@ def test_each_job_has_a_line_in_the_details():
     assert second.endswith("; BLOCKED: no room")
 
 
+def test_on_slurm_the_details_say_what_a_job_asks_for_and_which_type_is_guessed():
+    document = chain()
+    document["cluster"]["pools"]["a100_80gb"] = {"amount": 4, "limit_s": None, "guessed": "a100"}
+    document["jobs"][0] |= {"pool": "a100_80gb", "device": "a100"}
+    document["jobs"][0] |= {"slurm": {"partition": "gpu-long", "mem_mb": 64000, "minutes": 1440}}
+    document["jobs"][1] |= {"slurm": {"partition": None, "mem_mb": None, "minutes": 600}}
+    first, second, _ = terminal.details(document).splitlines()
+    assert "on 1 a100_80gb (guessed: a100) (analytic), asks gpu-long for 64.0 GB and 24.0 h; first run" in first
+    assert "(analytic), asks no partition for no memory and 10.0 h; first run" in second
+    assert "a100_80gb=4 (guessed: a100)" in terminal.ending(document)
+
+
 def test_a_long_list_of_teachers_is_cut():
     jobs = [job(f"generate t{i}", 9 - i, teacher=f"t{i}") for i in range(8)]
     text = terminal.by("teacher", sums.by_word(jobs, "teacher"), 80)

@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from snakemake.io import PeriodicityDetector
+from teachergrid.cost import limits
 from teachergrid.grid import phases
 from teachergrid.grid.start import Start
 from teachergrid.job import interpreter

@@ -295,8 +295,8 @@ show which are reproduced. Exit code: 1 if a number is not reproduced within its
     "site": Command(
         "print the lines that profiles/slurm needs for this cluster",
         """\
-Print the lines that profiles/slurm needs for this cluster, from the output of sinfo and sacctmgr. Lines above the dashes go into
-`default-resources` in profiles/slurm/profile.yaml, lines below them into profiles/slurm/partitions.yaml.""",
+Print the lines that profiles/slurm needs for this cluster, from the output of sinfo, scontrol and sacctmgr. Lines above the dashes
+take the place of `default-resources` in profiles/slurm/profile.yaml, those below them are profiles/slurm/partitions.yaml.""",
         "Exit code: 0, 2 where there is no SLURM.",
         add_no_options,
     ),

@@ -2,17 +2,27 @@
 
 import sys
 
-from ..slurm import scheduler
-from ..slurm.site import partitions, preemptible, read_accounts
+from ..slurm import scheduler, site
 
 
 def main() -> int:
     """Print the lines for both files. Return 2 where there is no SLURM."""
     try:
-        nodes = scheduler.ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%m|%G|%D").splitlines()
-        preempted = preemptible(scheduler.ask("scontrol", "show", "partition", "--oneliner").splitlines())
+        found, known = site.nodes(), site.read_partitions()
     except scheduler.SlurmError as error:
         print(error, file=sys.stderr)
         return 2
-    print("\n".join(["default-resources:", *read_accounts(), "# ---", *partitions(nodes, preempted)]))
+    accounts: list[site.Association] | None
+    try:
+        accounts, unknown = site.read_associations(), []
+    except scheduler.SlurmError as error:
+        accounts, unknown = None, [f"  # no accounts known ({error})"]
+    profile = site.profile_here()
+    heading, *block = site.default_resources(accounts or [], profile)
+    lines = ["# profiles/slurm/profile.yaml: in place of the block of this name", heading, *unknown, *block]
+    usual = (profile or {}).get("jobs")
+    if at_once := site.jobs(accounts or [], site.read_qos(), usual if isinstance(usual, int) else site.JOBS):
+        lines += ["# and in place of the line `jobs`", *at_once]
+    lines += ["# ---", "# profiles/slurm/partitions.yaml: the whole file"]
+    print("\n".join([*lines, *site.partitions(found, site.marks(known, site.this_user(accounts)))]))
     return 0

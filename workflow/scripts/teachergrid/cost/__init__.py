@@ -1,4 +1,4 @@
 """What a job needs: work, throughput, memory, disk, machines, and the resources that Snakemake asks for.
 
-Imports: hub, spec, store.
+Imports: hub, slurm, spec, store.
 """

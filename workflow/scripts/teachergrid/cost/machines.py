@@ -15,7 +15,7 @@ CPU = "cpu"
 DEFAULT = Path(__file__).parents[4] / "config/machines.yaml"
 KEYS = ("date", "gpus", "cpu", "electricity_usd_per_kwh", "apis")
 # parts of a device name that are not its type: "NVIDIA H100 80GB HBM3" and "Tesla V100-SXM2-32GB" are h100 and v100
-_NOISE = re.compile(r"\b(?:nvidia|tesla|geforce|amd|ada|generation|pcie|sxm\d?|hbm\d\w*|\d+ ?gb|rtx(?= a\d))\b")
+_NOISE = re.compile(r"\b(?:nvidia|tesla|geforce|amd|ada|generation|pcie|sxm\d?|hbm\d\w*|\d+ ?gb?|rtx(?= a\d))\b")
 EFFORT = 0.7  # mean power while a job computes, as a share of the device's limit
 Entry = TypeVar("Entry", "Device", "Api")
 
@@ -54,10 +54,43 @@ class Machines(NamedTuple):
             return self.cpu
         if name not in self.gpus:
             raise BadInput(
-                f"machines: no GPU type '{name}'{nearest(name, self.gpus)}; add it under `gpus` in a file for --machines "
+                f"machines: no GPU type '{name}'{self._meant(name)}; add it under `gpus` in a file for --machines "
                 f"(known: {', '.join(self.gpus)})"
             )
         return self.gpus[name]
+
+    def guess(self, name: str) -> "Guess | None":
+        """Return which device a name of a cluster stands for, where the files do not have it; None where nobody can tell.
+
+        Known are names as makers and SLURM give them (nvidia_h100_80gb_hbm3), slices of a GPU (a100_1g.10gb), cards with another
+        amount of memory (v100_16gb), and, where a name says no more than its memory, the slowest card with nearly as much.
+        """
+        if match := re.fullmatch(r"(.*?)[_.-]?(\d)g\.(\d+)gb(?:\.me|\+me)?", name.lower()):
+            whole = type_of(match[1], self.gpus)
+            if whole not in self.gpus:
+                return None
+            return Guess(name, _slice(self.gpus[whole], int(match[2]), float(match[3])), f"{match[2]}/7 of {whole}")
+        words, memory = type_of(name, self.gpus).split("_"), gigabytes(name)
+        names = ["_".join(words[:n]) for n in range(len(words), 0, -1)]
+        if (found := next((one for one in names if one in self.gpus), None)) is not None:
+            device = self.gpus[found]
+            if memory is None or device.memory_gb is None or 0.8 < memory / device.memory_gb < 1.25:
+                return Guess(found, device, found)
+            return Guess(name, device._replace(memory_gb=memory, usd_per_hour=None), f"{found} with {memory} GB")
+        if memory is None:
+            return None
+        near = min(
+            self.gpus, key=lambda one: (abs((self.gpus[one].memory_gb or 0) - memory), self.gpus[one].bf16_tflops)
+        )
+        return Guess(near, self.gpus[near], f"{near}, the nearest by memory")
+
+    def _meant(self, name: str) -> str:
+        """Return ", did you mean 'h100'?" for h10; no card that only looks alike, such as a40 for a30."""
+        if guess := self.guess(name):
+            return f", did you mean '{guess.type}'?" if guess.type in self.gpus else ""
+        plain = re.sub(r"[\W_]", "", name.lower())
+        alike = [one for one in self.gpus if re.fullmatch(rf"{re.escape(plain)}\d*", one.replace("_", ""))]
+        return nearest(name, alike) if plain else ""
 
     def usd(self, name: str, hours: float) -> float | None:
         """Return the price of GPU-hours (`cpu`: core-hours) in USD; None where it is unknown."""
@@ -68,6 +101,28 @@ class Machines(NamedTuple):
         """Return the energy of GPU-hours (core-hours) in kWh; None where the watts are unknown."""
         watts = self.device(name).watts
         return None if watts is None else EFFORT * watts * hours / 1000
+
+
+class Guess(NamedTuple):
+    """What a GPU type of a cluster is taken for. type: the name of its device. words: the same for a reader."""
+
+    type: str
+    device: Device
+    words: str
+
+
+def _slice(whole: Device, sevenths: int, memory_gb: float) -> Device:
+    """Return a slice of a GPU (MIG): some sevenths of its cores, and its memory with the bandwidth that belongs to it."""
+    share = sevenths / 7
+    in_memory = memory_gb / (whole.memory_gb or memory_gb)
+    return Device(
+        whole.bf16_tflops * share,
+        whole.fp32_tflops * share,
+        whole.bandwidth_gbs * in_memory,
+        memory_gb,
+        None if whole.watts is None else whole.watts * share,
+        None if whole.usd_per_hour is None else whole.usd_per_hour * share,
+    )
 
 
 @cache
@@ -99,9 +154,15 @@ def type_of(name: str, known: Collection[str]) -> str:
         return name.lower()
     words = _NOISE.sub(" ", re.sub(r"[-_]", " ", name.lower())).split()
     plain = "_".join(words)
-    gigabytes = re.search(r"(\d+) ?GB", name)
-    by_memory = f"{plain}_{gigabytes[1]}gb" if gigabytes else plain
+    memory = gigabytes(name)
+    by_memory = f"{plain}_{memory}gb" if memory else plain
     return by_memory if by_memory in known else plain
+
+
+def gigabytes(name: str) -> int | None:
+    """Return the memory that a device name states, in GB: 80 for a100-sxm4-80gb."""
+    match = re.search(r"(?<![\d.])(\d+) ?GB?(?![a-z0-9])", name.replace("_", " "), re.IGNORECASE)
+    return int(match[1]) if match else None
 
 
 def _parsed(path: Path) -> dict[str, Any]:

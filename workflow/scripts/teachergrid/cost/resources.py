@@ -21,21 +21,25 @@ SLACK = 4
 LIKELIHOOD_PASSES = 4
 # minutes that most partitions allow; a job that needs longer is killed and continues from its last shard or checkpoint
 LONGEST = 24 * 60
+# on jobs that take longer than that, less slack: partitions with a longer limit are few and small
+SLACK_OF_LONG = 1.5
 UNKNOWN_ROWS = 100_000
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
-    """Return the time limit of a job in minutes: several times what an H100 takes for long rows."""
+    """Return the time that a job needs in minutes: several times what an H100 takes for long rows, with less slack above a day."""
     if rule not in MODEL_RULES:
         # tables and statistics: a minute per 10,000 rows is ten times what they take
-        return min(LONGEST, attempt * (20 + row["rows"] // 10_000))
+        return attempt * (20 + row["rows"] // 10_000)
     if not row["gpus"]:
-        return min(LONGEST, attempt * (20 + row["rows"] // 1_000))
+        return attempt * (20 + row["rows"] // 1_000)
     job = workload.of_row(rule, row)
     long = job._replace(written=job.written / workload.MEAN)
     # weights come from a shared file system at 0.2 GB a second or faster
     loading = 10 + job.parameters / 6
-    return min(LONGEST, math.ceil(attempt * (loading + SLACK * throughput.seconds(long, reference()).work / 60)))
+    generous = loading + SLACK * throughput.seconds(long, reference()).work / 60
+    usual = loading + throughput.seconds(job, reference()).work / 60
+    return math.ceil(min(attempt * generous, max(LONGEST, attempt * SLACK_OF_LONG * usual)))
 
 
 @cache
@@ -57,13 +61,21 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     return attempt * math.ceil(tables + 2_000 + weights + offloaded)
 
 
-def need(rule: str, resource: str, row: dict, attempt: int) -> int | str | None:
+def named(rule: str) -> tuple[str, ...]:
+    """Return the names of the resources that a rule states."""
+    devices: tuple[str, ...] = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
+    devices += ("gres", "deepspeed") if rule == "finetune" else ()
+    return (*devices, "mem_mb", "runtime")
+
+
+def need(rule: str, resource: str, row: dict, attempt: int, longest: int = LONGEST) -> int | str | None:
     """Return one resource of a job; None leaves it to the profile.
 
-    runtime is in minutes and mem_mb in MB. gpu counts the GPUs of all nodes, gres those of one, with their type.
+    runtime is in minutes and mem_mb in MB. gpu counts the GPUs of all nodes, gres those of one, with their type. longest: the
+    minutes that a job may have; cost.limits knows more where the partitions are known.
     """
     if resource == "runtime":
-        return minutes(rule, row, attempt)
+        return min(longest, minutes(rule, row, attempt))
     if resource == "mem_mb":
         return megabytes(rule, row, attempt)
     if resource == "deepspeed":

@@ -23,8 +23,6 @@ from .config_data import metrics_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
 
-MODEL_RULES = resources.MODEL_RULES
-
 
 class Cells:
     """The table of cells of a config.
@@ -94,9 +92,7 @@ class Cells:
         def resource(name: str) -> Callable:
             return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
 
-        devices: tuple[str, ...] = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
-        devices += ("gres", "deepspeed") if rule == "finetune" else ()
-        return {name: resource(name) for name in (*devices, "mem_mb", "runtime")}
+        return {name: resource(name) for name in resources.named(rule)}
 
     # --- blocks and pilots
 

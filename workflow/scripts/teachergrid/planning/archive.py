@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from ..cost.limits import OnSlurm
 from ..errors import BadInput
 from ..store import origin
 from ..store.results import RESULTS
@@ -34,7 +35,7 @@ class JobRow(TypedDict):
     source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
     spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (graph.costs).
-    files: paths that it reads and no job makes.
+    files: paths that it reads and no job makes. slurm: None for a run that is not on SLURM.
     """
 
     job: str
@@ -59,6 +60,7 @@ class JobRow(TypedDict):
     spec: str
     costs: dict[str, Any]
     files: list[str]
+    slurm: OnSlurm | None
 
 
 class Sums(TypedDict):

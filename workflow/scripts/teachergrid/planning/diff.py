@@ -14,7 +14,8 @@ from ..hub import pins
 from ..units import count, number, span
 from . import archive
 from .archive import Document, JobRow
-from .document import Setting, listing
+from .document import Setting
+from .pools import listing
 from .sums import summed
 from .terminal import table, wrapped
 

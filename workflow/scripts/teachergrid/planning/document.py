@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..cost import weight_files
 from ..cost.actuals import Actuals, load
+from ..cost.limits import Limits, Place, told
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.makespan import Run
@@ -37,7 +38,7 @@ from .graph import (
     sorted_jobs,
     uncollected,
 )
-from .options import PlanOptions, inserted, parse_quietly
+from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .reasons import shortened, words_of
 from .remarks import replaced, spared
@@ -51,7 +52,7 @@ class Setting(NamedTuple):
     """What all plans of one call share.
 
     argv: Snakemake's options. args: the same, parsed. gpu: the type of --gpu, or None. at_once: jobs that may run at the same
-    time, which decides the space that checkpoints take. problems: sentences about probes that failed.
+    time, which decides the space that checkpoints take. problems: sentences about guessed GPU types and probes that failed.
     """
 
     argv: list[str]
@@ -74,7 +75,8 @@ class Setting(NamedTuple):
             cluster = pools.parse(options.cluster, delay, submitted)
         else:
             cluster = pools.of_profile(args, delay, {} if args.executor == "slurm" else gpus_here())
-        return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once)
+        cluster, machines = pools.named(cluster, machines, pools.asked_for(configured(args), options.gpu))
+        return cls(options.argv, args, cluster, options.gpu, load(RESULTS), machines, at_once, pools.told(cluster))
 
     @property
     def machinery(self) -> tuple[pools.Cluster, str | None, Actuals, Machines]:
@@ -146,7 +148,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "cluster": {
             "source": cluster.source,
             "delay_s": cluster.delay,
-            "pools": {kind: {"amount": p.amount, "limit_s": p.limit_s} for kind, p in cluster.pools.items()},
+            "pools": {kind: pools.described(cluster, kind) for kind in cluster.pools},
         },
         "total": {**summed(rows), "reused": reused.total()},
         "storage": disk_space(dag.workflow.globals["cells"], places(rows), setting.at_once),
@@ -215,8 +217,9 @@ def jobs_of(
     needs = [sorted(index_of[other] for other in dag.dependencies[job] if other in index_of) for job in running]
     descriptions = described(running)
     reasons = [description["why"] for description in descriptions]
+    limits = Limits.of_options(setting.args, dag.workflow.globals["cells"])
     requests = [
-        request(job, description["gpu"], upstream)
+        request(job, description["gpu"], upstream, limits)
         for job, description, upstream in zip(running, descriptions, needs, strict=True)
     ]
     forecast = planning_forecast.forecast(requests, *setting.machinery)
@@ -225,6 +228,7 @@ def jobs_of(
     if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
+    problems += limits.cut(setting.args.retries or 0) if limits else []
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -273,6 +277,7 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "spec": job.spec,
         "costs": costs(job.request),
         "files": job.files,
+        "slurm": job.request.place and job.request.place.described(),
     }
 
 
@@ -298,27 +303,29 @@ def block(
     retries = setting.args.retries or 0
     blocked: list[str | None] = [None] * len(requests)
     problems: dict[str, list[str]] = defaultdict(list)
+    unplaced: dict[str, list[tuple[Place, str]]] = defaultdict(list)
     too_long: dict[str, list[tuple[pools.TooLong, str]]] = defaultdict(list)
     for index, (job, estimate, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
         if problem := fits(job.rule, job.row, estimate.device, setting.machines):
             blocked[index] = problem
             problems[problem].append(job.name)
-        elif long := pools.too_long(task.seconds, task.amount, setting.cluster):
+            continue
+        if job.place and job.place.partition is None:
+            unplaced[job.rule].append((job.place, job.name))
+            # with --cluster other machines are meant than those of the file
+            blocked[index] = None if setting.cluster.source == pools.NAMED else job.place.refusal()
+        asks = job.place.walltimes(retries + 1, max(task.seconds.values())) if job.place else []
+        if blocked[index] is None and (long := pools.too_long(task.seconds, task.amount, setting.cluster, asks)):
             too_long[job.rule].append((long, job.name))
             if long.attempts > retries + 1:
                 blocked[index] = long.text(job.rule, retries)
     planning_forecast.block_what_waits(requests, blocked)
+    # one line for each rule, about its largest job, or its longest
+    problems |= dict(told(places) for places in unplaced.values())
     for rule, jobs in too_long.items():
-        # one line for each rule, about its longest job
         jobs.sort(reverse=True)
         problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
-    lines = [f"{listing(names)}: {text}" for text, names in problems.items()]
+    lines = [f"{pools.listing(names)}: {text}" for text, names in problems.items()]
     if unpinned := sorted(pins.unpinned(config)):
-        lines.append(f"`run` will not start: no commit is pinned for {listing(unpinned, 3)}; {pins.REMEDY}")
+        lines.append(f"`run` will not start: no commit is pinned for {pools.listing(unpinned, 3)}; {pins.REMEDY}")
     return blocked, lines
-
-
-def listing(names: Sequence[str], most: int = 1) -> str:
-    """["a", "b", "c"] -> a and 2 others"""
-    others = len(names) - most
-    return ", ".join(names[:most]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")

@@ -14,9 +14,8 @@ from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
 from . import archive
 from .graph import Request
-from .pools import ANY, HERE, NAMED, NO_GPU, Cluster
+from .pools import ANY, DEFAULT_GPU, HERE, NAMED, NO_GPU, SLURM, Cluster
 
-DEFAULT_GPU = "h100"  # when neither the config, the cluster nor --gpu names a type
 NO_GPUS = "jobs need GPUs, and the profile names none; add --cluster h100=16"
 STEPS = 60  # of a utilisation curve
 LARGEST = 4  # stages that `halved` looks at
@@ -45,7 +44,7 @@ def forecast(
         BadInput: for a GPU type that the machines do not know, and where a cluster named by the user cannot hold a job.
     """
     for kind in {kind for kind in (gpu, *cluster.pools) if kind not in (None, CPU, ANY)}:
-        machines.device(kind)  # an unknown type is refused even when no job would use it
+        machines.device(cluster.devices.get(kind, kind))  # an unknown type is refused even when no job would use it
 
     offered = [offers(job, cluster, gpu, actuals, machines) for job in jobs]
     tasks = [
@@ -75,7 +74,12 @@ def offers(
     job: Request, cluster: Cluster, gpu: str | None, actuals: Actuals, machines: Machines
 ) -> dict[str, Estimate]:
     """Return {pool: estimate of a job} for each pool in which it may run, the likeliest pool first."""
-    pools = fitting(job.rule, job.row, pools_of(job.row, cluster, gpu), machines)
+    allowed = pools_of(job.row, cluster, gpu)
+    if job.place and cluster.source == SLURM:
+        # the plugin names one partition, and the job runs on no other's GPUs
+        types = job.place.types()
+        allowed = {pool: device for pool, device in allowed.items() if pool in types} or allowed
+    pools = fitting(job.rule, job.row, allowed, machines)
     return {pool: estimate(job.rule, job.row, device, actuals, machines, job.cell) for pool, device in pools.items()}
 
 
@@ -102,11 +106,10 @@ def pools_of(row: dict, cluster: Cluster, gpu: str | None) -> dict[str, str]:
         return {CPU: CPU}
     likely = model or gpu or DEFAULT_GPU
     kinds = _allowed(cluster, model, gpu)
-    if not kinds:
-        return {likely: likely}
     large = [kind for kind in kinds if cluster.pools[kind].amount >= gpus]
     # the devices of ANY have no name
-    return {kind: likely if kind == ANY else kind for kind in large or kinds[:1]}
+    devices = {kind: likely if kind == ANY else kind for kind in large or kinds[:1] or [likely]}
+    return {kind: cluster.devices.get(device, device) for kind, device in devices.items()}
 
 
 def _has_only_cpus(cluster: Cluster) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
+from ..cost.limits import Limits, Of, Place
 from ..cost.makespan import ordered
 from ..errors import BadInput
 from ..job import fingerprint
@@ -192,12 +193,10 @@ def name(job: "Job") -> str:
 
 def resource(job: "Job", what: str, default: Any = 0) -> Any:
     """Return one resource of a job, as its rule or a profile states it. To evaluate all would take as long as the graph."""
-    stated = job.rule.resources.get(what)
-    if stated is None:
+    if (stated := job.rule.resources.get(what)) is None:
         return default
-    return (
-        stated.evaluate(job.wildcards, input=job.input, attempt=1, threads=1, rulename=job.rule.name).value or default
-    )
+    of = {"input": job.input, "rulename": job.rule.name, "async_run": job.dag.workflow.async_run}
+    return stated.evaluate(job.wildcards, attempt=1, threads=1, **of).value or default
 
 
 def gpus(job: "Job") -> int:
@@ -219,7 +218,7 @@ class Request(NamedTuple):
     """What a job needs to run.
 
     row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
-    needs: indices of the jobs whose outputs it reads.
+    needs: indices of the jobs whose outputs it reads. place: on SLURM.
     """
 
     rule: str
@@ -227,17 +226,19 @@ class Request(NamedTuple):
     row: dict
     threads: int
     needs: tuple[int, ...] = ()
+    place: Place | None = None
 
     @property
     def name(self) -> str:
         return f"{self.rule} {self.cell}"
 
 
-def request(job: "Job", n_gpus: int, needs: Iterable[int] = ()) -> Request:
-    """Return what a job needs. n_gpus: as `gpus` counts them."""
-    rows = job.dag.workflow.globals["cells"].rows[job.rule.name]
-    row = rows[cell(job)] | {"gpus": n_gpus}
-    return Request(job.rule.name, cell(job), row, resource(job, "_cores", 1), tuple(needs))
+def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits | None = None) -> Request:
+    """Return what a job needs. n_gpus: as `gpus` counts them. limits: of SLURM's partitions, None for a run elsewhere."""
+    rule, key, workflow = job.rule.name, cell(job), job.dag.workflow
+    row = workflow.globals["cells"].rows[rule][key] | {"gpus": n_gpus}
+    place = limits.sent(rule, key, Of(job.wildcards, job.input, workflow.async_run)) if limits else None
+    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place)
 
 
 # the columns of a row that decide what a job costs, and lie outside its spec

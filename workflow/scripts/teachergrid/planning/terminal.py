@@ -92,9 +92,15 @@ def ending(plan: Document, now: float | None = None) -> str:
     """Return when the plan ends, and on which machines. now: when it starts, in seconds since 1970; None: at once."""
     if plan["schedule"] is None:
         return f"unknown: {plan['no_schedule']}"
-    machines = ", ".join(f"{kind}={pool['amount']}" for kind, pool in plan["cluster"]["pools"].items())
+    pools = plan["cluster"]["pools"].items()
+    machines = ", ".join(f"{kind}={pool['amount']}{guessed(pool)}" for kind, pool in pools)
     seconds = plan["schedule"]["seconds"]
     return f"{end_time(seconds, now)}, after {span(seconds)} on {machines} ({plan['cluster']['source']})"
+
+
+def guessed(pool: Mapping[str, Any]) -> str:
+    """Return what the GPU type of a pool is taken for, where that is a guess."""
+    return f" (guessed: {pool['guessed']})" if pool.get("guessed") else ""
 
 
 def stages(plan: Document, width: int) -> str:
@@ -229,10 +235,23 @@ def details(plan: Document) -> str:
     lines = []
     for job in plan["jobs"]:
         why = "; ".join([job["reason"], *job["details"][:3]])
-        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {job['device']} ({job['source']})"
-        lines.append(f"  {job['job']}  {time}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}")
+        pool = plan["cluster"]["pools"].get(job["pool"]) or {}
+        device = f"{job['pool']}{guessed(pool)}" if job["gpus"] and guessed(pool) else job["device"]
+        time = f"{span(job['seconds']['expected'])} on {job['gpus'] or job['cpus']} {device} ({job['source']})"
+        lines.append(
+            f"  {job['job']}  {time}{asked(job.get('slurm'))}; {why}{'; BLOCKED: ' + job['blocked'] if job['blocked'] else ''}"
+        )
     lines += [f"  {folder}  {digest}" for folder, digest in (plan.get("folders") or {}).items()]
     return "\n".join(lines)
+
+
+def asked(slurm: Mapping[str, Any] | None) -> str:
+    """Return what a job asks SLURM for: ", asks gpu-h100 for 64 GB and 24 h"; "" for a run elsewhere."""
+    if not slurm:
+        return ""
+    memory = units.size(1e6 * slurm["mem_mb"]) if slurm["mem_mb"] else "no memory"
+    limit = span(60 * slurm["minutes"]) if slurm["minutes"] else "no time limit"
+    return f", asks {slurm['partition'] or 'no partition'} for {memory} and {limit}"
 
 
 # --- words and numbers

@@ -7,11 +7,12 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ..cost import storage, weight_files
+from ..cost import limits, storage, weight_files
 from ..errors import BadInput
 from ..grid import cells, phases, start
 from ..hub import pins
-from ..planning import graph
+from ..planning import graph, pools
+from ..planning.options import parse_quietly
 from ..slurm import scheduler
 from ..store import history, lock
 from ..store.results import RESULTS
@@ -32,6 +33,7 @@ def refuse_missing(request: options.Options) -> None:
         jobs = graph.described(graph.sorted_jobs(dag.needrun_jobs()))
         if freed := weight_files.freed_but_needed(jobs, dag.workflow.globals["cells"]):
             raise BadInput(weight_files.refusal(freed, request.argv))
+    refuse_unplaced(request)
     if lack := storage.lacking(phases.at_most(cells.Cells(request.config)), request.at_once):
         tell(f"disk: {lack}")
     if request.on_cluster and pins.entries(request.config):
@@ -42,6 +44,36 @@ def refuse_missing(request: options.Options) -> None:
     if request.on_cluster:
         # compute nodes may have no network, and no job should wait for a time-out; sbatch passes the variable on
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def refuse_unplaced(request: options.Options) -> None:
+    """Raise BadInput where no partition of SLURM takes a planned job, which would then wait for ever."""
+    args = parse_quietly(request.argv)
+    known = limits.Limits.of_options(args, cells.Cells(request.config))
+    if known is None:
+        return
+    for line in known.cut(args.retries or 0):
+        tell(line)
+    if unplaced := known.unplaced():
+        # the graph takes a while, and shows which of these cells are still to do
+        planned = {(job.rule.name, graph.cell(job)) for job in graph.planned(request.argv)}
+        refused = {
+            rule: to_do
+            for rule, places in sorted(unplaced.items())
+            if (to_do := [item for item in places if (rule, item[1]) in planned])
+        }
+        lines = []
+        for rule, places in refused.items():
+            why, names = limits.told(places)
+            lines.append(f"{rule}: {why}; {pools.listing(names)}")
+        if lines:
+            raise BadInput("\n".join([*lines, UNPLACED]))
+
+
+UNPLACED = (
+    "such jobs would wait for ever. Change the partitions' limits if they are wrong (`teachergrid site` prints them), or what the "
+    "rule asks for: `set-resources` in the profile, `gpus` and `gpu_model` of its model"
+)
 
 
 class OverBudget(BadInput):

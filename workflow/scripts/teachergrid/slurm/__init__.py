@@ -1,4 +1,4 @@
 """SLURM: what the scheduler says of jobs, and what a site looks like.
 
-Imports: nothing of the package.
+Imports: spec.
 """
