@@ -20,9 +20,10 @@ from ..grid import cells as grid_cells
 from ..job import devices, failures
 from ..planning.budget import OVER
 from ..run import hindsight, options, outcome, preflight
+from ..run.patience import Patience
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
-from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
+from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Signals, Snakemake, Supervision
 from ..slurm import scheduler
 from ..store import history, lock
 from ..store.results import RESULTS

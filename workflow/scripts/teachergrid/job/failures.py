@@ -42,7 +42,8 @@ REMEDIES = {
     PREEMPTED: "Run again: it continues from its last shard or checkpoint. On a partition without preemption this does not happen.",
     NODE: "Run again: it continues from its last shard or checkpoint; if the same node fails twice, tell the cluster's "
     "administrators and exclude it by `slurm_extra: \"'--exclude=NODE'\"`.",
-    CANCELLED: "Somebody cancelled it: run again, and it continues from its last shard or checkpoint.",
+    CANCELLED: "Somebody cancelled it, so it is not submitted again by itself. Run again: it continues from its last shard or "
+    "checkpoint.",
     DISK: "Free space or raise the quota (`teachergrid status` shows what takes space; `keep: none` or `keep: adapter` in "
     "the recipe keeps fewer weights), then run again.",
     NAN: "Lower the recipe's `learning_rate`, lengthen its warm-up, or train in `dtype: float32`.",
@@ -106,6 +107,8 @@ PATTERNS = [
 ]
 SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job
+CANCELS = (TIME_OUT, PREEMPTED, NODE, MEMORY)  # for which SLURM cancels a job itself, and says so in its log only
+BY = re.compile(r"CANCELLED by (\D.*)")  # with the name of a user (run.plugin)
 ERROR = "ERROR: "  # begins the last line of a log (job.context)
 # Snakemake's message about any failed job begins with "Error in rule"
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
@@ -156,8 +159,10 @@ def classify(text: str, slurm_state: str | None = None, own: Failure | None = No
         kind, line = sign([line for line in lines if "slurmstepd" in line])
         if kind is None or own.kind in OF_THE_LOG:
             kind, line = own
-    if state in STATES and kind not in OF_THE_LOG:
+    if state in STATES and kind not in OF_THE_LOG and not (state == "CANCELLED" and kind in CANCELS):
         kind, line = STATES[state], line if kind == STATES[state] else f"SLURM ended it: {slurm_state}"
+        if found := BY.match(slurm_state or ""):
+            line = f"cancelled by {found[1]}"
     raised = [line for line in lines if RAISED.match(line)]
     return Failure(kind or UNKNOWN, plain(line or [SILENT, *lines[-1:], *raised[-1:]][-1]))
 

@@ -74,7 +74,7 @@ class Progress:
     def take(self, event: dict) -> None:
         """Process one event of Events.parsed: {"event": name} with the arguments of the method on_{name}."""
         name = event.pop("event")
-        if name != "error":
+        if name not in ("error", "note"):
             self.last = time.monotonic()
         getattr(self, f"on_{name}")(**event)
 
@@ -154,6 +154,9 @@ class Progress:
         self.errors.append(text)
         self.say(text)
 
+    def on_note(self, text: str) -> None:
+        self.say(text)
+
     def name(self, job: int) -> str:
         return f"{self.jobs[job]['rule']} {self.jobs[job]['cell']}".strip()
 
@@ -187,6 +190,9 @@ class Events(logging.Handler):
 
         Snakemake gives each kind of record its own attributes.
         """
+        if note := getattr(record, "teachergrid", None):  # of run.plugin
+            yield "note", {"text": note}
+            return
         event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
         if event == "run_info":
             yield "plan", {"stats": record.stats}
@@ -246,6 +252,10 @@ def main(events: int, lifeline: int, argv: list[str]) -> None:
     die_with(lifeline)
     from snakemake.cli import main as snakemake
 
+    from teachergrid.run import plugin
+
+    if unmended := plugin.mend():
+        print(unmended)
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)

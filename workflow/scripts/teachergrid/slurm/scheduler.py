@@ -136,6 +136,14 @@ def parse_accounting(text: str, folder: str | Path) -> list[Start]:
     return starts
 
 
+def end_of(id: str) -> str | None:
+    """Return what sacct knows of the state of a job, such as "CANCELLED by 1000"; None without accounting or an answer."""
+    try:
+        return ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={id}", "--format=State").strip()
+    except SlurmError:
+        return None
+
+
 def cancel(ids: Iterable[str]) -> bool:
     """Cancel jobs. Return whether SLURM accepted all of it; a job that has already ended is no error."""
     ids, accepted = list(ids), True
