@@ -83,7 +83,7 @@ def clock(monkeypatch, tmp_path):
     monkeypatch.setattr(scheduler, "live", lambda folder: [])
     monkeypatch.setattr(scheduler, "end_of", lambda id: None)
     yield SimpleNamespace(now=now, said=said)
-    plugin._again.clear()
+    plugin.again_how.clear()
 
 
 def info(job: Job) -> SubmittedJobInfo:

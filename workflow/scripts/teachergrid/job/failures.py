@@ -109,6 +109,8 @@ SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERN
 OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job
 CANCELS = (TIME_OUT, PREEMPTED, NODE, MEMORY)  # for which SLURM cancels a job itself, and says so in its log only
 BY = re.compile(r"CANCELLED by (\D.*)")  # with the name of a user (run.plugin)
+# the SLURM plugin about a dead job
+DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>[^']+)'")
 ERROR = "ERROR: "  # begins the last line of a log (job.context)
 # Snakemake's message about any failed job begins with "Error in rule"
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")

@@ -32,7 +32,6 @@ from ..job import failures
 from ..slurm import scheduler
 from ..store import origin
 from .patience import Patience
-from .progress import DIED
 
 VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
 # what sbatch says where the controller does not answer; a job that it refuses has another message
@@ -53,7 +52,7 @@ STEP_S = 0.5  # between two looks whether a sleep is over
 SACCT_LATE_S = (2, 2)  # pauses, because sacct shows a change one or two seconds late
 MUTE_S = 300  # for which an accounting that did not answer is not asked again
 
-_again: dict[Any, str] = {}  # {job: how it is tried again}, from its failure until Snakemake handles that
+again_how: dict[Any, str] = {}  # {job: how it is tried again}, from its failure until Snakemake handles that
 _handle_error = JobScheduler._handle_error
 
 
@@ -79,7 +78,7 @@ def note(text: str) -> None:
 
 def handle_error(self: JobScheduler, job: Any, postprocess_job: bool = True) -> None:
     """Handle a failed job. What SLURM did to it costs no try and asks for nothing more; what a person cancelled has failed."""
-    again, attempt = _again.pop(job, None), job.attempt
+    again, attempt = again_how.pop(job, None), job.attempt
     # not by the property: it would evaluate the resources for an attempt that never is
     if again == AS_IT_WAS:
         job._attempt = 0
@@ -180,16 +179,16 @@ class Executor(slurm.Executor):
 
     def report_job_error(self, info: SubmittedJobInfo, msg: str | None = None, **more: Any) -> None:
         """Report a failed job; of one that SLURM ended, say who cancelled it, and decide how it is tried again."""
-        if msg and (died := DIED.search(msg)):
+        if msg and (died := failures.DIED.search(msg)):
             state = died["state"]
             if failures.state_of(state) == "CANCELLED":
                 state = self.with_who(info.external_jobid, state)
                 msg = msg[: died.start("state")] + state + msg[died.end("state") :]
             kind = failures.classify(failures.text_of(more.get("aux_logs") or []), state).kind
             if kind == failures.CANCELLED:
-                _again[info.job] = NEVER
+                again_how[info.job] = NEVER
             elif kind in FREE:
-                _again[info.job] = AS_IT_WAS
+                again_how[info.job] = AS_IT_WAS
         super().report_job_error(info, msg=msg, **more)
 
     def with_who(self, id: str, state: str) -> str:

@@ -27,7 +27,6 @@ SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
 FAILED = "At least one job did not complete successfully"
-DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>\w+)")
 
 
 class Job(TypedDict):
@@ -110,7 +109,7 @@ class Progress:
         # on a full disk a job cannot record why it died
         if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
-        died = DIED.search(message)
+        died = failures.DIED.search(message)
         record = self.record(description, logs, message, died["state"] if died else None)
         self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
         failures.write(RESULTS, record)
