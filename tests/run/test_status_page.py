@@ -21,8 +21,14 @@ FOUND = {
             "node": "gpu-node-017",
             "elapsed_s": 4000,
             "limit_s": 86400,
+            "slurm": "4711" if i else None,
+            "partition": "gpu" if i else None,
         }
         for i in range(30)
+    ],
+    "waiting": [
+        {"job": f"generate g{i}", "slurm": f"5{i}", "partition": "batch", "reason": reason}
+        for i, reason in enumerate(["Priority"] * 5 + ["PartitionTimeLimit", "QOSMaxJobsPerUserLimit"])
     ],
     "failures": [
         {
@@ -42,6 +48,7 @@ FOUND = {
         "elsewhere": 0,
     },
     "disk": {"students": 8 * 10**11, "answers": 10**10},
+    "disk_free": 5 * 10**11,
 }
 
 
@@ -68,3 +75,33 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
     assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split("All")[1]
+    assert "5" in html and html.index("PartitionTimeLimit") and "<td>batch</td>" in html and "<td>4711</td>" in html
+
+
+def test_what_never_starts_is_said_first_and_what_to_do():
+    text = status_page.terminal_view(FOUND, 160)
+    stuck, others, limit = (
+        text.index(line)
+        for line in ("does not start by itself: PartitionTimeLimit, 1", "waiting: Priority, 5", "waiting: QOSMaxJobs")
+    )
+    assert stuck < others < limit
+    assert "SLURM job 55, partition batch" in text and "`runtime` under `set-resources`" in text
+    assert "SLURM job 52" in text and "SLURM job 53" not in text, "three of a kind"
+    assert "gpu-node-017 (SLURM job 4711, gpu)" in text
+
+
+def test_a_full_disk_is_said_with_what_it_hides():
+    assert status_page.disk({"logs": 100}, 10**9) == "100 bytes: logs 100 bytes; 1.0 GB free"
+    full = status_page.disk({"logs": 100}, 0)
+    assert full.startswith("full (0 bytes free)") and "failures may be missing" in full and "Free space" in full
+
+
+def test_the_state_unknown_has_a_column_only_where_a_cell_is_in_it():
+    stages = {rule: {**counts, "unknown": 0} for rule, counts in FOUND["stages"].items()}
+    text = status_page.terminal_view({**FOUND, "stages": stages})
+    head = text.splitlines()[2]
+    assert head.startswith("stage") and "unknown" not in head and "squeue shows no job" not in text
+    stages["finetune"]["unknown"] = 2
+    text = status_page.terminal_view({**FOUND, "stages": stages})
+    assert "unknown" in text.splitlines()[2] and "unknown: 2" in text and "squeue shows no job" in text
+    assert max(map(len, text.splitlines())) <= 80

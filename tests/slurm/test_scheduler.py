@@ -57,14 +57,14 @@ def test_many_jobs_are_cancelled_in_parts_and_one_refusal_counts(command, tmp_pa
 
 def test_squeue_is_read(tmp_path):
     text = (
-        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
-        f"13|PENDING||0:00|UNLIMITED|rule_all|{tmp_path}/.\n"
-        f"14|RUNNING|h1|0:10|1:00|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
-        f"15|RUNNING|h1|0:10|1:00|my own|{tmp_path}\n"
+        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|gpu|None|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
+        f"13|PENDING||0:00|UNLIMITED|cpu,gpu|PartitionTimeLimit|rule_all|{tmp_path}/.\n"
+        f"14|RUNNING|h1|0:10|1:00|gpu|None|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
+        f"15|RUNNING|h1|0:10|1:00|gpu|None|my own|{tmp_path}\n"
     )
     first, second = scheduler.parse_queue(text, tmp_path)
-    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800)
-    assert second == ("13", "PENDING", "all", "", "", 0, None)
+    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800, "gpu", "")
+    assert second == ("13", "PENDING", "all", "", "", 0, None, "cpu,gpu", "PartitionTimeLimit")
 
 
 def test_sacct_is_read(tmp_path):

@@ -77,7 +77,7 @@ def supervised(request: options.Options) -> int:
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         context = Context(log, signals, folder, Patience.of_environment(), bound)
         log.write(f"---- teachergrid run {' '.join(request.argv)}, process {os.getpid()}")
-        summary = outcome.begin(RESULTS, request.argv)
+        summary = outcome.begin(RESULTS, request.argv, folder)
         run = Run(request, context)
         while run.goes_on():
             pass

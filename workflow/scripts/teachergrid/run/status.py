@@ -7,89 +7,26 @@ compares the contents of inputs, and says what a run would do and why.
 
 import json
 import os
-import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..job import failures
-from ..planning.graph import with_workflow
 from ..planning.reasons import old_record
 from ..slurm import scheduler
-from ..store import estimates, history, lock, origin
+from ..store import disk, estimates, history, lock, origin
 from ..store.results import RESULTS
+from . import alive
+from .cell_status import BLOCKED, DONE, FAILED, RUNNING, STATES, TO_DO, UNKNOWN, WAITING, CellStatus, cells
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow
-
     from .status_page import View
 
-SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
-DONE, RUNNING, WAITING, FAILED, BLOCKED, TO_DO = STATES = ("done", "running", "waiting", "failed", "blocked", "to do")
+ANSWER_S = 8  # seconds that a person waits for SLURM's answer
 IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-
-
-@dataclass(eq=False)
-class CellStatus:
-    """A job of the grid, with its state.
-
-    inputs, outputs: paths. timed: its rule has a benchmark. node, elapsed_s, limit_s: while it runs. failure: the record of its
-    last try. upstream: the cells that make its inputs.
-    """
-
-    rule: str
-    cell: str
-    spec: str
-    gpus: int
-    timed: bool
-    inputs: list[str]
-    outputs: list[str]
-    state: str = TO_DO
-    node: str | None = None
-    elapsed_s: float | None = None
-    limit_s: int | None = None
-    failure: failures.Record | None = None
-    upstream: set["CellStatus"] = field(default_factory=set, repr=False)
-
-    @property
-    def name(self) -> str:
-        return f"{self.rule} {self.cell}"
-
-
-# --- the cells of the grid
-
-
-def cells(argv: list[str]) -> list[CellStatus]:
-    """Return the grid's jobs, each after those that it needs, with their inputs and outputs as the rules state them.
-
-    argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
-    """
-    grid = with_workflow([*argv, "--mode", "subprocess"], lambda workflow: list(_cells(workflow)))
-    makers = {path: cell for cell in grid for path in cell.outputs}
-    for cell in grid:
-        cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return grid
-
-
-def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
-    from snakemake.iocontainers import Wildcards
-
-    rows = workflow.globals["cells"].rows
-    # in the order of the rule files, in which a rule comes after those whose outputs it reads
-    for rule in workflow.rules:
-        names = re.findall(r"\{([a-z]\w*)", str(rule.output[0])) if rule.output else []
-        for cell, row in rows.get(rule.name, {}).items():
-            wildcards = Wildcards(fromdict=dict(zip(names, cell.split("/"), strict=True)))
-            inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(dict(wildcards.items()))[0]
-            paths = list(map(str, inputs)), list(map(str, outputs))
-            yield CellStatus(
-                rule.name, cell, rule.params.spec(wildcards), row.get("gpus") or 0, rule.benchmark is not None, *paths
-            )
 
 
 # --- their states
@@ -102,7 +39,7 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
-    last_run = json.loads(Path(SUMMARY).read_text()) if Path(SUMMARY).exists() else {}
+    last_run = alive.summary()
     stopped = last_run.get("code") in STOPPED
     made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
@@ -112,11 +49,11 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
+            cell.slurm, cell.partition, cell.reason = job.id, job.partition, job.reason
         elif is_made(cell, begun is not None and host is not None):
             made.add(cell)
         elif begun is not None:  # without a live run: the next one continues from what this job has saved
-            cell.state = RUNNING if host else TO_DO
-            cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
+            in_flight(cell, host, begun, on_cluster=last_run.get("cluster", False))
         elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
@@ -127,6 +64,19 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
             cell.state = DONE
         elif cell.state == TO_DO and any(needed.state in (FAILED, BLOCKED) for needed in cell.upstream):
             cell.state = BLOCKED
+
+
+def in_flight(cell: CellStatus, host: str | None, begun: float, on_cluster: bool) -> None:
+    """Set the state of a cell that has begun and is not in the queue. host: of a live run, on which its local jobs are.
+
+    A job of the cluster may wait or run without being in the queue that we see: another user's, or squeue does not answer.
+    """
+    if host is None:
+        cell.state = TO_DO
+    elif on_cluster and not cell.local:
+        cell.state = UNKNOWN
+    else:
+        cell.state, cell.node, cell.elapsed_s = RUNNING, host, time.time() - begun
 
 
 def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
@@ -186,8 +136,8 @@ def gather(argv: list[str]) -> "View":
     """Return the values that text, JSON and page show. Times are seconds, sizes bytes; None is unknown."""
     folder, has_slurm = Path.cwd(), scheduler.available()
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
-        live_jobs = pool.submit(lambda: scheduler.live(folder) if has_slurm else [])
-        past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
+        live_jobs = pool.submit(lambda: scheduler.live(folder, ANSWER_S) if has_slurm else [])
+        past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start(), ANSWER_S) if has_slurm else [])
         grid = cells(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
@@ -197,17 +147,30 @@ def gather(argv: list[str]) -> "View":
     took = seconds_of(grid)
     return {
         "stages": stages,
-        "run": who_runs() + ("; squeue does not answer, so what runs there is unknown" if queue is None else ""),
+        "run": alive.who_runs(queue),
         "running": [
-            {"job": cell.name, "node": cell.node, "elapsed_s": cell.elapsed_s, "limit_s": cell.limit_s}
+            {
+                "job": cell.name,
+                "node": cell.node,
+                "elapsed_s": cell.elapsed_s,
+                "limit_s": cell.limit_s,
+                "slurm": cell.slurm,
+                "partition": cell.partition,
+            }
             for cell in grid
             if cell.state == RUNNING
+        ],
+        "waiting": [
+            {"job": cell.name, "slurm": cell.slurm, "partition": cell.partition, "reason": cell.reason}
+            for cell in grid
+            if cell.state == WAITING
         ],
         "time_left": time_left(grid, took),
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
+        "disk_free": disk.free_bytes(RESULTS),
     }
 
 
@@ -220,15 +183,6 @@ def first_start() -> float:
     """Return a time, in seconds since 1970, before the first cell of these results began, judged by the benchmark files."""
     times = [path.stat().st_mtime for path in Path(RESULTS, "benchmarks").rglob("*.jsonl")]
     return min(times, default=time.time()) - 7 * 86400
-
-
-def who_runs() -> str:
-    """Return in words which run works on the results."""
-    owner = lock.holder(RESULTS)
-    if owner is None:
-        return "no run is alive"
-    who = f"process {owner['pid']} on {owner['host']}"
-    return f"the run of {who} died; `teachergrid run` continues it" if lock.is_dead(owner) else f"run of {who}"
 
 
 def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
@@ -250,7 +204,7 @@ def time_left(grid: list[CellStatus], took: dict) -> dict:
     """
     job_s, unknown = 0.0, Counter[str]()
     for cell in grid:
-        if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
+        if cell.timed and cell.state in (RUNNING, WAITING, TO_DO, UNKNOWN):
             finished = took[cell.rule]
             if finished:
                 job_s += max(0.0, sum(finished.values()) / len(finished) - (cell.elapsed_s or 0))

@@ -35,6 +35,8 @@ class Job(NamedTuple):
     node: str  # "" while it waits
     elapsed_s: int
     limit_s: int | None  # None without a limit
+    partition: str = ""  # several, with commas, while it waits for any of them
+    reason: str = ""  # why it waits, in squeue's words
 
 
 class Start(TypedDict):
@@ -51,17 +53,24 @@ class Start(TypedDict):
     exit: str  # exit code:signal
 
 
-def ask(*command: str) -> str:
-    """Return the output of a command of SLURM. Raises SlurmError."""
+def ask(*command: str, answer_s: float | None = None) -> str:
+    """Return the output of a command of SLURM. Raises SlurmError. answer_s: seconds to wait for it, by default a minute."""
     try:
         # in a session of its own, so that Ctrl-C reaches only us: a query that it cut off would look like no answer
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ANSWER_S, start_new_session=True, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=answer_s or ANSWER_S,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
         raise SlurmError(f"{command[0]}: not found; run this on a login node of the cluster") from error
     except subprocess.TimeoutExpired as error:
-        raise SlurmError(f"{command[0]}: no answer within a minute; is slurmctld up?") from error
+        raise SlurmError(
+            f"{command[0]}: no answer within {f'{answer_s:.0f} s' if answer_s else 'a minute'}; is slurmctld up?"
+        ) from error
     if done.returncode:
         raise SlurmError(f"{command[0]}: {done.stderr.strip() or 'failed'}")
     return done.stdout
@@ -75,28 +84,36 @@ def available() -> bool:
     return configured and shutil.which("squeue") is not None
 
 
-def live(folder: str | Path) -> list[Job] | None:
-    """Return our jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer."""
+def live(folder: str | Path, answer_s: float | None = None) -> list[Job] | None:
+    """Return our jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer.
+
+    answer_s: seconds to wait for the answer, by default a minute.
+    """
     try:
-        return parse_queue(ask("squeue", "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%k|%Z"), folder)
+        text = ask("squeue", "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%P|%r|%k|%Z", answer_s=answer_s)
+        return parse_queue(text, folder)
     except SlurmError:
         return None
 
 
 def parse_queue(text: str, folder: str | Path) -> list[Job]:
-    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|comment|folder`."""
+    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|partition|reason|comment|folder`."""
     jobs = []
     for line in text.splitlines():
-        id, state, node, elapsed, limit, comment, where = line.split("|", 6)
+        id, state, node, elapsed, limit, partition, reason, comment, where = line.split("|", 8)
         if (name := _rule_and_cell(comment)) and _same(where, folder):
-            jobs.append(Job(id, state, *name, node, seconds(elapsed) or 0, seconds(limit)))
+            jobs.append(
+                Job(
+                    id, state, *name, node, seconds(elapsed) or 0, seconds(limit), partition, reason.replace("None", "")
+                )
+            )
     return jobs
 
 
-def accounting(folder: str | Path, since: float) -> list[Start]:
+def accounting(folder: str | Path, since: float, answer_s: float | None = None) -> list[Start]:
     """Return what sacct knows of a folder's jobs that were alive at or after `since` (seconds since 1970).
 
-    Returns [] without accounting, or where sacct does not answer. sacct shows a change one or two seconds late.
+    Returns [] without accounting, or where sacct does not answer (within answer_s seconds, by default a minute). sacct shows a change one or two seconds late.
     """
     options = [
         "--allocations",
@@ -108,7 +125,7 @@ def accounting(folder: str | Path, since: float) -> list[Start]:
         "--format=JobIDRaw,State,NodeList,Submit,ElapsedRaw,AllocTRES,ExitCode,Comment,WorkDir",
     ]
     try:
-        return parse_accounting(ask("sacct", *options), folder)
+        return parse_accounting(ask("sacct", *options, answer_s=answer_s), folder)
     except SlurmError:
         return []
 
