@@ -37,6 +37,23 @@ FOUND = {
             "cells": [{"job": f"finetune q{i}", "line": "<b>" + "word " * 40, "log": f"q{i}.log"} for i in range(9)],
         }
     ],
+    "retried": [
+        {
+            "job": "answer q/math",
+            "state": "done",
+            "tries": [
+                {
+                    "kind": "time-out",
+                    "line": "DUE TO TIME LIMIT",
+                    "node": "gh1",
+                    "slurm": "41",
+                    "resources": {"runtime": 60},
+                    "log": "results/logs/answer/q/math~1.log",
+                    "time": 1.0,
+                }
+            ],
+        }
+    ],
     "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
     "gpu_hours": {"hours": 12.25, "of": "finished cells"},
     "estimates": {
@@ -105,3 +122,15 @@ def test_the_state_unknown_has_a_column_only_where_a_cell_is_in_it():
     text = status_page.terminal_view({**FOUND, "stages": stages})
     assert "unknown" in text.splitlines()[2] and "unknown: 2" in text and "squeue shows no job" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_earlier_tries_say_how_where_and_with_what_they_ended():
+    text = status_page.terminal_view(FOUND, 160)
+    lines = text[text.index("needed several tries: 1") :].splitlines()[:4]
+    assert lines[1:] == [
+        "  answer q/math (done)",
+        "    time-out (gh1, SLURM job 41, runtime 60): DUE TO TIME LIMIT",
+        "      log: results/logs/answer/q/math~1.log",
+    ]
+    assert "needed several" not in status_page.terminal_view({**FOUND, "retried": []}, 160)
+    assert "math~1.log" in status_page.page(FOUND)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from ..store import origin
 
@@ -115,6 +115,7 @@ ERROR = "ERROR: "  # begins the last line of a log (job.context)
 # Snakemake's message about any failed job begins with "Error in rule"
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
 SUFFIX = ".failed.json"  # of a record
+ASKED = ("mem_mb", "runtime", "gpu")
 SILENT = "its process ended without a word"
 
 
@@ -211,7 +212,7 @@ class Record:
     """A failed job.
 
     cell: "wildcard/wildcard". outputs: their paths. log: the path of the log that holds `line`. exception: its type, where the job
-    itself wrote this record. time: in seconds since 1970.
+    itself wrote this record. time: in seconds since 1970. slurm: the id of its SLURM job. resources: see ASKED.
     """
 
     rule: str
@@ -222,6 +223,9 @@ class Record:
     log: str | None = None
     exception: str | None = None
     time: float = field(default_factory=time.time)
+    node: str | None = None
+    slurm: str | None = None
+    resources: dict[str, int] = field(default_factory=dict)
 
     @property
     def job(self) -> str:
@@ -230,6 +234,11 @@ class Record:
     @property
     def failure(self) -> Failure:
         return Failure(self.kind, self.line)
+
+
+def asked(resources: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a job asked for that its retries may ask for more of: MB, minutes, GPUs."""
+    return {name: resources[name] for name in ASKED if isinstance(resources.get(name), int)}
 
 
 def record_path(results: str, rule: str, cell: str) -> Path:

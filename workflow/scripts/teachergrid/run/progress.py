@@ -13,11 +13,12 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, TypedDict
+from typing import Any, NamedTuple, NotRequired, TextIO, TypedDict
 
 from ..cost import resources
-from ..job import failures
+from ..job import attempts, failures
 from ..store import disk
 from ..store.results import RESULTS
 from ..units import span
@@ -26,6 +27,8 @@ from ..units import span
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
+# of slurmstepd about a job that it ends, and of the Snakemake inside a job
+NODE = re.compile(r"(?:JOB|STEP) \S+ ON (\S+) CANCELLED|^host: (\S+)", re.MULTILINE)
 FAILED = "At least one job did not complete successfully"
 
 
@@ -39,6 +42,7 @@ class Job(TypedDict):
     log: list[str]
     outputs: list[str]
     benchmark: str | None
+    resources: NotRequired[dict[str, int]]  # that its retries may ask for more of
 
 
 class Failed(NamedTuple):
@@ -110,8 +114,11 @@ class Progress:
         if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
         died = failures.DIED.search(message)
+        slurm = died["slurm"] if died else self.slurm.get(job)
         record = self.record(description, logs, message, died["state"] if died else None)
-        self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
+        asked = record.resources or description.get("resources", {})
+        record = replace(record, slurm=record.slurm or slurm, resources=asked)
+        self.failed[job] = Failed(record, logs, slurm)
         failures.write(RESULTS, record)
         self.say(f"FAILED {record.job}: {record.line}")
 
@@ -136,7 +143,8 @@ class Progress:
         if own and failure == own.failure:
             return own
         log = failures.log_with(paths, failure.line)
-        return failures.Record(rule, cell, *failure, job["outputs"], log)
+        node = NODE.search(failures.text_of(paths))
+        return failures.Record(rule, cell, *failure, job["outputs"], log, node=(node[1] or node[2]) if node else None)
 
     def is_new(self, path: Path) -> bool:
         """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
@@ -146,7 +154,7 @@ class Progress:
         description = self.jobs[job]
         self.waiting[description["rule"]] += 1
         self.failed.pop(job, None)
-        failures.remove(RESULTS, description["rule"], description["cell"])
+        attempts.keep(RESULTS, description["rule"], description["cell"])
         self.say(f"{self.name(job)} is tried again")
 
     def on_error(self, text: str) -> None:
@@ -221,6 +229,7 @@ def described(record: Any) -> Job:
         "log": list(record.log),
         "outputs": list(record.output),
         "benchmark": record.benchmark,
+        "resources": failures.asked(record.resources),
     }
 
 

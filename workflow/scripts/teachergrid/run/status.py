@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..job import failures
+from ..job import attempts, failures
 from ..planning.reasons import old_record
 from ..slurm import scheduler
 from ..store import disk, estimates, history, lock, origin
@@ -167,6 +167,7 @@ def gather(argv: list[str]) -> "View":
         ],
         "time_left": time_left(grid, took),
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
+        "retried": retried(grid),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
@@ -177,6 +178,17 @@ def gather(argv: list[str]) -> "View":
 def shown(failure: failures.Record) -> tuple[str, dict]:
     """Return (kind of failure, values that are shown of the failed job)."""
     return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
+
+
+def retried(grid: list[CellStatus]) -> list[dict]:
+    """Return {"job", "state", "tries"} of the cells with earlier tries in the last run, or that are not done."""
+    begun = alive.summary().get("started", 0.0)
+    found = []
+    for cell in grid:
+        tries = attempts.read(RESULTS, cell.rule, cell.cell)
+        if tries := [one for one in tries if cell.state != DONE or one.time >= begun]:
+            found.append({"job": cell.name, "state": cell.state, "tries": attempts.shown(tries)})
+    return found
 
 
 def first_start() -> float:

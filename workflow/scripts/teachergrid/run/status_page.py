@@ -43,6 +43,7 @@ class View(TypedDict):
     run: str  # which run is alive, in words
     running: list[RunningJob]
     waiting: list[WaitingJob]
+    retried: list[dict]  # cells with earlier tries: {"job", "state", "tries": of attempts.shown}
     time_left: dict
     failures: list["Group"]
     gpu_hours: dict
@@ -94,6 +95,7 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
             lines += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
             lines += [f"    log: {cell['log']}"] * bool(cell["log"])
         lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
+    lines += tried(view["retried"], wrapped)
     totals = {
         "time left": left(view["time_left"]),
         "GPU-hours": spent(view["gpu_hours"]),
@@ -113,15 +115,15 @@ def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str])
     painted: a function of (text, state) that colours the text.
     """
     states = shown_states(stages)
-    columns = 9 if len(states) < 7 else 8
+    columns, last = (9, 8) if len(states) < 7 else (8, 6)  # at most 80 in all
     rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
-    head = f"{'stage':18}" + "".join(f"{state:>{columns}}" for state in states) + f"{'all':>8}"
+    head = f"{'stage':18}" + "".join(f"{state:>{columns}}" for state in states) + f"{'all':>{last}}"
     return [
         head,
         *(
             f"{rule:18}"
             + "".join(painted(f"{counts[state] or '.':>{columns}}", state if counts[state] else "") for state in states)
-            + f"{sum(counts.values()):8}"
+            + f"{sum(counts.values()):{last}}"
             for rule, counts in rows.items()
         ),
     ]
@@ -151,6 +153,25 @@ def queued(
             lines += wrapped(f"{job['job']}  SLURM job {job['slurm']}, partition {job['partition']}", 2)
         lines += [f"  and {len(jobs) - SHOWN} more; --json lists all"] * (len(jobs) > SHOWN)
     return lines
+
+
+def tried(retried: list[dict], wrapped: Callable[[str, int], list[str]]) -> list[str]:
+    """Return the cells that needed several tries as lines: how the earlier ones ended, where, and their logs."""
+    lines = ["", f"needed several tries: {len(retried)}"] if retried else []
+    for cell in retried[:SHOWN]:
+        lines += [f"  {cell['job']} ({cell['state']})"]
+        for one in cell["tries"]:
+            lines += wrapped(f"{how(one)}: {one['line']}", 4)
+            lines += [f"      log: {one['log']}"] * bool(one["log"])
+    return [*lines, *[f"  and {len(retried) - SHOWN} more; --json lists all"] * (len(retried) > SHOWN)]
+
+
+def how(one: dict) -> str:
+    """Return how a try ended, and where. one: of attempts.shown."""
+    asked = ", ".join(f"{name} {n}" for name, n in one["resources"].items())
+    places = [one["node"], f"SLURM job {one['slurm']}" if one["slurm"] else None, asked]
+    place = ", ".join(filter(None, places))
+    return f"{one['kind']} ({place})" if place else one["kind"]
 
 
 def where(job: RunningJob) -> str:
@@ -201,6 +222,7 @@ def page(view: View) -> str:
             found=view,
             states=shown_states(view["stages"]),
             reasons=waits.of,
+            how=how,
             folder=Path.cwd().name,
             where=where,
             left=left(view["time_left"]),
