@@ -56,10 +56,10 @@ def keep(results: str, rule: str, cell: str, environment: Mapping[str, str] | No
 
 def put_aside(log: Path) -> Path:
     """Rename a log so that the next try does not overwrite it, and remove all but the last KEPT. Return its new path."""
-    numbered = {}
+    numbered: dict[int, Path] = {}
     for old in log.parent.glob(f"{log.stem}~*.log"):
-        if (number := old.stem.removeprefix(f"{log.stem}~")).isdigit():
-            numbered[int(number)] = old
+        if (text := old.stem.removeprefix(f"{log.stem}~")).isdigit():
+            numbered[int(text)] = old
     n = max(numbered, default=0) + 1
     aside = log.with_name(f"{log.stem}~{n}.log")
     os.replace(log, aside)
