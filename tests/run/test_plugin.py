@@ -17,6 +17,7 @@ from teachergrid.run import plugin
 from teachergrid.run.patience import Patience
 from teachergrid.slurm import scheduler
 from teachergrid.store import origin
+from workspace import ENV, ROOT
 
 FAILED = (
     "SLURM-job '41' failed, SLURM status is: '{}'. Detailed failure reason unavailable (status command is not 'sacct')."
@@ -131,8 +132,9 @@ def test_the_mends_are_for_what_is_installed():
     text += "from snakemake.scheduling.job_scheduler import JobScheduler as J;"
     text += "from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry as R; r = R(); r.collect_plugins();"
     text += "print(r.get_plugin('slurm').executor is plugin.Executor, J._handle_error is plugin.handle_error)"
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout == "True True\n"
+    env = {**ENV, "PYTHONPATH": str(ROOT / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True)
+    assert done.stdout == "True True\n", done.stderr
 
 
 def test_with_other_versions_nothing_is_mended(monkeypatch):
@@ -214,6 +216,18 @@ def test_a_job_that_is_gone_and_has_made_its_output_is_done(clock, monkeypatch):
 def test_a_query_that_failed_forgets_no_job(clock, monkeypatch):
     active = [info(Job())]
     assert looks(Executor([None]), active, monkeypatch) == active
+
+
+@pytest.mark.parametrize(
+    ("found", "states"),
+    [(({"41": "CANCELLED by 0", "42": "RUNNING"}, 0.1), {"41": "CANCELLED", "42": "RUNNING"}), ((None, None), None)],
+)
+def test_the_words_of_sacct_are_those_of_squeue(found, states):
+    async def query(command, logger):
+        return found
+
+    assert asyncio.run(plugin.remembered(query)("sacct", None)) == (states, found[1])
+    assert plugin.Executor.answer == states
 
 
 # --- cancelled

@@ -3,7 +3,7 @@
 | fault | mended |
 |---|---|
 | a job that is preempted and not put back, or is gone, is waited for for ever | it has failed after `Patience.lost`, and is tried again |
-| a job that somebody cancelled is tried again, with twice the memory and time | it has failed, for good |
+| a job that somebody cancelled is waited for for ever (by sacct) or tried again, with twice the memory and time | it has failed, for good |
 | a preempted job asks for more memory and time, and its tries are used up | it is tried again as it was |
 | sbatch that cannot reach the controller uses up the tries of a job within a minute | the job waits, and is submitted later |
 | a failed query of the status makes the plugin forget its jobs | it keeps them |
@@ -100,12 +100,17 @@ def reevaluate(self: JobScheduler, delay: int) -> None:
 
 
 def remembered(query: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitable[tuple]]:
-    """Return the plugin's query of the status, so that Executor.answer is what it answered last."""
+    """Return the plugin's query of the status, so that Executor.answer is what it answered last.
+
+    sacct says "CANCELLED by 0", which the plugin takes for a job that runs: only the first word is passed on.
+    """
 
     async def asked(*args: Any) -> tuple:
-        found = await query(*args)
-        Executor.answer = found[0]
-        return found
+        states, seconds = await query(*args)
+        if states is not None:
+            states = {id: failures.state_of(state) for id, state in states.items()}
+        Executor.answer = states
+        return states, seconds
 
     return asked
 
