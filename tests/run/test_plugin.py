@@ -126,12 +126,11 @@ def handled(job: Job) -> tuple[bool, int]:
 
 
 def test_the_mends_are_for_what_is_installed():
-    text = (
-        "from teachergrid.run import plugin; assert plugin.mend() is None; import snakemake_executor_plugin_slurm as s;"
-    )
+    """In the order in which the run's process imports them."""
+    text = "from snakemake.cli import main; from teachergrid.run import plugin; assert plugin.mend() is None;"
     text += "from snakemake.scheduling.job_scheduler import JobScheduler as J;"
-    text += "from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry as R; r = R(); r.collect_plugins();"
-    text += "print(r.get_plugin('slurm').executor is plugin.Executor, J._handle_error is plugin.handle_error)"
+    text += "from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry as R;"
+    text += "print(R().get_plugin('slurm').executor is plugin.Executor, J._handle_error is plugin.handle_error)"
     env = {**ENV, "PYTHONPATH": str(ROOT / "workflow/scripts")}
     done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True)
     assert done.stdout == "True True\n", done.stderr

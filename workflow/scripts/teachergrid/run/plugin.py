@@ -27,6 +27,7 @@ from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from ..job import failures
 from ..slurm import scheduler
@@ -62,7 +63,8 @@ def mend() -> str | None:
     if found != VERSIONS:
         return f"the SLURM plugin is not mended: {found} instead of {VERSIONS}"
     slurm.query_job_status = remembered(slurm.query_job_status)
-    slurm.Executor = Executor
+    # Snakemake has looked for its plugins when it was imported
+    ExecutorPluginRegistry().get_plugin("slurm").executor = Executor
     JobScheduler._handle_error = handle_error
     JobScheduler._schedule_reevalutation = reevaluate
     return None
