@@ -1,6 +1,7 @@
 """One way to call SLURM's commands: what they print, and one clear error when there is no answer."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_no_answer(command, monkeypatch, script, message):
     with pytest.raises(scheduler.SlurmError, match=message):
         scheduler.ask("squeue")
     assert scheduler.live("/") is None and scheduler.accounting("/", 0) == []
+
+
+def test_a_person_does_not_wait_a_minute(command):
+    command("squeue", "sleep 30")
+    command("sacct", "sleep 30")
+    begin = time.monotonic()
+    assert scheduler.live("/", 0.5) is None and scheduler.accounting("/", 0, 0.5) == []
+    assert time.monotonic() - begin < 15
+    command("squeue", f"echo '1|RUNNING|h1|0:10|1:00|gpu|None|rule_all|{Path.cwd()}'")
+    (job,) = scheduler.live(Path.cwd(), 20)
+    assert (job.id, job.partition, job.reason) == ("1", "gpu", "")
 
 
 def test_no_such_command(monkeypatch, tmp_path):

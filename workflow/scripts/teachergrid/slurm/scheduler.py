@@ -53,24 +53,17 @@ class Start(TypedDict):
     exit: str  # exit code:signal
 
 
-def ask(*command: str, answer_s: float | None = None) -> str:
-    """Return the output of a command of SLURM. Raises SlurmError. answer_s: seconds to wait for it, by default a minute."""
+def ask(*command: str) -> str:
+    """Return the output of a command of SLURM. Raises SlurmError."""
     try:
         # in a session of its own, so that Ctrl-C reaches only us: a query that it cut off would look like no answer
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=answer_s or ANSWER_S,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            command, capture_output=True, text=True, timeout=ANSWER_S, start_new_session=True, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as error:
         raise SlurmError(f"{command[0]}: not found; run this on a login node of the cluster") from error
     except subprocess.TimeoutExpired as error:
-        raise SlurmError(
-            f"{command[0]}: no answer within {f'{answer_s:.0f} s' if answer_s else 'a minute'}; is slurmctld up?"
-        ) from error
+        raise SlurmError(f"{command[0]}: no answer within a minute; is slurmctld up?") from error
     if done.returncode:
         raise SlurmError(f"{command[0]}: {done.stderr.strip() or 'failed'}")
     return done.stdout
@@ -90,8 +83,8 @@ def live(folder: str | Path, answer_s: float | None = None) -> list[Job] | None:
     answer_s: seconds to wait for the answer, by default a minute.
     """
     try:
-        text = ask("squeue", "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%P|%r|%k|%Z", answer_s=answer_s)
-        return parse_queue(text, folder)
+        options = "--me", "--noheader", "--format=%i|%T|%N|%M|%l|%P|%r|%k|%Z"
+        return parse_queue(ask(*_within(answer_s), "squeue", *options), folder)
     except SlurmError:
         return None
 
@@ -125,7 +118,7 @@ def accounting(folder: str | Path, since: float, answer_s: float | None = None) 
         "--format=JobIDRaw,State,NodeList,Submit,ElapsedRaw,AllocTRES,ExitCode,Comment,WorkDir",
     ]
     try:
-        return parse_accounting(ask("sacct", *options, answer_s=answer_s), folder)
+        return parse_accounting(ask(*_within(answer_s), "sacct", *options), folder)
     except SlurmError:
         return []
 
@@ -179,6 +172,11 @@ def seconds(text: str) -> int | None:
         return None
     days, hours, minutes, rest = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def _within(answer_s: float | None) -> list[str]:
+    """Return the words before a command that end it after so many seconds."""
+    return ["timeout", str(answer_s)] if answer_s else []
 
 
 def _rule_and_cell(comment: str) -> tuple[str, str] | None:
