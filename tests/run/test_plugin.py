@@ -184,6 +184,8 @@ def test_an_old_answer_of_sacct_loses_no_job(clock, monkeypatch):
         (None, "GONE", 3),
         ("TIMEOUT", "TIMEOUT", 3),
         ("COMPLETED", "GONE", 3),
+        ("RUNNING", "GONE", 3),
+        ("FAILED", "FAILED", 3),
         ("PREEMPTED", "PREEMPTED", 2),
         ("NODE_FAIL", "NODE_FAIL", 2),
     ],

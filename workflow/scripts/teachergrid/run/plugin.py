@@ -178,7 +178,7 @@ class Executor(slurm.Executor):
             self.report_job_success(info)
             return
         known = scheduler.end_of(info.external_jobid) or ""
-        if known and failures.state_of(known) != "COMPLETED":
+        if failures.state_of(known) in (*failures.STATES, "FAILED"):  # else sacct is late, or the output was lost since
             state = known
         message = f"SLURM-job '{info.external_jobid}' failed, SLURM status is: '{state}'. "
         message += "It is not in the queue any more, and its output is not there"
