@@ -17,10 +17,12 @@ $(READY): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 		{ echo "Python 3.11 or 3.12 is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "venv is missing: apt install python3-venv"; exit 1; }
+	@[ "$$(printf '%s' "$$PWD" | tr -d '{}:\n')" = "$$PWD" ] || \
+		{ echo "$$PWD: a brace, a colon or a line break in the path: neither a venv nor Snakemake works there; rename it"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r $(LOCK)
-	printf '%s\n' "$(CURDIR)/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"
-	printf '#!%s\nfrom teachergrid.__main__ import main\n\nmain()\n' "$(CURDIR)/$(VENV)/bin/python" > $(VENV)/bin/teachergrid
+	printf '%s\n' "$$PWD/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"
+	printf '%s\n' '#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(VENV)/bin/teachergrid
 	chmod +x $(VENV)/bin/teachergrid
 	touch $(READY)
 

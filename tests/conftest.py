@@ -50,6 +50,14 @@ def hub(tmp_path, monkeypatch) -> Iterator:
         yield hub
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory) -> Iterator[None]:
+    """Tests leave no caches in the home of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEACHERGRID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_cluster(request, monkeypatch):
     """Other tests are the same on a machine with a SLURM, whose commands read this variable before any file.

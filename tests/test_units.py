@@ -21,3 +21,11 @@ def test_sizes_are_shown_in_the_unit_that_fits():
 def test_counts_shares_and_long_texts():
     assert (units.count(12800), units.percent(0.731)) == ("12,800", "73 %")
     assert (units.clipped("abcd", 4), units.clipped("abcde", 4)) == ("abcd", "abc…")
+
+
+def test_control_characters_are_visible():
+    text = "\x1b]0;title\x07\r\x9b2J\x7f \u202eabc\u2066 \u2028 \ud800 \U000e0041"
+    shown = r"\x1b]0;title\x07\r\x9b2J\x7f \u202eabc\u2066 \u2028 \ud800 \U000e0041"
+    assert units.visible(text) == shown
+    plain = "a\tb\nc é 中 👩\u200d🚀 12\u202f800\u00a0s \\x1b 'q'"
+    assert units.visible(plain) == plain

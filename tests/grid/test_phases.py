@@ -44,14 +44,6 @@ def test_a_result_is_stale_when_anything_it_rests_on_is_another(entries, change,
     assert phases.waiting(Cells(checked(entries))) == (["teachers"] if stale else [])
 
 
-def test_a_job_expands_what_its_run_settled_on(entries):
-    run = Cells(checked(entries))
-    phases.save_choices("results", run.chosen)
-    chose(run, ONE_EACH)
-    assert names(Cells(checked(entries), phases.saved_choices("results"))) == names(run)
-    assert phases.saved_choices("elsewhere") == {}
-
-
 def test_a_report_over_what_exists_waits_for_no_pilot(entries):
     cells = Cells(checked(entries | {"partial": True}))
     assert phases.waiting(cells) == [] and not cells.rows["report"]

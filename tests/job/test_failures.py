@@ -198,3 +198,13 @@ def test_a_record_that_cannot_be_read_is_no_failure(tmp_path):
     for content in ("", whole[:30], "{}", "[]", "null", whole.replace(failures.MEMORY, "another class")):
         path.write_text(content)
         assert failures.read(str(tmp_path)) == {}
+
+
+def test_a_line_of_a_log_cannot_control_a_terminal(tmp_path):
+    other, log = tmp_path / "other.log", tmp_path / "job.log"
+    other.write_text("loading\n")
+    log.write_text("ERROR: role '\x1b[2J\x07' is unknown\n")
+    shown = r"role '\x1b[2J\x07' is unknown"
+    assert failures.of_message("role '\x1b[2J\x07' is unknown").line == shown
+    assert failures.classify(log.read_text()).line == shown
+    assert failures.log_with([other, log], shown) == str(log)

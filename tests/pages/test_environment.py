@@ -16,6 +16,14 @@ def test_text_is_escaped_and_null_is_a_dash(tmp_path):
     )
 
 
+def test_control_characters_are_visible_in_names_and_in_what_is_marked_as_safe(tmp_path):
+    text = "<script>alert(1)</script>\x1b[2J\u202e\n"
+    escaped = r"&lt;script&gt;alert(1)&lt;/script&gt;\x1b[2J\u202e" + "\n"
+    assert rendered(tmp_path, "{{ text }}|{{ text | breakable }}", text=text) == (
+        f"{escaped}|{escaped.replace('/', '/<wbr>')}"
+    )
+
+
 def test_a_name_that_no_one_gives_is_an_error(tmp_path):
     with pytest.raises(jinja2.UndefinedError, match="missing"):
         rendered(tmp_path, "{{ missing }}")

@@ -86,3 +86,10 @@ def test_only_an_empty_answer_of_squeue_is_a_hang(monkeypatch, answer, hung):
     watchdog.alive -= 2000
     progress.last -= 2000
     assert watchdog.hung() is hung
+
+
+def test_what_a_run_says_and_logs_shows_control_characters(tmp_path, capsys):
+    with (tmp_path / "run.log").open("wb", buffering=0) as file:
+        supervise.Log(file).say("failed: \x1b[2J\u202e")
+    assert capsys.readouterr().err.endswith(" failed: \\x1b[2J\\u202e\n")
+    assert (tmp_path / "run.log").read_text().endswith(" failed: \\x1b[2J\\u202e\n")

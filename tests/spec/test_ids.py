@@ -76,3 +76,8 @@ def test_ids_are_put_together_and_taken_apart_in_one_place():
     assert {str(path): lines for path in sources if (lines := separators(path))} == {}
     rules = "".join(path.read_text() for path in (WORKFLOW / "rules").glob("*.smk"))
     assert not re.search(r"__\{|\}__|\)__|__\(", rules)
+
+
+def test_no_name_shows_an_endless_chain():
+    """tests/grid/test_config_names runs a grid with such names."""
+    assert ids.never_endless(None, "x-" + "ab" * 21) is None

@@ -5,31 +5,31 @@ import sys
 # the package lies next to the scripts, so that no environment has to install it
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
+from snakemake.io import PeriodicityDetector
 from teachergrid.grid import phases
-from teachergrid.grid.cells import Cells
-from teachergrid.grid.config import checked
+from teachergrid.grid.start import Start
+from teachergrid.job import interpreter
 from teachergrid.spec import ids
-from teachergrid.store import history, inputs, lock
-from teachergrid.store.results import RESULTS
+from teachergrid.store import inputs
 
-history.begin(workflow.is_main_process)
-config.update(checked(config))
-# a job uses the choices of pilots that its run was planned with, even if a pilot has chosen anew since
-cells = Cells(config, {} if workflow.is_main_process else phases.saved_choices(RESULTS))
+interpreter.quote()
+PeriodicityDetector.is_periodic = ids.never_endless
+start = Start(config, workflow.configfiles, workflow.is_main_process)
+config.update(start.config)
+cells = start.cells
 cell, needs = cells.column, cells.needs
 
 
 onstart:
-    lock.take(RESULTS)
-    phases.save_choices(RESULTS, cells.chosen)
+    start.begin()
 
 
 onsuccess:
-    history.end()
+    start.end()
 
 
 onerror:
-    history.end()
+    start.end()
 
 
 wildcard_constraints:

@@ -4,7 +4,7 @@ import signal
 import sys
 from argparse import Namespace
 
-from .commands import parser
+from .commands import output, parser
 from .errors import BadInput
 
 
@@ -12,6 +12,7 @@ def main() -> None:
     if sys.argv[1:2] != ["run"]:
         # `teachergrid plan | head` ends quietly
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    output.guard()
     sys.exit(call(sys.argv[1:]))
 
 

@@ -1,6 +1,16 @@
-"""Counts, shares, sizes and times as a terminal shows them. The pages of a report have their own typography (report/text)."""
+"""Counts, shares, sizes, times and the text of others as a terminal shows them.
 
+The pages of a report have their own typography (pages/text).
+"""
+
+import re
 from typing import Literal
+
+# What changes how a terminal or a browser shows the text around it, or is invisible itself: control characters (also C1) but
+# tab and newline, marks and overrides of the writing direction, separators of lines, halves of a character, and tags.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 def count(n: int) -> str:
@@ -48,3 +58,11 @@ def size(n_bytes: float) -> str:
 def gigabytes(n_bytes: float) -> str:
     """145_400_000_000 -> 145.4 GB: always in GB, so that several sizes compare at a glance."""
     return f"{n_bytes / 1e9:.1f} GB"
+
+
+def visible(text: str) -> str:
+    """Return a text with each character of UNSEEN as an escape of Python: ESC -> \\x1b. Tabs and newlines stay.
+
+    Text of a model, a data set or a log could otherwise clear a terminal, set its title, or hide a line.
+    """
+    return UNSEEN.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -17,6 +17,7 @@ import yaml
 
 from ..errors import BadInput
 from ..grid import cells as grid_cells
+from ..grid import start
 from ..job import devices, failures
 from ..planning.budget import OVER
 from ..run import hindsight, options, outcome, preflight
@@ -57,6 +58,7 @@ def main(own: Namespace, argv: list[str]) -> int:
     code = supervised(request)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
+        start.forget()
         lock.release(RESULTS)
     if code in (0, 1):
         show_reports()

@@ -15,7 +15,7 @@ from ..spec import canonical
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, evaluation, pilot
+from . import blocks, config_names, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
@@ -41,7 +41,7 @@ class Cells:
             choices: what pilots chose, for the grids for which it is not read from results/grids/{grid}/pilot.json: jobs get
                 what their run was planned with.
         Raises:
-            BadInput: a block has no cell, or the GPUs of a recipe cannot share its accumulation steps.
+            BadInput: a block has no cell, the GPUs of a recipe cannot share its accumulation steps, or names are too long.
         """
         self.config, self.choices = config, choices or {}
         self.rows: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -49,6 +49,7 @@ class Cells:
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
+        config_names.check_cells(self.rows)
 
     # --- what Snakemake's rules read
 
@@ -70,6 +71,22 @@ class Cells:
         if key not in rows:
             raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
         return rows[key]
+
+    def outside_files(self, rule: str, output: str) -> list[str] | None:
+        """Return the paths of a job's inputs from outside the results, in their order; None where the grids have no such job.
+
+        output: the path of its output. Only rules whose outputs lie at {results}/{kind}/{cell} read such files, or `verify`.
+        """
+        *folders, name = output.split("/")[2:]
+        cell = "/".join(folders if rule == "verify" else [*folders, name.rpartition(".")[0]])
+        row = self.rows[rule].get(cell)
+        if row is None:
+            return None
+        return outside(row)
+
+    def all_outside_files(self) -> set[str]:
+        """Return the paths of all inputs from outside the results."""
+        return {path for rows in self.rows.values() for row in rows.values() for path in outside(row)}
 
     def needs(self, rule: str) -> dict[str, Callable]:
         """Return {resource: function of wildcards and attempt} for a Snakemake rule."""
@@ -227,3 +244,8 @@ class Cells:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
+
+
+def outside(row: Any) -> list[str]:
+    """Return the paths of the inputs from outside the results that a row names, in their order."""
+    return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]

@@ -3,7 +3,6 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import re
 from pathlib import Path
 
 from ..engines.engine import ENGINES
@@ -15,7 +14,7 @@ from ..spec import schema
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..store.results import RESULTS
-from . import config_data, config_grids
+from . import config_data, config_grids, config_names
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 ANY = "any"  # in place of a scorer: a derived corpus that is the same for all bases
@@ -29,6 +28,7 @@ def checked(config: dict) -> dict:
     Raises:
         BadInput: for the first mistake that is found.
     """
+    config_names.check_values(config)
     config = with_named_models(config)
     schema.refuse_unknown_keys(config)
     _validate(config)
@@ -47,6 +47,8 @@ def with_named_models(config: dict) -> dict:
 
     Raises BadInput where `models` already has another model of this name.
     """
+    if not isinstance(config.get("models") or {}, dict):
+        raise BadInput("config.models: is not a mapping; write `NAME: {repo: ...}` for each model")
     models, config = dict(config.get("models") or {}), dict(config)
     for kind in MODELED:
         entries = config.get(kind)
@@ -73,8 +75,9 @@ def _validate(config: dict) -> None:
         error = jsonschema.exceptions.best_match([error])  # where an entry may be null: the mistake inside the entry
         where = ".".join(["config", *map(str, error.absolute_path)])
         hint = ""
-        if isinstance(error.instance, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", error.instance):
-            hint = f": YAML reads {error.instance} as text, write {error.instance.replace('e', '.0e')}"
+        if error.validator == "type":
+            types = error.validator_value
+            hint = config_names.hint(error.instance, [types] if isinstance(types, str) else types)
         elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
             hint = ": names are lower-case letters and digits, joined by single . or -"
         raise BadInput(f"{where}: {error.message}{hint}")
@@ -262,6 +265,7 @@ def _derive_seeds(config: dict) -> None:
 
 # run in this order; each may raise BadInput, none changes the config
 CHECKS = (
+    config_names.check,
     _models,
     _tasks,
     _files,

@@ -1,35 +1,16 @@
-"""Which pilots have no result yet, which jobs can follow once they have one, and which choices the jobs of a run start from."""
+"""Which pilots have no result yet, and which jobs can follow once they have one."""
 
 import json
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 
 from ..cost import resources
 from ..spec.ids import Responses, pilot_subset
-from ..store import origin
 from . import pilot
 from .cells import Cells
 
-CHOICES = ".pilots.json"  # in the results: what the pilots had chosen when the run was planned
 # (rule, row) -> the cost of a job, in any unit
 Cost = Callable[[str, dict], float]
-
-
-def save_choices(results: str, chosen: dict[str, pilot.Chosen | None]) -> None:
-    """Save what pilots had chosen when a run was planned.
-
-    Its jobs expand the config again and must get the same cells, even if a pilot has been made again since.
-    """
-    file, text = Path(results, CHOICES), json.dumps(chosen)
-    if chosen and (not file.is_file() or file.read_text() != text):
-        origin.replace_text(file, text)
-
-
-def saved_choices(results: str) -> dict[str, pilot.Chosen | None]:
-    """Return {grid: what its pilot had chosen} when the run of this job was planned."""
-    file = Path(results, CHOICES)
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def waiting(cells: Cells) -> list[str]:

@@ -1,7 +1,9 @@
 """Look up and download files from the Hugging Face hub; every error message has a remedy."""
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -108,10 +110,14 @@ def download(snapshot: Snapshot) -> str | None:
             path.resolve().unlink()
             path.unlink(missing_ok=True)
     try:
-        ask(
-            need,
-            lambda api: api.snapshot_download(need.repo, repo_type=need.kind, revision=commit, allow_patterns=patterns),
-        )
+        # progress bars move the cursor, which `teachergrid` takes from all other output
+        with redirect_stderr(sys.__stderr__ or sys.stderr):
+            ask(
+                need,
+                lambda api: api.snapshot_download(
+                    need.repo, repo_type=need.kind, revision=commit, allow_patterns=patterns
+                ),
+            )
     except (BadInput, ConnectionError) as error:
         return str(error)
     return needs.lacks(need._replace(revision=commit))

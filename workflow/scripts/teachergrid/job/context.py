@@ -14,6 +14,7 @@ from ..errors import BadInput
 from ..spec import canonical
 from ..store import disk, origin, unfinished
 from ..store.job_index import remember
+from ..units import visible
 from . import attempts, devices, failures, fingerprint, usage
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def say(message: str, to: int) -> None:
     """Write a message to a file descriptor, after what was printed before."""
     flush()
     with suppress(OSError):
-        os.write(to, f"{failures.ERROR}{message}\n".encode())
+        os.write(to, f"{failures.ERROR}{visible(message)}\n".encode())
 
 
 def flush() -> None:

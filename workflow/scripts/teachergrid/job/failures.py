@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from ..store import origin
+from ..units import visible
 
 TIME_OUT = "time-out"
 MEMORY = "out of memory"
@@ -185,8 +186,8 @@ def lines_of(text: str) -> list[str]:
 
 
 def plain(line: str) -> str:
-    """Return a line of a log without our prefix and a trailing colon."""
-    return line.removeprefix(ERROR).rstrip(": ")
+    """Return a line of a log without our prefix and a trailing colon, with visible control characters."""
+    return visible(line.removeprefix(ERROR).rstrip(": "))
 
 
 def state_of(slurm_state: str | None) -> str:
@@ -201,7 +202,9 @@ def text_of(logs: Iterable[str | Path]) -> str:
 
 def log_with(logs: list[Path], line: str) -> str | None:
     """Return the log that holds a line, the first log where none does; None without logs."""
-    return str(next((path for path in logs if line in path.read_text(errors="replace")), logs[0])) if logs else None
+    if not logs:
+        return None
+    return str(next((path for path in logs if line in visible(path.read_text(errors="replace"))), logs[0]))
 
 
 # --- its record

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from ..units import UNSEEN, visible
 from . import text
 
 # the frame of a page, its style, and the parts that several pages show
@@ -27,7 +29,7 @@ FILTERS: Mapping[str, Callable] = {
 def environment(folder: Path, filters: Mapping[str, Callable] = FILTERS) -> jinja2.Environment:
     """Return the environment of the templates in a folder, which may use the shared ones.
 
-    Everything is escaped, an unknown name is an error, and null prints as an em dash.
+    Everything is escaped, control characters are visible, an unknown name is an error, and null prints as an em dash.
 
     Args:
         filters: by the name that the templates use.
@@ -38,7 +40,16 @@ def environment(folder: Path, filters: Mapping[str, Callable] = FILTERS) -> jinj
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: text.DASH if value is None else value,
+        finalize=shown,
     )
     templates.filters |= filters
     return templates
+
+
+def shown(value: object) -> object:
+    """Return what a template prints for a value: an em dash for None, a text with visible control characters."""
+    if value is None:
+        return text.DASH
+    if not isinstance(value, str) or not UNSEEN.search(value):
+        return value
+    return Markup(visible(value)) if isinstance(value, Markup) else visible(value)

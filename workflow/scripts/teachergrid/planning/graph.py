@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from ..cost import resources
 from ..job import fingerprint
+from ..store import history
 from ..store.results import RESULTS
 from . import reasons
 from .makespan import ordered
@@ -40,15 +41,16 @@ def with_workflow(argv: list[str], step: Callable[["Workflow"], Result]) -> Resu
     def replacement(api: DAGApi, *_: Any, **__: Any) -> None:
         results.append(step(api.workflow_api._workflow))
 
-    last_step = DAGApi.execute_workflow
+    last_step, python = DAGApi.execute_workflow, sys.executable
     DAGApi.execute_workflow = replacement
     try:
-        with redirect_stdout(sys.stderr):  # Snakemake prints a summary
+        # Snakemake prints a summary
+        with history.looking(), redirect_stdout(sys.stderr):
             parser, args = parse_args([*argv, "--dry-run", "--quiet", "all"])
             if not args_to_api(args, parser):
                 raise SystemExit(1)
     finally:
-        DAGApi.execute_workflow = last_step
+        DAGApi.execute_workflow, sys.executable = last_step, python  # the Snakefile quotes it (job.interpreter)
     return results[0]
 
 
@@ -61,8 +63,27 @@ def graph(argv: list[str]) -> "DAG":
 def _built(workflow: "Workflow") -> "DAG":
     forceall = workflow.dag_settings.forceall
     workflow._prepare_dag(forceall=forceall, ignore_incomplete=False, lock_warn_only=True)
+    _correct_records(workflow)
     workflow._build_dag()
     return workflow.dag
+
+
+def corrected(workflow: "Workflow") -> dict[str, history.Record]:
+    """Return {output: record} of the records that are wrong on the disk (store.recall)."""
+    return workflow.globals["start"].corrected
+
+
+def _correct_records(workflow: "Workflow") -> None:
+    """Let Snakemake read the corrected records in place of those on the disk: a plan writes nothing."""
+    from snakemake.persistence import MetadataRecord
+
+    persistence, right = workflow.persistence, corrected(workflow)
+    on_disk = persistence._read_record
+
+    def read(output: str) -> MetadataRecord | None:
+        return MetadataRecord.model_validate(right[output]) if output in right else on_disk(output)
+
+    persistence._read_record = read
 
 
 @contextmanager
@@ -159,7 +180,8 @@ def described(jobs: list["Job"]) -> list[Described]:
     dag = jobs[0].dag
     running = set(jobs)
     others = (job for job in dag.jobs if not job.rule.norun)
-    past = Past(RESULTS, [job for job in others if job not in running or os.path.exists(job.output[0])], jobs)
+    existing = [job for job in others if job not in running or os.path.exists(job.output[0])]
+    past = Past(RESULTS, corrected(dag.workflow), existing, jobs)
     remade = {str(path) for job in jobs for path in job.output}
     rows: list[Described] = [
         {

@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import BadInput
+from ..grid import config_names
 
 PROBE_SECONDS = 300.0
+DEFAULT = "config/config.yaml"  # where no --configfile has grids
 
 
 class PlanOptions(NamedTuple):
@@ -108,11 +110,13 @@ def configured(args: Namespace) -> dict:
     from snakemake.utils import update_config
 
     stated: dict = {}
+    config_names.refuse_doubles(args.configfile or [])
     for path in args.configfile or []:
         update_config(stated, load_configfile(path))
     update_config(stated, parse_config(args.config))
     if "grids" in stated:
         return stated
-    config = load_configfile("config/config.yaml")
+    config_names.refuse_doubles([DEFAULT])
+    config = load_configfile(DEFAULT)
     update_config(config, stated)
     return config

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..spec.ids import Corpus, Model, Responses
-from ..store.history import record_path
+from ..store import history
+from ..store.history import MARKS, Record, record_path
+from ..store.recall import OTHER_INPUT
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -42,7 +44,6 @@ SETTINGS = [
 SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, students, title ...
 # {rule: kind of name}: the spec of such a job defines what the name means, so two names with the same spec mean the same
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
-INCOMPLETE = Path(".snakemake/incomplete")
 # the parts of a cell: where several of them are new, the first in this order is the reason
 WORDS = (
     "teacher",
@@ -123,15 +124,9 @@ def kind_of(changed: Sequence[str]) -> str:
 # --- records of earlier jobs
 
 
-def old_record(results: str, output: str) -> dict[str, Any] | None:
-    """Return Snakemake's record of an output (store.history); None where there is none."""
-    path = record_path(Path(results, ".history"), output)
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def old_spec(record: dict[str, Any]) -> str | None:
+def old_spec(record: Record) -> str | None:
     """Return the spec that an output was made with; None where the record has none."""
-    spec = record["params"][0] if len(record["params"]) == 1 else ""
+    spec = record["params"][0] if record["params"] else ""
     return ast.literal_eval(spec) if spec.startswith("'{") else None
 
 
@@ -142,9 +137,17 @@ class Past:
     before: {(kind of name, name): the other name under which results with the same spec exist}.
     """
 
-    def __init__(self, results: str, existing: Sequence["Job"], jobs: Sequence["Job"]) -> None:
-        """Read the records of the results. existing: Snakemake's jobs whose outputs exist. jobs: those to run."""
-        self.results = results
+    def __init__(
+        self, results: str, corrected: dict[str, Record], existing: Sequence["Job"], jobs: Sequence["Job"]
+    ) -> None:
+        """Read the records of the results.
+
+        Args:
+            corrected: records that are wrong on the disk, as they should be.
+            existing: Snakemake's jobs whose outputs exist.
+            jobs: those to run.
+        """
+        self.results, self.corrected = results, corrected
         self.known = {pair for job in existing for pair in words_of(job).items()}
         self.empty = not existing
         self.before: dict[tuple[str, str], str] = {}
@@ -174,8 +177,12 @@ class Past:
     @cache
     def spec_of(self, path: str) -> str | None:
         """Return the spec that an output was made with; None where no record has it."""
-        record = old_record(self.results, path)
+        record = self.record_of(path)
         return old_spec(record) if record else None
+
+    def record_of(self, output: str) -> Record | None:
+        """Return the record of an output (see store.recall); None where there is none."""
+        return self.corrected.get(output) or history.read(self.results, output)
 
     def new(self, job: "Job") -> tuple[str, list[str]]:
         """Return the reason of a job that never ran: which name in its cell is new."""
@@ -209,11 +216,11 @@ def identity(job: "Job") -> tuple[str | None, str | None]:
 def why(job: "Job", past: Past, remade: set[str]) -> tuple[str, list[str]]:
     """Return why a job runs: (class, details). remade: outputs that other jobs of the plan make again."""
     output = str(job.output[0])
-    record = old_record(past.results, output)
+    record = past.record_of(output)
     if not os.path.exists(output):
         return past.new(job) if record is None else ("output missing", ["the output was deleted"])
     # Snakemake then forces the job, and leaves a mark file
-    if record_path(INCOMPLETE, output).exists():
+    if record_path(MARKS, output).exists():
         return "interrupted", ["the output is incomplete: its job was stopped while it wrote"]
     if job.dag.reason(job).forced:
         return FORCED, []
@@ -236,9 +243,11 @@ def _other_spec(job: "Job", past: Past, before: str) -> tuple[str, list[str]] | 
     return kind, details + [f"{key}: {difference(old.get(key), now.get(key))}" for key in changed]
 
 
-def _other_input(job: "Job", record: dict[str, Any], remade: set[str]) -> tuple[str, list[str]]:
+def _other_input(job: "Job", record: Record, remade: set[str]) -> tuple[str, list[str]]:
     """Return the reason of a job whose spec is unchanged. record: of its output. remade: outputs that are made again."""
     inputs = set(map(str, job.input))
+    if (others := record["params"][1:]) and not inputs & remade:
+        return "input changed", ast.literal_eval(others[0]).removeprefix(OTHER_INPUT).split(", ")
     if set(record["input"]) != inputs:
         gone, new = set(record["input"]) - inputs, inputs - set(record["input"])
         return "input changed", [f"- {path}" for path in sorted(gone)] + [f"+ {path}" for path in sorted(new)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..cost import storage
 from ..errors import BadInput
-from ..grid import cells, phases
+from ..grid import cells, phases, start
 from ..hub import pins
 from ..planning import graph
 from ..slurm import scheduler
@@ -67,11 +67,13 @@ def begin(request: options.Options) -> None:
     folders = {str(Path.cwd()), *([owner["folder"]] if owner else [])}  # another checkout may share the results
     had_jobs = request.on_cluster and guard(sorted(folders), request.live)
     lock.take(RESULTS)
+    start.forget()
+    start.freeze(request.config)
     if owner:
         tell(f"the run of process {owner['pid']} died; its lock is freed, and this run continues its work")
     if owner or had_jobs:
         history.free_locks()
-        if recovered := history.recover_outputs(RESULTS):
+        if recovered := history.recover_outputs():
             tell(f"{len(recovered)} outputs were finished in the meantime")
 
 

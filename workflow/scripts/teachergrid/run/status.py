@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..job import attempts, failures
-from ..planning.reasons import old_record
 from ..slurm import scheduler
 from ..store import disk, estimates, history, lock, origin
 from ..store.results import RESULTS
@@ -109,7 +108,7 @@ def is_made(cell: CellStatus, in_flight: bool) -> bool:
     for path in cell.outputs:
         if not os.path.exists(path):
             return False
-        record = None if in_flight else old_record(RESULTS, path)
+        record = None if in_flight else history.read(RESULTS, path)
         if record is not None:
             if record["params"] != [repr(cell.spec)] or set(record["input"]) != set(cell.inputs):
                 return False

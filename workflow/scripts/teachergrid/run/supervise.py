@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..slurm import scheduler
 from ..store import disk
+from ..units import visible
 from .patience import Patience
 from .progress import Progress
 
@@ -60,7 +61,7 @@ class Log:
         # a full disk must not end the run that the jobs depend on; the terminal still shows all messages
         with disk.spared():
             for line in text.split("\n"):
-                self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+                self.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(line)}\n".encode())
 
     def say(self, line: str) -> None:
         self.write(line)
@@ -68,7 +69,7 @@ class Log:
 
 
 def tell(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {visible(line)}", file=sys.stderr, flush=True)
 
 
 class Signals:

@@ -105,3 +105,11 @@ def any_seed(base: str, corpus: str, recipe: str | None) -> str:
 def pilot_subset(instructions: str, sample: int) -> str:
     """Return the name of the set of instructions that a pilot draws from another set."""
     return f"{instructions}.pilot{sample}"
+
+
+def never_endless(_: object, value: str) -> None:
+    """Stand in for Snakemake's `PeriodicityDetector.is_periodic`: no value of a wildcard shows an endless chain of jobs.
+
+    Snakemake guesses one from a value that ends with the same part 20 times in a row, such as a name with 20 zeros, and then
+    silently leaves out every job that has it. Our rules are not recursive, so there is no such chain.
+    """

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 MISSING = "missing"
 # a file changed so recently might change again within the same tick of the file system's clock: it is not remembered
@@ -38,12 +39,28 @@ class Contents:
     def __init__(self, folder: str | Path = ".") -> None:
         name = hashlib.sha256(str(Path(folder).resolve()).encode()).hexdigest()[:32]
         self.file = cache_folder() / "contents" / f"{name}.json"
-        self.known: dict[str, tuple[Signature, str]] = {}
+        self.known: dict[str, list] = {}  # {name: [signatures, value]}
         self.now: dict[str, str] = {}
         self.changed = False
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # no cache, or a damaged one
+        with suppress(OSError, ValueError, RecursionError):  # no cache, or a damaged one
             stored = json.loads(self.file.read_text())
-            self.known = {name: (tuple(sig), str(digest)) for name, (sig, digest) in stored.items()}
+            self.known = stored if isinstance(stored, dict) else {}
+
+    # --- values by the signatures of files
+
+    def remembered(self, name: str, signatures: list[Signature]) -> Any:
+        """Return the value that was remembered under a name for files of these signatures; None where there is none."""
+        known = self.known.get(name)
+        # lists, since JSON has no tuples; something else where the cache is damaged
+        is_same = isinstance(known, list) and known[:1] == [[list(signature) for signature in signatures]]
+        return known[1] if is_same else None
+
+    def remember(self, name: str, signatures: list[Signature], value: Any) -> None:
+        """Remember a value that follows from the contents of files with these signatures. value: as JSON."""
+        if time.time_ns() - max(max(signature[2:]) for signature in signatures) > YOUNG_NS:
+            self.known[name], self.changed = [[list(signature) for signature in signatures], value], True
+
+    # --- digests
 
     def of(self, path: str) -> str:
         """Return "sha256:" and the hex digest of a file as it is now, or MISSING where there is no regular file.
@@ -61,14 +78,12 @@ class Contents:
             return MISSING
         if not os.path.isfile(path):
             return MISSING
-        present = signature(stat)
-        remembered = self.known.get(path)
-        if remembered and remembered[0] == present:
-            return remembered[1]
+        present = [signature(stat)]
+        if known := self.remembered(path, present):
+            return known
         with open(path, "rb") as file:
             digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > YOUNG_NS:
-            self.known[path], self.changed = (present, digest), True
+        self.remember(path, present, digest)
         return digest
 
     def of_all(self, paths: Iterable[str]) -> str:

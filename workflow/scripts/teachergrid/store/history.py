@@ -1,55 +1,102 @@
-"""Keep Snakemake's records (one per output: rule, params, inputs and their sha256) inside the results.
+"""Snakemake's records, kept inside the results: a file per output, with the rule, params and inputs that made it.
 
 An output without a record counts for Snakemake as up to date, whatever it was made from. So .snakemake/metadata is a link to
-results/.history, and an output that was copied here without its record gets one from the origin that it carries.
+results/.history, and the records move with the results. store.recall says what each record should be.
 
 A dead run leaves locks behind, and outputs of jobs whose end no process noticed. Every output is written under a temporary name
-and then renamed, so an output that exists is complete even if Snakemake has marked it as incomplete. Its outdated record is
-removed, and `adopt` writes a new one.
+and then renamed, so an output that exists is complete even if Snakemake has marked it as incomplete.
 """
 
 import json
 import os
 import shutil
+import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from . import lock, origin, unfinished
-from .results import RESULTS
+from typing import Any
 
 FORMAT = 6  # RECORD_FORMAT_VERSION of Snakemake 9.27.1
-OUTPUTS = {".parquet", ".json", ".html", ".yaml", ".passed"}
-NOT_OUTPUTS = {"weights", "logs", "benchmarks"}
 RECORDS = ".history"  # below the results
-MARKS = Path(".snakemake/incomplete")
 LOCKS = Path(".snakemake/locks")
+MARKS = Path(".snakemake/incomplete")
+Record = dict[str, Any]
+_looks = False
 
 
-def begin(is_main_process: bool) -> None:
-    """Prepare the results when the Snakefile is read: link the records, and in the main process adopt outputs without one."""
-    follow(RESULTS)
-    if is_main_process:
-        lock.warn_of_another(RESULTS)
-        adopt(RESULTS)
+@contextmanager
+def looking() -> Iterator[None]:
+    """Let this process write nothing into the results: for commands that only read results, perhaps of somebody else."""
+    global _looks
+    before, _looks = _looks, True
+    try:
+        yield
+    finally:
+        _looks = before
 
 
-def end() -> None:
-    """Clean up when Snakemake ends: remove unfinished work on finished outputs, and release the lock."""
-    unfinished.clear(RESULTS)
-    lock.release(RESULTS)
+def is_looking() -> bool:
+    """Whether this process only looks."""
+    return _looks
 
 
-# --- records
-
-
-def record_path(history: Path, output: str) -> Path:
-    """Return the path of Snakemake's record of an output: base64 of the output's path, in folders of 254 letters."""
+def record_path(folder: Path, output: str) -> Path:
+    """Return the path of the record of an output: base64 of the output's path, in folders of 254 letters."""
     name = urlsafe_b64encode(output.encode()).decode()
     parts = [name[i : i + 254] for i in range(0, len(name), 254)]
-    return history.joinpath(*[f"@{part}" for part in parts[:-1]], parts[-1])
+    return folder.joinpath(*[f"@{part}" for part in parts[:-1]], parts[-1])
+
+
+def output_of(record: Path, folder: Path) -> str | None:
+    """Return the output that a record or mark is about (the inverse of record_path); None for a file that is no record."""
+    name = "".join(part.removeprefix("@") for part in record.relative_to(folder).parts)
+    with suppress(ValueError):  # also of letters that are no base64, and of bytes that are no text
+        return urlsafe_b64decode(name).decode()
+    return None
+
+
+def read(results: str, output: str) -> Record | None:
+    """Return the record of an output; None where there is none, it cannot be read, or it is damaged.
+
+    Snakemake treats a record that a full disk has cut off as missing, and then no change would make the output again.
+    """
+    path = record_path(Path(results, RECORDS), output)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if _is_sound(record) else None
+
+
+def _is_sound(record: Any) -> bool:
+    """Whether a record has the keys that decide reruns, with values of the right types."""
+    if not isinstance(record, dict) or record.get("record_format_version") != FORMAT:
+        return False
+    params, sums = record.get("params"), record.get("input_checksums")
+    return (
+        isinstance(params, list)
+        and all(isinstance(param, str) for param in params)
+        and isinstance(sums, dict)
+        and all(isinstance(value, str) for value in sums.values())
+        and isinstance(record.get("input") or [], list)
+    )
+
+
+def write(results: str, output: str, record: Record) -> None:
+    """Write the record of an output, whatever lies in its place."""
+    path = record_path(Path(results, RECORDS), output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name[:200]}.part{os.getpid()}")
+    part.write_text(json.dumps(record))
+    os.replace(part, path)
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield all files in a folder of records or marks."""
+    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def follow(results: str) -> None:
@@ -57,71 +104,17 @@ def follow(results: str) -> None:
 
     Raises RuntimeError where Snakemake has a folder with records of its own there.
     """
-    history, link = Path(results, RECORDS), Path(".snakemake/metadata")
-    history.mkdir(parents=True, exist_ok=True)
+    folder, metadata = Path(results, RECORDS), Path(".snakemake/metadata")
+    folder.mkdir(parents=True, exist_ok=True)
     # without this folder Snakemake assumes an old version and migrates
     MARKS.mkdir(parents=True, exist_ok=True)
-    if link.is_dir() and not link.is_symlink():
-        raise RuntimeError(f"{link} holds records of results made elsewhere: move its files to {history} and remove it")
-    if not link.is_symlink():
+    if metadata.is_dir() and not metadata.is_symlink():
+        raise RuntimeError(
+            f"{metadata} holds records of results made elsewhere: move its files to {folder} and remove it"
+        )
+    if not metadata.is_symlink():
         with suppress(FileExistsError):  # another job of this run was first
-            link.symlink_to(Path("..", history))
-
-
-def adopt(results: str) -> list[str]:
-    """Write a record, from its origin, for each output without a complete one. Return these outputs.
-
-    The record of an output without a readable origin lets Snakemake make it again.
-    """
-    history, digest = Path(results, RECORDS), cache(origin.sha256)
-    adopted = []
-    # linked folders of other users hold outputs, too
-    for folder, folders, files in os.walk(results, followlinks=True):
-        folders[:] = [f for f in folders if f not in NOT_OUTPUTS and not f.startswith(".")]
-        # files directly in the results folder, such as run.json, are not outputs of jobs
-        outputs = [f for f in files if os.path.splitext(f)[1] in OUTPUTS] if folder != results else []
-        for path in (os.path.join(folder, f) for f in outputs):
-            record = record_path(history, path)
-            # a link may point to a file that is gone
-            if not is_complete(record) and os.path.exists(path):
-                record.parent.mkdir(parents=True, exist_ok=True)
-                record.write_text(json.dumps(recall(path, digest)))
-                adopted.append(path)
-    return adopted
-
-
-def is_complete(record: Path) -> bool:
-    """Whether a record exists and is complete.
-
-    Snakemake treats a record that a full disk has cut off as missing, and then no change would make the output again.
-    """
-    try:
-        with record.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"}"
-    except OSError:  # it does not exist or is empty, so that seeking before its end fails
-        return False
-
-
-def recall(path: str, digest: Callable[[str], str]) -> dict:
-    """Return Snakemake's record of an output, built from the output's origin. digest: returns the sha256 of a file."""
-    try:
-        made_from = origin.read(path)
-    except (ValueError, OSError):  # a damaged file is made again in any case
-        made_from = None
-    record = {
-        "record_format_version": FORMAT,
-        "incomplete": False,
-        "params": ["'unknown origin'"],
-        "input_checksums": {},
-    }
-    if made_from is None:
-        return record
-    inputs = made_from["inputs"]
-    # Snakemake compares times first: an input that has changed but is older than the output would go unnoticed
-    stale = [name for name, sha in inputs.items() if os.path.exists(name) and digest(name) != sha]
-    params = ["'made from another input'"] if stale else [repr(made_from["spec"])]
-    return record | {"rule": made_from["rule"], "params": params, "input": sorted(inputs), "input_checksums": inputs}
+            metadata.symlink_to(Path("..", folder))
 
 
 # --- what a dead run leaves behind
@@ -132,32 +125,12 @@ def free_locks() -> None:
     shutil.rmtree(LOCKS, ignore_errors=True)
 
 
-def recover_outputs(results: str) -> list[str]:
-    """Remove the incomplete marks of existing outputs and records that are older than the output. Return these outputs."""
-    recovered = {output for mark in _files(MARKS) if (output := _unmark(mark))}
-    records = Path(results, RECORDS)
-    for record in _files(records):
-        output = _output(record, records)
-        # Snakemake writes the record after the output, so an older record is about an earlier version of the output
-        if os.path.exists(output) and (output in recovered or os.path.getmtime(output) > record.stat().st_mtime):
-            record.unlink()
-            recovered.add(output)
+def recover_outputs() -> list[str]:
+    """Remove the incomplete marks of existing outputs, and return these outputs. Their records are corrected at the next start (store.recall)."""
+    recovered = []
+    for mark in list(files(MARKS)):
+        output = output_of(mark, MARKS)
+        if output is not None and Path(output).exists():
+            mark.unlink()
+            recovered.append(output)
     return sorted(recovered)
-
-
-def _unmark(mark: Path) -> str | None:
-    output = _output(mark, MARKS)
-    if not os.path.exists(output):
-        return None
-    mark.unlink()
-    return output
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _output(record: Path, folder: Path) -> str:
-    """Return the output that a record or mark is about; the inverse of record_path."""
-    name = "".join(part.removeprefix("@") for part in record.relative_to(folder).parts)
-    return urlsafe_b64decode(name).decode()

@@ -1,0 +1,115 @@
+"""What the Snakefile does when Snakemake reads it, begins its jobs, and ends.
+
+Jobs read the Snakefile again when they start: on a cluster hours later, when the user may have edited the config for the next
+experiment, and a pilot may have chosen anew. So the main process freezes the config and the choices of pilots in a file, and its
+jobs read that file instead: each makes what was planned for it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+from ..hub import model_files
+from ..store import history, lock, origin, unfinished
+from ..store.contents import Contents
+from ..store.recall import Recall, date_back, report_unknown
+from ..store.results import RESULTS
+from . import config_names
+from .cells import Cells
+from .config import checked
+from .pilot import Chosen
+
+FROZEN = ".runs"  # in the results
+VARIABLE = "TEACHERGRID_RUN"  # names the frozen file, for the processes of a run; sbatch passes it on
+
+
+def freeze(config: dict, chosen: dict[str, Chosen | None] | None = None) -> None:
+    """Save what the jobs of this process start from, and set the environment variable by which they find it.
+
+    Args:
+        config: as config.checked returns it.
+        chosen: what pilots had chosen.
+    """
+    text = json.dumps({"config": config, "chosen": chosen})
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    origin.replace_text(Path(RESULTS, FROZEN, f"{name}.json"), text)
+    os.environ[VARIABLE] = name
+
+
+def frozen() -> dict[str, Any] | None:
+    """Return what `freeze` saved for the run of this process; None where it belongs to none, or that run has ended."""
+    file = Path(RESULTS, FROZEN, f"{os.environ.get(VARIABLE, '')}.json")
+    return json.loads(file.read_text()) if VARIABLE in os.environ and file.is_file() else None
+
+
+def forget() -> None:
+    """Remove what ended runs froze. Call it only while holding the lock, when no job of an earlier run is alive."""
+    shutil.rmtree(Path(RESULTS, FROZEN), ignore_errors=True)
+
+
+def _folder_digest(folder: str, contents: Contents) -> str:
+    return model_files.digest(folder)
+
+
+class Start:
+    """One start of Snakemake, or of one of its jobs.
+
+    config: checked and complete. cells: its table of cells. corrected: see store.recall; {} in a job.
+    """
+
+    def __init__(self, config: dict, files: list[str], is_main_process: bool) -> None:
+        """Prepare the results, and read the config.
+
+        Args:
+            config: as Snakemake has it.
+            files: the files that it was read from.
+            is_main_process: Snakemake's word; false in a job.
+        Raises:
+            BadInput: the config has a mistake, or a job does not find what its run froze.
+        """
+        looks = history.is_looking()
+        saved = None if looks else frozen()
+        if saved:
+            # `partial` is the option of one start, not of the run
+            self.config = saved["config"] | ({"partial": config["partial"]} if "partial" in config else {})
+        elif is_main_process or looks:
+            config_names.refuse_doubles(files)
+            self.config = checked(config)
+        else:
+            raise BadInput(
+                f"the config that this job was planned with is gone: {RESULTS}/{FROZEN}/{os.environ.get(VARIABLE)}.json; run again. "
+                f"If this happens to every job: the scheduler must pass on the environment variable {VARIABLE}"
+            )
+        self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
+        self.corrected = self._correct() if is_main_process else {}
+
+    def _correct(self) -> dict[str, history.Record]:
+        """Correct Snakemake's records, and return those that were corrected. Who only looks writes nothing."""
+        history.follow(RESULTS)
+        lock.warn_of_another(RESULTS)
+        contents = Contents()
+        recall = Recall(RESULTS, self.cells.outside_files, _folder_digest, contents)
+        corrected = recall.corrections()
+        contents.save()
+        report_unknown(corrected)
+        if not history.is_looking():
+            date_back([*recall.ahead, *self.cells.all_outside_files()])
+            for output, record in corrected.items():
+                history.write(RESULTS, output, record)
+        return corrected
+
+    def begin(self) -> None:
+        """Take the lock and freeze what the jobs start from. Raises BadInput where another run holds the lock."""
+        lock.take(RESULTS)
+        freeze(self.config, self.cells.chosen)
+
+    def end(self) -> None:
+        """Remove unfinished work on finished outputs, and release the lock unless `teachergrid run` holds it."""
+        unfinished.clear(RESULTS)
+        if lock.holder(RESULTS) == lock.this_process():
+            forget()
+        lock.release(RESULTS)
