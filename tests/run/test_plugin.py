@@ -14,8 +14,8 @@ import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from teachergrid.run import plugin
-from teachergrid.run.patience import Patience
 from teachergrid.slurm import scheduler
+from teachergrid.slurm.patience import Patience
 from teachergrid.store import origin
 from workspace import ENV, ROOT
 

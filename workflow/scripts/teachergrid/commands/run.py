@@ -21,11 +21,11 @@ from ..grid import start
 from ..job import devices, failures
 from ..planning.budget import OVER
 from ..run import hindsight, options, outcome, preflight
-from ..run.patience import Patience
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
 from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Signals, Snakemake, Supervision
 from ..slurm import scheduler
+from ..slurm.patience import Patience
 from ..store import history, lock
 from ..store.results import RESULTS
 

@@ -31,8 +31,8 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from ..job import failures
 from ..slurm import scheduler
+from ..slurm.patience import Patience
 from ..store import origin
-from .patience import Patience
 
 VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
 # what sbatch says where the controller does not answer; a job that it refuses has another message

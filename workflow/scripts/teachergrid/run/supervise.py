@@ -34,9 +34,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..slurm import scheduler
+from ..slurm.patience import Patience
 from ..store import disk
 from ..units import visible
-from .patience import Patience
 from .progress import Progress
 
 if TYPE_CHECKING:

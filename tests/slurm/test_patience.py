@@ -1,6 +1,6 @@
 """How long a run waits, and how a site changes it."""
 
-from teachergrid.run.patience import Patience
+from teachergrid.slurm.patience import Patience
 
 
 def test_an_environment_variable_sets_each_time(monkeypatch):
