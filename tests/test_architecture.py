@@ -43,6 +43,7 @@ HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deep
 WITHOUT_A_FILE = {
     "commands/status": "run/test_status",
     "engines/requests": "types only; engines/test_engine and engines/test_huggingface use them",
+    "run/cell_status": "run/test_status",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",

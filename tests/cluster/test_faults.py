@@ -47,7 +47,7 @@ def if_(condition: str, then: str, otherwise: str) -> str:
 
 
 def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
-    """Jobs that need more memory, more time, or hang without a word are given more; a job that somebody cancelled is repeated."""
+    """Jobs that need more memory or time, or hang without a word, get more; one that a person cancels waits for the next run."""
     faults = {
         "generate seed__large": {"megabytes": 900},
         "likelihood q/seed__small": {"hangs": 1},
@@ -61,7 +61,11 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
     grid = SlurmGrid(folder, faults, resources)
     run = grid.run_on_cluster(*(f"results/likelihoods/q/chat/seed__{teacher}.parquet" for teacher in TEACHERS))
     output("scancel", working(grid, "likelihood q/seed__small").id)
-    assert run.ends(LONG) == 0, run.story()
+    assert run.ends(LONG) == 1, run.story()
+    assert "likelihood q/seed__small: cancelled by root" in run.text()
+    assert grid.states("likelihood q/seed__small") == ["CANCELLED"]
+    again = grid.run_on_cluster("results/likelihoods/q/chat/seed__small.parquet")
+    assert again.ends(LONG) == 0, again.story()
     # without cgroups the step is killed, which reads as FAILED
     assert grid.states("generate seed__large") in (["FAILED", "COMPLETED"], ["OUT_OF_MEMORY", "COMPLETED"])
     assert grid.states("likelihood q/seed__small") == ["CANCELLED", "COMPLETED"]
@@ -90,7 +94,7 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
     assert first["SLURM_JOB_ID"] == second["SLURM_JOB_ID"]
     assert "shards are there from an earlier run" in grid.log("generate seed__whole")
     assert grid.states("answer rival/math") == ["PREEMPTED", "COMPLETED"]
-    assert "no job is alive and Snakemake waits" in run.text()
+    assert "preempted: answer rival/math waits" in run.text() and "no job is alive" not in run.text()
     return grid
 
 
@@ -256,6 +260,7 @@ def test_daemons_go_away(calm, undisturbed, tmp_path):
     wait("the next stage without accounting", lambda: grid.tries("check seed__small"), LONG)
     calm.begin("slurmdbd")
     assert run.ends(LONG) == 0, run.story()
+    assert "FAILED" not in run.text(), "no try is used up while the controller is away"
     wait("the accounting", lambda: grid.states("check seed__small") == ["COMPLETED"])
     assert grid.states(cell) == ["COMPLETED"]
     equal_and_never_twice(grid, undisturbed)

@@ -88,24 +88,30 @@ def test_a_squeue_without_answer_is_no_empty_queue(slow, tmp_path):
 
 
 @pytest.mark.slurm_long
-def test_a_job_cancelled_from_outside_is_tried_again(slow):
+def test_a_job_that_a_person_cancels_is_not_submitted_again_by_itself(slow):
     run = start(slow)
-    cancel(job.id for job in live(slow.folder))
-    assert run.ends(LONG) == 0, run.story()
+    (job,) = live(slow.folder)
+    cancel([job.id])
+    assert run.ends(LONG) == 1, run.story()
+    (failed,) = summary(slow)["failed"]
+    assert (failed["kind"], failed["line"], failed["slurm"]) == ("cancelled", "cancelled by root", job.id)
+    assert len(slow.tries(CELL)) == 1 and is_free(slow)
+    again = Run(slow.folder, TARGET)
+    assert again.ends(LONG) == 0, again.story()
     first, second = slow.tries(CELL)
-    assert first["end"] < second["begin"] and summary(slow)["restarts"] == 0
+    assert first["end"] < second["begin"]
 
 
 @pytest.mark.slurm_long
 def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path):
-    """A partition with PreemptMode=CANCEL: the plugin leaves the job to SLURM, and SLURM has dropped it."""
+    """A partition with PreemptMode=CANCEL: SLURM has dropped the job; it is submitted again as it was."""
     where = {"generate": {"slurm_partition": "gpu-h100-cancel"}}
     grid = SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}}, resources=where)
     run = start(grid)
     other = ["sbatch", "--parsable", "-A", "teachergrid", "-p", "gpu-h100-high", "--nodes=2", "--exclusive", "-t", "1"]
     other = subprocess.run([*other, "-o", "/dev/null", "--wrap", "sleep 5"], capture_output=True, text=True, check=True)
     assert run.ends(LONG) == 0, run.story()
-    assert "no job is alive and Snakemake waits" in run.text() and summary(grid)["restarts"] == 1, other
+    assert f"preempted: {CELL} waits" in run.text() and summary(grid)["restarts"] == 0, other
     first, second = grid.tries(CELL)
     assert first["end"] < second["begin"] and is_free(grid)
 

@@ -21,7 +21,13 @@ from workspace import ENV, Grid, copy_code
 
 HERE = Path(__file__).parent
 # quicker than a person would want: see supervise.Patience
-PATIENCE = {"TEACHERGRID_WATCH": "5", "TEACHERGRID_HANG": "60", "TEACHERGRID_GRACE": "3", "TEACHERGRID_REFUSED": "3"}
+PATIENCE = {
+    "TEACHERGRID_WATCH": "5",
+    "TEACHERGRID_HANG": "60",
+    "TEACHERGRID_GRACE": "3",
+    "TEACHERGRID_REFUSED": "3",
+    "TEACHERGRID_LOST": "15",
+}
 PROFILE = ("--workflow-profile", "profiles/slurm")
 
 

@@ -1,11 +1,12 @@
 """What every job does first and last, in a process of its own: settings, log, record, and an error a person can read."""
 
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
-from teachergrid.job import failures, fingerprint
+from teachergrid.job import attempts, failures, fingerprint
 from teachergrid.store.job_index import index_lines
 from workspace import ENV, ROOT
 
@@ -58,12 +59,18 @@ def test_a_job_that_ends_well(job, tmp_path):
         ("raise KeyError('x')", failures.UNKNOWN, "KeyError: 'x'"),
     ],
 )
-def test_a_job_that_fails_leaves_a_record_until_it_is_run_again(job, tmp_path, line, kind, said):
+def test_a_job_that_fails_leaves_a_record_until_it_is_run_again(job, tmp_path, monkeypatch, line, kind, said):
     assert job(line).returncode == 1
     log = (tmp_path / "results/logs/correlate/a.log").read_text()
     assert log.splitlines()[-1] == f"ERROR: {said}" and ("Traceback" in log) == (kind == failures.UNKNOWN)
     [(cell, record)] = failures.read(str(tmp_path / "results")).items()
     assert cell == ("correlate", "a") and (record.kind, record.line) == (kind, said)
     assert list(index_lines(str(tmp_path / "results"))) == []
+    assert (record.node, record.slurm) == (socket.gethostname(), None)
     assert job("pass").returncode == 0
     assert not [*tmp_path.rglob("*.failed.json")]
+    # what the first try said is kept
+    monkeypatch.chdir(tmp_path)
+    (first,) = attempts.read("results", "correlate", "a")
+    assert (first.kind, first.line, first.log) == (kind, said, "results/logs/correlate/a~1.log")
+    assert (tmp_path / first.log).read_text() == log

@@ -3,9 +3,10 @@
 import io
 import json
 import logging
+from pathlib import Path
 
 import pytest
-from teachergrid.job import failures
+from teachergrid.job import attempts, failures
 from teachergrid.run import progress as run_progress
 from teachergrid.run.progress import Progress
 
@@ -30,14 +31,19 @@ def test_a_failure_that_is_tried_again_does_not_count(tmp_path, monkeypatch):
     progress = Progress(said.append)
     progress.take({"event": "plan", "stats": {"generate": 1, "total": 1}})
     known = {"rule": "generate", "cell": "x", "local": False, "gpus": 1, "log": [], "outputs": [], "benchmark": None}
-    progress.take({"event": "ready", "job": 1, "known": known})
+    progress.take({"event": "ready", "job": 1, "known": {**known, "resources": {"runtime": 60}}})
     progress.take({"event": "started", "jobs": [1]})
     message = "SLURM-job '41' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason unavailable"
-    progress.take({"event": "failed", "job": 1, "logs": ["absent.log"], "message": message})
+    Path("41.log").write_text(
+        "host: gh1\nslurmstepd: error: *** JOB 41 ON gh2 CANCELLED AT 2026 DUE TO TIME LIMIT ***\n"
+    )
+    progress.take({"event": "failed", "job": 1, "logs": ["absent.log", "41.log"], "message": message})
     assert progress.failed[1].slurm == "41" and progress.failed[1].record.kind == "time-out"
+    found = progress.failed[1].record
+    assert (found.node, found.slurm, found.resources) == ("gh1", "41", {"runtime": 60})
     assert failures.read("results")["generate", "x"] == progress.failed[1].record
     progress.take({"event": "again", "job": 1})
-    assert not failures.read("results")
+    assert not failures.read("results") and attempts.read("results", "generate", "x") == [found]
     assert not progress.failed and progress.waiting == {"generate": 1} and "tried again" in said[-1]
 
 
@@ -107,6 +113,7 @@ def record(msg: str = "", **attributes) -> logging.LogRecord:
             {"event": "submitted", "job": 3, "slurm": "41"},
         ),
         (record("Trying to restart job 3."), {"event": "again", "job": 3}),
+        (record("x", teachergrid="preempted: generate x"), {"event": "note", "text": "preempted: generate x"}),
         (
             record("Job 3 completed successfully, but some output files are missing. x", event="error"),
             {
@@ -142,3 +149,24 @@ def test_a_job_is_described_by_its_record():
     assert (found["cell"], found["gpus"], found["local"]) == ("q-raw/chat/wins", 4, False)
     logged.rule_name = "all"
     assert run_progress.described(logged)["local"], "it runs here whatever the executor is"
+
+
+def test_who_cancelled_a_job_is_its_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    progress = Progress(said.append)
+    progress.take({"event": "ready", "job": 1, "known": known("generate", "x")})
+    Path("41.log").write_text("slurmstepd: error: *** JOB 41 ON gh2 CANCELLED AT 2026-11-21T18:04:53 ***\n")
+    message = "SLURM-job '41' failed, SLURM status is: 'CANCELLED by alice'. Detailed failure reason unavailable"
+    progress.take({"event": "failed", "job": 1, "logs": ["41.log"], "message": message})
+    found = progress.failed[1].record
+    assert (found.kind, found.line, found.node) == (failures.CANCELLED, "cancelled by alice", "gh2")
+    assert said == ["FAILED generate x: cancelled by alice"]
+
+
+def test_what_is_said_in_between_is_no_progress():
+    said = []
+    progress = Progress(said.append)
+    progress.last = 0.0
+    progress.take({"event": "note", "text": "SLURM's controller does not answer"})
+    assert said == ["SLURM's controller does not answer"] and progress.last == 0.0, "the watchdog goes on counting"

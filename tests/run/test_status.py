@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from teachergrid.job import failures
-from teachergrid.run import status, status_page
+from teachergrid.run import alive, status, status_page
 from teachergrid.slurm.scheduler import Job
 from teachergrid.store import history, lock
 from workspace import Grid
@@ -134,21 +134,37 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     lock.take("results")
     assert states(chain) == ["done", "running", "to do"]
     assert b.node == socket.gethostname() and 0 <= b.elapsed_s < 100
-    assert status.who_runs() == f"run of process {os.getpid()} on {socket.gethostname()}"
+    assert alive.who_runs([]) == f"run of process {os.getpid()} on {socket.gethostname()}"
     # finished, and Snakemake has not seen it yet: its record is still that of an older output
     made(b.outputs[0], spec='{"x": 1}')
     Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
     assert states(chain) == ["done", "done", "to do"]
     os.unlink(b.outputs[0])
     Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
-    assert states(chain) == ["done", "to do", "to do"] and "died" in status.who_runs()
+    assert states(chain) == ["done", "to do", "to do"] and "died" in alive.who_runs([])
+
+
+@pytest.mark.parametrize(("local", "state"), [(False, "unknown"), (True, "running")])
+def test_a_job_of_the_cluster_that_the_queue_does_not_show_is_unknown(chain, local, state):
+    """Another user's job, or a controller that does not answer: it may wait or run, but not on the login node."""
+    _, b, _ = chain
+    b.local = local
+    marked(b.outputs[0])
+    lock.take("results")
+    Path("results/run.json").write_text(json.dumps({"cluster": True}))
+    assert states(chain) == ["done", state, "to do"]
+    assert (b.node is None) is (state == "unknown")
 
 
 def test_what_slurm_says(chain):
     _, b, c = chain
-    queue = [Job("1", "RUNNING", "r", "b", "a1", 60, 3600), Job("2", "PENDING", "r", "c", "", 0, 3600)]
+    queue = [
+        Job("1", "RUNNING", "r", "b", "a1", 60, 3600, "gpu"),
+        Job("2", "PENDING", "r", "c", "", 0, 3600, "cpu", "Priority"),
+    ]
     assert states(chain, queue) == ["done", "running", "waiting"]
     assert (b.node, b.elapsed_s, b.limit_s) == ("a1", 60, 3600)
+    assert (b.slurm, b.partition, c.slurm, c.partition, c.reason) == ("1", "gpu", "2", "cpu", "Priority")
     accounts = [
         {"rule": "r", "cell": "b", "state": state, "elapsed_s": 1800, "gpus": 4} for state in ("FAILED", "TIMEOUT")
     ]

@@ -21,14 +21,37 @@ FOUND = {
             "node": "gpu-node-017",
             "elapsed_s": 4000,
             "limit_s": 86400,
+            "slurm": "4711" if i else None,
+            "partition": "gpu" if i else None,
         }
         for i in range(30)
+    ],
+    "waiting": [
+        {"job": f"generate g{i}", "slurm": f"5{i}", "partition": "batch", "reason": reason}
+        for i, reason in enumerate(["Priority"] * 5 + ["PartitionTimeLimit", "QOSMaxJobsPerUserLimit"])
     ],
     "failures": [
         {
             "kind": "time-out",
             "remedy": "Run again. " * 20,
             "cells": [{"job": f"finetune q{i}", "line": "<b>" + "word " * 40, "log": f"q{i}.log"} for i in range(9)],
+        }
+    ],
+    "retried": [
+        {
+            "job": "answer q/math",
+            "state": "done",
+            "tries": [
+                {
+                    "kind": "time-out",
+                    "line": "DUE TO TIME LIMIT",
+                    "node": "gh1",
+                    "slurm": "41",
+                    "resources": {"runtime": 60},
+                    "log": "results/logs/answer/q/math~1.log",
+                    "time": 1.0,
+                }
+            ],
         }
     ],
     "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
@@ -44,6 +67,7 @@ FOUND = {
     },
     "disk": {"students": 8 * 10**11, "answers": 10**10},
     "unread": "",
+    "disk_free": 5 * 10**11,
 }
 
 
@@ -70,6 +94,7 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
     assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split("All")[1]
+    assert "5" in html and html.index("PartitionTimeLimit") and "<td>batch</td>" in html and "<td>4711</td>" in html
 
 
 def test_what_follows_a_pilot():
@@ -79,3 +104,44 @@ def test_what_follows_a_pilot():
         later
     )
     assert "phase two" not in status_page.terminal_view(FOUND) + status_page.page(FOUND)
+
+
+def test_what_never_starts_is_said_first_and_what_to_do():
+    text = status_page.terminal_view(FOUND, 160)
+    stuck, others, limit = (
+        text.index(line)
+        for line in ("does not start by itself: PartitionTimeLimit, 1", "waiting: Priority, 5", "waiting: QOSMaxJobs")
+    )
+    assert stuck < others < limit
+    assert "SLURM job 55, partition batch" in text and "`runtime` under `set-resources`" in text
+    assert "SLURM job 52" in text and "SLURM job 53" not in text, "three of a kind"
+    assert "gpu-node-017 (SLURM job 4711, gpu)" in text
+
+
+def test_a_full_disk_is_said_with_what_it_hides():
+    assert status_page.disk({"logs": 100}, 10**9) == "100 bytes: logs 100 bytes; 1.0 GB free"
+    full = status_page.disk({"logs": 100}, 0)
+    assert full.startswith("full (0 bytes free)") and "failures may be missing" in full and "Free space" in full
+
+
+def test_the_state_unknown_has_a_column_only_where_a_cell_is_in_it():
+    stages = {rule: {**counts, "unknown": 0} for rule, counts in FOUND["stages"].items()}
+    text = status_page.terminal_view({**FOUND, "stages": stages})
+    head = text.splitlines()[2]
+    assert head.startswith("stage") and "unknown" not in head and "squeue shows no job" not in text
+    stages["finetune"]["unknown"] = 2
+    text = status_page.terminal_view({**FOUND, "stages": stages})
+    assert "unknown" in text.splitlines()[2] and "unknown: 2" in text and "squeue shows no job" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_earlier_tries_say_how_where_and_with_what_they_ended():
+    text = status_page.terminal_view(FOUND, 160)
+    lines = text[text.index("needed several tries: 1") :].splitlines()[:4]
+    assert lines[1:] == [
+        "  answer q/math (done)",
+        "    time-out (gh1, SLURM job 41, runtime 60): DUE TO TIME LIMIT",
+        "      log: results/logs/answer/q/math~1.log",
+    ]
+    assert "needed several" not in status_page.terminal_view({**FOUND, "retried": []}, 160)
+    assert "math~1.log" in status_page.page(FOUND)

@@ -1,6 +1,7 @@
 """One way to call SLURM's commands: what they print, and one clear error when there is no answer."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_no_answer(command, monkeypatch, script, message):
     assert scheduler.live("/") is None and scheduler.accounting("/", 0) == []
 
 
+def test_a_person_does_not_wait_a_minute(command):
+    command("squeue", "sleep 30")
+    command("sacct", "sleep 30")
+    begin = time.monotonic()
+    assert scheduler.live("/", 0.5) is None and scheduler.accounting("/", 0, 0.5) == []
+    assert time.monotonic() - begin < 15
+    command("squeue", f"echo '1|RUNNING|h1|0:10|1:00|gpu|None|rule_all|{Path.cwd()}'")
+    (job,) = scheduler.live(Path.cwd(), 20)
+    assert (job.id, job.partition, job.reason) == ("1", "gpu", "")
+
+
 def test_no_such_command(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(scheduler.SlurmError, match="squeue: not found; run this on a login node"):
@@ -57,14 +69,14 @@ def test_many_jobs_are_cancelled_in_parts_and_one_refusal_counts(command, tmp_pa
 
 def test_squeue_is_read(tmp_path):
     text = (
-        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|alice|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
-        f"13|PENDING||0:00|UNLIMITED|bob|rule_all|{tmp_path}/.\n"
-        f"14|RUNNING|h1|0:10|1:00|alice|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
-        f"15|RUNNING|h1|0:10|1:00|alice|my own|{tmp_path}\n"
+        f"12|RUNNING|h1|1-02:03:04|2-00:00:00|gpu|None|alice|rule_answer_wildcards_q__seed__small__sft__s1_math|{tmp_path}\n"
+        f"13|PENDING||0:00|UNLIMITED|cpu,gpu|PartitionTimeLimit|bob|rule_all|{tmp_path}/.\n"
+        f"14|RUNNING|h1|0:10|1:00|gpu|None|alice|rule_generate_wildcards_seed__small|{tmp_path}/other\n"
+        f"15|RUNNING|h1|0:10|1:00|gpu|None|alice|my own|{tmp_path}\n"
     )
     first, second = scheduler.parse_queue(text, tmp_path)
-    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800, "alice")
-    assert second == ("13", "PENDING", "all", "", "", 0, None, "bob")
+    assert first == ("12", "RUNNING", "answer", "q__seed__small__sft__s1/math", "h1", 93784, 172800, "gpu", "", "alice")
+    assert second == ("13", "PENDING", "all", "", "", 0, None, "cpu,gpu", "PartitionTimeLimit", "bob")
 
 
 @pytest.mark.parametrize(

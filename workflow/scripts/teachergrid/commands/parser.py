@@ -248,7 +248,8 @@ closed terminal   the run continues without it; kill -TERM is like one Ctrl-C
 
 Environment variables, in seconds: TEACHERGRID_WATCH between two calls of squeue (60), _HANG without a live job until a run
 counts as hung (600), _GRACE for a second Ctrl-C (5), _REFUSED until jobs that sbatch refused are submitted again (60), _GONE
-for cancelled jobs to end (120).
+for cancelled jobs to end (120), _LOST until a job that is preempted or gone counts as lost (120), _AWAY between two looks
+whether SLURM's controller answers again (10).
 
 Exit code: 0 all done; 1 some cells failed or could not be run; 2 not started; 3 over budget: not started, or stopped;
 130 stopped, jobs cancelled; 131 stopped, jobs left running.""",

@@ -26,8 +26,9 @@ from ..planning.options import inserted
 from ..run import hindsight, options, outcome, permissions, preflight
 from ..run.progress import Progress
 from ..run.spend_limit import Bound
-from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Patience, Signals, Snakemake, Supervision
+from ..run.supervise import DETACHED, ENDED, HUNG, STOPPED, Context, Log, Signals, Snakemake, Supervision
 from ..slurm import scheduler
+from ..slurm.patience import Patience
 from ..store import history, lock, origin
 from ..store.results import RESULTS
 
@@ -85,7 +86,7 @@ def supervised(request: options.Options) -> tuple[int, str | None]:
         bound = stack.enter_context(Bound(*limits, folder, signals.stop, log.say))
         context = Context(log, signals, folder, Patience.of_environment(), bound)
         log.write(f"---- teachergrid run {' '.join(request.argv)}, process {os.getpid()}")
-        summary = outcome.begin(RESULTS, request.argv)
+        summary = outcome.begin(RESULTS, request.argv, folder)
         run = Run(request, context)
         while run.goes_on():
             pass

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import socket
 import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import BadInput
 from ..hub import folders
@@ -16,7 +17,7 @@ from ..spec import canonical
 from ..store import disk, origin, unfinished
 from ..store.job_index import remember
 from ..units import visible
-from . import devices, failures, fingerprint, usage
+from . import attempts, devices, failures, fingerprint, usage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -42,6 +43,7 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
     terminal = os.dup(2)
     cell = Path(snakemake.output[0]).parts[0], snakemake.rule, "/".join(snakemake.wildcards)
     try:
+        attempts.keep(*cell, environment=os.environ)
         log_to(snakemake.log[0])
         failures.remove(*cell)
         settings = canonical.load(snakemake.params.spec)
@@ -95,7 +97,12 @@ def record_failure(error: Exception, snakemake: "Snakemake", terminal: int, resu
         failure = failures.of_exception(message, failures.text_of([log]))
     say(message, 2)
     outputs = list(map(str, snakemake.output))
-    failures.write(results, failures.Record(rule, cell, *failure, outputs, log, type(error).__name__))
+    where: dict[str, Any] = {
+        "node": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        "slurm": os.environ.get("SLURM_JOB_ID"),
+        "resources": failures.asked(snakemake.resources),
+    }
+    failures.write(results, failures.Record(rule, cell, *failure, outputs, log, type(error).__name__, **where))
 
 
 def say(message: str, to: int) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from ..store import origin
 from ..units import visible
@@ -43,7 +43,8 @@ REMEDIES = {
     PREEMPTED: "Run again: it continues from its last shard or checkpoint. On a partition without preemption this does not happen.",
     NODE: "Run again: it continues from its last shard or checkpoint; if the same node fails twice, tell the cluster's "
     "administrators and exclude it by `slurm_extra: \"'--exclude=NODE'\"`.",
-    CANCELLED: "Somebody cancelled it: run again, and it continues from its last shard or checkpoint.",
+    CANCELLED: "Somebody cancelled it, so it is not submitted again by itself. Run again: it continues from its last shard or "
+    "checkpoint.",
     DISK: "Free space or raise the quota (`teachergrid status` shows what takes space; `keep: none` or `keep: adapter` in "
     "the recipe keeps fewer weights), then run again.",
     NAN: "Lower the recipe's `learning_rate`, lengthen its warm-up, or train in `dtype: float32`.",
@@ -107,10 +108,15 @@ PATTERNS = [
 ]
 SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job
+CANCELS = (TIME_OUT, PREEMPTED, NODE, MEMORY)  # for which SLURM cancels a job itself, and says so in its log only
+BY = re.compile(r"CANCELLED by (\D.*)")  # with the name of a user (run.plugin)
+# the SLURM plugin about a dead job
+DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>[^']+)'")
 ERROR = "ERROR: "  # begins the last line of a log (job.context)
 # Snakemake's message about any failed job begins with "Error in rule"
 RAISED = re.compile(r"^(?!Error in rule)[\w.]*(?<!Workflow)(?<!CalledProcess)(Error|Exception)\b")
 SUFFIX = ".failed.json"  # of a record
+ASKED = ("mem_mb", "runtime", "gpu")
 SILENT = "its process ended without a word"
 
 
@@ -157,8 +163,10 @@ def classify(text: str, slurm_state: str | None = None, own: Failure | None = No
         kind, line = sign([line for line in lines if "slurmstepd" in line])
         if kind is None or own.kind in OF_THE_LOG:
             kind, line = own
-    if state in STATES and kind not in OF_THE_LOG:
+    if state in STATES and kind not in OF_THE_LOG and not (state == "CANCELLED" and kind in CANCELS):
         kind, line = STATES[state], line if kind == STATES[state] else f"SLURM ended it: {slurm_state}"
+        if found := BY.match(slurm_state or ""):
+            line = f"cancelled by {found[1]}"
     raised = [line for line in lines if RAISED.match(line)]
     return Failure(kind or UNKNOWN, plain(line or [SILENT, *lines[-1:], *raised[-1:]][-1]))
 
@@ -207,7 +215,7 @@ class Record:
     """A failed job.
 
     cell: "wildcard/wildcard". outputs: their paths. log: the path of the log that holds `line`. exception: its type, where the job
-    itself wrote this record. time: in seconds since 1970.
+    itself wrote this record. time: in seconds since 1970. slurm: the id of its SLURM job. resources: see ASKED.
     """
 
     rule: str
@@ -218,6 +226,9 @@ class Record:
     log: str | None = None
     exception: str | None = None
     time: float = field(default_factory=time.time)
+    node: str | None = None
+    slurm: str | None = None
+    resources: dict[str, int] = field(default_factory=dict)
 
     @property
     def job(self) -> str:
@@ -226,6 +237,11 @@ class Record:
     @property
     def failure(self) -> Failure:
         return Failure(self.kind, self.line)
+
+
+def asked(resources: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a job asked for that its retries may ask for more of: MB, minutes, GPUs."""
+    return {name: resources[name] for name in ASKED if isinstance(resources.get(name), int)}
 
 
 def record_path(results: str, rule: str, cell: str) -> Path:

@@ -16,7 +16,7 @@ from ..analysis.pilot import regret
 from ..cost.saved_estimates import compared
 from ..hub import folders
 from ..instructions import contamination
-from ..job import failures
+from ..job import attempts, failures
 from ..responses import health
 from ..spec import canonical
 from ..spec.ids import Responses
@@ -158,10 +158,22 @@ def failed(results: str, grid_settings: dict) -> list[dict]:
         corpus for _, corpus in grid_settings["pairs"]
     }
     return [
-        {"cell": record.cell, "rule": record.rule, "kind": record.kind, "reason": record.line, "log": record.log}
+        {
+            "cell": record.cell,
+            "rule": record.rule,
+            "kind": record.kind,
+            "reason": record.line + earlier(results, record),
+            "log": record.log,
+        }
         for record in failures.read(results).values()
         if names & set(record.cell.split("/"))
     ]
+
+
+def earlier(results: str, record: failures.Record) -> str:
+    """Return the earlier tries of a failed cell in words; "" where there was none."""
+    kinds = [one.kind for one in attempts.read(results, record.rule, record.cell)]
+    return f" (before: {', '.join(kinds)})" if kinds else ""
 
 
 def digests(paths: Sequence[str]) -> dict[str, str]:

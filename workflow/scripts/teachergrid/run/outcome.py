@@ -40,11 +40,12 @@ class FailedCell(TypedDict):
 
 
 class Summary(TypedDict, total=False):
-    """The content of results/run.json. The first four keys exist from the start; `ended` stays null if the run is killed."""
+    """The content of results/run.json. The first five keys exist from the start; `ended` stays null if the run is killed."""
 
     started: float  # seconds since 1970
     ended: float | None
     argv: list[str]
+    cluster: bool  # whether jobs run on a cluster
     code: int | None
     done: list[str]  # cells
     failed: list[FailedCell]
@@ -56,9 +57,15 @@ class Summary(TypedDict, total=False):
     gpu_hours_from: str  # sacct or benchmarks
 
 
-def begin(results: str, argv: list[str]) -> Summary:
-    """Write and return the summary of a run that begins."""
-    summary: Summary = {"started": time.time(), "ended": None, "argv": argv, "code": None}
+def begin(results: str, argv: list[str], folder: str | None = None) -> Summary:
+    """Write and return the summary of a run that begins. folder: from which the cluster's jobs are submitted; None without one."""
+    summary: Summary = {
+        "started": time.time(),
+        "ended": None,
+        "argv": argv,
+        "cluster": folder is not None,
+        "code": None,
+    }
     write(results, summary)
     return summary
 

@@ -14,11 +14,12 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TextIO, TypedDict
+from typing import IO, Any, NamedTuple, NotRequired, TextIO, TypedDict
 
 from ..cost import resources
-from ..job import failures
+from ..job import attempts, failures
 from ..store import disk
 from ..store.results import RESULTS
 from ..units import span
@@ -27,8 +28,9 @@ from ..units import span
 SUBMITTED = re.compile(r"Job (?P<job>\d+) has been submitted with SLURM jobid (?P<slurm>\w+)")
 AGAIN = re.compile(r"Trying to restart job (?P<job>\d+)\.")
 MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output files are missing")
+# of slurmstepd about a job that it ends, and of the Snakemake inside a job
+NODE = re.compile(r"(?:JOB|STEP) \S+ ON (\S+) CANCELLED|^host: (\S+)", re.MULTILINE)
 FAILED = "At least one job did not complete successfully"
-DIED = re.compile(r"SLURM-job '(?P<slurm>\w+)' failed.*?SLURM status is: '(?P<state>\w+)")
 
 
 class Job(TypedDict):
@@ -41,6 +43,7 @@ class Job(TypedDict):
     log: list[str]
     outputs: list[str]
     benchmark: str | None
+    resources: NotRequired[dict[str, int]]  # that its retries may ask for more of
 
 
 class Failed(NamedTuple):
@@ -75,7 +78,7 @@ class Progress:
     def take(self, event: dict) -> None:
         """Process one event of Events.parsed: {"event": name} with the arguments of the method on_{name}."""
         name = event.pop("event")
-        if name != "error":
+        if name not in ("error", "note"):
             self.last = time.monotonic()
         getattr(self, f"on_{name}")(**event)
 
@@ -111,9 +114,12 @@ class Progress:
         # on a full disk a job cannot record why it died
         if disk.filled(RESULTS):
             message += "\nNo space left on device: the results' file system is full"
-        died = DIED.search(message)
+        died = failures.DIED.search(message)
+        slurm = died["slurm"] if died else self.slurm.get(job)
         record = self.record(description, logs, message, died["state"] if died else None)
-        self.failed[job] = Failed(record, logs, died["slurm"] if died else self.slurm.get(job))
+        asked = record.resources or description.get("resources", {})
+        record = replace(record, slurm=record.slurm or slurm, resources=asked)
+        self.failed[job] = Failed(record, logs, slurm)
         failures.write(RESULTS, record)
         self.say(f"FAILED {record.job}: {record.line}")
 
@@ -138,7 +144,8 @@ class Progress:
         if own and failure == own.failure:
             return own
         log = failures.log_with(paths, failure.line)
-        return failures.Record(rule, cell, *failure, job["outputs"], log)
+        node = NODE.search(failures.text_of(paths))
+        return failures.Record(rule, cell, *failure, job["outputs"], log, node=(node[1] or node[2]) if node else None)
 
     def is_new(self, path: Path) -> bool:
         """Whether a file was written since this run began; clocks of nodes may differ by a minute."""
@@ -148,11 +155,14 @@ class Progress:
         description = self.jobs[job]
         self.waiting[description["rule"]] += 1
         self.failed.pop(job, None)
-        failures.remove(RESULTS, description["rule"], description["cell"])
+        attempts.keep(RESULTS, description["rule"], description["cell"])
         self.say(f"{self.name(job)} is tried again")
 
     def on_error(self, text: str) -> None:
         self.errors.append(text)
+        self.say(text)
+
+    def on_note(self, text: str) -> None:
         self.say(text)
 
     def name(self, job: int) -> str:
@@ -188,6 +198,9 @@ class Events(logging.Handler):
 
         Snakemake gives each kind of record its own attributes.
         """
+        if note := getattr(record, "teachergrid", None):  # of run.plugin
+            yield "note", {"text": note}
+            return
         event = str(getattr(record, "event", None) or "").rsplit(".", 1)[-1]
         if event == "run_info":
             yield "plan", {"stats": record.stats}
@@ -217,6 +230,7 @@ def described(record: Any) -> Job:
         "log": list(record.log),
         "outputs": list(record.output),
         "benchmark": record.benchmark,
+        "resources": failures.asked(record.resources),
     }
 
 
@@ -265,6 +279,10 @@ def main(events: int, lifeline: int, argv: list[str]) -> None:
     # the jobs that Snakemake starts must not read from here
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
+    from teachergrid.run import plugin
+
+    if unmended := plugin.mend():
+        print(unmended)
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)

@@ -7,100 +7,26 @@ compares the contents of inputs, and says what a run would do and why.
 
 import json
 import os
-import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cost import saved_estimates
-from ..grid import phases
-from ..job import failures
-from ..planning.graph import with_workflow
-from ..planning.options import inserted
+from ..job import attempts, failures
 from ..slurm import scheduler
-from ..store import history, lock, origin
+from ..store import disk, history, lock, origin
 from ..store.results import RESULTS
-from . import reading
+from . import alive, reading
+from .cell_status import BLOCKED, DONE, FAILED, RUNNING, STATES, TO_DO, UNKNOWN, WAITING, CellStatus, expanded
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow
-
     from .status_page import View
 
-SUMMARY = f"{RESULTS}/run.json"
 STOPPED = (130, 131)  # exit codes of a run that the user has stopped
-DONE, RUNNING, WAITING, FAILED, BLOCKED, TO_DO = STATES = ("done", "running", "waiting", "failed", "blocked", "to do")
+ANSWER_S = 8  # seconds that a person waits for SLURM's answer
 IN_QUEUE = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
-
-
-@dataclass(eq=False)
-class CellStatus:
-    """A job of the grid, with its state.
-
-    inputs, outputs: paths. timed: its rule has a benchmark. node, elapsed_s, limit_s: while it runs. failure: the record of its
-    last try. upstream: the cells that make its inputs.
-    """
-
-    rule: str
-    cell: str
-    spec: str
-    gpus: int
-    timed: bool
-    inputs: list[str]
-    outputs: list[str]
-    state: str = TO_DO
-    node: str | None = None
-    elapsed_s: float | None = None
-    limit_s: int | None = None
-    failure: failures.Record | None = None
-    upstream: set["CellStatus"] = field(default_factory=set, repr=False)
-
-    @property
-    def name(self) -> str:
-        return f"{self.rule} {self.cell}"
-
-
-# --- the cells of the grid
-
-
-def cells(argv: list[str]) -> list[CellStatus]:
-    """Return the grid's jobs, each after those that it needs, with their inputs and outputs as the rules state them.
-
-    argv: Snakemake's options. No graph is built. In the mode `subprocess` the Snakefile does not touch the history.
-    """
-    return expanded(argv)[0]
-
-
-def expanded(argv: list[str]) -> tuple[list[CellStatus], phases.Following | None]:
-    """Return the grid's jobs, as `cells`, and what follows them at most where a pilot has no result yet."""
-    grid, later = with_workflow(
-        inserted(argv, "--mode", "subprocess"),
-        lambda workflow: (list(_cells(workflow)), phases.following(workflow.globals["cells"])),
-    )
-    makers = {path: cell for cell in grid for path in cell.outputs}
-    for cell in grid:
-        cell.upstream = {makers[path] for path in cell.inputs if path in makers}
-    return grid, later
-
-
-def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
-    from snakemake.iocontainers import Wildcards
-
-    rows = workflow.globals["cells"].rows
-    # in the order of the rule files, in which a rule comes after those whose outputs it reads
-    for rule in workflow.rules:
-        names = re.findall(r"\{([a-z]\w*)", str(rule.output[0])) if rule.output else []
-        for cell, row in rows.get(rule.name, {}).items():
-            wildcards = Wildcards(fromdict=dict(zip(names, cell.split("/"), strict=True)))
-            inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(dict(wildcards.items()))[0]
-            paths = list(map(str, inputs)), list(map(str, outputs))
-            yield CellStatus(
-                rule.name, cell, rule.params.spec(wildcards), row.get("gpus") or 0, rule.benchmark is not None, *paths
-            )
 
 
 # --- their states
@@ -113,7 +39,7 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
-    last_run = json.loads(Path(SUMMARY).read_text()) if os.access(SUMMARY, os.R_OK) else {}
+    last_run = alive.summary()
     stopped = last_run.get("code") in STOPPED
     made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
@@ -123,11 +49,11 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
         if job := jobs.get(key):
             cell.state = WAITING if job.state in IN_QUEUE else RUNNING
             cell.node, cell.elapsed_s, cell.limit_s = job.node, job.elapsed_s, job.limit_s
+            cell.slurm, cell.partition, cell.reason = job.id, job.partition, job.reason
         elif is_made(cell, begun is not None and host is not None):
             made.add(cell)
         elif begun is not None:  # without a live run: the next one continues from what this job has saved
-            cell.state = RUNNING if host else TO_DO
-            cell.node, cell.elapsed_s = (host, time.time() - begun) if host else (None, None)
+            in_flight(cell, host, begun, on_cluster=last_run.get("cluster", False))
         elif failure := records.get(key) or ended_by_slurm(cell, states.get(key), stopped):
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
@@ -138,6 +64,19 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
             cell.state = DONE
         elif cell.state == TO_DO and any(needed.state in (FAILED, BLOCKED) for needed in cell.upstream):
             cell.state = BLOCKED
+
+
+def in_flight(cell: CellStatus, host: str | None, begun: float, on_cluster: bool) -> None:
+    """Set the state of a cell that has begun and is not in the queue. host: of a live run, on which its local jobs are.
+
+    A job of the cluster may wait or run without being in the queue that we see: another user's, or squeue does not answer.
+    """
+    if host is None:
+        cell.state = TO_DO
+    elif on_cluster and not cell.local:
+        cell.state = UNKNOWN
+    else:
+        cell.state, cell.node, cell.elapsed_s = RUNNING, host, time.time() - begun
 
 
 def complete(grid: list[CellStatus], made: set[CellStatus], gone: set[CellStatus]) -> set[CellStatus]:
@@ -199,7 +138,7 @@ def gather(argv: list[str]) -> "View":
     theirs = scheduler.of_user(owner["user"]) if owner and owner["user"] and not lock.is_mine(owner) else None
     with ThreadPoolExecutor() as pool:  # SLURM may answer slowly
         live_jobs = pool.submit(lambda: queued(folder, theirs) if has_slurm else [])
-        past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start()) if has_slurm else [])
+        past_jobs = pool.submit(lambda: scheduler.accounting(folder, first_start(), ANSWER_S) if has_slurm else [])
         grid, later = expanded(argv)
         queue, accounts = live_jobs.result(), past_jobs.result()
     look(grid, queue or [], accounts)
@@ -209,25 +148,39 @@ def gather(argv: list[str]) -> "View":
     took = seconds_of(grid)
     return {
         "stages": stages,
-        "run": who_runs() + ("; squeue does not answer, so what runs there is unknown" if queue is None else ""),
+        "run": alive.who_runs(queue),
         "running": [
-            {"job": cell.name, "node": cell.node, "elapsed_s": cell.elapsed_s, "limit_s": cell.limit_s}
+            {
+                "job": cell.name,
+                "node": cell.node,
+                "elapsed_s": cell.elapsed_s,
+                "limit_s": cell.limit_s,
+                "slurm": cell.slurm,
+                "partition": cell.partition,
+            }
             for cell in grid
             if cell.state == RUNNING
+        ],
+        "waiting": [
+            {"job": cell.name, "slurm": cell.slurm, "partition": cell.partition, "reason": cell.reason}
+            for cell in grid
+            if cell.state == WAITING
         ],
         "time_left": time_left(grid, took),
         "phase_two": later,
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
+        "retried": retried(grid),
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": saved_estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
         "unread": reading.unread(RESULTS),
+        "disk_free": disk.free_bytes(RESULTS),
     }
 
 
 def queued(folder: Path, theirs: tuple[str, ...] | None) -> list[scheduler.Job] | None:
     """Return our live jobs, and those of another user whose run holds the lock (see scheduler.live); None without an answer."""
-    answers = [scheduler.live(folder, whose) for whose in (scheduler.ME, theirs) if whose]
+    answers = [scheduler.live(folder, whose, ANSWER_S) for whose in (scheduler.ME, theirs) if whose]
     return [job for jobs in answers for job in jobs or []] if None not in answers else None
 
 
@@ -236,19 +189,21 @@ def shown(failure: failures.Record) -> tuple[str, dict]:
     return failure.kind, {"job": failure.job, "line": failure.line, "log": failure.log}
 
 
+def retried(grid: list[CellStatus]) -> list[dict]:
+    """Return {"job", "state", "tries"} of the cells with earlier tries in the last run, or that are not done."""
+    begun = alive.summary().get("started", 0.0)
+    found = []
+    for cell in grid:
+        tries = attempts.read(RESULTS, cell.rule, cell.cell)
+        if tries := [one for one in tries if cell.state != DONE or one.time >= begun]:
+            found.append({"job": cell.name, "state": cell.state, "tries": attempts.shown(tries)})
+    return found
+
+
 def first_start() -> float:
     """Return a time, in seconds since 1970, before the first cell of these results began, judged by the benchmark files."""
     times = [path.stat().st_mtime for path in Path(RESULTS, "benchmarks").rglob("*.jsonl")]
     return min(times, default=time.time()) - 7 * 86400
-
-
-def who_runs() -> str:
-    """Return in words which run works on the results."""
-    owner = lock.holder(RESULTS)
-    if owner is None:
-        return "no run is alive"
-    who = lock.described(owner)
-    return f"the run of {who} died; `teachergrid run` continues it" if lock.is_dead(owner) else f"run of {who}"
 
 
 def seconds_of(grid: list[CellStatus]) -> dict[str, dict[str, float]]:
@@ -270,7 +225,7 @@ def time_left(grid: list[CellStatus], took: dict) -> dict:
     """
     job_s, unknown = 0.0, Counter[str]()
     for cell in grid:
-        if cell.timed and cell.state in (RUNNING, WAITING, TO_DO):
+        if cell.timed and cell.state in (RUNNING, WAITING, TO_DO, UNKNOWN):
             finished = took[cell.rule]
             if finished:
                 job_s += max(0.0, sum(finished.values()) / len(finished) - (cell.elapsed_s or 0))

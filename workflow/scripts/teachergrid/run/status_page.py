@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from .. import units
 from ..pages import estimates, text
+from ..slurm import waits
 
 if TYPE_CHECKING:
     from ..grid.phases import Following
@@ -23,6 +24,17 @@ class RunningJob(TypedDict):
     node: str | None
     elapsed_s: float | None
     limit_s: float | None
+    slurm: str | None  # id of its SLURM job
+    partition: str | None
+
+
+class WaitingJob(TypedDict):
+    """A job that waits in the cluster's queue. reason: in squeue's words."""
+
+    job: str
+    slurm: str | None
+    partition: str | None
+    reason: str | None
 
 
 class View(TypedDict):
@@ -31,6 +43,8 @@ class View(TypedDict):
     stages: dict[str, dict[str, int]]  # {rule: {state: number of cells}}
     run: str  # which run is alive, in words
     running: list[RunningJob]
+    waiting: list[WaitingJob]
+    retried: list[dict]  # cells with earlier tries: {"job", "state", "tries": of attempts.shown}
     time_left: dict  # of phase one, where a pilot has no result
     phase_two: "Following | None"
     failures: list["Group"]
@@ -38,12 +52,14 @@ class View(TypedDict):
     estimates: dict
     disk: dict[str, int]  # {folder: bytes}
     unread: str  # which files may not be read, in words; "" where all may
+    disk_free: int  # bytes
 
 
 TEMPLATES = Path(__file__).parent / "template"
 COLOURS = {"done": 32, "running": 36, "waiting": 33, "failed": 31, "blocked": 35}
 SHOWN = 3  # cells of a class of failures
 SHOWN_RUNNING = 20
+FULL = 65_536  # free bytes with which no log can be written
 
 
 def terminal() -> tuple[int, bool]:
@@ -63,6 +79,9 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
         return f"\033[{COLOURS[state]}m{words}\033[0m" if colour and state in COLOURS else words
 
     lines = [view["run"], "", *table(view["stages"], painted)]
+    if unknown := sum(counts.get("unknown", 0) for counts in view["stages"].values()):
+        why = "they were submitted, and squeue shows no job of them: it does not answer, their jobs are another user's, or have just ended"
+        lines += ["", *wrapped(f"unknown: {unknown}; {why}", 0)]
     running = view["running"]
     if running:
         lines += ["", painted(f"running: {len(running)}", "running")]
@@ -71,6 +90,7 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
         fits = all(longest + len(place) + 4 <= width for _, place in rows)
         lines += [f"  {job:{longest}}  {place}" if fits else f"  {job}\n    {place}" for job, place in rows]
         lines += [f"  and {len(running) - SHOWN_RUNNING} more"] * (len(running) > SHOWN_RUNNING)
+    lines += queued(view["waiting"], wrapped, painted)
     for group in view["failures"]:
         n = len(group["cells"])
         lines += ["", painted(f"failed: {group['kind']}, {n}", "failed"), *wrapped(group["remedy"], 2)]
@@ -78,7 +98,12 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
             lines += [f"  {cell['job']}", *wrapped(cell["line"], 4)]
             lines += [f"    log: {cell['log']}"] * bool(cell["log"])
         lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
-    totals = {"time left": left(view["time_left"]), "GPU-hours": spent(view["gpu_hours"]), "disk": disk(view["disk"])}
+    lines += tried(view["retried"], wrapped)
+    totals = {
+        "time left": left(view["time_left"]),
+        "GPU-hours": spent(view["gpu_hours"]),
+        "disk": disk(view["disk"], view["disk_free"]),
+    }
     if later := view["phase_two"]:
         totals["phase two"] = then(later)
     if comparison := estimates.table(view["estimates"]):
@@ -96,25 +121,72 @@ def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str])
 
     painted: a function of (text, state) that colours the text.
     """
-    states = list(next(iter(stages.values()), {}))
+    states = shown_states(stages)
+    columns, last = (9, 8) if len(states) < 7 else (8, 6)  # at most 80 in all
     rows = {**stages, "all": {state: sum(counts[state] for counts in stages.values()) for state in states}}
-    head = f"{'stage':18}" + "".join(f"{state:>9}" for state in states) + f"{'all':>8}"
+    head = f"{'stage':18}" + "".join(f"{state:>{columns}}" for state in states) + f"{'all':>{last}}"
     return [
         head,
         *(
             f"{rule:18}"
-            + "".join(painted(f"{n or '.':>9}", state if n else "") for state, n in counts.items())
-            + f"{sum(counts.values()):8}"
+            + "".join(painted(f"{counts[state] or '.':>{columns}}", state if counts[state] else "") for state in states)
+            + f"{sum(counts.values()):{last}}"
             for rule, counts in rows.items()
         ),
     ]
 
 
+def shown_states(stages: dict[str, dict[str, int]]) -> list[str]:
+    """Return the states that are shown: `unknown` only where a cell is in it."""
+    states = list(next(iter(stages.values()), {}))
+    return [state for state in states if state != "unknown" or any(counts[state] for counts in stages.values())]
+
+
+def queued(
+    waiting: list[WaitingJob], wrapped: Callable[[str, int], list[str]], painted: Callable[[str, str], str]
+) -> list[str]:
+    """Return the waiting jobs as lines, by reason: first those that never start by themselves, with what to do."""
+    by_reason: dict[str, list[WaitingJob]] = {}
+    for job in waiting:
+        by_reason.setdefault(job["reason"] or "no reason yet", []).append(job)
+    lines = []
+    for reason, jobs in sorted(by_reason.items(), key=lambda item: (not waits.of(item[0]).stuck, -len(item[1]))):
+        found = waits.of(reason)
+        head = f"{'does not start by itself' if found.stuck else 'waiting'}: {reason}, {len(jobs)}"
+        lines += ["", painted(head, "failed" if found.stuck else "waiting")]
+        if found.means:
+            lines += wrapped(f"{found.means}: {found.remedy}", 2)
+        for job in jobs[:SHOWN]:
+            lines += wrapped(f"{job['job']}  SLURM job {job['slurm']}, partition {job['partition']}", 2)
+        lines += [f"  and {len(jobs) - SHOWN} more; --json lists all"] * (len(jobs) > SHOWN)
+    return lines
+
+
+def tried(retried: list[dict], wrapped: Callable[[str, int], list[str]]) -> list[str]:
+    """Return the cells that needed several tries as lines: how the earlier ones ended, where, and their logs."""
+    lines = ["", f"needed several tries: {len(retried)}"] if retried else []
+    for cell in retried[:SHOWN]:
+        lines += [f"  {cell['job']} ({cell['state']})"]
+        for one in cell["tries"]:
+            lines += wrapped(f"{how(one)}: {one['line']}", 4)
+            lines += [f"      log: {one['log']}"] * bool(one["log"])
+    return [*lines, *[f"  and {len(retried) - SHOWN} more; --json lists all"] * (len(retried) > SHOWN)]
+
+
+def how(one: dict) -> str:
+    """Return how a try ended, and where. one: of attempts.shown."""
+    asked = ", ".join(f"{name} {n}" for name, n in one["resources"].items())
+    places = [one["node"], f"SLURM job {one['slurm']}" if one["slurm"] else None, asked]
+    place = ", ".join(filter(None, places))
+    return f"{one['kind']} ({place})" if place else one["kind"]
+
+
 def where(job: RunningJob) -> str:
-    """Return node and running time of a job."""
+    """Return node, SLURM job, partition and running time of a job."""
     limit = f" of {text.duration(job['limit_s'])}" if job["limit_s"] else ""
     elapsed = f"{text.duration(job['elapsed_s'])}{limit}" if job["elapsed_s"] is not None else ""
-    return f"{job['node'] or ''}  {elapsed}".strip()
+    slurm = f" (SLURM job {job['slurm']}, {job['partition']})" if job["slurm"] else ""
+    return f"{job['node'] or ''}{slurm}  {elapsed}".strip()
 
 
 def left(time_left: dict) -> str:
@@ -142,10 +214,16 @@ def spent(gpu_hours: dict) -> str:
     return f"{text.significant(gpu_hours['hours'])} ({gpu_hours['of']})"
 
 
-def disk(used: dict) -> str:
-    """Return the used disk space in words, with the folders that hold more than 1 %. used: {folder: bytes}."""
+def disk(used: dict, free: int) -> str:
+    """Return the used and free disk space in words, with the folders that hold more than 1 %. used: {folder: bytes}."""
     parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
-    return f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+    words = f"{units.size(sum(used.values()))}: {', '.join(parts)}" if parts else "nothing yet"
+    if free >= FULL:
+        return f"{words}; {units.size(free)} free"
+    return (
+        f"full ({units.size(free)} free): jobs fail, and neither their records nor the run's summary can be written, so failures "
+        f"may be missing above. Free space, then run again. Used by the results: {words}"
+    )
 
 
 def page(view: View) -> str:
@@ -157,13 +235,15 @@ def page(view: View) -> str:
         .get_template("status.html")
         .render(
             found=view,
-            states=list(next(iter(view["stages"].values()), {})),
+            states=shown_states(view["stages"]),
+            reasons=waits.of,
+            how=how,
             folder=Path.cwd().name,
             where=where,
             left=left(view["time_left"]),
             then=then(view["phase_two"]) if view["phase_two"] else None,
             spent=spent(view["gpu_hours"]),
-            used=disk(view["disk"]),
+            used=disk(view["disk"], view["disk_free"]),
             estimates=estimates.table(view["estimates"]),
         )
     )

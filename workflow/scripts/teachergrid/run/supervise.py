@@ -3,17 +3,19 @@
 Snakemake runs in a session of its own. So Ctrl-C and a closed terminal reach this process only, which decides what to do. When
 this process dies, Snakemake and its local jobs die with it (see progress.die_with).
 
-Faults of the SLURM plugin (2.8.0), and what handles them:
+Faults of the SLURM plugin (2.8.0) and of Snakemake (9.27.1), and what handles them:
 
 | fault | handled by |
 |---|---|
 | a cancelled job is waited for for ever (status by sacct) | profile: `slurm-status-command: squeue` |
-| a preempted job of a CANCEL partition is waited for for ever | Watchdog |
-| failed status queries in a row: the active jobs are forgotten, the run hangs | profile: `slurm-status-attempts`; Watchdog |
+| a preempted job of a CANCEL partition, or one that is gone, is waited for for ever | `plugin`; Watchdog |
+| a cancelled job is tried again with twice the memory and time | `plugin`: it has failed |
+| sbatch cannot reach the controller: a try is used up | `plugin`: the job waits for the controller |
+| failed status queries in a row: the active jobs are forgotten, the run hangs | profile: `slurm-status-attempts`; `plugin`; Watchdog |
 | node failure seen by sacct: submitted again while SLURM requeues the job | profile: squeue, `slurm-requeue` |
 | after it every sbatch has `--exclude=None assigned` | the same; else these cells fail, and the next run makes them |
 | Ctrl-C during a status query cancels nothing: the list of jobs is empty then | `run.settle` cancels what is left |
-| Ctrl-C is followed by up to 180 s of sleep | `Supervision`: ended at once when no job is alive |
+| the end, and Ctrl-C, are followed by up to 180 s of sleep and 60 s of a timer | `plugin`; `Supervision`: ended when no job is alive |
 | SIGTERM waits for all running jobs | treated as Ctrl-C |
 | kill -9: the jobs go on, a new run submits them again | `preflight.guard` |
 | job arrays, groups | not used |
@@ -29,9 +31,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..slurm import scheduler
+from ..slurm.patience import Patience
 from ..store import disk
 from ..units import visible
 from .progress import Progress, input_of
@@ -43,30 +46,6 @@ ENDED, HUNG, STOPPED, DETACHED = "ended", "hung", "stopped", "detached"  # how S
 READ_S = 0.2
 LOOK_S = 10  # between two calls of squeue while Snakemake ends
 STOP_S = 240  # longer than the plugin's longest sleep, 180 s
-
-
-class Patience(NamedTuple):
-    """How long to wait, in seconds; each is set by the environment variable TEACHERGRID_{NAME}."""
-
-    watch: float = 60  # between two calls of squeue
-    # without a live job until a run counts as hung: longer than the plugin's longest sleep (180 s) and the wait for files
-    # on a shared file system (60 s)
-    hang: float = 600
-    grace: float = (
-        5  # after Ctrl-C until the cluster's jobs are cancelled, in which a second Ctrl-C leaves them running
-    )
-    refused: float = 60  # until jobs that sbatch refused are submitted again
-    gone: float = 120  # for which cancelled jobs may stay in squeue (KillWait is 30 s by default)
-
-    @classmethod
-    def of_environment(cls) -> "Patience":
-        """Return the values of the environment variables, else the defaults."""
-        return cls(
-            *(
-                float(os.environ.get(f"TEACHERGRID_{name.upper()}") or default)
-                for name, default in cls._field_defaults.items()
-            )
-        )
 
 
 class Log:

@@ -38,6 +38,8 @@ class Job(NamedTuple):
     node: str  # "" while it waits
     elapsed_s: int
     limit_s: int | None  # None without a limit
+    partition: str = ""  # several, with commas, while it waits for any of them
+    reason: str = ""  # why it waits, in squeue's words
     user: str = ""
 
 
@@ -79,14 +81,15 @@ def available() -> bool:
     return configured and shutil.which("squeue") is not None
 
 
-def live(folder: str | Path, whose: tuple[str, ...] = ME) -> list[Job] | None:
+def live(folder: str | Path, whose: tuple[str, ...] = ME, answer_s: float | None = None) -> list[Job] | None:
     """Return jobs in the queue (waiting, running or ending) that were submitted from a folder; None without an answer.
 
     whose: ME, of_user(...) or EVERYONE. The controller itself picks the jobs of one user, but sends those of everyone, so
-    EVERYONE is for the start of a run only.
+    EVERYONE is for the start of a run only. answer_s: seconds to wait for the answer, by default a minute.
     """
     try:
-        return parse_queue(ask("squeue", *whose, "--noheader", "--format=%i|%T|%N|%M|%l|%u|%k|%Z"), folder)
+        options = *whose, "--noheader", "--format=%i|%T|%N|%M|%l|%P|%r|%u|%k|%Z"
+        return parse_queue(ask(*_within(answer_s), "squeue", *options), folder)
     except SlurmError:
         return None
 
@@ -103,20 +106,21 @@ def hides_others() -> bool:
 
 
 def parse_queue(text: str, folder: str | Path) -> list[Job]:
-    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|user|comment|folder`."""
+    """Return the jobs of a folder in squeue's lines `id|state|node|elapsed|limit|partition|reason|user|comment|folder`."""
     jobs, is_folder = [], cache(lambda where: _same(where, folder))
     for line in text.splitlines():
-        id, state, node, elapsed, limit, user, comment, where = line.split("|", 7)
+        id, state, node, elapsed, limit, partition, reason, user, comment, where = line.split("|", 9)
         # the comment first: a look at the folders of everyone's jobs takes long on a network file system
         if (name := _rule_and_cell(comment)) and is_folder(where):
-            jobs.append(Job(id, state, *name, node, seconds(elapsed) or 0, seconds(limit), user))
+            times = seconds(elapsed) or 0, seconds(limit)
+            jobs.append(Job(id, state, *name, node, *times, partition, reason.replace("None", ""), user))
     return jobs
 
 
-def accounting(folder: str | Path, since: float) -> list[Start]:
+def accounting(folder: str | Path, since: float, answer_s: float | None = None) -> list[Start]:
     """Return what sacct knows of a folder's jobs that were alive at or after `since` (seconds since 1970).
 
-    Returns [] without accounting, or where sacct does not answer. sacct shows a change one or two seconds late.
+    Returns [] without accounting, or where sacct does not answer (within answer_s seconds, by default a minute). sacct shows a change one or two seconds late.
     """
     options = [
         "--allocations",
@@ -128,7 +132,7 @@ def accounting(folder: str | Path, since: float) -> list[Start]:
         "--format=JobIDRaw,State,NodeList,Submit,ElapsedRaw,AllocTRES,ExitCode,Comment,WorkDir",
     ]
     try:
-        return parse_accounting(ask("sacct", *options), folder)
+        return parse_accounting(ask(*_within(answer_s), "sacct", *options), folder)
     except SlurmError:
         return []
 
@@ -156,6 +160,14 @@ def parse_accounting(text: str, folder: str | Path) -> list[Start]:
     return starts
 
 
+def end_of(id: str) -> str | None:
+    """Return what sacct knows of the state of a job, such as "CANCELLED by 1000"; None without accounting or an answer."""
+    try:
+        return ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={id}", "--format=State").strip()
+    except SlurmError:
+        return None
+
+
 def cancel(ids: Iterable[str]) -> bool:
     """Cancel jobs. Return whether SLURM accepted all of it; a job that has already ended is no error."""
     ids, accepted = list(ids), True
@@ -174,6 +186,11 @@ def seconds(text: str) -> int | None:
         return None
     days, hours, minutes, rest = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def _within(answer_s: float | None) -> list[str]:
+    """Return the words before a command that end it after so many seconds."""
+    return ["timeout", str(answer_s)] if answer_s else []
 
 
 def _rule_and_cell(comment: str) -> tuple[str, str] | None:
