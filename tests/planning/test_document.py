@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from probes import HERE, NOTHING, job
 from teachergrid.cost import limits
-from teachergrid.planning import document, forecast, graph, pools, reasons, sums
+from teachergrid.job import reasons
+from teachergrid.planning import document, forecast, pools, requests, sums
 
 
 def test_long_reasons_are_cut_and_say_so():
@@ -32,20 +33,19 @@ def test_electricity_is_added_where_it_has_a_price():
     assert added["low"] - prices["low"] == pytest.approx(10 * HERE.kwh("h100", 1.0))
 
 
-def blocked(*jobs: graph.Request, on: str, retries: int = 0) -> tuple[list[str | None], list[str]]:
+def blocked(*jobs: requests.Request, on: str, retries: int = 0) -> tuple[list[str | None], list[str]]:
     """Return which of these jobs cannot run on a cluster, and what is wrong with the plan."""
     return blocked_on(pools.parse(on), jobs, retries)
 
 
 def blocked_on(cluster: pools.Cluster, jobs, retries: int = 0) -> tuple[list[str | None], list[str]]:
-    setting = SimpleNamespace(args=SimpleNamespace(retries=retries), cluster=cluster, machines=HERE)
     found = forecast.forecast(jobs, cluster, None, NOTHING, HERE)
-    return document.block(jobs, found, setting, {"models": {}, "instructions": {}})
+    return forecast.block(jobs, found, retries, cluster, HERE, {"models": {}, "instructions": {}})
 
 
-def likelihood(cell: str, billions: float, rows: int = 100, needs: tuple[int, ...] = ()) -> graph.Request:
+def likelihood(cell: str, billions: float, rows: int = 100, needs: tuple[int, ...] = ()) -> requests.Request:
     one = job(cell=cell)
-    return graph.Request(
+    return requests.Request(
         **{**one, "row": one["row"] | {"parameters": billions, "rows": rows, "gpu_model": None}, "needs": needs}
     )
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from probes import HERE, NOTHING, job
 from teachergrid.cost import limits
 from teachergrid.cost.makespan import Task
-from teachergrid.planning import forecast, graph, pools
+from teachergrid.planning import forecast, pools, requests
 
 
 def gpu(name: str, seconds: float, amount: int = 1, needs=(), pool: str = "h100") -> Task:
@@ -40,7 +40,7 @@ def test_the_answers_of_a_student_without_weights_are_blocked_and_what_waits_for
         "report g": (1, 2),
         "answer s-2/math": (),
     }
-    requests = [graph.Request(*name.split(), {}, 1, before) for name, before in needs.items()]
+    requests = [requests.Request(*name.split(), {}, 1, before) for name, before in needs.items()]
     blocked: list[str | None] = [None] * 5
     forecast.block_answers(requests, blocked, {"s"})
     waits = [f"waits for {name}, which cannot run" for name in ("answer s/math", "verify s/math")]
@@ -63,7 +63,7 @@ partitions:
     cluster = pools.Cluster(sizes, 0, None, pools.SLURM)
     for partition, pool in (("short", "a100"), ("long", "h100")):
         place = known.place("likelihood", one["cell"])._replace(partition=partition)
-        asked = graph.Request(**{**one, "row": row}, place=place)
+        asked = requests.Request(**{**one, "row": row}, place=place)
         assert [*forecast.offers(asked, cluster, None, NOTHING, HERE)] == [pool]
         # of other machines each counts
         assert len(forecast.offers(asked, cluster._replace(source=pools.NAMED), None, NOTHING, HERE)) == 2

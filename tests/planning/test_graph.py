@@ -5,8 +5,8 @@ import gc
 import os
 
 import pytest
+from teachergrid.job.reasons import FOLLOWS
 from teachergrid.planning import graph
-from teachergrid.planning.reasons import FOLLOWS
 
 
 def test_a_job_that_follows_has_the_reason_of_what_it_follows():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from probes import HERE, NOTHING, job
 from teachergrid.errors import BadInput
-from teachergrid.planning import forecast, graph, pools
+from teachergrid.planning import forecast, pools, requests
 from teachergrid.slurm import nodes, partitions, scheduler
 
 
@@ -25,9 +25,9 @@ def test_mistakes_in_a_cluster(text):
         pools.parse(text)
 
 
-def likelihood(cell: str) -> graph.Request:
+def likelihood(cell: str) -> requests.Request:
     one = job(cell=cell)
-    return graph.Request(**{**one, "row": one["row"] | {"gpus": 1}})
+    return requests.Request(**{**one, "row": one["row"] | {"gpus": 1}})
 
 
 FILE = """

@@ -1,7 +1,7 @@
 """Words, numbers and tables of a plan in a terminal."""
 
 from plan_documents import chain, job
-from teachergrid.planning import sums, terminal
+from teachergrid.planning import remarks, sums, terminal
 
 
 def test_unknown_prices_are_said_and_a_table_fits_its_width():
@@ -81,14 +81,14 @@ def test_model_folders_without_a_revision_are_named_with_their_digests():
 
 def test_what_a_plan_replaces_and_what_could_be_spared_is_said():
     document = chain()
-    assert terminal.remarks(document) == []
+    assert remarks.texts(document) == []
     changes = ["teacher large: model.repo: a -> b"]
     document["replaces"] = {"results": 38, "gpu_hours": 12.0, "unknown": 2, "changes": changes}
     document["spared"] = document["total"] | {
         "deleted": {"generate": 1},
         "command": "teachergrid run --until generate && ...",
     }
-    replaces, spared = terminal.remarks(document)
+    replaces, spared = remarks.texts(document)
     assert replaces.startswith(
         "replaces 38 results that took at least 12.0 GPU-hours, made from another config (teacher large: "
     )

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 from probes import HERE, NOTHING, TINY, as_probe, job
 from teachergrid.cost import actuals, workload
-from teachergrid.planning import forecast, graph, pools
+from teachergrid.planning import forecast, pools, requests
 from teachergrid.probe import kinds
 from workspace import ROOT
 
 
 def chosen(*jobs, on="h100=4,cpu=8", here=("h100", 4), held=NOTHING) -> tuple[list, dict]:
     asked = SimpleNamespace(cluster=pools.parse(on), gpu=None, actuals=held, machines=HERE)
-    found, left = kinds.kinds([graph.Request(**one) for one in jobs], kinds.Machine(*here), asked)
+    found, left = kinds.kinds([requests.Request(**one) for one in jobs], kinds.Machine(*here), asked)
     return [(kind.rule, kind.device, [cell for cell, _ in kind.cells]) for kind in found], dict(left)
 
 

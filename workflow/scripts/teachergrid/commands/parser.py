@@ -203,16 +203,10 @@ def add_status_options(parser: Parser) -> None:
 def add_prefetch_options(parser: Parser) -> None:
     """Add the options of `prefetch`."""
     add = parser.add_argument
-    add(
-        "--pin",
-        action="store_true",
-        help="write the current commit of every model and data set without one in the config into config/revisions.lock",
-    )
-    add(
-        "--dry-run",
-        action="store_true",
-        help="print what would be fetched, its size and the free space; fetch and write nothing",
-    )
+    pin = "write the current commit of every model and data set without one in the config into config/revisions.lock"
+    add("--pin", action="store_true", help=pin)
+    dry = "print what would be fetched, its size and the free space; fetch and write nothing"
+    add("--dry-run", action="store_true", help=dry)
     add("--check", action="store_true", help="only print what is missing in the cache; uses no network")
 
 

@@ -34,7 +34,7 @@ class JobRow(TypedDict):
     words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
     source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
-    spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (graph.costs).
+    spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (requests.costs).
     files: paths that it reads and no job makes. slurm: None for a run that is not on SLURM.
     """
 

@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,38 +10,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..cost import weight_files
 from ..cost.actuals import Actuals, load
-from ..cost.limits import Limits, Place, told
+from ..cost.limits import Limits
 from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.makespan import Run
-from ..cost.memory import fits
 from ..cost.saved_estimates import BOUNDS, Estimate
 from ..grid import phases
-from ..hub import folders, pins
+from ..hub import folders
 from ..job import devices
+from ..job.reasons import shortened, words_of
 from ..job.usage import device_type
 from ..store.contents import Contents
 from ..store.results import RESULTS
 from . import archive, pools
 from . import forecast as planning_forecast
 from .archive import FORMAT, Document, JobRow, PhaseTwo
-from .graph import (
-    Request,
-    by_older_code,
-    costs,
-    described,
-    files_of,
-    graph,
-    name,
-    request,
-    roots,
-    sorted_jobs,
-    uncollected,
-)
+from .graph import by_older_code, described, graph, name, roots, sorted_jobs, uncollected
 from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
-from .reasons import shortened, words_of
 from .remarks import replaced, spared
+from .requests import Request, costs, files_of, request
 from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
 
 if TYPE_CHECKING:
@@ -107,7 +95,7 @@ class Job(NamedTuple):
 
     words: the parts of its cell by name (reasons.words). reason, details: why it runs. root: (class, detail) of its root cause.
     run: its place in the schedule, None without a schedule. blocked: why it cannot run, None if it can. spec: a digest.
-    files: see graph.files_of.
+    files: see requests.files_of.
     """
 
     request: Request
@@ -224,11 +212,14 @@ def jobs_of(
     ]
     forecast = planning_forecast.forecast(requests, *setting.machinery)
     cells = dag.workflow.globals["cells"]
-    blocked, problems = block(requests, forecast, setting, cells.config)
+    retries = setting.args.retries or 0
+    blocked, problems = planning_forecast.block(
+        requests, forecast, retries, setting.cluster, setting.machines, cells.config
+    )
     if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
-    problems += limits.cut(setting.args.retries or 0) if limits else []
+    problems += limits.cut(retries) if limits else []
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -291,41 +282,3 @@ def digests(paths: Iterable[str]) -> dict[str, str]:
             found[path] = "unreadable"
     contents.save()
     return found
-
-
-# --- what cannot run
-
-
-def block(
-    requests: Sequence[Request], forecast: planning_forecast.Forecast, setting: Setting, config: dict
-) -> tuple[list[str | None], list[str]]:
-    """Return for each job why it cannot run (None: it can), and a sentence for each problem of the plan."""
-    retries = setting.args.retries or 0
-    blocked: list[str | None] = [None] * len(requests)
-    problems: dict[str, list[str]] = defaultdict(list)
-    unplaced: dict[str, list[tuple[Place, str]]] = defaultdict(list)
-    too_long: dict[str, list[tuple[pools.TooLong, str]]] = defaultdict(list)
-    for index, (job, estimate, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
-        if problem := fits(job.rule, job.row, estimate.device, setting.machines):
-            blocked[index] = problem
-            problems[problem].append(job.name)
-            continue
-        if job.place and job.place.partition is None:
-            unplaced[job.rule].append((job.place, job.name))
-            # with --cluster other machines are meant than those of the file
-            blocked[index] = None if setting.cluster.source == pools.NAMED else job.place.refusal()
-        asks = job.place.walltimes(retries + 1, max(task.seconds.values())) if job.place else []
-        if blocked[index] is None and (long := pools.too_long(task.seconds, task.amount, setting.cluster, asks)):
-            too_long[job.rule].append((long, job.name))
-            if long.attempts > retries + 1:
-                blocked[index] = long.text(job.rule, retries)
-    planning_forecast.block_what_waits(requests, blocked)
-    # one line for each rule, about its largest job, or its longest
-    problems |= dict(told(places) for places in unplaced.values())
-    for rule, jobs in too_long.items():
-        jobs.sort(reverse=True)
-        problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
-    lines = [f"{pools.listing(names)}: {text}" for text, names in problems.items()]
-    if unpinned := sorted(pins.unpinned(config)):
-        lines.append(f"`run` will not start: no commit is pinned for {pools.listing(unpinned, 3)}; {pins.REMEDY}")
-    return blocked, lines

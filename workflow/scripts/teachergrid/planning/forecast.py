@@ -7,14 +7,16 @@ from typing import NamedTuple
 from ..cost import makespan
 from ..cost.actuals import Actuals
 from ..cost.estimate import estimate
+from ..cost.limits import Place, told
 from ..cost.machines import Machines
 from ..cost.makespan import CPU
 from ..cost.memory import fits
 from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
-from . import archive
-from .graph import Request
+from ..hub import pins
+from . import archive, pools
 from .pools import ANY, DEFAULT_GPU, HERE, NAMED, NO_GPU, SLURM, Cluster
+from .requests import Request
 
 NO_GPUS = "jobs need GPUs, and the profile names none; add --cluster h100=16"
 STEPS = 60  # of a utilisation curve
@@ -205,3 +207,43 @@ def described(forecast: Forecast, cluster: Cluster) -> archive.Schedule | None:
 def utilisation(schedule: makespan.Schedule, tasks: Sequence[makespan.Task], pool: str, amount: int) -> list[float]:
     """Return the share of a pool that is in use, in STEPS equal parts of the time."""
     return [round(min(1.0, n / amount), 3) for n in makespan.busy(schedule, tasks, pool, STEPS)]
+
+
+# --- what cannot run
+
+
+def block(
+    requests: Sequence[Request], forecast: Forecast, retries: int, cluster: Cluster, machines: Machines, config: dict
+) -> tuple[list[str | None], list[str]]:
+    """Return for each job why it cannot run (None: it can), and a sentence for each problem of the plan.
+
+    retries: how often a job is tried again.
+    """
+    blocked: list[str | None] = [None] * len(requests)
+    problems: dict[str, list[str]] = defaultdict(list)
+    unplaced: dict[str, list[tuple[Place, str]]] = defaultdict(list)
+    too_long: dict[str, list[tuple[pools.TooLong, str]]] = defaultdict(list)
+    for index, (job, expected, task) in enumerate(zip(requests, forecast.estimates, forecast.tasks, strict=True)):
+        if problem := fits(job.rule, job.row, expected.device, machines):
+            blocked[index] = problem
+            problems[problem].append(job.name)
+            continue
+        if job.place and job.place.partition is None:
+            unplaced[job.rule].append((job.place, job.name))
+            # with --cluster other machines are meant than those of the file
+            blocked[index] = None if cluster.source == pools.NAMED else job.place.refusal()
+        asks = job.place.walltimes(retries + 1, max(task.seconds.values())) if job.place else []
+        if blocked[index] is None and (long := pools.too_long(task.seconds, task.amount, cluster, asks)):
+            too_long[job.rule].append((long, job.name))
+            if long.attempts > retries + 1:
+                blocked[index] = long.text(job.rule, retries)
+    block_what_waits(requests, blocked)
+    # one line for each rule, about its largest job, or its longest
+    problems |= dict(told(places) for places in unplaced.values())
+    for rule, jobs in too_long.items():
+        jobs.sort(reverse=True)
+        problems[jobs[0][0].text(rule, retries)] = [name for _, name in jobs]
+    lines = [f"{pools.listing(names)}: {text}" for text, names in problems.items()]
+    if unpinned := sorted(pins.unpinned(config)):
+        lines.append(f"`run` will not start: no commit is pinned for {pools.listing(unpinned, 3)}; {pins.REMEDY}")
+    return blocked, lines

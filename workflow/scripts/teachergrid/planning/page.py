@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import units
 from ..pages.svg import element, line, picture, polyline
 from ..pages.svg import text as words
-from . import terminal
+from . import remarks, terminal
 from .archive import Document, Schedule
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def build(plan: Document, now: float | None = None) -> str:
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
-        remarks=terminal.remarks(plan),
+        remarks=remarks.texts(plan),
         head={
             "work": terminal.work(total),
             "basis": terminal.basis(total),

@@ -10,8 +10,9 @@ from typing import Any
 from ..cost.actuals import Actuals
 from ..cost.makespan import ordered
 from ..cost.workload import MODEL_RULES
-from .archive import JobRow
-from .reasons import FOLLOWS, MISSING
+from ..job.reasons import FOLLOWS, MISSING
+from ..units import count, number
+from .archive import Document, JobRow
 from .sums import summed
 
 # --- jobs that only deleted outputs entail
@@ -140,3 +141,27 @@ def _name(job: JobRow) -> str:
     """Return what a job's own model or data is called, such as `teacher large`."""
     word = next((word for word in NAMED.get(job["rule"], ()) if word in job["words"]), None)
     return f"{word} {job['words'][word]}" if word else job["job"]
+
+
+# --- in words
+
+
+def texts(plan: Document) -> list[str]:
+    """Return what to know before the run: which results it replaces, and which jobs need not run."""
+    lines = []
+    if replaces := plan.get("replaces"):
+        n = replaces["results"]
+        at_least = "at least " * bool(replaces["unknown"])
+        lines.append(
+            f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
+            f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
+            "the new entry a name of its own"
+        )
+    if spared := plan.get("spared"):
+        deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())
+        lines.append(
+            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would make what is "
+            f"there already: they follow only from outputs that were deleted ({deleted}). Made first, these change nothing, and "
+            f"the rest is not made again: {spared['command']}"
+        )
+    return lines

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import units
 from ..units import clipped, count, number, percent, span
+from . import remarks
 from .archive import Document, Spread
 
 MOST = 6  # rows of the tables by teacher and base
@@ -205,29 +206,8 @@ def warnings(plan: Document, width: int) -> str:
     """Return the problems of the plan, a paragraph each."""
     later = plan.get("phase_two")
     lacking = (later or plan)["storage"]["lacking"]
-    texts = [*remarks(plan), *plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
+    texts = [*remarks.texts(plan), *plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
-
-
-def remarks(plan: Document) -> list[str]:
-    """Return what to know before the run: which results it replaces, and which jobs need not run."""
-    texts = []
-    if replaces := plan.get("replaces"):
-        n = replaces["results"]
-        at_least = "at least " * bool(replaces["unknown"])
-        texts.append(
-            f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
-            f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            "the new entry a name of its own"
-        )
-    if spared := plan.get("spared"):
-        deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())
-        texts.append(
-            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would make what is "
-            f"there already: they follow only from outputs that were deleted ({deleted}). Made first, these change nothing, and "
-            f"the rest is not made again: {spared['command']}"
-        )
-    return texts
 
 
 def details(plan: Document) -> str:

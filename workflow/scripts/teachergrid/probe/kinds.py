@@ -25,7 +25,8 @@ from ..hub import needs
 from ..job import devices, fingerprint, usage
 from ..planning import forecast
 from ..planning.document import Setting
-from ..planning.graph import Request, gpus, graph, request, sorted_jobs, uncollected
+from ..planning.graph import gpus, graph, sorted_jobs, uncollected
+from ..planning.requests import Request, request
 from ..spec import canonical
 from ..spec.ids import Student
 from ..spec.schema import is_without_model

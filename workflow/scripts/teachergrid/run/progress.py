@@ -10,13 +10,12 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NotRequired, TextIO, TypedDict
+from typing import Any, NamedTuple, NotRequired, TextIO, TypedDict
 
 from ..cost import resources
 from ..job import attempts, failures
@@ -256,21 +255,10 @@ def die_with(lifeline: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def input_of(forced: Iterable[str]) -> IO[bytes]:
-    """Return an open file, the standard input of `main`. forced: the files to force, in place of what -R, -f and -F say.
-
-    A profile may say it, too, and a command line has no room for thousands of files.
-    """
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (the process that reads it keeps it open)
-    file.write(json.dumps(sorted(forced)).encode())
-    file.seek(0)
-    return file
-
-
 def main(events: int, lifeline: int, argv: list[str]) -> None:
     """Run Snakemake. events, lifeline: file descriptors (see above). argv: Snakemake's options.
 
-    Standard input is empty, or a file of `input_of`.
+    Standard input is empty, or a file of supervise.input_of.
     """
     die_with(lifeline)
     from snakemake import cli

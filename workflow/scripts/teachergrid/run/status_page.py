@@ -99,21 +99,26 @@ def terminal_view(view: View, width: int = 80, colour: bool = False) -> str:
             lines += [f"    log: {cell['log']}"] * bool(cell["log"])
         lines += [f"  and {n - SHOWN} more; --json lists all"] * (n > SHOWN)
     lines += tried(view["retried"], wrapped)
-    totals = {
+    lines += [""]
+    for name, words in totals(view).items():
+        lines += wrapped(f"{name + ':':10} {words}", 0)
+    return "\n".join(lines)
+
+
+def totals(view: View) -> dict[str, str]:
+    """Return {name: in words} of what concerns the whole grid."""
+    found = {
         "time left": left(view["time_left"]),
         "GPU-hours": spent(view["gpu_hours"]),
         "disk": disk(view["disk"], view["disk_free"]),
     }
     if later := view["phase_two"]:
-        totals["phase two"] = then(later)
+        found["phase two"] = then(later)
     if comparison := estimates.table(view["estimates"]):
-        totals["estimated"] = " ".join(comparison["sentences"])
+        found["estimated"] = " ".join(comparison["sentences"])
     if view["unread"]:
-        totals["unknown"] = view["unread"]
-    lines += [""]
-    for name, words in totals.items():
-        lines += wrapped(f"{name + ':':10} {words}", 0)
-    return "\n".join(lines)
+        found["unknown"] = view["unread"]
+    return found
 
 
 def table(stages: dict[str, dict[str, int]], painted: Callable[[str, str], str]) -> list[str]:

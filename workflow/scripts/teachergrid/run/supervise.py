@@ -27,17 +27,18 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ..slurm import scheduler
 from ..slurm.patience import Patience
 from ..store import disk
 from ..units import visible
-from .progress import Progress, input_of
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .spend_limit import Bound
@@ -112,10 +113,21 @@ class Signals:
                 os.dup2(nowhere, descriptor)
 
 
+def input_of(forced: Iterable[str]) -> IO[bytes]:
+    """Return an open file, the standard input of `main`. forced: the files to force, in place of what -R, -f and -F say.
+
+    A profile may say it, too, and a command line has no room for thousands of files.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the process that reads it keeps it open)
+    file.write(json.dumps(sorted(forced)).encode())
+    file.seek(0)
+    return file
+
+
 class Snakemake:
     """A running Snakemake.
 
-    on_line: called with each line that it prints. progress: gets its events. forced: see progress.input_of; None: as argv says.
+    on_line: called with each line that it prints. progress: gets its events. forced: see input_of; None: as argv says.
     """
 
     def __init__(

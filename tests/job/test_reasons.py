@@ -2,7 +2,7 @@
 
 import pytest
 from expected_jobs import add_base, add_instructions, add_teacher, own_template, reasons
-from teachergrid.planning import reasons as planning_reasons
+from teachergrid.job import reasons as job_reasons
 from teachergrid.store import history
 from workspace import setting
 
@@ -102,17 +102,17 @@ def test_swapped_and_renamed(grid):
     ],
 )
 def test_class_of_changed_settings(keys, kind):
-    assert planning_reasons.kind_of(keys) == kind
+    assert job_reasons.kind_of(keys) == kind
 
 
 def test_words_of_a_cell():
-    found = planning_reasons.words([("student", "q__seed__large__sft__s1")])
+    found = job_reasons.words([("student", "q__seed__large__sft__s1")])
     assert found == {"base": "q", "instructions": "seed", "teacher": "large", "recipe": "sft", "seed": "s1"}
-    assert planning_reasons.words([("model", "q__best__sft__s2"), ("suite", "math")]) == {
+    assert job_reasons.words([("model", "q__best__sft__s2"), ("suite", "math")]) == {
         "base": "q",
         "corpus": "best",
         "recipe": "sft",
         "seed": "s2",
         "suite": "math",
     }
-    assert planning_reasons.words([("model", "q-raw")]) == {"reference": "q-raw"}
+    assert job_reasons.words([("model", "q-raw")]) == {"reference": "q-raw"}
