@@ -1,14 +1,16 @@
-"""One cluster for all tests of a session; one that runs already (cluster.py start) is used and left running."""
+"""Two clusters for all tests of a session; one that runs already (slurm_cluster.py start) is used and left running."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from slurm_cluster import Cluster, ready
+from slurm_cluster import Cluster, given_up, ready
 from slurm_grids import Run, SlurmGrid, tables
+from slurm_sites import HPC1, PRETENDED, Site
 
 
 def pytest_collection_modifyitems(items):
@@ -21,17 +23,31 @@ def is_case(item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def cluster() -> Iterator[Cluster]:
+    yield from running(PRETENDED)
+
+
+@pytest.fixture(scope="session")
+def second() -> Iterator[Cluster]:
+    """One with other names, and users of its own."""
+    yield from running(HPC1)
+
+
+def running(site: Site) -> Iterator[Cluster]:
     if reason := ready():
         # a skip would read as a pass there
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    found = Cluster()
-    running = found.pid("slurmctld")
-    if not running:
-        found.start()
-    yield found
-    if not running:
-        found.stop()
+    found = Cluster(site)
+    was_there = found.pid("slurmctld")
+    # as Ctrl-C does: what has begun is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if not was_there:
+            found.start()
+        yield found
+    finally:
+        if not was_there:
+            found.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -49,23 +65,34 @@ def undisturbed(tmp_path_factory) -> dict[str, pa.Table]:
 
 
 @pytest.fixture(scope="session")
-def started(request, cluster, tmp_path_factory) -> dict[Callable, Future]:
+def started(request, tmp_path_factory) -> Iterator[dict[Callable, Future]]:
     """All chosen cases that disturb nothing but their own jobs, started at once: they mostly wait.
 
-    A case is a function (cluster, folder of its own) that a test has as its parameter `case`.
+    A case is a function (cluster, folder of its own) that a test has as its parameter `case`; a test that names the fixture
+    `second` means that cluster.
     """
-    cases = [item.callspec.params["case"] for item in request.session.items if is_case(item)]
-    folder = tmp_path_factory.mktemp("cases").resolve()
+    chosen = [item for item in request.session.items if is_case(item)]
+    wanted = {item.callspec.params["case"]: "second" if "second" in item.fixturenames else "cluster" for item in chosen}
+    clusters = {name: request.getfixturevalue(name) for name in sorted({*wanted.values()})}
+    # pytest's own folder is closed for the users of the second one
+    folders = {"cluster": tmp_path_factory.mktemp("cases").resolve(), "second": Path(HPC1.folder, "grids")}
 
     def alone(case: Callable) -> SlurmGrid | None:
-        own = folder / case.__name__
+        own = folders[wanted[case]] / case.__name__
         try:
-            return case(cluster, own)
+            return case(clusters[wanted[case]], own)
         finally:
             Run.end_left(own)
 
-    with ThreadPoolExecutor(len(cases) or 1) as pool:
-        yield {case: pool.submit(alone, case) for case in cases}
+    with ThreadPoolExecutor(len(wanted) or 1) as pool:
+        try:
+            yield {case: pool.submit(alone, case) for case in wanted}
+        finally:
+            # where the session ends early: after an interrupt, or with -x
+            given_up.set()
+            for folder in folders.values():
+                Run.end_left(folder)
+    given_up.clear()
 
 
 @pytest.fixture

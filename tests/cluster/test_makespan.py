@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, median
 
 import pytest
-from slurm_cluster import GPUS, NODES
 from slurm_grids import SlurmGrid, accounting
+from slurm_sites import GPUS, PRETENDED
 from teachergrid.cost.makespan import Task, simulate
 
 pytestmark = pytest.mark.slurm_long
@@ -30,7 +30,7 @@ def many(config: dict) -> None:
 def pools() -> dict[str, int]:
     """Return the GPUs by type of the partitions that the profile names, and the CPUs of the node without one."""
     found = defaultdict(int, cpu=16)
-    for node, kind in NODES.items():
+    for node, kind in PRETENDED.nodes.items():
         if kind and not node.startswith("p"):
             found[kind] += GPUS
     return dict(found)

@@ -21,7 +21,7 @@ def model(tmp_path_factory) -> dict:
 
 
 @pytest.mark.slurm
-@pytest.mark.usefixtures("started")  # the cases go on meanwhile
+@pytest.mark.usefixtures("cluster", "started")  # the cases go on meanwhile
 def test_two_nodes_train_as_one_process(model, tmp_path):
     work = tmp_path / "work"
     given = [CHAT, model, recipe(gradient_accumulation_steps=4), LENGTHS, str(work), [2, 2], None]

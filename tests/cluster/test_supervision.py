@@ -13,7 +13,7 @@ from slurm_grids import Run, SlurmGrid
 from teachergrid.slurm.scheduler import cancel, live
 from teachergrid.store import lock
 
-pytestmark = pytest.mark.usefixtures("started")  # the cases go on meanwhile
+pytestmark = pytest.mark.usefixtures("cluster", "started")  # the cases go on meanwhile
 CELL = "generate seed__small"
 TARGET = "results/responses/seed__small.parquet"
 LONG = 900  # seconds, on a busy machine

@@ -1,6 +1,7 @@
 """Which responses a derived corpus takes."""
 
 import hashlib
+import json
 import math
 from collections import Counter
 
@@ -110,8 +111,9 @@ def test_an_unsuitable_metric_is_refused():
 def test_the_same_rows_for_other_reasons_are_the_same_bytes(tmp_path):
     rows = [{"id": "i1", "sample": 0, "teacher": "a", "why": "best of 2 by car: 1"}]
     for name, why in (("one", "best of 2 by car: 1"), ("two", "best of 2 by car: 0.9")):
-        write(tmp_path / name, [{**row, "why": why} for row in rows], {"spec": why})
-        assert origin.read(tmp_path / name) == {"spec": why}
+        made_from = {"rule": "select", "spec": json.dumps({"why": why}), "inputs": {}}
+        write(tmp_path / name, [{**row, "why": why} for row in rows], made_from)
+        assert origin.read(tmp_path / name) == made_from
         assert artifacts.read(f"{tmp_path / name}.why", artifacts.CORPUS)["why"].to_pylist() == [why]
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     # and it is what SFT reads

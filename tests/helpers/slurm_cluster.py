@@ -1,10 +1,13 @@
-"""A real SLURM on one machine: slurmctld, slurmdbd with a database of its own, and nine slurmd, most with pretended GPUs.
+"""A real SLURM on one machine: slurmctld, slurmdbd with a database of its own, and a slurmd per node, most with pretended GPUs.
 
-    python tests/cluster/cluster.py start | stop | status
+    python tests/helpers/slurm_cluster.py start | stop | status [pretended | hpc1]
 
 Everything comes from Debian's or Ubuntu's packages, which `ready` installs where it may, and needs root. A GPU is a device
 node and nothing more: SLURM counts it, hands it out and sets CUDA_VISIBLE_DEVICES, but nothing computes on it. There are
 no cgroups, so that it also runs inside a container: memory limits are enforced by polling, and jobs see all cores.
+
+What a cluster looks like is data (slurm_sites.py). Several can run at once: one has the machine's /etc/slurm, each other one a
+view of the machine of its own (slurm_view.py).
 """
 
 import os
@@ -14,18 +17,19 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-ACCOUNT = "teachergrid"
-GPUS = 4
-# node -> type of its GPUs; jobs are preempted on p1 and p2, and d1 to d3 die: apart from the others, so that several tests
-# can disturb their own jobs at the same time
-NODES = {"cpu1": None, "a1": "a100"} | dict.fromkeys(("h1", "h2", "p1", "p2", "d1", "d2", "d3"), "h100")
+from slurm_sites import GPUS, PRETENDED, SITES, Site, User
+from slurm_view import View
+
 # the jobstep plugin takes SLURM_CONF out of the environment of a job, so only this place is seen everywhere
 ETC = Path("/etc/slurm")
+# set when nobody wants to know any more what is waited for
+given_up = threading.Event()
 # what a task finds in its environment when it starts, for tests to read
 NOTE_TASK = """\
 #!/bin/sh
@@ -41,8 +45,8 @@ PROGRAMS = {
     "mariadbd": "mariadb-server",
 }
 
-SLURM = """\
-ClusterName=pretended
+COMMON = """\
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser=root
@@ -67,7 +71,6 @@ JobAcctGatherParams=OverMemoryKill
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
-DefMemPerCPU=1000
 GresTypes=gpu
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=3,bf_interval=3,batch_sched_delay=1
@@ -83,17 +86,10 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={database_port}
 AccountingStoragePass={folder}/munge.socket
-AccountingStorageEnforce=associations
-AccountingStoreFlags=job_comment
-AccountingStorageTRES=gres/gpu,gres/gpu:a100,gres/gpu:h100
+AccountingStorageTRES={tres}
+{options}
 {nodes}
-PartitionName=cpu              Nodes=cpu1  MaxTime=1-0  PriorityTier=10 PreemptMode=OFF Default=YES
-PartitionName=gpu-a100         Nodes=a1    MaxTime=1-0  PriorityTier=10 PreemptMode=OFF
-PartitionName=gpu-h100         Nodes=h1,h2 MaxTime=2-0  PriorityTier=10 PreemptMode=OFF
-PartitionName=gpu-h100-preempt Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=1  PreemptMode=REQUEUE
-PartitionName=gpu-h100-cancel  Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=1  PreemptMode=CANCEL
-PartitionName=gpu-h100-high    Nodes=p1,p2 MaxTime=12:0:0 PriorityTier=20 PreemptMode=OFF
-PartitionName=gpu-h100-frail   Nodes=d1,d2,d3 MaxTime=12:0:0 PriorityTier=10 PreemptMode=OFF
+{partitions}
 """
 DATABASE = """\
 AuthType=auth/munge
@@ -131,10 +127,10 @@ def ready() -> str | None:
 
 
 def wait(what: str, holds: Callable[[], object], seconds: float = 60, every: float = 0.2):
-    """Return what `holds` returns as soon as that is true. Raises TimeoutError."""
+    """Return what `holds` returns as soon as that is true. Raises TimeoutError, also when the tests have `given_up`."""
     end = time.monotonic() + seconds
     while not (found := holds()):
-        if time.monotonic() > end:
+        if time.monotonic() > end or given_up.is_set():
             raise TimeoutError(f"{what}: not within {seconds} s")
         time.sleep(every)
     return found
@@ -158,19 +154,23 @@ def alive(pid: int) -> bool:
 class Cluster:
     """The daemons by name: munged, mariadbd, slurmdbd, slurmctld and one slurmd per node."""
 
-    def __init__(self, folder: str | None = None, port: int | None = None):
-        self.folder = Path(folder or os.environ.get("PRETENDED_SLURM", "/tmp/pretended-slurm"))
-        self.port = port or int(os.environ.get("PRETENDED_SLURM_PORT", 17100))
+    def __init__(self, site: Site = PRETENDED):
+        self.site = site
+        self.folder, self.port = Path(site.folder), site.port
+        self.view = View(self.folder, site.users, site.group) if site.group else None
 
     def start(self) -> None:
         """Start all daemons and wait until all nodes are idle. Raises RuntimeError when another SLURM is set up here."""
         linked = ETC / "slurm.conf"
-        if os.path.lexists(linked) and linked.resolve() != (self.folder / "etc/slurm.conf").resolve():
+        own = (self.folder / "etc/slurm.conf").resolve()
+        if not self.view and os.path.lexists(linked) and linked.resolve() != own:
             raise RuntimeError(f"{linked} belongs to another SLURM; stop it and move its configuration away")
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("etc", "pid", "log", "state", "gpu", "database", "tasks", *(f"spool/{node}" for node in NODES)):
+        spools = (f"spool/{node}" for node in self.site.nodes)
+        for name in ("etc", "pid", "log", "state", "gpu", "database", "tasks", *spools):
             (self.folder / name).mkdir(parents=True)
+        (self.folder / "tasks").chmod(0o1777)
         for i in range(GPUS):
             # a null device; with a plain file CUDA_VISIBLE_DEVICES would be empty
             os.mknod(self.folder / f"gpu/nvidia{i}", stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -179,20 +179,39 @@ class Cluster:
         (self.folder / "munge.key").chmod(0o600)
         install = ["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={self.folder}/database"]
         output(*install, "--skip-test-db", "--auth-root-authentication-method=normal")
+        if self.view:
+            self.view.open()
+            wait(f"the view, see {self.folder}/log/view", lambda: self.pid("view"))
         self.begin("munged", "mariadbd", "slurmdbd")
         # slurmctld must find its cluster, a job its account
-        for what in (["cluster", "pretended"], ["account", ACCOUNT], ["user", "root", f"account={ACCOUNT}"]):
-            output("sacctmgr", "-iQ", "add", *what)
-        self.begin("slurmctld", *NODES)
-        wait("all nodes idle", lambda: set(output("sinfo", "-hN", "-o", "%T").split()) == {"idle"})
+        for what in self.site.associations:
+            self.ask("sacctmgr", "-iQ", "add", *what.split())
+        self.begin("slurmctld", *self.site.nodes)
+        wait("all nodes idle", lambda: set(self.ask("sinfo", "-hN", "-o", "%T").split()) == {"idle"})
+        for node in self.site.drained:
+            self.ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=fan")
+
+    def words(self, *command: str, user: User | None = None, folder: str | Path = "/") -> list[str]:
+        """Return a command line that runs a command where this cluster is the machine's SLURM."""
+        if self.view and (holder := self.pid("view")):
+            return [*self.view.inside(holder, user, folder), *command]
+        return list(command)
+
+    def ask(self, *command: str, user: User | None = None) -> str:
+        """Return what a command of SLURM prints. Raises CalledProcessError."""
+        return output(*self.words(*command, user=user))
 
     def configure(self) -> None:
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={self.port + 10 + i} "
             f"CPUs=16 RealMemory=256000" + (f" Gres=gpu:{gpu}:{GPUS}" if gpu else "")
-            for i, (node, gpu) in enumerate(NODES.items())
+            for i, (node, gpu) in enumerate(self.site.nodes.items())
         )
         values = {
+            "name": self.site.name,
+            "tres": ",".join(["gres/gpu", *(f"gres/gpu:{gpu}" for gpu in self.site.types)]),
+            "options": self.site.options,
+            "partitions": self.site.partitions,
             "host": socket.gethostname(),
             "folder": self.folder,
             "port": self.port,
@@ -200,9 +219,9 @@ class Cluster:
             "nodes": nodes,
         }
         devices = f"File={self.folder}/gpu/nvidia[0-{GPUS - 1}]"
-        lines = [f"NodeName={node} Name=gpu Type={gpu} {devices}" for node, gpu in NODES.items() if gpu]
+        lines = [f"NodeName={node} Name=gpu Type={gpu} {devices}" for node, gpu in self.site.nodes.items() if gpu]
         texts = {
-            "slurm.conf": SLURM.format(**values),
+            "slurm.conf": COMMON.format(**values),
             "slurmdbd.conf": DATABASE.format(**values),
             "gres.conf": "\n".join(["AutoDetect=off", *lines, ""]),
         }
@@ -211,22 +230,25 @@ class Cluster:
             path, link = self.folder / "etc" / name, ETC / name
             path.write_text(text)
             path.chmod(0o600 if name == "slurmdbd.conf" else 0o644)
-            link.unlink(missing_ok=True)
-            link.symlink_to(path)
+            if not self.view:
+                link.unlink(missing_ok=True)
+                link.symlink_to(path)
         note = self.folder / "note_task"
         note.write_text(NOTE_TASK.format(**values))
         note.chmod(0o755)
 
     def stop(self) -> None:
         """Cancel the jobs, stop the daemons that run, remove the links. What the daemons logged stays."""
-        if self.pid("slurmctld") and answers("scancel", "-u", "root"):
+        users = ",".join(user.name for user in self.site.users) or "root"
+        if self.pid("slurmctld") and answers(*self.words("scancel", "-u", users)):
             with suppress(TimeoutError, subprocess.CalledProcessError):
-                wait("no jobs", lambda: not output("squeue", "-h", "-t", "R,CG,PD"), 20)
-        self.end("slurmctld", *NODES)
-        for node in NODES:
+                wait("no jobs", lambda: not self.ask("squeue", "-h", "-t", "R,CG,PD"), 20)
+        self.end("slurmctld", *self.site.nodes)
+        for node in self.site.nodes:
             self.lose(node)
         self.end("slurmdbd")
         self.end("mariadbd", "munged")
+        self.end("view")
         for name in ("slurm.conf", "slurmdbd.conf", "gres.conf"):
             if (ETC / name).is_symlink() and self.folder in Path(os.readlink(ETC / name)).parents:
                 (ETC / name).unlink()
@@ -268,15 +290,14 @@ class Cluster:
             "slurmctld": ["scontrol", "ping"],
         }
         for daemon in daemons:
-            command = commands.get(daemon) or (["slurmd", "-N", daemon] if daemon in NODES else [daemon])
+            command = commands.get(daemon) or (["slurmd", "-N", daemon] if daemon in self.site.nodes else [daemon])
             environment = {**os.environ, "MYSQL_UNIX_PORT": str(sql)}
             with (self.folder / "log/started").open("a") as log:
-                subprocess.Popen(
-                    command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
+                files = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+                subprocess.Popen(self.words(*command), env=environment, **files, start_new_session=True)
             wait(f"{daemon}, see {self.folder}/log", lambda name=daemon: self.pid(name))
             if daemon in respond:
-                wait(f"an answer of {daemon}", lambda name=daemon: answers(*respond[name]))
+                wait(f"an answer of {daemon}", lambda name=daemon: answers(*self.words(*respond[name])))
 
     def end(self, *daemons: str) -> None:
         """Stop daemons in good order: all at once, then wait for each."""
@@ -305,7 +326,7 @@ class Cluster:
         """Return a node's daemon, the steps it has started, and all that these have started."""
         parents, found = {}, set()
         log = str(self.folder / "log" / node)
-        step = {b"SLURM_CLUSTER_NAME=pretended", f"SLURMD_NODENAME={node}".encode()}
+        step = {f"SLURM_CLUSTER_NAME={self.site.name}".encode(), f"SLURMD_NODENAME={node}".encode()}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):
@@ -322,7 +343,7 @@ class Cluster:
     def revive(self, node: str) -> None:
         self.begin(node)
         in_service = ("idle", "mixed", "allocated")  # jobs that waited for it may fill it at once
-        wait(f"{node} in service", lambda: output("sinfo", "-hN", "-n", node, "-o", "%T").split()[0] in in_service)
+        wait(f"{node} in service", lambda: self.ask("sinfo", "-hN", "-n", node, "-o", "%T").split()[0] in in_service)
 
     def tasks(self, job: str) -> list[dict[str, str]]:
         """Return what the tasks of a job's steps found in their environment; its batch script is not among them."""
@@ -330,15 +351,16 @@ class Cluster:
         return [dict(line.split("=", 1) for line in path.read_text().splitlines()) for path in paths]
 
     def status(self) -> str:
-        names = ["munged", "mariadbd", "slurmdbd", "slurmctld", *NODES]
+        names = ["munged", "mariadbd", "slurmdbd", "slurmctld", *self.site.nodes]
         lines = [f"{name} {'up' if self.pid(name) else 'down'}" for name in names]
-        return "\n".join([*lines, output("sinfo") if self.pid("slurmctld") else ""])
+        return "\n".join([*lines, self.ask("sinfo") if self.pid("slurmctld") else ""])
 
 
 if __name__ == "__main__":
-    action = sys.argv[1] if len(sys.argv) == 2 else ""
-    if action not in ("start", "stop", "status"):
+    action, *names = sys.argv[1:] or [""]
+    if action not in ("start", "stop", "status") or not {*names} <= {*SITES}:
         sys.exit(__doc__)
     if reason := ready():
         sys.exit(reason)
-    print(getattr(Cluster(), action)() or action)
+    for name in names or [PRETENDED.name]:
+        print(getattr(Cluster(SITES[name]), action)() or action)

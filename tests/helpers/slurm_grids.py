@@ -49,16 +49,22 @@ def small(config: dict) -> None:
 
 
 class Run:
-    """`teachergrid run` on the cluster, in a terminal of its own."""
+    """`teachergrid run` on the cluster, in a terminal of its own.
+
+    before: words of the command line before it, which let it run as somebody else, elsewhere.
+    """
 
     started: ClassVar[list["Run"]] = []
 
-    def __init__(self, folder: Path, *argv: str, env: dict | None = None):
+    def __init__(
+        self, folder: Path, *argv: str, env: dict | None = None, before: list[str] | None = None, umask: int = -1
+    ):
         self.log = folder / f"run-{len(list(folder.glob('run-*.log'))) + 1}.log"
         self.start = time.time()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "teachergrid", "run", *PROFILE, *argv],
+            [*(before or []), sys.executable, "-m", "teachergrid", "run", *PROFILE, *argv],
             cwd=folder,
+            umask=umask,
             env=ENV | PATIENCE | (env or {}),
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),

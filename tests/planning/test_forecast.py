@@ -40,9 +40,9 @@ def test_the_answers_of_a_student_without_weights_are_blocked_and_what_waits_for
         "report g": (1, 2),
         "answer s-2/math": (),
     }
-    requests = [requests.Request(*name.split(), {}, 1, before) for name, before in needs.items()]
+    asked = [requests.Request(*name.split(), {}, 1, before) for name, before in needs.items()]
     blocked: list[str | None] = [None] * 5
-    forecast.block_answers(requests, blocked, {"s"})
+    forecast.block_answers(asked, blocked, {"s"})
     waits = [f"waits for {name}, which cannot run" for name in ("answer s/math", "verify s/math")]
     assert blocked == ["the weights of the student were freed", waits[0], None, waits[1], None]
 

@@ -18,7 +18,7 @@ def dead(tmp_path, monkeypatch) -> str:
     Path("results").mkdir()
     owner = {**lock.this_process(), "started": "0"}
     Path("results/.lock").write_text(json.dumps(owner))
-    return f"the run of process {owner['pid']} on {owner['host']} died"
+    return f"the run of {lock.described(lock.holder('results'))} died"
 
 
 def test_the_advice_after_a_kill_is_what_works(dead, monkeypatch):

@@ -71,6 +71,12 @@ def test_what_may_not_be_written_is_named_with_its_owner_and_the_remedy(folder, 
         permissions.refuse_unwritable("results")
 
 
+def test_what_a_killed_snakemake_of_another_user_has_left_is_not_needed(folder, may_not_write):
+    Path(".snakemake/tmp.x1y2").mkdir()
+    may_not_write(".snakemake/tmp.x1y2")
+    permissions.refuse_unwritable("results")
+
+
 def test_where_nothing_exists_the_current_folder_counts(folder, may_not_write):
     shutil.rmtree("results")
     may_not_write(".")

@@ -15,7 +15,7 @@ from teachergrid.store import lock
 from work_rows import generation
 
 ME = lock.user_name(os.getuid())
-LEFT = Job("41", "RUNNING", "generate", "seed__large", "a1", 60, 3600, ME)
+LEFT = Job("41", "RUNNING", "generate", "seed__large", "a1", 60, 3600, user=ME)
 OF_BOB = LEFT._replace(id="121", user="bob")
 
 
@@ -130,7 +130,9 @@ def dead(tmp_path, monkeypatch):
     Path("results", lock.LOCK).write_text(json.dumps(owner))
     monkeypatch.setattr(lock, "hides_jobs", lambda owner: False)
     monkeypatch.setattr(preflight.scheduler, "live", lambda folder, whose=scheduler.ME: [])
-    return lambda **more: SimpleNamespace(**{"on_cluster": True, "live": "refuse", "take_over": False, **more})
+    return lambda **more: SimpleNamespace(
+        **{"on_cluster": True, "live": "refuse", "take_over": False, "config": {}, **more}
+    )
 
 
 def test_where_jobs_are_hidden_another_users_dead_run_is_taken_over_only_by_a_flag(dead, monkeypatch):

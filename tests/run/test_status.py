@@ -69,7 +69,12 @@ def made(path: str, spec: str = "{}", inputs=()) -> None:
     for name, text in {
         path: "x",
         history.record_path(Path("results/.history"), path): json.dumps(
-            {"params": [repr(spec)], "input": list(inputs)}
+            {
+                "record_format_version": history.FORMAT,
+                "params": [repr(spec)],
+                "input": list(inputs),
+                "input_checksums": {},
+            }
         ),
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)

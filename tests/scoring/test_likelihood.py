@@ -33,6 +33,8 @@ PAIRS = [
     ("list of words", "x"),
 ]
 
+MADE_FROM = {"rule": "likelihood", "spec": "{}", "inputs": {}}
+
 
 def instructions(texts) -> pa.Table:
     chats = [[{"role": "user", "content": text}] for text in texts]
@@ -216,10 +218,10 @@ def test_score_gives_both_formats_and_takes_up_where_it_was_killed(folders, tmp_
         patch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("work that is finished loads no model"))
         assert whole(given, asked, settings, tmp_path) == tables
         shards_of = likelihood.score(given, asked, settings, tmp_path)["chat"]
-        artifacts.write(tmp_path / "chat.parquet", shards_of, artifacts.LIKELIHOODS, {"rule": "likelihood"})
+        artifacts.write(tmp_path / "chat.parquet", shards_of, artifacts.LIKELIHOODS, MADE_FROM)
     assert artifacts.read(tmp_path / "chat.parquet", artifacts.LIKELIHOODS) == tables["chat"]
     assert pq.ParquetFile(tmp_path / "chat.parquet").num_row_groups == 2
-    assert origin.read(tmp_path / "chat.parquet") == {"rule": "likelihood"}
+    assert origin.read(tmp_path / "chat.parquet") == MADE_FROM
 
 
 def test_a_format_that_was_not_asked_for_says_so_and_tokens_may_be_left_out(folders, tmp_path):

@@ -46,10 +46,10 @@ def test_a_person_does_not_wait_a_minute(command):
     command("squeue", "sleep 30")
     command("sacct", "sleep 30")
     begin = time.monotonic()
-    assert scheduler.live("/", 0.5) is None and scheduler.accounting("/", 0, 0.5) == []
+    assert scheduler.live("/", answer_s=0.5) is None and scheduler.accounting("/", 0, 0.5) == []
     assert time.monotonic() - begin < 15
-    command("squeue", f"echo '1|RUNNING|h1|0:10|1:00|gpu|None|rule_all|{Path.cwd()}'")
-    (job,) = scheduler.live(Path.cwd(), 20)
+    command("squeue", f"echo '1|RUNNING|h1|0:10|1:00|gpu|None|alice|rule_all|{Path.cwd()}'")
+    (job,) = scheduler.live(Path.cwd(), answer_s=20)
     assert (job.id, job.partition, job.reason) == ("1", "gpu", "")
 
 

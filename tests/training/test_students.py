@@ -5,11 +5,12 @@ import os
 import stat
 
 import pytest
+from teachergrid.cost import weight_files
 from teachergrid.errors import BadInput
 from teachergrid.hub import folders
 from teachergrid.store import origin
 from teachergrid.store.contents import Contents
-from teachergrid.training import launch, students, weight_files
+from teachergrid.training import launch, students
 from teachergrid.training.training import Trained, Training
 from trainings import CHAT, ROWS, recipe, tiny_model
 

@@ -8,10 +8,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+
+if TYPE_CHECKING:
+    import yaml
 
 # A file name has at most 255 bytes, and names of files have endings such as .parquet.why.part. The folder of a SLURM job's log
 # has all names of its cell.
@@ -103,6 +105,8 @@ def refuse_doubles(paths: Iterable[str | Path]) -> None:
 
     What cannot be read is left to Snakemake, which reports it.
     """
+    import yaml
+
     for path in paths:
         try:
             root = yaml.compose(Path(path).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -115,10 +119,12 @@ def refuse_doubles(paths: Iterable[str | Path]) -> None:
             )
 
 
-def _doubles(node: yaml.Node | None, where: str, seen: set[int]) -> Iterator[tuple[str, yaml.Node]]:
+def _doubles(node: "yaml.Node | None", where: str, seen: set[int]) -> Iterator[tuple[str, "yaml.Node"]]:
     """Yield (path of the mapping, node of the key) for each key that repeats an earlier one. seen: ids of nodes that were read."""
     if node is None or id(node) in seen:
         return
+    import yaml
+
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):

@@ -110,6 +110,6 @@ class Start:
     def end(self) -> None:
         """Remove unfinished work on finished outputs, and release the lock unless `teachergrid run` holds it."""
         unfinished.clear(RESULTS)
-        if lock.holder(RESULTS) == lock.this_process():
+        if lock.is_held_here(RESULTS):
             forget()
-        lock.release(RESULTS)
+            lock.release(RESULTS)

@@ -1,6 +1,7 @@
 """What a run may write: refused before anything is done where it may not, and open to the group at its end."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,8 @@ from ..store.owner import user_name
 
 SNAKEMAKE = ".snakemake"
 IN_PLACE = ("logs", "benchmarks", RECORDS, ".jobs")  # below the results: their files are written over, not replaced
-NOT_OURS = {"scripts", "conda", "conda-archive", "singularity", "log", "shadow"}  # of .snakemake: may hold many files
+# of .snakemake: may hold many files, or, as tmp.*, belong to one Snakemake alone, which closes it for others and may have died
+NOT_OURS = re.compile(r"scripts|conda|conda-archive|singularity|log|shadow|tmp\..*")
 
 
 def refuse_unwritable(results: str) -> None:
@@ -41,7 +43,7 @@ def _denied(results: str) -> Iterator[str]:
         for folder, folders, files in os.walk(top):
             below = Path(folder).relative_to(top).parts
             if top == SNAKEMAKE and not below:
-                folders[:] = [name for name in folders if name not in NOT_OURS]
+                folders[:] = [name for name in folders if not NOT_OURS.fullmatch(name)]
             names = [path for name in folders if not os.path.islink(path := os.path.join(folder, name))]
             yield from _not_writable(names, is_folder=True)
             if top == results and below and below[0] in IN_PLACE:

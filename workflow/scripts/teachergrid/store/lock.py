@@ -155,8 +155,13 @@ def _remove_dead(path: Path, temporary: Path, owner: Owner | None) -> None:
             os.link(temporary, path)
 
 
+def is_held_here(results: str) -> bool:
+    """Whether this very process holds the lock, and not its parent."""
+    owner = holder(results)
+    return bool(owner and owner["pid"] == os.getpid() and is_ours(owner))
+
+
 def release(results: str) -> None:
     """Release the lock if this process holds it."""
-    owner = holder(results)
-    if owner and owner["pid"] == os.getpid() and is_ours(owner):
+    if is_held_here(results):
         Path(results, LOCK).unlink()
