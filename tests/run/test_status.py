@@ -139,7 +139,7 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     lock.take("results")
     assert states(chain) == ["done", "running", "to do"]
     assert b.node == socket.gethostname() and 0 <= b.elapsed_s < 100
-    assert alive.who_runs([]) == f"run of process {os.getpid()} on {socket.gethostname()}"
+    assert alive.who_runs([]) == f"run of {lock.described(lock.holder('results'))}"
     # finished, and Snakemake has not seen it yet: its record is still that of an older output
     made(b.outputs[0], spec='{"x": 1}')
     Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
