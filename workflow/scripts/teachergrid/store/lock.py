@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BadInput
+from . import origin
 from .owner import Owner, described, is_dead, is_mine, is_ours, parsed, start_ticks, this_process, unknown, user_name
 
 LOCK = ".lock"
@@ -137,7 +138,9 @@ def take(results: str, take_over: bool = False) -> None:
     part = path.with_name(f"{LOCK}.{os.getpid()}")
     try:
         _remove_dead(path, part, owner)
-        part.write_text(json.dumps(this_process()))
+        # a new file: that of a dead run may be another user's
+        with origin.create(part) as file:
+            file.write(json.dumps(this_process()).encode())
         part.chmod(0o644)  # whatever the umask: others have to see who holds it
         os.link(part, path)  # unlike a rename, this fails where another run was quicker
     except FileExistsError:
