@@ -73,10 +73,10 @@ class Cells:
     def outside_files(self, rule: str, output: str) -> list[str] | None:
         """Return the paths of a job's inputs from outside the results, in their order; None where the grids have no such job.
 
-        output: the path of its output. Only rules whose outputs lie at {results}/{kind}/{cell} read such files, or `verify`.
+        output: the path of its output. Rules that read such files have outputs at {results}/{kind}/{cell}, or {cell}/{name}.
         """
         *folders, name = output.split("/")[2:]
-        cell = "/".join(folders if rule == "verify" else [*folders, name.rpartition(".")[0]])
+        cell = "/".join(folders if rule in ("verify", "report") else [*folders, name.rpartition(".")[0]])
         row = self.rows[rule].get(cell)
         if row is None:
             return None
