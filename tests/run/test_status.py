@@ -142,7 +142,7 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     assert alive.who_runs([]) == f"run of {lock.described(lock.holder('results'))}"
     # finished, and Snakemake has not seen it yet: its record is still that of an older output
     made(b.outputs[0], spec='{"x": 1}')
-    Path(b.outputs[0]).write_text(json.dumps({"origin": {"spec": "{}"}}))
+    Path(b.outputs[0]).write_text(json.dumps({"origin": {"rule": "r", "spec": "{}", "inputs": {}}}))
     assert states(chain) == ["done", "done", "to do"]
     os.unlink(b.outputs[0])
     Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
