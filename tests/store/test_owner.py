@@ -100,13 +100,8 @@ def test_a_live_run_is_alive_from_wherever_one_looks(shared, inside):
 
 
 def copied(folder: Path) -> Path:
-    """Return a folder with a copy of the modules that a look at the lock needs: not every user may read the checkout."""
-    package = Path(owner.__file__).parents[1]
-    for name in ("__init__.py", "errors.py", "store/__init__.py", "store/lock.py", "store/owner.py"):
-        target = folder / "code/teachergrid" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (package / name).exists():
-            shutil.copy(package / name, target)
+    """Return a folder with a copy of the package: not every user may read the checkout."""
+    shutil.copytree(Path(owner.__file__).parents[1], folder / "code/teachergrid")
     return folder / "code"
 
 
