@@ -43,11 +43,14 @@ def begun(grid: SharedGrid, run: Run, cell: str, number: int = 1) -> str:
 
 
 def waiting(grid: SharedGrid, cell: str) -> str:
-    """Return the id of a cell's job when it waits in the queue."""
+    """Return the id of a cell's job when it waits in the queue, and SLURM has given a reason."""
     comment = f"rule_{cell.replace(' ', '_wildcards_')}"
-    return wait(f"{cell} in the queue", lambda: [job for job in grid.queue("%k %T %i") if comment in job], LONG)[
-        0
-    ].split()[2]
+
+    def found() -> list[str]:
+        jobs = [line.split() for line in grid.queue("%k %i %r") if comment in line]
+        return [id for _, id, *reason in jobs if reason != ["None"]]
+
+    return wait(f"{cell} in the queue", found, LONG)[0]
 
 
 @contextmanager
@@ -213,7 +216,7 @@ def test_status_of_another_users_run(case, started, second):
     one, four = grid.ids
     line_of(grid.said["alive"], ONE, one, "gh1")
     line_of(grid.said["alive"], FOUR, four, "gpu")
-    assert re.search("Resources|Priority", line_of(grid.said["alive"], FOUR, four))
+    assert re.search(r"waiting: (Resources|Priority), 1\n", grid.said["alive"]), grid.said["alive"]
     assert "--live wait" in grid.said["killed"]
 
 
