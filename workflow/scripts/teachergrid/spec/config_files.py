@@ -73,8 +73,8 @@ def _composed(path: str | Path) -> "yaml.Node | None":
         for event in yaml.parse(text, Loader=loader):  # before what calls itself at each level
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                line = event.start_mark.line + 1
-                raise BadInput(f"{shown(path)}, line {line}: more than {DEEPEST} mappings or lists inside each other")
+                line = f", line {event.start_mark.line + 1}" if event.start_mark else ""
+                raise BadInput(f"{shown(path)}{line}: more than {DEEPEST} mappings or lists inside each other")
         root = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         if str(path).endswith(".json"):
