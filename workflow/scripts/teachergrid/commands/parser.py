@@ -111,6 +111,10 @@ def add_run_options(parser: Parser) -> None:
         metavar="HASH|FILE",
         help="only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`",
     )
+    notify = (
+        "shell command to run at the end; it reads the summary, and TEACHERGRID_EXIT_CODE: 'mail -s grid me@lab.org'"
+    )
+    add("--notify", metavar="CMD", help=notify)
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )

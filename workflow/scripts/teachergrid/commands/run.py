@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,10 +40,18 @@ CODES = {STOPPED: 130, DETACHED: 131}
 
 def main(own: Namespace, argv: list[str]) -> int:
     """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
+    code, told = begun(own, argv)
+    if own.notify and told:
+        outcome.notify(own.notify, code, told)
+    return code
+
+
+def begun(own: Namespace, argv: list[str]) -> tuple[int, list[str]]:
+    """Run the grid. Return the exit code, and lines about how it ended; none where Snakemake did something else."""
     try:
         request = options.read(own, argv)
         if request.pass_on:
-            return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
+            return subprocess.call([sys.executable, "-m", "snakemake", *request.argv]), []
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
         permissions.refuse_unwritable(RESULTS)
@@ -52,32 +60,39 @@ def main(own: Namespace, argv: list[str]) -> int:
         preflight.begin(request)
         permissions.follow_umask(RESULTS)
     except preflight.OverBudget as error:
-        print(f"not started: {error}", file=sys.stderr)
-        return OVER
+        return not_started(OVER, f"not started: {error}")
     except BadInput as error:
         lock.release(RESULTS)
-        print(f"not started: {error}", file=sys.stderr)
-        return 2
+        return not_started(2, f"not started: {error}")
     except KeyboardInterrupt:
         lock.release(RESULTS)
-        print("not started", file=sys.stderr)
-        return 130
-    code, report = supervised(request)
+        return not_started(130, "not started")
+    code, report, told = supervised(request)
     permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
         start.forget()
         lock.release(RESULTS)
     if report:
-        show_reports()
-    return code
+        answers = [*report_lines()]
+        print("\n".join(answers))
+        told += answers
+    return code, told
+
+
+def not_started(code: int, why: str) -> tuple[int, list[str]]:
+    print(why, file=sys.stderr)
+    return code, [why]
 
 
 # --- the run
 
 
-def supervised(request: options.Options) -> tuple[int, str | None]:
-    """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code, and which report."""
+def supervised(request: options.Options) -> tuple[int, str | None, list[str]]:
+    """Run Snakemake until there is nothing more that it can do, then make the report.
+
+    Return the exit code, which report there is, and the summary in lines.
+    """
     folder = str(Path.cwd()) if request.on_cluster else None
     log_file = os.fdopen(origin.opened(Path(RESULTS, outcome.LOG), os.O_APPEND), "ab", buffering=0)
     with ExitStack() as stack:
@@ -93,9 +108,10 @@ def supervised(request: options.Options) -> tuple[int, str | None]:
         report = run.report()
         result = outcome.Result(run.exit_code(), run.starts, report, run.phases)
         summary = outcome.end(RESULTS, summary, result, folder)
-        for line in outcome.lines(RESULTS, summary):
+        told = outcome.lines(RESULTS, summary)
+        for line in told:
             log.say(line)
-    return result.code, result.report
+    return result.code, result.report, told
 
 
 class Run:
@@ -232,16 +248,16 @@ def any_made() -> bool:
     return any(Path(RESULTS).glob("scores/*/*/*.parquet"))
 
 
-def show_reports() -> None:
-    """Print the recommended teacher of each grid and base, and where the report is."""
+def report_lines() -> Iterator[str]:
+    """Yield the recommended teacher of each grid and base, and where the report is."""
     for path in sorted(Path(RESULTS).glob("grids/*/recommendation.yaml")):
         recommendation = yaml.safe_load(path.read_text()) or {}
         for base, answer in (recommendation.get("bases") or {}).items():
             if answer.get("best") is not None:
                 tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
                 also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
-                print(
+                yield (
                     f"{path.parent.name}: for {base} take {answer['best']}: {answer['value']:.1f} "
                     f"[{answer['low']:.1f}, {answer['high']:.1f}]{also}"
                 )
-        print(f"report: {path.parent / 'report.html'}")
+        yield f"report: {path.parent / 'report.html'}"
