@@ -3,17 +3,16 @@
 #
 #     sbatch profiles/slurm/main.sh --configfile config/mine.yaml
 #
-# It needs no GPU. It must lie in a partition that lets jobs of a node submit jobs. Five minutes before its time limit it leaves
+# It needs no GPU, but nodes from which jobs may be submitted. Five minutes before its time limit, whichever that is, it leaves
 # the grid's jobs running, and puts itself back into the queue; so it does when its node dies. `scancel` of it cancels the grid's jobs.
 #SBATCH --job-name=teachergrid
 #SBATCH --cpus-per-task=2
 #SBATCH --mem=4G
-#SBATCH --time=1-00:00:00
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=teachergrid-%j.log
-# SITE: #SBATCH --account=my-lab --partition=cpu
+# SITE: #SBATCH --account=my-lab --partition=cpu --time=1-00:00:00
 
 .venv/bin/teachergrid run --workflow-profile profiles/slurm --live wait "$@" &
 run=$!
