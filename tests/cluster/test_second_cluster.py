@@ -274,8 +274,8 @@ def test_a_shared_folder(case, started, second):
 def test_what_jobs_ask_and_are_called(case, started, second):
     said = started[case].result().said
     assert said["name"] == "generate:seed__small"
-    # by the site's own PATH: one job step each, and nothing else
-    assert [line.split()[0] for line in said["asked"].splitlines()] == ["srun"] * 3, said["asked"]
+    # by the site's own PATH: one job step each (the instructions are a job, too), and nothing else
+    assert [line.split()[0] for line in said["asked"].splitlines()] == ["srun"] * 4, said["asked"]
     assert "3 done, 0 failed" in said["told"]
 
 
