@@ -5,13 +5,13 @@ high. Each further attempt adds the same amount again. A site can override a rul
 of the table of cells (grid.rows).
 """
 
-import json
 import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..hub import row_files
 from . import machines, throughput, workload
 
 MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = workload.MODEL_RULES, workload.USUAL_TOKENS, workload.UNKNOWN_PARAMETERS
@@ -101,17 +101,8 @@ def count(source: str, sample: int | None) -> int:
     """Return how many rows a set of instructions has, without reading more of the file than necessary.
 
     source: a file, or a hub data set, for which UNKNOWN_ROWS is returned. sample: how many rows are drawn, None for all.
+    Raises BadInput for a file that cannot be read.
     """
     if sample is not None:
         return sample
-    path = Path(source)
-    if not path.is_file():
-        return UNKNOWN_ROWS
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return pq.read_metadata(path).num_rows
-    if path.suffix == ".json":
-        return len(json.loads(path.read_text()))
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    return row_files.count(source) if Path(source).exists() else UNKNOWN_ROWS
