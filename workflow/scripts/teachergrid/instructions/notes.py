@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from .. import units
 from ..store import origin
 from .files import Notes
 
@@ -13,7 +14,12 @@ KEPT = ".reading"  # after the name of the table
 def say(name: str, notes: Notes) -> None:
     """Print each note with its number of rows."""
     for note, rows in sorted(notes.items()):
-        print(f"{name}: {note} ({rows} rows)")
+        print(f"{name}: {described(note, rows)}")
+
+
+def described(note: str, rows: int) -> str:
+    """Return a note with its number of rows."""
+    return f"{note} ({units.count(rows)} row{'s' * (rows != 1)})"
 
 
 def keep(table: str | Path, notes: Notes) -> None:

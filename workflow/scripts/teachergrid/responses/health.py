@@ -10,11 +10,13 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import cache
+from itertools import starmap
 
 import pyarrow as pa
 
 from ..errors import BadInput
 from ..instructions.files import Notes
+from ..instructions.notes import described
 
 LOOP_CHARACTERS = 200  # shorter texts are never loops: a list of ten equal labels is an answer
 LOOP_ROUNDS = 4
@@ -85,7 +87,7 @@ def reading(notes: list[Notes], n: int) -> list[dict]:
     if not found:
         return []
     count = min(n, max(rows for _, rows in found))
-    text = "; ".join(f"{note} ({rows} rows)" for note, rows in found)
+    text = "; ".join(starmap(described, found))
     return [{"check": "reading", "count": count, "n": n, "share": count / n, "example_id": None, "example": text}]
 
 
