@@ -114,14 +114,14 @@ def test_bad_files_are_refused(tmp_path, name, content, says):
 def test_a_folder_of_part_files_is_refused(tmp_path):
     (tmp_path / "spark.parquet").mkdir()
     for use in (row_files.count, lambda path: list(row_files.read(path))):
-        with pytest.raises(BadInput, match="spark.parquet: is a folder; name one file in it, or join its part files"):
+        with pytest.raises(BadInput, match=r"spark\.parquet: is a folder; name one file in it, or join its part files"):
             use(tmp_path / "spark.parquet")
 
 
 def test_a_text_of_parquet_that_is_no_utf_8_is_named(tmp_path):
     texts = pa.array(["a", "b", b"caf\xe9"], pa.binary()).cast(pa.string(), safe=False)
     pq.write_table(pa.table({"n": [1, 2, 3], "prompt": texts}), tmp_path / "a.parquet")
-    with pytest.raises(BadInput, match="a.parquet, row 3, column 'prompt': not UTF-8"):
+    with pytest.raises(BadInput, match=r"a\.parquet, row 3, column 'prompt': not UTF-8"):
         list(row_files.read(tmp_path / "a.parquet"))
 
 
@@ -140,7 +140,7 @@ def test_parquet_is_read_in_pieces_that_arrow_can_hold(tmp_path, monkeypatch):
     parquet(tmp_path / "a.parquet", rows, row_group_size=600)
     assert list(row_files.read(tmp_path / "a.parquet")) == rows
     limit = 0
-    with pytest.raises(BadInput, match="a.parquet, row group 1: Nested .*smaller row groups: .*row_group_size=1000"):
+    with pytest.raises(BadInput, match=r"a\.parquet, row group 1: Nested .*smaller row groups: .*row_group_size=1000"):
         list(row_files.read(tmp_path / "a.parquet"))
 
 

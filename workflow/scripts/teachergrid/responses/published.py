@@ -159,7 +159,7 @@ def _sample(row: dict, where: str, found: set[str]) -> int:
     except (TypeError, ValueError):
         found.add("column 'sample' holds no numbers and is not read")
         return 0
-    if number < 0 or number != int(number) or isinstance(value, bool):
+    if number < 0 or not number.is_integer() or isinstance(value, bool):
         raise BadInput(f"{where}, column 'sample': {value!r} is no number of a response; number them 0, 1, 2 ...")
     return int(number)
 
