@@ -7,7 +7,6 @@ of the table of cells (grid.rows).
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ LONGEST = 24 * 60
 # on jobs that take longer than that, less slack: partitions with a longer limit are few and small
 SLACK_OF_LONG = 1.5
 UNKNOWN_ROWS = 100_000
+_counts: dict[tuple[str, int, int], int] = {}  # {path, size and time of change of a file: its rows}
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
@@ -96,7 +96,6 @@ def gpus(resources: Mapping[str, Any]) -> int:
     return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
 
 
-@cache
 def count(source: str, sample: int | None) -> int:
     """Return how many rows a set of instructions has, without reading more of the file than necessary.
 
@@ -105,4 +104,11 @@ def count(source: str, sample: int | None) -> int:
     """
     if sample is not None:
         return sample
-    return row_files.count(source) if Path(source).exists() else UNKNOWN_ROWS
+    path = Path(source)
+    if not path.exists():
+        return UNKNOWN_ROWS
+    # a large file is counted once for each of its states
+    key = str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns
+    if key not in _counts:
+        _counts[key] = row_files.count(source)
+    return _counts[key]

@@ -20,7 +20,8 @@ def check(config: dict) -> None:
         _rows(where, corpus, config)
     for kind in ("teachers", "tasks"):
         for name, entry in config[kind].items():
-            _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
+            if entry.get("engine") not in ("existing", "stripped"):  # which draw nothing
+                _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
     for name, teacher in config["teachers"].items():
         if teacher["engine"] == "stripped":
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
