@@ -7,6 +7,7 @@ of the table of cells (grid.rows).
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
