@@ -76,6 +76,14 @@ BAD = {
         setting("instructions", "seed", "source", to="broken.json"),
         "config.instructions.seed.source: broken.json, line 1: broken JSON",
     ),
+    "braces": (
+        setting("instructions", "seed", "source", to="a{b}.jsonl"),
+        "config.instructions.seed.source: 'a{b}.jsonl' has braces, which mark wildcards in Snakemake; rename",
+    ),
+    "braces in prompts": (
+        setting("tasks", "gsm", "prompts", to="{a}.jsonl"),
+        "config.tasks.gsm.prompts: .* has braces",
+    ),
     "broken prompts": (
         setting("tasks", "gsm", "prompts", to="broken.json"),
         "config.tasks.gsm.prompts: broken.json, line 1",

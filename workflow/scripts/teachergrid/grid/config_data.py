@@ -65,6 +65,8 @@ def _require_rows(where: str, path: str) -> None:
     """Raise BadInput for a data file that is missing, of an unknown kind, or broken as far as counting its rows shows it."""
     if path.startswith(pins.HUB):
         return
+    if {"{", "}"} & {*path}:
+        raise BadInput(f"{where}: '{path}' has braces, which mark wildcards in Snakemake; rename the file or folder")
     if not Path(path).exists():
         require_file(where, path)
     try:
