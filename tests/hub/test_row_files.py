@@ -125,6 +125,13 @@ def test_a_text_of_parquet_that_is_no_utf_8_is_named(tmp_path):
         list(row_files.read(tmp_path / "a.parquet"))
 
 
+def test_columns_of_one_name_are_refused(tmp_path):
+    columns = [pa.array(["a"]), pa.array(["b"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["prompt", "prompt"]), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match="several columns have the name 'prompt'; rename them"):
+        row_files.count(tmp_path / "a.parquet")
+
+
 def test_parquet_is_read_in_pieces_that_arrow_can_hold(tmp_path, monkeypatch):
     """Arrow refuses nested columns of 2 GiB; here it refuses more than 5 rows, and more than 0 in the second file."""
     whole, limit = pq.ParquetFile.iter_batches, 5

@@ -63,13 +63,23 @@ def test_missing_labels_are_none(missing):
     assert (made["answer"], made["category"]) == (None, None)
 
 
-def test_a_label_that_may_be_missing_is_read_and_noted():
-    made, notes = item({"prompt": "red", "answer": "nan", "category": "<NA>"})
-    assert (made["answer"], made["category"]) == ("nan", "<NA>")
-    assert sorted(note.split(":")[0] for note in notes) == [
-        "column 'answer' holds the text 'nan'",
-        "column 'category' holds the text '<NA>'",
-    ]
+@pytest.mark.parametrize(
+    ("row", "answer", "noted"),
+    [
+        ({"answer": "nan"}, "nan", "column 'answer': the text 'nan' is read as it is"),
+        ({"answer": "27"}, "27", None),
+        ({"answer": 27}, "27", None),
+        ({"answer": 27.0}, "27.0", "column 'answer': whole numbers with a fraction, as pandas writes them"),
+        ({"answer": 0.5}, "0.5", None),
+        ({"answer": ["a", "b"]}, None, "column 'answer' not read, since it holds list, not text"),
+        ({"category": "<NA>"}, None, "column 'category': the text '<NA>' is read as it is"),
+        ({"prompt": "caf\ufffd"}, None, "texts with the character U+FFFD"),
+    ],
+)
+def test_what_may_be_wrong_is_read_and_noted(row, answer, noted):
+    made, notes = item({"prompt": "red"} | row)
+    assert made["answer"] == answer
+    assert [note.startswith(noted) for note in notes] == [True] if noted else not notes
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import json
 import random
 from collections import Counter
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from generations import TEXTS, instructions
 from teachergrid.errors import BadInput
@@ -12,6 +14,7 @@ from teachergrid.responses import generate
 from teachergrid.store import artifacts
 
 FIELDS = dict.fromkeys(["messages", "instruction", "input", "system", "answer", "category", "response"])
+ALPACA_EVAL = Path(__file__).parents[3] / "shared/data/alpaca_eval"
 NAN = float("nan")
 
 
@@ -121,7 +124,8 @@ SYSTEM = {"role": "system", "content": "brief"}
         ({"instruction": RED, "output": ["a"]}, {}, "a", None),
         ({"instruction": RED, "output": [None]}, {}, "", None),
         ({"instruction": RED, "output": NAN}, {}, "", None),
-        ({"instruction": RED, "output": "nan"}, {}, "nan", "column 'output' holds the text 'nan'"),
+        ({"instruction": RED, "output": "nan"}, {}, "nan", "column 'output': the text 'nan' is read as it is"),
+        ({"instruction": RED, "output": "caf\ufffd"}, {}, "caf\ufffd", "texts with the character U+FFFD"),
         ({"instruction": RED, "output": "a", "sample": "train-0"}, {}, "a", "column 'sample' holds no numbers"),
         ({"instruction": RED, "output": "a", "sample": "0", "id": NAN}, {}, "a", None),
         ({"instruction": RED, "output": "a", "id": ["x"]}, {}, "a", None),
@@ -183,3 +187,15 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
 def test_what_is_no_response_is_refused(tmp_path, row, says):
     with pytest.raises(BadInput, match=says):
         existing(tmp_path, [row if "messages" in row else {"instruction": RED} | row], allow_missing=True)
+
+
+@pytest.mark.skipif(not ALPACA_EVAL.exists(), reason=f"needs the AlpacaEval files at {ALPACA_EVAL}")
+@pytest.mark.parametrize("model", ["claude-2", "alpaca-7b"])
+def test_real_responses_are_joined(tmp_path, model):
+    source = ALPACA_EVAL / f"annotations_{model}.parquet"
+    rows = pq.read_table(source).to_pylist()
+    items = instructions([row["instruction"].strip() for row in rows])
+    teacher, notes = {"engine": "existing", "fields": FIELDS, "allow_missing": False}, Counter()
+    table, _ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
+    assert table["response"].to_pylist() == [row["output"] for row in rows]
+    assert table.num_rows == 805 and not notes

@@ -209,9 +209,13 @@ def _opened_parquet(path: Path) -> "pq.ParquetFile":
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
+    names = file.schema_arrow.names
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{path}: several columns have the name '{doubled[0]}'; rename them")
+    return file
 
 
 def _parquet(path: Path) -> Iterator[dict]:

@@ -22,6 +22,9 @@ _HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # JSON can hold it, UTF-8 cannot
 # how a list of messages begins as JSON, as Python writes it, or as JSON inside a JSON text
 _CHAT = re.compile(r"""\s*(?:array\()?"?\[[\s"]*\{\s*\\?["'](?:role|from|content|value)\\?["']\s*:""")
 MISSING_AS_TEXT = ("nan", "NaN", "<NA>")  # what pandas writes for a missing value
+LIKE_MISSING = "the text '{}' is read as it is, though pandas writes it for a missing value"
+BROKEN = "\ufffd"  # what a conversion from another encoding leaves where it fails
+BROKEN_NOTE = "texts with the character U+FFFD, which a failed conversion to UTF-8 leaves"
 
 
 def message_id(messages: list[dict]) -> str:

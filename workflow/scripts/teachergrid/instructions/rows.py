@@ -37,6 +37,8 @@ def item_of(row: dict, entry: dict, name: str, where: str, notes: Notes | None =
         "source": _text_of(row, None, "source", where) or name,
         "round": 0,
     }
+    if any(files.BROKEN in message["content"] for message in messages):
+        found.add(files.BROKEN_NOTE)
     if notes is not None:
         notes.update(found)
     return item
@@ -153,11 +155,14 @@ def cut(messages: list[dict], turns: str, where: str) -> list[dict]:
 
 def _label(row: dict, fields: dict, kind: str, where: str, notes: set[str]) -> str | None:
     """Return the reference answer or category of a row, or None."""
-    text = _text_of(row, fields.get(kind), kind, where)
+    column = fields.get(kind) or kind
+    text, value = _text_of(row, fields.get(kind), kind, where), row.get(column)
+    if text is None and not files.is_missing(value):
+        notes.add(f"column '{column}' not read, since it holds {type(value).__name__}, not text")
     if text in files.MISSING_AS_TEXT:
-        notes.add(
-            f"column '{fields.get(kind) or kind}' holds the text {text!r}: read as it is, though pandas writes it for a missing value"
-        )
+        notes.add(f"column '{column}': {files.LIKE_MISSING.format(text)}")
+    if isinstance(value, float) and value.is_integer():
+        notes.add(f"column '{column}': whole numbers with a fraction, as pandas writes them, are read as such ({text})")
     return text
 
 

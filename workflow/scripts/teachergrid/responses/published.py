@@ -58,6 +58,8 @@ def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = No
         key = (id, _sample(row, where, of_row))
         repeated[key] += key in texts
         texts[key] = _response(row, teacher["fields"], after, where, of_row)
+        if files.BROKEN in texts[key]:
+            of_row.add(files.BROKEN_NOTE)
         found.update(of_row)
     notes.say(source, found)
     if noted is not None:
@@ -199,7 +201,5 @@ def _text(value: object, column: str, where: str, found: set[str]) -> str:
             f"{where}: no text in '{column}', but {str(value)[:60]!r}; name the column of the response under `fields`"
         )
     if value in files.MISSING_AS_TEXT:
-        found.add(
-            f"column '{column}' holds the text {value!r}: read as it is, though pandas writes it for a missing value"
-        )
+        found.add(f"column '{column}': {files.LIKE_MISSING.format(value)}")
     return files.valid(value, where)
