@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -172,7 +173,7 @@ class Run:
         """Return which report there is: complete, partial or None. A partial one is made here, where some cells failed."""
         if not self.code:
             return "complete" if self.request.whole or self.made_reports() else None
-        if self.how != ENDED or not any_made() or not self.request.whole or not self.starts[-1].total:
+        if self.how != ENDED or not any_made(self.cells.rows) or not self.request.whole or not self.starts[-1].total:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
         partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
@@ -244,8 +245,12 @@ def settle(folder: str, log: Log, patience_s: float) -> None:
 # --- after the end
 
 
-def any_made() -> bool:
-    return any(Path(RESULTS).glob("scores/*/*/*.parquet"))
+def any_made(rows: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether there is something to report: scores, or metrics where a grid only measures responses. rows: of the cells."""
+    measures_only = any(not row["models"] for row in rows["correlate"].values())
+    return any(Path(RESULTS).glob("scores/*/*/*.parquet")) or (
+        measures_only and any(Path(RESULTS).glob("metrics/*/*.parquet"))
+    )
 
 
 def report_lines() -> Iterator[str]:
