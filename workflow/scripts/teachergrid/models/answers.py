@@ -58,9 +58,9 @@ def candidates(tokenizer: "PreTrainedTokenizerFast", ids: list[int], around: Fra
     # a tokenizer of SentencePiece loses a blank at the beginning of a text
     if (whole := decoded(around.context_ids + ids)).startswith(before):
         texts.append(whole[len(before) :])
-    if around.lead.strip():
-        texts = [text.removeprefix(around.lead) for text in texts]
-    return [around.opened + text for text in dict.fromkeys(texts)]
+    # what the template writes before an answer is no part of it, and may close what the prompt left open
+    lead = around.lead
+    return [text[len(lead) :] if lead and text.startswith(lead) else around.opened + text for text in texts]
 
 
 def _continued(tokenizer: "PreTrainedTokenizerFast", before: str, before_ids: list[int], text: str) -> list[int]:

@@ -195,7 +195,7 @@ def warnings(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, 
     found = []
     again = text(tokenizer, answered.lead + answered.ids, chat_settings, format)
     opened = around.opened if not around.lead else ""
-    if again.removeprefix(around.opened) != SAMPLE:
+    if again.removeprefix(around.opened).strip() != SAMPLE:
         found.append(f"{name}: the tokenizer does not give back a text from its ids: {SAMPLE!r} becomes {again!r}")
     if opened:
         found.append(
