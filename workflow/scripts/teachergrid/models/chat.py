@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import BadInput
 from ..spec.settings import ChatSettings
 from . import answers
-from .frames import frame, header_text
+from .frames import frame, header_text, open_block
 from .templates import Message, marker, plain, render, with_system
 
 if TYPE_CHECKING:
@@ -198,11 +198,7 @@ def warnings(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, 
     if again.removeprefix(around.opened).strip() != SAMPLE:
         found.append(f"{name}: the tokenizer does not give back a text from its ids: {SAMPLE!r} becomes {again!r}")
     if opened:
-        found.append(
-            f"{name}: the chat template opens {opened.strip()!r} in each prompt, and writes answers without it. An answer without "
-            "thoughts is trained and scored inside of the open block, since that is where a model has to write it; to have none, "
-            "set `template_args: {enable_thinking: false}` if the template knows it, or name another `template`"
-        )
+        found.append(f"{name}: {open_block(opened)}")
     elif format == "chat":
         rendered = conversation(tokenizer, question, SAMPLE, chat_settings)
         written = prompt.ids + answered.lead + answered.ids

@@ -55,15 +55,15 @@ def _frame(tokenizer: "PreTrainedTokenizerFast", settings: str, format: str, _ow
         prompt, opening, before, after = _renderings(tokenizer, chat_settings)
         end, trail = _ending(tokenizer, after, special)
         context = _context(prompt, special)
-        opened = _opened(prompt, opening, before)
+        open_tag = opened(prompt, opening, before)
         lead = before[len(prompt) :] if before.startswith(prompt) else ""
     else:
         end, trail = _ending(tokenizer, "", special)
-        context, opened, lead = plain([{"role": "user", "content": "?"}], chat_settings)[0], "", ""
+        context, open_tag, lead = plain([{"role": "user", "content": "?"}], chat_settings)[0], "", ""
     return Frame(
         context=context,
         context_ids=tokens(tokenizer, context),
-        opened=opened,
+        opened=open_tag,
         lead=lead,
         trail=trail,
         end=[end],
@@ -117,7 +117,7 @@ def _context(prompt: str, special: dict[int, str]) -> str:
     return prompt[max([0, *(prompt.rfind(content) for content in special.values() if content)]) :]
 
 
-def _opened(prompt: str, opening: str, before: str) -> str:
+def opened(prompt: str, opening: str, before: str) -> str:
     """Return the end of a prompt, from a tag that it leaves open; empty where it leaves none open.
 
     A tag counts if the template writes answers without it, or if its name says that thoughts follow.
@@ -129,6 +129,15 @@ def _opened(prompt: str, opening: str, before: str) -> str:
     if has_more and found and not _CLOSING.search(text):
         return text[found[0].start() :]
     return text[found[-1].start() :] if found and not _CLOSING.search(text[found[-1].end() :]) else ""
+
+
+def open_block(tag: str) -> str:
+    """Return what to know where a template opens a block in each prompt, and writes answers without it."""
+    return (
+        f"the chat template opens {tag.strip()!r} in each prompt, and writes answers without it. An answer without thoughts is "
+        "trained and scored inside of the open block, since that is where a model has to write it; to have none, set "
+        "`template_args: {enable_thinking: false}` if the template knows it, or name another `template`"
+    )
 
 
 def _literal(tokenizer: "PreTrainedTokenizerFast", special: dict[int, str], end: int) -> re.Pattern[str]:
