@@ -181,7 +181,8 @@ def load_plain(
             **options,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise BadInput(f"{source}: no model could be loaded: {first_line(error)}") from error
+        hint = "; set `attention: eager`" if "attn_implementation" in str(error) else ""
+        raise BadInput(f"{source}: no model could be loaded: {first_line(error)}{hint}") from error
     checks.check_weights(network, kind, source, info)
     if device is None:
         check_fits(network, source)
