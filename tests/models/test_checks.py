@@ -49,7 +49,7 @@ def test_weights_that_find_no_place_are_refused(folder, tmp_path):
     with pytest.raises(BadInput, match=r"copy: 6 of its weights have no place in a llama model, such as .*k_proj.bias"):
         loading.load_model(entry)
     for kind in ("encoder", "reward"):
-        with pytest.raises(BadInput, match="have no place|no reward model"):
+        with pytest.raises(BadInput, match=r"have no place|no reward model"):
             loading.load_model(entry, kind)
 
 
@@ -71,7 +71,9 @@ def test_outputs_of_the_config_are_held_against_the_weights(tmp_path, labels):
     folder = tiny.make(tmp_path / "rm", kind="reward")
     names = {str(i): f"L{i}" for i in range(labels)}
     entry = edited(folder, id2label=names, label2id={name: int(i) for i, name in names.items()})
-    with pytest.raises(BadInput, match=rf"score.weight is \(1, 64\) in the weights, and \({labels}, 64\) .*`num_labels`"):
+    with pytest.raises(
+        BadInput, match=rf"score.weight is \(1, 64\) in the weights, and \({labels}, 64\) .*`num_labels`"
+    ):
         loading.load_model(entry, "reward")
 
 

@@ -16,7 +16,9 @@ from trainings import CHAT, ROWS, recipe, tiny_model
     "logs", [{"loss": math.nan}, {"loss": math.inf}, {"loss": 1.0, "grad_norm": math.nan}, {"grad_norm": math.inf}]
 )
 def test_a_step_without_a_number_is_the_class_nan_loss(logs):
-    with pytest.raises(BadInput, match=r"the training diverged: its .* is (nan|inf) at step 3; lower .* `learning_rate`") as error:
+    with pytest.raises(
+        BadInput, match=r"the training diverged: its .* is (nan|inf) at step 3; lower .* `learning_rate`"
+    ) as error:
         divergence.refuse_step(logs, 3)
     assert failures.of_message(str(error.value)).kind == failures.NAN
     assert failures.of_exception(f"RuntimeError: rank 0: BadInput: {error.value}", "").kind == failures.NAN
@@ -53,7 +55,9 @@ def test_a_loss_that_grows_is_noted(losses, grew):
     assert (note is None) if grew is None else grew in note
 
 
-@pytest.mark.parametrize(("rate", "epochs"), [(1e30, 2), (1e39, 0.1)])  # two epochs, and a single step: no loss shows it
+@pytest.mark.parametrize(
+    ("rate", "epochs"), [(1e30, 2), (1e39, 0.1)]
+)  # two epochs, and a single step: no loss shows it
 def test_a_training_that_diverges_fails(tmp_path, rate, epochs):
     model = tiny_model(tmp_path / "base")
     given = recipe(learning_rate=rate, num_train_epochs=epochs, per_device_train_batch_size=4)
