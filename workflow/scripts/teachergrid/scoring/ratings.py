@@ -10,7 +10,7 @@ p by sampling 20 times; here it is computed from the logits and normalised over 
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..models import chat, logits, prompts
+from ..models import batching, chat, logits, prompts
 
 NUMBER = "1"  # stands for any number: what the template writes before an answer does not depend on it
 
@@ -50,11 +50,12 @@ class Rater:
 
     def score(self, batch: list[list[int]]) -> list[float]:
         """Return the rating after each prompt."""
+        return [value for part in batching.parts(self._model, batch) for value in self._score(part)]
+
+    def _score(self, batch: list[list[int]]) -> list[float]:
         import torch
 
-        from ..models import loading
-
-        tokens, mask = loading.padded(batch, 0, self._model.device)
+        tokens, mask = batching.padded(batch, 0, self._model.device)
         with torch.inference_mode():
             hidden = self._model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             last = mask.sum(1).to(hidden.device) - 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from ..store import origin
+from . import divergence
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -113,8 +113,7 @@ class Checkpoints(TrainerCallback):
         **_: object,
     ) -> None:
         logs = logs or {}
-        if not math.isfinite(logs.get("loss", 0)):
-            raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
+        divergence.refuse_step(logs, state.global_step)
         now, done = time.monotonic(), state.global_step - self.start
         if "loss" in logs and done and now - self.printed > 2:
             seconds_left = (state.max_steps - state.global_step) * (now - self.began) / done

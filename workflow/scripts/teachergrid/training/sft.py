@@ -11,17 +11,19 @@ import os
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset, disable_progress_bars
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import GenerationConfig, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig
 
 from ..errors import BadInput
-from ..models import chat, loading
+from ..models import chat, checks, loading
+from . import divergence, packing
 from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
 from .training import Trained, Training
 
@@ -107,6 +109,7 @@ def arguments(recipe: dict, seed: int, folder: Path, processes: int = 1, deepspe
         # two, since the newest may be half written when the machine goes down
         save_total_limit=2,
         logging_steps=1,  # a mean over several steps would differ after a resume
+        logging_nan_inf_filter=False,  # True writes an earlier loss in the place of one that is NaN
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -145,14 +148,18 @@ def train(
     examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished)
     # float32 weights; the recipe's bfloat16 is mixed precision
     spread = processes == 1 and deepspeed is None
+    network = loading.load_model(training.model, dtype="float32", spread=spread).train()
+    checks.check_ids(tokenizer, network)
+    try_save(network, tokenizer)
     trainer = Trainer(
-        model=loading.load_model(training.model, dtype="float32", spread=spread).train(),
+        model=network,
         args=options,
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=lora(recipe["lora"]),
     )
     refuse_fallback(trainer, processes, deepspeed)
+    apart = packing.prepare(trainer, tokenizer.pad_token_id, examples, recipe["packing"])
     mark = readers(processes, deepspeed)
     with PartialState().main_process_first():
         checkpoint = trainer.checkpoint = last_checkpoint(folder, mark)
@@ -163,14 +170,17 @@ def train(
     print(f"{len(examples)} examples, {'from ' + checkpoint.name if checkpoint else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])
+    log = log_rows(trainer.state.log_history)
+    notes = [apart and apart.note, divergence.growth([row["loss"] for row in log])]
     facts = {
         "steps": trainer.state.global_step,
         "examples": len(examples),
         "trained_tokens": int(sum(sum(e["completion_mask"]) for e in examples) * recipe["num_train_epochs"]),
         "learning_rate": recipe["learning_rate"],
         **counts,
+        "notes": [note for note in notes if note],
     }
-    return Trained(final, facts, log_rows(trainer.state.log_history))
+    return Trained(final, facts, log)
 
 
 def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) -> None:
@@ -209,11 +219,41 @@ def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, mod
             state = None
         if state is None:
             network = network.to(getattr(torch, dtype))
+        divergence.refuse_weights(network.named_parameters() if state is None else state.items())
         network.save_pretrained(folder, state_dict=state)
         tokenizer.padding_side = "left"
         tokenizer.save_pretrained(folder)
     PartialState().wait_for_everyone()
     return folder
+
+
+def try_save(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Save all but the weights once, before the first step: a training that cannot be saved would be lost.
+
+    A model's sampling defaults are not used here. Where they are not valid, so that they cannot be saved, they are left out.
+
+    Raises:
+        BadInput: when the model's config or its tokenizer cannot be saved.
+    """
+    defaults = network.generation_config
+    with TemporaryDirectory() as folder:
+        try:
+            defaults.save_pretrained(folder)
+        except ValueError as error:
+            ids = {key: getattr(defaults, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+            network.generation_config = GenerationConfig(**ids)
+            message = loading.first_line(error)
+            print(f"generation_config.json is not valid, the student gets its token ids only: {message}", flush=True)
+        for name, part in {"config": network.config, "tokenizer": tokenizer}.items():
+            try:
+                part.save_pretrained(folder)
+            except OSError:
+                raise
+            except Exception as error:
+                raise BadInput(
+                    f"{network.name_or_path}: its {name} cannot be saved, so a student of it would be lost: "
+                    f"{loading.first_line(error)}; correct the model's files"
+                ) from error
 
 
 def merged_anew(model: dict, folder: Path) -> PreTrainedModel:

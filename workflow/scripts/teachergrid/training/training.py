@@ -24,5 +24,5 @@ class Trained(NamedTuple):
     """The result of a training."""
 
     final: Path  # folder of the finished weights, inside Training.work
-    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long
+    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long, notes (sentences)
     log: list[dict]  # rows of artifacts.TRAINING_LOG
