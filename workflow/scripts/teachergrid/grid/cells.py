@@ -12,11 +12,11 @@ from typing import Any
 from ..cost import resources
 from ..job import fingerprint
 from ..models import openings
-from ..spec import canonical
+from ..spec import canonical, names
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, config_names, evaluation, pilot
+from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
@@ -48,7 +48,7 @@ class Cells:
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
-        config_names.check_cells(self.rows)
+        names.check_cells(self.rows)
 
     # --- what Snakemake's rules read
 

@@ -16,11 +16,11 @@ from typing import Any
 from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
+from ..spec import config_files
 from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
 from ..store.recall import Recall, date_back, report_unknown
 from ..store.results import RESULTS
-from . import config_names
 from .cells import Cells
 from .config import checked
 from .pilot import Chosen
@@ -82,14 +82,16 @@ class Start:
             # `partial` is the option of one start, not of the run
             self.config = saved["config"] | ({"partial": config["partial"]} if "partial" in config else {})
         elif is_main_process or looks:
-            config_names.refuse_doubles(files)
-            self.config = checked(config)
+            config_files.refuse(files)
+            with config_files.located(files):
+                self.config = checked(config)
         else:
             raise BadInput(
                 f"the config that this job was planned with is gone: {RESULTS}/{FROZEN}/{os.environ.get(VARIABLE)}.json; run again. "
                 f"If this happens to every job: the scheduler must pass on the environment variable {VARIABLE}"
             )
-        self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
+        with config_files.located([] if saved else files):
+            self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
         self.corrected = self._correct() if is_main_process else {}
 
     def _correct(self) -> dict[str, history.Record]:
