@@ -93,7 +93,7 @@ def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
     assert said[-1] == "[2/5] generate b 100 s; about 2 min left"
     run.take({"event": "started", "jobs": [3]})
     run.take({"event": "finished", "job": 3})
-    assert run.done == [0, 1] and len(said) == 3, "`all` makes nothing"
+    assert run.done == [0, 1] and len(said) == 4, "`all` makes nothing"
     assert run.jobs[0]["gpus"] == 0, "a machine without GPUs gives none"
 
 

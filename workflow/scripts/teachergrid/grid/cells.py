@@ -97,8 +97,8 @@ class Cells:
 
     def warnings(self) -> list[str]:
         """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
-        students = {Student.parse(student).base for student in self.rows["finetune"]}
-        return openings.warnings(self.config, students | {key.partition("/")[0] for key in self.rows["likelihood"]})
+        measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
+        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
 
     # --- blocks and pilots
 
