@@ -1,5 +1,7 @@
 """The table of cells: which jobs a config has, and what their rows hold."""
 
+from pathlib import Path
+
 import pytest
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
@@ -49,6 +51,7 @@ def test_a_block_without_recipes_only_measures(small):
 
 
 def test_a_subset_of_the_likelihoods_is_in_their_spec_and_in_their_cost(small):
+    Path("config/seed.jsonl").write_text('{"prompt": "p"}\n' * 5)
     small["instructions"]["seed"]["sample"] = 5
     before = Cells(checked(small)).rows["likelihood"]["q/seed__large"]
     small["likelihood"] = {"subset": None}

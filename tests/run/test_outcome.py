@@ -90,3 +90,21 @@ def test_many_failures_of_a_class_are_cut():
         "  and 2 more",
     ]
     assert text[5] == "1 done, 5 failed, 2 restarts, 1.3 GPU-hours, 60 s"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("cat > got; echo $TEACHERGRID_EXIT_CODE >> got", ""),
+        ("true", ""),  # it does not read
+        ("echo no mail >&2; exit 4", "--notify: echo no mail >&2; exit 4: exit code 4: no mail\n"),
+        ("sleep 9", "--notify: sleep 9: no end within 0.5 s\n"),
+    ],
+)
+def test_who_is_to_know_is_told_of_the_end(tmp_path, monkeypatch, capsys, command, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outcome, "NOTIFY_S", 0.5)
+    outcome.notify(command, 3, ["2 done, 1 failed", "log: x"])
+    assert capsys.readouterr().err.partition(" ")[2] == said
+    if "got" in command:
+        assert Path("got").read_text() == "2 done, 1 failed\nlog: x\n3\n"

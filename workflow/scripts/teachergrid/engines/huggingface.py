@@ -8,8 +8,9 @@ boundary between two tokens across that number.
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,16 +39,16 @@ def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, w
     """Load a model and return what generates with it; the arguments are those of engine.load.
 
     Raises:
-        BadInput: as chat.prompt, chat.end, models.load_tokenizer and models.load_model do.
+        BadInput: as chat.prompt, chat.report, models.load_tokenizer and models.load_model do.
     """
     assert model is not None, "config.check sees to it that the teacher names a model"
     tokenizer = loading.load_tokenizer(model, chat_settings, weights)
     # before the model, which takes longer to load: a bad template fails here
-    chat.end(tokenizer, chat_settings, format)
+    chat.report(tokenizer, chat_settings, format)
     network = loading.load_model(model, folder=weights)
     checks.check_ids(tokenizer, network)
     stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
-    generator = Generator(network, tokenizer, stops)
+    generator = Generator(network, tokenizer, stops, lambda ids: chat.text(tokenizer, ids, chat_settings, format))
     batching.check(network, generator.next_logits)
 
     def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
@@ -65,12 +66,14 @@ class Generator:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerFast"
     stops: list[int]  # ids that end a response
+    # from the ids of a response to its text; None decodes them by themselves
+    text: Callable[[list[int]], str] | None = None
 
     def generate(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", batch: int) -> "list[Output]":
         """Return the output of each prompt, in the order given.
 
-        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text is
-        decoded without special tokens and not stripped: students learn exactly what the model generated.
+        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text
+        has all special tokens but those that end it, and is not stripped: students learn exactly what the model generated.
 
         Args:
             prompts: token ids of each prompt.
@@ -149,9 +152,9 @@ class Generator:
     def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
         """Return the output from the ids that followed a prompt; the response ends before its first stop token."""
         length = next((position for position, token in enumerate(ids) if token in self.stops), limit)
-        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        decode = self.text or partial(self.tokenizer.decode, clean_up_tokenization_spaces=False)
         return {
-            "text": text,
+            "text": decode(ids[:length]),
             "finish_reason": "stop" if length < limit else "length",
             "prompt_tokens": prompt_tokens,
             "response_tokens": length,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..cost import resources
 from ..job import fingerprint
+from ..models import openings
 from ..spec import canonical
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
@@ -93,6 +94,11 @@ class Cells:
             return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
 
         return {name: resource(name) for name in resources.named(rule)}
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        students = {Student.parse(student).base for student in self.rows["finetune"]}
+        return openings.warnings(self.config, students | {key.partition("/")[0] for key in self.rows["likelihood"]})
 
     # --- blocks and pilots
 

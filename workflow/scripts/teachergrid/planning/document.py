@@ -220,6 +220,7 @@ def jobs_of(
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
     problems += limits.cut(retries) if limits else []
+    problems += cells.warnings()
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [

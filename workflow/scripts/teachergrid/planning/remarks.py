@@ -155,7 +155,7 @@ def texts(plan: Document) -> list[str]:
         lines.append(
             f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
             f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            "the new entry a name of its own"
+            "the new entry a name of its own; the version before the present one stays in results/.replaced"
         )
     if spared := plan.get("spared"):
         deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())

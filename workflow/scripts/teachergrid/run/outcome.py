@@ -1,6 +1,8 @@
-"""The summary of a run: results/run.json for programs, some lines of text for people."""
+"""The summary of a run: results/run.json for programs, some lines of text for people, and for who is to be told of its end."""
 
 import json
+import os
+import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -10,9 +12,11 @@ from ..slurm import scheduler
 from ..store import disk, origin
 from ..units import span
 from .progress import Failed, Progress
+from .supervise import tell
 
 SUMMARY = "run.json"
 LOG = "logs/run.log"
+NOTIFY_S = 60  # for which the command of --notify may take
 
 
 class Result(NamedTuple):
@@ -149,3 +153,24 @@ def lines(results: str, summary: Summary) -> list[str]:
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
     parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]
+
+
+def notify(command: str, code: int, told: list[str]) -> None:
+    """Tell somebody that a run has ended. What goes wrong here changes nothing about the run.
+
+    Args:
+        command: of the user, for a shell. It reads `told` from its standard input, and the exit code of the run from the environment
+            variable TEACHERGRID_EXIT_CODE.
+        code: the exit code.
+        told: lines about how the run ended.
+    """
+    text, env = "\n".join([*told, ""]), {**os.environ, "TEACHERGRID_EXIT_CODE": str(code)}
+    try:
+        done = subprocess.run(
+            command, shell=True, input=text, text=True, env=env, timeout=NOTIFY_S, capture_output=True, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        tell(f"--notify: {command}: no end within {NOTIFY_S} s")
+    else:
+        if done.returncode:
+            tell(f"--notify: {command}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")

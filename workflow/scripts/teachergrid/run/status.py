@@ -18,7 +18,7 @@ from ..job import attempts, failures
 from ..slurm import scheduler
 from ..store import disk, history, lock, origin
 from ..store.results import RESULTS
-from . import alive, reading
+from . import alive, permissions
 from .cell_status import BLOCKED, DONE, FAILED, RUNNING, STATES, TO_DO, UNKNOWN, WAITING, CellStatus, expanded
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def gather(argv: list[str]) -> "View":
         "gpu_hours": gpu_hours(grid, took, accounts),
         "estimates": saved_estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
-        "unread": reading.unread(RESULTS),
+        "unread": permissions.unread(RESULTS),
         "disk_free": disk.free_bytes(RESULTS),
     }
 

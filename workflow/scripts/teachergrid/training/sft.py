@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ def encode(
     rows: Sequence[tuple[list[chat.Message], str]],
     settings: chat.ChatSettings,
     max_length: int,
+    unfinished: Collection[int] = (),
 ) -> tuple[list[dict], dict[str, int]]:
     """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 
@@ -60,12 +61,15 @@ def encode(
     Args:
         rows: (messages, response).
         settings: chat settings of the base.
+        unfinished: numbers of the rows whose response max_tokens cut off; these get no end token.
     Raises:
         BadInput: when no example is left.
     """
     examples, counts = [], {"truncated": 0, "prompt_too_long": 0}
-    for messages, response in rows:
-        example = chat.example(tokenizer, messages, response, settings)
+    cut_off = frozenset(unfinished)
+    chat.report(tokenizer, settings)
+    for number, (messages, response) in enumerate(rows):
+        example = chat.example(tokenizer, messages, response, settings, finished=number not in cut_off)
         ids, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
         if not any(mask):
             counts["prompt_too_long"] += 1
@@ -141,7 +145,7 @@ def train(
     options = arguments(recipe, training.seed, folder, processes, deepspeed)
     tokenizer = loading.load_tokenizer(training.model, training.chat)
     tokenizer.padding_side = "right"
-    examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"])
+    examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished)
     # float32 weights; the recipe's bfloat16 is mixed precision
     spread = processes == 1 and deepspeed is None
     network = loading.load_model(training.model, dtype="float32", spread=spread).train()

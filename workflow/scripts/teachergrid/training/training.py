@@ -1,5 +1,6 @@
 """What goes into the training of a student and what comes out of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ class Training(NamedTuple):
     recipe: dict
     seed: int
     work: Path  # folder of checkpoints, and of the finished weights
+    unfinished: Sequence[int] = ()  # numbers of the rows whose response max_tokens cut off; these get no end token
 
 
 class Trained(NamedTuple):
