@@ -54,6 +54,30 @@ def test_scores_in_a_batch_are_those_of_each_sequence_alone(folder):
     assert logprobs.score(model, sequences, positions, 64) == alone
 
 
+def test_a_state_that_fades_as_if_padding_had_been_read_is_found():
+    """MiniMax' first token is right in a batch, and later ones are not."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    words = tiny.tokenizer()
+    sizes = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+    }
+    kinds = {"num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["linear_attention", "full_attention"]}
+    config = AutoConfig.for_model("minimax", vocab_size=len(words), intermediate_size=128, **sizes, **kinds)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3 if weight.dim() > 1 else 1)  # far from uniform
+    generator = huggingface.Generator(model, words, [3])
+    batching.check(model, generator.next_logits)
+    assert batching.rows(model, 8) == 1
+
+
 def test_rounding_is_not_taken_for_reading():
     values = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     assert batching.difference(values.bfloat16(), values) < 0.01 < batching.READS_OTHERS

@@ -19,6 +19,7 @@ SIZES = {
     "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64, "dropout": 0.0},
     "bloom": {"n_layer": 2, "n_head": 2},
     "mamba": {"state_size": 8},
+    "granitemoe": {"num_local_experts": 4, "num_experts_per_tok": 2},
 }
 
 
@@ -90,6 +91,14 @@ def test_a_packed_update_is_that_of_the_same_examples_side_by_side(architecture,
     notes = ["opt models read across" in note for note in trained.facts["notes"]]
     assert notes == ([True] if architecture == "opt" else [])
     assert len(trained.log) == len(reference.state.log_history) - 1 == 1
+
+
+def test_a_mixture_whose_experts_have_another_name_trains(tmp_path, monkeypatch):
+    model = entry(tmp_path / "model", "granitemoe", monkeypatch)
+    given = recipe(packing=True, max_length=512, num_train_epochs=1)
+    trained = sft.train(Training(LENGTHS[:8], CHAT, model, given, 1, tmp_path / "work"))
+    assert trained.log[0]["loss"] > 0
+    assert '"num_experts"' not in (trained.final / "config.json").read_text()
 
 
 def test_a_model_that_takes_no_packed_rows_is_given_single_ones():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..spec.settings import ChatSettings
     from .requests import Generate, Output, Request, Sampling
 
+NEXT = 4  # new tokens of which the logits are compared in a batch and alone
 Key = tuple[str, int]  # id and sample of a prompt
 
 
@@ -48,7 +49,7 @@ def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, w
     checks.check_ids(tokenizer, network)
     stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
     generator = Generator(network, tokenizer, stops, lambda ids: chat.text(tokenizer, ids, chat_settings, format))
-    batching.check(network, generator.first_logits)
+    batching.check(network, generator.next_logits)
 
     def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
         prompts = [chat.prompt(tokenizer, request.messages, chat_settings, format).ids for request in requests]
@@ -128,13 +129,25 @@ class Generator:
         finally:
             self.model.generation_config = defaults
 
-    def first_logits(self, prompts: list[list[int]]) -> "list[torch.Tensor]":
-        """Return the logits of the first new token of each prompt of a batch."""
-        from transformers import GenerationConfig
+    def next_logits(self, prompts: list[list[int]]) -> "list[torch.Tensor]":
+        """Return the logits of the first NEXT tokens after each prompt of a batch; which tokens these are is given.
+
+        Several, since what a model keeps of its prompt may be wrong though its first token is right.
+        """
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        inputs = self._inputs(prompts)
+        width = inputs["input_ids"].shape[1]
+
+        def given(ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            token = batching.token(ids.shape[1] - width, scores.shape[-1])
+            return torch.full_like(scores, -torch.inf).index_fill(-1, torch.tensor([token], device=scores.device), 0.0)
 
         settings = {"do_sample": False, "output_logits": True, "return_dict_in_generate": True}
-        config = GenerationConfig(max_new_tokens=1, pad_token_id=self.tokenizer.pad_token_id, **settings)
-        return list(self._generate(self._inputs(prompts), config).logits[0])
+        config = GenerationConfig(max_new_tokens=NEXT, pad_token_id=self.tokenizer.pad_token_id, **settings)
+        logits = self._generate(inputs, config, LogitsProcessorList([given])).logits
+        return list(torch.stack(logits, dim=1))  # of each prompt, [NEXT, vocabulary]
 
     def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
         """Return the output from the ids that followed a prompt; the response ends before its first stop token."""

@@ -29,7 +29,7 @@ from .training import Trained, Training
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers start their threads
 TRL_ARGUMENTS = [
@@ -151,6 +151,7 @@ def train(
     network = loading.load_model(training.model, dtype="float32", spread=spread).train()
     checks.check_ids(tokenizer, network)
     try_save(network, tokenizer)
+    name_experts(network.config)
     trainer = Trainer(
         model=network,
         args=options,
@@ -225,6 +226,14 @@ def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, mod
         tokenizer.save_pretrained(folder)
     PartialState().wait_for_everyone()
     return folder
+
+
+def name_experts(config: PretrainedConfig) -> None:
+    """Let a mixture of experts say how many it has under the name that TRL reads; Granite and others have another one."""
+    text = config.get_text_config()
+    if hasattr(text, "num_local_experts") and not hasattr(text, "num_experts"):
+        # of the class, so that it is not saved with the student
+        type(text).attribute_map = {**type(text).attribute_map, "num_experts": "num_local_experts"}
 
 
 def try_save(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
