@@ -123,7 +123,11 @@ def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
     grid.edit(setting("recipes", "sft", "learning_rate", to="5e-4"))
     done = grid.call("teachergrid", *argv)
     assert done.returncode == 2 and done.stderr.count("learning_rate") == 1, done.stderr
-    assert "Traceback" not in done.stderr and ", line " not in done.stderr and not done.stdout
+    assert "Traceback" not in done.stderr and "common.smk" not in done.stderr and not done.stdout
+    number = next(
+        i for i, line in enumerate((grid.folder / "config/config.yaml").read_text().splitlines(), 1) if "5e-4" in line
+    )
+    assert f"config/config.yaml, line {number}: config.recipes.sft.learning_rate: '5e-4'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,11 @@ def _teachers(config: dict) -> None:
         needed = ENGINES[teacher["engine"]].key
         if needed is not None and teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+        for key in ("source", "of"):
+            if key != needed and teacher[key] is not None:
+                raise BadInput(
+                    f"config.teachers.{name}.{key}: engine '{teacher['engine']}' does not read it; remove it, or write the `engine` that does"
+                )
 
 
 def _rewards(config: dict) -> None:

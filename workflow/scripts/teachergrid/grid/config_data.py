@@ -127,9 +127,9 @@ def _size(where: str, corpus: dict, config: dict) -> None:
         raise BadInput(f"{where}: state either `share` or `rows`")
     if corpus["each"] and not (corpus["share"] or corpus["rows"]):
         raise BadInput(f"{where}.each: needs `share` or `rows`")
-    if corpus["tokens"] and corpus["counted_by"] is not None:
+    if corpus["counted_by"] is not None:
         known(f"{where}.counted_by", corpus["counted_by"], ["self", *config["bases"], *config["scorers"]])
-        if "chat" not in config["likelihood"]["formats"]:
+        if corpus["tokens"] and "chat" not in config["likelihood"]["formats"]:
             raise BadInput(
                 f"{where}.counted_by: tokens are counted in chat format; add it to config.likelihood.formats"
             )

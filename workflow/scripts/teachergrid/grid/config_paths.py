@@ -1,5 +1,6 @@
 """Checks of what the config names outside itself: model folders, chat templates and patterns, which jobs would find broken."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def _patterns(config: dict) -> None:
                 except BadInput as error:
                     message = str(error).removeprefix("checker: extract ")
                     raise BadInput(f"config.{kind}.{name}.checker.extract: {message}") from error
+
+    for name, recipe in config["recipes"].items():
+        modules = recipe["lora"] and recipe["lora"]["target_modules"]
+        try:
+            re.compile(modules if isinstance(modules, str) else "")
+        except re.error as error:
+            raise BadInput(
+                f"config.recipes.{name}.lora.target_modules: '{modules}' is no regular expression ({error}); write all-linear, or a "
+                "list of names"
+            ) from error
 
 
 def _template(where: str, entry: dict) -> None:

@@ -5,17 +5,19 @@ So that a plan says at once what a job would find out after hours in a queue.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..spec.spelling import nearest
-from . import folders, pins
+from . import folders
 
 if TYPE_CHECKING:
     import jinja2
 
+DIGEST = re.compile("sha256-[0-9a-f]{64}")  # as model_files.digest writes it
 CONFIGS = ("config.json", "adapter_config.json")
 # of fast and slow tokenizers, any one is enough to try
 TOKENIZERS = ("tokenizer*", "vocab.*", "*.model", "*.tiktoken")
@@ -50,11 +52,14 @@ def refuse_unusable(where: str, model: dict, chat_format: bool) -> None:
 
 
 def is_path(model: dict) -> bool:
-    """Whether a model that is no existing folder is meant to be one: no hub repository has its name, or its neighbours are models."""
-    repo = model["repo"]
-    if repo.startswith((".", "/", "~")) or repo.count("/") != 1:
-        return not pins.on_hub(model) or repo.startswith((".", "~"))
-    return model["revision"] is None and any(_models_in(Path(repo).parent))
+    """Whether a model that is no existing folder was meant to be one.
+
+    Its name is none that a hub has, its revision is the digest of a folder, or it has no revision and its neighbours are models.
+    """
+    repo, revision = model["repo"], model["revision"]
+    if repo.startswith((".", "/", "~")) or repo.count("/") > 1 or DIGEST.fullmatch(revision or ""):
+        return True
+    return revision is None and "/" in repo and any(_models_in(Path(repo).parent))
 
 
 def _models_in(folder: Path) -> Iterator[str]:

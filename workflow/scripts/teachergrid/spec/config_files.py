@@ -67,16 +67,20 @@ def _composed(path: str | Path) -> "yaml.Node | None":
     """Return the tree of a config file; None for JSON that is not YAML, too. Raises BadInput where it is neither."""
     import yaml
 
-    text = _text(path)
+    text, loader = _text(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):  # before what calls itself at each level
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                line = f", line {event.start_mark.line + 1}" if event.start_mark else ""
+                raise BadInput(f"{shown(path)}{line}: more than {DEEPEST} mappings or lists inside each other")
+        root = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         if str(path).endswith(".json"):
             _refuse_json(path, text)
             return None
         raise _unreadable(path, text, error) from error
-    except RecursionError as error:
-        raise BadInput(f"{shown(path)}: more than {DEEPEST} mappings or lists inside each other") from error
     if not isinstance(root, yaml.MappingNode):
         kind = "is empty" if root is None else "holds a list" if isinstance(root, yaml.SequenceNode) else "holds a text"
         raise BadInput(f"{shown(path)}: {kind}; a config has keys such as `models:` at its top (config/README.md)")
@@ -136,7 +140,7 @@ def _unreadable(path: str | Path, text: str, error: "yaml.YAMLError") -> BadInpu
     context = ""
     if error.context_mark is not None and error.context_mark.line != mark.line:
         context = f", {error.context} which begins in line {error.context_mark.line + 1}"
-    remedy = next((f": {words}" for part, words in REMEDIES if part in problem), "")
+    remedy = next((f": {words}" for part, words in REMEDIES if part in f"{error.context} {problem}"), "")
     return BadInput(
         f"{shown(path)}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {problem}{context}{remedy}"
     )
@@ -167,7 +171,7 @@ class _Look:
         if id(node) in above:
             raise self.wrong(node, f"{where}: an alias (*name) stands inside what it names, which has no end")
         if len(above) > DEEPEST or self.values > MOST_VALUES:
-            raise self.wrong(node, f"{where}: too many mappings or lists inside each other")
+            raise self.wrong(node, f"{where[:200]}: too many mappings or lists inside each other")
         if node.tag.removeprefix(YAML_TAG) not in TAGS:
             raise self.wrong(node, f"{where}: a config has no tag such as {node.tag.removeprefix(YAML_TAG)}; remove it")
         if isinstance(node, yaml.SequenceNode):

@@ -14,6 +14,10 @@ from ..errors import BadInput
 # has all names of its cell.
 LONGEST = 230
 LARGEST = 2**63 - 1  # whole number that a table can hold
+LONGEST_TEXT = 4000  # characters of a path
+FREE = re.compile(
+    r"\.(system|plain|prompt|text|extract|expression)$|\.template_args\."
+)  # keys of texts, which may be long
 # an output with this ending is a judge's name to Snakemake, and `verify` has a rule of its own
 VERIFY_FILE = "verify.parquet"
 KINDS: tuple[tuple[type, str], ...] = (
@@ -55,6 +59,8 @@ def _check_number(value: int | float, where: str) -> None:
 
 
 def _check_text(value: str, where: str) -> None:
+    if len(value) > LONGEST_TEXT and not FREE.search(where):
+        raise BadInput(f"{where}: has {len(value)} characters, and no name and no path is that long; correct it")
     if "\0" in value:
         raise BadInput(f"{where}: holds a zero character, which no text and no path has; remove it")
     try:

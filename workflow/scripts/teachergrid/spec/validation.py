@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from . import names, schema
+from . import names, schema, spelling
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -42,6 +42,10 @@ def _hint(error: "ValidationError") -> str:
         return names.hint(error.instance, [types] if isinstance(types, str) else types)
     if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
         return ": names are lower-case letters and digits, joined by single . or -"
+    if error.validator == "enum" and isinstance(error.instance, str):
+        if word := schema.other_word(error.instance, error.schema):
+            return f", did you mean '{word}'?"
+        return spelling.nearest(error.instance, [value for value in error.validator_value if isinstance(value, str)])
     if isinstance(error.schema, dict) and error.validator in ("pattern", "minProperties", "maximum", "uniqueItems"):
         return f": {error.schema['x-remedy']}" if "x-remedy" in error.schema else ""
     return ""
