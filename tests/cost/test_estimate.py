@@ -1,5 +1,6 @@
 """What jobs will take: a published grid, and what is learned from finished jobs."""
 
+import math
 import random
 import shutil
 from pathlib import Path
@@ -139,14 +140,18 @@ def test_measured_lengths_decide_what_comes_after():
     )
 
     def student(teacher):
-        return estimate.expected_work("finetune", sft(3), held, f"b__i__{teacher}__r__s1")
+        return actuals.expected_work("finetune", sft(3), held, f"b__i__{teacher}__r__s1")
 
     assert [student(name)[0].written for name in "ab"] == [200, 2_000] and student("a")[1] == 0
-    planned, unsure = estimate.expected_work("generate", generation(7.0), held, "i__c")
-    assert planned.written == 2_000 and unsure > 0
+    found = actuals.expected_work("generate", generation(7.0), held, "i__c")
+    # between what is usual (600), known to a factor of e^0.4, and the two others, each to a factor of e^0.3
+    logs = [(1 / 0.4**2, 600), (1 / 0.3**2, 200), (1 / 0.3**2, 2_000)]
+    mean = math.exp(sum(n * math.log(length) for n, length in logs) / sum(n for n, _ in logs))
+    assert found.work.written == pytest.approx(mean) and (found.lengths, found.texts) == ("alike", 2)
+    assert 0.3 < found.unsure < actuals.expected_work("generate", generation(7.0), NOTHING, "i__c").unsure
     # under another limit nothing is known
     other = generation(7.0) | {"spec": canonical.dump(model=MODEL, teacher={"sampling": {"max_tokens": 80}})}
-    assert estimate.expected_work("generate", other, held, "i__a")[0].written == 40
+    assert actuals.expected_work("generate", other, held, "i__a")[0].written == 32
 
 
 def test_intervals_bracket_what_is_drawn_around_a_fit():
