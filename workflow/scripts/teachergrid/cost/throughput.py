@@ -30,7 +30,7 @@ ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15,
 START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 5.5, 60, 7
 LOADING = 1.0
 # rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
-START_TABLE, STARTS = 0.6, {"gate": 0.3, "metric": 0.8, "correlate": 10, "report": 2.5}
+START_TABLE, STARTS = 0.6, {"gate": 0.27, "metric": 0.8, "correlate": 10, "report": 2.5}
 ROWS = {
     "load_instructions": 20_000,
     "check": 5_000,

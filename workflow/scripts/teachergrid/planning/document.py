@@ -182,6 +182,8 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     costly, first = phases.costliest(dag.workflow.globals["cells"], gpu_seconds), {row["job"] for row in plan["jobs"]}
     # a pilot that is not among the jobs, as with --until generate, starts nothing
     chosen = {grid: teachers for grid, teachers in costly.items() if f"pilot {grid}" in first}
+    if left := sorted(costly.keys() - chosen.keys()):
+        plan["problems"].append(f"the pilot of {', '.join(left)} is not among these jobs, so nothing that follows it")
     if not chosen:
         return None
     with phases.assumed(chosen):

@@ -25,7 +25,7 @@ WITHIN, ACROSS = 0.6, 0.3
 # by this factor an estimate may be wrong that a probe of its kind of job is the base of
 AFTER_PROBE = math.exp(Z * math.hypot(JOB, SAMPLED))
 # a probe that narrows a sum by less than this share of its range is not worth a word
-WORTH = 0.15
+WORTH = 0.25
 
 
 def summed(jobs: Sequence[JobRow]) -> Sums:
