@@ -170,12 +170,12 @@ class Cells:
             self._add_responses(source)
             instructions = sets_of([source])
             rows = build.rows_of_one(source)
-            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
+            scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: ScoreRow = {**build.reward(name), "instructions": instructions, "rows": rows}
+                by_reward: ScoreRow = {**build.reward(name), **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
-                by_scorer: ScoreRow = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}
                 self.rows["likelihood"][f"{name}/{source}"] = by_scorer
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
@@ -217,6 +217,7 @@ class Cells:
         row: FinetuneRow = {
             **part,
             **self.build.training(student.base, student.recipe, student.seed),
+            **self.build.read_of(part["responses"]),
             "rows": self.build.rows_in(student.corpus),
             "gates": part["responses"],
         }
