@@ -83,13 +83,17 @@ def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
     now[0] += 100
     run.take({"event": "finished", "job": 0})
     # two more of the same and two of a rule not seen yet, all of 100 s, one at a time
-    assert said == ["5 jobs to do", "[1/5] generate a 100 s; about 7 min left; now generate"]
+    assert said == [
+        "5 jobs to do",
+        "first: generate a, generate b; log: results/logs/run.log",
+        "[1/5] generate a 100 s; about 7 min left; now generate",
+    ]
     run.take({"event": "finished", "job": 1})
     # 3 x 100 s, two at a time
     assert said[-1] == "[2/5] generate b 100 s; about 2 min left"
     run.take({"event": "started", "jobs": [3]})
     run.take({"event": "finished", "job": 3})
-    assert run.done == [0, 1] and len(said) == 3, "`all` makes nothing"
+    assert run.done == [0, 1] and len(said) == 4, "`all` makes nothing"
     assert run.jobs[0]["gpus"] == 0, "a machine without GPUs gives none"
 
 

@@ -74,6 +74,18 @@ def test_examples_are_what_generates(model):
         assert example["completion_mask"] == [0] * len(prompt) + [1] * len(answer)
 
 
+def test_a_response_that_was_cut_off_gets_no_end_token(model):
+    from teachergrid.models import loading
+    from teachergrid.training import sft
+
+    tokenizer = loading.load_tokenizer(model, CHAT)
+    end = chat.end(tokenizer, CHAT)
+    whole, cut = (sft.encode(tokenizer, ROWS[:3], CHAT, 64, numbers)[0] for numbers in ((), [1]))
+    assert [example["input_ids"][-1:] == end for example in cut] == [True, False, True]
+    assert (cut[0], cut[2]) == (whole[0], whole[2])
+    assert {name: values[:-1] for name, values in whole[1].items()} == cut[1]
+
+
 def test_trl_takes_these_ids_and_labels(model, tmp_path):
     """The labels of TRL's own batches are exactly the response and its end token."""
     from datasets import Dataset

@@ -79,11 +79,12 @@ def add_run_options(parser: Parser) -> None:
         help="free the lock of another user's dead run although its jobs cannot be seen here; only after that user has said that "
         "none is alive",
     )
-    add(
-        "--plan",
-        metavar="HASH|FILE",
-        help="only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`",
+    plan = "only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`"
+    add("--plan", metavar="HASH|FILE", help=plan)
+    notify = (
+        "shell command to run at the end; it reads the summary, and TEACHERGRID_EXIT_CODE: 'mail -s grid me@lab.org'"
     )
+    add("--notify", metavar="CMD", help=notify)
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )
@@ -208,8 +209,8 @@ COMMANDS: dict[str, Command] = {
         "run the grid to its end, then write the report",
         """\
 Run the grid to its end with Snakemake, on a cluster or on one machine. It refuses to start while another run, or jobs of a
-killed run (of whichever user), are or may be alive; restarts a Snakemake that waits for jobs which no longer exist; and continues when a cell fails: the
-report is then made from the results that exist. The log is results/logs/run.log, the summary results/run.json.""",
+killed run (of whichever user), are or may be alive; and it goes on when a cell fails: the report is then made from the results
+that exist. The log is results/logs/run.log, the summary results/run.json.""",
         """\
 Ctrl-C            stop: jobs are cancelled, finished results and saved work are kept; the same command continues
 Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` takes them over again

@@ -17,7 +17,7 @@ from ..planning import options
 from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
 from ..planning.options import targeted
-from ..run import reading
+from ..run import permissions
 from ..store.results import RESULTS
 from . import output
 
@@ -31,7 +31,7 @@ def main(own: Namespace, argv: list[str]) -> int:
     """Print the plan and return the exit code. own: our options; argv: Snakemake's."""
     try:
         request = options.read(own, argv)
-        if unread := reading.unread(RESULTS):
+        if unread := permissions.unread(RESULTS):
             print(f"unknown: {unread}", file=sys.stderr)
         if request.why:
             return explain(request.why, request.argv)

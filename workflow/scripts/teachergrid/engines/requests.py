@@ -30,7 +30,7 @@ class Request(NamedTuple):
 class Output(TypedDict):
     """What a model generated for one request."""
 
-    text: str  # without special tokens, not stripped
+    text: str  # without the token that ends it, not stripped
     # stop; length (max_tokens, or the end of the model's context); prompt_too_long, with an empty text
     finish_reason: str
     prompt_tokens: int

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..cost import resources
 from ..job import fingerprint
+from ..models import openings
 from ..spec import canonical, names
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
@@ -94,6 +95,11 @@ class Cells:
 
         return {name: resource(name) for name in resources.named(rule)}
 
+    def warnings(self) -> list[str]:
+        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
+        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+
     # --- blocks and pilots
 
     def _add_block(self, name: str, entry: dict) -> None:
@@ -164,12 +170,12 @@ class Cells:
             self._add_responses(source)
             instructions = sets_of([source])
             rows = build.rows_of_one(source)
-            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
+            scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: ScoreRow = {**build.reward(name), "instructions": instructions, "rows": rows}
+                by_reward: ScoreRow = {**build.reward(name), **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
-                by_scorer: ScoreRow = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}
                 self.rows["likelihood"][f"{name}/{source}"] = by_scorer
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
@@ -211,6 +217,7 @@ class Cells:
         row: FinetuneRow = {
             **part,
             **self.build.training(student.base, student.recipe, student.seed),
+            **self.build.read_of(part["responses"]),
             "rows": self.build.rows_in(student.corpus),
             "gates": part["responses"],
         }

@@ -3,7 +3,6 @@
 Every error is a BadInput that names the key and the remedy.
 """
 
-import os
 from pathlib import Path
 
 from ..engines.engine import ENGINES
@@ -111,30 +110,11 @@ def _tasks(config: dict) -> None:
             known(f"{where}.instructions", instructions, config["instructions"])
 
 
-def _files(config: dict) -> None:
-    paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
-    paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
+def _templates(config: dict) -> None:
     for kind in MODELED:
         for name, entry in config[kind].items():
             if entry["template"] != "own":
-                paths[f"{kind}.{name}.template"] = entry["template"]
-    for where, path in paths.items():
-        _require_file(f"config.{where}", path)
-
-
-def _require_file(where: str, path: str) -> None:
-    if not path.startswith(pins.HUB) and not os.path.isfile(path):
-        raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
-
-
-def _imports(config: dict) -> None:
-    # only teachers that a grid or corpus names: the file of another teacher may not exist yet
-    named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
-    named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
-    for name in sorted(named):
-        teacher = config["teachers"][name]
-        if teacher["engine"] == "existing":
-            _require_file(f"config.teachers.{name}.source", teacher["source"])
+                config_data.require_file(f"config.{kind}.{name}.template", entry["template"])
 
 
 def _teachers(config: dict) -> None:
@@ -258,7 +238,8 @@ CHECKS = (
     names.check,
     _models,
     _tasks,
-    _files,
+    config_data.check_files,
+    _templates,
     _teachers,
     _rewards,
     _scorers,
@@ -269,7 +250,7 @@ CHECKS = (
     config_data.check,
     _judges,
     config_grids.check,
-    _imports,
+    config_data.check_published,
     config_paths.check,
 )
 # run after the checks, in this order; they change the config

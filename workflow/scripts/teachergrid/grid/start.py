@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
 from ..spec import config_files
@@ -49,6 +51,13 @@ def frozen() -> dict[str, Any] | None:
 def forget() -> None:
     """Remove what ended runs froze. Call it only while holding the lock, when no job of an earlier run is alive."""
     shutil.rmtree(Path(RESULTS, FROZEN), ignore_errors=True)
+
+
+def put_back() -> None:
+    """Put results back that a run was to replace and did not. Call it only while holding the lock, when no job is alive."""
+    if back := unfinished.settle(RESULTS):
+        others = f" and {len(back) - 3} others" if len(back) > 3 else ""
+        print(f"not made again, so as before: {', '.join(back[:3])}{others}", file=sys.stderr)
 
 
 class Start:
@@ -104,14 +113,20 @@ class Start:
                 history.write(RESULTS, output, record)
         return corrected
 
-    def begin(self) -> None:
-        """Take the lock and freeze what the jobs start from. Raises BadInput where another run holds the lock."""
+    def begin(self, dag: Any) -> None:
+        """Take the lock, freeze what the jobs start from, and set aside what they will replace. dag: Snakemake's graph.
+
+        Raises BadInput where another run holds the lock.
+        """
         lock.take(RESULTS)
         freeze(self.config, self.cells.chosen)
+        costly = (job for job in dag.needrun_jobs() if job.rule.name in MODEL_RULES)
+        unfinished.set_aside(str(output) for job in costly for output in job.output)
 
     def end(self) -> None:
-        """Remove unfinished work on finished outputs, and release the lock unless `teachergrid run` holds it."""
+        """Remove unfinished work on finished outputs, put back what was not replaced, and release the lock unless `teachergrid run` holds it."""
         unfinished.clear(RESULTS)
+        put_back()
         if lock.is_held_here(RESULTS):
             forget()
             lock.release(RESULTS)

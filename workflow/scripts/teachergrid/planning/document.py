@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..cost import weight_files
+from ..cost import weight_files, workload
 from ..cost.actuals import Actuals, load
 from ..cost.limits import Limits
 from ..cost.machines import CPU, Machines
@@ -30,7 +30,7 @@ from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .remarks import replaced, spared
 from .requests import Request, costs, files_of, request
-from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
+from .sums import by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -115,6 +115,12 @@ class Job(NamedTuple):
         return 0 if self.estimate.device == CPU else self.request.row["gpus"]
 
     @property
+    def engine(self) -> str | None:
+        """Return the engine that generates, where the job generates with a model."""
+        found = workload.of_row(self.request.rule, self.request.row)
+        return found.get("engine") if found.parameters else None
+
+    @property
     def amount(self) -> int:
         """Return the number of GPUs that it holds, or of CPUs where it holds no GPU."""
         return self.gpus or self.request.threads
@@ -156,6 +162,8 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "files": files,
         "spared": spared(rows, options),
         "replaces": replaced(rows, setting.actuals),
+        "narrowing": narrowing(rows),
+        "engines": by_engine(rows),
         "jobs": rows,
         "phase_two": None,
     }
@@ -174,6 +182,8 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     costly, first = phases.costliest(dag.workflow.globals["cells"], gpu_seconds), {row["job"] for row in plan["jobs"]}
     # a pilot that is not among the jobs, as with --until generate, starts nothing
     chosen = {grid: teachers for grid, teachers in costly.items() if f"pilot {grid}" in first}
+    if left := sorted(costly.keys() - chosen.keys()):
+        plan["problems"].append(f"the pilot of {', '.join(left)} is not among these jobs, so nothing that follows it")
     if not chosen:
         return None
     with phases.assumed(chosen):
@@ -182,10 +192,12 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     rows = [row_of(job, setting.machines) for job in jobs]
     plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
     both, one, two = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
+    plan["narrowing"], plan["engines"] = narrowing(both), by_engine(both)
     return {
         "grids": [*chosen],
         "jobs": rows,
         "total": summed(both),
+        "stages": by_stage(both, [rule.name for rule in later.workflow.rules], Counter()),
         "seconds": round(one["seconds"] + two.seconds, 1) if one and two else None,
         "storage": disk_space(later.workflow.globals["cells"], places(both), setting.at_once),
     }
@@ -220,6 +232,7 @@ def jobs_of(
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
     problems += limits.cut(retries) if limits else []
+    problems += cells.warnings()
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -254,6 +267,10 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "device": estimate.device,
         "seconds": {bound: round(getattr(estimate, bound), 1) for bound in BOUNDS},
         "source": estimate.source,
+        "alike": estimate.alike,
+        "lengths": estimate.lengths,
+        "texts": estimate.texts,
+        "engine": job.engine,
         "usd": usd(machines, estimate.device, hours),
         "kwh": machines.kwh(estimate.device, hours["expected"]),
         "output": job.output,

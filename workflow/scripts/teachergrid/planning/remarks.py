@@ -1,17 +1,17 @@
-"""What to know before a run: which jobs could be spared, and which earlier results it replaces."""
+"""What to know before a run: which jobs could be spared, which earlier results it replaces, what its estimate rests on."""
 
 import os
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..cost.actuals import Actuals
 from ..cost.makespan import ordered
-from ..cost.workload import MODEL_RULES
+from ..cost.workload import MODEL_RULES, TRANSFORMERS
 from ..job.reasons import FOLLOWS, MISSING
-from ..units import count, number
+from ..units import count, number, percent
 from .archive import Document, JobRow
 from .sums import summed
 
@@ -145,6 +145,30 @@ def _name(job: JobRow) -> str:
 
 # --- in words
 
+# by the source of an estimate (store.estimates.Estimate)
+BASIS = {
+    "measured": "estimated from finished ones",
+    "probe": "estimated from probes",
+    "scaled": "estimated from another GPU type",
+    "analytic": "estimated analytically",
+}
+
+# where the lengths of responses come from (cost.actuals)
+LENGTHS = {
+    "own": "measured",
+    "probe": "probed",
+    "alike": "from responses like theirs, which count as {} teachers",
+    "usual": "as usual",
+}
+
+
+def basis(row: Mapping[str, Any]) -> str:
+    """Return what estimates are based on, in words, and where the lengths of responses come from. row: sums of jobs."""
+    rates = ", ".join(f"{count(n)} jobs {BASIS[source]}" for source, n in row["sources"].items())
+    found = (row.get("lengths") or {}).items()
+    texts = ", ".join(f"{count(one['jobs'])} {LENGTHS[source].format(number(one['weight']))}" for source, one in found)
+    return f"{rates}; lengths of responses: {texts}" if texts else rates
+
 
 def texts(plan: Document) -> list[str]:
     """Return what to know before the run: which results it replaces, and which jobs need not run."""
@@ -155,7 +179,7 @@ def texts(plan: Document) -> list[str]:
         lines.append(
             f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
             f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            "the new entry a name of its own"
+            "the new entry a name of its own; the version before the present one stays in results/.replaced"
         )
     if spared := plan.get("spared"):
         deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())
@@ -163,5 +187,34 @@ def texts(plan: Document) -> list[str]:
             f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would make what is "
             f"there already: they follow only from outputs that were deleted ({deleted}). Made first, these change nothing, and "
             f"the rest is not made again: {spared['command']}"
+        )
+    return lines
+
+
+# what an engine or a rule must make of the hours to be named
+MOST = 0.5
+
+
+def uncertain(plan: Document) -> list[str]:
+    """Return what makes most of the cost, and which probe would narrow its range most."""
+    lines, total = [], (plan.get("phase_two") or plan)["total"]
+    unit, name = ("gpu_hours", "GPU-hours") if total["gpu_hours"]["expected"] else ("cpu_hours", "CPU-hours")
+    whole = total[unit]["expected"]  # type: ignore[literal-required]
+    for row in plan.get("engines") or []:
+        if whole > 1 and (share := row[unit]["expected"] / whole) > MOST:
+            remedy = (
+                "a larger `batch` of its models, where memory allows it, takes less time nearly in proportion; or make the "
+                "responses with another program and read them (`engine: existing`)"
+            )
+            way = "it decodes batch after batch, each until its longest response ends: "
+            known = row["engine"] == TRANSFORMERS
+            lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{f'; {way}{remedy}' * known}")
+    if narrow := plan.get("narrowing"):
+        before, after = (
+            f"{number(narrow[one]['low'])} to {number(narrow[one]['high'])}" for one in ("before", "after")
+        )
+        lines.append(
+            f"the range of {before} {name} is widest for {narrow['rule']} ({percent(narrow['share'])} of them): a probe of its "
+            f"jobs, some minutes on a machine with their device, would narrow it to about {after} (`teachergrid plan --probe`)"
         )
     return lines

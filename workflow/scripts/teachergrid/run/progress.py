@@ -90,6 +90,9 @@ class Progress:
         self.jobs[job] = known if self.has_gpus else {**known, "gpus": 0}
 
     def on_started(self, jobs: list[int]) -> None:
+        if not self.done and not self.running and (first := [job for job in jobs if job in self.jobs]):
+            others = f" and {len(first) - 3} more" if len(first) > 3 else ""
+            self.say(f"first: {', '.join(self.name(job) for job in first[:3])}{others}; log: {RESULTS}/logs/run.log")
         self.running.update(dict.fromkeys(jobs, time.monotonic()))
 
     def on_submitted(self, job: int, slurm: str) -> None:

@@ -250,5 +250,6 @@ LINEAGE = _schema(
     ("examples", pa.int64()),
     ("trained_tokens", pa.int64()),  # tokens that carry loss, over all epochs
     ("weights", pa.string()),  # sha256
-    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights",
+    ("notes", pa.string()),  # what was odd about its training, as sentences
+    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
 )
