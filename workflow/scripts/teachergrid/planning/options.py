@@ -169,8 +169,9 @@ def config_files(args: Namespace) -> dict:
     stated: dict = {}
     for path in config_paths(args):
         if args.configfile and not _is_text(path):
+            why = "it is no text" if os.path.exists(path) else "there is no such file"
             raise BadInput(
-                f"--configfile {path}: cannot be read as a config; name a YAML file, and targets before --configfile"
+                f"--configfile {path}: cannot be read as a config ({why}); name a YAML file, and targets before --configfile"
             )
         files.refuse([path])
         try:
