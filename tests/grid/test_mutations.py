@@ -1,7 +1,9 @@
 """What the check of the config accepts, the grid can build; all else is refused in words. Over every key of the schema."""
 
+import json
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import mutations
 import pytest
@@ -62,7 +64,7 @@ grids:
     performance: [math/verify]
     pilot: {sample: 4, by: [car], keep: 1}
 """
-QUICK = 12  # one of so many mutations is tried in the quick test
+QUICK = 24  # one of so many mutations is tried in the quick test
 
 
 def counted(config: dict, step: int) -> Counter:
@@ -80,6 +82,8 @@ def counted(config: dict, step: int) -> Counter:
 @pytest.fixture
 def every_kind(small) -> dict:
     """In the folder of the small grid, whose files it names."""
+    rows = [{"instruction": f"Add 1 to {i}.", "answer": str(i + 1), "response": str(i + 1)} for i in range(20)]
+    Path("config/seed.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     config = yaml.safe_load(EVERY_KIND)
     assert mutations.outcome(config) == "built"
     return config
@@ -87,7 +91,7 @@ def every_kind(small) -> dict:
 
 def test_every_key_with_every_kind_of_mistake_a_sample(every_kind):
     outcomes = counted(every_kind, QUICK)
-    assert outcomes["refused"] > 500 and outcomes["built"] > 50, outcomes
+    assert outcomes["refused"] > 500 and outcomes["built"] > 25, outcomes
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ VALUES = {
     "number as text": "1e-5",
     "path that leads up": "../../etc/passwd",
     "folder": ".",
+    "part of a hub's name": "hub:x",
     "broken template": "{% if %}",
     "pattern": "(",
     "not a number": math.nan,

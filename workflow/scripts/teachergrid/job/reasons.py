@@ -46,20 +46,10 @@ SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, stude
 # {rule: kind of name}: the spec of such a job defines what the name means, so two names with the same spec mean the same
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
 # the parts of a cell: where several of them are new, the first in this order is the reason
-WORDS = (
-    "teacher",
-    "base",
-    "instructions",
-    "corpus",
-    "recipe",
-    "reward",
-    "scorer",
-    "seed",
-    "reference",
-    "suite",
-    "judge",
-    "grid",
-)
+WORDS = [
+    *("teacher", "base", "instructions", "corpus", "recipe", "reward"),
+    *("scorer", "seed", "reference", "suite", "judge", "grid"),
+]
 DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 

@@ -161,7 +161,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "machines_date": setting.machines.date,
         "files": files,
         "spared": spared(rows, options),
-        "replaces": replaced(rows, setting.actuals),
+        "replaces": replaced(rows, setting.actuals, options),
         "narrowing": narrowing(rows),
         "engines": by_engine(rows),
         "jobs": rows,

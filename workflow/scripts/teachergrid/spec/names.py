@@ -38,10 +38,8 @@ def check_values(value: object, where: str = "config") -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise BadInput(f"{where}: {_no_text(key)}")
-            if not key.isprintable():
-                raise BadInput(
-                    f"{where}: the name {key!r} has a line break or another character that cannot be seen; rename it"
-                )
+            if "\n" in key or "\r" in key:
+                raise BadInput(f"{where}: the name {key!r} has a line break; rename it")
             check_values(item, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
