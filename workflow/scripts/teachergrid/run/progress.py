@@ -132,10 +132,7 @@ class Progress:
         self.say(f"FAILED {record.job}: {record.line}")
 
     def record(self, job: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
-        """Return the record of a failed job: the one it wrote itself, unless SLURM ended it.
-
-        Snakemake's message counts where no log shows the reason.
-        """
+        """Return the record of a failed job: its own, unless SLURM ended it. Snakemake's message counts where no log shows the reason."""
         rule, cell = job["rule"], job["cell"]
         path = failures.record_path(RESULTS, rule, cell)
         own = failures.load(path) if self.is_new(path) else None
