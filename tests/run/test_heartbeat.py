@@ -31,6 +31,7 @@ def run(tmp_path, monkeypatch) -> tuple[Progress, list[str], float]:
         progress.take({"event": "ready", "job": number, "known": {**known, "benchmark": None}})
         progress.running[number] = now - 600
     progress.last = now - 30
+    said.clear()
     return progress, said, now
 
 

@@ -77,7 +77,7 @@ def _decoded(text: str, where: str, notes: set[str]) -> Any:
     try:
         value = json.loads(text)
         how = "JSON text"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         try:
             value, how = ast.literal_eval(text.strip()), "text of Python values"
         except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -149,7 +149,8 @@ def lines(results: str, summary: Summary) -> list[str]:
     text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in kinds if kind not in shown]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
-    parts += [f"{sum(summary['waiting'].values())} waiting for them or not begun ({waiting})"] * bool(waiting)
+    why = "waiting for them or not begun" if summary["failed"] else "not made"
+    parts += [f"{sum(summary['waiting'].values())} {why} ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
     parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]

@@ -264,6 +264,7 @@ class Supervision:
 
     def on_signal(self, now: float) -> None:
         """Begin to stop at the first Ctrl-C. The second one kills Snakemake; within the grace it leaves the cluster's jobs running."""
+        self.progress.stopping = True
         if self.interrupted_at is None:
             self.interrupted_at = now
             if self.grace:
