@@ -204,10 +204,10 @@ def test_another_config_takes_nothing_from_the_demo(grid, command):
     done = grid.call("teachergrid", *command, "--configfile", "mine.json")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert (
-        "mine.json: config: states no `models`, `instructions`, `bases`, `grids`; a config is complete" in done.stderr
+        "mine.json: config: states no `instructions`, `bases`, `grids`; a config is complete" in done.stderr
     )
     plain = grid.run("--configfile", "mine.json", "--dry-run", ok=False)
-    assert "mine.json: config: states no `models`" in plain
+    assert "mine.json: config: states no `instructions`" in plain
 
 
 def test_options_of_snakemake_still_change_the_demo(grid):
