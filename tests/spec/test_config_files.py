@@ -203,9 +203,7 @@ def test_another_config_takes_nothing_from_the_demo(grid, command):
     (grid.folder / "mine.json").write_text(json.dumps({"seed": 2, "teachers": {"mine": {"model": {"repo": "a/b"}}}}))
     done = grid.call("teachergrid", *command, "--configfile", "mine.json")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert (
-        "mine.json: config: states no `instructions`, `bases`, `grids`; a config is complete" in done.stderr
-    )
+    assert "mine.json: config: states no `instructions`, `bases`, `grids`; a config is complete" in done.stderr
     plain = grid.run("--configfile", "mine.json", "--dry-run", ok=False)
     assert "mine.json: config: states no `instructions`" in plain
 

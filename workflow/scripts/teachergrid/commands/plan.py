@@ -164,7 +164,8 @@ def found(what: str, argv: list[str]) -> "tuple[DAG, str]":
         try:
             dag = graph(targeted(argv, what))
         except BadInput as error:
-            if "No rule to produce" not in str(error):
+            # the pattern of a rule may match a cell that the grid does not have
+            if not any(words in str(error) for words in ("No rule to produce", "the grids have no '")):
                 raise
     jobs = sorted_jobs((dag or (dag := graph(argv))).jobs)
     for job in jobs:
