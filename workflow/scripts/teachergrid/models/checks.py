@@ -1,7 +1,7 @@
 """What a model's files must hold together: weights for every place and a place for all weights, a row for every token, and a
 chat template that shows what was said."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from ..spec.settings import ChatSettings
+    from .chat import Message
 
 POOLER = "pooler."  # prefix of an encoder's weights that many models are saved without; they are never used here
+LEAVE_OUT = "leave_out"  # a value of `refused_prompts`
 ASKED, ANSWERED = "whatwasasked", "whatwassaid"  # letters only, which no template escapes
 
 
@@ -94,6 +96,49 @@ def forget_wrong_padding(config: Any) -> bool:
         return False
     text.pad_token_id = None
     return True
+
+
+def check_prompts(
+    rows: "Iterable[tuple[str, list[Message]]]",
+    read: "Callable[[list[Message]], object]",
+    chat_settings: "ChatSettings",
+    model: str,
+) -> set[str]:
+    """Return the ids of the instructions that cannot be put to a model, where its settings leave them out.
+
+    Args:
+        rows: (id, messages) of all instructions; an id may come more than once.
+        read: puts messages into the form that the model reads, and raises BadInput where it cannot.
+        model: its name, for the message.
+    Raises:
+        BadInput: as `refuse_prompts` does.
+    """
+    failed: dict[str, BadInput] = {}
+    by_id = dict(rows)
+    for id, messages in by_id.items():
+        try:
+            read(messages)
+        except BadInput as error:
+            failed[id] = error
+    refuse_prompts(failed, len(by_id), chat_settings, model)
+    return set(failed)
+
+
+def refuse_prompts(failed: "Mapping[str, BadInput]", n: int, chat_settings: "ChatSettings", model: str) -> None:
+    """Raise BadInput if some of n instructions cannot be put to a model, unless its settings leave them out; also if none can.
+
+    failed: {id: why}.
+    """
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if len(failed) == n:
+        raise first
+    few = ", ".join([*failed][:3])
+    message = f"{len(failed)} of {n} instructions cannot be put to {model}, such as {few}: {first}"
+    if chat_settings.get("refused_prompts") != LEAVE_OUT:
+        raise BadInput(f"{message}; `refused_prompts: {LEAVE_OUT}` beside `template` leaves them out")
+    print(f"left out: {message}", flush=True)
 
 
 def check_template(tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings") -> None:
