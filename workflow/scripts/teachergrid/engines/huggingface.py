@@ -56,7 +56,7 @@ def open_model(
         return chat.prompt(tokenizer, messages, chat_settings, format).ids
 
     asked = ((request.id, request.messages) for request in requests)
-    refused = checks.check_prompts(asked, ids_of, chat_settings, model["repo"])
+    refused = checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
     network = loading.load_model(model, folder=weights)
     checks.check_ids(tokenizer, network)
     stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from . import chat
 
 if TYPE_CHECKING:
     import torch
@@ -146,17 +147,58 @@ def check_template(tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSet
 
     A template that is missing or fails is reported where it is used.
     """
-    question = [{"role": "user", "content": ASKED}]
-    for turns, is_prompt in ((question, True), ([*question, {"role": "assistant", "content": ANSWERED}], False)):
-        try:
-            text = tokenizer.apply_chat_template(
-                turns, add_generation_prompt=is_prompt, tokenize=False, **chat_settings["template_args"]
+    question: Message = {"role": "user", "content": ASKED}
+    answer: Message = {"role": "assistant", "content": ANSWERED}
+    for turns, is_prompt in (([question], True), ([question, answer], False)):
+        if lost := _left_out(tokenizer, chat_settings, turns, is_prompt):
+            raise BadInput(
+                f"{tokenizer.name_or_path}: the chat template leaves out the text of the {lost} turn; correct it, or name "
+                "another `template`"
             )
-        except Exception:
-            return
-        for turn in turns:
-            if turn["content"].lower() not in text.lower():
-                raise BadInput(
-                    f"{tokenizer.name_or_path}: the chat template leaves out the text of the {turn['role']} turn; correct it, or "
-                    "name another `template`"
-                )
+
+
+def check_turns(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings"
+) -> "Callable[[list[Message]], None]":
+    """Return what raises BadInput for messages of several turns, where the chat template shows the last one only."""
+    turns: list[Message] = [
+        {"role": role, "content": f"{text}{i}"}
+        for i, (role, text) in enumerate((("user", ASKED), ("assistant", ANSWERED), ("user", ASKED)))
+    ]
+    lost = _left_out(tokenizer, chat_settings, turns, True)
+
+    def check(messages: "list[Message]") -> None:
+        if lost and sum(message["role"] != "system" for message in messages) > 1:
+            raise BadInput(
+                f"{tokenizer.name_or_path}: the chat template leaves out the text of an earlier {lost} turn; correct it, name "
+                "another `template`, or take the first turns (`turns: first` of the instructions)"
+            )
+
+    return check
+
+
+def reader(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings", format: str
+) -> "Callable[[list[Message]], None]":
+    """Return what raises BadInput for messages that cannot be put to a model as a prompt."""
+    check_turns_of = check_turns(tokenizer, chat_settings)
+
+    def read(messages: "list[Message]") -> None:
+        if format == "chat":
+            check_turns_of(messages)
+        chat.prompt(tokenizer, messages, chat_settings, format)
+
+    return read
+
+
+def _left_out(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings", turns: "list[Message]", is_prompt: bool
+) -> str | None:
+    """Return the role of the first turn whose text is not in what the template makes; None where all are, or it fails."""
+    try:
+        text = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=is_prompt, tokenize=False, **chat_settings["template_args"]
+        )
+    except Exception:
+        return None
+    return next((turn["role"] for turn in turns if turn["content"].lower() not in text.lower()), None)

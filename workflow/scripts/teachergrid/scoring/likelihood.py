@@ -131,11 +131,11 @@ def score(
 
     @cache
     def refused(format: str) -> set[str]:
-        from ..models import chat, checks, loading
+        from ..models import checks, loading
 
         words = loading.load_tokenizer(settings["model"], scorer)
         return checks.check_prompts(
-            rows.prompts(), lambda asked: chat.prompt(words, asked, scorer, format), scorer, settings["model"]["repo"]
+            rows.prompts(), checks.reader(words, scorer, format), scorer, settings["model"]["repo"]
         )
 
     @cache

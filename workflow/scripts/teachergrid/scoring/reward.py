@@ -144,10 +144,14 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
         if scorer_of is not classifier.Classifier:
             return set()  # their prompts are one user turn
         words = loading.load_tokenizer(model, reward)
+        check_turns = checks.check_turns(words, reward)
+
+        def read(messages: list[Message]) -> None:
+            check_turns(messages)
+            chat.conversation(words, messages, "Yes", reward)
+
         asked = ((row["id"], row["messages"]) for row in rows)
-        return checks.check_prompts(
-            asked, lambda messages: chat.conversation(words, messages, "Yes", reward), reward, model["repo"]
-        )
+        return checks.check_prompts(asked, read, reward, model["repo"])
 
     def load() -> list[LimitedScorer]:
         from ..models import loading

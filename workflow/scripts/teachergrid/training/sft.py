@@ -70,9 +70,11 @@ def encode(
     examples, counts = [], {"truncated": 0, "prompt_too_long": 0, "prompt_refused": 0}
     failed: dict[str, BadInput] = {}
     cut_off = frozenset(unfinished)
+    check_turns = checks.check_turns(tokenizer, settings)
     chat.report(tokenizer, settings)
     for number, (messages, response) in enumerate(rows):
         try:
+            check_turns(messages)
             example = chat.example(tokenizer, messages, response, settings, finished=number not in cut_off)
         except BadInput as error:
             failed[ids[number] if ids else f"row {number + 1}"] = error
