@@ -53,10 +53,8 @@ def refuse_mistyped(rest: list[str], command: Parser) -> None:
         # Snakemake takes abbreviations
         if name in known or (not beginning_so and any(option.startswith(name) for option in known)):
             continue
-        raise BadInput(
-            f"{name}: neither {command.prog} nor Snakemake has such an option{hint or nearest(name, known)}; "
-            f"{command.prog} --help and snakemake --help list them"
-        )
+        hint = hint or nearest(name, known) or f"; {command.prog} --help and snakemake --help list them"
+        raise BadInput(f"{name}: neither {command.prog} nor Snakemake has such an option{hint}")
 
 
 def of_snakemake() -> list[str]:

@@ -18,6 +18,7 @@ from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
 from ..planning.options import targeted
 from ..run import permissions
+from ..spec.spelling import known, nearest
 from ..store.results import RESULTS
 from . import output
 
@@ -47,6 +48,7 @@ def listed(request: options.PlanOptions) -> int:
     """Print what needs no costs: the files made by older code (--older), or a line for each job (--jsonl)."""
     dag = graph(request.argv)
     if request.older:
+        known("--older", request.older, [rule.name for rule in dag.workflow.rules])
         older = by_older_code(dag).get(request.older)
         print(*(older.files if older else []), sep="\n")
         return 0
@@ -157,8 +159,6 @@ def found(what: str, argv: list[str]) -> "tuple[DAG, str]":
 
     Raises BadInput where the grid has neither.
     """
-    from ..spec.spelling import nearest
-
     dag = None
     if what.startswith(f"{RESULTS}/"):
         try:

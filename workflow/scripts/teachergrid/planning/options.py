@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..grid import config
 from ..spec import config_files as files
 
 PROBE_SECONDS = 300.0
@@ -169,15 +168,16 @@ def config_files(args: Namespace) -> dict:
     stated: dict = {}
     for path in config_paths(args):
         if args.configfile and not _is_text(path):
+            why = "it is no text" if os.path.exists(path) else "there is no such file"
             raise BadInput(
-                f"--configfile {path}: cannot be read as a config; name a YAML file, and targets before --configfile"
+                f"--configfile {path}: cannot be read as a config ({why}); name a YAML file, and targets before --configfile"
             )
         files.refuse([path])
         try:
             update_config(stated, load_configfile(path))
         except Exception as error:  # such as a mistake in a template for YAML (yte)
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            raise BadInput(f"{path}: cannot be read as a config ({why[0]}); write plain YAML") from error
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise BadInput(f"{path}: cannot be read as a config ({lines[0]}); write plain YAML") from error
     return stated
 
 
@@ -205,5 +205,7 @@ def configured(args: Namespace) -> dict:
 
 def checked(args: Namespace) -> dict:
     """Return the config complete, as grid.config.checked does. Its errors name the file and the line."""
+    from ..grid import config  # here, so that --help needs nothing heavy
+
     with files.located(config_paths(args)):
         return config.checked(configured(args))
