@@ -10,6 +10,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
@@ -182,11 +183,11 @@ def config_files(args: Namespace) -> dict:
 
 
 def _is_text(path: str) -> bool:
-    """Whether there is a file of this name that looks like text."""
+    """Whether there is a file of this name that was meant as a config: by its ending, or because it holds text."""
     try:
-        with open(path, "rb") as file:
-            return b"\0" not in file.read(1000)
-    except OSError:
+        content = Path(path).read_bytes()
+        return path.endswith((".yaml", ".yml", ".json")) or "\0" not in content.decode()
+    except (OSError, UnicodeDecodeError):
         return False
 
 

@@ -49,17 +49,20 @@ class _Key(NamedTuple):
     value: "yaml.Node"
 
 
-def refuse(paths: Iterable[str | Path]) -> None:
+def refuse(paths: Iterable[str | Path], called: str = "config") -> None:
     """Raise BadInput for the first config file that cannot be read, or does not mean what it looks like.
 
     That is: a mistake of YAML or JSON; a key that stands twice in one mapping, of which the later one would silently count; a
     name that is no text to YAML, such as `no`; a tag, alias or depth that no config needs.
+
+    Args:
+        called: what messages call the settings, for files of another kind.
     """
     for path in paths:
         root = _composed(path)
         if root is None:
             continue
-        _Look(path).at(root, "config", ())
+        _Look(path).at(root, called, ())
         _construct(path)
 
 
