@@ -12,7 +12,7 @@ finished.
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from . import throughput, workload
 from .actuals import Actual, Actuals, Itself, Probe, expected_work, kind
@@ -70,18 +70,38 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     middle = math.log(start + rest)
     share = rest / (start + rest)
     spread = _variance(fit, share) + (texts.unsure * share) ** 2
-    source, weight = fit.source, fit.weight
+    source = fit.source
     earlier = _by_cell(Itself(actuals)).get((rule, cell), ())
     if before := [job for job in earlier if _same(job, planned, device)]:
         # as long as before; the fit only corrects for changed numbers of rows or lengths
         off = sum(math.log(job.seconds) - _predicted(fit, job, machines) for job in before) / len(before)
         middle, spread = middle + off, max(AGAIN, fit.deviation) ** 2 * (1 + 1 / len(before))
-        source, weight = MEASURED, max(weight, float(len(before)))
+        source = MEASURED
     else:
         spread += fit.deviation**2
     wide = math.exp(Z * math.sqrt(spread))
-    bounds = math.exp(middle) / wide, math.exp(middle), math.exp(middle) * wide
-    return Estimate(*bounds, source, gpus, device, round(weight, 2), texts.lengths, round(texts.texts, 2))
+    return Estimate(math.exp(middle) / wide, math.exp(middle), math.exp(middle) * wide, source, gpus, device)
+
+
+class Basis(TypedDict):
+    """What an estimate is based on beside arithmetic.
+
+    alike: how much finished jobs and probes count that are like the job, as a number of jobs: those on this device type, of its
+    size and settings, count 1 each. lengths, texts: see actuals.Expected.
+    """
+
+    alike: float
+    lengths: str
+    texts: float
+
+
+def basis(rule: str, row: dict, found: Estimate, actuals: Actuals, machines: Machines, cell: str = "") -> Basis:
+    """Return what an estimate is based on. found: by `estimate`, of the same job."""
+    texts = expected_work(rule, row, actuals, cell)
+    planned = texts.work._replace(gpus=found.gpus)
+    fit = fitted(_Key.of(rule, planned, found.device), Itself(actuals), Itself(machines))
+    again = sum(_same(job, planned, found.device) for job in _by_cell(Itself(actuals)).get((rule, cell), ()))
+    return {"alike": round(max(fit.weight, again), 2), "lengths": texts.lengths, "texts": round(texts.texts, 2)}
 
 
 # --- the fit
