@@ -37,7 +37,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # who may import Snakemake: what drives it
 SNAKEMAKE = ("commands/", "run/", "planning/graph.py", "planning/options.py")
 # what a training process is made of; everywhere else torch is imported where it is used
-TORCH = ("training/sft.py", "training/worker.py", "training/checkpoints.py")
+TORCH = ("training/sft.py", "training/worker.py", "training/checkpoints.py", "training/packing.py")
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {

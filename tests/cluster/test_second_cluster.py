@@ -4,7 +4,9 @@ What takes jobs goes on at the same time (conftest.started); each such case has 
 """
 
 import re
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from slurm_sites import ALICE, BOB
 
 LONG = 600  # seconds, on a busy machine
 ONE, TWO, FOUR = (f"generate seed__{teacher}" for teacher in ("small", "large", "whole"))
+TRAIN = "finetune q__seed__small__sft__s1"
 
 
 def result(cell: str) -> str:
@@ -183,6 +186,38 @@ def controller_away(cluster: Cluster, folder: Path) -> SharedGrid:
     return grid
 
 
+def main_process_in_a_job(cluster: Cluster, folder: Path) -> SharedGrid:
+    """The main process is a job itself, and is put back into the queue; jobs run the site's lines and ask the controller nothing."""
+    grid = SharedGrid(cluster, folder, {ONE: {"seconds": 10}, TRAIN: {"seconds": 3}})
+    program, tools, setup = folder / ".venv/bin/teachergrid", folder / "tools", folder / "profiles/slurm/setup.sh"
+    lines = f"export PATH={tools}:$PATH TEACHERGRID_CONTAINER='{tools}/contained some-image'"
+    scripts = {program: f'exec {sys.executable} -m teachergrid "$@"', setup: lines}
+    scripts[tools / "contained"] = f'echo contained $1 >> {folder}/asked\nshift\nexec "$@"'
+    for name in ("srun", "scontrol"):
+        scripts[tools / name] = f'echo {name} "$@" >> {folder}/asked\nexec {shutil.which(name)} "$@"'
+    for path, lines in scripts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+    grid.belongs_to(ALICE)
+    targets = [result(check(ONE)), f"results/students/{TRAIN.split(' ')[1]}/student.json"]
+    main = grid.submit_main(ALICE, "--account=nlp-lab", "--partition=batch", argv=("--notify", "cat > told", *targets))
+    state = ("squeue", "-h", "-j", main, "-o", "%T")
+    wait("the work of a job", lambda: grid.tries(ONE), LONG)
+    (grid.said["name"],) = [line for line in grid.queue("%j") if line.startswith("generate")]
+    # as SLURM does some time before the limit
+    cluster.ask("scancel", "--batch", "--signal=USR1", main, user=ALICE)
+    wait("the main process in the queue again", lambda: cluster.ask(*state) == "PENDING", LONG)
+    wait("the work of a training", lambda: grid.tries(TRAIN), LONG)
+    cluster.ask("scancel", "--signal=USR1", grid.tries(TRAIN)[0]["SLURM_JOB_ID"], user=ALICE)
+    wait("the end of the main process", lambda: cluster.ask(*state) in ("", "COMPLETED", "FAILED"), LONG)
+    log = (folder / f"teachergrid-{main}.log").read_text()
+    assert "the cluster's jobs go on" in log and "3 done, 0 failed" in log, log
+    assert [len(grid.tries(cell)) for cell in (ONE, check(ONE), TRAIN)] == [1, 1, 1]
+    grid.said["told"], grid.said["asked"] = (folder / "told").read_text(), (folder / "asked").read_text()
+    return grid
+
+
 def lingered(run: Run) -> float:
     """Return the seconds between the last job's end, as the run saw it, and the run's own end."""
 
@@ -196,7 +231,7 @@ def lingered(run: Run) -> float:
     return (seconds(ended) - seconds(last)) % 86400
 
 
-CASES = [two_users, cancelled_by_preemption, killed_for_memory_or_by_hand, controller_away]
+CASES = [two_users, cancelled_by_preemption, killed_for_memory_or_by_hand, controller_away, main_process_in_a_job]
 
 
 @pytest.mark.slurm
@@ -234,6 +269,17 @@ def test_a_shared_folder(case, started, second):
     }
     assert all(word in ended["closed run"].stderr for word in ("tg-bob", "chmod -R g+rwX", "umask 002"))
     assert not (started[case].result().folder / "results/.lock").exists()
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("case", [main_process_in_a_job])
+def test_what_jobs_ask_and_are_called(case, started, second):
+    said = started[case].result().said
+    assert said["name"] == "generate:seed__small"
+    # by the site's own PATH: one job step each (the instructions are a job, too), and nothing else
+    asked = [line.split()[0] for line in said["asked"].splitlines()]
+    assert sorted(asked) == ["contained"] * 4 + ["srun"] * 4, said["asked"]
+    assert "3 done, 0 failed" in said["told"]
 
 
 # --- what needs no job

@@ -15,7 +15,7 @@ from teachergrid.job import failures
 from teachergrid.planning import options as plan_options
 from teachergrid.report import read
 from teachergrid.run import outcome, supervise
-from workspace import ENV, setting
+from workspace import ENV, file_of_size, setting
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_later_start_forces_only_what_no_earlier_one_has_made(monkeypatch, for
     cells = SimpleNamespace(chosen={}, rows={"report": {}})
     for where, name, stand_in in (
         (run, "once", once),
-        (run, "any_made", lambda: True),
+        (run, "any_made", lambda rows: True),
         (run.grid_cells, "Cells", lambda config: cells),
         (run.hindsight, "note", lambda *_: None),
         (run.graph, "forced", lambda argv: ["made 1", "made 2", "made 3", "left"]),
@@ -78,6 +78,23 @@ def test_a_later_start_forces_only_what_no_earlier_one_has_made(monkeypatch, for
         assert [forced for _, forced in told] == [None] * 4
     # what the run was told counts for its report
     assert plan_options.parse_quietly(told[-1][0]).config == ["a=1", "partial=True"]
+
+
+@pytest.mark.parametrize(
+    ("made", "models", "is_enough"),
+    [
+        ("scores/q-raw/math/verify.parquet", ["q-raw"], True),
+        ("metrics/q/seed__small.parquet", ["q-raw"], False),
+        ("metrics/q/seed__small.parquet", [], True),
+        ("responses/seed__small.parquet", [], False),
+    ],
+)
+def test_metrics_are_enough_for_the_report_of_a_grid_that_trains_nothing(
+    tmp_path, monkeypatch, made, models, is_enough
+):
+    monkeypatch.chdir(tmp_path)
+    file_of_size(tmp_path / "results" / made, 0)
+    assert run.any_made({"correlate": {"teachers": {"models": models}}}) is is_enough
 
 
 def test_what_failed_is_not_tried_again_for_the_report(grid):

@@ -78,6 +78,8 @@ def test_rows_of_files(tmp_path):
     counts = [resources.count(str(path), None) for path in (lines, listed, tmp_path / "hub:org/name")]
     assert counts == [7, 2, resources.UNKNOWN_ROWS]
     assert resources.count(str(lines), 5) == 5
+    lines.write_text("{}\n" * 8)
+    assert resources.count(str(lines), None) == 8, "counted again where the file changed"
 
 
 def test_the_time_asked_for_follows_from_the_throughput():

@@ -1,10 +1,15 @@
 """What is generated depends on the row, the model and the seed, and not on the batch."""
 
+import json
+import shutil
+
+import chat_templates
 import pytest
 import tiny
 import torch
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, tiny_models
-from teachergrid.engines import huggingface
+from teachergrid.engines import engine, huggingface
+from teachergrid.engines.requests import Request
 from teachergrid.models import chat, loading
 
 
@@ -116,3 +121,47 @@ def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
     assert [result["finish_reason"] for result in results] == ["length"] * 3 + ["prompt_too_long"]
     # each as if alone
     assert [generator.generate([prompt], [("x", 0)], GREEDY, 4)[0] for prompt in prompts] == results
+
+
+def renamed(folder, token: int, tag: str, special: bool) -> str:
+    """Make one token of a tokenizer a tag, so that a model which writes the token writes the tag. Return the folder."""
+    path = folder / "tokenizer.json"
+    core = json.loads(path.read_text())
+    old = next(text for text, i in core["model"]["vocab"].items() if i == token)
+    core["model"]["merges"] = [pair for pair in core["model"]["merges"] if old not in (*pair, "".join(pair))]
+    core["model"]["vocab"] = {tag if i == token else text: i for text, i in core["model"]["vocab"].items()}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    core["added_tokens"].append({"id": token, "content": tag, "special": special, **flags})
+    path.write_text(json.dumps(core))
+    return str(folder)
+
+
+@pytest.mark.parametrize("tag", ["</think>", "<|call|>"])
+def test_a_special_token_inside_a_response_stays_in_its_text(tmp_path, tag):
+    entry = MODEL | {"repo": str(tiny.make(tmp_path / "plain", "llama"))}
+    loaded = loading.load_model(entry), loading.load_tokenizer(entry, CHAT)
+    tokens = by_hand(loaded, "red", GREEDY["max_tokens"])
+    request = Request("red", 0, [{"role": "user", "content": "red"}], None)
+    prompt = chat.prompt(loaded[1], request.messages, CHAT).ids
+    token = next(token for token in tokens if token > 3 and token not in prompt)
+    texts = []
+    for special in (True, False):
+        folder = shutil.copytree(tmp_path / "plain", tmp_path / f"special {special}")
+        changed = MODEL | {"repo": renamed(folder, token, tag, special)}
+        output = engine.load(changed, CHAT)([request], GREEDY, 1)[0]
+        assert output["response_tokens"] == tokens.index(3) if 3 in tokens else len(tokens)
+        texts.append(output["text"])
+    assert texts[0] == texts[1]
+    assert tag in texts[0]
+
+
+def test_a_response_keeps_the_tag_that_its_prompt_opened(folders, capsys):
+    request = Request("red", 0, [{"role": "user", "content": "red"}], None)
+    entry, opens = MODEL | {"repo": str(folders["llama"])}, CHAT | {"template": chat_templates.R1}
+    output = engine.load(entry, opens)([request], GREEDY, 1)[0]
+    assert output["text"].startswith("<think>\n")
+    assert "warning: " in capsys.readouterr().out
+    # behind the same prompt in the plain format, the model writes what follows the tag
+    prompt = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    again = engine.load(entry, CHAT | {"plain": prompt}, "plain")([request], GREEDY, 1)[0]
+    assert output["text"] == "<think>\n" + again["text"]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 from teachergrid.grid.cells import Cells
@@ -63,6 +64,7 @@ def test_defaults_stay_out_of_the_spec(small):
     ("settings", "rows"), [({}, 10), ({"choose": "all"}, 30), ({"share": 0.25}, 3), ({"choose": "all", "rows": 7}, 7)]
 )
 def test_how_many_rows_a_student_of_it_sees(small, settings, rows):
+    Path("config/seed.jsonl").write_text('{"prompt": "p"}\n' * 10)
     (small_file := small["instructions"]["seed"]).update(sample=10)
     small["teachers"]["small"]["sampling"]["samples"] = 2
     best(**settings)(small)

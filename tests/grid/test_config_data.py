@@ -1,7 +1,10 @@
 """What makes training data in the config: derived corpora, stripped teachers, suites that are removed; and their cells."""
 
+from pathlib import Path
+
 import pytest
 from teachergrid.errors import BadInput
+from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from workspace import setting
 
@@ -57,6 +60,54 @@ BAD = {
         setting("instructions", "seed", "decontaminate", to=["maths"]),
         "there is no 'maths', did you mean",
     ),
+    "more rows than there are": (
+        best(rows=10**6),
+        "config.corpora.best.rows: there are .* to choose from at most; lower it",
+    ),
+    "a sample of more": (
+        setting("instructions", "seed", "sample", to=10**6),
+        "config.instructions.seed.sample: 1000000 rows cannot be drawn from 'config/seed.jsonl', which has .*lower it",
+    ),
+    "a folder of part files": (
+        setting("instructions", "seed", "source", to="parts.parquet"),
+        "config.instructions.seed.source: parts.parquet: is a folder; name one file in it, or join",
+    ),
+    "a broken file": (
+        setting("instructions", "seed", "source", to="broken.json"),
+        "config.instructions.seed.source: broken.json, line 1: broken JSON",
+    ),
+    "braces": (
+        setting("instructions", "seed", "source", to="a{b}.jsonl"),
+        "config.instructions.seed.source: 'a{b}.jsonl' has braces, which mark wildcards in Snakemake; rename",
+    ),
+    "braces in prompts": (
+        setting("tasks", "gsm", "prompts", to="{a}.jsonl"),
+        "config.tasks.gsm.prompts: .* has braces",
+    ),
+    "broken prompts": (
+        setting("tasks", "gsm", "prompts", to="broken.json"),
+        "config.tasks.gsm.prompts: broken.json, line 1",
+    ),
+    "broken responses": (
+        setting("teachers", "small", to={"engine": "existing", "source": "broken.json"}),
+        "config.teachers.small.source: broken.json, line 1: broken JSON",
+    ),
+    "a table of another kind": (
+        setting("instructions", "seed", "source", to="rows.csv"),
+        "config.instructions.seed.source: rows.csv: unknown kind of file '.csv'",
+    ),
+    "greedy samples": (
+        setting("teachers", "small", "sampling", to={"temperature": 0, "samples": 3}),
+        "config.teachers.small.sampling.samples: all 3 responses to an instruction would be equal with `temperature: 0`",
+    ),
+    "samples of the likeliest token": (
+        setting("teachers", "small", "sampling", to={"temperature": 1, "top_k": 1, "samples": 2}),
+        "config.teachers.small.sampling.samples: all 2 .* with `top_k: 1`; state a higher one, or 0, or `samples: 1`",
+    ),
+    "greedy samples of a task": (
+        setting("tasks", "gsm", "sampling", to={"samples": 2}),
+        "config.tasks.gsm.sampling.samples: all 2 responses",
+    ),
     "a set without itself": (of_a_set, "task 'gsm' of suite 'math' consists of config.instructions.seed"),
 }
 
@@ -64,6 +115,28 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_errors_name_the_key_and_the_remedy(small, name):
     change, message = BAD[name]
+    Path("parts.parquet").mkdir()
+    Path("broken.json").write_text("[{]")
+    Path("rows.csv").touch()
     change(small)
     with pytest.raises(BadInput, match=message):
         checked(small)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("lines.json", '{"prompt": "a"}\n{"prompt": "b"}\n'), ("list.jsonl", '[{"prompt": "a"},\n{"prompt": "b"}]')],
+)
+def test_the_plan_counts_what_the_job_reads(small, name, content):
+    Path(name).write_text(content)
+    small["instructions"]["seed"] |= {"source": name, "sample": None}
+    cells = Cells(checked(small))
+    assert cells.rows["load_instructions"]["seed"]["rows"] == cells.rows["check"]["seed__small"]["rows"] == 2
+    small["instructions"]["seed"]["sample"] = 2
+    checked(small)
+
+
+def test_responses_that_exist_may_have_samples(small):
+    Path("there.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    small["teachers"]["small"] = {"engine": "existing", "source": "there.jsonl", "sampling": {"samples": 3}}
+    checked(small)

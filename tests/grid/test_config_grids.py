@@ -1,6 +1,7 @@
 """Grid blocks of the config are checked: what they name, their cells, their pilots."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pilot_grid import with_pilot
@@ -72,6 +73,7 @@ def test_wrong_pilots(entries, change, message):
 
 
 def test_blocks_that_can_have_no_pilot(entries):
+    Path("config/seed.jsonl").write_text('{"prompt": "p"}\n' * 2)
     for change, message in (
         (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
         (setting("grids", "teachers", "compare", to="recipe"), "it needs `compare: teacher` and recipes"),

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pilot_grid import ONE_EACH, chose, with_pilot
@@ -82,10 +83,32 @@ def test_a_job_expands_what_the_pilots_had_chosen(entries):
 
 def test_the_lock_is_taken_and_released(entries):
     begun = Start(entries, [], is_main_process=True)
-    begun.begin()
+    begun.begin(SimpleNamespace(needrun_jobs=lambda: []))
     assert Path("results/.lock").exists() and start.frozen() == {"config": begun.config, "chosen": begun.cells.chosen}
     begun.end()
     assert not Path("results/.lock").exists()
+
+
+def test_what_a_run_does_not_make_again_is_as_before(entries, capsys):
+    """Of what cost a model. Snakemake removes all outputs of a job before it starts."""
+    outputs = [Path(f"results/{name}.parquet") for name in ("responses/a__b", "responses/c__d", "metrics/q/x")]
+    rules = ["generate", "generate", "measure"]
+    jobs = [
+        SimpleNamespace(rule=SimpleNamespace(name=rule), output=[output])
+        for rule, output in zip(rules, outputs, strict=True)
+    ]
+    for output in outputs:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text("old")
+    begun = Start(entries, [], is_main_process=True)
+    begun.begin(SimpleNamespace(needrun_jobs=lambda: jobs))
+    for output in outputs:
+        output.unlink()
+    outputs[0].write_text("new")
+    begun.end()
+    assert [output.read_text() if output.exists() else None for output in outputs] == ["new", "old", None]
+    assert [path.read_text() for path in Path("results/.replaced").rglob("*.parquet")] == ["old"]
+    assert "not made again, so as before: results/responses/c__d.parquet\n" in capsys.readouterr().err
 
 
 def test_who_only_looks_writes_nothing(entries, tmp_path):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from slurm_cluster import Cluster, wait
+from slurm_cluster import Cluster, output, wait
 from slurm_grids import PATIENCE, Run, SlurmGrid
 from slurm_sites import ALICE, User
 from workspace import ENV
@@ -72,6 +72,11 @@ class SharedGrid(SlurmGrid):
         """Start `teachergrid run`."""
         before = self.cluster.words("env", "-i", *variables(user, self.cluster, env), user=user, folder=self.folder)
         return Run(self.folder, *argv, before=before, umask=0o002)
+
+    def submit_main(self, user: User, *options: str, argv: tuple[str, ...]) -> str:
+        """Submit the main process as a job. Return its id."""
+        before = self.cluster.words("env", "-i", *variables(user, self.cluster, {}), user=user, folder=self.folder)
+        return output(*before, "sbatch", "--parsable", *options, "profiles/slurm/main.sh", *argv)
 
     def call_as(self, user: User, *argv: str, **env: str) -> subprocess.CompletedProcess:
         """Run `teachergrid COMMAND` to its end. Raises TimeoutExpired."""

@@ -104,3 +104,46 @@ def make(
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return Path(folder)
+
+
+def sentencepiece(kind: str, template: str | None = None):
+    """Return a tokenizer that puts a blank before every text, as those of SentencePiece do.
+
+    kind: `every part` puts it before the text behind a special token too (Llama 2, Mistral 7B v0.1), `first` before the whole
+    text only (Mistral 7B v0.3).
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    if kind == "every part":
+        core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        core.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    else:
+        core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    texts = [*(f"{word} {word}" for word in WORDS), "[INST] ? [/INST]", "1 2 3 4 5 6 7 8 9 0 . , - T", *"\n+"]
+    core.train_from_iterator(
+        texts * 20,
+        trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False),
+    )
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=core, **names, chat_template=template)
+
+
+def with_tags(tokenizer, *tags: str, special: bool = True):
+    """Return the tokenizer with further tokens, such as <think>; special or ordinary ones."""
+    from transformers import AddedToken
+
+    tokenizer.add_tokens([AddedToken(tag, special=special) for tag in tags], special_tokens=special)
+    return tokenizer
+
+
+def network(tokenizer):
+    """Return a tiny random Llama for the vocabulary of a tokenizer, in eval mode."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=512, **sizes)).eval()

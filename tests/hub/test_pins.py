@@ -15,6 +15,8 @@ def config(tmp_path, monkeypatch) -> dict:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").mkdir()
     (tmp_path / "models/own").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        (tmp_path / "models/own" / name).write_text("{}")
     return {
         "models": {
             "free": {"repo": "org/free"},

@@ -1,4 +1,4 @@
-"""Rows of every kind of file, and the ids of messages."""
+"""What the cells of people's files hold: ids of messages, and chats in all the forms in which they are kept."""
 
 import json
 
@@ -6,43 +6,9 @@ import pytest
 from teachergrid.errors import BadInput
 from teachergrid.instructions import files
 
-ROWS = [{"instruction": "one\u2028line", "output": "a"}, {"instruction": "two", "output": None}]
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
-def test_read_rows_of_every_kind(tmp_path, kind):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = tmp_path / f"rows.{kind}"
-    if kind == "jsonl":
-        path.write_bytes(b"\xef\xbb\xbf" + "\r\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode())
-    elif kind == "json":
-        path.write_text(json.dumps(ROWS))
-    else:
-        pq.write_table(pa.Table.from_pylist(ROWS), path)
-    assert files.read_rows(path) == ROWS
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "a.jsonl, line 3: broken JSON"),
-        ("a.jsonl", b'{"a": 1}\n[2]\n', "row 2.*no object"),
-        ("a.jsonl", b"\n", "no rows"),
-        ("a.jsonl", b'{"a": "\xff"}', "UTF-8"),
-        ("a.json", b'[{"a": 1},\n {"a" 1}]', "a.json, line 2: broken JSON"),
-        ("a.json", b'{"a": 1}', "not a list"),
-        ("a.parquet", b"PAR1", "not a complete parquet"),
-        ("a.csv", b"a\n1\n", "unknown kind of file '.csv'"),
-        ("a.jsonl", None, "no such file"),
-    ],
-)
-def test_bad_files_are_refused(tmp_path, name, content, says):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=says):
-        files.read_rows(tmp_path / name)
+CHAT = [{"role": "user", "content": "what's 2 + 2?"}, {"role": "assistant", "content": '"4"'}]
+SHAREGPT = [{"from": "human", "value": "what's 2 + 2?"}, {"from": "gpt", "value": '"4"'}]
+NONE = {"role": None, "content": None, "from": None, "value": None}
 
 
 def test_message_id_is_a_hash_of_roles_and_contents():
@@ -50,3 +16,78 @@ def test_message_id_is_a_hash_of_roles_and_contents():
     assert files.message_id([{"role": "user", "content": "hé"}]) == "118247fcc709bc66"
     asked = [{"role": "user", "content": "sort"}]
     assert files.message_id(asked) != files.message_id([{"role": "system", "content": ""}, *asked])
+
+
+def test_missing():
+    assert all(map(files.is_missing, (None, float("nan"))))
+    assert not any(map(files.is_missing, ("", 0, 0.0, "nan", [])))
+
+
+@pytest.mark.parametrize(
+    ("cell", "noted"),
+    [
+        (CHAT, set()),
+        (SHAREGPT, set()),
+        (tuple(CHAT), set()),
+        ([NONE | turn for turn in SHAREGPT], set()),
+        ([NONE | turn for turn in CHAT], set()),
+        ({"role": ["user", "assistant"], "content": [turn["content"] for turn in CHAT]}, set()),
+        ({"role": ["user", "assistant"], "content": [turn["content"] for turn in CHAT], "tag": None}, set()),
+        ([{"role": turn["role"], "content": [{"type": "text", "text": turn["content"]}]} for turn in CHAT], set()),
+        (json.dumps(CHAT), {"chats read from JSON text"}),
+        (json.dumps(SHAREGPT, indent=1), {"chats read from JSON text"}),
+        (json.dumps(json.dumps(CHAT)), {"chats read from JSON text"}),
+        ([json.dumps(turn) for turn in CHAT], {"chats read from JSON text"}),
+        (str(CHAT), {"chats read from text of Python values"}),
+        ([turn | {"weight": 0} for turn in CHAT], {"key 'weight' of turns not read"}),
+        ([turn | {"name": None, "tool_calls": []} for turn in CHAT], set()),
+    ],
+)
+def test_chats_in_all_forms(cell, noted):
+    found: set[str] = set()
+    assert [files.turn(turn, "here", found) for turn in files.chat(cell, "here", found)] == CHAT
+    assert found == noted
+
+
+def test_one_message_is_a_chat():
+    assert files.chat(CHAT[0], "here", set()) == files.chat(json.dumps(CHAT[0]), "here", set()) == CHAT[:1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("Human: hi\n\nAssistant: hello", "here: 'Human: hi.*is no list of messages that can be read"),
+        (str(CHAT).replace("}, {", "}\n {"), "is no list of messages that can be read"),  # a column of numpy arrays
+        (f"array({CHAT}, dtype=object)", "is no list of messages that can be read"),
+        (json.dumps(CHAT)[:-9], "is no list of messages that can be read"),
+        ("7", "here: '7' is no list of messages"),
+        ({"role": ["user"], "content": ["a", "b"]}, "lists do not belong together"),
+    ],
+)
+def test_what_is_no_chat_is_refused(cell, says):
+    with pytest.raises(BadInput, match=says):
+        files.chat(cell, "here", set())
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (["user", "hi"], "is no message"),
+        ({"role": "user"}, "is no message"),
+        ({"role": "tool", "content": "x"}, "a turn of 'tool' with str content"),
+        ({"role": ["user"], "content": "x"}, "a turn of '.'user'.' with str content"),
+        ({"role": "assistant", "content": None}, "a turn of 'assistant' with NoneType content"),
+        ({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "x"}]}, "with list content"),
+        ({"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}, "`tool_calls`; turns are text alone"),
+        ({"role": "user", "content": "\ud800"}, "half a surrogate pair"),
+    ],
+)
+def test_what_is_no_turn_is_refused(message, says):
+    with pytest.raises(BadInput, match=says):
+        files.turn(message, "here", set())
+
+
+def test_a_text_about_messages_is_no_chat():
+    assert files.looks_like_chat(json.dumps(CHAT)) and files.looks_like_chat(f" {CHAT}\n")
+    assert not files.looks_like_chat(f"{json.dumps(CHAT)} What is wrong with this JSON?")
+    assert not files.looks_like_chat("[1, 2, 3]")

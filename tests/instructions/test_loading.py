@@ -13,7 +13,8 @@ from teachergrid.instructions.files import message_id
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
 
-ALPACA_EVAL = Path(__file__).parents[3] / "shared/data/alpaca_eval/instructions_805.json"
+DATA = Path(__file__).parents[3] / "shared/data"
+ALPACA_EVAL = DATA / "alpaca_eval/instructions_805.json"
 
 
 def entry(**options) -> dict:
@@ -196,6 +197,62 @@ def test_hub_set(tmp_path, monkeypatch):
         loading.load(None, entry(source="hub:org/name", revision="main"), "set")
 
 
+SPLIT = {
+    "a.jsonl": [{"instruction": "a", "answer": "2020-01-01"}],
+    "b.jsonl": [{"prompt": "b", "answer": 7}, {"question": "c"}],
+}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_hub_set_of_files_with_different_columns(tmp_path, monkeypatch, kind):
+    """The hub's library gives all rows the columns and types of the first ones, and refuses others."""
+    import huggingface_hub
+
+    for name, rows in SPLIT.items():
+        if kind == "jsonl":
+            (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            rows = [{key: str(value) for key, value in row.items()} for row in rows]
+            pq.write_table(pa.Table.from_pylist(rows), tmp_path / name.replace("jsonl", "parquet"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **options: str(tmp_path))
+    where = entry(source="hub:org/name", revision="a" * 40)
+    if kind == "parquet":
+        with pytest.raises(BadInput, match=r"hub:org/name, .*split train, b.parquet, row 2: no text in"):
+            loading.load(None, where, "set")
+        (tmp_path / "b.parquet").unlink()
+    found = loading.load(None, where, "set")
+    assert found["messages"].to_pylist() == [user(text) for text in "abc"[: found.num_rows]]
+    assert found["answer"].to_pylist() == ["2020-01-01", "7", None][: found.num_rows], "texts stay texts"
+
+
+def test_hub_set_that_only_its_library_reads(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **options: str(tmp_path))
+    where = entry(source="hub:org/name", revision="a" * 40)
+    (tmp_path / "a.csv").write_text("prompt,answer\na,1\nb,\n")
+    found = loading.load(None, where, "set")
+    assert found["messages"].to_pylist() == [user("a"), user("b")] and found["answer"].null_count == 1
+    (tmp_path / "b.csv").write_text("prompt,answer\nc,1\nd,1,2,3\n")
+    with pytest.raises(
+        BadInput, match=r"hub:org/name, revision a+, split train: .*name one of them: hub:org/name/path"
+    ):
+        loading.load(None, where, "set")
+    for path in tmp_path.glob("*.csv"):
+        path.unlink()
+    with pytest.raises(BadInput, match=r"hub:org/name, revision a+, split train: "):
+        loading.load(None, where, "set")
+
+
+def test_ids_that_pandas_left_out_are_none(load):
+    rows = [
+        {"id": float("nan"), "prompt": "a"},
+        {"id": float("nan"), "prompt": "b"},
+        {"id": None, "uuid": 1, "prompt": "c"},
+    ]
+    assert len(load(rows)) == 3
+
+
 def test_a_task_may_ask_a_set(tmp_path):
     """The table that a set's own job makes is a prompt file as any other: same ids, messages and reference answers."""
     rows = [{"question": "1 + 1?", "answer": 2, "kind": "sum"}, {"question": "why?", "answer": None, "kind": None}]
@@ -213,3 +270,31 @@ def test_alpaca_eval():
     loaded = loading.load(str(ALPACA_EVAL), entry(fields={"category": "dataset"}), "alpaca-eval")
     assert loaded.num_rows == len(set(loaded["id"].to_pylist())) == 805
     assert loaded["category"][0].as_py() == "helpful_base"
+
+
+REAL = [
+    ("gsm8k/test_1319.jsonl", {}, ["question"], "answer"),
+    ("ifeval/input_data.jsonl", {}, ["prompt"], None),
+    ("math/math500.jsonl", {"instruction": "problem"}, ["problem"], "answer"),
+    ("code/mbpp_test_500.jsonl", {}, ["prompt"], None),
+    ("arena_hard/question_v0.1.jsonl", {}, ["prompt"], None),
+    ("alpaca52k/alpaca_500_from_cherry5pct.json", {}, ["instruction", "input"], None),
+]
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"needs the real data sets at {DATA}")
+@pytest.mark.parametrize(("name", "fields", "columns", "answer"), REAL, ids=[name.split("/")[0] for name, *_ in REAL])
+def test_real_sets_are_read_as_they_are(capsys, name, fields, columns, answer):
+    text = (DATA / name).read_text(encoding="utf-8")
+    rows = json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.split("\n") if line]
+    texts = ["\n\n".join(row[key].strip() for key in columns if row[key].strip()) for row in rows]
+    loaded = loading.load(str(DATA / name), entry(fields=fields), "set")
+    assert [turns[0]["content"] for turns in loaded["messages"].to_pylist()] == list(dict.fromkeys(texts))
+    assert {len(turns) for turns in loaded["messages"].to_pylist()} == {1}
+    if answer:
+        first = dict(zip(texts[::-1], [row[answer] for row in rows[::-1]], strict=True))
+        assert loaded["answer"].to_pylist() == list(dict(zip(texts, map(first.get, texts), strict=True)).values())
+    # nothing was guessed; two prompts of Arena-Hard are damaged at the source
+    _, *noted = capsys.readouterr().out.splitlines()
+    damaged = sum("\ufffd" in text for text in texts)
+    assert [line.rpartition(" (")[2] for line in noted] == ([f"{damaged} rows)"] if damaged else [])

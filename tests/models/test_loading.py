@@ -34,16 +34,6 @@ def test_a_model_that_is_too_large_for_the_gpus_is_refused(off):
         loading.check_fits(SimpleNamespace(hf_device_map={"a": 0, "b": off}), "there")
 
 
-def test_weights_that_are_missing_are_refused():
-    one, two = (SimpleNamespace(config=SimpleNamespace(num_labels=n)) for n in (1, 2))
-    loading.check_loaded(one, "reward", "there", [])
-    loading.check_loaded(two, "encoder", "there", ["pooler.dense.weight"])
-    with pytest.raises(BadInput, match=r"there: no causal model, its weights lack pooler.dense.weight"):
-        loading.check_loaded(two, "causal", "there", ["pooler.dense.weight"])
-    with pytest.raises(BadInput, match="there: a reward model has one output, this one has 2"):
-        loading.check_loaded(two, "reward", "there", [])
-
-
 ASKED = [{"role": "user", "content": "sort the {red} words: 日本 a  b\n"}]
 
 

@@ -1,5 +1,7 @@
 """Health checks of responses: what each flags, what it must not flag, gates and examples."""
 
+from collections import Counter
+
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.responses import health
@@ -222,3 +224,12 @@ def test_a_loop_whose_rounds_repeat_inside():
     round = "ab " * 40 + "c "
     assert health.repeated(round * 100 + "ab")
     assert not health.repeated(round * 100 + "ab" + "x")
+
+
+def test_what_was_guessed_while_reading_is_a_row():
+    assert health.reading([Counter(), Counter()], 4) == []
+    (row,) = health.reading([Counter({"system prompts read from column 'system'": 9}), Counter({"x": 1})], 4)
+    artifacts.table([row], artifacts.HEALTH)
+    assert (row["check"], row["count"], row["n"], row["share"]) == ("reading", 4, 4, 1.0)
+    assert row["example"] == "system prompts read from column 'system' (9 rows); x (1 row)"
+    assert health.gate(health.limited([row], {"empty": 0.0})) == []

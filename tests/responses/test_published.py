@@ -2,22 +2,28 @@
 
 import json
 import random
+from collections import Counter
+from pathlib import Path
 
+import odd_cells
+import pyarrow.parquet as pq
 import pytest
 from generations import TEXTS, instructions
 from teachergrid.errors import BadInput
 from teachergrid.instructions import files
-from teachergrid.responses import generate
+from teachergrid.responses import generate, published
 from teachergrid.store import artifacts
 
-FIELDS = dict.fromkeys(["messages", "instruction", "input", "answer", "category", "response"])
+FIELDS = dict.fromkeys(["messages", "instruction", "input", "system", "answer", "category", "response"])
+ALPACA_EVAL = Path(__file__).parents[3] / "shared/data/alpaca_eval"
+NAN = float("nan")
 
 
-def existing(tmp_path, rows, asked=TEXTS, **teacher):
+def existing(tmp_path, rows, asked=TEXTS, notes=None, **teacher):
     path = tmp_path / "there.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"engine": "existing", "fields": FIELDS, "allow_missing": False} | teacher
-    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path))
+    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path), notes)
 
 
 IDS = instructions(TEXTS)["id"].to_pylist()
@@ -86,3 +92,127 @@ def test_existing_finds_a_single_turn_by_its_text_where_the_instruction_has_more
     table = artifacts.table([item], artifacts.INSTRUCTIONS)
     rows, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
     assert rows["id"].to_pylist() == [item["id"]]
+
+
+def chat(text: str, answer: str) -> dict:
+    return {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]}
+
+
+def sharegpt(text: str, answer: str) -> dict:
+    return {"conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": answer}]}
+
+
+RED = TEXTS[0]
+WINS = "response: the assistant turn; column '{}' differs, name it as `fields.response` to take it"
+SYSTEM = {"role": "system", "content": "brief"}
+
+
+@pytest.mark.parametrize(
+    ("row", "fields", "response", "noted"),
+    [
+        (chat(RED, "long") | {"answer": "27"}, {}, "long", WINS.format("answer")),
+        (chat(RED, "long") | {"content": "page 12"}, {}, "long", WINS.format("content")),
+        (sharegpt(RED, "long") | {"output": None}, {}, "long", None),
+        (sharegpt(RED, "long") | {"output": NAN, "answer": "27"}, {}, "long", None),
+        (chat(RED, "long") | {"response": "long"}, {}, "long", None),
+        (chat(RED, "long") | {"answer": "27"}, {"response": "answer"}, "27", None),
+        (chat(RED, " long\n") | {"id": "?"}, {}, " long\n", None),
+        ({"messages": json.dumps(chat(RED, "long")["messages"])}, {}, "long", "chats read from JSON text"),
+        ({"prompt": chat(RED, "long")["messages"], "answer": "27"}, {}, "long", WINS.format("answer")),
+        ({"messages": [*chat(RED, "long")["messages"], *chat("why", "so")["messages"]]}, {}, "long", None),
+        ({"messages": [SYSTEM, *chat(RED, "a")["messages"]]}, {}, "a", "instruction found by the user's text, though"),
+        ({"prompt": RED, "system": "brief", "output": "a"}, {}, "a", None),
+        ({"instruction": RED, "output": ["a"]}, {}, "a", None),
+        ({"instruction": RED, "output": [None]}, {}, "", None),
+        ({"instruction": RED, "output": NAN}, {}, "", None),
+        ({"instruction": RED, "output": "nan"}, {}, "nan", "column 'output': the text 'nan' is read as it is"),
+        ({"instruction": RED, "output": "caf\ufffd"}, {}, "caf\ufffd", "texts with the character U+FFFD"),
+        ({"instruction": RED, "output": "a", "sample": "train-0"}, {}, "a", "column 'sample' holds no numbers"),
+        ({"instruction": RED, "output": "a", "sample": "0", "id": NAN}, {}, "a", None),
+        ({"instruction": RED, "output": "a", "id": ["x"]}, {}, "a", None),
+    ],
+)
+def test_which_text_is_the_response(tmp_path, capsys, row, fields, response, noted):
+    notes: Counter[str] = Counter()
+    table, _ = existing(tmp_path, [row], allow_missing=True, fields=FIELDS | fields, notes=notes)
+    assert table.select(["id", "sample", "response"]).to_pylist() == [{"id": IDS[0], "sample": 0, "response": response}]
+    said = capsys.readouterr().out
+    if noted:
+        assert any(note.startswith(noted) for note in notes), notes
+        assert noted in said
+    elif "system" not in row:
+        assert not notes and not said
+
+
+def test_the_same_system_prompt_in_a_column_or_a_turn_is_the_same_instruction(tmp_path):
+    asked = [SYSTEM, {"role": "user", "content": "red"}]
+    item = {"id": files.message_id(asked), "messages": asked, "source": "test", "round": 0}
+    other = [SYSTEM | {"content": "long"}, asked[1]]
+    more = {"id": files.message_id(other), "messages": other, "source": "test", "round": 0}
+    table = artifacts.table([item, more], artifacts.INSTRUCTIONS)
+    rows = [
+        {"prompt": "red", "system": "long", "output": "l"},
+        {"prompt": "red", "system_prompt": "brief", "output": "b"},
+    ]
+    (tmp_path / "there.json").write_text(json.dumps(rows))
+    teacher = {"engine": "existing", "fields": FIELDS, "allow_missing": False}
+    found, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
+    assert dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True)) == {
+        item["id"]: "b",
+        more["id"]: "l",
+    }
+
+
+def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
+    rows = [{"instruction": RED, "output": str(sample), "sample": sample} for sample in (1.0, 0.0, 2)]
+    table, _ = existing(tmp_path, rows, allow_missing=True)
+    assert table["sample"].to_pylist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"output": ["a", "b"]}, "row 1, column 'output': a list of 2 responses; write one row for each"),
+        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is no number of a response"),
+        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is no number"),
+        ({"output": "a", "sample": True}, "row 1, column 'sample': True is no number"),
+        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is no number"),
+        (
+            {"messages": [*chat(RED, "a")["messages"], {"role": "assistant", "content": "b"}]},
+            "row 1: two assistant turns answer the instruction",
+        ),
+        ({"messages": [{"role": "assistant", "content": "b"}]}, "row 1: no user turn"),
+        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is no list of messages"),
+    ],
+)
+def test_what_is_no_response_is_refused(tmp_path, row, says):
+    with pytest.raises(BadInput, match=says):
+        existing(tmp_path, [row if "messages" in row else {"instruction": RED} | row], allow_missing=True)
+
+
+@pytest.mark.skipif(not ALPACA_EVAL.exists(), reason=f"needs the AlpacaEval files at {ALPACA_EVAL}")
+@pytest.mark.parametrize("model", ["claude-2", "alpaca-7b"])
+def test_real_responses_are_joined(tmp_path, model):
+    source = ALPACA_EVAL / f"annotations_{model}.parquet"
+    rows = pq.read_table(source).to_pylist()
+    items = instructions([row["instruction"].strip() for row in rows])
+    teacher, notes = {"engine": "existing", "fields": FIELDS, "allow_missing": False}, Counter()
+    table, _ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
+    assert table["response"].to_pylist() == [row["output"] for row in rows]
+    assert table.num_rows == 805 and not notes
+
+
+def test_odd_cells_are_responses_or_refused(monkeypatch):
+    item = {"id": IDS[0], "messages": [{"role": "user", "content": "red"}]}
+    joined = refused = 0
+    for row, fields in odd_cells.rows(4000):
+        monkeypatch.setattr(published.row_files, "read", lambda source, row=row: iter([row]))
+        try:
+            (answer,) = published.load([item], {"fields": fields, "allow_missing": True}, "f")
+        except BadInput as error:
+            refused += 1
+            assert str(error).startswith("f")
+            continue
+        joined += 1
+        assert isinstance(answer["response"], str) and isinstance(answer["sample"], int)
+    assert joined > 10 and refused > 1000

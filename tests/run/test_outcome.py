@@ -7,6 +7,8 @@ import pytest
 from teachergrid.job import failures
 from teachergrid.run import outcome
 from teachergrid.run.progress import Progress
+from teachergrid.slurm.scheduler import Job
+from teachergrid.store import lock
 
 
 def test_what_stops_snakemake_itself_has_a_class_and_a_remedy():
@@ -90,3 +92,61 @@ def test_many_failures_of_a_class_are_cut():
         "  and 2 more",
     ]
     assert text[5] == "1 done, 5 failed, 2 restarts, 1.3 GPU-hours, 60 s"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("cat > got; echo $TEACHERGRID_EXIT_CODE >> got", ""),
+        ("true", ""),  # it does not read
+        ("echo no mail >&2; exit 4", "--notify: echo no mail >&2; exit 4: exit code 4: no mail\n"),
+        ("sleep 9", "--notify: sleep 9: no end within 0.5 s\n"),
+    ],
+)
+def test_who_is_to_know_is_told_of_the_end(tmp_path, monkeypatch, capsys, command, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outcome, "NOTIFY_S", 0.5)
+    outcome.notify(command, 3, ["2 done, 1 failed", "log: x"])
+    assert capsys.readouterr().err.partition(" ")[2] == said
+    if "got" in command:
+        assert Path("got").read_text() == "2 done, 1 failed\nlog: x\n3\n"
+
+
+# --- the last run, seen from outside
+
+JOBS = [Job("7", "RUNNING", "generate", "a", "g1", 5, 60), Job("8", "PENDING", "generate", "b", "", 0, 60)]
+
+
+@pytest.fixture
+def dead(tmp_path, monkeypatch) -> str:
+    """A lock whose process is gone; return how it is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    owner = {**lock.this_process(), "started": "0"}
+    Path("results/.lock").write_text(json.dumps(owner))
+    return f"the run of {lock.described(lock.holder('results'))} died"
+
+
+def test_the_advice_after_a_kill_is_what_works(dead, monkeypatch):
+    monkeypatch.setattr(lock, "orphaned_jobs", lambda folder: [])
+    assert outcome.who_runs([]) == f"{dead}; `teachergrid run` continues it"
+    assert outcome.who_runs(JOBS) == (
+        f"{dead} and has left 2 jobs on the cluster: `teachergrid run --live wait` waits for them and continues, "
+        "`--live cancel` cancels them first"
+    )
+    assert outcome.who_runs(None).endswith("squeue does not answer, so what runs there is unknown")
+    monkeypatch.setattr(lock, "orphaned_jobs", lambda folder: [12])
+    assert "its jobs still work (processes 12)" in outcome.who_runs([])
+
+
+def test_a_run_that_could_not_say_how_it_ended(dead):
+    Path("results/.lock").unlink()
+    assert outcome.who_runs([]) == "no run is alive"
+    assert "1 job on the cluster: `teachergrid run --live wait`" in outcome.who_runs(JOBS[:1])
+    Path("results/run.json").write_text(json.dumps({"started": 1, "ended": 2}))
+    assert outcome.who_runs([]) == "no run is alive"
+    for cut in ({"started": 1, "ended": None}, {"started": 1}):
+        Path("results/run.json").write_text(json.dumps(cut))
+        assert "killed, or the disk was full" in outcome.who_runs([])
+    Path("results/run.json").write_text("")
+    assert outcome.summary() == {} and outcome.who_runs([]) == "no run is alive"

@@ -1,4 +1,7 @@
-"""What a run may write is known before it starts. Root may write everything, so the system's answer is replaced in these tests."""
+"""What a run may write is known before it starts, and what a look may not read is said.
+
+Root may do everything, so the system's answer is replaced in these tests.
+"""
 
 import os
 import shutil
@@ -127,3 +130,35 @@ def test_records_of_others_are_left_alone(folder):
     os.chown("results/.history/a", SOMEBODY, SOMEBODY)
     permissions.follow_umask("results")
     assert stat.S_IMODE(os.stat("results/.history/a").st_mode) == 0o660
+
+
+# --- reading
+
+
+@pytest.fixture
+def hidden(tmp_path, monkeypatch):
+    """Results of which the system says that these paths may not be read; it would let root."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("results/.history/a", "results/answers/m/q.parquet"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).touch()
+    Path("results/answers/gone").symlink_to("nowhere")
+
+    def hide(*paths: str) -> None:
+        ask = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in paths and ask(path, mode))
+
+    return hide
+
+
+def test_without_such_files_nothing_is_said(hidden):
+    assert permissions.unread("results") == permissions.unread("none") == ""
+
+
+@pytest.mark.parametrize("path", ["results/.history", "results/.history/a", "results/answers/m/q.parquet"])
+def test_what_may_not_be_read_is_named_with_its_owner_and_the_remedy(hidden, path):
+    hidden(path)
+    owner = permissions.user_name(os.getuid())
+    said = permissions.unread("results")
+    assert said.startswith(f"1 files or folders may not be read, such as {path}; ")
+    assert said.endswith(f"Ask {owner}, who owns it, for `chmod -R g+rX results`")

@@ -2,7 +2,7 @@
 
 import pytest
 import tiny
-from rated_rows import ANSWERED, ASKED, TEXTS, changed, reward_entry, reward_model, scored
+from rated_rows import ANSWERED, ASKED, TEXTS, changed, response_table, reward_entry, reward_model, scored
 from teachergrid.errors import BadInput
 from teachergrid.models import loading
 from teachergrid.scoring import classifier, reward
@@ -72,3 +72,42 @@ def test_not_a_reward_model(tmp_path):
     entry = schema.filled({"repo": str(folder)}, schema.definition("model"))
     with pytest.raises(BadInput, match="causal: no reward model"):
         scored(entry, tmp_path / "work")
+
+
+@pytest.mark.parametrize("padding", [-1, 3, 10**6, None])  # 3 is the end token
+def test_the_end_token_is_read_whatever_the_padding_token_is(model, tmp_path, padding):
+    """The network reads the last token that is not padding: with the end token as padding, the one before."""
+    import json
+
+    expected = scored(model, tmp_path / "with", read_at="end")["reward"].to_pylist()
+    other = changed(model, tmp_path / "other", lambda net: None)
+    path = tmp_path / "other/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": padding}))
+    assert loading.load_tokenizer(model, reward_entry()).eos_token_id == 3
+    for batch in (1, 6):
+        found = scored(other, tmp_path / f"without{batch}", batch=batch, read_at="end")["reward"].to_pylist()
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_positions_that_begin_after_the_padding_token_are_not_counted_twice(tmp_path):
+    """RoBERTa has 514 positions for 512 tokens. A text that is longer gets no reward, and costs no other row its own."""
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    words = tiny.tokenizer()
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "num_labels": 1}
+    config = RobertaConfig(vocab_size=len(words), max_position_embeddings=66, **sizes, **ids)
+    RobertaForSequenceClassification(config).save_pretrained(tmp_path / "roberta")
+    words.save_pretrained(tmp_path / "roberta")
+    entry = schema.filled({"repo": str(tmp_path / "roberta"), "dtype": "float32"}, schema.definition("model"))
+    assert loading.context(loading.load_model(entry, "reward")) == 64
+    text = words.apply_chat_template(asked("red"), tokenize=False)
+    length = len(words(text, add_special_tokens=False)["input_ids"])
+    texts = ["red" + " red" * (64 - length), "red" + " red" * (65 - length), "red"]
+    table = scored(entry, tmp_path / "work", response_table(*((f"q{i}", text) for i, text in enumerate(texts))))
+    assert table["reason"].to_pylist() == [None, "too long (65 tokens)", None]
+    assert table["reward"].null_count == 1
+
+
+def asked(answer: str) -> list[dict]:
+    return [{"role": "user", "content": "sort q0"}, {"role": "assistant", "content": answer}]

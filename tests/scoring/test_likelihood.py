@@ -1,7 +1,9 @@
 """The batched likelihood is the naive one, example by example, and says where it is undefined."""
 
 import os
+from functools import partial
 
+import chat_templates as templates
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +25,12 @@ OPTIONS = {
     "subset": None,
     "batch_tokens": 128,
     "shard": 4,
+}
+ANSWERING = {
+    **{kind: partial(tiny.sentencepiece, kind, templates.INST) for kind in ("every part", "first")},
+    "qwen3": partial(templates.thinker, templates.QWEN3),
+    "qwen3.5": partial(templates.thinker, templates.QWEN35),
+    "gpt-oss": templates.channels,
 }
 PAIRS = [
     ("red", "apple"),
@@ -285,3 +293,41 @@ def test_a_larger_subset_holds_a_smaller_one():
     ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
     assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
     assert len(likelihood.subset(ids, 7)) == 7
+
+
+@pytest.mark.parametrize("name", ["every part", "first", "qwen3", "qwen3.5", "gpt-oss"])
+def test_answers_are_scored_on_the_ids_that_the_template_gives(name, tmp_path):
+    tokenizer = ANSWERING[name]()
+    model = tiny.network(tokenizer)
+    rows = rows_of([("sort red", "story of red"), ("list", "apple\n\nbear")])
+    found = likelihood.score_rows(tokenizer, model, rows, CHAT, "chat", OPTIONS)
+    for (messages, text), row in zip(rows, found, strict=True):
+        turns = [*messages, {"role": "assistant", "content": text}]
+        ids = tokenizer.apply_chat_template(turns, return_dict=False)
+        # by hand: the end token is the last special one, and the answer has as many tokens before it as its row says
+        end = max(i for i, token in enumerate(ids) if token in chat.end(tokenizer, CHAT))
+        first = end - row["n_answer"]
+        assert tokenizer.decode(ids[first:end]) == text
+        assert row["answer_given_question"] == pytest.approx(naive(model, ids[:first], ids[first:end]), abs=1e-4)
+        assert row["end_given_question"] == pytest.approx(naive(model, ids[:end], ids[end : end + 1]), abs=1e-4)
+
+
+def test_an_answer_that_max_tokens_ended_has_no_end_token(loaded):
+    (messages, text), whole = rows_of(PAIRS)[1], scored(loaded, PAIRS[1:2])[0]
+    cut = likelihood.score_rows(*loaded, [likelihood.Row(messages, text, finished=False)], CHAT, "chat", OPTIONS)[0]
+    no_end = {"n_end": 0, "end": None, "end_given_question": None, "reason": "answer ended by max_tokens, no end token"}
+    lists = {name: whole[name][:-1] for name in ("token_logprobs", "token_ranks")}
+    expected = whole | no_end | lists
+    assert {name: pytest.approx(value, abs=1e-5) for name, value in expected.items()} == cut
+
+
+def test_the_finish_reason_decides_whether_an_answer_has_an_end(folders, tmp_path):
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
+    rows = responses(PAIRS).to_pylist()
+    reasons = ["stop", "length", "unknown", "length", "stop", "stop"]
+    table = artifacts.table(
+        [row | {"finish_reason": why} for row, why in zip(rows, reasons, strict=True)], artifacts.RESPONSES
+    )
+    for scores in whole(table, instructions([question for question, _ in PAIRS]), settings, tmp_path).values():
+        assert scores["n_end"].to_pylist() == [why != "length" for why in reasons]
+        assert scores["answer_given_question"].null_count == 1  # the empty one

@@ -3,6 +3,7 @@
 import pytest
 import tiny
 import torch
+from teachergrid.errors import BadInput
 from teachergrid.models import chat
 from teachergrid.models import logits as output_logits
 from teachergrid.scoring import likelihood, logprobs
@@ -245,5 +246,6 @@ def test_a_model_that_gives_no_number_at_all_is_not_taken_for_an_unknown_archite
     model = network("llama")
     with torch.no_grad():
         model.base_model.norm.weight.fill_(float("nan"))
-    output_logits.check(model)
+    with pytest.raises(BadInput, match="all its logits are NaN"):
+        output_logits.check(model)
     assert likelihood.score_rows(tiny.tokenizer(), model, ROWS, CHAT, "chat", OPTIONS) == [NOT_FINITE] * len(ROWS)

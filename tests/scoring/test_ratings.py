@@ -2,6 +2,7 @@
 
 import re
 
+import chat_templates
 import pytest
 import tiny
 from rated_rows import ANSWERED, TEXTS, response_table, reward_entry, scored
@@ -53,6 +54,19 @@ def test_an_instruction_may_spell_a_place(rater):
     messages = [{"role": "user", "content": "{response}"}]
     entry = reward_entry(rating={"prompt": "{instruction} {response}"})
     assert tokenizer.decode(ratings.prompt_tokens(tokenizer, entry, messages, "red")).count("{response} red") == 1
+
+
+def test_numbers_come_behind_what_the_template_writes_before_an_answer():
+    entry = reward_entry(rating={"prompt": "{response}"})
+    for tokenizer, end in [
+        (chat_templates.thinker(chat_templates.QWEN3), "assistant\n<think>\n\n</think>\n\n"),
+        (chat_templates.channels(), "<|start|>assistant<|channel|>final<|message|>"),
+    ]:
+        assert tokenizer.decode(ratings.prompt_tokens(tokenizer, entry, [], "red")).endswith(end)
+    # in the line of the prompt, a number is another token than by itself
+    tokenizer = tiny.sentencepiece("first", chat_templates.INST)
+    tokens = ratings.number_tokens(tokenizer, [1, 2], entry)
+    assert tokenizer.convert_ids_to_tokens(tokens) == ["1", "2"]
 
 
 def test_numbers_of_several_tokens_are_refused(rater, tmp_path):

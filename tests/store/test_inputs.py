@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from teachergrid.store import inputs
 
 
@@ -28,3 +29,14 @@ def test_a_file_whose_own_inputs_are_gone_does_not_count(tmp_path, monkeypatch):
     names = ["raw", "fresh.json", "left.json", "after.json", "never.json"]
     assert inputs.existing(lambda wildcards: names, True)(None) == ["raw", "fresh.json"]
     assert inputs.existing(lambda wildcards: names, False)(None) == names
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '[{"prompt": "a"}]', '{"prompt": "a"}\n{"prompt": "b"}\n', '{"origin": 1}', "7", ""]
+)
+def test_data_files_of_every_form_count_as_they_are(tmp_path, content):
+    """They lie outside the results, so they state no origin; a list in a .json is none either."""
+    source, made = tmp_path / "set.json", tmp_path / "made.json"
+    source.write_text(content)
+    made.write_text(json.dumps({"origin": {"rule": "r", "spec": "{}", "inputs": {str(source): "sha256:0"}}}))
+    assert inputs.existing(lambda wildcards: [str(made)], True)(None) == [str(made)]

@@ -48,6 +48,24 @@ def test_what_proves_death(said, dead):
     assert owner.is_dead({**HERE, **said}, HERE) is dead
 
 
+@pytest.mark.parametrize(
+    ("said", "dead"),
+    [
+        ({"job": "7", "restarts": 1}, True),
+        ({"job": "7", "restarts": 2}, False),  # another process of this very start
+        ({"job": "8", "restarts": 0}, False),
+        ({"job": None, "restarts": None}, False),
+    ],
+)
+def test_slurm_starts_a_job_anew_when_it_has_ended(monkeypatch, said, dead):
+    """Whichever machine it was on."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    here = owner.this_process()
+    assert owner.is_dead({**here, "host": "elsewhere", **said}, here) is dead
+    assert owner.parsed(json.dumps({**here, **said})) == {**here, **said}
+
+
 def test_a_container_has_no_machine_id(monkeypatch):
     """It has that of its image, the same on every machine."""
     monkeypatch.setattr(owner, "OUTERMOST", "pid:[0]")

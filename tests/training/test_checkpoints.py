@@ -1,6 +1,9 @@
 """Which checkpoints a training goes on from."""
 
+import os
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from teachergrid.training import checkpoints
@@ -23,3 +26,24 @@ def test_a_checkpoint_serves_only_those_who_can_read_it(tmp_path, capsys, mark, 
     assert (found and found.name) == kept
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == removed
     assert {path.name for path in tmp_path.iterdir()} == {kept} - {None}
+
+
+def test_a_signal_asks_for_a_checkpoint(tmp_path, monkeypatch):
+    """SLURM sends it some minutes before the time limit."""
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 600)
+    before = signal.getsignal(signal.SIGUSR1)
+    callback = checkpoints.Checkpoints(SimpleNamespace(order=None), 0, "")
+    args, control = SimpleNamespace(world_size=1, output_dir=tmp_path), SimpleNamespace(should_save=None)
+    state = SimpleNamespace(global_step=3, is_world_process_zero=True)
+    try:
+        callback.on_step_end(args, state, control)
+        assert control.should_save is False
+        os.kill(os.getpid(), signal.SIGUSR1)
+        callback.on_step_end(args, state, control)
+        assert control.should_save is True
+        (tmp_path / "checkpoint-3").mkdir()
+        callback.on_save(args, state, control)
+        callback.on_step_end(args, state, control)
+        assert control.should_save is False and checkpoints.last_checkpoint(tmp_path, "").name == "checkpoint-3"
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -66,12 +66,24 @@ def test_examples_are_what_generates(model):
 
     tokenizer = loading.load_tokenizer(model, CHAT)
     examples, counts = sft.encode(tokenizer, ROWS, CHAT, 64)
-    assert counts == {"truncated": 0, "prompt_too_long": 0} and len(examples) == len(ROWS)
+    assert counts == {"truncated": 0, "prompt_too_long": 0, "prompt_refused": 0} and len(examples) == len(ROWS)
     for (messages, response), example in zip(ROWS, examples, strict=True):
         prompt = chat.prompt(tokenizer, messages, CHAT).ids
         answer = chat.response(tokenizer, response) + chat.end(tokenizer, CHAT)
         assert example["input_ids"] == prompt + answer
         assert example["completion_mask"] == [0] * len(prompt) + [1] * len(answer)
+
+
+def test_a_response_that_was_cut_off_gets_no_end_token(model):
+    from teachergrid.models import loading
+    from teachergrid.training import sft
+
+    tokenizer = loading.load_tokenizer(model, CHAT)
+    end = chat.end(tokenizer, CHAT)
+    whole, cut = (sft.encode(tokenizer, ROWS[:3], CHAT, 64, numbers)[0] for numbers in ((), [1]))
+    assert [example["input_ids"][-1:] == end for example in cut] == [True, False, True]
+    assert (cut[0], cut[2]) == (whole[0], whole[2])
+    assert {name: values[:-1] for name, values in whole[1].items()} == cut[1]
 
 
 def test_trl_takes_these_ids_and_labels(model, tmp_path):
@@ -110,7 +122,10 @@ def test_cut_and_left_out_rows_are_counted(model):
     tokenizer = loading.load_tokenizer(model, CHAT)
     prompt = len(chat.prompt(tokenizer, ROWS[0][0], CHAT).ids)
     examples, counts = sft.encode(tokenizer, ROWS[:1], CHAT, prompt + 2)
-    assert counts == {"truncated": 1, "prompt_too_long": 0} and len(examples[0]["input_ids"]) == prompt + 2
+    assert (
+        counts == {"truncated": 1, "prompt_too_long": 0, "prompt_refused": 0}
+        and len(examples[0]["input_ids"]) == prompt + 2
+    )
     with pytest.raises(BadInput, match="no example fits max_length"):
         sft.encode(tokenizer, ROWS[:1], CHAT, prompt)
 

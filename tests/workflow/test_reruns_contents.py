@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from expected_jobs import ALL_REPORTS, EXAM_OF_MATH, LARGE
+from teachergrid.cost.workload import MODEL_RULES
 from workspace import ROOT, setting
 
 RESPONSES = "results/responses/seed__large.parquet"
@@ -89,3 +90,20 @@ def test_each_row_of_the_table_of_inputs_has_its_test(test):
     file, name = test.split("::")
     tree = ast.parse(Path(ROOT, "tests", file).read_text())
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.slow
+def test_a_failing_rerun_keeps_what_was_there(grid):
+    """And what it did replace can be taken back for nothing."""
+    failing, other = (grid.folder / f"results/students/{base}__seed__large__sft__s1/student.json" for base in "qw")
+    before = {path: path.read_bytes() for path in (failing, other)}
+    (grid.folder / "dead").write_text(failing.parent.name)
+    grid.edit(setting("recipes", "sft", "learning_rate", to=3))
+    grid.run("--keep-going", ok=False)
+    assert failing.read_bytes() == before[failing] and other.read_bytes() != before[other]
+    kept = grid.folder / "results/.replaced"
+    assert (kept / other.relative_to(grid.folder / "results")).read_bytes() == before[other]
+    grid.edit(setting("recipes", "sft", "learning_rate", to=1))
+    assert f"finetune {other.parent.name}" in grid.jobs() and f"finetune {failing.parent.name}" not in grid.jobs()
+    shutil.copytree(kept, grid.folder / "results", dirs_exist_ok=True)
+    assert not [job for job in grid.jobs() if job.split()[0] in MODEL_RULES]

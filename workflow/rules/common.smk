@@ -22,7 +22,7 @@ cell, needs = cells.column, cells.needs
 
 
 onstart:
-    start.begin()
+    start.begin(workflow.dag)
 
 
 onsuccess:

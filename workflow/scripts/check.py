@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from teachergrid.instructions import notes
 from teachergrid.job import context
 from teachergrid.responses import health
 from teachergrid.store import artifacts
@@ -14,4 +15,5 @@ if __name__ == "__main__":
         responses = artifacts.read(snakemake.input.responses, artifacts.RESPONSES)
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         rows = health.check(responses, instructions, settings["health"])
+        rows += health.reading([notes.kept(path) for path in snakemake.input], responses.num_rows)
         artifacts.write(snakemake.output.health, rows, artifacts.HEALTH, made_from)

@@ -22,10 +22,14 @@ if __name__ == "__main__":
         corpus = snakemake.input.corpus[0] if snakemake.input.corpus else None
         teachers = inputs.by_teacher(snakemake.input.responses)
         rows, left_out = examples.examples(teachers, corpus, snakemake.input.instructions)
+        recipe = settings["recipe"]
+        rows, cut = examples.unfinished(rows, teachers, recipe["unfinished"])
         pairs = [(row.messages, row.response) for row in rows]
-        base, model, recipe, seed = (settings[key] for key in ("base", "model", "recipe", "seed"))
-        training, team = Training(pairs, base, model, recipe, seed, work), launch.team(snakemake.resources)
+        base, model, seed = (settings[key] for key in ("base", "model", "seed"))
+        training = Training(pairs, base, model, recipe, seed, work, cut.rows, [row.id for row in rows])
+        team = launch.team(snakemake.resources)
         facts = students.train_student(output.parent, training, team, Student.parse(student).recipe, made_from)
-        students.write_description(output, student, {**facts, "left_out": left_out}, made_from)
+        counts = {"left_out": left_out | {"unfinished": cut.left_out}, "without_end_token": len(cut.rows)}
+        students.write_description(output, student, {**facts, **counts}, made_from)
         # the checkpoints are large and no longer needed
         shutil.rmtree(work)

@@ -1,7 +1,10 @@
 """Let one teacher answer one set of instructions."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from teachergrid.instructions import notes
+from teachergrid.instructions.files import Notes
 from teachergrid.job import context
 from teachergrid.responses import generate
 from teachergrid.store import artifacts, unfinished
@@ -14,5 +17,7 @@ if __name__ == "__main__":
         output = snakemake.output.responses
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         source = snakemake.input.files[0] if snakemake.input.files else None
-        rows, row_groups = generate.respond(instructions, settings, unfinished.folder(output, made_from), source)
+        found: Notes = Counter()
+        rows, row_groups = generate.respond(instructions, settings, unfinished.folder(output, made_from), source, found)
+        notes.keep(output, found)
         artifacts.write(output, rows, artifacts.RESPONSES, made_from, row_groups=row_groups)

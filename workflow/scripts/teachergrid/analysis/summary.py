@@ -130,7 +130,9 @@ def lineage(settings: dict, students: dict[str, dict]) -> list[dict]:
                 "output_terms": terms(settings, cell, "output_terms"),
             }
             counts = {key: student.get(key) for key in ("steps", "examples", "trained_tokens")}
-            rows.append({**names, **licences, **counts, "weights": _weights(student.get("weights") or {})})
+            notes = " ".join(student.get("notes") or []) or None
+            weights = _weights(student.get("weights") or {})
+            rows.append({**names, **licences, **counts, "weights": weights, "notes": notes})
     return rows
 
 

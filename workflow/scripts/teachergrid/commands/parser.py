@@ -6,30 +6,17 @@ at once.
 
 import argparse
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from ..errors import BadInput
 from ..planning.options import PROBE_SECONDS
 from ..spec.spelling import nearest
+from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
 WITHOUT_SNAKEMAKE = ("replicate", "site")
+STATUS_PAGE = "results/status.html"
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that accepts no abbreviations and raises BadInput for a mistake."""
-
-    def __init__(self, prog: str, description: str, epilog: str) -> None:
-        layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog, description=description, epilog=epilog, allow_abbrev=False, formatter_class=layout)
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; {self.prog} --help lists the options")
-
-    def option_names(self) -> list[str]:
-        """Return the names of our options, such as --json."""
-        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -38,6 +25,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     Raises BadInput for a mistake in our options, such as a mistyped name, and SystemExit(0) after --help.
     """
     commands = build()
+    refuse_other_command(argv)
     options, rest = commands.parse_known_args(argv)
     command = options.parser
     del options.parser
@@ -49,26 +37,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, rest
 
 
-def refuse_mistyped(rest: list[str], command: Parser) -> None:
-    """Raise BadInput where an option for Snakemake is most likely a mistyped one of ours."""
-    own = command.option_names()
-    end = rest.index("--") if "--" in rest else len(rest)
-    for word in rest[:end]:
-        name = word.partition("=")[0]
-        if not name.startswith("--"):
-            continue
-        beginning_so = [option for option in own if option.startswith(name)]
-        hint = f", did you mean '{beginning_so[0]}'?" if beginning_so else nearest(name, own)
-        if hint and not is_of_snakemake(name, abbreviations=not beginning_so):
-            raise BadInput(f"{name}: neither {command.prog} nor Snakemake has such an option{hint}")
-
-
-def is_of_snakemake(name: str, abbreviations: bool) -> bool:
-    """Whether Snakemake has an option of this name; with `abbreviations`, or one that begins so."""
-    from snakemake.cli import get_argument_parser
-
-    known = get_argument_parser()._option_string_actions
-    return name in known or (abbreviations and any(option.startswith(name) for option in known))
+def refuse_other_command(argv: list[str]) -> None:
+    """Raise BadInput where the first word is no command."""
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        choices = ", ".join(map(repr, COMMANDS))
+        raise BadInput(f"there is no command '{argv[0]}' (choose from {choices}){nearest(argv[0], COMMANDS)}")
 
 
 # --- the commands
@@ -106,11 +79,12 @@ def add_run_options(parser: Parser) -> None:
         help="free the lock of another user's dead run although its jobs cannot be seen here; only after that user has said that "
         "none is alive",
     )
-    add(
-        "--plan",
-        metavar="HASH|FILE",
-        help="only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`",
+    plan = "only run exactly this plan (jobs, GPUs, contents of files): its hash, or a file of `plan --json`"
+    add("--plan", metavar="HASH|FILE", help=plan)
+    notify = (
+        "shell command to run at the end; it reads the summary, and TEACHERGRID_EXIT_CODE: 'mail -s grid me@lab.org'"
     )
+    add("--notify", metavar="CMD", help=notify)
     add_bounds(
         parser, "do not start if the plan is expected to take more; stop, as by Ctrl-C, when the run reaches the limit"
     )
@@ -197,7 +171,9 @@ def add_why_options(parser: Parser) -> None:
 def add_status_options(parser: Parser) -> None:
     """Add the options of `status`."""
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--html", action="store_true", help="write it as an HTML page, results/status.html")
+    parser.add_argument(
+        "--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=f"write it as an HTML page ({STATUS_PAGE})"
+    )
 
 
 def add_prefetch_options(parser: Parser) -> None:
@@ -233,8 +209,8 @@ COMMANDS: dict[str, Command] = {
         "run the grid to its end, then write the report",
         """\
 Run the grid to its end with Snakemake, on a cluster or on one machine. It refuses to start while another run, or jobs of a
-killed run (of whichever user), are or may be alive; restarts a Snakemake that waits for jobs which no longer exist; and continues when a cell fails: the
-report is then made from the results that exist. The log is results/logs/run.log, the summary results/run.json.""",
+killed run (of whichever user), are or may be alive; and it goes on when a cell fails: the report is then made from the results
+that exist. The log is results/logs/run.log, the summary results/run.json.""",
         """\
 Ctrl-C            stop: jobs are cancelled, finished results and saved work are kept; the same command continues
 Ctrl-C twice      stop, and leave the cluster's jobs running; `teachergrid run --live wait` takes them over again

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,10 +41,18 @@ CODES = {STOPPED: 130, DETACHED: 131}
 
 def main(own: Namespace, argv: list[str]) -> int:
     """Run the grid and return the exit code. own: our options; argv: Snakemake's."""
+    code, told = begun(own, argv)
+    if own.notify and told:
+        outcome.notify(own.notify, code, told)
+    return code
+
+
+def begun(own: Namespace, argv: list[str]) -> tuple[int, list[str]]:
+    """Run the grid. Return the exit code, and lines about how it ended; none where Snakemake did something else."""
     try:
         request = options.read(own, argv)
         if request.pass_on:
-            return subprocess.call([sys.executable, "-m", "snakemake", *request.argv])
+            return subprocess.call([sys.executable, "-m", "snakemake", *request.argv]), []
         # first, because what follows builds graphs: that takes time, and fails where a live run's files change
         lock.dead_holder(RESULTS)
         permissions.refuse_unwritable(RESULTS)
@@ -52,32 +61,39 @@ def main(own: Namespace, argv: list[str]) -> int:
         preflight.begin(request)
         permissions.follow_umask(RESULTS)
     except preflight.OverBudget as error:
-        print(f"not started: {error}", file=sys.stderr)
-        return OVER
+        return not_started(OVER, f"not started: {error}")
     except BadInput as error:
         lock.release(RESULTS)
-        print(f"not started: {error}", file=sys.stderr)
-        return 2
+        return not_started(2, f"not started: {error}")
     except KeyboardInterrupt:
         lock.release(RESULTS)
-        print("not started", file=sys.stderr)
-        return 130
-    code, report = supervised(request)
+        return not_started(130, "not started")
+    code, report, told = supervised(request)
     permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
         start.forget()
         lock.release(RESULTS)
     if report:
-        show_reports()
-    return code
+        answers = [*report_lines()]
+        print("\n".join(answers))
+        told += answers
+    return code, told
+
+
+def not_started(code: int, why: str) -> tuple[int, list[str]]:
+    print(why, file=sys.stderr)
+    return code, [why]
 
 
 # --- the run
 
 
-def supervised(request: options.Options) -> tuple[int, str | None]:
-    """Run Snakemake until there is nothing more that it can do, then make the report. Return the exit code, and which report."""
+def supervised(request: options.Options) -> tuple[int, str | None, list[str]]:
+    """Run Snakemake until there is nothing more that it can do, then make the report.
+
+    Return the exit code, which report there is, and the summary in lines.
+    """
     folder = str(Path.cwd()) if request.on_cluster else None
     log_file = os.fdopen(origin.opened(Path(RESULTS, outcome.LOG), os.O_APPEND), "ab", buffering=0)
     with ExitStack() as stack:
@@ -93,9 +109,10 @@ def supervised(request: options.Options) -> tuple[int, str | None]:
         report = run.report()
         result = outcome.Result(run.exit_code(), run.starts, report, run.phases)
         summary = outcome.end(RESULTS, summary, result, folder)
-        for line in outcome.lines(RESULTS, summary):
+        told = outcome.lines(RESULTS, summary)
+        for line in told:
             log.say(line)
-    return result.code, result.report
+    return result.code, result.report, told
 
 
 class Run:
@@ -156,7 +173,7 @@ class Run:
         """Return which report there is: complete, partial or None. A partial one is made here, where some cells failed."""
         if not self.code:
             return "complete" if self.request.whole or self.made_reports() else None
-        if self.how != ENDED or not any_made() or not self.request.whole or not self.starts[-1].total:
+        if self.how != ENDED or not any_made(self.cells.rows) or not self.request.whole or not self.starts[-1].total:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
         partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
@@ -228,20 +245,24 @@ def settle(folder: str, log: Log, patience_s: float) -> None:
 # --- after the end
 
 
-def any_made() -> bool:
-    return any(Path(RESULTS).glob("scores/*/*/*.parquet"))
+def any_made(rows: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether there is something to report: scores, or metrics where a grid only measures responses. rows: of the cells."""
+    measures_only = any(not row["models"] for row in rows["correlate"].values())
+    return any(Path(RESULTS).glob("scores/*/*/*.parquet")) or (
+        measures_only and any(Path(RESULTS).glob("metrics/*/*.parquet"))
+    )
 
 
-def show_reports() -> None:
-    """Print the recommended teacher of each grid and base, and where the report is."""
+def report_lines() -> Iterator[str]:
+    """Yield the recommended teacher of each grid and base, and where the report is."""
     for path in sorted(Path(RESULTS).glob("grids/*/recommendation.yaml")):
         recommendation = yaml.safe_load(path.read_text()) or {}
         for base, answer in (recommendation.get("bases") or {}).items():
             if answer.get("best") is not None:
                 tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
                 also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
-                print(
+                yield (
                     f"{path.parent.name}: for {base} take {answer['best']}: {answer['value']:.1f} "
                     f"[{answer['low']:.1f}, {answer['high']:.1f}]{also}"
                 )
-        print(f"report: {path.parent / 'report.html'}")
+        yield f"report: {path.parent / 'report.html'}"

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import pyarrow.compute as pc
+
 from ..errors import BadInput
 from ..metrics.join import join
 from ..models.chat import Message
@@ -18,6 +20,13 @@ class Example(NamedTuple):
     teacher: str
     id: str  # of the instruction
     sample: int
+
+
+class Unfinished(NamedTuple):
+    """The responses among some examples that max_tokens cut off (finish reason `length`)."""
+
+    rows: list[int]  # their numbers among the examples that are trained on
+    left_out: int
 
 
 def examples(
@@ -48,3 +57,31 @@ def examples(
         if words:
             result.append(Example(messages[id], response, teacher, id, sample))
     return result, {"empty": len(rows.id) - len(result)}
+
+
+def unfinished(rows: list[Example], responses: Mapping[str, Source], setting: str) -> tuple[list[Example], Unfinished]:
+    """Return the examples that are trained on, and which of their responses were cut off by max_tokens.
+
+    These get no end token, since students would learn from it to stop in mid-sentence.
+
+    Args:
+        responses: {teacher: artifacts.RESPONSES}.
+        setting: the recipe's `unfinished`: `train`, or `leave_out`.
+    Raises:
+        BadInput: when none is left.
+    """
+    cut_off: set[tuple[str, str, int]] = set()
+    for teacher, source in responses.items():
+        table = artifacts.read(source, artifacts.RESPONSES, ["id", "sample", "finish_reason"])
+        cut = table.filter(pc.equal(table["finish_reason"], "length"))
+        cut_off.update((teacher, *key) for key in zip(cut["id"].to_pylist(), cut["sample"].to_pylist(), strict=True))
+    numbers = [i for i, row in enumerate(rows) if (row.teacher, row.id, row.sample) in cut_off]
+    if setting == "train":
+        return rows, Unfinished(numbers, 0)
+    if len(numbers) == len(rows):
+        raise BadInput(
+            f"all {len(rows)} responses were cut off by max_tokens, and the recipe leaves such rows out; raise the teacher's "
+            "`sampling.max_tokens`, or set the recipe's `unfinished: train`"
+        )
+    out = set(numbers)
+    return [row for i, row in enumerate(rows) if i not in out], Unfinished([], len(numbers))

@@ -5,13 +5,13 @@ high. Each further attempt adds the same amount again. A site can override a rul
 of the table of cells (grid.rows).
 """
 
-import json
 import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..hub import row_files
 from . import machines, throughput, workload
 
 MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = workload.MODEL_RULES, workload.USUAL_TOKENS, workload.UNKNOWN_PARAMETERS
@@ -24,6 +24,7 @@ LONGEST = 24 * 60
 # on jobs that take longer than that, less slack: partitions with a longer limit are few and small
 SLACK_OF_LONG = 1.5
 UNKNOWN_ROWS = 100_000
+_counts: dict[tuple[str, int, int], int] = {}  # {path, size and time of change of a file: its rows}
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
@@ -96,22 +97,19 @@ def gpus(resources: Mapping[str, Any]) -> int:
     return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
 
 
-@cache
 def count(source: str, sample: int | None) -> int:
     """Return how many rows a set of instructions has, without reading more of the file than necessary.
 
     source: a file, or a hub data set, for which UNKNOWN_ROWS is returned. sample: how many rows are drawn, None for all.
+    Raises BadInput for a file that cannot be read.
     """
     if sample is not None:
         return sample
     path = Path(source)
-    if not path.is_file():
+    if not path.exists():
         return UNKNOWN_ROWS
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return pq.read_metadata(path).num_rows
-    if path.suffix == ".json":
-        return len(json.loads(path.read_text()))
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    # a large file is counted once for each of its states
+    key = str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns
+    if key not in _counts:
+        _counts[key] = row_files.count(source)
+    return _counts[key]

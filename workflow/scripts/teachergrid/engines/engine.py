@@ -4,7 +4,7 @@ ENGINES has one row for each name that `engine` may have in a teacher's entry. W
 the schema (x-without-model), since what fetches models and estimates jobs lies below this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,8 +17,8 @@ from .requests import Generate, Output, Request, Sampling
 if TYPE_CHECKING:
     from ..spec.settings import ChatSettings
 
-# (model, chat settings, format, weights), as `load` takes them; no model where the teacher's entry names none
-Open = Callable[[dict | None, "ChatSettings", str, Path | None], Generate]
+# (model, chat settings, format, weights, requests), as `load` takes them; no model where the teacher's entry names none
+Open = Callable[[dict | None, "ChatSettings", str, Path | None, Sequence[Request]], Generate]
 
 
 class Engine(NamedTuple):
@@ -31,10 +31,12 @@ class Engine(NamedTuple):
 # the check of the config reads ENGINES, so the modules of engines are imported when one is opened
 
 
-def _transformers(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> Generate:
+def _transformers(
+    model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None, requests: Sequence[Request]
+) -> Generate:
     from . import huggingface
 
-    return huggingface.open_model(model, chat_settings, format, weights)
+    return huggingface.open_model(model, chat_settings, format, weights, requests)
 
 
 ENGINES = {
@@ -56,6 +58,7 @@ def load(
     format: str = "chat",
     weights: Path | None = None,
     engine: str = "transformers",
+    requests: Sequence[Request] = (),
 ) -> Generate:
     """Return the function `generate(requests, sampling, batch)` of a model, which gives one Output for each request.
 
@@ -66,6 +69,7 @@ def load(
         format: `chat` or `plain`.
         weights: folder of a student's weights and tokenizer; then `model` is its base.
         engine: one that generates.
+        requests: all that will be asked for; those that the model cannot be given are found before it is loaded.
     Raises (at the first call):
         BadInput: as the engine does.
     """
@@ -74,7 +78,7 @@ def load(
 
     @cache
     def opened() -> Generate:
-        return open_engine(model, chat_settings, format, weights)
+        return open_engine(model, chat_settings, format, weights, requests)
 
     def generate(requests: list[Request], sampling: Sampling, batch: int) -> list[Output]:
         return opened()(requests, sampling, batch)

@@ -8,44 +8,73 @@ boundary between two tokens across that number.
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..models import chat, loading
+from ..errors import BadInput
+from ..models import batching, chat, checks, loading
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessor,
+        LogitsProcessorList,
+        PreTrainedModel,
+        PreTrainedTokenizerFast,
+    )
 
     from ..spec.settings import ChatSettings
     from .requests import Generate, Output, Request, Sampling
 
+NEXT = 4  # new tokens of which the logits are compared in a batch and alone
 Key = tuple[str, int]  # id and sample of a prompt
 
 
-def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> "Generate":
+def open_model(
+    model: dict | None,
+    chat_settings: "ChatSettings",
+    format: str,
+    weights: Path | None,
+    requests: "Sequence[Request]" = (),
+) -> "Generate":
     """Load a model and return what generates with it; the arguments are those of engine.load.
 
     Raises:
-        BadInput: as chat.prompt, chat.end, models.load_tokenizer and models.load_model do.
+        BadInput: as chat.prompt, chat.report, models.load_tokenizer and models.load_model do.
     """
     assert model is not None, "config.check sees to it that the teacher names a model"
     tokenizer = loading.load_tokenizer(model, chat_settings, weights)
     # before the model, which takes longer to load: a bad template fails here
-    chat.end(tokenizer, chat_settings, format)
+    chat.report(tokenizer, chat_settings, format)
+
+    def ids_of(messages: "list[chat.Message]") -> list[int]:
+        return chat.prompt(tokenizer, messages, chat_settings, format).ids
+
+    asked = ((request.id, request.messages) for request in requests)
+    refused = checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
     network = loading.load_model(model, folder=weights)
+    checks.check_ids(tokenizer, network)
     stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
-    generator = Generator(network, tokenizer, stops)
+    generator = Generator(network, tokenizer, stops, lambda ids: chat.text(tokenizer, ids, chat_settings, format))
+    batching.check(network, generator.next_logits)
 
     def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
-        prompts = [chat.prompt(tokenizer, request.messages, chat_settings, format).ids for request in requests]
-        keys = [(request.id, request.sample) for request in requests]
-        return generator.generate(prompts, keys, sampling, batch)
+        fitting = [request for request in requests if request.id not in refused]
+        keys = [(request.id, request.sample) for request in fitting]
+        made = iter(generator.generate([ids_of(request.messages) for request in fitting], keys, sampling, batch))
+        return [without_prompt() if request.id in refused else next(made) for request in requests]
 
     return generate
+
+
+def without_prompt() -> "Output":
+    """Return the output for an instruction that the chat template refuses."""
+    return {"text": "", "finish_reason": "prompt_refused", "response_tokens": 0, "prompt_tokens": 0}
 
 
 @dataclass(frozen=True)
@@ -55,12 +84,14 @@ class Generator:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerFast"
     stops: list[int]  # ids that end a response
+    # from the ids of a response to its text; None decodes them by themselves
+    text: Callable[[list[int]], str] | None = None
 
     def generate(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", batch: int) -> "list[Output]":
         """Return the output of each prompt, in the order given.
 
-        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text is
-        decoded without special tokens and not stripped: students learn exactly what the model generated.
+        The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text
+        has all special tokens but those that end it, and is not stripped: students learn exactly what the model generated.
 
         Args:
             prompts: token ids of each prompt.
@@ -73,7 +104,7 @@ class Generator:
             {"text": "", "finish_reason": "prompt_too_long", "response_tokens": 0, "prompt_tokens": len(prompt)}
             for prompt in prompts
         ]
-        for rows in _batches(prompts, keys, limits, batch):
+        for rows in _batches(prompts, keys, limits, batching.rows(self.model, batch)):
             limit = limits[rows[0]]
             responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
             for i, ids in zip(rows, responses, strict=True):
@@ -82,39 +113,92 @@ class Generator:
 
     def _continue(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", limit: int) -> list[list[int]]:
         """Return the ids that follow each prompt of one batch, at most `limit`."""
-        import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
-        width = max(map(len, prompts))
-        pad = self.tokenizer.pad_token_id
+        inputs, pad = self._inputs(prompts), self.tokenizer.pad_token_id
+        width = inputs["input_ids"].shape[1]
+        config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
+        numbers = Numbers()
+        processors = [numbers] + ([draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else [])
+        sequences = self._generate(inputs, config, LogitsProcessorList(processors))
+        numbers.refuse(self.model.name_or_path)
+        return sequences[:, width:].tolist()
+
+    def _inputs(self, prompts: list[list[int]]) -> "dict[str, torch.Tensor]":
+        """Return the prompts padded on the left, [prompts, longest], and their mask."""
+        import torch
+
+        width, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
         ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        inputs = {
+        return {
             "input_ids": torch.tensor(ids, device=self.model.device),
             "attention_mask": torch.tensor(mask, device=self.model.device),
         }
-        config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
-        processors = [draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else []
+
+    def _generate(
+        self, inputs: dict, config: "GenerationConfig", processors: "LogitsProcessorList | None" = None
+    ) -> Any:
+        """Return what generate() of transformers gives."""
         # generate() takes what `config` leaves open from the model's own defaults, so these are replaced for the call
-        defaults, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        defaults, self.model.generation_config = self.model.generation_config, type(config)()
         try:
-            sequences = self.model.generate(
-                **inputs, generation_config=config, logits_processor=LogitsProcessorList(processors)
-            )
+            return self.model.generate(**inputs, generation_config=config, logits_processor=processors)
         finally:
             self.model.generation_config = defaults
-        return sequences[:, width:].tolist()
+
+    def next_logits(self, prompts: list[list[int]]) -> "list[torch.Tensor]":
+        """Return the logits of the first NEXT tokens after each prompt of a batch; which tokens these are is given.
+
+        Several, since what a model keeps of its prompt may be wrong though its first token is right.
+        """
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        inputs = self._inputs(prompts)
+        width = inputs["input_ids"].shape[1]
+
+        def given(ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+            token = batching.token(ids.shape[1] - width, scores.shape[-1])
+            return torch.full_like(scores, -torch.inf).index_fill(-1, torch.tensor([token], device=scores.device), 0.0)
+
+        settings = {"do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+        config = GenerationConfig(max_new_tokens=NEXT, pad_token_id=self.tokenizer.pad_token_id, **settings)
+        logits = self._generate(inputs, config, LogitsProcessorList([given])).logits
+        return list(torch.stack(logits, dim=1))  # of each prompt, [NEXT, vocabulary]
 
     def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
         """Return the output from the ids that followed a prompt; the response ends before its first stop token."""
         length = next((position for position, token in enumerate(ids) if token in self.stops), limit)
-        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        decode = self.text or partial(self.tokenizer.decode, clean_up_tokenization_spaces=False)
         return {
-            "text": text,
+            "text": decode(ids[:length]),
             "finish_reason": "stop" if length < limit else "length",
             "prompt_tokens": prompt_tokens,
             "response_tokens": length,
         }
+
+
+class Numbers:
+    """A logits processor that remembers whether a prompt's logits were NaN: the tokens drawn from them would mean nothing."""
+
+    def __init__(self) -> None:
+        self._nan: torch.Tensor | None = None
+
+    def __call__(self, _input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+        """scores: logits [prompts, vocabulary], returned as they are."""
+        # stays on the device: to read it would make every token wait
+        nan = scores.isnan().any()
+        self._nan = nan if self._nan is None else self._nan | nan
+        return scores
+
+    def refuse(self, model: str) -> None:
+        """Raise BadInput if any logit was NaN."""
+        if self._nan is not None and bool(self._nan):
+            raise BadInput(
+                f"{model}: its logits became NaN while it generated; try another `dtype` (bfloat16 or float32), and check that "
+                "the model's files are complete"
+            )
 
 
 def _batches(prompts: list[list[int]], keys: list[Key], limits: list[int], size: int) -> Iterator[list[int]]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..cost import resources
 from ..job import fingerprint
-from ..spec import canonical
+from ..models import openings
+from ..spec import canonical, names
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, config_names, evaluation, pilot
+from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
@@ -47,7 +48,7 @@ class Cells:
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
-        config_names.check_cells(self.rows)
+        names.check_cells(self.rows)
 
     # --- what Snakemake's rules read
 
@@ -93,6 +94,11 @@ class Cells:
             return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
 
         return {name: resource(name) for name in resources.named(rule)}
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
+        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
 
     # --- blocks and pilots
 

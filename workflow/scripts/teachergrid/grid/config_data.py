@@ -1,6 +1,12 @@
-"""Checks of what training data is made of: derived corpora, stripped teachers, and suites whose prompts are removed."""
+"""Checks of what training data is made of: files, derived corpora, teachers, and suites whose prompts are removed."""
 
+import math
+import os
+from pathlib import Path
+
+from ..cost import resources
 from ..errors import BadInput
+from ..hub import pins
 from ..metrics.variants import Metric
 from ..spec.spelling import known
 
@@ -12,11 +18,69 @@ def check(config: dict) -> None:
         _choice(where, corpus, config)
         _ratios(where, corpus, config)
         _size(where, corpus, config)
+        _rows(where, corpus, config)
+    for kind in ("teachers", "tasks"):
+        for name, entry in config[kind].items():
+            if entry.get("engine") not in ("existing", "stripped"):  # which draw nothing
+                _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
     for name, teacher in config["teachers"].items():
         if teacher["engine"] == "stripped":
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
     for name, entry in config["instructions"].items():
         _decontaminated(f"config.instructions.{name}.decontaminate", name, entry["decontaminate"], config)
+
+
+def check_files(config: dict) -> None:
+    """Raise BadInput for a data file that is missing or cannot be read, and for a sample above its rows."""
+    paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
+    paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
+    for where, path in paths.items():
+        _require_rows(f"config.{where}", path)
+    for name, entry in config["instructions"].items():
+        rows = _rows_of(entry["source"], None)
+        if rows < (entry["sample"] or 0):
+            raise BadInput(
+                f"config.instructions.{name}.sample: {entry['sample']} rows cannot be drawn from '{entry['source']}', which "
+                f"has {rows}; lower it"
+            )
+
+
+def check_published(config: dict) -> None:
+    """Raise BadInput for a file of responses that is missing or cannot be read."""
+    # only teachers that a grid or corpus names: the file of another teacher may not exist yet
+    named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
+    named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
+    for name in sorted(named):
+        teacher = config["teachers"][name]
+        if teacher["engine"] == "existing":
+            _require_rows(f"config.teachers.{name}.source", teacher["source"])
+
+
+def require_file(where: str, path: str) -> None:
+    """Raise BadInput where a file is missing. where: the config's key."""
+    if not os.path.isfile(path):
+        raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
+
+
+def _require_rows(where: str, path: str) -> None:
+    """Raise BadInput for a data file that is missing, of an unknown kind, or broken as far as counting its rows shows it."""
+    if path.startswith(pins.HUB):
+        return
+    if {"{", "}"} & {*path}:
+        raise BadInput(f"{where}: '{path}' has braces, which mark wildcards in Snakemake; rename the file or folder")
+    if not os.path.exists(path):
+        require_file(where, path)
+    try:
+        resources.count(path, None)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from error
+
+
+def _rows_of(source: str, sample: int | None) -> float:
+    """Return how many rows a set has at most; infinite for one from the hub."""
+    if sample is None and source.startswith(pins.HUB):
+        return math.inf
+    return resources.count(source, sample)
 
 
 def label_stripped(config: dict) -> None:
@@ -64,11 +128,35 @@ def _size(where: str, corpus: dict, config: dict) -> None:
         raise BadInput(f"{where}: state either `share` or `rows`")
     if corpus["each"] and not (corpus["share"] or corpus["rows"]):
         raise BadInput(f"{where}.each: needs `share` or `rows`")
-    if corpus["tokens"] and corpus["counted_by"] is not None:
+    if corpus["counted_by"] is not None:
         known(f"{where}.counted_by", corpus["counted_by"], ["self", *config["bases"], *config["scorers"]])
-        if "chat" not in config["likelihood"]["formats"]:
+        if corpus["tokens"] and "chat" not in config["likelihood"]["formats"]:
             raise BadInput(
                 f"{where}.counted_by: tokens are counted in chat format; add it to config.likelihood.formats"
+            )
+
+
+def _rows(where: str, corpus: dict, config: dict) -> None:
+    """Check that there are as many responses as the corpus has rows."""
+    source = config["instructions"][corpus["instructions"]]
+    samples = [config["teachers"][name]["sampling"]["samples"] for name in corpus["teachers"]]
+    most = _rows_of(source["source"], source["sample"]) * (sum(samples) if corpus["choose"] == "all" else 1)
+    if corpus["rows"] is not None and corpus["rows"] > most:
+        raise BadInput(f"{where}.rows: there are {most} responses to choose from at most; lower it")
+
+
+def _greedy(where: str, sampling: dict) -> None:
+    """Check that several responses to one instruction can differ."""
+    if sampling["samples"] == 1:
+        return
+    for key, value, remedy in (
+        ("temperature", 0, "state a temperature above 0"),
+        ("top_k", 1, "state a higher one, or 0"),
+    ):
+        if sampling[key] == value:
+            raise BadInput(
+                f"{where}.samples: all {sampling['samples']} responses to an instruction would be equal with `{key}: {value}`; "
+                f"{remedy}, or `samples: 1`"
             )
 
 

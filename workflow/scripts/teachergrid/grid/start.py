@@ -9,16 +9,18 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
+from ..spec import config_files
 from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
 from ..store.recall import Recall, date_back, report_unknown
 from ..store.results import RESULTS
-from . import config_names
 from .cells import Cells
 from .config import checked
 from .pilot import Chosen
@@ -51,6 +53,13 @@ def forget() -> None:
     shutil.rmtree(Path(RESULTS, FROZEN), ignore_errors=True)
 
 
+def put_back() -> None:
+    """Put results back that a run was to replace and did not. Call it only while holding the lock, when no job is alive."""
+    if back := unfinished.settle(RESULTS):
+        others = f" and {len(back) - 3} others" if len(back) > 3 else ""
+        print(f"not made again, so as before: {', '.join(back[:3])}{others}", file=sys.stderr)
+
+
 class Start:
     """One start of Snakemake, or of one of its jobs.
 
@@ -73,14 +82,16 @@ class Start:
             # `partial` is the option of one start, not of the run
             self.config = saved["config"] | ({"partial": config["partial"]} if "partial" in config else {})
         elif is_main_process or looks:
-            config_names.refuse_doubles(files)
-            self.config = checked(config)
+            config_files.refuse(files)
+            with config_files.located(files):
+                self.config = checked(config)
         else:
             raise BadInput(
                 f"the config that this job was planned with is gone: {RESULTS}/{FROZEN}/{os.environ.get(VARIABLE)}.json; run again. "
                 f"If this happens to every job: the scheduler must pass on the environment variable {VARIABLE}"
             )
-        self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
+        with config_files.located([] if saved else files):
+            self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
         self.corrected = self._correct() if is_main_process else {}
 
     def _correct(self) -> dict[str, history.Record]:
@@ -102,14 +113,20 @@ class Start:
                 history.write(RESULTS, output, record)
         return corrected
 
-    def begin(self) -> None:
-        """Take the lock and freeze what the jobs start from. Raises BadInput where another run holds the lock."""
+    def begin(self, dag: Any) -> None:
+        """Take the lock, freeze what the jobs start from, and set aside what they will replace. dag: Snakemake's graph.
+
+        Raises BadInput where another run holds the lock.
+        """
         lock.take(RESULTS)
         freeze(self.config, self.cells.chosen)
+        costly = (job for job in dag.needrun_jobs() if job.rule.name in MODEL_RULES)
+        unfinished.set_aside(str(output) for job in costly for output in job.output)
 
     def end(self) -> None:
-        """Remove unfinished work on finished outputs, and release the lock unless `teachergrid run` holds it."""
+        """Remove unfinished work on finished outputs, put back what was not replaced, and release the lock unless `teachergrid run` holds it."""
         unfinished.clear(RESULTS)
+        put_back()
         if lock.is_held_here(RESULTS):
             forget()
             lock.release(RESULTS)

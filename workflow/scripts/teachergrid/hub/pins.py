@@ -9,6 +9,7 @@
       Qwen/Qwen2.5-3B: <40 hex digits>
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def is_commit(revision: str | None) -> bool:
 
 def on_hub(model: dict) -> bool:
     """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
-    folder = (model["revision"] or "").startswith("sha256-") or Path(model["repo"]).exists()
+    folder = (model["revision"] or "").startswith("sha256-") or os.path.exists(model["repo"])
     return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
 
 

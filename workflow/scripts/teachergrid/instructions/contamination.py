@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from ..store import artifacts
 from . import loading
+from .files import Notes
 
 WORDS = 13
 BOILERPLATE = 10  # items
@@ -52,15 +53,17 @@ Pairs = Iterator[tuple[int, int, float]]  # (index of an instruction, index of a
 NOTHING = Text("", (), "")
 
 
-def load_clean(tasks: dict[str, pa.Table], path: str | None, entry: dict, name: str) -> tuple[pa.Table, list[dict]]:
-    """Return (instructions of a set without those that a task also holds, what was removed: rows of `find`).
+def load_clean(
+    tasks: dict[str, pa.Table], path: str | None, entry: dict, name: str
+) -> tuple[pa.Table, list[dict], Notes]:
+    """Return (instructions of a set without those that a task also holds, what was removed: rows of `find`, notes of reading).
 
     They are removed before the draw, so a sample has its full size. tasks: {name: table of artifacts.INSTRUCTIONS}; the
     other arguments, and errors, are those of loading.load.
     """
     loaded = loading.read(path, entry, name)
     removed = find(artifacts.table(loaded.items, artifacts.INSTRUCTIONS), tasks) if tasks else []
-    return loading.draw(loaded, entry, name, {row["id"] for row in removed}, tasks), removed
+    return loading.draw(loaded, entry, name, {row["id"] for row in removed}, tasks), removed, loaded.notes
 
 
 def find(instructions: pa.Table, tasks: dict[str, pa.Table]) -> list[dict]:

@@ -1,11 +1,30 @@
-"""Read rows from the files people have, and name an instruction by its content."""
+"""What the cells of people's files hold: texts, missing values, and chats in all the forms in which they are kept.
 
+What is read in another way than it is written is noted, so that the log and the health table can say it. What is not understood
+is refused.
+"""
+
+import ast
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+import math
+import re
+from collections import Counter
+from typing import Any, TypeAlias
 
 from ..errors import BadInput
+
+Notes: TypeAlias = Counter[str]  # {what was read in another way than it is written: in how many rows}
+
+ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words
+FORMS = (("role", "content"), ("from", "value"))
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # JSON can hold it, UTF-8 cannot
+# how a list of messages begins as JSON, as Python writes it, or as JSON inside a JSON text
+_CHAT = re.compile(r"""\s*(?:array\()?"?\[[\s"]*\{\s*\\?["'](?:role|from|content|value)\\?["']\s*:""")
+MISSING_AS_TEXT = ("nan", "NaN", "<NA>")  # what pandas writes for a missing value
+LIKE_MISSING = "the text '{}' is read as it is, though pandas writes it for a missing value"
+BROKEN = "\ufffd"  # what a conversion from another encoding leaves where it fails
+BROKEN_NOTE = "texts with the character U+FFFD, which a failed conversion to UTF-8 leaves"
 
 
 def message_id(messages: list[dict]) -> str:
@@ -14,65 +33,102 @@ def message_id(messages: list[dict]) -> str:
     return hashlib.sha256(json.dumps(turns, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def read_rows(path: str | Path) -> list[dict]:
-    """Return the rows of a JSON Lines (.jsonl, .ndjson), JSON (.json, a list) or parquet file.
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: null, or the NaN that pandas leaves there."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
+
+def valid(text: str, where: str) -> str:
+    """Return the text. Raises BadInput when it cannot be written as UTF-8."""
+    if _HALF_A_PAIR.search(text):
+        raise BadInput(f"{where}: half a surrogate pair in {text[:60]!r}; fix the \\ud... escapes of this row")
+    return text
+
+
+# --- chats
+
+
+def looks_like_chat(text: str) -> bool:
+    """Whether a text is a list of messages as JSON or Python writes it."""
+    return bool(_CHAT.match(text)) and text.rstrip()[-1:] in ("]", ")", '"')
+
+
+def chat(value: object, where: str, notes: set[str]) -> list:
+    """Return the messages of a cell as a list; `turn` reads one of them.
+
+    Args:
+        value: a list, an object of columns, one message, or one of these as text.
+        where: row and column, for messages.
+        notes: added to.
     Raises:
-        BadInput: with file, line or row number, and remedy, when the file is missing, empty, broken, or of another kind.
+        BadInput: the cell holds something else.
     """
-    path = Path(path)
-    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_list, ".parquet": _parquet}
-    if path.suffix not in readers:
-        raise BadInput(f"{path}: unknown kind of file '{path.suffix}'; use {', '.join(readers)}")
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; paths in the config are relative to where the workflow runs")
+    if isinstance(value, str):
+        value = _decoded(value, where, notes)
+    if isinstance(value, dict):
+        value = _of_object(value, where)
+    if not isinstance(value, list | tuple):
+        raise BadInput(f"{where}: {str(value)[:80]!r} is no list of messages; write [{{role, content}}, ...]")
+    return [_decoded(one, where, notes) if isinstance(one, str) and one.lstrip()[:1] == "{" else one for one in value]
+
+
+def _decoded(text: str, where: str, notes: set[str]) -> Any:
+    """Return the value that a text holds as JSON, or as Python writes it."""
     try:
-        rows = readers[path.suffix](path)
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 ({error}); convert it to UTF-8") from error
-    if not rows:
-        raise BadInput(f"{path}: the file holds no rows")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise BadInput(f"{path}, row {number}: {str(row)[:80]!r} is no object; every row needs named fields")
-    return rows
+        value = json.loads(text)
+        how = "JSON text"
+    except (ValueError, RecursionError) as error:
+        try:
+            value, how = ast.literal_eval(text.strip()), "text of Python values"
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise BadInput(
+                f"{where}: {text[:80]!r} is no list of messages that can be read ({error}); save the column as lists, or as "
+                "JSON, or name a column of plain text as `fields.instruction`"
+            ) from error
+    notes.add(f"chats read from {how}")
+    return _decoded(value, where, notes) if isinstance(value, str) else value
 
 
-def _json_lines(path: Path) -> list[dict]:
-    rows = []
-    # split at "\n" alone: U+2028 and its like are ordinary characters inside a JSON string
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                rows.append(_parsed(line.strip(), path, number))
-    return rows
+def _of_object(value: dict, where: str) -> list:
+    """Return the messages of an object: one message, or a list for each of the keys."""
+    columns = {key: column for key, column in value.items() if isinstance(column, list)}
+    others = [cell for key, cell in value.items() if key not in columns and not is_missing(cell)]
+    if not columns:
+        return [value]
+    if len({len(column) for column in columns.values()}) > 1 or others:
+        raise BadInput(f"{where}: an object whose lists do not belong together; write [{{role, content}}, ...]")
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
-def _json_list(path: Path) -> list[dict]:
-    rows = _parsed(path.read_text(encoding="utf-8-sig"), path)
-    if not isinstance(rows, list):
+def turn(message: object, where: str, notes: set[str]) -> dict:
+    """Return a message as {role, content} from that form or from ShareGPT's {from, value}; white space around it stays.
+
+    Raises BadInput for a message of another form or role, and for what is no text, such as a tool call.
+    """
+    forms = [form for form in FORMS if isinstance(message, dict) and set(form) <= message.keys()]
+    if not forms or not isinstance(message, dict):
+        raise BadInput(f"{where}: {str(message)[:80]!r} is no message; write {{role, content}} or {{from, value}}")
+    # two sets that were joined have both forms, one of them null
+    form = next((form for form in forms if not is_missing(message[form[0]])), forms[0])
+    role, content = message[form[0]], _joined(message[form[1]])
+    role = ROLES.get(role, role) if isinstance(role, str) else role
+    if role not in ("system", "user", "assistant") or not isinstance(content, str):
         raise BadInput(
-            f"{path}: not a list of objects; write [{{...}}, ...], or one object per line into a .jsonl file"
+            f"{where}: a turn of '{role}' with {type(content).__name__} content; turns are text of system, user (human) "
+            "or assistant (gpt)"
         )
-    return rows
+    for key, value in message.items():
+        if key not in form and not is_missing(value) and value != [] and value != "":
+            if key in ("tool_calls", "function_call"):
+                raise BadInput(f"{where}: a turn of '{role}' with `{key}`; turns are text alone: remove the row")
+            notes.add(f"key '{key}' of turns not read")
+    return {"role": role, "content": valid(content, where)}
 
 
-def _parsed(text: str, path: Path, first_line: int = 1) -> Any:
-    """Return the JSON value of a text. Raises BadInput with the line number, where the text begins on line `first_line`."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
-        raise BadInput(
-            f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}); fix or remove it"
-        ) from error
-
-
-def _parquet(path: Path) -> list[dict]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path).read().to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
+def _joined(content: object) -> object:
+    """Return the text of a content that consists of text parts, [{type: text, text}, ...]; any other one as it is."""
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    words = [text for text in texts if isinstance(text, str)]
+    return "".join(words) if len(words) == len(content) else content

@@ -1,26 +1,25 @@
-"""Load a set of instructions: find the columns, turn rows into chat messages with a stable id, drop duplicates, sample.
+"""Load a set of instructions: read the rows of its source, drop duplicates, sample.
 
-Text is kept as it is, only white space around it is removed: no Unicode normalisation, since every character may be part of a
-benchmark or of code. The prompts of a benchmark task are loaded by the same functions.
+The prompts of a benchmark task are loaded by the same functions.
 """
 
 import hashlib
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from glob import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..hub import pins
+from ..hub import pins, row_files
 from ..store import artifacts
-from . import files
+from . import files, notes
+from .files import Notes
+from .rows import item_of
 
-USUAL = ("messages", "conversations", "instruction", "prompt", "question")
-_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's words
-_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # JSON can hold it, UTF-8 cannot
+Rows: TypeAlias = Iterator[tuple[str, dict]]  # (place, for messages; the row)
 
 
 class Loaded(NamedTuple):
@@ -30,6 +29,7 @@ class Loaded(NamedTuple):
     source: str  # path or name of the data set, for messages
     duplicates: int  # rows that were dropped, since an earlier one has the same messages
     other_answers: int  # those of them with another reference answer than the row that is kept
+    notes: Notes
 
 
 def load(path: str | None, entry: dict, name: str) -> pa.Table:
@@ -52,19 +52,20 @@ def read(path: str | None, entry: dict, name: str) -> Loaded:
         BadInput: with row numbers, for a row that cannot be read, has no text, or repeats the id of another one.
     """
     source = path or entry["source"]
-    rows = files.read_rows(path) if path else _from_hub(entry)
+    rows = _from_file(path) if path else _from_hub(entry)
+    found: Notes = Counter()
     items: dict[str, dict] = {}
     first_with: dict[str, tuple[int, str]] = {}
     duplicates = other_answers = 0
-    for number, row in enumerate(rows, 1):
-        item = item_of(row, entry, name, f"{source}, row {number}")
+    for number, (place, row) in enumerate(rows, 1):
+        item = item_of(row, entry, name, place, found)
         _refuse_doubled_id(row, item, number, first_with, source)
         first = items.setdefault(item["id"], item)
         duplicates += first is not item
         other_answers += first["answer"] != item["answer"]
     if not items:
         raise BadInput(f"{source}: no instructions; give a source with rows")
-    return Loaded(list(items.values()), source, duplicates, other_answers)
+    return Loaded(list(items.values()), source, duplicates, other_answers, found)
 
 
 def draw(
@@ -87,6 +88,7 @@ def draw(
         f"{loaded.other_answers} of them with another reference answer than the row that is kept"
         + (f"; {len(removed)} removed for {', '.join(sorted(tasks))}" if tasks else "")
     )
+    notes.say(name, loaded.notes)
     return artifacts.table(drawn, artifacts.INSTRUCTIONS)
 
 
@@ -95,12 +97,14 @@ def load_tasks(tasks: dict[str, dict], paths: Sequence[str]) -> dict[str, pa.Tab
     return {name: load(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
 
 
-def _from_hub(entry: dict) -> Iterable[dict]:
-    """Yield the rows of a hub data set, or of one file of it, at its commit; from the cache if `prefetch` put it there.
+def _from_file(path: str | Path, name: str | None = None) -> Rows:
+    """Yield the rows of a file. name: of the file in messages, by default its path."""
+    for number, row in enumerate(row_files.read(path), 1):
+        yield f"{name or path}, row {number}", row
 
-    The rows are streamed from the cached folder: `load_dataset` with the set's name asks the hub even for what is cached, and
-    writes a second copy of the data.
-    """
+
+def _from_hub(entry: dict) -> Rows:
+    """Yield the rows of a hub data set, or of one file of it, at its commit; from the cache if `prefetch` put it there."""
     from huggingface_hub import snapshot_download
 
     repo, file = pins.data_set(entry["source"])
@@ -117,105 +121,68 @@ def _from_hub(entry: dict) -> Iterable[dict]:
             "as parquet and name that file as source"
         ) from error
     if file:
-        yield from files.read_rows(Path(folder, file))
+        yield from _from_file(Path(folder, file), entry["source"])
         return
+    files = _files_of_split(folder, entry["split"], where)
+    for path in files or ():
+        yield from _from_file(path, f"{where}, {Path(path).relative_to(folder)}")
+    if not files:
+        yield from _streamed(folder, entry["split"], where)
+
+
+def _files_of_split(folder: str, split: str, where: str) -> list[str] | None:
+    """Return the files of a data set's split where row_files can read them; None where the data set needs its library.
+
+    The library gives all rows of a set the columns and types of the first ones, and refuses files that differ.
+    """
     import datasets
 
     try:
-        yield from datasets.load_dataset(folder, split=entry["split"], streaming=True)
-    except (FileNotFoundError, RuntimeError, ValueError) as error:
-        raise BadInput(f"{where}: {error}") from error
+        builder = datasets.load_dataset_builder(folder)
+    except _hub_errors() as error:
+        raise BadInput(f"{where}: {_one_line(error)}") from error
+    config, kind = builder.config, type(builder).__module__.rpartition(".")[2]
+    options = ("field", "columns", "filters", "features")
+    if kind not in ("json", "parquet") or any(getattr(config, name, None) is not None for name in options):
+        return None
+    files = (config.data_files or {}).get(split)
+    return list(files) if files and all(map(row_files.is_known, files)) else None
 
 
-def item_of(row: dict, entry: dict, name: str, where: str) -> dict:
-    """Return a source's row as one of artifacts.INSTRUCTIONS. where: the row's place, for messages."""
-    fields = entry["fields"]
-    messages = _cut(_messages(row, fields, where), entry.get("turns", "last"), where)
-    return {
-        "id": files.message_id(messages),
-        "messages": messages,
-        "answer": _text_of(row, fields.get("answer"), "answer", where),
-        "category": _text_of(row, fields.get("category"), "category", where),
-        "source": _text_of(row, None, "source", where) or name,
-        "round": 0,
-    }
+def _streamed(folder: str, split: str, where: str) -> Rows:
+    """Yield the rows that the data set's library reads from the cached folder.
 
+    They are streamed: `load_dataset` with the set's name asks the hub even for what is cached, and writes a second copy.
+    """
+    import datasets
 
-def _messages(row: dict, fields: dict, where: str) -> list[dict]:
-    """Return the row's chat messages from the columns that `fields` names, else from the first usual one that holds any."""
-    stated = fields.get("messages") or fields.get("instruction")
-    for column in [stated] if stated else USUAL:
-        value = row.get(column)
-        if isinstance(value, str) and value.strip():
-            extra = _input(row, fields, column, where)
-            return [_turn({"role": "user", "content": f"{value.strip()}\n\n{extra}" if extra else value}, where)]
-        if isinstance(value, list) and value:
-            return [_turn(turn, f"{where}, column '{column}'") for turn in value]
-    searched = f"'{stated}'" if stated else " or ".join(f"'{column}'" for column in USUAL)
-    raise BadInput(
-        f"{where}: no text in {searched}; the row has the columns {', '.join(map(repr, row))}. "
-        "Name the right one under `fields`, or remove the row"
-    )
-
-
-def _input(row: dict, fields: dict, column: str, where: str) -> str:
-    """Return the text that belongs to an instruction: the stated column, or Alpaca's `input` where no columns are stated."""
-    usual = "input" if column == "instruction" and not fields.get("instruction") else None
-    return (_text_of(row, fields.get("input"), usual, where) or "").strip()
-
-
-def _turn(turn: object, where: str) -> dict:
-    """Return a message as {role, content} from that form or from ShareGPT's {from, value}."""
-    if not isinstance(turn, dict) or not ({"role", "content"} <= turn.keys() or {"from", "value"} <= turn.keys()):
-        raise BadInput(f"{where}: {str(turn)[:80]!r} is no message; write {{role, content}} or {{from, value}}")
-    role, content = (turn["role"], turn["content"]) if "role" in turn else (turn["from"], turn["value"])
-    role = _ROLES.get(role, role)
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+    number = 0
+    try:
+        for number, row in enumerate(datasets.load_dataset(folder, split=split, streaming=True), 1):
+            yield f"{where}, row {number}", row
+    except _hub_errors() as error:
+        after = f" after row {number}" if number else ""
         raise BadInput(
-            f"{where}: a turn of '{role}' with {type(content).__name__} content; turns are text of system, user (human) "
-            "or assistant (gpt)"
-        )
-    return {"role": role, "content": valid(content, where).strip()}
+            f"{where}: {_one_line(error)}{after}. If its files differ, name one of them: hub:org/name/path/file"
+        ) from error
 
 
-def valid(text: str, where: str) -> str:
-    """Return the text. Raises BadInput when it cannot be written as UTF-8."""
-    if _HALF_A_PAIR.search(text):
-        raise BadInput(f"{where}: half a surrogate pair in {text[:60]!r}; fix the \\ud... escapes of this row")
-    return text
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """Return what the library of data sets raises about data that it cannot read."""
+    import datasets
+    import pyarrow as pa
+
+    library = (datasets.exceptions.DatasetsError, datasets.exceptions.DatasetGenerationError)
+    return (*library, pa.ArrowException, OSError, RuntimeError, ValueError, TypeError, KeyError)
 
 
-def _cut(messages: list[dict], turns: str, where: str) -> list[dict]:
-    """Return the messages up to the user turn that is answered; system messages without text are left out."""
-    user_turns = [index for index, message in enumerate(messages) if message["role"] == "user"]
-    if not user_turns:
-        raise BadInput(f"{where}: no user turn in {[message['role'] for message in messages]}; remove the row")
-    last = user_turns[0] if turns == "first" else user_turns[-1]
-    if not messages[last]["content"]:
-        raise BadInput(f"{where}: user turn {last + 1} has no text; remove the row")
-    before = [message for message in messages[:last] if message["content"] or message["role"] != "system"]
-    if turns == "first":
-        before = [message for message in before if message["role"] == "system"]
-    return [*before, messages[last]]
-
-
-def _text_of(row: dict, stated: str | None, usual: str | None, where: str) -> str | None:
-    """Return a text or number of a column as text; None for null, and for a usual column that is not there or holds more."""
-    if stated and stated not in row:
-        raise BadInput(f"{where}: no column '{stated}', which `fields` names; there are {', '.join(map(repr, row))}")
-    value = row.get(stated or usual)
-    if isinstance(value, str | int | float):
-        return valid(str(value), where)
-    if stated and value is not None:
-        raise BadInput(
-            f"{where}: column '{stated}' holds {type(value).__name__}, not text; name another one under `fields`"
-        )
-    return None
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _refuse_doubled_id(row: dict, item: dict, number: int, first_with: dict[str, tuple[int, str]], where: str) -> None:
     """Raise BadInput when an earlier row has the same id and other messages. first_with: {id: (row number, hash)}, added to."""
-    stated_id = next((row[key] for key in ("id", "uuid") if row.get(key) is not None), None)
+    stated_id = next((row[key] for key in ("id", "uuid") if not files.is_missing(row.get(key))), None)
     if stated_id is None:
         return
     first_number, content = first_with.setdefault(str(stated_id), (number, item["id"]))

@@ -84,7 +84,7 @@ PATTERNS = [
     (MEMORY, r"oom[-_]kill|exceeded (job |step )?memory limit|: Out Of Memory$"),
     (CANCELLED, r"CANCELLED AT|^KeyboardInterrupt"),
     (MEMORY, r"\b(Arrow)?MemoryError\b|Cannot allocate memory|std::bad_alloc"),
-    (NAN, r"\bloss\b.{0,30}\b(nan|inf)\b|\bloss\b.{0,30}not finite"),
+    (NAN, r"\bloss\b.{0,30}\b(nan|inf)\b|\bloss\b.{0,30}not finite|the training diverged: "),
     (
         MISSING,
         r"\b(LocalEntryNotFound|RepositoryNotFound|RevisionNotFound|GatedRepo)Error\b|OfflineModeIsEnabled"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from ..cost.workload import MEMORY_FOR_WEIGHTS
 from ..errors import BadInput
 from ..hub.model_files import check_revision
+from . import checks
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
@@ -29,7 +29,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # needed for deterministic matrix products on a GPU
 ADAPTER = "adapter"  # folder in a student's folder: the LoRA adapter that was merged into the student's weights
-POOLER = "pooler."  # prefix of an encoder's weights that many models are saved without; they are never used here
+# names of the context length in configs
+CONTEXTS = ("max_position_embeddings", "max_seq_len", "n_positions")
 CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 
 
@@ -44,8 +45,8 @@ def load_tokenizer(
         model: the model's entry in the config.
         folder: a student's folder; its tokenizer is loaded in place of the entry's own.
     Raises:
-        BadInput: when there is no tokenizer, or only a slow one. Only fast tokenizers give the character offsets from
-            which chat.prompt finds the tokens of the question.
+        BadInput: when there is no tokenizer, or only a slow one (only fast tokenizers give the character offsets from
+            which chat.prompt finds the tokens of the question), and as checks.check_template does.
     """
     _disable_progress_bars()
     from transformers import AutoTokenizer
@@ -55,7 +56,7 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{source}: no tokenizer could be loaded ({_first_line(error)}); save it there with tokenizer.save_pretrained"
+            f"{source}: no tokenizer could be loaded ({first_line(error)}); save it there with tokenizer.save_pretrained"
         ) from error
     if not tokenizer.is_fast:
         raise BadInput(
@@ -69,6 +70,7 @@ def load_tokenizer(
                 f"{source}: the tokenizer has neither pad_token nor eos_token; name one in tokenizer_config.json"
             )
         tokenizer.pad_token = tokenizer.eos_token
+    checks.check_template(tokenizer, chat_settings)
     return tokenizer
 
 
@@ -84,7 +86,10 @@ def load_copies(
 
     memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
     copies = devices_of_copies(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
-    return [(load_tokenizer(model, chat_settings), load_model(model, kind, device=device)) for device in copies]
+    pairs = [(load_tokenizer(model, chat_settings), load_model(model, kind, device=device)) for device in copies]
+    for pair in pairs:
+        checks.check_ids(*pair)
+    return pairs
 
 
 def devices_of_copies(memory: list[int], weights: int) -> list[str | None]:
@@ -103,6 +108,7 @@ def weight_bytes(model: dict, kind: str = "causal") -> int:
 
     source, options = _source(model, None)
     config = AutoConfig.from_pretrained(source, **options)
+    checks.forget_wrong_padding(config)
     with torch.device("meta"):
         empty = _auto_class(kind).from_config(
             config, dtype=getattr(torch, model["dtype"]), trust_remote_code=model["trust_remote_code"]
@@ -170,11 +176,14 @@ def load_plain(
             attn_implementation=model["attention"],
             device_map=device or device_map(spread),
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # check_weights names them
+            **_padding(source, options),
             **options,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise BadInput(f"{source}: no model could be loaded: {_first_line(error)}") from error
-    check_loaded(network, kind, source, info["missing_keys"])
+        hint = "; set `attention: eager`" if "attn_implementation" in str(error) else ""
+        raise BadInput(f"{source}: no model could be loaded: {first_line(error)}{hint}") from error
+    checks.check_weights(network, kind, source, info)
     if device is None:
         check_fits(network, source)
     return network.eval()
@@ -188,18 +197,6 @@ def device_map(spread: bool) -> str | None:
     if gpus == 0:
         return None
     return "cuda" if gpus == 1 else "auto"
-
-
-def check_loaded(network: "PreTrainedModel", kind: str, source: str, missing_keys: list[str]) -> None:
-    """Raise BadInput unless the files held all weights of this kind of model, and a reward model has one output.
-
-    transformers fills missing weights with random numbers, for example the score head of a model that is no reward model.
-    """
-    missing = sorted(key for key in missing_keys if kind != "encoder" or not key.startswith(POOLER))
-    if missing:
-        raise BadInput(f"{source}: no {kind} model, its weights lack {', '.join(missing[:3])}")
-    if kind == "reward" and network.config.num_labels != 1:
-        raise BadInput(f"{source}: a reward model has one output, this one has {network.config.num_labels}")
 
 
 def check_fits(network: "PreTrainedModel", source: str) -> None:
@@ -244,22 +241,26 @@ def node_type() -> str:
     return f"{names.get('Model', 'cpu')}--{names.get('model name', platform.machine())}"
 
 
-def padded(batch: list[list[int]], padding: int, device: "torch.device | str") -> "tuple[torch.Tensor, torch.Tensor]":
-    """Return (token ids, mask), both [texts, longest]; the mask is 1 on a text's own tokens.
-
-    Padding is on the right, where causal attention never looks.
-    """
-    import torch
-
-    width = max(map(len, batch))
-    tokens = torch.tensor([ids + [padding] * (width - len(ids)) for ids in batch], device=device)
-    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in batch], device=device)
-    return tokens, mask
-
-
 def context(network: "PreTrainedModel") -> float:
     """Return the context length of a loaded model in tokens; infinity where its config does not say."""
-    return getattr(network.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    import torch
+
+    config = network.config.get_text_config()
+    limits = [limit for name in CONTEXTS if (limit := getattr(config, name, None))][:1]
+    for name, part in network.named_modules():
+        # RoBERTa and its kin count positions from the one after that of padding: 514 positions are 512 tokens
+        is_offset = isinstance(part, torch.nn.Embedding) and part.padding_idx is not None
+        if is_offset and name.endswith("position_embeddings"):
+            limits.append(part.num_embeddings - part.padding_idx - 1)
+    return min(limits, default=math.inf)
+
+
+def _padding(source: str, options: dict) -> dict:
+    """Return {"config": a model's config without its padding token} where this is none of its tokens, {} for other models."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source, **options)
+    return {"config": config} if checks.forget_wrong_padding(config) else {}
 
 
 def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
@@ -289,5 +290,6 @@ def _disable_progress_bars() -> None:
     logging.disable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
     return str(error).strip().split("\n")[0]

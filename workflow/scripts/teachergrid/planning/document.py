@@ -162,7 +162,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "machines_date": setting.machines.date,
         "files": files,
         "spared": spared(rows, options),
-        "replaces": replaced(rows, setting.actuals),
+        "replaces": replaced(rows, setting.actuals, options),
         "narrowing": narrowing(rows),
         "engines": by_engine(rows),
         "jobs": rows,
@@ -232,7 +232,7 @@ def jobs_of(
     if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
-    problems += limits.cut(retries) if limits else []
+    problems += [*(limits.cut(retries) if limits else []), *cells.warnings()]
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [

@@ -1,18 +1,23 @@
 """What to know before a run: which jobs could be spared, which earlier results it replaces, what its estimate rests on."""
 
+import json
 import os
 import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..cost.actuals import Actuals
 from ..cost.makespan import ordered
 from ..cost.workload import MODEL_RULES, TRANSFORMERS
-from ..job.reasons import FOLLOWS, MISSING
+from ..errors import BadInput
+from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
+from ..store.results import RESULTS
 from ..units import count, number, percent
 from .archive import Document, JobRow
+from .options import config_paths, parse_quietly
 from .sums import summed
 
 # --- jobs that only deleted outputs entail
@@ -104,21 +109,42 @@ def _no_longer_wanted(jobs: Sequence[JobRow], left: set[int], changed: Sequence[
 OTHER = re.compile(r"(model\.repo|instructions\.source): ")
 # {rule: the parts of its cell that name what may be another one}
 NAMED = {"generate": ("teacher",), "load_instructions": ("instructions",), "likelihood": ("base", "scorer")}
+# reasons of jobs for which nobody has changed the config
+UNCHANGED = {FOLLOWS, FORCED, OLDER, FIRST, MISSING, "code changed", "input changed", "interrupted", "origin unknown"}
 NAMED |= {"reward": ("reward",), "judge": ("judge",), "finetune": ("base",), "answer": ("base", "reference", "model")}
 
 
-def replaced(jobs: Sequence[JobRow], actuals: Actuals) -> dict[str, Any] | None:
-    """Return the existing results that a plan replaces because a name stands for another model or data set; None without any.
+def other_config(argv: Sequence[str]) -> str | None:
+    """Return the config of the last run in these results, where that is another file than the one of Snakemake's options."""
+    try:
+        last = json.loads(Path(RESULTS, "run.json").read_text())["argv"]
+        before, now = (config_paths(parse_quietly(words)) for words in (last, list(argv)))
+    except (OSError, ValueError, KeyError, BadInput, SystemExit):
+        return None  # no run yet, or its options have become wrong
+    same = [Path(path).resolve() for path in before] == [Path(path).resolve() for path in now]
+    return None if same else " ".join(before)
 
+
+def replaced(jobs: Sequence[JobRow], actuals: Actuals, argv: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Return the existing results that a plan replaces because a name stands for something else; None without any.
+
+    That is another model or data set, and where the last run had another config, any other setting: all configs of one results
+    folder share their names.
+
+    Args:
+        argv: Snakemake's options.
     Returns:
+        config (of the last run, where it is another),
         results (their number), gpu_hours that they took, unknown (how many of them that need GPUs have no record of it), and
         changes ("teacher large: model.repo a -> b").
     """
+    config = other_config(argv)
     changes: dict[str, None] = {}
     affected: set[int] = set()
     for i in ordered([job["needs"] for job in jobs]):
         job = jobs[i]
-        own = [f"{_name(job)}: {detail}" for detail in job["details"] if OTHER.match(detail)]
+        is_other = config is not None and job["reason"] not in UNCHANGED
+        own = [f"{_name(job)}: {detail}" for detail in job["details"] if is_other or OTHER.match(detail)]
         changes |= dict.fromkeys(own)
         if own or affected & {*job["needs"]}:
             affected.add(i)
@@ -134,6 +160,7 @@ def replaced(jobs: Sequence[JobRow], actuals: Actuals) -> dict[str, Any] | None:
         "gpu_hours": round(known / 3600, 6),
         "unknown": unknown,
         "changes": list(changes),
+        "config": config,
     }
 
 
@@ -176,10 +203,11 @@ def texts(plan: Document) -> list[str]:
     if replaces := plan.get("replaces"):
         n = replaces["results"]
         at_least = "at least " * bool(replaces["unknown"])
+        config = f"{replaces['config']}: " if replaces.get("config") else ""
         lines.append(
             f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
-            f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            "the new entry a name of its own"
+            f"another config ({config}{'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
+            'the new entry a name of its own, or this study a folder of its own (README.md, "A second study"); the version before the present one stays in results/.replaced'
         )
     if spared := plan.get("spared"):
         deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())

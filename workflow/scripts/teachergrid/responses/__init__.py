@@ -1,4 +1,4 @@
 """A teacher's responses: generated or published, with reasoning apart, and their health.
 
-Imports: engines, instructions, store.
+Imports: engines, hub, instructions, store.
 """

@@ -6,12 +6,13 @@ import pyarrow as pa
 
 from ..engines import engine
 from ..engines.requests import Output, Request, Sampling
+from ..instructions.files import Notes
 from ..store import artifacts, shards
 from . import published, reasoning
 
 
 def respond(
-    instructions: pa.Table, settings: dict, work: Path, source: str | None = None
+    instructions: pa.Table, settings: dict, work: Path, source: str | None = None, notes: Notes | None = None
 ) -> tuple[pa.Table, list[int]]:
     """Return a teacher's responses (artifacts.RESPONSES) and the lengths of their row groups, one for each shard.
 
@@ -23,18 +24,19 @@ def respond(
         work: folder of unfinished shards.
         source: the file of responses that exist already (engine `existing`), or of those whose think blocks are to be
             removed (engine `stripped`).
+        notes: what was read from that file in another way than it is written is added.
     Raises:
         BadInput: as models.chat, models.loading and published.load do, and when every prompt is too long for the model.
     """
     teacher = settings["teacher"]
     if source is not None:
-        table = _from_file(instructions, teacher, source)
+        table = _from_file(instructions, teacher, source, notes)
         return table, [table.num_rows]
     sampling: Sampling = teacher["sampling"]
     requests = engine.requests_of(instructions, sampling["samples"])
     bounds = shards.bounds(len(requests), teacher["shard"])
     model = settings.get("model")
-    generate = engine.load(model, teacher, engine=teacher["engine"])
+    generate = engine.load(model, teacher, engine=teacher["engine"], requests=requests)
 
     def make(i: int) -> list[dict]:
         part = requests[slice(*bounds[i])]
@@ -60,7 +62,7 @@ def _row(request: Request, output: Output, sampling: Sampling) -> dict:
     }
 
 
-def _from_file(instructions: pa.Table, teacher: dict, source: str) -> pa.Table:
+def _from_file(instructions: pa.Table, teacher: dict, source: str, notes: Notes | None) -> pa.Table:
     if teacher["engine"] == "stripped":
         return reasoning.stripped(artifacts.read(source, artifacts.RESPONSES))
-    return artifacts.table(published.load(instructions.to_pylist(), teacher, source), artifacts.RESPONSES)
+    return artifacts.table(published.load(instructions.to_pylist(), teacher, source, notes), artifacts.RESPONSES)

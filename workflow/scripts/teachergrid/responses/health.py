@@ -10,10 +10,13 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import cache
+from itertools import starmap
 
 import pyarrow as pa
 
 from ..errors import BadInput
+from ..instructions.files import Notes
+from ..instructions.notes import described
 
 LOOP_CHARACTERS = 200  # shorter texts are never loops: a list of ten equal labels is an answer
 LOOP_ROUNDS = 4
@@ -59,13 +62,15 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[d
     faults: dict[str, Callable[[dict], bool]] = {
         "truncated": lambda row: row["finish_reason"] == "length",
         "prompt_too_long": lambda row: row["finish_reason"] == "prompt_too_long",
-        "empty": lambda row: row["finish_reason"] != "prompt_too_long" and not row["response"].strip(),
+        "empty": lambda row: not row["finish_reason"].startswith("prompt_") and not row["response"].strip(),
         "refused": lambda row: refused(row["response"]),
         "repeated": lambda row: repeated(row["response"]),
         "long": lambda row: _length(row) > settings["long_tokens"],
         "language": lambda row: _other_script(questions[row["id"]], row["response"]),
         "duplicate": lambda row: _one_line(row["response"]) in doubled,
     }
+    if any(row["finish_reason"] == "prompt_refused" for row in rows):
+        faults["prompt_refused"] = lambda row: row["finish_reason"] == "prompt_refused"
     checks = []
     for name, has_fault in faults.items():
         faulty = [(row["id"], row["response"]) for row in rows if has_fault(row)]
@@ -73,6 +78,19 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[d
     answered = {row["id"] for row in rows}
     missing = [question for question in questions.items() if question[0] not in answered]
     return [*checks, _row("missing", missing, len(questions))]
+
+
+def reading(notes: list[Notes], n: int) -> list[dict]:
+    """Return a row of artifacts.HEALTH on what was read in another way than it is written; none where nothing was.
+
+    It counts the rows of what concerns most of them. notes: of each file (instructions.notes). n: number of responses.
+    """
+    found = sorted({(note, rows) for of_file in notes for note, rows in of_file.items()})
+    if not found:
+        return []
+    count = min(n, max(rows for _, rows in found))
+    text = "; ".join(starmap(described, found))
+    return [{"check": "reading", "count": count, "n": n, "share": count / n, "example_id": None, "example": text}]
 
 
 def limited(rows: list[dict], gates: dict[str, float | None]) -> list[dict]:

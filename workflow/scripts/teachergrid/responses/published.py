@@ -2,46 +2,72 @@
 a single turn."""
 
 from collections import Counter
+from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..instructions import files, loading
+from ..hub import row_files
+from ..instructions import files, notes, rows
+from ..instructions.files import Notes
 
 USUAL = ("response", "output", "content", "answer")
 EXAMPLES = 3  # in a message
 
 
-def load(items: list[dict], teacher: dict, source: str) -> list[dict]:
+class Asked(NamedTuple):
+    """The instructions that are answered, as a row of a file finds them."""
+
+    ids: set[str]
+    by_text: dict[str, str]  # {text of the last turn: id}, without the texts that several instructions share
+
+    @classmethod
+    def of(cls, items: list[dict]) -> "Asked":
+        """Return them from rows of artifacts.INSTRUCTIONS."""
+        texts = [item["messages"][-1]["content"] for item in items]
+        counts = Counter(texts)
+        by_text = {text: item["id"] for text, item in zip(texts, items, strict=True) if counts[text] == 1}
+        return cls({item["id"] for item in items}, by_text)
+
+
+def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = None) -> list[dict]:
     """Return one row for each response to one of the instructions, in the order of the instructions, then of samples.
 
-    The finish reason is `unknown`, and the numbers of tokens are left out.
+    The finish reason is `unknown`, and the numbers of tokens are left out. What was read in another way than it is written is
+    said in the log.
 
     Args:
         items: rows of artifacts.INSTRUCTIONS.
         teacher: the teacher's entry in the config. Its `fields` name columns; if they are null the usual names are tried
-            (id; messages, conversations, instruction + input, prompt, question; response, output, content, answer, or the
-            assistant turn after the last user turn). A column `sample` numbers several responses to one instruction.
+            (id; messages, conversations, instruction + input, prompt, question; the assistant turn after the last user turn,
+            response, output, content, answer). Numbers in a column `sample` number several responses to one instruction.
         source: path of the file.
+        noted: what is said is added.
     Raises:
         BadInput: for two responses to the same instruction and sample, for instructions without a response (unless
             teacher["allow_missing"]), and when no row of the file belongs to an instruction.
     """
-    ids = {item["id"] for item in items}
-    ids_by_text = _ids_by_text(items)
+    asked, found = Asked.of(items), Counter[str]()
     texts: dict[tuple[str, int], str] = {}
     repeated: Counter[tuple[str, int]] = Counter()
-    rows = files.read_rows(source)
-    for number, row in enumerate(rows, 1):
-        where = f"{source}, row {number}"
-        id = _instruction_id(row, teacher["fields"], ids, ids_by_text, where)
-        if id is None or id not in ids:
+    number = 0
+    for number, row in enumerate(row_files.read(source), 1):
+        where, of_row = f"{source}, row {number}", set[str]()
+        answer = _answered(row, teacher["fields"], asked, where, of_row)
+        if answer is None:
             continue
-        key = (id, int(row.get("sample") or 0))
+        id, after = answer
+        key = (id, _sample(row, where, of_row))
         repeated[key] += key in texts
-        texts[key] = _response(row, teacher["fields"], where)
+        texts[key] = _response(row, teacher["fields"], after, where, of_row)
+        if files.BROKEN in texts[key]:
+            of_row.add(files.BROKEN_NOTE)
+        found.update(of_row)
+    notes.say(source, found)
+    if noted is not None:
+        noted.update(found)
     with_response = {id for id, _ in texts}
     missing = [item for item in items if item["id"] not in with_response]
     repeated_ids = [id for id, _ in +repeated]
-    _check(source, len(rows), items, missing, repeated_ids, teacher["allow_missing"])
+    _check(source, number, items, missing, repeated_ids, teacher["allow_missing"])
     order = {item["id"]: number for number, item in enumerate(items)}
     return [
         {"id": id, "sample": sample, "response": texts[id, sample], "finish_reason": "unknown"}
@@ -75,35 +101,105 @@ def _quoted(items: list[dict]) -> str:
     return ", ".join(f"{item['id']} {item['messages'][-1]['content'][:60]!r}" for item in items[:EXAMPLES])
 
 
-def _ids_by_text(items: list[dict]) -> dict[str, str]:
-    """Return {text of the last turn: id of its instruction}, without the texts that several instructions share."""
-    texts = [item["messages"][-1]["content"] for item in items]
-    counts = Counter(texts)
-    return {text: item["id"] for text, item in zip(texts, items, strict=True) if counts[text] == 1}
-
-
-def _instruction_id(row: dict, fields: dict, ids: set[str], ids_by_text: dict[str, str], where: str) -> str | None:
-    """Return the id of the instruction that a row answers, or None where it is none of them."""
+def _answered(row: dict, fields: dict, asked: Asked, where: str, found: set[str]) -> tuple[str, list[dict]] | None:
+    """Return (id of the instruction that a row answers, the turns after it), or None where it is none of them."""
+    id = row.get("id")
+    if isinstance(id, str) and id in asked.ids:
+        turns = rows.chat_of(row, fields, where, found) if _holds_chat(row, fields) and not fields["response"] else []
+        last = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=len(turns))
+        return id, turns[last + 1 :]
     column = fields["messages"] or fields["instruction"]
-    if row.get("id") in ids or ("id" in row and not column and not row.keys() & set(loading.USUAL)):
-        return row["id"]
-    item = loading.item_of(row, {"fields": fields}, "", where)
-    if len(item["messages"]) == 1 and item["id"] not in ids:
-        return ids_by_text.get(item["messages"][0]["content"])
-    return item["id"]
+    if not files.is_missing(id) and not column and not row.keys() & set(rows.USUAL):
+        return None
+    turns = rows.chat_of(row, fields, where, found)
+    users = [place for place, turn in enumerate(turns) if turn["role"] == "user"]
+    # a set may ask the last user turn of a chat or the first, so both are looked for
+    for place, which in [(users[-1], "last"), (users[0], "first")] if users else [(-1, "last")]:
+        match = _match(rows.cut(rows.stripped(turns), which, where), asked, found)
+        if match is not None:
+            return match, turns[place + 1 :]
+    return None
 
 
-def _response(row: dict, fields: dict, where: str) -> str:
-    """Return the response of a row; null is an empty one, which the health table counts."""
+def _holds_chat(row: dict, fields: dict) -> bool:
+    """Whether a row has a column that may hold the turns of a chat."""
+    columns = (
+        [fields["messages"] or fields["instruction"]] if fields["messages"] or fields["instruction"] else rows.USUAL
+    )
+    return any(
+        isinstance(row.get(name), list | dict) or (name in (*rows.CHATS, fields["messages"]) and bool(row.get(name)))
+        for name in columns
+    )
+
+
+def _match(messages: list[dict], asked: Asked, found: set[str]) -> str | None:
+    """Return the id of the instruction with these messages, or with the text of the only turn apart from a system prompt."""
+    id = files.message_id(messages)
+    if id in asked.ids:
+        return id
+    others = [message for message in messages if message["role"] != "system"]
+    match = asked.by_text.get(others[0]["content"]) if len(others) == 1 else None
+    if match is not None and len(messages) > 1:
+        found.add("instruction found by the user's text, though its system prompt differs")
+    return match
+
+
+def _assistant(after: list[dict], where: str) -> str | None:
+    """Return the text of the assistant turn that begins these turns; None where none does. Raises BadInput for two of them."""
+    if [turn["role"] for turn in after[:2]] == ["assistant"] * 2:
+        raise BadInput(f"{where}: two assistant turns answer the instruction; join them, or remove one of them")
+    return after[0]["content"] if after and after[0]["role"] == "assistant" else None
+
+
+def _sample(row: dict, where: str, found: set[str]) -> int:
+    """Return the number of a response among those to one instruction; 0 where a column `sample` holds something else."""
+    value: Any = row.get("sample")
+    if files.is_missing(value):
+        return 0
+    try:
+        number = float(value)  # pandas makes 1.0 of 1 where a number is missing
+    except (TypeError, ValueError):
+        found.add("column 'sample' holds no numbers and is not read")
+        return 0
+    if number < 0 or not number.is_integer() or isinstance(value, bool):
+        raise BadInput(f"{where}, column 'sample': {value!r} is no number of a response; number them 0, 1, 2 ...")
+    return int(number)
+
+
+def _response(row: dict, fields: dict, after: list[dict], where: str, found: set[str]) -> str:
+    """Return the response of a row; null and NaN are an empty one, which the health table counts.
+
+    after: the turns after the instruction. An assistant turn goes before the usual columns, which often hold reference answers.
+    """
     column = fields["response"] or next((name for name in USUAL if name in row), None)
-    if column in row:
-        text = "" if row[column] is None else row[column]
-    else:
-        turns = row.get(fields["messages"] or "messages") or row.get("conversations")
-        last = turns[-1] if isinstance(turns, list) else {}
-        is_assistant = last.get("role", last.get("from")) in ("assistant", "gpt") and not column
-        text = last.get("content", last.get("value")) if is_assistant else None
-    if not isinstance(text, str):
+    turn = None if fields["response"] else _assistant(after, where)
+    if turn is not None:
+        if column and not files.is_missing(row[column]) and row[column] not in ("", turn):
+            found.add(
+                f"response: the assistant turn; column '{column}' differs, name it as `fields.response` to take it"
+            )
+        return files.valid(turn, where)
+    if column is None or column not in row:
         expected = repr(column) if column else f"{' or '.join(map(repr, USUAL))}, and no last turn of an assistant"
         raise BadInput(f"{where}: no text in {expected}; name the column of the response under `fields`")
-    return loading.valid(text, where)
+    return _text(row[column], column, where, found)
+
+
+def _text(value: object, column: str, where: str, found: set[str]) -> str:
+    """Return the text of a cell. Raises BadInput for a list of several, and for what is no text."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if files.is_missing(value):
+        return ""
+    if isinstance(value, list):
+        raise BadInput(
+            f"{where}, column '{column}': a list of {len(value)} responses; write one row for each, numbered in a column "
+            "`sample`"
+        )
+    if not isinstance(value, str):
+        raise BadInput(
+            f"{where}: no text in '{column}', but {str(value)[:60]!r}; name the column of the response under `fields`"
+        )
+    if value in files.MISSING_AS_TEXT:
+        found.add(f"column '{column}': {files.LIKE_MISSING.format(value)}")
+    return files.valid(value, where)

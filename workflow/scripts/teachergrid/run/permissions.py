@@ -1,4 +1,7 @@
-"""What a run may write: refused before anything is done where it may not, and open to the group at its end."""
+"""What a user may read and write: what cannot be read is unknown, and is said; a run that may not write is refused before it begins.
+
+What a run has written is open to the group at its end.
+"""
 
 import os
 import re
@@ -66,3 +69,20 @@ def follow_umask(results: str) -> None:
                 stat = os.lstat(path)
                 if stat.st_uid == os.getuid() and stat.st_mode & 0o777 != 0o666 & ~umask:
                     os.chmod(path, 0o666 & ~umask)
+
+
+def unread(results: str) -> str:
+    """Return in words which files may not be read, whose they are and the remedy; "" where all may be."""
+    denied: list[str] = []
+    for folder, folders, files in os.walk(results):
+        paths = [os.path.join(folder, name) for name in files]
+        denied += [path for path in paths if os.path.exists(path) and not os.access(path, os.R_OK)]
+        subfolders = [os.path.join(folder, name) for name in folders]
+        denied += [path for path in subfolders if not os.access(path, os.R_OK | os.X_OK)]
+    if not denied:
+        return ""
+    first = min(denied)
+    return (
+        f"{len(denied)} files or folders may not be read, such as {first}; a result of which nothing else is known counts as not "
+        f"made. Ask {user_name(os.stat(first).st_uid)}, who owns it, for `chmod -R g+rX {results}`"
+    )

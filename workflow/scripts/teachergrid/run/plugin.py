@@ -8,6 +8,9 @@
 | sbatch that cannot reach the controller uses up the tries of a job within a minute | the job waits, and is submitted later |
 | a failed query of the status makes the plugin forget its jobs | it keeps them |
 | at the end the process sleeps until its next query (180 s) and until a timer is over (60 s) | it ends at once |
+| each job asks the controller for its whole configuration, from the compute node, twice | it does not: `slurm.inside` |
+| all jobs have the name of the run | a job is called rule:cell |
+| nothing of a site runs in a job | its `setup.sh` does, beside the file of partitions |
 
 The mends are for the versions in VERSIONS. With others nothing is mended, and the watchdog of `supervise` ends what hangs.
 """
@@ -30,9 +33,10 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from ..job import failures
-from ..slurm import scheduler
+from ..slurm import inside, scheduler
 from ..slurm.patience import Patience
 from ..store import origin
+from . import submission
 
 VERSIONS = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
 # what sbatch says where the controller does not answer; a job that it refuses has another message
@@ -63,6 +67,8 @@ def mend() -> str | None:
     if found != VERSIONS:
         return f"the SLURM plugin is not mended: {found} instead of {VERSIONS}"
     slurm.query_job_status = remembered(slurm.query_job_status)
+    slurm.query_job_status_squeue = submission.query_mine
+    slurm.get_submit_command = submission.submitted(slurm.get_submit_command)
     # Snakemake has looked for its plugins when it was imported
     ExecutorPluginRegistry().get_plugin("slurm").executor = Executor
     JobScheduler._handle_error = handle_error
@@ -212,6 +218,14 @@ class Executor(slurm.Executor):
         return state
 
     # --- submission
+
+    def get_job_exec_prefix(self, job: Any) -> str:  # noqa: ARG002 (the plugin's signature)
+        """Return the shell command that runs the site's own lines in a job; "" where there are none."""
+        return submission.setup(self.workflow.executor_settings.partition_config)
+
+    def format_job_exec(self, job: Any) -> str:
+        """Return the shell command of a job."""
+        return inside.command(super().format_job_exec(job))
 
     def _report_job_error_threadsafe(self, info: SubmittedJobInfo, msg: str) -> None:
         """Report a job that was not submitted; but where only the controller did not answer, submit it when it does."""

@@ -105,6 +105,7 @@ def begin(request: options.Options) -> None:
     had_jobs = on_cluster and guard(sorted(folders), request.live)
     lock.take(RESULTS, request.take_over)
     start.forget()
+    start.put_back()
     start.freeze(request.config)
     if owner:
         tell(f"the run of {lock.described(owner)} died; its lock is freed, and this run continues its work")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..models import chat
+from ..models import batching, chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -16,14 +16,15 @@ class Classifier:
     MODEL_KIND = "reward"
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", reward: "RewardEntry") -> None:
-        """reward: the config's entry. Sets the model's pad_token_id if it has none."""
+        """reward: the config's entry. Sets the model's pad_token_id where it has none, or that of the end."""
         self._tokenizer, self._model, self._reward = tokenizer, model, reward
         config = model.config.get_text_config()
-        if config.pad_token_id is None:
-            # The model reads its score at the last token that is not padding. All texts end with the same token, so any
-            # other id can serve as padding.
-            last = self.tokens([{"role": "user", "content": "Hello"}], "Hello")[-1]
+        # The model reads its score at the last token that is not padding. All texts end with the same token, so any other id
+        # can serve as padding.
+        last = self.tokens([{"role": "user", "content": "Hello"}], "Hello")[-1]
+        if config.pad_token_id is None or (reward["read_at"] == "end" and config.pad_token_id == last):
             config.pad_token_id = int(last == 0)
+        batching.check(model, batching.hidden(model, masked=True, padding=config.pad_token_id))
 
     def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
         """Return the ids of a conversation, up to where the reward is read (the config's `read_at`)."""
@@ -33,11 +34,12 @@ class Classifier:
 
     def score(self, batch: list[list[int]]) -> list[float]:
         """Return the model's one output (a logit) for each text."""
+        return [value for part in batching.parts(self._model, batch) for value in self._score(part)]
+
+    def _score(self, batch: list[list[int]]) -> list[float]:
         import torch
 
-        from ..models import loading
-
         padding = self._model.config.get_text_config().pad_token_id
-        tokens, mask = loading.padded(batch, padding, self._model.device)
+        tokens, mask = batching.padded(batch, padding, self._model.device)
         with torch.inference_mode():
             return self._model(input_ids=tokens, attention_mask=mask).logits[:, 0].double().tolist()

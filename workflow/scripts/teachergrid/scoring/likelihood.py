@@ -2,6 +2,7 @@
 answer. Metrics such as CAR, perplexity and IFD are computed from them later.
 
 For each response two sequences are scored, with the same answer tokens: [prompt, answer, end] and [header, answer, end].
+The ids are those of training (chat.answer).
 The header is what comes before an answer that has no prompt (chat.header). Both begin with BOS if prompts do.
 
 Source: Li et al. 2024 (IFD, arXiv:2308.12032, section 2) and its reference code, tianyi-lab/Cherry_LLM. Two points differ:
@@ -11,7 +12,7 @@ sequences.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +47,14 @@ class Pair(NamedTuple):
     truncated: bool
 
 
+class Row(NamedTuple):
+    """A response to be scored, with its question."""
+
+    messages: "list[Message]"
+    text: str
+    finished: bool = True  # False where max_tokens cut it off, so that no end token follows
+
+
 class Responses:
     """The responses that are to be scored, in shards, with the messages of their instructions."""
 
@@ -72,13 +81,25 @@ class Responses:
         """Return id and sample of each response of a shard."""
         return self._responses.select(["id", "sample"]).slice(*self._bounds[shard]).to_pylist()
 
-    def texts(self, shard: int) -> "list[tuple[list[Message], str]]":
-        """Return (messages, response) of those responses of a shard that are in the subset."""
+    def prompts(self) -> "Iterator[tuple[str, list[Message]]]":
+        """Yield (id, messages) of each instruction whose responses are scored."""
+        ids = [id for id in dict.fromkeys(self._responses["id"].to_pylist()) if id in self.subset]
+        yield from zip(
+            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), strict=True
+        )
+
+    def texts(self, shard: int, without: Set[str] = frozenset()) -> list[Row]:
+        """Return those responses of a shard that are in the subset. without: ids of instructions to leave out."""
         ids = [key["id"] for key in self.keys(shard)]
-        in_subset = pa.array([id in self.subset for id in ids])
-        texts = self._responses["response"].slice(*self._bounds[shard]).filter(in_subset).to_pylist()
-        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in self.subset]).to_pylist()
-        return list(zip(messages, texts, strict=True))
+        wanted = self.subset - without
+        in_subset = pa.array([id in wanted for id in ids])
+        columns = self._responses.select(["response", "finish_reason"]).slice(*self._bounds[shard]).filter(in_subset)
+        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()
+        texts, finished = (
+            columns["response"].to_pylist(),
+            (reason != "length" for reason in columns["finish_reason"].to_pylist()),
+        )
+        return [Row(*row) for row in zip(messages, texts, finished, strict=True)]
 
 
 def score(
@@ -88,9 +109,11 @@ def score(
 
     Sums are in nats over the counted tokens. n_question does not count the first token of a sequence, which has no log-probability. If a text is
     longer than max_length or the model's context, the answer is cut alike in both sequences, its end token is not scored
-    (n_end 0), and the row is marked as truncated. Values are null, with a reason, for an empty answer; a question that
-    leaves no room for an answer; a question that the template alters; log-probabilities that are not finite; a format that
-    is not among the settings' formats; an instruction outside the subset.
+    (n_end 0), and the row is marked as truncated. An answer that max_tokens ended (finish reason `length`) has no end token
+    either (n_end 0, with a reason). What the template writes before an answer, such as a header, counts as part of the prompt.
+    Values are null, with a reason, for an empty answer; a question that leaves no room for an answer; a question that the
+    template alters; log-probabilities that are not finite; a format that is not among the settings' formats; an instruction
+    outside the subset.
 
     All scores exist when this returns; the tables are read one by one. One model load serves all formats; with several GPUs
     there is one on each (loading.load_copies).
@@ -107,19 +130,40 @@ def score(
     rows = Responses(responses, instructions, options)
 
     @cache
-    def load() -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
-        from ..models import loading
+    def refused(format: str) -> set[str]:
+        from ..models import checks, loading
 
+        words = loading.load_tokenizer(settings["model"], scorer)
+        return checks.check_prompts(
+            rows.prompts(), checks.reader(words, scorer, format), scorer, settings["model"]["repo"]
+        )
+
+    @cache
+    def load() -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
+        from ..models import chat, loading
+
+        # before the model is loaded
+        for format in options["formats"]:
+            refused(format)
         copies = loading.load_copies(settings["model"], scorer)
         for _, model in copies:
             logits.check(model)
+        for format in options["formats"]:
+            chat.report(copies[0][0], scorer, format)
         return copies
 
     def tables(format: str) -> Iterator[pa.Table]:
         def make(i: int, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> list[dict]:
-            values = iter(score_rows(tokenizer, model, rows.texts(i), scorer, format, options))
+            without = refused(format)
+            values = iter(score_rows(tokenizer, model, rows.texts(i, without), scorer, format, options))
+            nothing = {id: _undefined("the chat template refuses the prompt") for id in without}
             return [
-                key | (next(values) if key["id"] in rows.subset else _undefined("not in the subset"))
+                key
+                | (
+                    nothing.get(key["id"]) or next(values)
+                    if key["id"] in rows.subset
+                    else _undefined("not in the subset")
+                )
                 for key in rows.keys(i)
             ]
 
@@ -151,12 +195,12 @@ def _bounds(scored_rows: list[int], rows: int, size: int) -> list[tuple[int, int
 def score_rows(
     tokenizer: "PreTrainedTokenizerFast",
     model: "PreTrainedModel",
-    rows: "list[tuple[list[Message], str]]",
+    rows: "Sequence[Row | tuple[list[Message], str]]",
     chat_settings: "ChatSettings",
     format: str,
     options: dict,
 ) -> list[dict]:
-    """Return the values of artifacts.LIKELIHOODS, without id and sample, for (messages, response) rows.
+    """Return the values of artifacts.LIKELIHOODS, without id and sample, for responses with their questions.
 
     The same rows always make the same batches.
     """
@@ -179,31 +223,32 @@ def score_rows(
 
 def tokenized_pairs(
     tokenizer: "PreTrainedTokenizerFast",
-    rows: "list[tuple[list[Message], str]]",
+    rows: "Sequence[Row | tuple[list[Message], str]]",
     chat_settings: "ChatSettings",
     format: str,
     limit: int,
 ) -> list[Pair | None]:
-    """Return both sequences of each (messages, response) row; None where there is no room for a token of the answer.
+    """Return both sequences of each response; None where there is no room for a token of the answer.
 
     limit: tokens of a sequence, at most.
     """
     from ..models import chat
 
-    header, end = chat.header(tokenizer, chat_settings, format), chat.end(tokenizer, chat_settings, format)
+    bare_header = chat.header(tokenizer, chat_settings, format)
     pairs: list[Pair | None] = []
-    for messages, text in rows:
-        prompt = chat.prompt(tokenizer, messages, chat_settings, format)
-        answer, last = chat.response(tokenizer, text), end
-        room = limit - max(len(prompt.ids), len(header))
+    for messages, text, finished in (Row(*row) for row in rows):
+        prompt, (lead, answer, last) = chat.answer(tokenizer, messages, text, chat_settings, format, finished)
+        header = bare_header + lead
+        before = (prompt.ids or bare_header) + lead
+        room = limit - max(len(before), len(header))
         truncated = len(answer) + len(last) > room
         if truncated:
             answer, last = answer[: max(room, 0)], []
-        if not answer + last:
+        # an answer that max_tokens cut off before its first token leaves nothing to score
+        if not answer + last and (truncated or finished):
             pairs.append(None)
             continue
         question = [position for position, holds in enumerate(prompt.question) if holds and position > 0]
-        before = prompt.ids or header
         pairs.append(Pair(before + answer + last, header + answer + last, question, len(answer), len(last), truncated))
     return pairs
 
@@ -221,6 +266,7 @@ def _values(pair: Pair, with_prompt: logprobs.Scores, without_prompt: logprobs.S
         "empty answer": a == 0,
         "question not found in the prompt": q == 0,
         "answer cut, no end token": pair.truncated,
+        "answer ended by max_tokens, no end token": not pair.truncated and not pair.n_end,
     }
     tokens = options["tokens"]
     return {

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..models import logits
+from ..models import batching, logits
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,8 @@ def score(
     import torch
 
     scores: dict[int, Scores] = {}
+    # one sequence fills any batch
+    batch_tokens = batching.rows(model, batch_tokens)
     with torch.inference_mode():
         for rows in batches([len(ids) for ids in sequences], batch_tokens):
             width = len(sequences[rows[0]])

@@ -10,7 +10,9 @@ p by sampling 20 times; here it is computed from the logits and normalised over 
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..models import chat, logits, prompts
+from ..models import batching, chat, logits, prompts
+
+NUMBER = "1"  # stands for any number: what the template writes before an answer does not depend on it
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -39,7 +41,8 @@ class Rater:
         logits.check(model)
         self._tokenizer, self._model, self._reward = tokenizer, model, reward
         self._numbers = reward["rating"]["numbers"]
-        self._number_tokens = number_tokens(tokenizer, self._numbers)
+        self._number_tokens = number_tokens(tokenizer, self._numbers, reward)
+        chat.report(tokenizer, reward)
 
     def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
         """Return the ids of the prompt that asks for a number."""
@@ -47,11 +50,12 @@ class Rater:
 
     def score(self, batch: list[list[int]]) -> list[float]:
         """Return the rating after each prompt."""
+        return [value for part in batching.parts(self._model, batch) for value in self._score(part)]
+
+    def _score(self, batch: list[list[int]]) -> list[float]:
         import torch
 
-        from ..models import loading
-
-        tokens, mask = loading.padded(batch, 0, self._model.device)
+        tokens, mask = batching.padded(batch, 0, self._model.device)
         with torch.inference_mode():
             hidden = self._model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
             last = mask.sum(1).to(hidden.device) - 1
@@ -64,14 +68,22 @@ class Rater:
 def prompt_tokens(
     tokenizer: "PreTrainedTokenizerFast", reward: "RewardEntry", messages: list[chat.Message], response: str
 ) -> list[int]:
-    """Return the ids of the prompt that asks for a number. reward: the config's entry."""
+    """Return the ids of the prompt that asks for a number, with what the template writes before an answer.
+
+    reward: the config's entry.
+    """
     prompt = prompts.fill(reward["rating"]["prompt"], messages, response)
-    return chat.prompt(tokenizer, [{"role": "user", "content": prompt}], reward).ids
+    before, answer = chat.answer(tokenizer, [{"role": "user", "content": prompt}], NUMBER, reward, finished=False)
+    return before.ids + answer.lead
 
 
-def number_tokens(tokenizer: "PreTrainedTokenizerFast", numbers: list[int]) -> list[int]:
-    """Return the token of each number. Raises BadInput unless each number is a single token, different from the others."""
-    ids = [chat.response(tokenizer, str(number)) for number in numbers]
+def number_tokens(tokenizer: "PreTrainedTokenizerFast", numbers: list[int], reward: "RewardEntry") -> list[int]:
+    """Return the token of each number, as it follows the prompt. reward: the config's entry.
+
+    Raises BadInput unless each number is a single token, different from the others.
+    """
+    question: list[chat.Message] = [{"role": "user", "content": "?"}]
+    ids = [chat.answer(tokenizer, question, str(n), reward, finished=False)[1].ids for n in numbers]
     if any(len(tokens) != 1 for tokens in ids) or len({tokens[0] for tokens in ids}) < len(ids):
         lengths = ", ".join(f"{number}: {len(tokens)}" for number, tokens in zip(numbers, ids, strict=True))
         raise BadInput(

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..models import prompts
+from ..models import batching, prompts
 from ..models.chat import Message
 from ..store import artifacts
 
@@ -53,6 +53,7 @@ class Encoder:
         self._tokenizer, self._model, self._similarity = tokenizer, model, reward["similarity"]
         # the tokenizer's limit too: some encoders do not use their first positions, so they take fewer tokens than positions
         self._max_length = int(min(reward["max_length"], loading.context(model), tokenizer.model_max_length))
+        batching.check(model, batching.hidden(model, masked=True, padding=tokenizer.pad_token_id))
 
     def tokens(self, messages: list[Message], response: str) -> list[int]:
         """Return the ids of a text, cut to the encoder's limit as is usual with encoders; none for a blank response."""
@@ -63,12 +64,13 @@ class Encoder:
 
     def score(self, batch: list[list[int]]) -> list[np.ndarray]:
         """Return a unit vector [dimensions], float32, for each text."""
+        return [vector for part in batching.parts(self._model, batch) for vector in self._score(part)]
+
+    def _score(self, batch: list[list[int]]) -> list[np.ndarray]:
         import torch
 
-        from ..models import loading
-
         pooling = self._similarity["pooling"]
-        tokens, mask = loading.padded(batch, self._tokenizer.pad_token_id, self._model.device)
+        tokens, mask = batching.padded(batch, self._tokenizer.pad_token_id, self._model.device)
         with torch.inference_mode():
             # [batch, positions, dimensions]
             states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()

@@ -43,6 +43,8 @@ def what_can_go(results: str = RESULTS) -> list[tuple[Path, int, str]]:
         if suites:
             removable.append((folder, size(folder), f"its answers to {', '.join(suites)} exist"))
     removable += [(path, size(path), "work on an output that is finished") for path in unfinished.leftovers(results)]
+    replaced = Path(results, unfinished.REPLACED)
+    removable += [(path, size(path), "replaced by a later run") for path in replaced.glob("*")]
     logs = Path(results, "logs/slurm")
     before = time.time() - OLD_LOG_DAYS * 86400
     readable = logs.rglob("*.log") if os.access(logs, os.R_OK | os.X_OK) else ()  # others' may not be

@@ -21,7 +21,7 @@ class Owner(TypedDict):
 
     started: in clock ticks since boot. namespace: of its process numbers and of its clock, since in a container both are others.
     machine: the machine's id; None in a container, which has that of its image. folder: where the run was started. since: when it
-    took the lock, in seconds since 1970.
+    took the lock, in seconds since 1970. job, restarts: the SLURM job that the run itself is, and how often it was put back.
     """
 
     pid: int | None
@@ -34,6 +34,8 @@ class Owner(TypedDict):
     uid: int | None
     user: str | None
     since: float | None
+    job: str | None
+    restarts: int | None
 
 
 def start_ticks(pid: int) -> str | None:
@@ -69,6 +71,8 @@ def this_process() -> Owner:
         "uid": os.getuid(),
         "user": user_name(os.getuid()),
         "since": time.time(),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "restarts": int(os.environ.get("SLURM_RESTART_COUNT") or 0) if "SLURM_JOB_ID" in os.environ else None,
     }
 
 
@@ -108,7 +112,7 @@ def parsed(content: str) -> Owner | None:
 def _makes_sense(key: str, value: Any) -> bool:
     if key == "pid":
         return type(value) is int and 0 < value < 2**31
-    if key in ("uid", "since"):
+    if key in ("uid", "since", "restarts"):
         return type(value) in (int, float) and 0 <= value < 2**32
     return isinstance(value, str) and value.isprintable()  # it goes to the terminal
 
@@ -130,10 +134,14 @@ def described(owner: Owner) -> str:
 def is_dead(owner: Owner, here: Owner | None = None) -> bool:
     """Whether the owner is certainly dead. On another machine or in another PID namespace this cannot be known.
 
+    But SLURM starts a job anew, on whichever machine, only after it has ended all that the job had started before.
+
     here: this process, by default as it is. A machine that was started anew is recognised by its id only: containers on two
     machines often have the same host name.
     """
     here = here or this_process()
+    if owner["job"] and owner["job"] == here["job"] and (owner["restarts"] or 0) < (here["restarts"] or 0):
+        return True
     machines = owner["machine"], here["machine"]
     if owner["pid"] is None or owner["host"] != here["host"] or (all(machines) and machines[0] != machines[1]):
         return False

@@ -45,7 +45,7 @@ CONTAMINATION = _schema(
 RESPONSES = _schema(
     *_KEY,
     ("response", pa.string()),
-    ("finish_reason", pa.string()),  # stop, length, prompt_too_long; unknown: from elsewhere
+    ("finish_reason", pa.string()),  # stop, length, prompt_too_long, prompt_refused; unknown: from elsewhere
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("seed", pa.int64()),
@@ -250,5 +250,6 @@ LINEAGE = _schema(
     ("examples", pa.int64()),
     ("trained_tokens", pa.int64()),  # tokens that carry loss, over all epochs
     ("weights", pa.string()),  # sha256
-    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights",
+    ("notes", pa.string()),  # what was odd about its training, as sentences
+    optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
 )

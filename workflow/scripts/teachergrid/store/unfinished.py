@@ -1,12 +1,17 @@
-"""Folders for unfinished work (shards, checkpoints). They lie outside declared outputs, which Snakemake deletes before a retry."""
+"""What lies outside declared outputs, because Snakemake deletes those before a job: unfinished work, and the results that it replaces.
+
+Unfinished work (shards, checkpoints) is in .work. A result that a run makes again is linked into .aside before its job starts. When
+the run ends, it goes back to its place if no new one was made, and else to .replaced, until it is replaced once more.
+"""
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import origin
 
-WORK = ".work"
+WORK, ASIDE, REPLACED = ".work", ".aside", ".replaced"
 
 
 def folder(output: str, made_from: dict) -> Path:
@@ -47,3 +52,80 @@ def has_unfinished(output: str, made_from: dict) -> bool:
     results, *rest = Path(output).parts
     folder = Path(results, WORK, *rest, origin.key(made_from))
     return folder.is_dir() and any(folder.iterdir())
+
+
+# --- results that are made again
+
+
+def below(top: str, path: str | Path) -> Path:
+    """Return where a file of the results lies in one of the folders of this module. top: WORK, ASIDE or REPLACED."""
+    results, *rest = Path(path).parts
+    return Path(results, top, *rest)
+
+
+def set_aside(outputs: Iterable[str]) -> None:
+    """Link what exists of these outputs into .aside: a name more for the same file, so that it costs nothing and outlives a removal.
+
+    Outputs in a linked folder, which are somebody else's, are left out: a run only reads what is complete there.
+    """
+    for output in outputs:
+        folder = Path(output).parent
+        if not Path(output).is_file() or folder.resolve() != Path.cwd() / folder:
+            continue
+        target = below(ASIDE, output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(output, target)
+        except OSError:  # a file system without hard links
+            shutil.copy2(output, target)
+
+
+def set_folder_aside(folder: Path) -> None:
+    """Move a folder that belongs to an output, such as a student's weights, where the output was set aside; else remove it."""
+    target = below(ASIDE, folder)
+    if not folder.is_dir():
+        return
+    if target.parent.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(folder, target)
+    else:
+        shutil.rmtree(folder)
+
+
+def settle(results: str) -> list[str]:
+    """Put back what was set aside and not made again, and keep the rest in .replaced. Return what was put back.
+
+    Call it when no job is alive.
+    """
+    aside, back = Path(results, ASIDE), []
+    for path in sorted(aside.rglob("*")):
+        place = Path(results, path.relative_to(aside))
+        if not path.is_file():
+            continue
+        if place.exists() and _is_same(path, place):  # its job did not even begin
+            path.unlink()
+        elif not place.exists() and not _is_trained_anew(path.relative_to(aside), aside):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+            back.append(str(place))
+    for path in sorted(aside.rglob("*")):
+        kept = Path(results, REPLACED, path.relative_to(aside))
+        if path.is_dir() and path.parent == aside / "students":
+            shutil.rmtree(kept, ignore_errors=True)  # its weights and its description stay together
+        if path.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, kept)
+    shutil.rmtree(aside, ignore_errors=True)
+    return back
+
+
+def _is_same(path: Path, place: Path) -> bool:
+    """Whether a file was set aside from this place and is still there; a copy has its size and time."""
+    one, other = path.stat(), place.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def _is_trained_anew(path: Path, aside: Path) -> bool:
+    """Whether a path below .aside is of a student whose weights are there: those at its place are new, without a description yet."""
+    return path.parts[0] == "students" and (aside / Path(*path.parts[:2]) / "weights").is_dir()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from ..store import origin
+from . import divergence
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -74,16 +75,22 @@ class Trainer(SFTTrainer):
 
 
 class Checkpoints(TrainerCallback):
-    """Saves checkpoints by time, marks them complete, and prints how far the training is."""
+    """Saves checkpoints by time and when this process gets SIGUSR1, marks them complete, and prints how far the training is."""
 
     def __init__(self, trainer: Trainer, start: int, mark: str) -> None:
         """start: the step from which the training goes on; mark: as `readers` returns it."""
         self.trainer, self.start, self.mark = trainer, start, mark
         self.began = self.saved = time.monotonic()
         self.printed = 0.0
+        self.asked = False
+        # SLURM sends it some minutes before the time limit
+        signal.signal(signal.SIGUSR1, self.ask)
+
+    def ask(self, *_: object) -> None:
+        self.asked = True
 
     def on_step_end(self, args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: object) -> None:
-        due = time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+        due = self.asked or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
         # all save, or none does: clocks differ between ranks
         control.should_save = broadcast_object_list([due])[0] if args.world_size > 1 else due
 
@@ -95,7 +102,7 @@ class Checkpoints(TrainerCallback):
                 self.trainer.order.save(folder)
             origin.share(folder)
             origin.replace_text(folder / COMPLETE, self.mark)
-        self.saved = time.monotonic()
+        self.saved, self.asked = time.monotonic(), False
 
     def on_log(
         self,
@@ -106,8 +113,7 @@ class Checkpoints(TrainerCallback):
         **_: object,
     ) -> None:
         logs = logs or {}
-        if not math.isfinite(logs.get("loss", 0)):
-            raise FloatingPointError(f"loss is {logs['loss']} at step {state.global_step}")
+        divergence.refuse_step(logs, state.global_step)
         now, done = time.monotonic(), state.global_step - self.start
         if "loss" in logs and done and now - self.printed > 2:
             seconds_left = (state.max_steps - state.global_step) * (now - self.began) / done

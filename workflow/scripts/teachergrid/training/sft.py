@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 from datasets import Dataset, disable_progress_bars
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import GenerationConfig, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig
 
 from ..errors import BadInput
-from ..models import chat, loading
+from ..models import chat, checks, loading
+from . import divergence, packing
 from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
 from .training import Trained, Training
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers start their threads
 TRL_ARGUMENTS = [
@@ -50,6 +52,8 @@ def encode(
     rows: Sequence[tuple[list[chat.Message], str]],
     settings: chat.ChatSettings,
     max_length: int,
+    unfinished: Collection[int] = (),
+    ids: Sequence[str] = (),
 ) -> tuple[list[dict], dict[str, int]]:
     """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 
@@ -58,18 +62,31 @@ def encode(
     Args:
         rows: (messages, response).
         settings: chat settings of the base.
+        unfinished: numbers of the rows whose response max_tokens cut off; these get no end token.
+        ids: of the instruction of each row, for messages.
     Raises:
         BadInput: when no example is left.
     """
-    examples, counts = [], {"truncated": 0, "prompt_too_long": 0}
-    for messages, response in rows:
-        example = chat.example(tokenizer, messages, response, settings)
-        ids, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
+    examples, counts = [], {"truncated": 0, "prompt_too_long": 0, "prompt_refused": 0}
+    failed: dict[str, BadInput] = {}
+    cut_off = frozenset(unfinished)
+    check_turns = checks.check_turns(tokenizer, settings)
+    chat.report(tokenizer, settings)
+    for number, (messages, response) in enumerate(rows):
+        try:
+            check_turns(messages)
+            example = chat.example(tokenizer, messages, response, settings, finished=number not in cut_off)
+        except BadInput as error:
+            failed[ids[number] if ids else f"row {number + 1}"] = error
+            counts["prompt_refused"] += 1
+            continue
+        tokens, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
         if not any(mask):
             counts["prompt_too_long"] += 1
             continue
-        counts["truncated"] += len(ids) < len(example.input_ids)
-        examples.append({"input_ids": ids, "completion_mask": mask})
+        counts["truncated"] += len(tokens) < len(example.input_ids)
+        examples.append({"input_ids": tokens, "completion_mask": mask})
+    checks.refuse_prompts(failed, len(set(ids) or rows), settings, tokenizer.name_or_path)
     if not examples:
         raise BadInput(
             f"no example fits max_length {max_length}: {counts['prompt_too_long']} prompts fill it alone; raise the "
@@ -103,6 +120,7 @@ def arguments(recipe: dict, seed: int, folder: Path, processes: int = 1, deepspe
         # two, since the newest may be half written when the machine goes down
         save_total_limit=2,
         logging_steps=1,  # a mean over several steps would differ after a resume
+        logging_nan_inf_filter=False,  # True writes an earlier loss in the place of one that is NaN
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -138,17 +156,24 @@ def train(
     options = arguments(recipe, training.seed, folder, processes, deepspeed)
     tokenizer = loading.load_tokenizer(training.model, training.chat)
     tokenizer.padding_side = "right"
-    examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"])
+    examples, counts = encode(
+        tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished, training.ids
+    )
     # float32 weights; the recipe's bfloat16 is mixed precision
     spread = processes == 1 and deepspeed is None
+    network = loading.load_model(training.model, dtype="float32", spread=spread).train()
+    checks.check_ids(tokenizer, network)
+    try_save(network, tokenizer)
+    name_experts(network.config)
     trainer = Trainer(
-        model=loading.load_model(training.model, dtype="float32", spread=spread).train(),
+        model=network,
         args=options,
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=lora(recipe["lora"]),
     )
     refuse_fallback(trainer, processes, deepspeed)
+    apart = packing.prepare(trainer, tokenizer.pad_token_id, examples, recipe["packing"])
     mark = readers(processes, deepspeed)
     with PartialState().main_process_first():
         checkpoint = trainer.checkpoint = last_checkpoint(folder, mark)
@@ -159,14 +184,17 @@ def train(
     print(f"{len(examples)} examples, {'from ' + checkpoint.name if checkpoint else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])
+    log = log_rows(trainer.state.log_history)
+    notes = [apart and apart.note, divergence.growth([row["loss"] for row in log])]
     facts = {
         "steps": trainer.state.global_step,
         "examples": len(examples),
         "trained_tokens": int(sum(sum(e["completion_mask"]) for e in examples) * recipe["num_train_epochs"]),
         "learning_rate": recipe["learning_rate"],
         **counts,
+        "notes": [note for note in notes if note],
     }
-    return Trained(final, facts, log_rows(trainer.state.log_history))
+    return Trained(final, facts, log)
 
 
 def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) -> None:
@@ -205,11 +233,49 @@ def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, mod
             state = None
         if state is None:
             network = network.to(getattr(torch, dtype))
+        divergence.refuse_weights(network.named_parameters() if state is None else state.items())
         network.save_pretrained(folder, state_dict=state)
         tokenizer.padding_side = "left"
         tokenizer.save_pretrained(folder)
     PartialState().wait_for_everyone()
     return folder
+
+
+def name_experts(config: PretrainedConfig) -> None:
+    """Let a mixture of experts say how many it has under the name that TRL reads; Granite and others have another one."""
+    text = config.get_text_config()
+    if hasattr(text, "num_local_experts") and not hasattr(text, "num_experts"):
+        # of the class, so that it is not saved with the student
+        type(text).attribute_map = {**type(text).attribute_map, "num_experts": "num_local_experts"}
+
+
+def try_save(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Save all but the weights once, before the first step: a training that cannot be saved would be lost.
+
+    A model's sampling defaults are not used here. Where they are not valid, so that they cannot be saved, they are left out.
+
+    Raises:
+        BadInput: when the model's config or its tokenizer cannot be saved.
+    """
+    defaults = network.generation_config
+    with TemporaryDirectory() as folder:
+        try:
+            defaults.save_pretrained(folder)
+        except ValueError as error:
+            ids = {key: getattr(defaults, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+            network.generation_config = GenerationConfig(**ids)
+            message = loading.first_line(error)
+            print(f"generation_config.json is not valid, the student gets its token ids only: {message}", flush=True)
+        for name, part in {"config": network.config, "tokenizer": tokenizer}.items():
+            try:
+                part.save_pretrained(folder)
+            except OSError:
+                raise
+            except Exception as error:
+                raise BadInput(
+                    f"{network.name_or_path}: its {name} cannot be saved, so a student of it would be lost: "
+                    f"{loading.first_line(error)}; correct the model's files"
+                ) from error
 
 
 def merged_anew(model: dict, folder: Path) -> PreTrainedModel:

@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 from ..cost import weight_files
 from ..errors import BadInput
 from ..spec.ids import Student
-from ..store import artifacts, origin
+from ..store import artifacts, origin, unfinished
 from . import launch
 from .training import Training
 
@@ -27,7 +26,7 @@ def train_student(folder: Path, training: Training, team: launch.Team, recipe: s
     artifacts.write(folder / "training.parquet", trained.log, artifacts.TRAINING_LOG, made_from)
     origin.replace_text(trained.final / MADE, json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
     origin.share(trained.final)
-    shutil.rmtree(folder / "weights", ignore_errors=True)
+    unfinished.set_folder_aside(folder / "weights")
     os.replace(trained.final, folder / "weights")
     return trained.facts
 

@@ -1,0 +1,268 @@
+"""Rows of data files: one reader, and one counter that agrees with it.
+
+What lies in a file decides, not its name alone: a `.json` may hold a list, an object of columns or JSON Lines, a `.jsonl` may
+hold a list, and each may be compressed by gzip.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+PARQUET = ".parquet"
+JSON = (".jsonl", ".ndjson", ".json")
+KINDS = (*JSON, PARQUET, *(f"{kind}.gz" for kind in JSON))
+LARGEST_BATCH = 4096  # rows of a parquet file that are read at once
+BATCH_BYTES = 64 << 20  # and their size: nested columns of over 2 GiB cannot be read in one piece
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+BOM = b"\xef\xbb\xbf"
+SMALLER = "write it again with smaller row groups: pyarrow.parquet.write_table(table, FILE, row_group_size=1000)"
+LFS = b"version https://git-lfs"
+RECORDS = "write a list of rows, [{...}, {...}] (pandas: `orient='records'`), or one object per line into a .jsonl file"
+
+
+def read(path: str | Path) -> Iterator[dict]:
+    """Yield the rows of a JSON Lines, JSON or parquet file.
+
+    Raises:
+        BadInput: with file, line or row number, and remedy, when the file is missing, empty, broken, or of another kind.
+    """
+    path, number = Path(path), 0
+    with _readable(path):
+        rows = _parquet(path) if _kind(path) == PARQUET else chain.from_iterable(_json(path))
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise BadInput(f"{path}, row {number}: {str(row)[:80]!r} is no object; every row needs named fields")
+            yield row
+    if not number:
+        raise BadInput(f"{path}: the file holds no rows")
+
+
+def count(path: str | Path) -> int:
+    """Return how many rows `read` yields, as cheaply as the format allows: of JSON Lines only the first line is parsed.
+
+    Raises BadInput as `read` does, for what it sees of the file.
+    """
+    path = Path(path)
+    with _readable(path):
+        if _kind(path) == PARQUET:
+            return _opened_parquet(path).metadata.num_rows
+        with _opened(path) as file:
+            parts = _Json(path, file)
+            return parts.lines() if parts.document is None else len(parts.document)
+
+
+def is_known(path: str | Path) -> bool:
+    """Whether the name of a file ends as one that `read` reads."""
+    return str(path).endswith(KINDS)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn errors of reading a file into BadInput."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 ({error}); convert it to UTF-8") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{path}: not a complete gzip file ({error}); copy it again") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); mend its permissions or path") from error
+
+
+def _kind(path: Path) -> str:
+    """Return the suffix of a file without `.gz`. Raises BadInput for what is no file of a known kind."""
+    if not is_known(path):
+        raise BadInput(f"{path}: unknown kind of file '{path.suffix}'; use {', '.join(KINDS)}")
+    if path.is_dir():
+        raise BadInput(
+            f"{path}: is a folder; name one file in it, or join its part files: "
+            "pandas.read_parquet(FOLDER).to_parquet(FILE)"
+        )
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; paths in the config are relative to where the workflow runs")
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    with path.open("rb") as file:
+        start = file.read(len(LFS))
+    if start.startswith(LFS):
+        raise BadInput(f"{path}: only a pointer of Git LFS; fetch the file itself with `git lfs pull`")
+    if start.startswith(UTF_16):
+        raise BadInput(f"{path}: not UTF-8 but UTF-16; convert it to UTF-8")
+    if kind != PARQUET and start.startswith(b"PAR1"):
+        raise BadInput(f"{path}: a parquet file under another name; rename it to {path.stem}{PARQUET}")
+    return kind
+
+
+# --- JSON
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if is_packed else path.open("rb")  # type: ignore[return-value]
+
+
+def _json(path: Path) -> Iterator[list | Iterator[Any]]:
+    with _opened(path) as file:
+        parts = _Json(path, file)
+        yield parts.rows() if parts.document is None else parts.document
+
+
+class _Json:
+    """The rows of an open file: a document of several lines, or else JSON Lines."""
+
+    document: list | None = None  # all rows, where the file is one document
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.is_json = str(path).removesuffix(".gz").endswith(".json")
+        # split at "\n" alone: U+2028 and its like are ordinary characters inside a JSON string
+        self.texts = ((number, line) for number, line in enumerate(file, 1) if line.strip(b" \t\r\n" + BOM))
+        self.start = [text for _, text in zip(range(2), self.texts, strict=False)]
+        if self.start:
+            number, first = self.start[0]
+            self.start[0] = number, first.removeprefix(BOM)
+        if self.start and self._is_document():
+            self.document = self._whole()
+
+    def lines(self) -> int:
+        """Return how many lines hold something. Only one of `lines` and `rows` can be called."""
+        return len(self.start) + sum(1 for _ in self.texts)
+
+    def rows(self) -> Iterator[Any]:
+        """Yield the value of each line."""
+        for number, line in chain(self.start, self.texts):
+            yield _parsed(line.strip(), self.path, number)
+
+    def _is_document(self) -> bool:
+        (_, first), *others = self.start
+        if first.lstrip()[:1] == b"[":
+            return True
+        # one object alone is a row of a .jsonl, and columns in a .json
+        is_alone = not others and self.is_json
+        try:
+            json.loads(first)
+        except (ValueError, RecursionError):
+            # the second line of an object over several lines is no object
+            return is_alone or bool(others and others[0][1].lstrip()[:1] != b"{")
+        return is_alone
+
+    def _whole(self) -> list:
+        (number, text), *others = self.start
+        for next_number, line in others:
+            text += b"\n" * (next_number - number - 1) + line  # blank lines count in messages
+        value = _parsed(text + self.file.read(), self.path, number)
+        return value if isinstance(value, list) else _columns(value, self.path)
+
+
+def _parsed(text: bytes, path: Path, first_line: int) -> Any:
+    """Return the JSON value of a text. Raises BadInput with the line number, where the text begins on line `first_line`."""
+    try:
+        return json.loads(text.decode())
+    except UnicodeDecodeError as error:
+        line = first_line + text.count(b"\n", 0, error.start)
+        raise BadInput(
+            f"{path}, line {line}: not UTF-8 ({error.reason}, {error.object[error.start : error.start + 4]!r}); "
+            "convert it to UTF-8"
+        ) from error
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        remedy = (
+            "write one row per line, without line ends in between" if error.msg == "Extra data" else "fix or remove it"
+        )
+        raise BadInput(f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}); {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}, line {first_line}: broken JSON ({error}); fix or remove it") from error
+
+
+def _columns(value: Any, path: Path) -> list[dict]:
+    """Return the rows of an object of columns, {"prompt": [...], "answer": [...]}. Raises BadInput for another object."""
+    columns = list(value.values()) if isinstance(value, dict) else []
+    if not columns or not all(isinstance(column, list) for column in columns) or _is_chat(columns):
+        raise BadInput(f"{path}: not a list of objects; {RECORDS}")
+    lengths = {name: len(column) for name, column in value.items()}
+    if len({*lengths.values()}) > 1:
+        raise BadInput(f"{path}: its columns have different lengths {lengths}; {RECORDS}")
+    return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _is_chat(columns: list[list]) -> bool:
+    """Whether an object is rather one row, with a chat in a column."""
+    return any(isinstance(cell, dict) and {"role", "from"} & cell.keys() for column in columns for cell in column[:1])
+
+
+# --- parquet
+
+
+def _opened_parquet(path: Path) -> "pq.ParquetFile":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
+    names = file.schema_arrow.names
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{path}: several columns have the name '{doubled[0]}'; rename them")
+    return file
+
+
+def _parquet(path: Path) -> Iterator[dict]:
+    """Yield the rows of a parquet file, few at a time."""
+    file = _opened_parquet(path)
+    number = 0
+    for group in range(file.num_row_groups):
+        for batch in _batches(file, group, path):
+            yield from _dicts(batch, path, number)
+            number += len(batch)
+
+
+def _batches(file: "pq.ParquetFile", group: int, path: Path) -> "Iterator[pa.RecordBatch]":
+    """Yield the rows of a row group in pieces that Arrow can hold: a nested text column has less than 2 GiB in each."""
+    import pyarrow as pa
+
+    rows, total = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).total_byte_size
+    size, done = max(1, min(LARGEST_BATCH, rows * BATCH_BYTES // max(total, 1))), 0
+    while done < rows:
+        read = 0
+        try:
+            for batch in file.iter_batches(size, row_groups=[group]):
+                if read + len(batch) > done:
+                    yield batch.slice(max(done - read, 0))
+                read += len(batch)
+                done = max(done, read)
+            return
+        except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
+            # the size that the file states is that of encoded values: a text that repeats is larger in memory
+            if size == 1:
+                raise BadInput(f"{path}, row group {group + 1}: {error}; {SMALLER}") from error
+            size = max(1, size // 16)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
+
+
+def _dicts(batch: "pa.RecordBatch", path: Path, before: int) -> list[dict]:
+    """Return the rows of a batch. Raises BadInput with row and column where a text is not UTF-8. before: rows before it."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for i, value in enumerate(column, before + 1):
+                try:
+                    value.as_py()
+                except UnicodeDecodeError as error:
+                    raise BadInput(
+                        f"{path}, row {i}, column '{name}': not UTF-8 ({error.reason}); convert it to UTF-8"
+                    ) from error
+        raise
