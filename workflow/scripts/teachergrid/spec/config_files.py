@@ -16,6 +16,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     import yaml
 
+IN_USE = "TEACHERGRID_CONFIG_FILES"  # tells the jobs of a run its config files; sbatch passes it on
 DEEPEST = 40  # mappings and lists inside each other
 MOST_VALUES = 1_000_000  # after all aliases (*name) are replaced by what they stand for
 YAML_TAG = "tag:yaml.org,2002:"
@@ -283,3 +284,17 @@ def _entries(node: "yaml.Node") -> Iterator[tuple[str, _Key]]:
             for merged in item.value if isinstance(item, yaml.SequenceNode) else [item]:
                 yield from _entries(merged)
         yield str(key.value), _Key(key.start_mark, item)
+
+
+# --- for the jobs of a run
+
+
+def announce(paths: Iterable[str | Path]) -> None:
+    """Tell the jobs of this process which files its config comes from: inside the current folder by their path from here."""
+    shown = (os.path.relpath(path) for path in paths)
+    os.environ[IN_USE] = json.dumps([os.path.abspath(path) if path.startswith(os.pardir) else path for path in shown])
+
+
+def in_use() -> list[str]:
+    """Return what `announce` told this process; [] where it belongs to no run."""
+    return json.loads(os.environ.get(IN_USE, "[]"))
