@@ -173,16 +173,16 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
     ("row", "says"),
     [
         ({"output": ["a", "b"]}, "row 1, column 'output': a list of 2 responses; write one row for each"),
-        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is no number of a response"),
-        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is no number"),
-        ({"output": "a", "sample": True}, "row 1, column 'sample': True is no number"),
-        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is no number"),
+        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is not the number of a response"),
+        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is not the number"),
+        ({"output": "a", "sample": True}, "row 1, column 'sample': True is not the number"),
+        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is not the number"),
         (
             {"messages": [*chat(RED, "a")["messages"], {"role": "assistant", "content": "b"}]},
             "row 1: two assistant turns answer the instruction",
         ),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 1: no user turn"),
-        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is no list of messages"),
+        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is not a list of messages"),
     ],
 )
 def test_what_is_no_response_is_refused(tmp_path, row, says):

@@ -103,7 +103,7 @@ def _text(path: str | Path) -> str:
         before = content[: error.start]
         raise BadInput(
             f"{shown(path)}, line {before.count(10) + 1}, column {error.start - before.rfind(10)}: byte "
-            f"0x{content[error.start]:02x} is no UTF-8, so this is no text of a config; save the file as UTF-8"
+            f"0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
         ) from error
 
 
@@ -111,7 +111,9 @@ def _refuse_json(path: str | Path, text: str) -> None:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadInput(f"{shown(path)}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from error
+        raise BadInput(
+            f"{shown(path)}, line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+        ) from error
     except RecursionError as error:
         raise BadInput(f"{shown(path)}: more than {DEEPEST} mappings or lists inside each other") from error
 
@@ -137,7 +139,7 @@ def _unreadable(path: str | Path, text: str, error: "yaml.YAMLError") -> BadInpu
 
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         position = getattr(error, "position", None)
-        return BadInput(f"{shown(path)}: no YAML: {getattr(error, 'reason', error)} (character {position})")
+        return BadInput(f"{shown(path)}: not valid YAML: {getattr(error, 'reason', error)} (character {position})")
     mark, problem = error.problem_mark, error.problem or str(error)
     if text[mark.index : mark.index + 1] == "\t":
         problem += " '\\t'"
@@ -146,7 +148,7 @@ def _unreadable(path: str | Path, text: str, error: "yaml.YAMLError") -> BadInpu
         context = f", {error.context} which begins in line {error.context_mark.line + 1}"
     remedy = next((f": {words}" for part, words in REMEDIES if part in f"{error.context} {problem}"), "")
     return BadInput(
-        f"{shown(path)}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {problem}{context}{remedy}"
+        f"{shown(path)}, line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {problem}{context}{remedy}"
     )
 
 
