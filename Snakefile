@@ -9,7 +9,7 @@ report: "workflow/report/workflow.rst"
 
 
 # another config (--configfile) replaces the demo's; by itself Snakemake would merge the two
-if "grids" not in config:
+if not workflow.configfiles:
 
     configfile: "config/config.yaml"
 

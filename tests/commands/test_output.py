@@ -2,13 +2,15 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
 import yaml
 from teachergrid.commands import output
-from workspace import ENV, ROOT
+from teachergrid.errors import BadInput
+from workspace import ENV, ROOT, setting
 
 EVIL = "\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall done, 0 failed\u202e\x9b5m"
 SAFE = r"\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall done, 0 failed\u202e\x9b5m"
@@ -65,3 +67,34 @@ def test_commands_are_guarded(tmp_path):
 def test_json_stays_json():
     value = {"line": EVIL}
     assert json.loads(output.shown(json.dumps(value), False)) == value
+
+
+def test_a_closed_pipe_does_not_end_what_goes_on():
+    """As in `teachergrid run | head -1`: what is printed then goes nowhere, and the process ends as it would have."""
+    code = (
+        "import sys; from teachergrid.commands import output; output.guard()\n"
+        "for i in range(20000): print(i, flush=i % 100 == 0); print(i, file=sys.stderr)\n"
+        "sys.exit(7)"
+    )
+    command = f"{sys.executable} -c {shlex.quote(code)} 2>&1 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    env = {**ENV, "PYTHONPATH": str(ROOT / "workflow/scripts")}
+    done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True)
+    assert done.stdout.split()[1:] == ["7"] and not done.stderr
+
+
+@pytest.mark.slow
+def test_a_closed_pipe_does_not_end_a_run(grid):
+    grid.edit(setting("grids", "teachers", "seeds", to=[1, 2]))
+    command = f"{sys.executable} -m teachergrid run 2>&1 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=grid.folder, env=ENV, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == "0" and not done.stderr
+    assert grid.jobs() == set()
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path):
+    output.write_page(tmp_path / "page.html", "<p>")
+    assert (tmp_path / "page.html").read_text() == "<p>"
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file/page.html", tmp_path):
+        with pytest.raises(BadInput, match=f"--html {path}: cannot be written"):
+            output.write_page(path, "<p>")

@@ -1,5 +1,6 @@
 """The command line: help of each option, our options among Snakemake's, and what a mistyped option is answered."""
 
+import re
 import subprocess
 import sys
 
@@ -88,6 +89,16 @@ def test_each_command_has_its_own_options():
         (["plan", "--max-gpu-hour=3"], "did you mean '--max-gpu-hours'"),
         (["status", "--cores", "1", "--jsno"], "did you mean '--json'"),
         (["run", "--lives", "wait"], "did you mean '--live'"),
+        (["status", "--htmx"], "--htmx: .* did you mean '--html'"),
+        (
+            ["run", "--dry-rnu"],
+            "--dry-rnu: neither teachergrid run nor Snakemake has such an option, did you mean '--dry-run'",
+        ),
+        (
+            ["run", "--xyzzy"],
+            "--xyzzy: neither teachergrid run nor Snakemake has such an option; teachergrid run --help",
+        ),
+        (["plann"], "there is no command 'plann' .choose from 'run', .*did you mean 'plan'"),
         (["replicate", "--htm", "x"], "unrecognized arguments: --htm x, did you mean '--html'"),
         (["site", "now"], "unrecognized arguments: now"),
         (["run", "--live", "now"], "'now' .choose from 'refuse', 'wait', 'cancel'"),
@@ -103,11 +114,10 @@ def test_mistakes(argv, message, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["--executor", "slurm"], ["--htmx"], ["--core", "1"], ["--config", "a=1"], ["--jobs=1"]]
+    "words", [["--executor", "slurm"], ["--core", "1"], ["--config", "a=1"], ["--jobs=1"], ["-n"], ["--", "--htmx"]]
 )
 def test_the_rest_is_for_snakemake_to_judge(words):
-    if words != ["--htmx"]:
-        assert parser.parse(["plan", *words])[1] == words
+    assert parser.parse(["plan", *words])[1] == words
     assert parser.parse(["run", *words])[1] == words
 
 
@@ -115,6 +125,27 @@ def test_a_closed_pipe_ends_it_quietly():
     command = f"{sys.executable} -m teachergrid replicate | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith("Ours (published)") and not done.stderr
+
+
+@pytest.mark.parametrize("argv", [["--version"], *([command, "--version"] for command in OWN)])
+def test_the_version_is_one_line(argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call(argv)
+    assert ended.value.code == 0
+    assert re.fullmatch(r"teachergrid \S+, Snakemake 9\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run"], ["status"], ["why", "x"], ["prefetch"]])
+def test_another_folder_is_told_in_one_line(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call(command) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path}: there is no Snakefile here; cd into the project's folder" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "replicate"])
+def test_a_page_has_the_same_option_everywhere(command):
+    assert parser.parse([command, "--html", "page.html"])[0].html == "page.html"
 
 
 def test_help_without_a_command(grid):

@@ -123,7 +123,11 @@ def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
     grid.edit(setting("recipes", "sft", "learning_rate", to="5e-4"))
     done = grid.call("teachergrid", *argv)
     assert done.returncode == 2 and done.stderr.count("learning_rate") == 1, done.stderr
-    assert "Traceback" not in done.stderr and ", line " not in done.stderr and not done.stdout
+    assert "Traceback" not in done.stderr and "common.smk" not in done.stderr and not done.stdout
+    number = next(
+        i for i, line in enumerate((grid.folder / "config/config.yaml").read_text().splitlines(), 1) if "5e-4" in line
+    )
+    assert f"config/config.yaml, line {number}: config.recipes.sft.learning_rate: '5e-4'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -132,6 +136,7 @@ def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
         (["--configfile", "missing.yaml"], "--configfile missing.yaml: cannot be read as a config"),
         (["--configfile", "config/config.yaml", "binary"], "--configfile binary: cannot be read as a config"),
         (["results/no_such_file"], "results/no_such_file"),
+        (["--older", "generat"], "--older: there is no 'generat', did you mean 'generate'?"),
         (["--workflow-profile", "profiles/broken"], "profile"),
     ],
 )
@@ -181,6 +186,12 @@ def test_a_plan_of_a_pilot_counts_what_follows(unmade):
     between = (plan["schedule"]["seconds"] + later["seconds"]) / 2 / 3600
     assert unmade.call("teachergrid", "run", *CLUSTER, "--deadline", f"{between:.5f}").returncode == 3
     assert "phase two: at most" in unmade.call("teachergrid", "status").stdout
+    assert {row["stage"] for row in later["stages"]} >= {"generate", "finetune", "report"}
+    work = next(line for line in page.stdout.splitlines() if line.startswith("work"))
+    assert work.startswith("work  at most") and "in phase one" in page.stdout, "what a pilot leads to stands first"
+    # nothing of phase one trains: that is no reason to say that nothing is to do
+    only = unmade.call("teachergrid", "plan", *CLUSTER, "--until", "finetune")
+    assert only.returncode == 0 and "! the pilot of teachers is not among these jobs" in only.stdout
 
 
 @pytest.mark.parametrize("limit", ["--deadline", "--max-gpu-hours"])
@@ -233,3 +244,26 @@ def test_against_a_revision(grid):
     assert "new teacher: new" in told
     wrong = grid.call("teachergrid", "plan", "--diff", "nothing")
     assert wrong.returncode == 2 and "--diff nothing: neither a plan file" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        (
+            "results/responses/seed__larg.parquet",
+            "no job of the grid makes this file, did you mean 'results/responses/seed__large.parquet'?",
+        ),
+        ("results/none", "results/none: no job of the grid makes this file"),
+        ("/etc/passwd", "the grid has no such cell; name a file in results/, or a cell as"),
+        ("generate seed__larg", "the grid has no such cell, did you mean 'generate seed__large'?"),
+    ],
+)
+def test_why_of_a_wrong_file(grid, what, told):
+    done = grid.call("teachergrid", "why", what)
+    assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr and not done.stdout
+
+
+def test_why_takes_any_output_of_a_job_however_its_path_is_written(grid):
+    for path in ("./results/health/seed__large.passed", str(grid.folder / "results/health/seed__large.parquet")):
+        done = grid.call("teachergrid", "why", path)
+        assert done.returncode == 0 and done.stdout.endswith(": up to date\n"), done.stderr

@@ -1,6 +1,7 @@
-"""The shape of a model: as its config.json says, or guessed from its size."""
+"""The shape of a model: as its files say, or guessed from its size."""
 
 import json
+import struct
 
 import pytest
 from teachergrid.cost import architecture
@@ -42,3 +43,46 @@ def test_a_shape_is_read_where_the_model_lies(tmp_path, monkeypatch):
 def test_guessed_shapes_are_near(billions, layers, hidden):
     guessed = architecture.guessed(billions)
     assert guessed.layers == pytest.approx(layers, rel=0.4) and guessed.hidden == pytest.approx(hidden, rel=0.4)
+
+
+def weights(path, **tensors):
+    """Write the header of a safetensors file; nobody reads its tensors here."""
+    header = {name: {"dtype": dtype, "shape": shape} for name, (dtype, shape) in tensors.items()}
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(GPT2))
+    return tmp_path
+
+
+def test_parameters_are_counted_in_the_headers_of_weights(folder):
+    weights(folder / "model.safetensors", a=("F32", [1000, 200]), b=("F32", [500]), positions=("I64", [512]))
+    assert architecture.counted(str(folder), None) == pytest.approx(201_012 / 1e9)
+    assert architecture.counted(str(folder / "none"), None) is None
+
+
+@pytest.mark.parametrize("kind", ["packed", "incomplete", "pickled", "no safetensors", "cut"])
+def test_the_config_decides_where_weights_cannot_be_counted(folder, kind):
+    if kind == "packed":
+        weights(folder / "model.safetensors", qweight=("I32", [1000, 25]))
+    elif kind == "incomplete":
+        weights(folder / "model-1.safetensors", a=("F32", [10, 10]))
+        (folder / architecture.INDEX).write_text(
+            json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
+        )
+    elif kind == "pickled":
+        (folder / "pytorch_model.bin").write_bytes(b"x" * 100)
+    else:
+        (folder / "model.safetensors").write_bytes(b"\x00" * 4 if kind == "cut" else b"version https://git-lfs")
+    assert architecture.counted(str(folder), None) == pytest.approx(0.124, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 0, "vocab_size": 9}']
+)
+def test_a_config_that_cannot_be_read_says_nothing(folder, content):
+    (folder / "config.json").write_text(content)
+    assert architecture.of_model(str(folder), None) is None and architecture.counted(str(folder), None) is None

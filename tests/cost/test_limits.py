@@ -62,12 +62,14 @@ def test_a_job_longer_than_a_day_asks_for_it_where_a_partition_allows_it(made):
     text = "partitions: {{gpu: {{max_gpu: 4{}}}}}"
     for limit, expected in ((", max_runtime: 4320", 3 * day), (", max_runtime: 60", 60)):
         assert made(cells, text.format(limit)).asked("generate", CELL)["runtime"] == expected
-    # 108 hours are expected on an H100
+    # 83 hours are expected on an H100
     tries = [made(cells, text.format("")).asked("generate", CELL, attempt)["runtime"] for attempt in (1, 2)]
-    assert tries == [pytest.approx(1.5 * 108 * 60, rel=0.01), limits.UNLIMITED]
+    assert tries == [pytest.approx(1.5 * 83.4 * 60, rel=0.01), limits.UNLIMITED]
     assert resources.need("generate", "runtime", row, 1) == day  # where no partition is known
     short = SimpleNamespace(rows={"generate": {CELL: row | {"rows": 20_000}}})
-    assert made(short, text.format("")).asked("generate", CELL)["runtime"] == pytest.approx(32 * 60, rel=0.1)
+    assert made(short, text.format("")).asked("generate", CELL)["runtime"] == pytest.approx(
+        1.5 * 83.4 / 5 * 60, rel=0.1
+    )
 
 
 def test_what_a_profile_states_for_the_first_try_is_meant(made):

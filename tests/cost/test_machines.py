@@ -41,6 +41,12 @@ def test_a_gpu_of_ones_own(tmp_path):
         ("gpus: {h100: {usd_per_hour: cheap}}", "gpus.h100.usd_per_hour: 'cheap' is not a number"),
         ("gpus: {h100: {usd_per_hour: -1}}", "gpus.h100.usd_per_hour: -1 is not a number"),
         ("gpus: {h100: {memory: 80}}", "gpus.h100: unknown key 'memory', did you mean 'memory_gb'?"),
+        ("gpus: {h100: {usd_per_hour: .nan}}", "gpus.h100.usd_per_hour: nan is not a number"),
+        ("gpus: {h100: {memory_gb: .inf}}", "gpus.h100.memory_gb: inf is not a number"),
+        (
+            "gpus:\n  h100: {memory_gb: 1}\n  h100: {memory_gb: 2}",
+            ", line 3: machines.gpus.h100 is stated a second time",
+        ),
         ("gpus: [h100]", "gpus holds ['h100']"),
         ("gpu: {}", "unknown key 'gpu', did you mean 'gpus'?"),
         ("electricity_usd_per_kwh: free", "electricity_usd_per_kwh: 'free' is not a number"),

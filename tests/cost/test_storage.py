@@ -1,11 +1,14 @@
 """Bytes that a grid's results will take, by hand, and what is said where the disk cannot hold them."""
 
+import json
 import re
+import struct
 
 import pytest
-from teachergrid.cost import storage
+from teachergrid.cost import resources, storage
 from teachergrid.grid import config
 from teachergrid.grid.cells import Cells
+from teachergrid.spec import canonical
 from teachergrid.store import disk
 
 
@@ -35,3 +38,17 @@ def test_peak(small, monkeypatch):
         r"results will need up to 28\.\d GB more \(students 24\.0 GB, .* and has 1\.0 GB free",
         storage.lacking(cells, 3),
     )
+
+
+def test_a_small_model_whose_size_the_config_does_not_state_needs_little(tmp_path):
+    """0.27 M parameters in a folder at hand are no 8 B: not on the disk, not in memory."""
+    text = json.dumps({"w": {"dtype": "F32", "shape": [270, 1000]}}).encode()
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    spec = canonical.dump(model={"repo": str(tmp_path)}, recipe={})
+    row = {"spec": spec, "parameters": None, "dtype": "float32", "lora": False, "keep": "model"}
+    assert storage.saved(row) == pytest.approx(4 * 270_000) and storage.checkpoint_bytes(row) < 1e7
+    asked = row | {"rows": 100, "gpus": 1, "nodes": 1}
+    assert resources.megabytes("finetune", asked, 1) < 5_000
+    unknown = asked | {"spec": canonical.dump(model={"repo": "org/none"}, recipe={})}
+    assert resources.megabytes("finetune", unknown, 1) > 30_000

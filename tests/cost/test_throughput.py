@@ -50,3 +50,21 @@ def test_copies_score_side_by_side_where_one_fits_a_gpu():
 
     assert rows(7.0, 4) == pytest.approx(rows(7.0, 1) / 4)
     assert rows(70.0, 4) == rows(70.0, 1), "140 GB of weights lie over all four, which take turns"
+
+
+def test_likelihoods_read_as_fast_as_forward_passes_of_published_runs():
+    # 8 B on an H100: 20,000 (three times as fast as training) to 31,000 (half of the peak) tokens a second
+    job = workload.of_row("likelihood", likelihood(8.0, 100_000))
+    tokens = job.rows * 2 * (job.read + 2 * job.written)
+    assert 20_000 < tokens / throughput.seconds(job, HERE.device("h100")).work < 31_000
+
+
+@pytest.mark.parametrize(("batch", "low", "high"), [(1, 1, 1), (2, 1.1, 1.4), (32, 2.6, 3.5), (128, 3.2, 4.5)])
+def test_a_batch_lasts_as_long_as_its_longest_response(batch, low, high):
+    assert low <= throughput.longest_of(batch) <= high
+
+
+def test_metrics_of_100_000_rows():
+    # 5.6 s of a core for the demo's 17 metrics, by tests/bench/bench_metrics.py
+    job = workload.of_row("metric", {"rows": 100_000, "spec": "{}"})
+    assert sum(throughput.seconds(job, HERE.cpu)) == pytest.approx(5.6, rel=0.1)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import chat_templates
 import pytest
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
@@ -79,3 +80,15 @@ def test_labels_are_in_no_spec_but_the_tables(small):
         (rule, key) for rule in after for key in after[rule] if after[rule][key]["spec"] != before[rule][key]["spec"]
     }
     assert changed == {("correlate", "teachers")}
+
+
+def test_a_base_whose_template_opens_a_think_block_is_named(small, tmp_path):
+    path = tmp_path / "opens.jinja"
+    path.write_text(chat_templates.R1)
+    assert Cells(checked(small)).warnings() == []
+    small["bases"]["q"]["template"] = str(path)
+    [warning] = Cells(checked(small)).warnings()
+    assert warning.startswith("base 'q': the chat template opens '<think>' in each prompt")
+    # one that no grid trains or measures is not named
+    small["bases"]["unused"] = small["bases"]["q"]
+    assert Cells(checked(small)).warnings() == [warning]

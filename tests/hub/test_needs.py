@@ -33,12 +33,15 @@ def test_check_sees_what_is_not_whole(hub, harm):
 
 def test_a_folder_is_checked_by_its_digest(hub):
     Path("own").mkdir()
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        Path("own", name).write_text("{}")
     Path("own/model.safetensors").write_text("weights")
     right = setting("models", "big", to={"repo": "./own", "revision": model_files.digest("own")})
     assert prefetch.fetch(planned(right), pin=True, dry=False) == [] == prefetch.absent(planned(right))
     Path("own/model.safetensors").write_text("other weights")
     [said] = prefetch.fetch(planned(right), pin=True, dry=True)
     assert said.startswith("./own: the folder's revision is sha256-")
+    right = planned(right)
     shutil.rmtree("own")
-    [said] = prefetch.absent(planned(right))
+    [said] = prefetch.absent(right)
     assert said.startswith("./own: no such folder")

@@ -15,6 +15,8 @@ def config(tmp_path, monkeypatch) -> dict:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").mkdir()
     (tmp_path / "models/own").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        (tmp_path / "models/own" / name).write_text("{}")
     return {
         "models": {
             "free": {"repo": "org/free"},
@@ -66,7 +68,7 @@ def test_the_file_is_sorted_and_keeps_what_it_had(config):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model: {org/a: main}", "'main' is no commit of 40 hex digits"),
+        ("model: {org/a: main}", "'main' is not a commit of 40 hex digits"),
         ("model: {org/a: 12345}", "'12345' is no commit"),
         ("model: [org/a]", "broken"),
         ("model: {org/a: <<<<", "broken"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import odd_cells
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.instructions import rows
@@ -88,9 +89,9 @@ def test_what_may_be_wrong_is_read_and_noted(row, answer, noted):
         ({"prompt": "nan"}, {}, "f, row 1, column 'prompt': the text 'nan', as pandas writes a missing value"),
         ({"instruction": "red", "input": "nan"}, {}, "f, row 1, column 'input': the text 'nan'"),
         ({"prompt": NAN}, {}, "f, row 1: no text in"),
-        ({"messages": "plain text"}, {}, "f, row 1, column 'messages': 'plain text' is no list of messages"),
+        ({"messages": "plain text"}, {}, "f, row 1, column 'messages': 'plain text' is not a list of messages"),
         ({"prompt": "[{'role': 'user', 'content': nan}]"}, {}, "row 1, column 'prompt': .*no list of messages"),
-        ({"prompt": [1]}, {}, "row 1, column 'prompt': '1' is no message"),
+        ({"prompt": [1]}, {}, "row 1, column 'prompt': '1' is not a message"),
         ({"messages": [BRIEF, RED], "system": "Be long."}, {}, "row 1: the chat begins with another system prompt"),
         ({"prompt": "red"}, {"system": "sys"}, "row 1: no column 'sys', which `fields` names"),
         ({"prompt": "red", "sys": ["x"]}, {"system": "sys"}, "row 1: column 'sys' holds list, not text"),
@@ -104,3 +105,18 @@ def test_what_is_not_understood_is_refused(row, fields, says):
 def test_a_column_that_is_named_as_text_is_text():
     made, _ = item({"messages": "plain text"}, instruction="messages")
     assert made["messages"] == [{"role": "user", "content": "plain text"}]
+
+
+def test_odd_cells_are_read_as_text_or_refused():
+    read = refused = 0
+    for row, fields in odd_cells.rows(4000):
+        try:
+            made, _ = item(row, **fields)
+        except BadInput:
+            refused += 1
+            continue
+        read += 1
+        assert made["messages"][-1]["role"] == "user" and made["messages"][-1]["content"].strip()
+        texts = [turn["content"] for turn in made["messages"]] + [made["source"], made["answer"] or ""]
+        assert "\ud800" not in "".join(texts)
+    assert read > 100 and refused > 1000

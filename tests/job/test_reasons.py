@@ -98,11 +98,45 @@ def test_swapped_and_renamed(grid):
         (["judge.tie"], "scoring settings changed"),
         (["health.repeats"], "health checks changed"),
         (["seed"], "seed changed"),
+        (["teacher.sampling.seed"], "seed changed"),
+        (["teacher.sampling.temperature", "teacher.sampling.seed"], "sampling changed"),
+        ([], "summary changed"),
         (["grid.bootstrap", "students"], "summary changed"),
     ],
 )
 def test_class_of_changed_settings(keys, kind):
     assert job_reasons.kind_of(keys) == kind
+
+
+@pytest.mark.parametrize(
+    ("old", "now", "changed"),
+    [
+        # a draw has a seed, which nobody has stated
+        ({}, {"s.temperature": 1, "s.seed": 9}, ["s.temperature"]),
+        ({"s.temperature": 1, "s.seed": 9}, {"s.top_p": 0.5}, ["s.temperature", "s.top_p"]),
+        ({}, {"instructions.sample": 8, "instructions.seed": 9}, ["instructions.sample"]),
+        # these the person stated, or the root seed changed
+        ({"s.seed": 1}, {"s.seed": 2}, ["s.seed"]),
+        ({"s.seed": 1}, {"s.seed": 2, "s.temperature": 1}, ["s.temperature", "s.seed"]),
+        ({"a.x": 1}, {"a.x": 2, "s.seed": 1}, ["a.x", "s.seed"]),
+        ({"code": "a", "z": 1}, {"code": "b", "z": 2}, ["z", "code"]),
+    ],
+)
+def test_changes_are_those_of_the_person(old, now, changed):
+    assert job_reasons.changes(old, now) == changed
+
+
+def test_a_reason_names_the_temperature_and_not_the_seed_that_it_brings(grid):
+    grid.edit(setting("tasks", "gsm", "sampling", to={"temperature": 0.5}))
+    why = reasons(grid)
+    assert why["answer q-raw/math"] == ["task changed", ["tasks.gsm.decoding.temperature: default -> 0.5"]]
+
+
+def test_a_reason_names_the_root_seed(grid):
+    grid.edit(setting("seed", to=7))
+    kind, [detail] = reasons(grid)["generate seed__large"]
+    assert kind == "seed changed"
+    assert detail.startswith("teacher.sampling.seed: ") and detail.endswith(", derived from config.seed")
 
 
 def test_words_of_a_cell():

@@ -54,7 +54,15 @@ def test_rows_of_other_jobs(tmp_path):
         pq.write_table(pa.table({"id": range(n)}), tmp_path / name)
     given = SimpleNamespace(responses=[str(tmp_path / "one"), str(tmp_path / "two")])
     assert usage.counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
-    assert usage.counted("report", given, ["report.html"]) == {}
+    assert usage.counted("report", given, ["report.html"]) == {"rows": 5}
+    assert usage.counted("gate", given, ["passed"]) == {}
+    # counted as the plan counts them, so that the two can be compared: lines of a file, 1,000 rows for each model
+    (tmp_path / "pool.jsonl").write_text("{}\n" * 4)
+    loaded = SimpleNamespace(files=str(tmp_path / "pool.jsonl"), prompts=[])
+    assert usage.counted("load_instructions", loaded, ["pool.parquet"]) == {"rows": 4}
+    scores = [f"results/scores/{model}/chat/verify.parquet" for model in ("a", "b")]
+    compared = SimpleNamespace(verified=scores, judged=["results/scores/b/chat/wins.parquet"])
+    assert usage.counted("correlate", compared, ["correlations.parquet"]) == {"rows": 2_000}
     # the judge scores both sides of a row
     assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
     student = tmp_path / "student.json"

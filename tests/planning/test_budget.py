@@ -18,7 +18,7 @@ def replan(dropped):
 
 
 def test_within_and_over():
-    assert grid()["total"]["gpu_hours"] == {"low": 16.5, "expected": 33, "high": 66}
+    assert grid()["total"]["gpu_hours"]["expected"] == 33
     assert budget.over(grid(), asked(max_gpu_hours=33, max_usd=66, deadline=33 * HOUR)) == []
     assert budget.over(grid(), asked(max_gpu_hours=32, max_usd=60, deadline=HOUR)) == [
         "max_gpu_hours",

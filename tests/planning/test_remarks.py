@@ -1,8 +1,20 @@
 """What to know before a run."""
 
+import json
+import shutil
+import subprocess
+import sys
+
 from plan_documents import job
 from teachergrid.cost import actuals, workload
 from teachergrid.planning import remarks
+from workspace import ENV
+
+
+def document(grid, *argv: str) -> dict:
+    done = grid.call("teachergrid", "plan", "--json", *argv)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def linked(*jobs: tuple[str, str, tuple[int, ...]]) -> list[dict]:
@@ -73,5 +85,39 @@ def test_results_that_another_model_of_the_same_name_replaces(tmp_path):
         "gpu_hours": 2.0,
         "unknown": 1,  # how long the student took
         "changes": ["teacher large: model.repo: org/a -> org/b"],
+        "config": None,
     }
     assert remarks.replaced(planned[4:], took) is None
+
+
+def test_a_second_config_replaces_what_the_first_has_made_under_its_names(grid):
+    """Any setting counts then, not only models: all configs of a results folder share their names."""
+    summary = grid.folder / "results/run.json"
+    summary.write_text(json.dumps({"argv": ["--configfile", "config/config.yaml"]}))
+    shutil.copy(grid.folder / "config/config.yaml", grid.folder / "second.yaml")
+    grid.replace("second.yaml", "learning_rate: 1,", "learning_rate: 2,")
+    plan = document(grid, "--configfile", "second.yaml")
+    replaces = plan["replaces"]
+    assert replaces["config"] == "config/config.yaml" and replaces["results"] == len(plan["jobs"])
+    assert "finetune q__seed__large__sft__s1: recipe.learning_rate: 1 -> 2" in replaces["changes"]
+    [line] = remarks.texts(plan)
+    assert "made from another config (config/config.yaml: finetune " in line and "a folder of its own" in line
+    # of the same config it is a change that the reasons tell
+    summary.write_text(json.dumps({"argv": ["--configfile", "second.yaml"]}))
+    assert document(grid, "--configfile", "second.yaml")["replaces"] is None
+
+
+def test_a_second_study_has_a_folder_of_its_own(grid):
+    """As README.md says: the config's paths start there, and so do its results."""
+    before = {path: path.stat().st_mtime_ns for path in (grid.folder / "results").rglob("*.parquet")}
+    second = grid.folder / "second"
+    shutil.copytree(grid.folder / "config", second / "config")
+    env = {**ENV, "PYTHONPATH": str(grid.folder / "workflow/scripts")}
+    words = ["--snakefile", "../Snakefile", "--configfile", "config/config.yaml"]
+    for command in (["run", *words], ["status", "--json", *words], ["plan", *words]):
+        done = subprocess.run(
+            [sys.executable, "-m", "teachergrid", *command], cwd=second, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert (second / "results/grids/teachers/report.html").exists()
+    assert before == {path: path.stat().st_mtime_ns for path in (grid.folder / "results").rglob("*.parquet")}

@@ -1,9 +1,13 @@
 """What jobs cost together: by stage, by teacher, by reason."""
 
+import math
+import random
 from collections import Counter
 
 import pytest
 from plan_documents import chain, grid, job
+from teachergrid.cost.actuals import GUESSED
+from teachergrid.cost.estimate import JOB, Z
 from teachergrid.planning import sums
 
 
@@ -54,3 +58,72 @@ def test_a_reason_has_its_own_jobs_and_those_that_follow_from_them():
     assert (first["reason"], first["direct"], first["jobs"], first["details"]) == ("first run", 1, 2, [])
     assert (new["reason"], new["direct"], new["jobs"]) == ("new teacher", 1, 1)
     assert new["details"] == [{"detail": "large", "jobs": 1}]
+
+
+def spread(hours: float) -> dict:
+    return {"low": hours / 2, "expected": hours, "high": hours * 2}
+
+
+def test_the_range_of_a_sum_is_narrower_than_the_sum_of_ranges_and_wider_than_that_of_luck():
+    assert sums.together([("a", spread(4))]) == spread(4) and sums.together([]) == dict.fromkeys(spread(1), 0)
+    # four jobs of a rule: variance 4 x 1 x 0.4 + (4 x 1)^2 x 0.6
+    same = sums.together([("a", spread(1))] * 4)
+    assert same == {
+        "low": pytest.approx(4 - 0.5 * 11.2**0.5),
+        "expected": 4,
+        "high": pytest.approx(4 + 11.2**0.5),
+    }
+    # of two rules: 2 x 4^2 x 0.7 + (2 x 4)^2 x 0.3
+    assert sums.together([("a", spread(4)), ("b", spread(4))])["high"] == pytest.approx(8 + 41.6**0.5)
+
+
+def test_sums_hold_90_percent_of_what_is_drawn():
+    """Jobs with an error of their own, one of their rule and one of all: as an estimate has them, by deviations of cost."""
+    draw = random.Random(1)
+    own, rule, every = JOB, 0.4, GUESSED * 0.5
+    wide = math.exp(Z * math.sqrt(own**2 + rule**2 + every**2))
+    jobs = [
+        (name, size)
+        for name, n, size in (("generate", 8, 50), ("finetune", 20, 5), ("likelihood", 20, 2))
+        for _ in range(n)
+    ]
+    found = sums.together((name, {"low": n / wide, "expected": n, "high": n * wide}) for name, n in jobs)
+    inside = 0
+    for _ in range(500):
+        shared, of_rule = (
+            draw.gauss(0, every),
+            {name: draw.gauss(0, rule) for name in ("generate", "finetune", "likelihood")},
+        )
+        took = sum(n * math.exp(shared + of_rule[name] + draw.gauss(0, own)) for name, n in jobs)
+        inside += found["low"] <= took <= found["high"]
+    assert 0.86 * 500 < inside < 0.97 * 500
+
+
+def test_the_probe_that_narrows_most():
+    guess, probe = 4.0, math.exp(Z * math.hypot(JOB, 0.2))
+
+    def wide(name, hours):
+        seconds = {"low": 3600 * hours / guess, "expected": 3600 * hours, "high": 3600 * hours * guess}
+        return job(name, hours) | {"seconds": seconds}
+
+    jobs = [wide("generate a", 80), wide("finetune b", 10), wide("likelihood c", 10) | {"source": "measured"}]
+    found = sums.narrowing(jobs)
+    assert (found["rule"], found["of"], found["share"]) == ("generate", "gpus", 0.8)
+    assert found["before"] == sums.summed(jobs)["gpu_hours"]
+    assert found["before"]["low"] < found["after"]["low"] < found["after"]["high"] < found["before"]["high"]
+    [alone] = [sums.narrowing(jobs[:1])]
+    assert alone["after"] == pytest.approx({"low": 80 / probe, "expected": 80, "high": 80 * probe}, rel=1e-4)
+    # what is measured is as sure as it gets, and what is nearly as sure needs no probe
+    assert sums.narrowing([one | {"source": "measured"} for one in jobs]) is None and sums.narrowing([]) is None
+    assert sums.narrowing([job("generate a", 80)]) is None
+
+
+def test_where_lengths_come_from_and_what_an_engine_costs():
+    jobs = [
+        job("generate a", 4) | {"lengths": "alike", "texts": 0.5, "engine": "transformers"},
+        job("generate b", 2) | {"lengths": "alike", "texts": 1.5, "engine": "transformers"},
+        job("check c", 1) | {"lengths": "", "texts": 0.0, "engine": None},
+    ]
+    assert sums.summed(jobs)["lengths"] == {"alike": {"jobs": 2, "weight": 1.0}}
+    [row] = sums.by_engine(jobs)
+    assert (row["engine"], row["jobs"], row["gpu_hours"]["expected"]) == ("transformers", 2, 6)

@@ -95,3 +95,44 @@ def test_what_a_plan_replaces_and_what_could_be_spared_is_said():
     assert spared.startswith("3 of these jobs (7.0 GPU-hours)") and "(generate 1)" in spared
     assert spared.endswith(": teachergrid run --until generate && ...")
     assert "! replaces 38 results" in terminal.page(document, 80)
+
+
+def test_a_plan_says_what_a_pilot_leads_to_before_all_else():
+    document, later = chain(), sums.summed([job("finetune q", 40), job("generate big", 60)])
+    document["phase_two"] = {"grids": ["teachers"], "jobs": [], "total": later, "stages": [], "seconds": None}
+    document["phase_two"] |= {"storage": document["storage"]}
+    text = terminal.page(document, 120)
+    [work], [cost] = lines(text, "work"), lines(text, "cost")
+    assert work.split()[1:4] == ["at", "most", "100"] and "of that, in phase one 7.0 GPU-hours" in text
+    assert cost.split()[1:4] == ["at", "most", "200"]
+    assert [line.split()[5:7] for line in lines(text, "with")] == [["2", "0"]] or "with phase two, at most" in text
+
+
+def test_nothing_to_do_is_not_all_where_something_is_amiss():
+    document = chain() | {"jobs": [], "problems": ["the pilot of teachers is not among these jobs"]}
+    assert terminal.page(document, 80).splitlines()[1] == "! the pilot of teachers is not among these jobs"
+
+
+def test_what_the_cost_rests_on_and_how_to_know_it_better():
+    document = chain()
+    assert remarks.uncertain(document) == [], "a plan saved by an older version"
+    jobs = [one | {"engine": "transformers"} if one["rule"] == "generate" else one for one in document["jobs"]]
+    narrower = {
+        "rule": "finetune",
+        "of": "gpus",
+        "before": {"low": 1, "high": 9},
+        "after": {"low": 2, "high": 6},
+        "share": 0.4,
+    }
+    document |= {"engines": sums.by_engine(jobs), "narrowing": narrower}
+    document["total"] |= {"gpu_hours": {"low": 1, "expected": 3.5, "high": 9}}
+    engine, probe = remarks.uncertain(document)
+    assert engine.startswith("the engine transformers makes 86 % of the GPU-hours; it decodes batch after batch")
+    assert probe.startswith(
+        "the range of 1.0 to 9.0 GPU-hours is widest for finetune (40 % of them): a probe of its jobs"
+    )
+    assert probe.endswith("would narrow it to about 2.0 to 6.0 (`teachergrid plan --probe`)")
+    total = document["total"] | {"lengths": {"alike": {"jobs": 2, "weight": 0.8}, "usual": {"jobs": 3, "weight": 0.0}}}
+    assert remarks.basis(total).endswith(
+        "; lengths of responses: 2 from responses like theirs, which count as 0.8 teachers, 3 as usual"
+    )

@@ -5,12 +5,13 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import odd_cells
 import pyarrow.parquet as pq
 import pytest
 from generations import TEXTS, instructions
 from teachergrid.errors import BadInput
 from teachergrid.instructions import files
-from teachergrid.responses import generate
+from teachergrid.responses import generate, published
 from teachergrid.store import artifacts
 
 FIELDS = dict.fromkeys(["messages", "instruction", "input", "system", "answer", "category", "response"])
@@ -172,16 +173,16 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
     ("row", "says"),
     [
         ({"output": ["a", "b"]}, "row 1, column 'output': a list of 2 responses; write one row for each"),
-        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is no number of a response"),
-        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is no number"),
-        ({"output": "a", "sample": True}, "row 1, column 'sample': True is no number"),
-        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is no number"),
+        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is not the number of a response"),
+        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is not the number"),
+        ({"output": "a", "sample": True}, "row 1, column 'sample': True is not the number"),
+        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is not the number"),
         (
             {"messages": [*chat(RED, "a")["messages"], {"role": "assistant", "content": "b"}]},
             "row 1: two assistant turns answer the instruction",
         ),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 1: no user turn"),
-        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is no list of messages"),
+        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is not a list of messages"),
     ],
 )
 def test_what_is_no_response_is_refused(tmp_path, row, says):
@@ -199,3 +200,19 @@ def test_real_responses_are_joined(tmp_path, model):
     table, _ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
     assert table["response"].to_pylist() == [row["output"] for row in rows]
     assert table.num_rows == 805 and not notes
+
+
+def test_odd_cells_are_responses_or_refused(monkeypatch):
+    item = {"id": IDS[0], "messages": [{"role": "user", "content": "red"}]}
+    joined = refused = 0
+    for row, fields in odd_cells.rows(4000):
+        monkeypatch.setattr(published.row_files, "read", lambda source, row=row: iter([row]))
+        try:
+            (answer,) = published.load([item], {"fields": fields, "allow_missing": True}, "f")
+        except BadInput as error:
+            refused += 1
+            assert str(error).startswith("f")
+            continue
+        joined += 1
+        assert isinstance(answer["response"], str) and isinstance(answer["sample"], int)
+    assert joined > 10 and refused > 1000

@@ -20,6 +20,16 @@ from teachergrid.store import artifacts
         ("<think>cut off before an answ", ""),
         ("Said before. <think>and cut off", "Said before. "),
         ("<think>a <think> b</think> answer", "answer"),
+        ("[THINK]a[/THINK]answer", "answer"),
+        ("a[/THINK]answer", "answer"),
+        ("<|START_THINKING|>a<|END_THINKING|>answer", "answer"),
+        ("<seed:think>a</seed:think>answer", "answer"),
+        ("◁think▷a◁/think▷answer", "answer"),
+        ("◁think▷a", ""),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>answer", "answer"),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>comm", ""),
+        ("<|channel|>final<|message|>answer<|end|>", "answer"),
+        ("<|start|>assistant<|channel|>analysis<|message|>a", ""),
     ],
 )
 def test_strip(text, left):

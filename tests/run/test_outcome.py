@@ -7,6 +7,8 @@ import pytest
 from teachergrid.job import failures
 from teachergrid.run import outcome
 from teachergrid.run.progress import Progress
+from teachergrid.slurm.scheduler import Job
+from teachergrid.store import lock
 
 
 def test_what_stops_snakemake_itself_has_a_class_and_a_remedy():
@@ -108,3 +110,61 @@ def test_who_is_to_know_is_told_of_the_end(tmp_path, monkeypatch, capsys, comman
     assert capsys.readouterr().err.partition(" ")[2] == said
     if "got" in command:
         assert Path("got").read_text() == "2 done, 1 failed\nlog: x\n3\n"
+
+
+# --- the last run, seen from outside
+
+JOBS = [Job("7", "RUNNING", "generate", "a", "g1", 5, 60), Job("8", "PENDING", "generate", "b", "", 0, 60)]
+
+
+@pytest.fixture
+def dead(tmp_path, monkeypatch) -> str:
+    """A lock whose process is gone; return how it is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    owner = {**lock.this_process(), "started": "0"}
+    Path("results/.lock").write_text(json.dumps(owner))
+    return f"the run of {lock.described(lock.holder('results'))} died"
+
+
+def test_the_advice_after_a_kill_is_what_works(dead, monkeypatch):
+    monkeypatch.setattr(lock, "orphaned_jobs", lambda folder: [])
+    assert outcome.who_runs([]) == f"{dead}; `teachergrid run` continues it"
+    assert outcome.who_runs(JOBS) == (
+        f"{dead} and has left 2 jobs on the cluster: `teachergrid run --live wait` waits for them and continues, "
+        "`--live cancel` cancels them first"
+    )
+    assert outcome.who_runs(None).endswith("squeue does not answer, so what runs there is unknown")
+    monkeypatch.setattr(lock, "orphaned_jobs", lambda folder: [12])
+    assert "its jobs still work (processes 12)" in outcome.who_runs([])
+
+
+def test_a_run_that_could_not_say_how_it_ended(dead):
+    Path("results/.lock").unlink()
+    assert outcome.who_runs([]) == "no run is alive"
+    assert "1 job on the cluster: `teachergrid run --live wait`" in outcome.who_runs(JOBS[:1])
+    Path("results/run.json").write_text(json.dumps({"started": 1, "ended": 2}))
+    assert outcome.who_runs([]) == "no run is alive"
+    for cut in ({"started": 1, "ended": None}, {"started": 1}):
+        Path("results/run.json").write_text(json.dumps(cut))
+        assert "killed, or the disk was full" in outcome.who_runs([])
+    Path("results/run.json").write_text("")
+    assert outcome.summary() == {} and outcome.who_runs([]) == "no run is alive"
+
+
+def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
+    """Another config's grid may lie in the same results folder; and nothing to "take" is better than the base as it is."""
+    bases = {
+        "q": {"best": "a", "value": 41.0, "low": 40.0, "high": 42.0, "tied": ["b"], "gain": 2.0},
+        "r": {"best": "b", "value": 31.0, "low": 30.0, "high": 32.0, "gain": -2.0, "untuned_reference": "r-raw"},
+        "s": {"best": None, "reason": "no student has a performance"},
+    }
+    for grid in ("mine", "others"):
+        file = tmp_path / "grids" / grid / "recommendation.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"bases": bases}))
+    assert [*outcome.answers(str(tmp_path), ["mine", "unfinished"])] == [
+        "mine: for q take a: 41.0 [40.0, 42.0]; not distinguishable from b",
+        "mine: for r take b: 31.0 [30.0, 32.0]; but no student beats the untuned base (r-raw)",
+        f"report: {tmp_path}/grids/mine/report.html",
+    ]

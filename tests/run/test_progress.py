@@ -83,13 +83,17 @@ def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
     now[0] += 100
     run.take({"event": "finished", "job": 0})
     # two more of the same and two of a rule not seen yet, all of 100 s, one at a time
-    assert said == ["5 jobs to do", "[1/5] generate a 100 s; about 7 min left; now generate"]
+    assert said == [
+        "5 jobs to do",
+        "begins with generate a; log: results/logs/run.log",
+        "[1/5] generate a 100 s; about 7 min left; now generate",
+    ]
     run.take({"event": "finished", "job": 1})
     # 3 x 100 s, two at a time
     assert said[-1] == "[2/5] generate b 100 s; about 2 min left"
     run.take({"event": "started", "jobs": [3]})
     run.take({"event": "finished", "job": 3})
-    assert run.done == [0, 1] and len(said) == 3, "`all` makes nothing"
+    assert run.done == [0, 1] and len(said) == 4, "`all` makes nothing"
     assert run.jobs[0]["gpus"] == 0, "a machine without GPUs gives none"
 
 
@@ -124,7 +128,8 @@ def record(msg: str = "", **attributes) -> logging.LogRecord:
             },
         ),
         (record("disk is full", event="error"), {"event": "error", "text": "disk is full"}),
-        # the sum of failures that had an event each, and what nobody asked for
+        # the sum of failures that had an event each, what Snakemake says of each, and what nobody asked for
+        (record('RuleException:\nCalledProcessError in file "teach.smk", line 47:\nCommand x', event="error"), None),
         (record("Exiting. At least one job did not complete successfully.", event="error"), None),
         (record("Select jobs to execute..."), None),
     ],
@@ -161,7 +166,24 @@ def test_who_cancelled_a_job_is_its_line(tmp_path, monkeypatch):
     progress.take({"event": "failed", "job": 1, "logs": ["41.log"], "message": message})
     found = progress.failed[1].record
     assert (found.kind, found.line, found.node) == (failures.CANCELLED, "cancelled by alice", "gh2")
-    assert said == ["FAILED generate x: cancelled by alice"]
+    assert said[1:] == ["FAILED generate x: cancelled by alice"]
+
+
+@pytest.mark.parametrize(("log", "failed"), [("KeyboardInterrupt\n", 0), ("", 0), ("No space left on device\n", 1)])
+def test_a_job_that_the_run_ends_has_not_failed(tmp_path, monkeypatch, log, failed):
+    """After Ctrl-C. What fails for a reason of its own meanwhile has."""
+    monkeypatch.chdir(tmp_path)
+    said = []
+    progress = Progress(said.append)
+    progress.take({"event": "plan", "stats": {"generate": 1, "total": 1}})
+    progress.take({"event": "ready", "job": 1, "known": known("generate", "x")})
+    progress.take({"event": "started", "jobs": [1]})
+    Path("x.log").write_text(log)
+    failures.write("results", failures.Record("generate", "x", *failures.classify(log), ["x"], "x.log", "Interrupt"))
+    progress.stopping = True
+    progress.take({"event": "failed", "job": 1, "logs": ["x.log"], "message": "died with <Signals.SIGINT: 2>"})
+    assert len(progress.failed) == len(failures.read("results")) == failed
+    assert progress.waiting["generate"] == 1 - failed and any("FAILED" in line for line in said) is bool(failed)
 
 
 def test_what_is_said_in_between_is_no_progress():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from teachergrid.job import failures
-from teachergrid.run import alive, status, status_page
+from teachergrid.run import outcome, status, status_page
 from teachergrid.slurm.scheduler import Job
 from teachergrid.store import history, lock
 from workspace import Grid
@@ -139,14 +139,14 @@ def test_a_job_that_runs_here_and_one_whose_run_died(chain):
     lock.take("results")
     assert states(chain) == ["done", "running", "to do"]
     assert b.node == socket.gethostname() and 0 <= b.elapsed_s < 100
-    assert alive.who_runs([]) == f"run of {lock.described(lock.holder('results'))}"
+    assert outcome.who_runs([]) == f"run of {lock.described(lock.holder('results'))}"
     # finished, and Snakemake has not seen it yet: its record is still that of an older output
     made(b.outputs[0], spec='{"x": 1}')
     Path(b.outputs[0]).write_text(json.dumps({"origin": {"rule": "r", "spec": "{}", "inputs": {}}}))
     assert states(chain) == ["done", "done", "to do"]
     os.unlink(b.outputs[0])
     Path("results/.lock").write_text(json.dumps({**lock.this_process(), "started": "0"}))
-    assert states(chain) == ["done", "to do", "to do"] and "died" in alive.who_runs([])
+    assert states(chain) == ["done", "to do", "to do"] and "died" in outcome.who_runs([])
 
 
 @pytest.mark.parametrize(("local", "state"), [(False, "unknown"), (True, "running")])

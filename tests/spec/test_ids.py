@@ -81,3 +81,8 @@ def test_ids_are_put_together_and_taken_apart_in_one_place():
 def test_no_name_shows_an_endless_chain():
     """tests/grid/test_config_names runs a grid with such names."""
     assert ids.never_endless(None, "x-" + "ab" * 21) is None
+
+
+def test_a_pilots_set_is_a_part_of_another():
+    names = ["pool", ids.pilot_subset("pool", 50), "pool.pilot", "pilot50", "a.pilot5x"]
+    assert [ids.whole_set(name) for name in names] == ["pool", "pool", "pool.pilot", "pilot50", "a.pilot5x"]

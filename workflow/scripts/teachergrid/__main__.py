@@ -10,7 +10,7 @@ from .errors import BadInput
 
 def main() -> None:
     if sys.argv[1:2] != ["run"]:
-        # `teachergrid plan | head` ends quietly
+        # `teachergrid plan | head` ends quietly; `teachergrid run | head` goes on (see output.Shown)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     output.guard()
     sys.exit(call(sys.argv[1:]))
@@ -25,6 +25,9 @@ def call(argv: list[str]) -> int:
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def execute(options: Namespace, rest: list[str]) -> int:

@@ -1,10 +1,13 @@
 """What a command prints: all text passes through here, so that no text of others can control the terminal."""
 
 import io
+import os
 import re
 import sys
 from typing import TextIO
 
+from ..errors import BadInput
+from ..store import origin
 from ..units import visible
 
 # colours of Snakemake and of `status`, and their end
@@ -28,8 +31,24 @@ class Shown(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write the text as `shown` returns it, and return the length of the text."""
-        super().write(shown(text, self.in_colour))
+        try:
+            super().write(shown(text, self.in_colour))
+        except BrokenPipeError:
+            self.discard()
         return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, if anybody still reads it."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self.discard()
+
+    def discard(self) -> None:
+        """Let all that follows go nowhere: nobody reads it (`teachergrid run | head -1`), and what is printed ends no run."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
 
 
 def shown(text: str, colour: bool) -> str:
@@ -45,3 +64,13 @@ def guard() -> None:
     The originals stay in sys.__stdout__ and sys.__stderr__, for progress bars, which move the cursor.
     """
     sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
+
+
+def write_page(path: str, text: str) -> None:
+    """Write a page for --html. Raises BadInput where that is not possible."""
+    try:
+        origin.replace_text(path, text)
+    except OSError as error:
+        raise BadInput(
+            f"--html {path}: cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from error

@@ -6,30 +6,17 @@ at once.
 
 import argparse
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from ..errors import BadInput
 from ..planning.options import PROBE_SECONDS
 from ..spec.spelling import nearest
+from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
 WITHOUT_SNAKEMAKE = ("replicate", "site")
+STATUS_PAGE = "results/status.html"
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that accepts no abbreviations and raises BadInput for a mistake."""
-
-    def __init__(self, prog: str, description: str, epilog: str) -> None:
-        layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog, description=description, epilog=epilog, allow_abbrev=False, formatter_class=layout)
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; {self.prog} --help lists the options")
-
-    def option_names(self) -> list[str]:
-        """Return the names of our options, such as --json."""
-        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -38,6 +25,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     Raises BadInput for a mistake in our options, such as a mistyped name, and SystemExit(0) after --help.
     """
     commands = build()
+    refuse_other_command(argv)
     options, rest = commands.parse_known_args(argv)
     command = options.parser
     del options.parser
@@ -49,26 +37,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, rest
 
 
-def refuse_mistyped(rest: list[str], command: Parser) -> None:
-    """Raise BadInput where an option for Snakemake is most likely a mistyped one of ours."""
-    own = command.option_names()
-    end = rest.index("--") if "--" in rest else len(rest)
-    for word in rest[:end]:
-        name = word.partition("=")[0]
-        if not name.startswith("--"):
-            continue
-        beginning_so = [option for option in own if option.startswith(name)]
-        hint = f", did you mean '{beginning_so[0]}'?" if beginning_so else nearest(name, own)
-        if hint and not is_of_snakemake(name, abbreviations=not beginning_so):
-            raise BadInput(f"{name}: neither {command.prog} nor Snakemake has such an option{hint}")
-
-
-def is_of_snakemake(name: str, abbreviations: bool) -> bool:
-    """Whether Snakemake has an option of this name; with `abbreviations`, or one that begins so."""
-    from snakemake.cli import get_argument_parser
-
-    known = get_argument_parser()._option_string_actions
-    return name in known or (abbreviations and any(option.startswith(name) for option in known))
+def refuse_other_command(argv: list[str]) -> None:
+    """Raise BadInput where the first word is no command."""
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        choices = ", ".join(map(repr, COMMANDS))
+        raise BadInput(f"there is no command '{argv[0]}' (choose from {choices}){nearest(argv[0], COMMANDS)}")
 
 
 # --- the commands
@@ -198,7 +171,9 @@ def add_why_options(parser: Parser) -> None:
 def add_status_options(parser: Parser) -> None:
     """Add the options of `status`."""
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--html", action="store_true", help="write it as an HTML page, results/status.html")
+    parser.add_argument(
+        "--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=f"write it as an HTML page ({STATUS_PAGE})"
+    )
 
 
 def add_prefetch_options(parser: Parser) -> None:

@@ -4,12 +4,12 @@ See parser.py for the options and exit codes.
 """
 
 import json
+import os
 import shlex
 import shutil
 import sys
 import textwrap
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
@@ -18,7 +18,9 @@ from ..planning.archive import Document
 from ..planning.graph import by_older_code, cell, described, graph, name, sorted_jobs
 from ..planning.options import targeted
 from ..run import permissions
+from ..spec.spelling import known, nearest
 from ..store.results import RESULTS
+from . import output
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -46,6 +48,7 @@ def listed(request: options.PlanOptions) -> int:
     """Print what needs no costs: the files made by older code (--older), or a line for each job (--jsonl)."""
     dag = graph(request.argv)
     if request.older:
+        known("--older", request.older, [rule.name for rule in dag.workflow.rules])
         older = by_older_code(dag).get(request.older)
         print(*(older.files if older else []), sep="\n")
         return 0
@@ -74,7 +77,7 @@ def shown(request: options.PlanOptions) -> int:
     if request.html:
         from ..planning import page
 
-        Path(request.html).write_text(page.build(planned))
+        output.write_page(request.html, page.build(planned))
     if request.json:
         print(json.dumps(planned))
     else:
@@ -138,26 +141,39 @@ def show_older(planned: Document, options: list[str], width: int) -> str:
 
 def explain(what: str, argv: list[str]) -> int:
     """Print why one output (or cell, `generate seed__large`) would be made again, or whether older code made it."""
-    is_file = what.startswith(f"{RESULTS}/")
-    dag = graph(targeted(argv, what) if is_file else argv)
+    what = os.path.relpath(what) if what.startswith((".", "/")) else what
+    dag, result = found(what, argv)
     jobs = sorted_jobs(dag.needrun_jobs())
-    output = what if is_file else output_of(dag, what)
-    reason, details = next((job["why"] for job in described(jobs) if job["output"] == output), ("up to date", []))
+    reason, details = next((job["why"] for job in described(jobs) if job["output"] == result), ("up to date", []))
     for rule, older in by_older_code(dag).items():
-        if output in older.files:
-            details = [f"made by older code; to make it again: {command(rule, [output], False, argv)}"]
-    print(f"{output}: {reason}")
+        if result in older.files:
+            details = [f"made by older code; to make it again: {command(rule, [result], False, argv)}"]
+    print(f"{result}: {reason}")
     for line in details:
         print(f"  {line}")
     return 0
 
 
-def output_of(dag: "DAG", what: str) -> str:
-    """Return the output of a cell. what: the cell, with or without its rule. Raises BadInput where there is no such cell."""
-    from ..spec.spelling import nearest
+def found(what: str, argv: list[str]) -> "tuple[DAG, str]":
+    """Return the graph, and the output of the job that makes a file or a cell (with or without its rule).
 
-    jobs = sorted_jobs(dag.jobs)
-    outputs = [str(job.output[0]) for job in jobs if what in (name(job), cell(job))]
-    if not outputs:
-        raise BadInput(f"--why {what}: the grid has no such cell{nearest(what, [name(job) for job in jobs])}")
-    return outputs[0]
+    Raises BadInput where the grid has neither.
+    """
+    dag = None
+    if what.startswith(f"{RESULTS}/"):
+        try:
+            dag = graph(targeted(argv, what))
+        except BadInput as error:
+            if "No rule to produce" not in str(error):
+                raise
+    jobs = sorted_jobs((dag or (dag := graph(argv))).jobs)
+    for job in jobs:
+        if what in (name(job), cell(job)) or what in map(str, job.output):
+            return dag, str(job.output[0])
+    if what.startswith(f"{RESULTS}/"):
+        hint = nearest(what, [str(path) for job in jobs for path in job.output])
+        raise BadInput(f"{what}: no job of the grid makes this file{hint}")
+    raise BadInput(
+        f"{what}: the grid has no such cell{nearest(what, [name(job) for job in jobs])}; name a file in {RESULTS}/, or a cell as "
+        "`teachergrid plan --details` lists them"
+    )

@@ -1,9 +1,9 @@
 """teachergrid replicate: recompute the first paper's numbers from its published tables."""
 
 from argparse import Namespace
-from pathlib import Path
 
 from ..replication.study import beyond, lines, load, sections
+from . import output
 
 
 def main(own: Namespace) -> int:
@@ -14,5 +14,5 @@ def main(own: Namespace) -> int:
     if own.html:
         from ..replication import page
 
-        Path(own.html).write_text(page.build(numbers, sentences, study))
+        output.write_page(own.html, page.build(numbers, sentences, study))
     return 0 if all(comparison.ok for section in numbers for comparison in section.comparisons) else 1

@@ -6,7 +6,6 @@ from argparse import Namespace
 
 from ..run.status import gather
 from ..store import origin
-from ..store.results import RESULTS
 
 
 def main(own: Namespace, argv: list[str]) -> int:
@@ -19,13 +18,12 @@ def main(own: Namespace, argv: list[str]) -> int:
     if own.json:
         print(json.dumps(view))
     elif own.html:
-        page = f"{RESULTS}/status.html"
         try:
-            origin.replace_text(page, status_page.page(view))
+            origin.replace_text(own.html, status_page.page(view))
         except OSError as error:
-            print(f"{page} cannot be written ({error.strerror}); teachergrid status --json > FILE", file=sys.stderr)
+            print(f"{own.html} cannot be written ({error.strerror}); teachergrid status --json > FILE", file=sys.stderr)
             return 2
-        print(page)
+        print(own.html)
     else:
         print(status_page.terminal_view(view, *status_page.terminal()))
     return 0

@@ -1,8 +1,9 @@
-"""The dimensions of a model: from its config.json, if the folder or the hub's cache has it, else guessed from its size."""
+"""The dimensions of a model: from its files, if the folder or the hub's cache has them, else guessed from its size."""
 
 import json
 import math
 import os
+import struct
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,9 @@ NAMES = {
     "heads": ("num_attention_heads", "n_head"),
     "vocabulary": ("vocab_size",),
 }
+# the longest header of a safetensors file, in bytes, as its own library has it
+LONGEST_HEADER = 100_000_000
+INDEX = "model.safetensors.index.json"
 
 
 class Shape(NamedTuple):
@@ -45,12 +49,70 @@ def of_spec(text: str) -> Shape | None:
 
 @cache
 def of_model(repo: str, revision: str | None) -> Shape | None:
-    """Return the shape of a model folder, or of a hub model in the local cache; None where neither has its config.json."""
+    """Return the shape of a model folder, or of a hub model in the local cache; None where neither has its config.json.
+
+    None, too, for a config.json that cannot be read: the job that loads the model says what is wrong with it.
+    """
+    folder = folder_of(repo, revision)
+    try:
+        content = json.loads((folder / "config.json").read_text()) if folder else None
+        return of_config(content) if isinstance(content, dict) else None
+    except (OSError, ValueError, TypeError, ZeroDivisionError):
+        return None
+
+
+def folder_of(repo: str, revision: str | None) -> Path | None:
+    """Return the folder of a model, or of its snapshot in the hub's local cache; None where neither has its config.json."""
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface"), "hub"))
     snapshots = hub.expanduser() / f"models--{repo.replace('/', '--')}" / "snapshots"
     paths = [Path(repo, "config.json"), *sorted(snapshots.glob(f"{revision or '*'}/config.json"))]
-    path = next((path for path in paths if path.is_file()), None)
-    return None if path is None else of_config(json.loads(path.read_text()))
+    return next((path.parent for path in paths if path.is_file()), None)
+
+
+@cache
+def counted(repo: str, revision: str | None) -> float | None:
+    """Return the billions of parameters of a model whose files are on this machine; None where they are not.
+
+    They are summed from the headers of its weights. Where these are quantised, of another format or not complete, its
+    config.json decides.
+    """
+    folder = folder_of(repo, revision)
+    if folder is None:
+        return None
+    try:
+        if found := _in_files(folder):
+            return found / 1e9
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, struct.error):
+        pass  # the job that loads the weights says what is wrong with them
+    shape = of_model(repo, revision)
+    return None if shape is None else parameters(shape)
+
+
+def _in_files(folder: Path) -> int | None:
+    """Return the parameters in a folder's safetensors files; None where one is missing, or holds packed integers."""
+    names = {path.name for path in folder.glob("*.safetensors")}
+    if (folder / INDEX).is_file():
+        names &= (listed := {*json.loads((folder / INDEX).read_text())["weight_map"].values()})
+        if names != listed:
+            return None
+    total = 0
+    for name in sorted(names):
+        for tensor in _header(folder / name).values():
+            if tensor["dtype"][0] in "IU" and len(tensor["shape"]) > 1:
+                return None
+            total += math.prod(tensor["shape"])
+    return total or None
+
+
+def _header(path: Path) -> dict[str, dict]:
+    """Return {tensor: its dtype and shape} of a safetensors file, of which only the header is read."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > LONGEST_HEADER:
+            raise ValueError(f"{path}: is no safetensors file")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return header
 
 
 def of_config(config: dict) -> Shape | None:

@@ -12,22 +12,29 @@ finished.
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypedDict
 
 from . import throughput, workload
-from .actuals import Actual, Actuals, Lengths, Probe, kind, mean_lengths
+from .actuals import Actual, Actuals, Itself, Probe, expected_work, kind
 from .machines import CPU, Machines
 from .saved_estimates import Estimate
 
 MEASURED, PROBED, SCALED, ANALYTIC = "measured", "probe", "scaled", "analytic"
-Value = TypeVar("Value")
-# standard deviations of natural logarithms. Of seconds: START and WORK by arithmetic alone, JOB around the fit, AGAIN when the same
-# job is repeated. Of response lengths: GUESSED, measured for OTHERS (teachers), SAMPLED from a few responses of this teacher
-START, WORK, JOB, AGAIN, GUESSED, OTHERS, SAMPLED = 0.7, 0.7, 0.3, 0.25, 0.5, 0.3, 0.2
+# standard deviations of natural logarithms, of seconds: (start, work) by arithmetic alone, JOB around the fit, AGAIN when the same
+# job is repeated. Published runs (tests/cost/test_throughput.py) bound the rates of training and of forward passes on GPUs; those of
+# WIDER spread more. How long a GPU job starts depends on the file system.
+# SURPRISED: where jobs were measured that contradict these
+ON_GPU, WIDER_ON_GPU, ON_CPU, JOB, AGAIN = (0.7, 0.4), (0.7, 0.5), (0.5, 0.5), 0.3, 0.25
+SURPRISED = 0.7, 0.7
+WIDER = ("generate", "answer")
 # 90 % of a normal distribution lie within so many standard deviations
 Z = 1.64
 # weights in the fit: of a job of another size (SIZE: width in factors of e), with other SETTINGS, on another DEVICE type; of a PROBE
 SIZE, SETTINGS, DEVICE, PROBE = 1.0, 0.3, 0.3, 0.7
+# of a job without a model the rows are its size: those of a toy say nothing about 100,000
+ROWS = 1.5
+# a cell that ran is the same again where rows and parameters are within this factor
+SAME = 5.0
 # sum of weights from which on an estimate counts as based on measured jobs
 ENOUGH = 0.2
 # the fit uses the LATEST jobs of each kind, in ROUNDS iterations, with outliers weighted as in Student's t (degrees of freedom)
@@ -35,13 +42,14 @@ LATEST, ROUNDS, DEGREES = 40, 12, 4
 
 
 class Fit(NamedTuple):
-    """ln a, ln b, their covariance (3 numbers), the deviation of a job around them, and the source."""
+    """ln a, ln b, their covariance (3 numbers), the deviation of a job around them, the source, and the weight of all jobs."""
 
     start: float
     work: float
     covariance: tuple[float, float, float]
     deviation: float
     source: str
+    weight: float
 
 
 def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Machines, cell: str = "") -> Estimate:
@@ -56,20 +64,19 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     """
     gpus = (row.get("gpus") or 0) if device != CPU and rule in workload.MODEL_RULES else 0
     device = device if gpus else CPU
-    planned, unsure = expected_work(rule, row, actuals, cell)
-    planned = planned._replace(gpus=gpus)
+    texts = expected_work(rule, row, actuals, cell)
+    planned = texts.work._replace(gpus=gpus)
     arithmetic = throughput.seconds(planned, machines.device(device))
-    size = round(math.log(planned.parameters or 1), 1)
-    fit = fitted(_Key(rule, planned.settings, size, device), _Itself(actuals), _Itself(machines))
+    fit = fitted(_Key.of(rule, planned, device), Itself(actuals), Itself(machines))
     start, rest = math.exp(fit.start) * arithmetic.start, math.exp(fit.work) * arithmetic.work
     middle = math.log(start + rest)
     share = rest / (start + rest)
-    spread = _variance(fit, share) + (unsure * share) ** 2
+    spread = _variance(fit, share) + (texts.unsure * share) ** 2
     source = fit.source
-    earlier = _by_cell(_Itself(actuals)).get((rule, cell), ())
+    earlier = _by_cell(Itself(actuals)).get((rule, cell), ())
     if before := [job for job in earlier if _same(job, planned, device)]:
         # as long as before; the fit only corrects for changed numbers of rows or lengths
-        off = sum(math.log(job.seconds) - _predicted(fit, job, planned, machines) for job in before) / len(before)
+        off = sum(math.log(job.seconds) - _predicted(fit, job, machines) for job in before) / len(before)
         middle, spread = middle + off, max(AGAIN, fit.deviation) ** 2 * (1 + 1 / len(before))
         source = MEASURED
     else:
@@ -78,50 +85,50 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     return Estimate(math.exp(middle) / wide, math.exp(middle), math.exp(middle) * wide, source, gpus, device)
 
 
-def expected_work(rule: str, row: dict, actuals: Actuals, cell: str = "") -> tuple[workload.Work, float]:
-    """Return the work of a cell, and the standard deviation of the logarithm of its tokens.
+class Basis(TypedDict):
+    """What an estimate is based on beside arithmetic.
 
-    The lengths of rows come, in this order, from its own measured responses, from a probe of them, from other measured responses
-    with the same limit, or from `workload.usual`.
+    alike: how much finished jobs and probes count that are like the job, as a number of jobs: those on this device type, of its
+    size and settings, count 1 each. lengths, texts: see actuals.Expected.
     """
-    planned = workload.of_row(rule, row)
-    if not planned.parameters:
-        return planned, 0.0
-    if means := mean_lengths(rule, cell, planned.settings, actuals.lengths):
-        return planned._replace(read=means[0], written=means[1]), 0.0
-    if means := mean_lengths(rule, cell, planned.settings, _probed_lengths(_Itself(actuals))):
-        return planned._replace(read=means[0], written=means[1]), SAMPLED
-    usual = _usual_lengths(
-        _Itself(actuals), "answer" if rule in ("answer", "judge") else "generate", planned.get("limit")
-    )
-    if usual is None:
-        return planned, GUESSED
-    return planned._replace(read=usual[0], written=usual[1]), OTHERS
+
+    alike: float
+    lengths: str
+    texts: float
+
+
+def basis(rule: str, row: dict, found: Estimate, actuals: Actuals, machines: Machines, cell: str = "") -> Basis:
+    """Return what an estimate is based on. found: by `estimate`, of the same job."""
+    texts = expected_work(rule, row, actuals, cell)
+    planned = texts.work._replace(gpus=found.gpus)
+    fit = fitted(_Key.of(rule, planned, found.device), Itself(actuals), Itself(machines))
+    again = sum(_same(job, planned, found.device) for job in _by_cell(Itself(actuals)).get((rule, cell), ()))
+    return {"alike": round(max(fit.weight, again), 2), "lengths": texts.lengths, "texts": round(texts.texts, 2)}
 
 
 # --- the fit
 
 
 class _Key(NamedTuple):
-    """Identifies a fit: jobs with the same key share one. size: natural logarithm of the billions of parameters."""
+    """Identifies a fit: jobs with the same key share one.
+
+    size: natural logarithm of the billions of parameters; of the rows where the job has no model.
+    """
 
     rule: str
     settings: workload.Settings
+    has_model: bool
     size: float
     device: str
 
+    @classmethod
+    def of(cls, rule: str, planned: workload.Work, device: str) -> "_Key":
+        """Return the key of a planned job."""
+        return cls(rule, planned.settings, planned.parameters > 0, round(_size(planned), 1), device)
 
-class _Itself(Generic[Value]):
-    """A wrapper that makes any object hashable by identity, for caches: Actuals and Machines contain dicts."""
 
-    def __init__(self, value: Value) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self.value is other.value
+def _size(work: workload.Work) -> float:
+    return math.log(work.parameters or max(work.rows, 1))
 
 
 class _Point(NamedTuple):
@@ -133,7 +140,7 @@ class _Point(NamedTuple):
 
 
 @cache
-def fitted(key: _Key, actuals: _Itself[Actuals], machines: _Itself[Machines]) -> Fit:
+def fitted(key: _Key, actuals: Itself[Actuals], machines: Itself[Machines]) -> Fit:
     """Return the fit of one kind of job."""
     devices = machines.value
     jobs = [(job, weight) for job in _latest(actuals, key.rule) if (weight := _weight(job, key, devices)) > 0.01]
@@ -152,7 +159,12 @@ def fitted(key: _Key, actuals: _Itself[Actuals], machines: _Itself[Machines]) ->
         if probe.more_seconds > 0:
             rest = throughput.seconds(probe.more, device)._replace(start=0.0)
             points.append(_Point(rest, math.log(probe.more_seconds), weight))
-    return _solved(points, _source(jobs, probes, key.device))
+    spreads = ON_CPU if key.device == CPU else WIDER_ON_GPU if key.rule in WIDER else ON_GPU
+    source = _source(jobs, probes, key.device)
+    # where what was measured is further from arithmetic than that should be, arithmetic counts less
+    free = _solved(points, source, SURPRISED)
+    contradicted = any(abs(n) > spread for n, spread in zip((free.start, free.work), spreads, strict=True))
+    return free if contradicted else _solved(points, source, spreads)
 
 
 def _source(jobs: Sequence[tuple[Actual, float]], probes: Sequence[tuple[Probe, float]], device: str) -> str:
@@ -165,13 +177,14 @@ def _source(jobs: Sequence[tuple[Actual, float]], probes: Sequence[tuple[Probe, 
     return SCALED if there >= ENOUGH else ANALYTIC
 
 
-def _solved(points: Sequence[_Point], source: str) -> Fit:
-    """Return the fit of ln a and ln b to measured times, by Gauss-Newton with normal priors around 0."""
+def _solved(points: Sequence[_Point], source: str, spreads: tuple[float, float]) -> Fit:
+    """Return the fit of ln a and ln b to measured times, by Gauss-Newton with normal priors around 0 of these deviations."""
     a = b = 0.0
     deviation = JOB
     for round_ in range(ROUNDS):
         # normal equations; the prior of each is one observation of 0
-        aa, ab, bb, ra, rb = 1 / START**2, 0.0, 1 / WORK**2, -a / START**2, -b / WORK**2
+        aa, ab, bb = 1 / spreads[0] ** 2, 0.0, 1 / spreads[1] ** 2
+        ra, rb = -a * aa, -b * bb
         squares, total = 4 * JOB**2, 4.0
         for arithmetic, seconds, weight in points:
             start, rest = math.exp(a) * arithmetic.start, math.exp(b) * arithmetic.work
@@ -187,7 +200,8 @@ def _solved(points: Sequence[_Point], source: str) -> Fit:
         determinant = aa * bb - ab * ab
         a, b = a + (bb * ra - ab * rb) / determinant, b + (aa * rb - ab * ra) / determinant
         deviation = math.sqrt(squares / total)
-    return Fit(a, b, (bb / determinant, -ab / determinant, aa / determinant), deviation, source)
+    covariance = bb / determinant, -ab / determinant, aa / determinant
+    return Fit(a, b, covariance, deviation, source, sum(point.weight for point in points))
 
 
 def _variance(fit: Fit, share: float) -> float:
@@ -196,10 +210,9 @@ def _variance(fit: Fit, share: float) -> float:
     return aa * (1 - share) ** 2 + 2 * ab * share * (1 - share) + bb * share**2
 
 
-def _predicted(fit: Fit, job: Actual, planned: workload.Work, machines: Machines) -> float:
+def _predicted(fit: Fit, job: Actual, machines: Machines) -> float:
     """Return the logarithm of the seconds that a fit predicts for a finished job."""
-    done = job.work if job.work.rows else job.work._replace(rows=planned.rows)
-    arithmetic = throughput.seconds(done, machines.device(job.device))
+    arithmetic = throughput.seconds(job.work, machines.device(job.device))
     return math.log(math.exp(fit.start) * arithmetic.start + math.exp(fit.work) * arithmetic.work)
 
 
@@ -207,19 +220,23 @@ def _weight(job: Actual | Probe, key: _Key, machines: Machines) -> float:
     """Return the weight of a finished job (probe) in a fit; 0 where one is on CPUs and the other on GPUs."""
     if (job.device == CPU) != (key.device == CPU) or (job.device != CPU and job.device not in machines.gpus):
         return 0.0
-    apart = math.log(job.work.parameters or 1) - key.size
-    weight = math.exp(-0.5 * (apart / SIZE) ** 2)
+    if (job.work.parameters > 0) != key.has_model:
+        return 0.0
+    weight = math.exp(-0.5 * ((_size(job.work) - key.size) / (SIZE if key.has_model else ROWS)) ** 2)
     weight *= 1 if job.work.settings == key.settings else SETTINGS
     return weight * (1 if job.device == key.device else DEVICE)
 
 
 def _same(job: Actual, planned: workload.Work, device: str) -> bool:
-    """Whether a finished job of this cell had the device, settings and GPUs that are planned now."""
-    return job.device == device and (job.work.settings, job.work.gpus) == (planned.settings, planned.gpus)
+    """Whether a finished job of this cell is the planned one again: other configs have cells of the same name, of other sizes."""
+    if job.device != device or (job.work.settings, job.work.gpus) != (planned.settings, planned.gpus):
+        return False
+    pairs = (job.work.rows, planned.rows), (job.work.parameters, planned.parameters)
+    return all(now == then or (now and then and 1 / SAME < now / then < SAME) for then, now in pairs)
 
 
 @cache
-def _latest(actuals: _Itself[Actuals], rule: str) -> list[Actual]:
+def _latest(actuals: Itself[Actuals], rule: str) -> list[Actual]:
     """Return the latest jobs of each kind of a rule: thousands of one kind tell no more than the last LATEST."""
     kinds: dict[tuple, list[Actual]] = {}
     for job in actuals.value.jobs.get(rule, ()):
@@ -229,23 +246,14 @@ def _latest(actuals: _Itself[Actuals], rule: str) -> list[Actual]:
 
 
 @cache
-def _unfinished(actuals: _Itself[Actuals], rule: str) -> list[Probe]:
+def _unfinished(actuals: Itself[Actuals], rule: str) -> list[Probe]:
     """Return the probes of a rule, without those of kinds of which a job has finished."""
     finished = {kind(job) for job in _latest(actuals, rule)}
     return [probe for probe in actuals.value.probes if probe.rule == rule and kind(probe) not in finished]
 
 
 @cache
-def _probed_lengths(actuals: _Itself[Actuals]) -> dict[tuple[str, str], Lengths]:
-    """Return the lengths of probed rows, in the form of Actuals.lengths."""
-    own = [probe for probe in actuals.value.probes if probe.rule in ("generate", "answer")]
-    return {
-        (probe.rule, probe.cell): Lengths(probe.work.settings, probe.work.read, probe.work.written) for probe in own
-    }
-
-
-@cache
-def _by_cell(actuals: _Itself[Actuals]) -> dict[tuple[str, str], list[Actual]]:
+def _by_cell(actuals: Itself[Actuals]) -> dict[tuple[str, str], list[Actual]]:
     """Return {(rule, cell): finished jobs}."""
     jobs_of: dict[tuple[str, str], list[Actual]] = {}
     for rule, jobs in actuals.value.jobs.items():
@@ -253,16 +261,3 @@ def _by_cell(actuals: _Itself[Actuals]) -> dict[tuple[str, str], list[Actual]]:
             if job.seconds > 0:
                 jobs_of.setdefault((rule, job.cell), []).append(job)
     return jobs_of
-
-
-@cache
-def _usual_lengths(actuals: _Itself[Actuals], rule: str, limit: int | None) -> tuple[float, float] | None:
-    """Return the median tokens of a row, before and in its response, over measured cells with the same limit; None without any."""
-    measured = (_probed_lengths(actuals) | actuals.value.lengths).items()
-    lengths = [
-        entry for (measured_rule, _), entry in measured if measured_rule == rule and limit in (None, entry.limit)
-    ]
-    if not lengths:
-        return None
-    middle = len(lengths) // 2
-    return sorted(entry.read for entry in lengths)[middle], sorted(entry.written for entry in lengths)[middle]

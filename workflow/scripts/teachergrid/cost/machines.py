@@ -1,5 +1,6 @@
 """What machines can do and cost: `config/machines.yaml`, overridden by a file of the user (--machines)."""
 
+import math
 import re
 from collections.abc import Collection
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 
 from ..errors import BadInput
+from ..spec import config_files
 from ..spec.spelling import nearest
 
 CPU = "cpu"
@@ -174,6 +176,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise BadInput(f"{path}: is not a mapping; see config/machines.yaml for an example")
+    config_files.refuse([path], "machines")
     for key in content:
         if key not in KEYS:
             raise BadInput(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
@@ -216,6 +219,8 @@ def _entry(kind: type[Entry], values: Any, where: str) -> Entry:
 
 def _price(value: Any, where: str) -> float | None:
     """Return a checked number of 0 or more, or None."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
+    ):
         raise BadInput(f"{where}: {value!r} is not a number of 0 or more; write one, or null where it is unknown")
     return value

@@ -59,10 +59,10 @@ def fits(rule: str, row: dict, device: str, machines: Machines) -> str | None:
     Raises:
         BadInput: for a GPU type that the machines do not know.
     """
-    if row.get("parameters") is None:
+    if rule not in workload.MODEL_RULES or workload.known_parameters(row) is None:
         return None
     job = workload.of_row(rule, row)
-    if rule not in workload.MODEL_RULES or device == CPU or not job.gpus or not job.parameters:
+    if device == CPU or not job.gpus or not job.parameters:
         return None
     machines.device(device)
     return _verdict(job._replace(rows=0), shape(row, job.parameters), device, tuple(machines.gpus.items()))

@@ -55,7 +55,7 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     tables = 2_000 + row["rows"] * 30 // 1_000
     if rule not in MODEL_RULES or not row["gpus"]:
         return attempt * tables
-    size = UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"]
+    size = workload.parameters(row)
     # weights pass through host memory in 2 bytes a parameter; for SFT each process loads them in 4
     weights = 4_200 * size * row["gpus"] / row["nodes"] if rule == "finetune" else 2_200 * size
     offloaded = 16_000 * size if row.get("deepspeed") == "zero3_offload" else 0

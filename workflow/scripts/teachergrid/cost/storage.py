@@ -7,7 +7,7 @@ from typing import Protocol
 from .. import units
 from ..store import disk
 from ..store.results import RESULTS
-from . import resources
+from . import resources, workload
 
 # Bytes per weight: of a saved student by the recipe's dtype, and of a checkpoint (float32 and two values of Adam).
 SAVED, TRAINED = {"float32": 4, "bfloat16": 2}, 12
@@ -64,7 +64,7 @@ def table(row: dict, per_token: float) -> int:
 
 def weights(row: dict) -> float:
     """Return how many weights a model has."""
-    return 1e9 * (resources.UNKNOWN_PARAMETERS if row["parameters"] is None else row["parameters"])
+    return 1e9 * workload.parameters(row)
 
 
 def saved(row: dict) -> float:

@@ -5,35 +5,38 @@ sheets: computing by TFLOP/s, reading weights by bandwidth.
 """
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 from . import architecture
 from .machines import Device
 from .workload import Work, copies
 
-# share of a device's peak: in a forward pass; in SFT by float32 weights under bfloat16 autocast
-FORWARD, TRAINING = 0.4, 0.36
-# seconds of overhead: of a layer, however little it computes (kernels are started from Python), and of a step outside its layers
+# share of a device's peak: in a forward pass; in SFT by float32 weights under bfloat16 autocast, and on a CPU
+FORWARD, TRAINING, TRAINING_CPU = 0.45, 0.33, 0.55
+# seconds of overhead: of a layer, however little it computes (kernels are started from Python), and of a step outside its
+# layers. A GPU computes what was started before meanwhile, so that the longer of the two counts; a CPU does one after the other
 LAYER, STEP = 0.0007, 0.003
 # forward and backward, logits, optimizer
 TRAINING_LAYERS, TRAINING_STEP = 4, 0.01
-# a batch generates until its longest response ends
-LONGEST_OF_BATCH = 1.7
+# a batch generates until its longest response ends. Lengths of one teacher's responses spread like a log-normal distribution of
+# this deviation: then the longest of 32 is 2.9 times the mean (2.6 to 3.5 in published sets of responses)
+LENGTHS = 0.6
 # FLOPs a parameter and token: forward, and with backward (LoRA has no gradients of weights)
 PASS, TRAINED, TRAINED_LORA, RECOMPUTED = 2, 6, 4, 4 / 3
 # factors of time: DeepSpeed's stages on one node, several nodes, and padding where rows of unlike length share a batch
 ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15, 1.5
 # seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system
-START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 8, 60, 14
+START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 5.5, 60, 7
 LOADING = 1.0
-# rules without a model: seconds to start, and rows a second
-START_TABLE = 1.5
+# rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
+START_TABLE, STARTS = 0.6, {"gate": 0.27, "metric": 0.8, "correlate": 10, "report": 2.5}
 ROWS = {
     "load_instructions": 20_000,
     "check": 5_000,
     "verify": 5_000,
     "select": 20_000,
-    "metric": 5_000,
+    "metric": 22_000,
     "correlate": 5_000,
 }
 ROWS_OTHERWISE = 20_000
@@ -49,7 +52,7 @@ class Seconds(NamedTuple):
 def seconds(work: Work, device: Device) -> Seconds:
     """Return the seconds of a job on one kind of device. A device without memory is a CPU core."""
     if not work.parameters:
-        return Seconds(START_TABLE, work.rows / ROWS.get(work.rule, ROWS_OTHERWISE))
+        return Seconds(STARTS.get(work.rule, START_TABLE), work.rows / ROWS.get(work.rule, ROWS_OTHERWISE))
     on_cpu = device.memory_gb is None
     if work.rule == "finetune":
         gigabytes = 3 * 4 * work.parameters  # read, and kept and written in float32
@@ -62,11 +65,24 @@ def seconds(work: Work, device: Device) -> Seconds:
 
 def _generate(work: Work, device: Device) -> float:
     """Return the seconds of generation by transformers: batch after batch, token after token. GPUs that share a model take turns."""
+    batch = min(work.rows, work.get("batch"))
     batches = math.ceil(work.rows / work.get("batch"))
-    steps = min(LONGEST_OF_BATCH * work.written, work.get("limit"))
+    steps = min(longest_of(batch) * work.written, work.get("limit"))
     read = work.get("bytes", 2) * work.parameters / device.bandwidth_gbs
-    computed = _forward(work, device, min(work.rows, work.get("batch")))
-    return batches * steps * (_layers(work) * LAYER + STEP + max(read, computed))
+    return batches * steps * (STEP + _beside(_layers(work) * LAYER, max(read, _forward(work, device, batch)), device))
+
+
+def longest_of(batch: float) -> float:
+    """Return how many times the mean the longest of a batch of responses is expected to be (Blom's approximation)."""
+    if batch <= 1:
+        return 1.0
+    highest = NormalDist().inv_cdf((batch - 0.375) / (batch + 0.25))
+    return max(1.0, math.exp(LENGTHS * highest - LENGTHS**2 / 2))
+
+
+def _beside(started: float, computed: float, device: Device) -> float:
+    """Return the seconds of work that Python starts and a device computes."""
+    return started + computed if device.memory_gb is None else max(started, computed)
 
 
 def _score(work: Work, device: Device) -> float:
@@ -81,8 +97,8 @@ def _score(work: Work, device: Device) -> float:
     else:
         tokens = work.rows * (work.read + work.written)
         batches = work.rows / work.get("batch")
-    once = _forward(work, device, tokens) + math.ceil(batches) * (_layers(work) * LAYER + STEP)
-    return once / copies(work, device.memory_gb)
+    started = math.ceil(batches) * (_layers(work) * LAYER + STEP)
+    return _beside(started, _forward(work, device, tokens), device) / copies(work, device.memory_gb)
 
 
 def _forward(work: Work, device: Device, tokens: float) -> float:
@@ -98,12 +114,14 @@ def _train(work: Work, device: Device) -> float:
     flops = TRAINED_LORA if work.get("lora") else TRAINED
     recomputed = RECOMPUTED if work.get("gradient_checkpointing") else 1
     padded = 1 if work.get("packing") or work.get("group_by_length") or batch == 1 else PADDED
-    peak = TRAINING * _peak(device, work.get("dtype") == "float32")
+    share = TRAINING_CPU if device.memory_gb is None else TRAINING
+    peak = share * _peak(device, work.get("dtype") == "float32")
     computed = rows * length * padded * flops * recomputed * work.parameters * 1e9 / peak
     steps = rows * length / work.get("max_length") if work.get("packing") else rows
-    started = math.ceil(steps / batch) * (TRAINING_LAYERS * recomputed * _layers(work) * LAYER + TRAINING_STEP)
+    updates = math.ceil(steps / batch)
+    started = updates * TRAINING_LAYERS * recomputed * _layers(work) * LAYER
     shared = ZERO.get(work.get("deepspeed"), 1) * (NODES if work.nodes > 1 else 1)
-    return (computed + started) * shared / gpus
+    return (updates * TRAINING_STEP + _beside(started, computed, device)) * shared / gpus
 
 
 def _layers(work: Work) -> float:

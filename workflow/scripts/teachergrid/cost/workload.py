@@ -19,10 +19,11 @@ TRANSFORMERS = "transformers"
 Settings = tuple[tuple[str, Any], ...]
 # {part of a repository's name: bits per weight}, for quantised models
 BITS = {"fp8": 8, "int8": 8, "w8a8": 8, "gptq": 4, "awq": 4, "int4": 4, "w4a16": 4}
-# responses rarely reach the longest length that is allowed: real ones rarely exceed this, and their mean is 500 to 1,000
+# responses rarely reach the longest length that is allowed: real ones rarely exceed this
 USUAL_TOKENS = 1_500
-# the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt
-MEAN, PROMPT = 0.5, 100
+# the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt (a sentence
+# or two, and the template): 100,000 rows of published SFT data for chat have 60 to 80 million tokens
+MEAN, PROMPT = 0.4, 60
 UNKNOWN_PARAMETERS = 8.0
 # share of a GPU's memory that weights may take where each GPU scores with its own copy; the rest is for activations and logits
 MEMORY_FOR_WEIGHTS = 0.7
@@ -124,14 +125,25 @@ def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
 
 
 def parameters(row: dict) -> float:
-    """Return a model's billions of parameters: as the config says, else from its config.json, else UNKNOWN_PARAMETERS.
+    """Return a model's billions of parameters: as the config says, else from its files, else UNKNOWN_PARAMETERS.
 
     row: of grid.cells.Cells.
     """
+    found = known_parameters(row)
+    return UNKNOWN_PARAMETERS if found is None else found
+
+
+def known_parameters(row: dict) -> float | None:
+    """Return a model's billions of parameters as `parameters` does; None where neither the config nor its files say them."""
     if row.get("parameters") is not None:
         return row["parameters"]
-    shape = architecture.of_spec(row["spec"])
-    return UNKNOWN_PARAMETERS if shape is None else architecture.parameters(shape)
+    return _in_files(row["spec"])
+
+
+@cache
+def _in_files(spec: str) -> float | None:
+    model = canonical.load(spec).get("model")
+    return None if model is None else architecture.counted(model["repo"], model.get("revision"))
 
 
 def read_by(rule: str, cell: str) -> tuple[str, str] | None:
@@ -157,11 +169,16 @@ def of_row(rule: str, row: dict) -> Work:
     has_model = rule in MODEL_RULES
     values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
     size = parameters(row) if has_model else 0
-    gpus = row.get("gpus") or 0
-    return Work(rule, row.get("rows", 0), PROMPT, usual(dict(values)), size, gpus, row.get("nodes", 1), values)
+    gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))
+    return Work(rule, row.get("rows", 0), PROMPT, written, size, gpus, row.get("nodes", 1), values)
 
 
-def usual(values: dict) -> float:
-    """Return the mean tokens of a response until one was measured. values: settings of the job."""
-    longest = values.get("limit") or values.get("max_length") or USUAL_TOKENS
-    return MEAN * min(longest, USUAL_TOKENS)
+def usual(values: dict, limit: int | None = None) -> float:
+    """Return the mean tokens of a response until one was measured.
+
+    Args:
+        values: settings of the job.
+        limit: the longest that the responses may be which the job reads; None where it is not known.
+    """
+    longest = values.get("limit") or limit or USUAL_TOKENS
+    return MEAN * min(longest, values.get("max_length") or USUAL_TOKENS, USUAL_TOKENS)

@@ -3,12 +3,13 @@
 import math
 from functools import cache
 
-from ..cost import gpu_shares, resources
+from ..cost import gpu_shares, resources, workload
 from ..hub import pins
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
+from ..spec.schema import is_without_model
 from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
@@ -18,6 +19,7 @@ from .rows import (
     Measures,
     ModelCost,
     ModelPart,
+    Read,
     ScorePart,
     SelectRow,
     TrainingPart,
@@ -85,6 +87,23 @@ class Builder:
             "spec": canonical.dump(health=self.config["health"]),
             "instructions": [Responses.parse(responses).instructions],
             "rows": self.rows_of([responses]),
+        }
+
+    @cache
+    def read(self, responses: str) -> Read:
+        """Return how long responses may be, and how large the model is that writes them."""
+        source = self.raw(responses) or responses
+        teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
+        if is_without_model(teacher["engine"]):
+            return {"limit": None, "writer": None}
+        return {"limit": teacher["sampling"]["max_tokens"], "writer": workload.parameters(dict(row))}
+
+    def read_of(self, sources: list[str]) -> Read:
+        """Return the same for several responses together: the longest limit, and the largest model."""
+        each = [self.read(source) for source in sources]
+        return {
+            "limit": max((one["limit"] for one in each if one["limit"]), default=None),
+            "writer": max((one["writer"] for one in each if one["writer"]), default=None),
         }
 
     @cache

@@ -12,11 +12,11 @@ from typing import Any
 from ..cost import resources
 from ..job import fingerprint
 from ..models import openings
-from ..spec import canonical
+from ..spec import canonical, names
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, config_names, evaluation, pilot
+from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
@@ -48,7 +48,7 @@ class Cells:
         self.build = Builder(config)
         for name, entry in config["grids"].items():
             self._add_block(name, entry)
-        config_names.check_cells(self.rows)
+        names.check_cells(self.rows)
 
     # --- what Snakemake's rules read
 
@@ -97,8 +97,8 @@ class Cells:
 
     def warnings(self) -> list[str]:
         """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
-        students = {Student.parse(student).base for student in self.rows["finetune"]}
-        return openings.warnings(self.config, students | {key.partition("/")[0] for key in self.rows["likelihood"]})
+        measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
+        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
 
     # --- blocks and pilots
 
@@ -170,12 +170,12 @@ class Cells:
             self._add_responses(source)
             instructions = sets_of([source])
             rows = build.rows_of_one(source)
-            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
+            scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: ScoreRow = {**build.reward(name), "instructions": instructions, "rows": rows}
+                by_reward: ScoreRow = {**build.reward(name), **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
-                by_scorer: ScoreRow = {**build.scorer(name), "instructions": instructions, "rows": scored}
+                by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}
                 self.rows["likelihood"][f"{name}/{source}"] = by_scorer
         return {"responses": sources, "rewards": rewards, "scorers": scorers}
 
@@ -217,6 +217,7 @@ class Cells:
         row: FinetuneRow = {
             **part,
             **self.build.training(student.base, student.recipe, student.seed),
+            **self.build.read_of(part["responses"]),
             "rows": self.build.rows_in(student.corpus),
             "gates": part["responses"],
         }

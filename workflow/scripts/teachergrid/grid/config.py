@@ -10,11 +10,11 @@ from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
-from ..spec import schema
+from ..spec import names, schema, validation
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..store.results import RESULTS
-from . import config_data, config_grids, config_names
+from . import config_data, config_grids, config_paths
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
 ANY = "any"  # in place of a scorer: a derived corpus that is the same for all bases
@@ -28,11 +28,11 @@ def checked(config: dict) -> dict:
     Raises:
         BadInput: for the first mistake that is found.
     """
-    config_names.check_values(config)
+    names.check_values(config)
     config = with_named_models(config)
     schema.refuse_unknown_keys(config)
-    _validate(config)
-    config = schema.filled(config, schema.read(), outside_too=True)
+    validation.refuse_invalid(config)
+    config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
     pins.fill(config)
     _expand_all(config)
     for check in CHECKS:
@@ -65,22 +65,6 @@ def with_named_models(config: dict) -> dict:
             models[name] = entry["model"]
             config[kind][name] = {**entry, "model": name}
     return {**config, "models": models}
-
-
-def _validate(config: dict) -> None:
-    """Raise BadInput for what the schema does not allow."""
-    import jsonschema
-
-    for error in jsonschema.Draft202012Validator(schema.read()).iter_errors(config):
-        error = jsonschema.exceptions.best_match([error])  # where an entry may be null: the mistake inside the entry
-        where = ".".join(["config", *map(str, error.absolute_path)])
-        hint = ""
-        if error.validator == "type":
-            types = error.validator_value
-            hint = config_names.hint(error.instance, [types] if isinstance(types, str) else types)
-        elif error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
-            hint = ": names are lower-case letters and digits, joined by single . or -"
-        raise BadInput(f"{where}: {error.message}{hint}")
 
 
 def _expand_all(config: dict) -> None:
@@ -138,6 +122,11 @@ def _teachers(config: dict) -> None:
         needed = ENGINES[teacher["engine"]].key
         if needed is not None and teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+        for key in ("source", "of"):
+            if key != needed and teacher[key] is not None:
+                raise BadInput(
+                    f"config.teachers.{name}.{key}: engine '{teacher['engine']}' does not read it; remove it, or write the `engine` that does"
+                )
 
 
 def _rewards(config: dict) -> None:
@@ -246,7 +235,7 @@ def _derive_seeds(config: dict) -> None:
 
 # run in this order; each may raise BadInput, none changes the config
 CHECKS = (
-    config_names.check,
+    names.check,
     _models,
     _tasks,
     config_data.check_files,
@@ -262,6 +251,7 @@ CHECKS = (
     _judges,
     config_grids.check,
     config_data.check_published,
+    config_paths.check,
 )
 # run after the checks, in this order; they change the config
 COMPLETIONS = (

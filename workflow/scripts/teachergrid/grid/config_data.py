@@ -1,6 +1,7 @@
 """Checks of what training data is made of: files, derived corpora, teachers, and suites whose prompts are removed."""
 
 import math
+import os
 from pathlib import Path
 
 from ..cost import resources
@@ -57,7 +58,7 @@ def check_published(config: dict) -> None:
 
 def require_file(where: str, path: str) -> None:
     """Raise BadInput where a file is missing. where: the config's key."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
 
 
@@ -67,7 +68,7 @@ def _require_rows(where: str, path: str) -> None:
         return
     if {"{", "}"} & {*path}:
         raise BadInput(f"{where}: '{path}' has braces, which mark wildcards in Snakemake; rename the file or folder")
-    if not Path(path).exists():
+    if not os.path.exists(path):
         require_file(where, path)
     try:
         resources.count(path, None)
@@ -127,9 +128,9 @@ def _size(where: str, corpus: dict, config: dict) -> None:
         raise BadInput(f"{where}: state either `share` or `rows`")
     if corpus["each"] and not (corpus["share"] or corpus["rows"]):
         raise BadInput(f"{where}.each: needs `share` or `rows`")
-    if corpus["tokens"] and corpus["counted_by"] is not None:
+    if corpus["counted_by"] is not None:
         known(f"{where}.counted_by", corpus["counted_by"], ["self", *config["bases"], *config["scorers"]])
-        if "chat" not in config["likelihood"]["formats"]:
+        if corpus["tokens"] and "chat" not in config["likelihood"]["formats"]:
             raise BadInput(
                 f"{where}.counted_by: tokens are counted in chat format; add it to config.likelihood.formats"
             )

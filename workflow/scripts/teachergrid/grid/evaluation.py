@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from ..cost import resources
+from ..cost import resources, workload
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
@@ -34,8 +34,11 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
     """Return the row of the job that compares a model's answers to a suite with those of the judge's opponent."""
     opponent = build.config["judges"][judge]["baseline"]
     prompts, items = build.prompts_of(suite)
+    answered = answer_row(build, model, suite)
     return {
         **_judge(build, judge, suite),
+        "limit": workload.of_row("answer", dict(answered)).get("limit"),
+        "writer": workload.parameters(dict(answered)),
         # the opponent compared with itself is a tie, and needs no other answers
         "baselines": [opponent] if opponent != model else [],
         "suites": [suite],

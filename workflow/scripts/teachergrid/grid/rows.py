@@ -27,6 +27,17 @@ class ModelPart(SpecRow, ModelCost):
     nodes: int
 
 
+class Read(TypedDict):
+    """The responses that a job reads, as far as they decide what it costs.
+
+    limit: tokens of the longest that is allowed; None where they exist already. writer: billions of parameters of the largest
+    model that writes them; None where none does.
+    """
+
+    limit: int | None
+    writer: float | None
+
+
 class InstructionsRow(SpecRow):
     """Rule `load_instructions`."""
 
@@ -51,7 +62,7 @@ class CheckRow(SpecRow):
     rows: int
 
 
-class ScoreRow(ModelPart):
+class ScoreRow(ModelPart, Read):
     """Rules `reward` and `likelihood`."""
 
     tokens: int  # of one row
@@ -113,7 +124,7 @@ class TrainingPart(ModelPart):
     tokens: float  # of one row, over all epochs
 
 
-class FinetuneRow(TrainingPart):
+class FinetuneRow(TrainingPart, Read):
     """Rule `finetune`."""
 
     responses: list[str]
@@ -140,7 +151,7 @@ class VerifyRow(SpecRow):
     rows: int
 
 
-class JudgeRow(ModelPart):
+class JudgeRow(ModelPart, Read):
     """Rule `judge`."""
 
     tokens: int

@@ -16,11 +16,11 @@ from typing import Any
 from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
+from ..spec import config_files
 from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
 from ..store.recall import Recall, date_back, report_unknown
 from ..store.results import RESULTS
-from . import config_names
 from .cells import Cells
 from .config import checked
 from .pilot import Chosen
@@ -63,7 +63,7 @@ def put_back() -> None:
 class Start:
     """One start of Snakemake, or of one of its jobs.
 
-    config: checked and complete. cells: its table of cells. corrected: see store.recall; {} in a job.
+    config: checked and complete. files: that it was read from. cells: its table of cells. corrected: see store.recall; {} in a job.
     """
 
     def __init__(self, config: dict, files: list[str], is_main_process: bool) -> None:
@@ -76,20 +76,22 @@ class Start:
         Raises:
             BadInput: the config has a mistake, or a job does not find what its run froze.
         """
-        looks = history.is_looking()
+        self.files, looks = files, history.is_looking()
         saved = None if looks else frozen()
         if saved:
             # `partial` is the option of one start, not of the run
             self.config = saved["config"] | ({"partial": config["partial"]} if "partial" in config else {})
         elif is_main_process or looks:
-            config_names.refuse_doubles(files)
-            self.config = checked(config)
+            config_files.refuse(files)
+            with config_files.located(files):
+                self.config = checked(config)
         else:
             raise BadInput(
                 f"the config that this job was planned with is gone: {RESULTS}/{FROZEN}/{os.environ.get(VARIABLE)}.json; run again. "
                 f"If this happens to every job: the scheduler must pass on the environment variable {VARIABLE}"
             )
-        self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
+        with config_files.located([] if saved else files):
+            self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
         self.corrected = self._correct() if is_main_process else {}
 
     def _correct(self) -> dict[str, history.Record]:
@@ -118,6 +120,7 @@ class Start:
         """
         lock.take(RESULTS)
         freeze(self.config, self.cells.chosen)
+        config_files.announce(self.files)
         costly = (job for job in dag.needrun_jobs() if job.rule.name in MODEL_RULES)
         unfinished.set_aside(str(output) for job in costly for output in job.output)
 

@@ -9,6 +9,7 @@
       Qwen/Qwen2.5-3B: <40 hex digits>
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def is_commit(revision: str | None) -> bool:
 
 def on_hub(model: dict) -> bool:
     """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
-    folder = (model["revision"] or "").startswith("sha256-") or Path(model["repo"]).exists()
+    folder = (model["revision"] or "").startswith("sha256-") or os.path.exists(model["repo"])
     return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
 
 
@@ -68,7 +69,7 @@ def read() -> dict[str, dict[str, str]]:
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{LOCK}: broken ({error}); restore it from git, or remove it and {REMEDY}") from error
     if wrong := [commit for commit in commits if not is_commit(str(commit))]:
-        raise BadInput(f"{LOCK}: '{wrong[0]}' is no commit of 40 hex digits; remove the line and {REMEDY}")
+        raise BadInput(f"{LOCK}: '{wrong[0]}' is not a commit of 40 hex digits; remove the line and {REMEDY}")
     return pinned
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..spec.ids import Corpus, Model, Responses
+from ..spec.seeds import derived_seed
 from ..store import history
 from ..store.history import MARKS, Record, record_path
 from ..store.recall import OTHER_INPUT
@@ -45,20 +46,10 @@ SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, stude
 # {rule: kind of name}: the spec of such a job defines what the name means, so two names with the same spec mean the same
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
 # the parts of a cell: where several of them are new, the first in this order is the reason
-WORDS = (
-    "teacher",
-    "base",
-    "instructions",
-    "corpus",
-    "recipe",
-    "reward",
-    "scorer",
-    "seed",
-    "reference",
-    "suite",
-    "judge",
-    "grid",
-)
+WORDS = [
+    *("teacher", "base", "instructions", "corpus", "recipe", "reward"),
+    *("scorer", "seed", "reference", "suite", "judge", "grid"),
+]
 DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
 
 
@@ -98,6 +89,25 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {key: item for part in parts for key, item in part.items()}
 
 
+def changes(old: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the keys of two flat specs that differ, as the person changed them: what only follows from others is last, or left out.
+
+    A seed appears or vanishes with the temperature, or with the number of instructions to draw: nobody has changed it.
+    """
+    changed = [key for key in sorted(old.keys() | now.keys()) if old.get(key) != now.get(key)]
+    settings = {key.rpartition(".")[0] for key in changed if not _is_seed(key)}
+    followed = {
+        key
+        for key in changed
+        if _is_seed(key) and key.rpartition(".")[0] in settings and None in (old.get(key), now.get(key))
+    }
+    return sorted((key for key in changed if key not in followed), key=lambda key: (key == "code", _is_seed(key)))
+
+
+def _is_seed(key: str) -> bool:
+    return key.rpartition(".")[2] == "seed"
+
+
 def difference(before: Any, now: Any) -> str:
     """Return in words what changed in one value of a spec: `old -> new`, or what a list gained and lost. None: the default."""
     if isinstance(before, list) and isinstance(now, list):
@@ -119,6 +129,8 @@ def short(value: Any) -> str:
 
 def kind_of(changed: Sequence[str]) -> str:
     """Return the class of a reason. changed: the keys of a spec that changed, such as `teacher.sampling.temperature`."""
+    if changed and all(map(_is_seed, changed)):
+        return "seed changed"
     return next((kind for keys, kind in SETTINGS for key in changed if re.match(keys, key)), SUMMARY)
 
 
@@ -243,14 +255,23 @@ def _deleted(job: "Job", past: Past, record: dict[str, Any]) -> tuple[str, list[
 def _other_spec(job: "Job", past: Past, before: str) -> tuple[str, list[str]] | None:
     """Return the reason of a job whose spec changed, None where it did not. before: the spec of its output."""
     old, now = flat(json.loads(before)), flat(json.loads(job.params.spec))
-    changed = [key for key in sorted(old.keys() | now.keys()) if old.get(key) != now.get(key)]
+    changed = changes(old, now)
     if not changed:
         return None
     if changed == ["code"]:
         return "code changed", ["its code changed" if "code" in old else "its code was not recorded"]
     swapped = past.renamed(*identity(job), "swapped")
     kind, details = swapped or (kind_of([key for key in changed if key != "code"]), [])
-    return kind, details + [f"{key}: {difference(old.get(key), now.get(key))}" for key in changed]
+    derived = _derived_seeds(job) if any(map(_is_seed, changed)) else set()
+    origin = {key: ", derived from config.seed" for key in changed if _is_seed(key) and now.get(key) in derived}
+    return kind, details + [f"{key}: {difference(old.get(key), now.get(key))}{origin.get(key, '')}" for key in changed]
+
+
+def _derived_seeds(job: "Job") -> set[int]:
+    """Return the seeds that a job has where the config states the root seed alone."""
+    root, names = job.dag.workflow.globals["cells"].config["seed"], words_of(job).values()
+    own = (f"{kind}/{name}" for kind in ("instructions", "corpora") for name in names)
+    return {derived_seed(root, purpose) for purpose in ("generation", "evaluation", "bootstrap", *own)}
 
 
 def _other_input(job: "Job", record: Record, remade: set[str]) -> tuple[str, list[str]]:

@@ -26,7 +26,7 @@ COLUMNS = {
     "likelihood": ("n_question", "n_answer"),
 }
 # rules whose rows are those of their input responses; {rule: factor} for rows of the first output (a judge scores both sides)
-OF_RESPONSES = ("check", "select", "metric")
+OF_RESPONSES = ("check", "select", "metric", "pilot", "report")
 OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2}
 
 
@@ -83,8 +83,13 @@ def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> d
         student = json.loads(Path(path).read_text())
         return {"rows": student.get("examples"), "tokens": student.get("trained_tokens")}
     if rule in OF_RESPONSES:
-        responses = inputs.responses
-        return {"rows": sum(map(_rows, [responses] if isinstance(responses, str) else responses))}
+        return {"rows": sum(map(_rows, _several(inputs.responses)))}
+    if rule == "load_instructions":
+        return {"rows": sum(job_resources.count(file, None) for file in _several(inputs.files))}
+    if rule == "correlate":
+        # results/scores/{model}/{suite}/{judge}.parquet; a suite counts as in grid.blocks
+        scores = [*_several(inputs.verified), *_several(inputs.judged)]
+        return {"rows": 1_000 * len({Path(path).parts[-3] for path in scores})}
     if rule not in OF_OUTPUT:
         return {}
     import pyarrow.compute as pc
@@ -94,6 +99,11 @@ def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> d
     names = [name for name in COLUMNS.get(rule, ()) if name in file.schema_arrow.names]
     sums = [pc.sum(column).as_py() for column in file.read(columns=names).columns] if names else []
     return {"rows": OF_OUTPUT[rule] * file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
+
+
+def _several(files: str | Sequence[str]) -> Sequence[str]:
+    """Return the files of an input, which is a text where it is one file alone."""
+    return [files] if isinstance(files, str) else files
 
 
 def _rows(path: str | Path) -> int:

@@ -49,6 +49,9 @@ def _check_parameter(where: str, metric: Metric) -> None:
         raise BadInput(
             f"{where}.{metric.parameter}: the formula needs it; state a list of numbers, the first is the primary one"
         )
+    shown = [f"{value:g}" for value in values if value is not None]  # as names of variants have it
+    if twice := [value for value in shown if shown.count(value) > 1]:
+        raise BadInput(f"{where}.{metric.parameter}: two values are both shown as {twice[0]}; state one of them")
 
 
 def _check_rewards(config: dict, where: str, metric: Metric) -> None:

@@ -67,7 +67,7 @@ def _prompt(
     else:
         text, spans = _rendered(tokenizer, messages, chat_settings)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    question = [_overlaps(start, end, spans) for start, end in encoded["offset_mapping"]]
+    question = _holding(encoded["offset_mapping"], spans)
     first = _bos(tokenizer) if format == "plain" else []
     return text, Prompt(first + encoded["input_ids"], [False] * len(first) + question)
 
@@ -260,10 +260,15 @@ def _rendered(
     return text, []
 
 
-def _overlaps(start: int, end: int, spans: list[tuple[int, int]]) -> bool:
-    """Return whether a token with these character offsets holds characters of a span.
+def _holding(offsets: list[tuple[int, int]], spans: list[tuple[int, int]]) -> list[bool]:
+    """Return for each token, given its first character and the one after its last, whether it holds characters of a span.
 
     Some tokenizers trim blanks off the offsets of a token. A token of blanks alone then has start == end, and counts as
     if it were where its last blank was.
     """
-    return any(min(start, end - 1) < last and end > first for first, last in spans)
+    holding = [False] * len(offsets)
+    for first, last in spans:
+        # in place of min(), which takes a tenth of the time of a row
+        found = [(start if start < end else end - 1) < last and end > first for start, end in offsets]
+        holding = [a or b for a, b in zip(holding, found, strict=True)]
+    return holding

@@ -32,7 +32,8 @@ class JobRow(TypedDict):
     """One job.
 
     words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
-    source: where its estimate comes from (store.estimates.Estimate). needs: indices of the jobs whose outputs it reads.
+    source, alike, lengths, texts: where its estimate comes from (cost.estimate.Basis); plans saved by older versions
+    have the first alone. engine: that generates, None for none. needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
     spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (requests.costs).
     files: paths that it reads and no job makes. slurm: None for a run that is not on SLURM.
@@ -46,6 +47,10 @@ class JobRow(TypedDict):
     device: str
     seconds: Spread
     source: str
+    alike: NotRequired[float]
+    lengths: NotRequired[str]
+    texts: NotRequired[float]
+    engine: NotRequired[str | None]
     usd: Spread | None
     kwh: float | None
     output: str
@@ -67,7 +72,7 @@ class Sums(TypedDict):
     """What several jobs cost together.
 
     usd: of the jobs with a known price, None where no job has one. unpriced: the number of jobs without a known price.
-    sources: {source of the estimate: jobs}.
+    sources: {source of the estimate: jobs}. lengths: see sums.lengths.
     """
 
     jobs: int
@@ -78,6 +83,7 @@ class Sums(TypedDict):
     unpriced: int
     kwh: float | None
     sources: dict[str, int]
+    lengths: dict[str, dict[str, float]]
 
 
 class Total(Sums):
@@ -116,13 +122,14 @@ class PhaseTwo(TypedDict):
     """What follows phase one at most, once pilots have chosen teachers.
 
     grids: those whose pilots have no result. jobs: those that phase two adds with the costliest choice; `needs` are indices
-    among them, times are seconds from the end of phase one. total, seconds, storage: of both phases together; seconds is None
-    without a schedule.
+    among them, times are seconds from the end of phase one. total, stages, seconds, storage: of both phases together; seconds is
+    None without a schedule.
     """
 
     grids: list[str]
     jobs: list[JobRow]
     total: Sums
+    stages: list[dict[str, Any]]
     seconds: float | None
     storage: dict[str, Any]
 
@@ -152,6 +159,8 @@ class Document(TypedDict):
     files: dict[str, str]
     spared: dict[str, Any] | None
     replaces: dict[str, Any] | None
+    narrowing: NotRequired[dict[str, Any] | None]
+    engines: NotRequired[list[dict[str, Any]]]
     jobs: list[JobRow]
     phase_two: PhaseTwo | None
 

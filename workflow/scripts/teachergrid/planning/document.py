@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..cost import weight_files
+from ..cost import weight_files, workload
 from ..cost.actuals import Actuals, load
 from ..cost.limits import Limits
 from ..cost.machines import CPU, Machines
@@ -29,8 +29,8 @@ from .graph import by_older_code, described, graph, name, roots, sorted_jobs, un
 from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .remarks import replaced, spared
-from .requests import Request, costs, files_of, request
-from .sums import by_reason, by_stage, by_word, disk_space, summed, usd
+from .requests import Basis, Request, costs, files_of, request
+from .sums import by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -105,6 +105,7 @@ class Job(NamedTuple):
     details: list[str]
     root: tuple[str, str]
     estimate: Estimate
+    basis: Basis
     run: Run | None
     blocked: str | None
     spec: str
@@ -113,6 +114,12 @@ class Job(NamedTuple):
     @property
     def gpus(self) -> int:
         return 0 if self.estimate.device == CPU else self.request.row["gpus"]
+
+    @property
+    def engine(self) -> str | None:
+        """Return the engine that generates, where the job generates with a model."""
+        found = workload.of_row(self.request.rule, self.request.row)
+        return found.get("engine") if found.parameters else None
 
     @property
     def amount(self) -> int:
@@ -155,7 +162,9 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "machines_date": setting.machines.date,
         "files": files,
         "spared": spared(rows, options),
-        "replaces": replaced(rows, setting.actuals),
+        "replaces": replaced(rows, setting.actuals, options),
+        "narrowing": narrowing(rows),
+        "engines": by_engine(rows),
         "jobs": rows,
         "phase_two": None,
     }
@@ -174,6 +183,8 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     costly, first = phases.costliest(dag.workflow.globals["cells"], gpu_seconds), {row["job"] for row in plan["jobs"]}
     # a pilot that is not among the jobs, as with --until generate, starts nothing
     chosen = {grid: teachers for grid, teachers in costly.items() if f"pilot {grid}" in first}
+    if left := sorted(costly.keys() - chosen.keys()):
+        plan["problems"].append(f"the pilot of {', '.join(left)} is not among these jobs, so nothing that follows it")
     if not chosen:
         return None
     with phases.assumed(chosen):
@@ -182,10 +193,12 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     rows = [row_of(job, setting.machines) for job in jobs]
     plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
     both, one, two = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
+    plan["narrowing"], plan["engines"] = narrowing(both), by_engine(both)
     return {
         "grids": [*chosen],
         "jobs": rows,
         "total": summed(both),
+        "stages": by_stage(both, [rule.name for rule in later.workflow.rules], Counter()),
         "seconds": round(one["seconds"] + two.seconds, 1) if one and two else None,
         "storage": disk_space(later.workflow.globals["cells"], places(both), setting.at_once),
     }
@@ -219,8 +232,7 @@ def jobs_of(
     if weight_files.any_freed() and (freed := weight_files.freed_but_needed(descriptions, cells)):
         problems.append(f"`run` will not start: {weight_files.refusal(freed, setting.argv)}")
         planning_forecast.block_answers(requests, blocked, {student for student, _ in freed})
-    problems += limits.cut(retries) if limits else []
-    problems += cells.warnings()
+    problems += [*(limits.cut(retries) if limits else []), *cells.warnings()]
     runs: Sequence[Run | None] = forecast.schedule.runs if forecast.schedule else [None] * len(running)
     roots_of = roots(reasons, needs)
     jobs = [
@@ -231,6 +243,7 @@ def jobs_of(
             *reasons[index],
             roots_of[index],
             forecast.estimates[index],
+            requests[index].basis(forecast.estimates[index], setting.actuals, setting.machines),
             runs[index],
             blocked[index],
             hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
@@ -255,6 +268,8 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "device": estimate.device,
         "seconds": {bound: round(getattr(estimate, bound), 1) for bound in BOUNDS},
         "source": estimate.source,
+        **job.basis,
+        "engine": job.engine,
         "usd": usd(machines, estimate.device, hours),
         "kwh": machines.kwh(estimate.device, hours["expected"]),
         "output": job.output,

@@ -10,10 +10,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..grid import config_names
+from ..spec import config_files as files
 
 PROBE_SECONDS = 300.0
 DEFAULT = "config/config.yaml"  # where no --configfile has grids
@@ -121,15 +122,19 @@ def parse(argv: Sequence[str]) -> tuple[ArgumentParser, Namespace]:
     """Return Snakemake's own parser and what it makes of its options, profiles included.
 
     Raises:
-        BadInput: for a profile that cannot be read.
+        BadInput: for a profile that cannot be read, and in a folder without a Snakefile.
         SystemExit: for other mistakes in the options; Snakemake prints its message.
     """
+    from snakemake.api import resolve_snakefile
     from snakemake.cli import parse_args
 
     try:
-        return parse_args(list(argv))
+        parser, args = parse_args(list(argv))
     except Exception as error:
         raise BadInput(f"Snakemake's options or profile: {error}") from error
+    if args.snakefile is None and resolve_snakefile(None, allow_missing=True) is None:
+        raise BadInput(f"{os.getcwd()}: there is no Snakefile here; cd into the project's folder, where README.md lies")
+    return parser, args
 
 
 def parse_quietly(argv: Sequence[str]) -> Namespace:
@@ -146,8 +151,15 @@ def parse_quietly(argv: Sequence[str]) -> Namespace:
         raise
 
 
+def config_paths(args: Namespace) -> list[str]:
+    """Return the files that the Snakefile's config comes from, in which a later one overrides those before it."""
+    if args.configfile:
+        return [str(path) for path in args.configfile]
+    return [os.path.join(args.directory or "", DEFAULT)]
+
+
 def config_files(args: Namespace) -> dict:
-    """Return what the files of --configfile state together. Raises BadInput for one that cannot be read.
+    """Return what the config's files state together. Raises BadInput for one that cannot be read.
 
     A target behind --configfile is such a file, too: Snakemake's option takes all words that follow.
     """
@@ -155,29 +167,46 @@ def config_files(args: Namespace) -> dict:
     from snakemake.utils import update_config
 
     stated: dict = {}
-    for path in args.configfile or []:
+    for path in config_paths(args):
+        if args.configfile and not _is_text(path):
+            why = "it is no text" if os.path.exists(path) else "there is no such file"
+            raise BadInput(
+                f"--configfile {path}: cannot be read as a config ({why}); name a YAML file, and targets before --configfile"
+            )
+        files.refuse([path])
         try:
             update_config(stated, load_configfile(path))
-        except Exception as error:
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            raise BadInput(
-                f"--configfile {path}: cannot be read as a config ({why[0]}); name a YAML file, and targets before --configfile"
-            ) from error
+        except Exception as error:  # such as a mistake in a template for YAML (yte)
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise BadInput(f"{path}: cannot be read as a config ({lines[0]}); write plain YAML") from error
     return stated
 
 
+def _is_text(path: str) -> bool:
+    """Whether there is a file of this name that was meant as a config: by its ending, or because it holds text."""
+    try:
+        content = Path(path).read_bytes()
+        return path.endswith((".yaml", ".yml", ".json")) or "\0" not in content.decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def configured(args: Namespace) -> dict:
-    """Return the config that Snakemake and the Snakefile build from Snakemake's parsed options."""
+    """Return the config that Snakemake and the Snakefile build from Snakemake's parsed options. Raises BadInput."""
     from snakemake.cli import parse_config
-    from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
-    config_names.refuse_doubles(args.configfile or [])
     stated = config_files(args)
-    update_config(stated, parse_config(args.config))
-    if "grids" in stated:
-        return stated
-    config_names.refuse_doubles([DEFAULT])
-    config = load_configfile(DEFAULT)
-    update_config(config, stated)
-    return config
+    try:
+        update_config(stated, parse_config(args.config))
+    except ValueError as error:
+        raise BadInput(f"--config {' '.join(args.config)}: {error}") from error
+    return stated
+
+
+def checked(args: Namespace) -> dict:
+    """Return the config complete, as grid.config.checked does. Its errors name the file and the line."""
+    from ..grid import config  # here, so that --help needs nothing heavy
+
+    with files.located(config_paths(args)):
+        return config.checked(configured(args))

@@ -24,15 +24,15 @@ def build(plan: Document, now: float | None = None) -> str:
     from ..pages.environment import environment
 
     filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, terminal.dollars)}
-    total, schedule = plan["total"], plan["schedule"]
+    total, schedule, lines = plan["total"], plan["schedule"], terminal.cost_lines(plan)
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
-        remarks=remarks.texts(plan),
+        remarks=[*remarks.texts(plan), *remarks.uncertain(plan)],
         head={
-            "work": terminal.work(total),
-            "basis": terminal.basis(total),
-            "cost": terminal.money(total),
+            "work": lines["work"],
+            "basis": remarks.basis(total),
+            "cost": lines["cost"],
             "end": terminal.ending(plan, now),
             "disk": terminal.room(plan),
             "then": terminal.phase_two(plan, now),

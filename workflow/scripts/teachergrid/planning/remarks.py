@@ -1,18 +1,23 @@
-"""What to know before a run: which jobs could be spared, and which earlier results it replaces."""
+"""What to know before a run: which jobs could be spared, which earlier results it replaces, what its estimate rests on."""
 
+import json
 import os
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..cost.actuals import Actuals
 from ..cost.makespan import ordered
-from ..cost.workload import MODEL_RULES
-from ..job.reasons import FOLLOWS, MISSING
-from ..units import count, number
+from ..cost.workload import MODEL_RULES, TRANSFORMERS
+from ..errors import BadInput
+from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
+from ..store.results import RESULTS
+from ..units import count, number, percent
 from .archive import Document, JobRow
+from .options import config_paths, parse_quietly
 from .sums import summed
 
 # --- jobs that only deleted outputs entail
@@ -104,21 +109,42 @@ def _no_longer_wanted(jobs: Sequence[JobRow], left: set[int], changed: Sequence[
 OTHER = re.compile(r"(model\.repo|instructions\.source): ")
 # {rule: the parts of its cell that name what may be another one}
 NAMED = {"generate": ("teacher",), "load_instructions": ("instructions",), "likelihood": ("base", "scorer")}
+# reasons of jobs for which nobody has changed the config
+UNCHANGED = {FOLLOWS, FORCED, OLDER, FIRST, MISSING, "code changed", "input changed", "interrupted", "origin unknown"}
 NAMED |= {"reward": ("reward",), "judge": ("judge",), "finetune": ("base",), "answer": ("base", "reference", "model")}
 
 
-def replaced(jobs: Sequence[JobRow], actuals: Actuals) -> dict[str, Any] | None:
-    """Return the existing results that a plan replaces because a name stands for another model or data set; None without any.
+def other_config(argv: Sequence[str]) -> str | None:
+    """Return the config of the last run in these results, where that is another file than the one of Snakemake's options."""
+    try:
+        last = json.loads(Path(RESULTS, "run.json").read_text())["argv"]
+        before, now = (config_paths(parse_quietly(words)) for words in (last, list(argv)))
+    except (OSError, ValueError, KeyError, BadInput, SystemExit):
+        return None  # no run yet, or its options have become wrong
+    same = [Path(path).resolve() for path in before] == [Path(path).resolve() for path in now]
+    return None if same else " ".join(before)
 
+
+def replaced(jobs: Sequence[JobRow], actuals: Actuals, argv: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Return the existing results that a plan replaces because a name stands for something else; None without any.
+
+    That is another model or data set, and where the last run had another config, any other setting: all configs of one results
+    folder share their names.
+
+    Args:
+        argv: Snakemake's options.
     Returns:
+        config (of the last run, where it is another),
         results (their number), gpu_hours that they took, unknown (how many of them that need GPUs have no record of it), and
         changes ("teacher large: model.repo a -> b").
     """
+    config = other_config(argv)
     changes: dict[str, None] = {}
     affected: set[int] = set()
     for i in ordered([job["needs"] for job in jobs]):
         job = jobs[i]
-        own = [f"{_name(job)}: {detail}" for detail in job["details"] if OTHER.match(detail)]
+        is_other = config is not None and job["reason"] not in UNCHANGED
+        own = [f"{_name(job)}: {detail}" for detail in job["details"] if is_other or OTHER.match(detail)]
         changes |= dict.fromkeys(own)
         if own or affected & {*job["needs"]}:
             affected.add(i)
@@ -134,6 +160,7 @@ def replaced(jobs: Sequence[JobRow], actuals: Actuals) -> dict[str, Any] | None:
         "gpu_hours": round(known / 3600, 6),
         "unknown": unknown,
         "changes": list(changes),
+        "config": config,
     }
 
 
@@ -145,6 +172,30 @@ def _name(job: JobRow) -> str:
 
 # --- in words
 
+# by the source of an estimate (store.estimates.Estimate)
+BASIS = {
+    "measured": "estimated from finished ones",
+    "probe": "estimated from probes",
+    "scaled": "estimated from another GPU type",
+    "analytic": "estimated analytically",
+}
+
+# where the lengths of responses come from (cost.actuals)
+LENGTHS = {
+    "own": "measured",
+    "probe": "probed",
+    "alike": "from responses like theirs, which count as {} teachers",
+    "usual": "as usual",
+}
+
+
+def basis(row: Mapping[str, Any]) -> str:
+    """Return what estimates are based on, in words, and where the lengths of responses come from. row: sums of jobs."""
+    rates = ", ".join(f"{count(n)} jobs {BASIS[source]}" for source, n in row["sources"].items())
+    found = (row.get("lengths") or {}).items()
+    texts = ", ".join(f"{count(one['jobs'])} {LENGTHS[source].format(number(one['weight']))}" for source, one in found)
+    return f"{rates}; lengths of responses: {texts}" if texts else rates
+
 
 def texts(plan: Document) -> list[str]:
     """Return what to know before the run: which results it replaces, and which jobs need not run."""
@@ -152,16 +203,46 @@ def texts(plan: Document) -> list[str]:
     if replaces := plan.get("replaces"):
         n = replaces["results"]
         at_least = "at least " * bool(replaces["unknown"])
+        config = f"{replaces['config']}: " if replaces.get("config") else ""
         lines.append(
             f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
-            f"another config ({'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            "the new entry a name of its own; the version before the present one stays in results/.replaced"
+            f"another config ({config}{'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
+            "the new entry a name of its own, or this study a folder of its own (docs/reruns.md); the version before the present one stays in results/.replaced"
         )
     if spared := plan.get("spared"):
         deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())
         lines.append(
-            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would make what is "
-            f"there already: they follow only from outputs that were deleted ({deleted}). Made first, these change nothing, and "
-            f"the rest is not made again: {spared['command']}"
+            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would only make "
+            f"again what exists: they follow from outputs that were deleted ({deleted}). Make these first; they come out as "
+            f"they were, and the rest then has nothing to do: {spared['command']}"
+        )
+    return lines
+
+
+# what an engine or a rule must make of the hours to be named
+MOST = 0.5
+
+
+def uncertain(plan: Document) -> list[str]:
+    """Return what makes most of the cost, and which probe would narrow its range most."""
+    lines, total = [], (plan.get("phase_two") or plan)["total"]
+    unit, name = ("gpu_hours", "GPU-hours") if total["gpu_hours"]["expected"] else ("cpu_hours", "CPU-hours")
+    whole = total[unit]["expected"]  # type: ignore[literal-required]
+    for row in plan.get("engines") or []:
+        if whole > 1 and (share := row[unit]["expected"] / whole) > MOST:
+            remedy = (
+                "a larger `batch` of its models, where memory allows it, takes less time nearly in proportion; or make the "
+                "responses with another program and read them (`engine: existing`)"
+            )
+            way = "it decodes batch after batch, each until its longest response ends: "
+            known = row["engine"] == TRANSFORMERS
+            lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{f'; {way}{remedy}' * known}")
+    if narrow := plan.get("narrowing"):
+        before, after = (
+            f"{number(narrow[one]['low'])} to {number(narrow[one]['high'])}" for one in ("before", "after")
+        )
+        lines.append(
+            f"the range of {before} {name} is widest for {narrow['rule']} ({percent(narrow['share'])} of them): a probe of its "
+            f"jobs, some minutes on a machine with their device, would narrow it to about {after} (`teachergrid plan --probe`)"
         )
     return lines

@@ -1,13 +1,17 @@
 """What the jobs of a plan cost: one job, all together, by stage, by teacher or base, by reason; and on the disk."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..cost import storage
+from ..cost.actuals import SAMPLED
+from ..cost.estimate import JOB, MEASURED, PROBED, Z
 from ..cost.machines import Machines
 from ..cost.saved_estimates import BOUNDS
+from ..cost.workload import MODEL_RULES
 from ..store import disk
 from ..store.results import RESULTS
 from .archive import JobRow, Spread, Sums
@@ -16,27 +20,117 @@ if TYPE_CHECKING:
     from ..grid.cells import Cells
 
 
+# How far the errors of two jobs agree (correlation): of one rule they have a rate in common, of two rules the lengths of responses
+WITHIN, ACROSS = 0.6, 0.3
+# by this factor an estimate may be wrong that a probe of its kind of job is the base of
+AFTER_PROBE = math.exp(Z * math.hypot(JOB, SAMPLED))
+# a probe that narrows a sum by less than this share of its range is not worth a word
+WORTH = 0.25
+
+
 def summed(jobs: Sequence[JobRow]) -> Sums:
     """Return what jobs cost together."""
-    prices = [job["usd"] for job in jobs if job["usd"] is not None]
+    prices = [(job["rule"], job["usd"]) for job in jobs if job["usd"] is not None]
     energies = [job["kwh"] for job in jobs if job["kwh"] is not None]
-    price = {b: round(sum(p[b] for p in prices), 6) for b in BOUNDS}
+    price = {b: round(n, 6) for b, n in together(prices).items()}
     return {
         "jobs": len(jobs),
         "blocked": sum(job["blocked"] is not None for job in jobs),
-        "gpu_hours": hours((job["gpus"], job["seconds"]) for job in jobs),
-        "cpu_hours": hours((job["cpus"], job["seconds"]) for job in jobs),
+        "gpu_hours": hours("gpus", jobs),
+        "cpu_hours": hours("cpus", jobs),
         "usd": price if prices or not jobs else None,
         "unpriced": len(jobs) - len(prices),
         "kwh": round(sum(energies), 3) if energies or not jobs else None,
         "sources": dict(sorted(Counter(job["source"] for job in jobs).items())),
+        "lengths": lengths(jobs),
     }
 
 
-def hours(jobs: Iterable[tuple[int, Spread]]) -> Spread:
-    """Return {bound: GPU-hours (core-hours)} of jobs together. jobs: (GPUs or CPUs, {bound: seconds}) of each."""
-    pairs = list(jobs)
-    return {b: round(sum(n * seconds[b] for n, seconds in pairs) / 3600, 6) for b in BOUNDS}
+def hours(of: str, jobs: Iterable[JobRow]) -> Spread:
+    """Return {bound: GPU-hours (core-hours)} of jobs together. of: `gpus` or `cpus`."""
+    found = together((job["rule"], _times(job["seconds"], job[of])) for job in jobs)  # type: ignore[literal-required]
+    return {b: round(n / 3600, 6) for b, n in found.items()}
+
+
+def _times(spread: Spread, n: float) -> Spread:
+    return {b: n * value for b, value in spread.items()}
+
+
+def together(amounts: Iterable[tuple[str, Spread]]) -> Spread:
+    """Return {bound: sum} of estimates of jobs: 90 % of such sums should lie between low and high.
+
+    Bounds are not summed, since not all jobs are at their bound together: errors of jobs agree in part (WITHIN, ACROSS).
+    amounts: (rule, estimate) of each job.
+    """
+    by_rule: dict[str, list[Spread]] = defaultdict(list)
+    for rule, amount in amounts:
+        by_rule[rule].append(amount)
+    expected = sum(amount["expected"] for several in by_rule.values() for amount in several)
+
+    def off(bound: str) -> float:
+        rules = [
+            _agreeing([abs(amount[bound] - amount["expected"]) for amount in several], WITHIN)
+            for several in by_rule.values()
+        ]
+        return _agreeing(rules, ACROSS)
+
+    return {"low": max(0.0, expected - off("low")), "expected": expected, "high": expected + off("high")}
+
+
+def _agreeing(deviations: Sequence[float], correlation: float) -> float:
+    """Return the deviation of a sum whose parts have these deviations."""
+    squares = sum(n**2 for n in deviations)
+    return math.sqrt((1 - correlation) * squares + correlation * sum(deviations) ** 2)
+
+
+def lengths(jobs: Iterable[JobRow]) -> dict[str, dict[str, float]]:
+    """Return where the tokens of rows come from: {source: its `jobs`, and the mean `weight` of the responses that are like theirs}."""
+    texts: dict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        if source := job.get("lengths"):
+            texts[source].append(job.get("texts", 0.0))
+    return {
+        source: {"jobs": len(found), "weight": round(sum(found) / len(found), 2)}
+        for source, found in sorted(texts.items())
+    }
+
+
+def narrowing(jobs: Sequence[JobRow]) -> dict[str, Any] | None:
+    """Return which rule a probe should run to narrow the estimate of all jobs most; None where none is worth it.
+
+    Returns: rule; of (`gpus` or `cpus`), in whose hours before and after are; before, after (estimates); share of the hours.
+    """
+    of = "gpus" if any(job["gpus"] for job in jobs) else "cpus"
+    before = hours(of, jobs)
+    rules = {job["rule"] for job in jobs if job["rule"] in MODEL_RULES and job["source"] not in (MEASURED, PROBED)}
+    found = []
+    for rule in sorted(rules):
+        after = hours(of, [_probed(job) if job["rule"] == rule else job for job in jobs])
+        found.append((after["high"] - after["low"], rule, after))
+    if not found or not before["expected"]:
+        return None
+    left, rule, after = min(found, key=lambda one: one[:2])
+    if left > (1 - WORTH) * (before["high"] - before["low"]):
+        return None
+    own = hours(of, [job for job in jobs if job["rule"] == rule])["expected"]
+    return {"rule": rule, "of": of, "before": before, "after": after, "share": round(own / before["expected"], 3)}
+
+
+def _probed(job: JobRow) -> JobRow:
+    """Return a job as a probe of its kind would leave its estimate, where that is narrower; what is expected stays."""
+    low, middle, high = (job["seconds"][bound] for bound in BOUNDS)
+    narrow = {"low": max(low, middle / AFTER_PROBE), "expected": middle, "high": min(high, middle * AFTER_PROBE)}
+    return {**job, "seconds": narrow}
+
+
+def by_engine(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
+    """Return the sums of the jobs of each engine that generates, the costliest first."""
+    groups: dict[str, list[JobRow]] = defaultdict(list)
+    for job in jobs:
+        if engine := job.get("engine"):
+            groups[engine].append(job)
+    rows: list[dict[str, Any]] = [{"engine": engine, **summed(group)} for engine, group in groups.items()]
+    return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["cpu_hours"]["expected"], row["engine"]))
 
 
 def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:

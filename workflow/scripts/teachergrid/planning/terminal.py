@@ -20,7 +20,8 @@ LEFT = ("stage", "why", "teacher", "base", "basis", "for example", "variant")  #
 def page(plan: Document, width: int = 80) -> str:
     """Return the text of a plan document. width: of the terminal, in characters."""
     if not plan["jobs"]:
-        return f"nothing to do: {count(plan['total']['reused'])} results are up to date"
+        nothing = f"nothing to do: {count(plan['total']['reused'])} results are up to date"
+        return "\n".join([nothing, *(line for text in plan["problems"] for line in wrapped(f"! {text}", width, "  "))])
     parts = [
         "\n".join(headline(plan, width)),
         stages(plan, width),
@@ -45,15 +46,24 @@ def headline(plan: Document, width: int) -> list[str]:
     blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
     lines = {
         "jobs": f"{count(total['jobs'])} to do{blocked}; {reused(total['reused'])}",
-        "work": work(total),
-        "basis": basis(total),
-        "cost": money(total),
+        **cost_lines(plan),
+        "basis": remarks.basis(total),
         "end": ending(plan),
         "disk": room(plan),
         "then": phase_two(plan),
     }
     lines = {word: text for word, text in lines.items() if text}
     return [line for word, text in lines.items() for line in wrapped(f"{word:6}{text}", width, " " * 6)]
+
+
+def cost_lines(plan: Document) -> dict[str, str]:
+    """Return the lines of work and cost; where a pilot is to choose, with what both phases take at most."""
+    total, later = plan["total"], plan.get("phase_two")
+    lines = {"work": work(total), "cost": money(total)}
+    if later:
+        most = {"work": work(later["total"]), "cost": money(later["total"])}
+        lines = {word: f"at most {most[word]}; of that, in phase one {text}" for word, text in lines.items()}
+    return lines
 
 
 def phase_two(plan: Document, now: float | None = None) -> str:
@@ -66,7 +76,7 @@ def phase_two(plan: Document, now: float | None = None) -> str:
     blocked = f", {count(total['blocked'])} of them BLOCKED" if total["blocked"] else ""
     return (
         f"this is phase one; when the pilot of {', '.join(later['grids'])} has chosen teachers, `run` goes on by itself. With "
-        f"phase two at most {count(total['jobs'])} jobs{blocked}; {work(total)}; {money(total)}; {ends}; "
+        f"phase two at most {count(total['jobs'])} jobs{blocked}; {ends}; "
         f"up to {units.size(sum(later['storage']['new'].values()))} more on the disk"
     )
 
@@ -108,17 +118,12 @@ def stages(plan: Document, width: int) -> str:
     """Return the table of stages, with their sums."""
     rows = [line(row["stage"], row, row["reused"]) for row in plan["stages"] if row["jobs"] or width > 100]
     rows.append(line("all", plan["total"], plan["total"]["reused"]))
+    if later := plan.get("phase_two"):
+        rows.append(line("with phase two, at most", later["total"], plan["total"]["reused"]))
     return table(["stage", "to do", "reused", "blocked", *COST, "basis"], rows, width, last=width > 100)
 
 
 COST = ["GPU-h", "low to high", "CPU-h", "USD"]
-# by the source of an estimate (store.estimates.Estimate)
-BASIS = {
-    "measured": "estimated from finished ones",
-    "probe": "estimated from probes",
-    "scaled": "estimated from another GPU type",
-    "analytic": "estimated analytically",
-}
 
 
 def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
@@ -136,11 +141,6 @@ def line(name: str, row: Mapping[str, Any], reused: int) -> list[str]:
 def sources(row: Mapping[str, Any]) -> str:
     """Return what estimates are based on, in short: "analytic 65, probe 92"."""
     return ", ".join(f"{source} {count(n)}" for source, n in row["sources"].items())
-
-
-def basis(row: Mapping[str, Any]) -> str:
-    """Return what estimates are based on, in words. row: sums of jobs."""
-    return ", ".join(f"{count(n)} jobs {BASIS[source]}" for source, n in row["sources"].items())
 
 
 def cost(row: Mapping[str, Any]) -> list[str]:
@@ -206,7 +206,12 @@ def warnings(plan: Document, width: int) -> str:
     """Return the problems of the plan, a paragraph each."""
     later = plan.get("phase_two")
     lacking = (later or plan)["storage"]["lacking"]
-    texts = [*remarks.texts(plan), *plan["problems"], *([f"disk: {lacking}"] if lacking else [])]
+    texts = [
+        *remarks.texts(plan),
+        *remarks.uncertain(plan),
+        *plan["problems"],
+        *([f"disk: {lacking}"] if lacking else []),
+    ]
     return "\n".join(line for text in texts for line in wrapped(f"! {text}", width, "  "))
 
 

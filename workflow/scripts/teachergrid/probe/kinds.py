@@ -204,7 +204,7 @@ def run(
 
 def usual(kind: Kind, cell: str, row: dict, setting: Setting) -> tuple[float, float]:
     """Return the tokens of a made-up prompt and response: as long as expected, but within the job's limit."""
-    expected, _ = estimate.expected_work(kind.rule, row, setting.actuals, cell)
+    expected = actuals.expected_work(kind.rule, row, setting.actuals, cell).work
     longest = MADE_UP * kind.work.get("max_length", float("inf"))
     shorter = min(1.0, longest / (expected.read + expected.written))
     return shorter * expected.read, shorter * expected.written

@@ -35,6 +35,7 @@ class Inputs(TypedDict):
     """What a report is made from. All keys exist, and every row has all columns of its table."""
 
     title: str | None
+    config_files: list[str]  # of the run that makes the page
     settings: Settings
     # tables of artifacts
     performance: list[Row]
@@ -163,6 +164,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     metrics = _rows("metrics", data.get("metrics"))
     return Inputs(
         title=data.get("title"),
+        config_files=data.get("config_files") or [],
         settings=_settings(data.get("settings") or {}),
         performance=_rows("performance", data.get("performance")),
         metrics=[row for row in metrics if row["category"] is None],

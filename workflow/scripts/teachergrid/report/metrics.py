@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from markupsafe import Markup
 
 from ..pages import plots, text
+from ..pages.labels import Point
 from .data import PageData, blank, place, places
 
 ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
@@ -53,10 +54,10 @@ def _strength(
     )
 
 
-def _student(data: PageData, base: str, panel: str | None, unit: str) -> plots.Point:
+def _student(data: PageData, base: str, panel: str | None, unit: str) -> Point:
     """Return a unit's performance as a point that has no x yet."""
     row = data.cell(base, panel, unit)
-    return plots.Point(
+    return Point(
         x=None,
         y=row["value"],
         y_low=row["low"],

@@ -162,7 +162,7 @@ def _sample(row: dict, where: str, found: set[str]) -> int:
         found.add("column 'sample' holds no numbers and is not read")
         return 0
     if number < 0 or not number.is_integer() or isinstance(value, bool):
-        raise BadInput(f"{where}, column 'sample': {value!r} is no number of a response; number them 0, 1, 2 ...")
+        raise BadInput(f"{where}, column 'sample': {value!r} is not the number of a response; number them 0, 1, 2 ...")
     return int(number)
 
 

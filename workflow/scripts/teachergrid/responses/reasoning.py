@@ -1,4 +1,4 @@
-"""Think blocks: the reasoning that some models write between <think> and </think> before their answer.
+"""Think blocks: the reasoning that some models write before their answer, between <think> and </think> or tags like these.
 
 Responses without them count as those of another teacher (engine `stripped`). So rewards, likelihoods and SFT see the same
 text, and nothing is removed silently.
@@ -11,8 +11,18 @@ import pyarrow.compute as pc
 
 from ..store import artifacts
 
-OPEN, CLOSE = "<think>", "</think>"
-_BLOCK = re.compile(rf"(?s){OPEN}.*?{CLOSE}\s*")
+# DeepSeek R1, Qwen 3 and many others; Magistral; Seed-OSS; Kimi; Command A Reasoning
+TAGS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("◁think▷", "◁/think▷"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+_BLOCKS = {tags: re.compile(rf"(?s){re.escape(tags[0])}.*?{re.escape(tags[1])}\s*") for tags in TAGS}
+# gpt-oss writes messages in channels, of which `final` has the answer
+CHANNEL, FINAL = "<|channel|>", "<|channel|>final<|message|>"
+_CHANNELS_END = re.compile(r"(?:<\|start\|>assistant|<\|end\|>)\s*$")
 
 
 def stripped(responses: pa.Table) -> pa.Table:
@@ -36,11 +46,18 @@ def strip(text: str) -> str:
     """Return a text without its think blocks and the white space after them. A text without any stays as it is.
 
     Some templates open the block in the prompt, so a text may begin inside a block. A text that was cut off inside a block
-    has no answer: everything after an opening tag without a closing tag is removed, and the rest may be empty.
+    has no answer: everything after an opening tag without a closing tag is removed, and the rest may be empty. Of a text in
+    channels, the last message of the channel `final` is left.
 
     Example: strip("<think>2 + 2 ...</think>\\n4") == "4"
     """
-    text = _BLOCK.sub("", text)
-    if CLOSE in text:
-        text = text.rpartition(CLOSE)[2].lstrip()
-    return text.partition(OPEN)[0]
+    for (opening, closing), block in _BLOCKS.items():
+        if opening in text or closing in text:
+            text = block.sub("", text)
+            if closing in text:
+                text = text.rpartition(closing)[2].lstrip()
+            text = text.partition(opening)[0]
+    if CHANNEL in text:
+        _, found, final = text.rpartition(FINAL)
+        text = _CHANNELS_END.sub("", final if found else text.partition(CHANNEL)[0])
+    return text

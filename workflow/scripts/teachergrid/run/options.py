@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..grid.config import checked
 from ..planning import options
 
 # with one of these options Snakemake does something other than run the grid, so we only pass all options on
@@ -56,7 +55,7 @@ def read(own: Namespace, argv: list[str]) -> Options:
             f"--directory {args.directory}: a run writes its results into the current folder; cd there, and leave this option out"
         )
     pass_on = any(getattr(args, name, None) for name in NO_RUN.split())
-    config = {} if pass_on else checked(options.configured(args))
+    config = {} if pass_on else options.checked(args)
     on_cluster, targets = args.executor == "slurm", sorted(args.targets)
     whole = set(targets) <= {"all"} and not any(getattr(args, name) for name in PARTS)
     forces = any(getattr(args, name) for name in FORCES)

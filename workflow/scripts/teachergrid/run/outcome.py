@@ -1,15 +1,17 @@
-"""The summary of a run: results/run.json for programs, some lines of text for people, and for who is to be told of its end."""
+"""How a run ended, or that it is alive: results/run.json for programs, some lines of text for people, and for who is to be told."""
 
 import json
 import os
 import subprocess
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from ..job import failures
 from ..slurm import scheduler
-from ..store import disk, origin
+from ..store import disk, lock, origin
+from ..store.results import RESULTS
 from ..units import span
 from .progress import Failed, Progress
 from .supervise import tell
@@ -148,11 +150,40 @@ def lines(results: str, summary: Summary) -> list[str]:
     text += [f"Snakemake itself was stopped: {kind}. {failures.REMEDIES[kind]}" for kind in kinds if kind not in shown]
     waiting = ", ".join(f"{rule} {n}" for rule, n in summary["waiting"].items())
     parts = [f"{len(summary['done'])} done", f"{len(summary['failed'])} failed"]
-    parts += [f"{sum(summary['waiting'].values())} waiting for them or not begun ({waiting})"] * bool(waiting)
+    why = "waiting for them or not begun" if summary["failed"] else "not made"
+    parts += [f"{sum(summary['waiting'].values())} {why} ({waiting})"] * bool(waiting)
     parts += [f"{summary['restarts']} restarts"] * bool(summary["restarts"])
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
     parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]
+
+
+def answers(results: str, grids: Iterable[str]) -> Iterator[str]:
+    """Yield the recommended teacher of each grid and base, and where the report is.
+
+    Args:
+        grids: of the run's config; the results may hold those of other configs, too.
+    """
+    import yaml  # slow to import
+
+    for path in (Path(results, "grids", grid, "recommendation.yaml") for grid in sorted(grids)):
+        if not path.exists():
+            continue
+        recommendation = yaml.safe_load(path.read_text()) or {}
+        for base, answer in (recommendation.get("bases") or {}).items():
+            if answer.get("best") is not None:
+                yield f"{path.parent.name}: for {base} {in_words(answer)}"
+        yield f"report: {path.parent / 'report.html'}"
+
+
+def in_words(answer: Mapping) -> str:
+    """Return which teacher to take. answer: of a base that has one, from recommendation.yaml."""
+    best = f"{answer['best']}: {answer['value']:.1f} [{answer['low']:.1f}, {answer['high']:.1f}]"
+    tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
+    also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
+    gain = answer.get("gain")
+    but = "" if gain is None or gain > 0 else f"; but no student beats the untuned base ({answer['untuned_reference']})"
+    return f"take {best}{also}{but}"
 
 
 def notify(command: str, code: int, told: list[str]) -> None:
@@ -174,3 +205,45 @@ def notify(command: str, code: int, told: list[str]) -> None:
     else:
         if done.returncode:
             tell(f"--notify: {command}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")
+
+
+# --- the last run, seen from outside
+
+
+def summary() -> Summary:
+    """Return the summary of the last run; an empty one where there is none, or a full disk has cut it off."""
+    try:
+        return json.loads(Path(RESULTS, SUMMARY).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def who_runs(queue: list[scheduler.Job] | None) -> str:
+    """Return in words which run works on the results. queue: its live jobs on the cluster; None without an answer of squeue."""
+    owner = lock.holder(RESULTS)
+    silent = "; squeue does not answer, so what runs there is unknown" if queue is None else ""
+    if owner is None:
+        left = f"{counted(queue)} on the cluster: {wait()}" if queue else ""
+        cut = "the last run left no summary: it was killed, or the disk was full (results/logs/run.log)"
+        last = summary()
+        return (
+            "; ".join(["no run is alive", *[left] * bool(left), *[cut] * (bool(last) and not last.get("ended"))])
+            + silent
+        )
+    who = lock.described(owner)
+    if not lock.is_dead(owner):
+        return f"run of {who}{silent}"
+    if queue:
+        return f"the run of {who} died and has left {counted(queue)} on the cluster: {wait()}"
+    if working := lock.orphaned_jobs(owner["folder"] or ""):
+        pids = ", ".join(map(str, working))
+        return f"the run of {who} died, and its jobs still work (processes {pids}): `teachergrid run` continues when they have ended{silent}"
+    return f"the run of {who} died; `teachergrid run` continues it{silent}"
+
+
+def counted(queue: list[scheduler.Job]) -> str:
+    return f"{len(queue)} job{'s' * (len(queue) != 1)}"
+
+
+def wait() -> str:
+    return "`teachergrid run --live wait` waits for them and continues, `--live cancel` cancels them first"

@@ -30,6 +30,7 @@ MISSING = re.compile(r"Job (?P<job>\d+) *completed successfully, but some output
 # of slurmstepd about a job that it ends, and of the Snakemake inside a job
 NODE = re.compile(r"(?:JOB|STEP) \S+ ON (\S+) CANCELLED|^host: (\S+)", re.MULTILINE)
 FAILED = "At least one job did not complete successfully"
+OF_JOB = re.compile(r"RuleException:\s+CalledProcessError in file ")
 
 
 class Job(TypedDict):
@@ -73,6 +74,7 @@ class Progress:
         self.done: list[int] = []  # finished jobs
         self.failed: dict[int, Failed] = {}
         self.errors: list[str] = []  # errors of Snakemake itself
+        self.stopping = False  # whether the run ends its jobs
 
     def take(self, event: dict) -> None:
         """Process one event of Events.parsed: {"event": name} with the arguments of the method on_{name}."""
@@ -87,6 +89,8 @@ class Progress:
         self.say(f"{self.total} jobs to do")
 
     def on_ready(self, job: int, known: Job) -> None:
+        if not self.jobs and known["rule"] != "all":
+            self.say(f"begins with {known['rule']} {known['cell']}; log: {RESULTS}/logs/run.log")
         self.jobs[job] = known if self.has_gpus else {**known, "gpus": 0}
 
     def on_started(self, jobs: list[int]) -> None:
@@ -118,15 +122,17 @@ class Progress:
         record = self.record(description, logs, message, died["state"] if died else None)
         asked = record.resources or description.get("resources", {})
         record = replace(record, slurm=record.slurm or slurm, resources=asked)
+        if self.stopping and record.kind in (failures.CANCELLED, failures.UNKNOWN):
+            # it has not failed: the run has ended it, and the next one continues it
+            self.waiting[record.rule] += 1
+            failures.record_path(RESULTS, record.rule, record.cell).unlink(missing_ok=True)
+            return
         self.failed[job] = Failed(record, logs, slurm)
         failures.write(RESULTS, record)
         self.say(f"FAILED {record.job}: {record.line}")
 
     def record(self, job: Job, logs: list[str], message: str, slurm_state: str | None) -> failures.Record:
-        """Return the record of a failed job: the one it wrote itself, unless SLURM ended it.
-
-        Snakemake's message counts where no log shows the reason.
-        """
+        """Return the record of a failed job: its own, unless SLURM ended it. Snakemake's message counts where no log shows the reason."""
         rule, cell = job["rule"], job["cell"]
         path = failures.record_path(RESULTS, rule, cell)
         own = failures.load(path) if self.is_new(path) else None
@@ -237,7 +243,9 @@ def of_error(message: str) -> Iterator[tuple[str, dict]]:
     """Yield the event in an error message of Snakemake, if there is one."""
     if match := MISSING.search(message):
         yield "failed", {"job": int(match["job"]), "logs": [], "message": message}
-    elif FAILED not in message:  # that one only sums up failures, which have events of their own
+    elif FAILED not in message and not OF_JOB.match(
+        message
+    ):  # both only say that jobs failed, which have events of their own
         yield "error", {"text": message}
 
 
@@ -269,8 +277,8 @@ def main(events: int, lifeline: int, argv: list[str]) -> None:
 
     from teachergrid.run import plugin
 
-    if unmended := plugin.mend():
-        print(unmended)
+    if unpatched := plugin.patch():
+        print(unpatched)
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)

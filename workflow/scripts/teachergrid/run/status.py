@@ -1,6 +1,6 @@
 """The state of a grid: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk.
 
-This only reads: it takes no lock and builds no graph, so it can be called while a run is alive. A cell is done when its outputs
+This only reads: it takes no lock and builds no graph, so it can be called while a run is outcome. A cell is done when its outputs
 exist, were made with the current settings and inputs, and the cells that made its inputs are done too. `teachergrid plan` also
 compares the contents of inputs, and says what a run would do and why.
 """
@@ -18,7 +18,7 @@ from ..job import attempts, failures
 from ..slurm import scheduler
 from ..store import disk, history, lock, origin
 from ..store.results import RESULTS
-from . import alive, permissions
+from . import outcome, permissions
 from .cell_status import BLOCKED, DONE, FAILED, RUNNING, STATES, TO_DO, UNKNOWN, WAITING, CellStatus, expanded
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
     jobs = {(job.rule, job.cell): job for job in queue}
     states = {(row["rule"], row["cell"]): row["state"] for row in accounts}
     records = failures.read(RESULTS)
-    last_run = alive.summary()
+    last_run = outcome.summary()
     stopped = last_run.get("code") in STOPPED
     made, gone = set[CellStatus](), set[CellStatus]()
     for cell in grid:
@@ -148,7 +148,7 @@ def gather(argv: list[str]) -> "View":
     took = seconds_of(grid)
     return {
         "stages": stages,
-        "run": alive.who_runs(queue),
+        "run": outcome.who_runs(queue),
         "running": [
             {
                 "job": cell.name,
@@ -191,7 +191,7 @@ def shown(failure: failures.Record) -> tuple[str, dict]:
 
 def retried(grid: list[CellStatus]) -> list[dict]:
     """Return {"job", "state", "tries"} of the cells with earlier tries in the last run, or that are not done."""
-    begun = alive.summary().get("started", 0.0)
+    begun = outcome.summary().get("started", 0.0)
     found = []
     for cell in grid:
         tries = attempts.read(RESULTS, cell.rule, cell.cell)

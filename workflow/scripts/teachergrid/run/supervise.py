@@ -38,6 +38,7 @@ from ..slurm import scheduler
 from ..slurm.patience import Patience
 from ..store import disk
 from ..units import visible
+from .heartbeat import Heartbeat
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ class Supervision:
         self.snakemake, self.progress, self.signals = snakemake, progress, context.signals
         self.watchdog = Watchdog(context.folder, progress, context.patience) if context.folder else None
         self.grace = context.patience.grace if context.folder else 0
+        self.heartbeat = Heartbeat(progress)
         self.how = ENDED
         self.interrupted_at: float | None = None  # when Ctrl-C came
         self.signalled_at: float | None = None  # when Snakemake got a signal
@@ -248,6 +250,7 @@ class Supervision:
         return self.how
 
     def step(self, now: float) -> None:
+        self.heartbeat.step(now)
         if self.signals.take():
             self.on_signal(now)
         elif self.signalled_at is not None:
@@ -261,6 +264,7 @@ class Supervision:
 
     def on_signal(self, now: float) -> None:
         """Begin to stop at the first Ctrl-C. The second one kills Snakemake; within the grace it leaves the cluster's jobs running."""
+        self.progress.stopping = True
         if self.interrupted_at is None:
             self.interrupted_at = now
             if self.grace:

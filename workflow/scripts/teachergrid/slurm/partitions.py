@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..errors import BadInput
+from ..spec import config_files
 from ..spec.spelling import nearest
 
 CLUSTERS = ("slurm_cluster", "cluster", "clusters")
@@ -81,14 +82,16 @@ def read(path: str | Path) -> list[Partition]:
     entries = content.get("partitions") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not entries:
         raise BadInput(f"{path}: has no entries under `partitions`; `teachergrid site` prints them")
-    return [_entry(name, entry, str(path)) for name, entry in entries.items()]
+    checked = [_entry(name, entry, str(path)) for name, entry in entries.items()]
+    config_files.refuse([path], "profile")  # such as a partition that is stated twice
+    return checked
 
 
 def _entry(name: Any, entry: Any, path: str) -> Partition:
     """Return one checked entry."""
     where = f"{path}: partitions.{name}"
     if not isinstance(name, str) or not name.strip():
-        raise BadInput(f'{where}: is no name of a partition; put it in quotes: "{name}"')
+        raise BadInput(f'{where}: is not the name of a partition; put it in quotes: "{name}"')
     if not isinstance(entry, dict):
         raise BadInput(f"{where}: holds {entry!r}; write its limits in braces, such as {{max_runtime: 1440}}")
     for key in entry:

@@ -107,6 +107,12 @@ def pilot_subset(instructions: str, sample: int) -> str:
     return f"{instructions}.pilot{sample}"
 
 
+def whole_set(instructions: str) -> str:
+    """Return the name of the set from which a pilot's set is drawn; that of any other set as it is."""
+    whole, _, drawn = instructions.rpartition(".pilot")
+    return whole if whole and drawn.isdigit() else instructions
+
+
 def never_endless(_: object, value: str) -> None:
     """Stand in for Snakemake's `PeriodicityDetector.is_periodic`: no value of a wildcard shows an endless chain of jobs.
 

@@ -1,5 +1,6 @@
 """The schema of the config: defaults, and which keys decide a result."""
 
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,21 +97,70 @@ def filled(value: Any, part: dict, outside_too: bool = False) -> Any:
     return {key: filled(item, member(part, key), outside_too) for key, item in value.items()}
 
 
-def refuse_unknown_keys(value: object, part: dict | None = None, where: str = "config") -> None:
-    """Raise BadInput for a key that the schema does not have. The message has its path and the most similar known key."""
+def refuse_unknown_keys(
+    value: object, part: dict | None = None, where: str = "config", above: dict | None = None
+) -> None:
+    """Raise BadInput for a key that the schema does not have. The message has its path and the key that was most likely meant.
+
+    Args:
+        value: of the config, at the path `where`.
+        part: its schema; None: that of a whole config.
+        above: the schema of the mapping around it.
+    """
     part = read() if part is None else part
     if isinstance(value, dict):
         for key, item in value.items():
             if part.get("additionalProperties") is False and key not in part.get("properties", {}):
-                raise BadInput(_unknown(key, part.get("properties", {}), where))
-            refuse_unknown_keys(item, member(part, key), f"{where}.{key}")
+                raise BadInput(_unknown(key, part, where, above or {}))
+            refuse_unknown_keys(item, member(part, key), f"{where}.{key}", part)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            refuse_unknown_keys(item, items(part), f"{where}[{index}]")
+            refuse_unknown_keys(item, items(part), f"{where}[{index}]", above)
 
 
-def _unknown(key: str, properties: dict, where: str) -> str:
+def _unknown(key: str, part: dict, where: str, above: dict) -> str:
+    """Return the message about an unknown key: it was renamed, or has another name here, one level deeper or one further up."""
+    properties = part.get("properties", {})
     renamed = next((name for name, part in properties.items() if resolve(part).get("x-was") == key), None)
     if renamed:
         return f"{where}.{key}: renamed, write `{renamed}`"
-    return f"{where}: unknown key '{key}'" + nearest(key, properties)
+    start = f"{where}: unknown key '{key}'"
+    if own := _meant(key, part, exactly=False):
+        return f"{start}, did you mean '{own}'?"
+    deeper = {name: inside for name in properties if (inside := _inside(name, properties))}
+    for exactly in (True, False):
+        for name, inside in deeper.items():
+            if found := _meant(key, inside, exactly):
+                return f"{start}, did you mean '{found}' inside `{name}`? Write `{name}: {{{found}: ...}}`"
+        if found := _meant(key, above, exactly):
+            return f"{start}, did you mean '{found}' of the entry around it? Write it one level further up"
+    near = get_close_matches(
+        key, [*properties, *(word for inside in deeper.values() for word in inside["properties"])], n=1
+    )
+    if near and near[0] not in properties:
+        name = next(name for name, inside in deeper.items() if near[0] in inside["properties"])
+        return f"{start}, did you mean '{near[0]}' inside `{name}`? Write `{name}: {{{near[0]}: ...}}`"
+    return start + nearest(key, properties)
+
+
+def _meant(key: str, part: dict, exactly: bool) -> str | None:
+    """Return the key of an object that has this name, or (unless `exactly`) for which this is another word; else None."""
+    properties = part.get("properties", {})
+    if key in properties:
+        return key
+    plain = key.lower().replace("-", "_")
+    if not exactly:
+        words = {word: name for name, item in properties.items() for word in (name, *resolve(item).get("x-words", ()))}
+        return words.get(plain)
+    return None
+
+
+def _inside(name: str, properties: dict) -> dict:
+    """Return the schema of what a key holds, where that is a mapping of settings. A model may be written inside its entry."""
+    part = definition("model") if name == "model" else resolve(properties[name])
+    return part if part.get("additionalProperties") is False else {}
+
+
+def other_word(value: object, part: dict) -> str | None:
+    """Return the value that was most likely meant in place of one that the schema does not list (x-values); else None."""
+    return part.get("x-values", {}).get(str(value).lower().replace("-", "_"))

@@ -1,4 +1,4 @@
-"""Checks of the config's names, numbers and files, before the schema's: what YAML reads in another way than it looks.
+"""Checks of the config's names and numbers, before the schema's: what YAML reads in another way than it looks.
 
 Every error is a BadInput that names the key and the remedy.
 """
@@ -6,18 +6,18 @@ Every error is a BadInput that names the key and the remedy.
 import datetime
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from ..errors import BadInput
-
-if TYPE_CHECKING:
-    import yaml
 
 # A file name has at most 255 bytes, and names of files have endings such as .parquet.why.part. The folder of a SLURM job's log
 # has all names of its cell.
 LONGEST = 230
+LARGEST = 2**63 - 1  # whole number that a table can hold
+LONGEST_TEXT = 4000  # characters of a path
+FREE = re.compile(
+    r"\.(system|plain|prompt|text|extract|expression)$|\.template_args\."
+)  # keys of texts, which may be long
 # an output with this ending is a judge's name to Snakemake, and `verify` has a rule of its own
 VERIFY_FILE = "verify.parquet"
 KINDS: tuple[tuple[type, str], ...] = (
@@ -30,17 +30,58 @@ KINDS: tuple[tuple[type, str], ...] = (
 
 
 def check_values(value: object, where: str = "config") -> None:
-    """Raise BadInput for a name that is no text, and a number that is not finite. value: of the config, at the key `where`."""
+    """Raise BadInput for a name that is no text, and for a number or text with which nothing can be computed.
+
+    value: of the config, at the key `where`.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise BadInput(f"{where}: {_no_text(key)}")
+            if "\n" in key or "\r" in key:
+                raise BadInput(f"{where}: the name {key!r} has a line break; rename it")
             check_values(item, f"{where}.{key}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             check_values(item, f"{where}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise BadInput(f"{where}: {value} is no number to compute with; write a finite one, or leave the key out")
+    elif isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, int | float):
+        _check_number(value, where)
+
+
+def _check_number(value: int | float, where: str) -> None:
+    if not math.isfinite(value) if isinstance(value, float) else abs(value) > LARGEST:
+        what = value if isinstance(value, float) else f"a whole number of {len(str(abs(value)))} digits"
+        raise BadInput(f"{where}: {what} is infinite, NaN or too large; write another number, or leave the key out")
+
+
+def _check_text(value: str, where: str) -> None:
+    if len(value) > LONGEST_TEXT and not FREE.search(where):
+        raise BadInput(f"{where}: has {len(value)} characters, too many for a name or a path; shorten it")
+    if "\0" in value:
+        raise BadInput(f"{where}: holds a zero character; remove it")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{where}: holds half of a character ({value[error.start]!r}); write it whole") from error
+
+
+def check_plain(value: object, where: str) -> None:
+    """Raise BadInput for a value that is none of JSON's, such as a date. value: free settings, at the key `where`."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_plain(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            check_plain(item, f"{where}[{index}]")
+    elif not isinstance(value, str | int | float | bool | None):
+        raise BadInput(f"{where}: YAML reads {value} as {_kind(value)}; put it into quotes")
+
+
+def _kind(value: object) -> str:
+    """Return in words what YAML made of a text."""
+    return next((words for kind, words in KINDS if isinstance(value, kind)), "no text")
 
 
 def _no_text(key: object) -> str:
@@ -50,8 +91,7 @@ def _no_text(key: object) -> str:
         return f'YAML reads a name here ({written}) as {str(key).lower()}; put it into quotes, such as "{written.split(",")[0]}"'
     if key is None:
         return 'YAML reads a name here (null, ~ or nothing) as no name; put it into quotes, such as "null"'
-    kind = next((words for kind, words in KINDS if isinstance(key, kind)), "no text")
-    return f'YAML reads the name {key} as {kind}; put it into quotes: "{key}"'
+    return f'YAML reads the name {key} as {_kind(key)}; put it into quotes: "{key}"'
 
 
 def check(config: dict) -> None:
@@ -86,8 +126,9 @@ def hint(value: object, wanted: Iterable[str]) -> str:
             return ""
         return f": YAML reads {value} as text, write {in_yaml(number)}" if math.isfinite(number) else ""
     if "string" in wanted and isinstance(value, bool | int | float | datetime.date):
-        kind = next(words for kind, words in KINDS if isinstance(value, kind))
-        return f": YAML reads it as {kind}; put it into quotes"
+        return f": YAML reads it as {_kind(value)}; put it into quotes"
+    if "string" in wanted and isinstance(value, dict) and len(value) == 1 and [*value.values()] == [None]:
+        return ": YAML reads text in braces as a mapping; put it into quotes"
     return ""
 
 
@@ -95,45 +136,3 @@ def in_yaml(number: float) -> str:
     """Return a number as YAML 1.1 reads it: 0.0005, 5.0e-7 (an exponent needs a point and a sign), 3."""
     mantissa, e, exponent = f"{number:.12g}".partition("e")
     return f"{mantissa}{'' if '.' in mantissa else '.0'}e{int(exponent):+d}" if e else mantissa
-
-
-# --- the files
-
-
-def refuse_doubles(paths: Iterable[str | Path]) -> None:
-    """Raise BadInput for a key that stands twice in one mapping of a config file: YAML would silently take the later one.
-
-    What cannot be read is left to Snakemake, which reports it.
-    """
-    import yaml
-
-    for path in paths:
-        try:
-            root = yaml.compose(Path(path).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        for where, node in _doubles(root, "config", set()):
-            raise BadInput(
-                f"{path}, line {node.start_mark.line + 1}: {where}.{node.value} is stated a second time, and only one of the two "
-                "could count; remove or rename one"
-            )
-
-
-def _doubles(node: "yaml.Node | None", where: str, seen: set[int]) -> Iterator[tuple[str, "yaml.Node"]]:
-    """Yield (path of the mapping, node of the key) for each key that repeats an earlier one. seen: ids of nodes that were read."""
-    if node is None or id(node) in seen:
-        return
-    import yaml
-
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _doubles(item, f"{where}[{index}]", seen)
-    if isinstance(node, yaml.MappingNode):
-        keys = set()
-        for key, item in node.value:
-            name = (key.tag, str(key.value))
-            if name in keys and key.value != "<<":
-                yield where, key
-            keys.add(name)
-            yield from _doubles(item, f"{where}.{key.value}", seen)

@@ -1,0 +1,113 @@
+"""What the check of the config accepts, the grid can build; all else is refused in words. Over every key of the schema."""
+
+import json
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import mutations
+import pytest
+import yaml
+
+# each kind of entry, with most of its keys
+EVERY_KIND = """
+models: {a: {repo: org/a, revision: 0123456789abcdef0123456789abcdef01234567, gpus: 1, parent: b}, b: {repo: org/b}}
+instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, sample: 8, decontaminate: [math]}}
+teachers:
+  t: {model: a, sampling: {temperature: 1, samples: 2}, template_args: {enable_thinking: false}}
+  s: {engine: stripped, of: t}
+  e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}
+bases: {q: {model: b, template: own, system: Be brief.}}
+references: {raw: {model: b, base: q, role: untuned}}
+scorers: {other: {model: a, template: own}}
+recipes: {sft: {learning_rate: 1.0e-5, keep: adapter, lora: {r: 8}}}
+rewards:
+  rm: {model: a}
+  rater: {model: a, rating: {prompt: "{response}", numbers: [1, 2]}}
+  alike: {model: a, similarity: {}}
+  right: {checker: {compare: number}}
+corpora:
+  best: {instructions: seed, teachers: [t, e], by: {car: 1}, share: 0.5}
+  drawn: {instructions: seed, teachers: [t, e], choose: random, ratios: {t: 1, e: 2}, tokens: 100}
+tasks: {gsm: {prompts: config/gsm.jsonl, checker: {compare: number}, sampling: {max_tokens: 5}}}
+suites: {math: {tasks: [gsm], judges: [wins]}}
+judges: {wins: {reward: rm, baseline: raw}}
+metrics:
+  car: {formula: car_mean, reward: rm, beta: [1, 2]}
+  own: {expression: reward_mean - nll_mean, best: highest, reward: rm, scorer: other}
+  above: {formula: reward_share, reward: rm, threshold: [0]}
+  spread: {formula: embedding_similarity, reward: alike}
+health: {gates: {empty: 0.1}}
+likelihood: {subset: 4}
+grids:
+  first:
+    compare: teacher
+    instructions: [seed]
+    teachers: all
+    corpora: [best, drawn]
+    bases: [q]
+    recipes: [sft]
+    seeds: [1, 2]
+    suites: [math]
+    performance: [math/verify, math/wins]
+    primary: car
+    exclude: [{teacher: s, seed: 2}]
+    include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
+  second:
+    compare: teacher
+    instructions: [seed]
+    teachers: [t, e, s]
+    bases: [q]
+    recipes: [sft]
+    seeds: [1]
+    suites: [math]
+    performance: [math/verify]
+    pilot: {sample: 4, by: [car], keep: 1}
+"""
+QUICK = 24  # one of so many mutations is tried in the quick test
+
+
+def counted(config: dict, step: int) -> Counter:
+    """Return how many mutations were refused and built. Fails with all that neither are."""
+    outcomes, wrong = Counter(), []
+    for what, changed in islice(mutations.mutated(config), 0, None, step):
+        try:
+            outcomes[mutations.outcome(changed)] += 1
+        except Exception as error:
+            wrong.append(f"{what}: {type(error).__name__}: {str(error)[:300]}")
+    assert not wrong, f"{len(wrong)} of {outcomes.total() + len(wrong)}:\n" + "\n".join(wrong)
+    return outcomes
+
+
+@pytest.fixture
+def every_kind(small) -> dict:
+    """In the folder of the small grid, whose files it names."""
+    rows = [{"instruction": f"Add 1 to {i}.", "answer": str(i + 1), "response": str(i + 1)} for i in range(20)]
+    Path("config/seed.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    config = yaml.safe_load(EVERY_KIND)
+    assert mutations.outcome(config) == "built"
+    return config
+
+
+def test_every_key_with_every_kind_of_mistake_a_sample(every_kind):
+    outcomes = counted(every_kind, QUICK)
+    assert outcomes["refused"] > 500 and outcomes["built"] > 25, outcomes
+
+
+@pytest.mark.slow
+def test_every_key_with_every_kind_of_mistake(every_kind):
+    outcomes = counted(every_kind, 1)
+    print(outcomes)
+    assert outcomes["refused"] > 8000 and outcomes["built"] > 800, outcomes
+
+
+def test_the_mutations_reach_every_key_of_the_schema(every_kind):
+    """No key is added to the schema without being tried."""
+    from teachergrid.spec import schema
+
+    tried = {key for _, key, is_name in mutations.places(every_kind, schema.read()) if not is_name}
+    known = {*schema.read()["properties"]}
+    for name in schema.read()["$defs"]:
+        known |= {*schema.definition(name).get("properties", {})}
+    known |= {*schema.member(schema.definition("recipe"), "lora")["properties"]}
+    assert tried == known
