@@ -86,7 +86,7 @@ def test_an_engine_is_opened_once_at_the_first_call(monkeypatch):
     assert opened == []
     requests = [Request(id, 0, [], None) for id in "ab"]
     assert generate(requests, {}, 1) == generate(requests, {}, 2) == ["a", "b"]
-    assert opened == [(None, chat, "plain", None, ())]
+    assert opened == [(None, chat, "plain", None)]
 
 
 @pytest.mark.parametrize("rule", ["generate", "answer"])

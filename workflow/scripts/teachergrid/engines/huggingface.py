@@ -35,13 +35,20 @@ NEXT = 4  # new tokens of which the logits are compared in a batch and alone
 Key = tuple[str, int]  # id and sample of a prompt
 
 
-def open_model(
-    model: dict | None,
-    chat_settings: "ChatSettings",
-    format: str,
-    weights: Path | None,
-    requests: "Sequence[Request]" = (),
-) -> "Generate":
+def refused_ids(
+    model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None, requests: "Sequence[Request]"
+) -> set[str]:
+    """Return the ids of the instructions that the chat template refuses; needs no more than the tokenizer.
+
+    Raises BadInput as checks.check_prompts does.
+    """
+    assert model is not None, "config.check sees to it that the teacher names a model"
+    tokenizer = loading.load_tokenizer(model, chat_settings, weights)
+    asked = ((request.id, request.messages) for request in requests)
+    return checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
+
+
+def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> "Generate":
     """Load a model and return what generates with it; the arguments are those of engine.load.
 
     Raises:
@@ -51,12 +58,6 @@ def open_model(
     tokenizer = loading.load_tokenizer(model, chat_settings, weights)
     # before the model, which takes longer to load: a bad template fails here
     chat.report(tokenizer, chat_settings, format)
-
-    def ids_of(messages: "list[chat.Message]") -> list[int]:
-        return chat.prompt(tokenizer, messages, chat_settings, format).ids
-
-    asked = ((request.id, request.messages) for request in requests)
-    refused = checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
     network = loading.load_model(model, folder=weights)
     checks.check_ids(tokenizer, network)
     stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
@@ -64,17 +65,11 @@ def open_model(
     batching.check(network, generator.next_logits)
 
     def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
-        fitting = [request for request in requests if request.id not in refused]
-        keys = [(request.id, request.sample) for request in fitting]
-        made = iter(generator.generate([ids_of(request.messages) for request in fitting], keys, sampling, batch))
-        return [without_prompt() if request.id in refused else next(made) for request in requests]
+        prompts = [chat.prompt(tokenizer, request.messages, chat_settings, format).ids for request in requests]
+        keys = [(request.id, request.sample) for request in requests]
+        return generator.generate(prompts, keys, sampling, batch)
 
     return generate
-
-
-def without_prompt() -> "Output":
-    """Return the output for an instruction that the chat template refuses."""
-    return {"text": "", "finish_reason": "prompt_refused", "response_tokens": 0, "prompt_tokens": 0}
 
 
 @dataclass(frozen=True)
