@@ -52,6 +52,17 @@ def test_existing_responses_are_joined(tmp_path, row, fields):
     assert groups == [5]
 
 
+def test_a_published_finish_reason_is_kept(tmp_path):
+    """One that was cut off is trained on and scored without an end token."""
+    reasons = ["stop", "length", "max_tokens", None, "content_filter"]
+    rows = [
+        {"instruction": text, "output": "r", "finish_reason": reason}
+        for text, reason in zip(TEXTS, reasons, strict=True)
+    ]
+    table, _ = existing(tmp_path, rows)
+    assert table["finish_reason"].to_pylist() == ["stop", "length", "length", "unknown", "unknown"]
+
+
 def test_existing_null_is_empty_samples_are_numbered_and_missing_may_be_allowed(tmp_path):
     rows = [{"instruction": TEXTS[1], "output": None}]
     rows += [{"instruction": TEXTS[0], "output": text, "sample": k} for k, text in ((1, "b"), (0, "a"))]
@@ -182,7 +193,7 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
             "row 1: two assistant turns answer the instruction",
         ),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 1: no user turn"),
-        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is not a list of messages"),
+        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* cannot be read as a list of messages"),
     ],
 )
 def test_what_is_no_response_is_refused(tmp_path, row, says):
