@@ -126,7 +126,7 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None)
         doubts.append("how much another SFT seed would change: there is one, and the intervals leave its noise out.")
     primary = answer["primary_metric"]
     if primary and primary["rho"] is None:
-        doubts.append(f"whether {primary['metric']} predicts performance: its correlation is undefined.")
+        doubts.append(f"whether {settings['grid']['primary']} predicts performance: its correlation is undefined.")
     return doubts
 
 

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from ..pages import plots, text
 from .data import NOT_IN_GRID, PageData, Row, role_of, why_missing
+from .metrics import name_of, own_metrics
 
 
 def answers(data: PageData) -> list[dict]:
@@ -38,11 +39,17 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
         "self_pair": bool(get("self_pair")),
         "licence": get("licence") or teacher.get("licence"),
         "output_terms": get("output_terms") or teacher.get("output_terms"),
-        "primary": {"metric": None, "choice": None, "regret": None, **(get("primary_metric") or {})},
+        "primary": primary(data, get("primary_metric") or {}),
         "reason": get("reason"),
         "panels": [_panel(name, panel) for name, panel in (get("panels") or {}).items()],
         "plots": [ranking(data, base, panel) for panel in data.panels],
     }
+
+
+def primary(data: PageData, found: Row) -> Row:
+    """Return what the primary metric would have chosen, with the metric's name on the page. found: of recommendation.yaml."""
+    name = next((name_of(metric) for metric in own_metrics(data) if metric["metric"] == found.get("metric")), None)
+    return {"choice": None, "regret": None, **found, "metric": name or found.get("metric")}
 
 
 def _negative(value: float | None) -> float | None:

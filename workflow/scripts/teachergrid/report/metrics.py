@@ -1,9 +1,11 @@
 """What might predict a good teacher, against the performance of its students: its strength, and the metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from markupsafe import Markup
 
+from ..analysis.correlations import WITHOUT_SELF_PAIRS
 from ..pages import plots, text
 from ..pages.labels import Point
 from .data import PageData, blank, place, places
@@ -74,6 +76,16 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
+def name_of(row: Mapping[str, Any]) -> str:
+    """Return the one name that a page has for a metric: its name in the config, or its own where it has none there.
+
+    Args:
+        row: of artifacts.GRID_METRICS or CORRELATIONS, or of `own_metrics`.
+    """
+    name = row["entry"] or row["metric"].removesuffix(WITHOUT_SELF_PAIRS)
+    return name + (", without self-pairs" if row["metric"].endswith(WITHOUT_SELF_PAIRS) else "")
+
+
 def own_metrics(data: PageData) -> list[dict]:
     """Return OWN_METRIC and the role of every metric, in the variant that the config states.
 
@@ -91,7 +103,7 @@ def own_metrics(data: PageData) -> list[dict]:
 
 
 def against_performance(data: PageData) -> list[dict]:
-    """Return own_metrics with their plots, one per base, and the reasons that their values give."""
+    """Return own_metrics with their name on the page, their plots, one per base, and the reasons that their values give."""
     by_metric: dict[str, dict[tuple, dict]] = {}
     for row in data.inputs["metrics"]:
         by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
@@ -100,13 +112,13 @@ def against_performance(data: PageData) -> list[dict]:
         rows = by_metric[metric["metric"]]
         figures = [_against(data, base, panel, metric, rows) for base, panel in places(data)]
         notes = list(dict.fromkeys(row["reason"] for row in rows.values() if row["reason"]))
-        entries.append({**metric, "plots": [plot for plot in figures if plot], "notes": notes})
+        entries.append({**metric, "name": name_of(metric), "plots": [plot for plot in figures if plot], "notes": notes})
     return entries
 
 
 def _against(data: PageData, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
     """Return the plot of a metric's values against performance, of one base; None without a unit that has both."""
-    points, name = [], metric["metric"]
+    points, name = [], name_of(metric)
     for unit in data.units:
         row = rows.get((base, panel, unit)) or blank("metrics")
         student = _student(data, base, panel, unit)

@@ -78,6 +78,7 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),
         "gains": tasks.gains(data),
+        "circular_gains": tasks.gains(data, circular=True),
         "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
     }
 
