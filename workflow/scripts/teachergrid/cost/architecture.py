@@ -66,7 +66,7 @@ def folder_of(repo: str, revision: str | None) -> Path | None:
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface"), "hub"))
     snapshots = hub.expanduser() / f"models--{repo.replace('/', '--')}" / "snapshots"
     paths = [Path(repo, "config.json"), *sorted(snapshots.glob(f"{revision or '*'}/config.json"))]
-    return next((path.parent for path in paths if path.is_file()), None)
+    return next((path.parent for path in paths if os.path.isfile(path)), None)
 
 
 @cache

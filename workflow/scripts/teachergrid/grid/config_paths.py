@@ -31,6 +31,7 @@ RESERVED = [
     "tokenizer_kwargs",
 ]
 TALKING = ("teachers", "bases", "references", "scorers", "rewards")
+LONG = 300  # characters of a message that are shown, at its beginning and at its end
 OWN = "own"  # the tokenizer's chat template
 
 
@@ -54,7 +55,8 @@ def _patterns(config: dict) -> None:
                     verify.extract("", entry["checker"]["extract"])
                 except BadInput as error:
                     message = str(error).removeprefix("checker: extract ")
-                    raise BadInput(f"config.{kind}.{name}.checker.extract: {message}") from error
+                    short = message if len(message) < LONG else f"{message[:LONG]} ... {message[-LONG:]}"
+                    raise BadInput(f"config.{kind}.{name}.checker.extract: {short}") from error
 
     for name, recipe in config["recipes"].items():
         modules = recipe["lora"] and recipe["lora"]["target_modules"]
