@@ -59,3 +59,13 @@ def test_files_are_read_and_written_as_tables_are(tmp_path):
     assert artifacts.read(outputs["effects"], artifacts.EFFECTS).num_rows == len(found.effects)
     assert yaml.safe_load((tmp_path / "recommendation.yaml").read_text()) == found.recommendation
     assert json.loads((tmp_path / "recommendation.yaml.origin").read_text()) == origin
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"), [(["It grew.", "Not packed."], "It grew. Not packed."), ([], None), (None, None)]
+)
+def test_what_was_odd_about_a_training_stands_in_the_lineage(notes, expected):
+    world = World()
+    for student in world.students.values():
+        student |= {} if notes is None else {"notes": notes}
+    assert {row["notes"] for row in world.summary().lineage} == {expected}

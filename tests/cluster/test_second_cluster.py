@@ -190,7 +190,9 @@ def main_process_in_a_job(cluster: Cluster, folder: Path) -> SharedGrid:
     """The main process is a job itself, and is put back into the queue; jobs run the site's lines and ask the controller nothing."""
     grid = SharedGrid(cluster, folder, {ONE: {"seconds": 10}, TRAIN: {"seconds": 3}})
     program, tools, setup = folder / ".venv/bin/teachergrid", folder / "tools", folder / "profiles/slurm/setup.sh"
-    scripts = {program: f'exec {sys.executable} -m teachergrid "$@"', setup: f"export PATH={tools}:$PATH"}
+    lines = f"export PATH={tools}:$PATH TEACHERGRID_CONTAINER='{tools}/contained some-image'"
+    scripts = {program: f'exec {sys.executable} -m teachergrid "$@"', setup: lines}
+    scripts[tools / "contained"] = f'echo contained $1 >> {folder}/asked\nshift\nexec "$@"'
     for name in ("srun", "scontrol"):
         scripts[tools / name] = f'echo {name} "$@" >> {folder}/asked\nexec {shutil.which(name)} "$@"'
     for path, lines in scripts.items():
@@ -275,7 +277,8 @@ def test_what_jobs_ask_and_are_called(case, started, second):
     said = started[case].result().said
     assert said["name"] == "generate:seed__small"
     # by the site's own PATH: one job step each (the instructions are a job, too), and nothing else
-    assert [line.split()[0] for line in said["asked"].splitlines()] == ["srun"] * 4, said["asked"]
+    asked = [line.split()[0] for line in said["asked"].splitlines()]
+    assert sorted(asked) == ["contained"] * 4 + ["srun"] * 4, said["asked"]
     assert "3 done, 0 failed" in said["told"]
 
 

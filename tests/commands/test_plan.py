@@ -186,6 +186,12 @@ def test_a_plan_of_a_pilot_counts_what_follows(unmade):
     between = (plan["schedule"]["seconds"] + later["seconds"]) / 2 / 3600
     assert unmade.call("teachergrid", "run", *CLUSTER, "--deadline", f"{between:.5f}").returncode == 3
     assert "phase two: at most" in unmade.call("teachergrid", "status").stdout
+    assert {row["stage"] for row in later["stages"]} >= {"generate", "finetune", "report"}
+    work = next(line for line in page.stdout.splitlines() if line.startswith("work"))
+    assert work.startswith("work  at most") and "in phase one" in page.stdout, "what a pilot leads to stands first"
+    # nothing of phase one trains: that is no reason to say that nothing is to do
+    only = unmade.call("teachergrid", "plan", *CLUSTER, "--until", "finetune")
+    assert only.returncode == 0 and "! the pilot of teachers is not among these jobs" in only.stdout
 
 
 @pytest.mark.parametrize("limit", ["--deadline", "--max-gpu-hours"])

@@ -174,6 +174,22 @@ def test_start_and_rate_are_learned_apart():
     assert found.high / found.low > 4
 
 
+def test_what_an_estimate_is_based_on():
+    row = likelihood(rows=50_000) | {"limit": 4096, "writer": 7.0}
+
+    def basis(held, cell="b/i__new"):
+        return estimate.basis("likelihood", row, expected(row, held, cell), held, HERE, cell)
+
+    assert basis(NOTHING) == {"alike": 0, "lengths": "usual", "texts": 0}
+    like, far = ran(row, "b/i__t", 50.0), ran(likelihood(0.001), "b/i__u", 50.0)
+    a100 = ran(row, "b/i__v", 50.0, "a100")
+    assert basis(known(like, far, a100))["alike"] == pytest.approx(1 + estimate.DEVICE, abs=0.05)
+    settings = workload.settings("generate", generation(7.0)["spec"])
+    texts = {("generate", f"i__{name}"): actuals.Lengths(settings, 50, 500, 7.0) for name in "ab"}
+    assert basis(actuals.Actuals({}, texts)) == {"alike": 0, "lengths": "alike", "texts": 2}
+    assert basis(actuals.Actuals({}, texts), "b/i__a") == {"alike": 0, "lengths": "own", "texts": 1}
+
+
 def test_outliers_count_little():
     row = likelihood(rows=50_000)
     jobs = [ran(row, f"b/i__{i}", arithmetic(row)) for i in range(9)]

@@ -73,12 +73,12 @@ def test_what_a_probed_teacher_said_is_how_long_its_answers_are():
     row = {"spec": text, "parameters": 7.0, "gpus": 1, "nodes": 1, "rows": 9}
     found = as_probe(row, rule="generate", cell="i__t", read=40.0, written=1_000.0)
     held = NOTHING._replace(probes=(found,))
-    planned, unsure = actuals.expected_work("generate", row, held, "i__t")
-    assert (planned.read, planned.written, unsure) == (40, 1_000, estimate.SAMPLED)
+    known = actuals.expected_work("generate", row, held, "i__t")
+    assert (known.work.read, known.work.written, known.unsure, known.lengths) == (40, 1_000, actuals.SAMPLED, "probe")
     # those who score or learn from it, and, less surely, other teachers
-    scored, _ = actuals.expected_work("likelihood", likelihood(), held, "b/i__t")
-    assert scored.written == 1_000
-    assert actuals.expected_work("generate", row, held, "i__other")[1] == estimate.OTHERS
+    assert actuals.expected_work("likelihood", likelihood(), held, "b/i__t").work.written == 1_000
+    other = actuals.expected_work("generate", row, held, "i__other")
+    assert actuals.OTHERS < other.unsure < 0.5 and 600 < other.work.written < 1_000
 
 
 LINE = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import chat_templates
 import pytest
+from teachergrid.cost import workload
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -92,3 +93,19 @@ def test_a_base_whose_template_opens_a_think_block_is_named(small, tmp_path):
     # one that no grid trains or measures is not named
     small["bases"]["unused"] = small["bases"]["q"]
     assert Cells(checked(small)).warnings() == [warning]
+
+
+def test_jobs_know_how_long_the_responses_may_be_that_they_read_and_who_writes_them(small):
+    """By this a plan tells a toy's responses from those of a teacher of thousands of tokens."""
+    small["models"] = {name: {**entry, "parameters": 7.0} for name, entry in small["models"].items()}
+    cells = Cells(checked(small))
+    teachers, tasks = cells.config["teachers"], cells.config["tasks"]
+    for rule in ("reward", "likelihood", "finetune"):
+        for cell, row in cells.rows[rule].items():
+            by = workload.read_by(rule, cell)
+            if by and cells.rows["generate"][by[1]]["parameters"]:
+                limit = teachers[by[1].split("__")[1]]["sampling"]["max_tokens"]
+                assert (row["limit"], row["writer"]) == (limit, 7.0), (rule, cell)
+    for row in cells.rows["judge"].values():
+        assert row["limit"] in {task["sampling"]["max_tokens"] for task in tasks.values()} and row["writer"] == 7.0
+    assert all(cells.rows[rule] for rule in ("reward", "likelihood", "finetune", "judge"))

@@ -10,7 +10,7 @@ from workspace import setting
 BROKEN = {
     "pattern of a task": (
         setting("tasks", "gsm", "checker", to={"extract": "(a"}),
-        "config.tasks.gsm.checker.extract: '(a' is no regular expression",
+        "config.tasks.gsm.checker.extract: '(a' is not a valid regular expression",
     ),
     "pattern of a reward": (
         setting("rewards", "right", to={"checker": {"extract": "a"}}),

@@ -11,6 +11,7 @@ from teachergrid.grid import start
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.grid.start import Start
+from teachergrid.spec import config_files
 from teachergrid.store import history
 
 
@@ -81,9 +82,12 @@ def test_a_job_expands_what_the_pilots_had_chosen(entries):
     }
 
 
-def test_the_lock_is_taken_and_released(entries):
+def test_the_lock_is_taken_and_released(entries, monkeypatch):
+    monkeypatch.delenv(config_files.IN_USE, raising=False)
     begun = Start(entries, [], is_main_process=True)
+    begun.files = [Path("my.yaml").resolve(), Path("/elsewhere/b.yaml")]
     begun.begin(SimpleNamespace(needrun_jobs=lambda: []))
+    assert config_files.in_use() == ["my.yaml", "/elsewhere/b.yaml"]
     assert Path("results/.lock").exists() and start.frozen() == {"config": begun.config, "chosen": begun.cells.chosen}
     begun.end()
     assert not Path("results/.lock").exists()

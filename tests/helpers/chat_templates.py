@@ -21,6 +21,13 @@ QWEN3 = _HYBRID + "{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n'
 QWEN35 = _HYBRID + (
     "{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% else %}{{ '<think>\n' }}{% endif %}{% endif %}"
 )
+# Nemotron 3: the prompt opens a think block, which a conversation closes at once before an answer without thoughts
+NEMOTRON = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n' }}"
+    "{{ m.content if '</think>' in m.content else '<think></think>' + m.content }}<|im_end|>\n{% else %}"
+    + _TURN
+    + "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
 # DeepSeek R1: the prompt opens a think block, and a conversation has the answers without one
 R1 = (
     "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n' }}"

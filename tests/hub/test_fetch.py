@@ -36,7 +36,7 @@ def test_gated_and_missing_are_named_before_anything_is_fetched(hub):
         "datasets/org/many: there is no file 'some/asked.jsonl' in it; fix `source`",
         f"org/big: gated; accept its licence at {hub.url}/org/big with {token}",
         f"org/own: not on the hub, or private; fix the name, or read it with {token}",
-        "org/small: no model that transformers loads (config.json, and safetensors or pytorch_model)",
+        "org/small: holds no model that transformers can load (config.json, and safetensors or pytorch_model)",
     ]
     assert hub.fetched() == []
 

@@ -68,7 +68,7 @@ def test_the_file_is_sorted_and_keeps_what_it_had(config):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model: {org/a: main}", "'main' is no commit of 40 hex digits"),
+        ("model: {org/a: main}", "'main' is not a commit of 40 hex digits"),
         ("model: {org/a: 12345}", "'12345' is no commit"),
         ("model: [org/a]", "broken"),
         ("model: {org/a: <<<<", "broken"),

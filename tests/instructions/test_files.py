@@ -56,11 +56,11 @@ def test_one_message_is_a_chat():
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("Human: hi\n\nAssistant: hello", "here: 'Human: hi.*is no list of messages that can be read"),
-        (str(CHAT).replace("}, {", "}\n {"), "is no list of messages that can be read"),  # a column of numpy arrays
-        (f"array({CHAT}, dtype=object)", "is no list of messages that can be read"),
-        (json.dumps(CHAT)[:-9], "is no list of messages that can be read"),
-        ("7", "here: '7' is no list of messages"),
+        ("Human: hi\n\nAssistant: hello", "here: 'Human: hi.*is not a list of messages that can be read"),
+        (str(CHAT).replace("}, {", "}\n {"), "is not a list of messages that can be read"),  # a column of numpy arrays
+        (f"array({CHAT}, dtype=object)", "is not a list of messages that can be read"),
+        (json.dumps(CHAT)[:-9], "is not a list of messages that can be read"),
+        ("7", "here: '7' is not a list of messages"),
         ({"role": ["user"], "content": ["a", "b"]}, "lists do not belong together"),
     ],
 )
@@ -72,8 +72,8 @@ def test_what_is_no_chat_is_refused(cell, says):
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        (["user", "hi"], "is no message"),
-        ({"role": "user"}, "is no message"),
+        (["user", "hi"], "is not a message"),
+        ({"role": "user"}, "is not a message"),
         ({"role": "tool", "content": "x"}, "a turn of 'tool' with str content"),
         ({"role": ["user"], "content": "x"}, "a turn of '.'user'.' with str content"),
         ({"role": "assistant", "content": None}, "a turn of 'assistant' with NoneType content"),

@@ -142,7 +142,7 @@ def test_a_task_loads_as_it_is(tmp_path):
         ([{"instruction": "a"}], {"fields": {"input": "text"}}, r"no column 'text'"),
         ([{"messages": [{"role": "tool", "content": "x"}]}], {}, r"row 1, column 'messages': a turn of 'tool'"),
         ([{"messages": [{"role": "user", "content": None}]}], {}, r"a turn of 'user' with NoneType content"),
-        ([{"messages": ["hello"]}], {}, r"'hello' is no message"),
+        ([{"messages": ["hello"]}], {}, r"'hello' is not a message"),
         ([{"messages": TURNS[2:3]}], {}, r"row 1: no user turn in \['assistant'\]"),
         ([{"messages": [*user("a"), *user(" ")]}], {}, r"user turn 2 has no text"),
         ([{"prompt": "a\ud800"}], {}, r"row 1: half a surrogate pair"),

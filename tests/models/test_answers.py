@@ -1,10 +1,12 @@
 """The ids of an answer are those of the conversation as its template renders it, and its text gives the same ids again."""
 
 import re
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import tiny
-from chat_templates import BARE, CHAT, INST, INST_BLANK, LINE, QWEN3, QWEN35, R1, channels, thinker
+from chat_templates import BARE, CHAT, INST, INST_BLANK, LINE, NEMOTRON, QWEN3, QWEN35, R1, channels, thinker
 from teachergrid.models import chat
 
 QUESTION = [{"role": "user", "content": "sort the\nwords"}]
@@ -158,6 +160,10 @@ def test_an_answer_that_the_tokenizer_would_join_with_its_prompt_leaves_the_prom
         (thinker(QWEN3), None),
         (thinker(QWEN35), None),
         (channels(), None),
+        (
+            thinker(NEMOTRON),
+            r"opens '<think>'.*behind '<think>\\n</think>'.*`template_args: \{enable_thinking: false\}`",
+        ),
         (thinker(R1), r"opens '<think>'.*`template_args: \{enable_thinking: false\}`"),
         (
             tiny.tokenizer(template=tiny.CHATML.replace("assistant\n{% endif", "assistant: {% endif")),
@@ -171,3 +177,41 @@ def test_what_a_round_trip_finds_is_said_before_the_first_row(tokenizer, says, c
     chat.report(tokenizer, CHAT)
     out = capsys.readouterr().out
     assert re.search(f"warning: .*{says}", out) if says else not out
+
+
+def test_an_answer_without_thoughts_closes_the_block_as_its_template_does():
+    tokenizer = thinker(NEMOTRON)
+    _, answer = chat.answer(tokenizer, QUESTION, "apple", CHAT)
+    assert tokenizer.decode(answer.lead + answer.ids) == "</think>apple"
+    assert chat.text(tokenizer, answer.lead + answer.ids, CHAT) == "apple"
+    with_thoughts = chat.answer(tokenizer, QUESTION, THOUGHTS, CHAT)[1]
+    assert tokenizer.decode(with_thoughts.ids) == THOUGHTS.removeprefix("<think>\n")
+
+
+# templates of multimodal models, which take other messages
+LISTS = ("idefics", "llava", "smolvlm")
+SHIPPED = sorted(Path(find_spec("trl").origin).parent.glob("chat_templates/*.jinja"))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if not path.name.startswith(LISTS)], ids=lambda path: path.stem
+)
+def test_templates_of_vendors_round_trip(path):
+    """TRL ships the templates of some twenty families."""
+    template = path.read_text()
+    tags = set(re.findall(r"<\|?[^<>|\s'\"{}()]{2,40}\|?>|<\uff5c[^<>]{3,40}\uff5c>", template))
+    tokenizer = tiny.with_tags(tiny.tokenizer(True, template), *sorted(tags))
+    for settings in (CHAT, CHAT | {"template_args": {"enable_thinking": False}}):
+        prompt = tokenizer.apply_chat_template(
+            QUESTION, add_generation_prompt=True, return_dict=False, **settings["template_args"]
+        )
+        turns = [*QUESTION, {"role": "assistant", "content": "red apple"}]
+        conversation = tokenizer.apply_chat_template(turns, return_dict=False, **settings["template_args"])
+        before, answer = chat.answer(tokenizer, QUESTION, "red apple", settings)
+        assert before.ids == prompt
+        written = answer.lead + answer.ids
+        again = chat.text(tokenizer, written, settings)
+        assert chat.answer(tokenizer, QUESTION, again, settings)[1] == answer
+        if not chat.warnings(tokenizer, settings):
+            assert conversation[: len(prompt + written)] == prompt + written
+            assert again == "red apple"

@@ -120,6 +120,21 @@ def test_a_template_that_drops_the_text_of_a_turn_is_refused(template, role):
         checks.check_template(tiny.tokenizer(template=template), CHAT)
 
 
+LAST_ONLY = "{{ messages[-1]['content'] }}<|im_end|>"
+
+
+def test_a_template_that_shows_the_last_turn_only_takes_no_other():
+    words = tiny.tokenizer(template="{{ messages[0]['content'] if messages|length == 2 }}" + LAST_ONLY)
+    checks.check_template(words, CHAT)
+    read = checks.reader(words, CHAT, "chat")
+    turns = [{"role": role, "content": role} for role in ("user", "assistant", "user")]
+    read(turns[:1])
+    with pytest.raises(BadInput, match=r"leaves out the text of an earlier user turn; .*`turns: first`"):
+        read(turns)
+    checks.reader(words, CHAT, "plain")(turns)
+    checks.reader(tiny.tokenizer(), CHAT, "chat")(turns)
+
+
 @pytest.mark.parametrize("change", ["trim", "tojson", "upper", "safe"])
 def test_a_template_may_change_the_text(change):
     checks.check_template(tiny.tokenizer(template=tiny.CHATML.replace("content']", f"content'] | {change}")), CHAT)

@@ -2,7 +2,7 @@
 
 import pytest
 import tiny
-from chat_templates import CHAT, INST_BLANK, QWEN3, QWEN35, R1, channels, thinker
+from chat_templates import CHAT, INST_BLANK, NEMOTRON, QWEN3, QWEN35, R1, channels, thinker
 from teachergrid.errors import BadInput
 from teachergrid.models import frames
 
@@ -21,6 +21,7 @@ OPENS = CHAT | {"template": R1.replace("<think>", "[THINK]")}
         (thinker(QWEN3), OFF, "", "", "", "<|im_end|>"),
         (thinker(QWEN35), {}, "<think>\n", "\n</think>\n\n", "", "<|im_end|>"),
         (thinker(QWEN35), OFF, "", "", "", "<|im_end|>"),
+        (thinker(NEMOTRON), {}, "<think>\n", "</think>", "", "<|im_end|>"),
         (thinker(R1), {}, "<think>\n", "", "", "<|im_end|>"),
         (thinker(R1, special=False), {}, "<think>\n", "", "", "<|im_end|>"),
         (channels(), {}, "", HEADER, "", "<|return|>"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import tiny
-from chat_templates import CHAT, QWEN3, QWEN35, R1, channels, thinker
+from chat_templates import CHAT, NEMOTRON, QWEN3, QWEN35, R1, channels, thinker
 from teachergrid.models import chat, openings
 
 OFF = {"enable_thinking": False}
@@ -25,6 +25,7 @@ def warnings(folder, **settings) -> list[str]:
         (thinker(QWEN3), {}, False),
         (thinker(QWEN35), {}, False),  # it closes the block before an answer without thoughts
         (thinker(QWEN35), {"template_args": OFF}, False),
+        (thinker(NEMOTRON), {}, True),
         (channels(), {}, False),
         (tiny.tokenizer(), {"template": R1}, True),
         (thinker(R1), {"template": tiny.CHATML}, False),

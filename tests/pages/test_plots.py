@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from teachergrid.pages import plots, text
+from teachergrid.pages import labels, plots, text
 
 
 def test_dots_draws_a_whisker_from_low_to_high():
@@ -22,7 +22,7 @@ def test_dots_draws_a_whisker_from_low_to_high():
 
 
 def test_points_at_the_same_x_stand_side_by_side():
-    point = plots.Point(x=1.0, y=1.0, label="a")
+    point = labels.Point(x=1.0, y=1.0, label="a")
     drawn = plots.scatter(
         [point, point._replace(y=2.0), point._replace(x=2.0)], "t", "d", "x", "y", log=text.parameters
     )
@@ -31,9 +31,20 @@ def test_points_at_the_same_x_stand_side_by_side():
 
 
 def test_linked_points_are_joined_by_their_mean_and_a_crowd_loses_labels():
-    points = [plots.Point(x=x, y=y, label="a", linked=True) for x, y in ((1.0, 0.0), (1.0, 2.0), (2.0, 3.0))]
+    points = [labels.Point(x=x, y=y, label="a", linked=True) for x, y in ((1.0, 0.0), (1.0, 2.0), (2.0, 3.0))]
     (link,) = re.findall(r'class="link[^"]*" d="M([^"]+)"', plots.scatter(points, "t", "d", "x", "y"))
     assert link.count("L") == 1
     assert "link" not in plots.scatter([point._replace(linked=False) for point in points], "t", "d", "x", "y")
-    same = [plots.Point(x=1.0, y=1.0, label="a long label")] * (plots.CROWD + 1)
+    same = [labels.Point(x=1.0, y=1.0, label="a long label")] * (labels.CROWD + 1)
     assert 0 < plots.scatter(same, "t", "d", "x", "y").count(">a long label<") < len(same)
+
+
+def test_an_empty_plot_is_a_sentence():
+    no_value = plots.Dot(label="a", value=None, low=None, high=None, text="")
+    for drawn in (
+        plots.dots([no_value], "Gain of x", "d", "x"),
+        plots.dots([], "Gain of x", "d", "x"),
+        plots.scatter([labels.Point(x=1.0, y=None, label="a")], "Gain of x", "d", "x", "y"),
+        plots.lines([plots.Line("a", [(1.0, None)], 0)], "Gain of x", "d", "x", "y"),
+    ):
+        assert drawn == '<p class="note">Gain of x: nothing to draw, because no value is known.</p>'

@@ -33,8 +33,19 @@ def test_it_says_first_that_no_student_beats_the_untuned_base(data):
     assert "3.2 [1.0, 5.0] points below the untuned base" in read
     made["recommendation"]["bases"]["bs"]["gain"] = 2.0
     read = Words(page.build(made)).text
-    assert "No student of bm beats its untuned base" in read
+    assert "No student of bm beats its untuned base" in read and "whichever format scores higher" in read
     assert "The interval of this gain includes 0, so there may be no gain" in read
+
+
+def test_a_better_format_is_claimed_only_where_several_were_tried(data):
+    made = copy.deepcopy(data)
+    made["settings"]["references"] = [r for r in made["settings"]["references"] if r["format"] == "chat"]
+    made["performance"] = [row for row in made["performance"] if not (row.get("model") or "").endswith("-plain")]
+    for gain in (3.2, -3.2):
+        for found in made["recommendation"]["bases"].values():
+            found |= {"gain": gain, "untuned_reference": f"{found['untuned_reference'].removesuffix('-plain')}"}
+        read = Words(page.build(made)).text
+        assert "untuned base" in read and "scores higher" not in read and "scored higher" not in read
 
 
 @pytest.mark.parametrize(

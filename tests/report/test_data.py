@@ -96,3 +96,21 @@ def test_a_grid_without_students_only_measures():
     measured = {**SETTINGS, "students": [student("x") | {"student": None}]}
     assert report_data.gather({"settings": measured}).only_measured
     assert not report_data.gather({"settings": SETTINGS}).only_measured
+
+
+def test_rank_correlations_are_in_the_direction_that_the_metric_promises():
+    """An IFD of high values and an NLL of low ones that keep their promise look alike."""
+    row = {"metric": "nll", "direction": "lowest", "rho": -0.9, "low": -1.0, "high": -0.2, "tau_b": -0.7, "p": 0.01}
+    row |= {"low_nested": -0.95, "high_nested": 0.1, "low_family": -0.9, "high_family": None, "regret_1": 0.5}
+    (turned,) = report_data.parse({"correlations": [row]})["correlations"]
+    assert [turned[key] for key in ("rho", "low", "high", "tau_b")] == [0.9, 0.2, 1.0, 0.7]
+    assert [turned[key] for key in ("low_nested", "high_nested", "low_family", "high_family")] == [
+        -0.1,
+        0.95,
+        None,
+        0.9,
+    ]
+    assert turned["p"] == 0.01 and turned["regret_1"] == 0.5
+    same = {**row, "direction": "highest"}
+    (kept,) = report_data.parse({"correlations": [same]})["correlations"]
+    assert {key: kept[key] for key in same} == same

@@ -1,6 +1,7 @@
 """Win rates on the page."""
 
 import copy
+import re
 
 from teachergrid.analysis.correlations import circular
 from teachergrid.report import page
@@ -19,3 +20,19 @@ def test_a_judge_is_shown_next_to_ap_and_marked_circular(data):
     html = page.build(copy.deepcopy({**shown, "circular": circular({"rm-wins": {"reward": "another"}}, entries)}))
     assert "Also scored: miniworld/rm-wins." in html and '<span class="badge">circular</span>' not in html
     assert "Also scored" not in page.build(copy.deepcopy(data))
+
+
+def test_gains_by_a_circular_judge_are_folded(data):
+    """They stand apart from those by other judges, which alone decide what the plots above show."""
+    judged = [
+        {**r, "measure": r["measure"].replace("/verify", "/rm-wins")}
+        for r in data["performance"]
+        if r["measure"].startswith("miniworld/verify")
+    ]
+    shown = {**data, "performance": data["performance"] + judged, "circular": {"rm-wins": ["car-rm"]}}
+    section = page.build(copy.deepcopy(shown)).partition('id="tasks"')[2].partition("</section>")[0]
+    open_part, folded = section.split("Gain by rm-wins")
+    assert folded.count("<svg") == open_part.count("<svg") == 2
+    assert "rm-wins" not in open_part and section.count("<details>") > 2
+    assert re.search(r"<details>\s*<summary>Also scored: miniworld/rm-wins", page.build(copy.deepcopy(shown)))
+    assert "Gain by rm-wins" not in page.build(copy.deepcopy({**shown, "circular": {}}))

@@ -1,7 +1,9 @@
 """Metrics and the teacher's strength against performance: their order, their plots, and the reasons of their values."""
 
 import copy
+import re
 
+from page_words import Words
 from teachergrid.report import metrics
 from teachergrid.report.data import gather
 
@@ -50,3 +52,18 @@ def test_strength_needs_two_teachers_that_are_compared(data):
     settings = copy.deepcopy(data["settings"])
     settings["grid"]["compare"] = "recipe"
     assert metrics.strength(gather({**data, "settings": settings})) == []
+
+
+def test_a_metric_has_one_name_on_the_page(data, html):
+    """Its name in the config. The full one, with all settings, stands once for each metric, for who reads the tables."""
+    own = [row for row in data["metrics"] if row["own"] and row["entry"]]
+    full = {row["metric"]: row["entry"] for row in own if row["metric"] != row["entry"]}
+    assert "car_mean/verifier/chat/beta=1" in full
+    plain = html.replace("<wbr>", "")
+    shown = re.sub(r'title="[^"]*"', "", plain)
+    for metric in full:
+        assert len(re.findall(rf"{re.escape(metric)}(?![\w=-]|[./]\w)", shown)) == 1, metric
+        assert f"Full name in the tables: {metric}." in shown
+    assert "car would have chosen" in Words(html).text
+    assert metrics.name_of({"entry": "car", "metric": "car_mean (without self-pairs)"}) == "car, without self-pairs"
+    assert metrics.name_of({"entry": None, "metric": "size"}) == "size"

@@ -186,3 +186,16 @@ def test_a_page_without_students_says_nothing_of_them_and_has_no_empty_section(m
     linked = [attributes["href"][1:] for name, attributes in Words(html).tags if name == "a"]
     assert linked == ids(html)
     assert "Above a health gate, so no student would be trained: pool__concise-m-t2" in read
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ([], "teachergrid run"),
+        (["config/config.yaml"], "teachergrid run"),
+        (["my grid.yaml", "b.yaml"], "teachergrid run --configfile 'my grid.yaml' b.yaml"),
+    ],
+)
+def test_the_command_that_makes_the_page_again_names_the_config(data, files, command):
+    read = Words(page.build({**data, "config_files": files})).text
+    assert f"from the same checkout: {command} Only" in read

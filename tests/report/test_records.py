@@ -20,6 +20,14 @@ def test_training_is_shown_with_what_it_reached(data):
     assert "times the smallest" in read and "times the smallest" not in Words(page.build(changed)).text
 
 
+def test_a_training_that_was_odd_is_flagged(data):
+    changed = copy.deepcopy(data)
+    changed["lineage"][0]["notes"] = "The loss grew from 1.20 to 9.00."
+    student = changed["lineage"][0]["student"]
+    assert f"{student} : The loss grew from 1.20 to 9.00." in Words(page.build(changed)).text
+    assert "The loss grew" not in Words(page.build(data)).text
+
+
 def test_contamination(data):
     row = {"instructions": "pool", "task": "gsm", "item": "x", "prompt": "a prompt <b>", "instruction": "mine"}
     found = [

@@ -52,6 +52,17 @@ def test_existing_responses_are_joined(tmp_path, row, fields):
     assert groups == [5]
 
 
+def test_a_published_finish_reason_is_kept(tmp_path):
+    """One that was cut off is trained on and scored without an end token."""
+    reasons = ["stop", "length", "max_tokens", None, "content_filter"]
+    rows = [
+        {"instruction": text, "output": "r", "finish_reason": reason}
+        for text, reason in zip(TEXTS, reasons, strict=True)
+    ]
+    table, _ = existing(tmp_path, rows)
+    assert table["finish_reason"].to_pylist() == ["stop", "length", "length", "unknown", "unknown"]
+
+
 def test_existing_null_is_empty_samples_are_numbered_and_missing_may_be_allowed(tmp_path):
     rows = [{"instruction": TEXTS[1], "output": None}]
     rows += [{"instruction": TEXTS[0], "output": text, "sample": k} for k, text in ((1, "b"), (0, "a"))]
@@ -173,16 +184,16 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
     ("row", "says"),
     [
         ({"output": ["a", "b"]}, "row 1, column 'output': a list of 2 responses; write one row for each"),
-        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is no number of a response"),
-        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is no number"),
-        ({"output": "a", "sample": True}, "row 1, column 'sample': True is no number"),
-        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is no number"),
+        ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is not the number of a response"),
+        ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is not the number"),
+        ({"output": "a", "sample": True}, "row 1, column 'sample': True is not the number"),
+        ({"output": "a", "sample": 1e400}, "row 1, column 'sample': inf is not the number"),
         (
             {"messages": [*chat(RED, "a")["messages"], {"role": "assistant", "content": "b"}]},
             "row 1: two assistant turns answer the instruction",
         ),
         ({"messages": [{"role": "assistant", "content": "b"}]}, "row 1: no user turn"),
-        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* is no list of messages"),
+        ({"messages": "User: red Assistant: b"}, "row 1, column 'messages': .* cannot be read as a list of messages"),
     ],
 )
 def test_what_is_no_response_is_refused(tmp_path, row, says):

@@ -150,3 +150,21 @@ def test_a_run_that_could_not_say_how_it_ended(dead):
         assert "killed, or the disk was full" in outcome.who_runs([])
     Path("results/run.json").write_text("")
     assert outcome.summary() == {} and outcome.who_runs([]) == "no run is alive"
+
+
+def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
+    """Another config's grid may lie in the same results folder; and nothing to "take" is better than the base as it is."""
+    bases = {
+        "q": {"best": "a", "value": 41.0, "low": 40.0, "high": 42.0, "tied": ["b"], "gain": 2.0},
+        "r": {"best": "b", "value": 31.0, "low": 30.0, "high": 32.0, "gain": -2.0, "untuned_reference": "r-raw"},
+        "s": {"best": None, "reason": "no student has a performance"},
+    }
+    for grid in ("mine", "others"):
+        file = tmp_path / "grids" / grid / "recommendation.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"bases": bases}))
+    assert [*outcome.answers(str(tmp_path), ["mine", "unfinished"])] == [
+        "mine: for q take a: 41.0 [40.0, 42.0]; not distinguishable from b",
+        "mine: for r take b: 31.0 [30.0, 32.0]; but no student beats the untuned base (r-raw)",
+        f"report: {tmp_path}/grids/mine/report.html",
+    ]

@@ -1,4 +1,4 @@
-"""The mends of Snakemake's SLURM plugin, with a SLURM that answers as each test says. A real one: tests/cluster."""
+"""The patches of Snakemake's SLURM plugin, with a SLURM that answers as each test says. A real one: tests/cluster."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ class Job:
 
 
 class Executor(plugin.Executor):
-    """The mended executor without a Snakemake around it. done: what it reported. answers: squeue's answers to the plugin."""
+    """The patched executor without a Snakemake around it. done: what it reported. answers: squeue's answers to the plugin."""
 
     def __init__(self, answers: list[dict | None]):
         self.patience, self.missed, self.away, self.mute_until = Patience(lost=100, away=0), {}, False, 0.0
@@ -125,9 +125,9 @@ def handled(job: Job) -> tuple[bool, int]:
     return job in failed, job.attempt
 
 
-def test_the_mends_are_for_what_is_installed():
+def test_the_patches_are_for_what_is_installed():
     """In the order in which the run's process imports them."""
-    text = "from snakemake.cli import main; from teachergrid.run import plugin; assert plugin.mend() is None;"
+    text = "from snakemake.cli import main; from teachergrid.run import plugin; assert plugin.patch() is None;"
     text += "from snakemake.scheduling.job_scheduler import JobScheduler as J;"
     text += "from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry as R;"
     text += "print(R().get_plugin('slurm').executor is plugin.Executor, J._handle_error is plugin.handle_error)"
@@ -136,10 +136,10 @@ def test_the_mends_are_for_what_is_installed():
     assert done.stdout == "True True\n", done.stderr
 
 
-def test_with_other_versions_nothing_is_mended(monkeypatch):
+def test_with_other_versions_nothing_is_patched(monkeypatch):
     monkeypatch.setattr(plugin, "VERSIONS", {**plugin.VERSIONS, "snakemake": "1.0"})
     before = JobScheduler._handle_error
-    assert "not mended" in plugin.mend() and JobScheduler._handle_error is before
+    assert "not patched" in plugin.patch() and JobScheduler._handle_error is before
 
 
 def test_a_job_that_is_preempted_and_not_put_back_is_tried_again_as_it_was(clock, monkeypatch):

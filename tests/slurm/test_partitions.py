@@ -32,7 +32,7 @@ def entries(tmp_path, text: str = TEXT) -> list[partitions.Partition]:
         ("[]", "has no entries under `partitions`"),
         ("partitions: {}", "has no entries under `partitions`"),
         ("partitions: {gpu: }", "partitions.gpu: holds None"),
-        ("partitions: {7: {max_gpu: 1}}", "partitions.7: is no name of a partition; put it in quotes"),
+        ("partitions: {7: {max_gpu: 1}}", "partitions.7: is not the name of a partition; put it in quotes"),
         ("partitions: {gpu: {max_gpus: 1}}", "partitions.gpu: unknown key 'max_gpus', did you mean 'max_gpu'?"),
         (
             "partitions:\n  gpu: {max_gpu: 1}\n  gpu: {max_gpu: 2}",

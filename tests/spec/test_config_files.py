@@ -25,7 +25,7 @@ def refused(tmp_path, monkeypatch):
 BROKEN = {
     "tab": (
         "seed: 1\nmodels:\n\ta: 1\n",
-        "my.yaml, line 3, column 1: no YAML: ",
+        "my.yaml, line 3, column 1: not valid YAML: ",
         "YAML has no tabs: indent with spaces",
     ),
     "bracket": ("a: [1,\n  2\nb: 3\n", "my.yaml, line 3, column 2: ", "a bracket or comma is missing before it"),
@@ -71,8 +71,8 @@ BROKEN = {
     "empty": ("# nothing\n", "my.yaml: is empty; a config has keys such as `models:` at its top", ""),
     "list": ("- a\n", "my.yaml: holds a list; ", ""),
     "text": ("hello", "my.yaml: holds a text; ", ""),
-    "bytes": (b"a: 1\nb: \xff\n", "my.yaml, line 2, column 4: byte 0xff is no UTF-8", "save the file as UTF-8"),
-    "zero": (b"a: 1\nb: \x00\n", "my.yaml: no YAML: ", ""),
+    "bytes": (b"a: 1\nb: \xff\n", "my.yaml, line 2, column 4: byte 0xff is not UTF-8", "save the file as UTF-8"),
+    "zero": (b"a: 1\nb: \x00\n", "my.yaml: not valid YAML: ", ""),
 }
 
 
@@ -84,7 +84,9 @@ def test_a_file_that_is_no_config(refused, name):
 
 
 def test_json_with_a_mistake(refused):
-    assert refused('{"a": 1,\n "b" 2}', "my.json").startswith("my.json, line 2, column 6: no JSON: Expecting ':'")
+    assert refused('{"a": 1,\n "b" 2}', "my.json").startswith(
+        "my.json, line 2, column 6: not valid JSON: Expecting ':'"
+    )
     assert refused('{"a": 1,\n "a": 2}', "my.json").startswith("my.json, line 2: config.a is stated a second time")
 
 

@@ -34,7 +34,7 @@ REFUSED = {
     ),
     "seed of 31 digits": (
         setting("seed", to=10**30),
-        "config.seed: a whole number of 31 digits is no number to compute",
+        "config.seed: a whole number of 31 digits is infinite, NaN or too large",
     ),
     "learning rate": (setting("recipes", "sft", "learning_rate", to=1e30), "training would diverge"),
     "parameters in ones": (setting("models", "q", "parameters", to=7e9), "it counts billions, such as 7 for 7B"),
@@ -51,7 +51,7 @@ REFUSED = {
     ),
     "targets that are no pattern": (
         setting("recipes", "sft", "lora", to={"target_modules": "q_proj|("}),
-        "config.recipes.sft.lora.target_modules: 'q_proj|(' is no regular expression",
+        "config.recipes.sft.lora.target_modules: 'q_proj|(' is not a valid regular expression",
     ),
 }
 

@@ -76,7 +76,11 @@ def test_verdict(compare, text, answer, expected):
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
-    [("(", "is no regular expression"), ("Answer", "has 0 groups"), ("(a)(b)", "has 2 groups and needs exactly one")],
+    [
+        ("(", "is not a valid regular expression"),
+        ("Answer", "has 0 groups"),
+        ("(a)(b)", "has 2 groups and needs exactly one"),
+    ],
 )
 def test_bad_patterns(pattern, message):
     with pytest.raises(BadInput, match=re.escape(repr(pattern)) + ".*" + message):

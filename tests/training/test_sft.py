@@ -66,7 +66,7 @@ def test_examples_are_what_generates(model):
 
     tokenizer = loading.load_tokenizer(model, CHAT)
     examples, counts = sft.encode(tokenizer, ROWS, CHAT, 64)
-    assert counts == {"truncated": 0, "prompt_too_long": 0} and len(examples) == len(ROWS)
+    assert counts == {"truncated": 0, "prompt_too_long": 0, "prompt_refused": 0} and len(examples) == len(ROWS)
     for (messages, response), example in zip(ROWS, examples, strict=True):
         prompt = chat.prompt(tokenizer, messages, CHAT).ids
         answer = chat.response(tokenizer, response) + chat.end(tokenizer, CHAT)
@@ -122,7 +122,10 @@ def test_cut_and_left_out_rows_are_counted(model):
     tokenizer = loading.load_tokenizer(model, CHAT)
     prompt = len(chat.prompt(tokenizer, ROWS[0][0], CHAT).ids)
     examples, counts = sft.encode(tokenizer, ROWS[:1], CHAT, prompt + 2)
-    assert counts == {"truncated": 1, "prompt_too_long": 0} and len(examples[0]["input_ids"]) == prompt + 2
+    assert (
+        counts == {"truncated": 1, "prompt_too_long": 0, "prompt_refused": 0}
+        and len(examples[0]["input_ids"]) == prompt + 2
+    )
     with pytest.raises(BadInput, match="no example fits max_length"):
         sft.encode(tokenizer, ROWS[:1], CHAT, prompt)
 

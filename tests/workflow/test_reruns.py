@@ -197,7 +197,7 @@ def test_records_that_a_full_disk_cut_off(grid, left):
     assert grid.jobs() == RECIPE
 
 
-def test_a_mended_check_trains_nothing(grid):
+def test_a_fixed_check_trains_nothing(grid):
     """Checks forced to run again up to the gate: what passes has the same bytes, so no student is made again."""
     grid.run("--forcerun", "check", "--until", "gate")
     assert grid.jobs() == set()

@@ -197,7 +197,7 @@ def exams_of_best() -> set[str]:
 # --- code
 
 
-def mend(grid, rule: str) -> None:
+def fix(grid, rule: str) -> None:
     """Change what a rule's script does, and its rows."""
     grid.replace(f"workflow/scripts/{rule}.py", "for i in range(3)]", "for i in range(4)][:3][::-1]")
 
@@ -208,9 +208,9 @@ def comment(grid, *names: str) -> None:
         path.write_text("# a comment\n" + path.read_text().replace('"""', '"""Other words. ', 1))
 
 
-def test_a_mended_bug_in_a_cheap_stage(grid):
+def test_a_fixed_bug_in_a_cheap_stage(grid):
     """It is made again by itself, with what follows; comments and docstrings beside it are not seen."""
-    mend(grid, "metric")
+    fix(grid, "metric")
     comment(grid, "verify", "report", "teachergrid/store/origin")
     why = reasons(grid)
     assert set(why) == METRICS | ALL_REPORTS
@@ -218,9 +218,9 @@ def test_a_mended_bug_in_a_cheap_stage(grid):
     assert why["correlate teachers"][0] == "follows"
 
 
-def test_a_mended_bug_in_a_gpu_stage(grid):
+def test_a_fixed_bug_in_a_gpu_stage(grid):
     """Nothing is made again by itself; the plan says what older code has made and how to make it again."""
-    mend(grid, "generate")
+    fix(grid, "generate")
     comment(grid, "finetune")
     assert grid.jobs() == set()
     once = "teachergrid run -R generate --until generate && teachergrid run"
@@ -239,7 +239,7 @@ def older(grid) -> str:
 @pytest.mark.slow
 def test_the_command_makes_these_again_and_then_what_follows(grid):
     """The command as printed, first half: it makes the three responses; then what reads them is planned, for they changed."""
-    mend(grid, "generate")
+    fix(grid, "generate")
     first = older(grid).split(": ")[1].split(" && ")[0].split()
     assert grid.call(*first).returncode == 0
     follows = column("small") | LARGE | INSTRUCTIONS_OF_SMALL

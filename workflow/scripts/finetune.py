@@ -26,7 +26,7 @@ if __name__ == "__main__":
         rows, cut = examples.unfinished(rows, teachers, recipe["unfinished"])
         pairs = [(row.messages, row.response) for row in rows]
         base, model, seed = (settings[key] for key in ("base", "model", "seed"))
-        training = Training(pairs, base, model, recipe, seed, work, cut.rows)
+        training = Training(pairs, base, model, recipe, seed, work, cut.rows, [row.id for row in rows])
         team = launch.team(snakemake.resources)
         facts = students.train_student(output.parent, training, team, Student.parse(student).recipe, made_from)
         counts = {"left_out": left_out | {"unfinished": cut.left_out}, "without_end_token": len(cut.rows)}

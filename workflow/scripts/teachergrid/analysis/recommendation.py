@@ -120,13 +120,13 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None)
     doubts += _against_untuned(rows, untuned)
     if answer["self_pair"]:
         doubts.append(
-            f"{answer['best']} descends from this very base: whether another base would gain as much is open."
+            f"{answer['best']} descends from this very base: whether another base would gain as much is not known."
         )
     if max(len(row["seeds"]) for row in rows) == 1:
         doubts.append("how much another SFT seed would change: there is one, and the intervals leave its noise out.")
     primary = answer["primary_metric"]
     if primary and primary["rho"] is None:
-        doubts.append(f"whether {primary['metric']} predicts performance: its correlation is undefined.")
+        doubts.append(f"whether {settings['grid']['primary']} predicts performance: its correlation is undefined.")
     return doubts
 
 
@@ -158,7 +158,7 @@ def _against_untuned(rows: list[dict], untuned: str | None) -> list[str]:
     if unsure:
         texts.append(
             f"whether students of {', '.join(unsure)} differ from the untuned base ({untuned}): "
-            "the interval of the gain holds 0."
+            "the interval of the gain contains 0."
         )
     return texts
 
@@ -177,7 +177,7 @@ def _about_all(bases: list[str], gated: list[str], missing: list[str]) -> list[s
     if len(bases) == 1:
         texts.append("other bases: this grid has one, so nothing shows whether its best is best elsewhere.")
     if gated:
-        texts.append(f"{', '.join(gated)}: stopped by a health gate, and in no statistic.")
+        texts.append(f"{', '.join(gated)}: stopped by a health gate, and left out of all statistics.")
     if missing:
-        texts.append(f"{len(missing)} results are missing (see `missing`); the statistics run over the rest.")
+        texts.append(f"{len(missing)} results are missing (see `missing`); the statistics use the rest.")
     return texts

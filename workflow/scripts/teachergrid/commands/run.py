@@ -10,12 +10,10 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ..errors import BadInput
 from ..grid import cells as grid_cells
@@ -75,7 +73,7 @@ def begun(own: Namespace, argv: list[str]) -> tuple[int, list[str]]:
         start.forget()
         lock.release(RESULTS)
     if report:
-        answers = [*report_lines()]
+        answers = [*outcome.answers(RESULTS, request.config["grids"])]
         print("\n".join(answers))
         told += answers
     return code, told
@@ -251,18 +249,3 @@ def any_made(rows: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(Path(RESULTS).glob("scores/*/*/*.parquet")) or (
         measures_only and any(Path(RESULTS).glob("metrics/*/*.parquet"))
     )
-
-
-def report_lines() -> Iterator[str]:
-    """Yield the recommended teacher of each grid and base, and where the report is."""
-    for path in sorted(Path(RESULTS).glob("grids/*/recommendation.yaml")):
-        recommendation = yaml.safe_load(path.read_text()) or {}
-        for base, answer in (recommendation.get("bases") or {}).items():
-            if answer.get("best") is not None:
-                tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
-                also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
-                yield (
-                    f"{path.parent.name}: for {base} take {answer['best']}: {answer['value']:.1f} "
-                    f"[{answer['low']:.1f}, {answer['high']:.1f}]{also}"
-                )
-        yield f"report: {path.parent / 'report.html'}"

@@ -152,8 +152,8 @@ def _actual(rule: str, cell: str, record: dict, lengths: dict[tuple[str, str], L
 
 # --- which measured lengths tell something about a job
 
-# how much lengths of the same teacher count that answered other instructions, and how alike in size two models must be: width, in
-# factors of e, of a bell curve; and the factor from which on two sizes are those of different things under one name
+# how much lengths of the same teacher count that answered other instructions; how alike in size two models must be: width of a
+# bell curve, in factors of e; and the factor from which on two sizes are those of different things under one name
 KIN, WRITER, OTHER = 0.3, 1.5, 3.0
 
 
@@ -176,11 +176,9 @@ class Text(NamedTuple):
 
     def is_of(self, found: Lengths) -> bool:
         """Whether measured lengths under the same name are of the same responses, as far as it is known: limit and model."""
-        if self.limit and found.limit != self.limit:
-            return False
         if not self.writer or not found.parameters:
-            return True
-        return abs(math.log(self.writer / found.parameters)) < math.log(OTHER)
+            return self.limit in (None, found.limit)
+        return self.limit in (None, found.limit) and 1 / OTHER < self.writer / found.parameters < OTHER
 
     def likeness(self, by: tuple[str, str], found: Lengths) -> float:
         """Return from 0 to 1 how much lengths of other responses tell about these.
@@ -244,7 +242,11 @@ class Itself(Generic[Value]):
 
 
 class Expected(NamedTuple):
-    """The work of a planned cell. unsure: standard deviation of the logarithm of its tokens. lengths, texts: see saved_estimates.Estimate."""
+    """The work of a planned cell. unsure: standard deviation of the logarithm of its tokens.
+
+    lengths: where they come from: OWN, PROBED, ALIKE, USUAL; "" where they do not matter. texts: how many teachers the responses
+    count as that are like its own.
+    """
 
     work: workload.Work
     unsure: float
@@ -284,9 +286,8 @@ def _between(usual: float, measured: Sequence[tuple[float, float]]) -> float:
 @cache
 def _alike(text: Text, actuals: Itself[Actuals]) -> list[tuple[float, Lengths]]:
     """Return (weight, lengths) of the measured and probed responses that are like these."""
-    known = _probed_lengths(actuals) | actuals.value.lengths
-    weighted = [(text.likeness(by, found), found) for by, found in known.items()]
-    return [(weight, found) for weight, found in weighted if weight > LEAST]
+    known = (_probed_lengths(actuals) | actuals.value.lengths).items()
+    return [(weight, found) for by, found in known if (weight := text.likeness(by, found)) > LEAST]
 
 
 @cache

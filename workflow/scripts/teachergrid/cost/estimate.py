@@ -12,7 +12,7 @@ finished.
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from . import throughput, workload
 from .actuals import Actual, Actuals, Itself, Probe, expected_work, kind
@@ -20,10 +20,12 @@ from .machines import CPU, Machines
 from .saved_estimates import Estimate
 
 MEASURED, PROBED, SCALED, ANALYTIC = "measured", "probe", "scaled", "analytic"
-# standard deviations of natural logarithms. Of seconds: START and WORK by arithmetic alone, JOB around the fit, AGAIN when the same
-# job is repeated. Published runs (tests/cost/test_throughput.py) bound the rates of training and of forward passes on GPUs; those
-# of WIDER, and of all on CPUs, spread more
-START, WORK, WIDER_WORK, JOB, AGAIN = 0.5, 0.4, 0.5, 0.3, 0.25
+# standard deviations of natural logarithms, of seconds: (start, work) by arithmetic alone, JOB around the fit, AGAIN when the same
+# job is repeated. Published runs (tests/cost/test_throughput.py) bound the rates of training and of forward passes on GPUs; those of
+# WIDER spread more. How long a GPU job starts depends on the file system.
+# SURPRISED: where jobs were measured that contradict these
+ON_GPU, WIDER_ON_GPU, ON_CPU, JOB, AGAIN = (0.7, 0.4), (0.7, 0.5), (0.5, 0.5), 0.3, 0.25
+SURPRISED = 0.7, 0.7
 WIDER = ("generate", "answer")
 # 90 % of a normal distribution lie within so many standard deviations
 Z = 1.64
@@ -70,18 +72,38 @@ def estimate(rule: str, row: dict, device: str, actuals: Actuals, machines: Mach
     middle = math.log(start + rest)
     share = rest / (start + rest)
     spread = _variance(fit, share) + (texts.unsure * share) ** 2
-    source, weight = fit.source, fit.weight
+    source = fit.source
     earlier = _by_cell(Itself(actuals)).get((rule, cell), ())
     if before := [job for job in earlier if _same(job, planned, device)]:
         # as long as before; the fit only corrects for changed numbers of rows or lengths
         off = sum(math.log(job.seconds) - _predicted(fit, job, machines) for job in before) / len(before)
         middle, spread = middle + off, max(AGAIN, fit.deviation) ** 2 * (1 + 1 / len(before))
-        source, weight = MEASURED, max(weight, float(len(before)))
+        source = MEASURED
     else:
         spread += fit.deviation**2
     wide = math.exp(Z * math.sqrt(spread))
-    bounds = math.exp(middle) / wide, math.exp(middle), math.exp(middle) * wide
-    return Estimate(*bounds, source, gpus, device, round(weight, 2), texts.lengths, round(texts.texts, 2))
+    return Estimate(math.exp(middle) / wide, math.exp(middle), math.exp(middle) * wide, source, gpus, device)
+
+
+class Basis(TypedDict):
+    """What an estimate is based on beside arithmetic.
+
+    alike: how much finished jobs and probes count that are like the job, as a number of jobs: those on this device type, of its
+    size and settings, count 1 each. lengths, texts: see actuals.Expected.
+    """
+
+    alike: float
+    lengths: str
+    texts: float
+
+
+def basis(rule: str, row: dict, found: Estimate, actuals: Actuals, machines: Machines, cell: str = "") -> Basis:
+    """Return what an estimate is based on. found: by `estimate`, of the same job."""
+    texts = expected_work(rule, row, actuals, cell)
+    planned = texts.work._replace(gpus=found.gpus)
+    fit = fitted(_Key.of(rule, planned, found.device), Itself(actuals), Itself(machines))
+    again = sum(_same(job, planned, found.device) for job in _by_cell(Itself(actuals)).get((rule, cell), ()))
+    return {"alike": round(max(fit.weight, again), 2), "lengths": texts.lengths, "texts": round(texts.texts, 2)}
 
 
 # --- the fit
@@ -137,8 +159,12 @@ def fitted(key: _Key, actuals: Itself[Actuals], machines: Itself[Machines]) -> F
         if probe.more_seconds > 0:
             rest = throughput.seconds(probe.more, device)._replace(start=0.0)
             points.append(_Point(rest, math.log(probe.more_seconds), weight))
-    spreads = START, WIDER_WORK if key.device == CPU or key.rule in WIDER else WORK
-    return _solved(points, _source(jobs, probes, key.device), spreads)
+    spreads = ON_CPU if key.device == CPU else WIDER_ON_GPU if key.rule in WIDER else ON_GPU
+    source = _source(jobs, probes, key.device)
+    # where what was measured is further from arithmetic than that should be, arithmetic counts less
+    free = _solved(points, source, SURPRISED)
+    contradicted = any(abs(n) > spread for n, spread in zip((free.start, free.work), spreads, strict=True))
+    return free if contradicted else _solved(points, source, spreads)
 
 
 def _source(jobs: Sequence[tuple[Actual, float]], probes: Sequence[tuple[Probe, float]], device: str) -> str:
@@ -154,10 +180,11 @@ def _source(jobs: Sequence[tuple[Actual, float]], probes: Sequence[tuple[Probe, 
 def _solved(points: Sequence[_Point], source: str, spreads: tuple[float, float]) -> Fit:
     """Return the fit of ln a and ln b to measured times, by Gauss-Newton with normal priors around 0 of these deviations."""
     a = b = 0.0
-    deviation, (wide_start, wide_work) = JOB, spreads
+    deviation = JOB
     for round_ in range(ROUNDS):
         # normal equations; the prior of each is one observation of 0
-        aa, ab, bb, ra, rb = 1 / wide_start**2, 0.0, 1 / wide_work**2, -a / wide_start**2, -b / wide_work**2
+        aa, ab, bb = 1 / spreads[0] ** 2, 0.0, 1 / spreads[1] ** 2
+        ra, rb = -a * aa, -b * bb
         squares, total = 4 * JOB**2, 4.0
         for arithmetic, seconds, weight in points:
             start, rest = math.exp(a) * arithmetic.start, math.exp(b) * arithmetic.work

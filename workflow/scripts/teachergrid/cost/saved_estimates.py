@@ -25,10 +25,6 @@ class Estimate(NamedTuple):
 
     source: measured (jobs like it), probe (a few rows of one), scaled (either, on another GPU type) or analytic (arithmetic alone).
     gpus: how many it holds, 0 on CPUs.
-    alike: how much finished jobs and probes count that are like it, as a number of jobs: those on this device type, of its size
-    and settings, count 1 each.
-    lengths: where the tokens of its rows come from (cost.actuals): own, probe, alike or usual; "" where they do not matter.
-    texts: how much the responses count that are like its own, as a number of teachers.
     """
 
     low: float
@@ -37,9 +33,6 @@ class Estimate(NamedTuple):
     source: str
     gpus: int
     device: str
-    alike: float = 0.0
-    lengths: str = ""
-    texts: float = 0.0
 
 
 # {rule: {cell: estimates}}: one for each device type that the job may get, the likeliest first. In a file each estimate is a

@@ -8,7 +8,7 @@ boundary between two tokens across that number.
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
 
 NEXT = 4  # new tokens of which the logits are compared in a batch and alone
 Key = tuple[str, int]  # id and sample of a prompt
+
+
+def refused_ids(
+    model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None, requests: "Sequence[Request]"
+) -> set[str]:
+    """Return the ids of the instructions that the chat template refuses; needs no more than the tokenizer.
+
+    Raises BadInput as checks.check_prompts does.
+    """
+    assert model is not None, "config.check sees to it that the teacher names a model"
+    tokenizer = loading.load_tokenizer(model, chat_settings, weights)
+    asked = ((request.id, request.messages) for request in requests)
+    return checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
 
 
 def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> "Generate":

@@ -31,7 +31,8 @@ class Output(TypedDict):
     """What a model generated for one request."""
 
     text: str  # without the token that ends it, not stripped
-    # stop; length (max_tokens, or the end of the model's context); prompt_too_long, with an empty text
+    # stop; length (max_tokens, or the end of the model's context); prompt_too_long or prompt_refused (by the chat
+    # template), with an empty text
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token

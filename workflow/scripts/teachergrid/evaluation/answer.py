@@ -29,7 +29,8 @@ def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, wei
         requests = engine.requests_of(instructions, settings["tasks"][task]["sampling"]["samples"])
         bounds = shards.bounds(len(requests), settings["suite"]["shard"])
         parts += [(task, requests[first:end]) for first, end in bounds]
-    generate = engine.load(settings["model"], settings["chat"], settings["format"], weights)
+    everything = [request for _, requests in parts for request in requests]
+    generate = engine.load(settings["model"], settings["chat"], settings["format"], weights, requests=everything)
 
     def make(i: int) -> list[dict]:
         task, requests = parts[i]

@@ -157,7 +157,7 @@ def _reference(references: Mapping[str, str | None], row: Answer) -> str | None:
 
 
 def _too_long(row: Answer) -> bool:
-    return row["finish_reason"] == "prompt_too_long"
+    return row["finish_reason"] in ("prompt_too_long", "prompt_refused")
 
 
 def _score(row: Answer, result: Verdict) -> dict:

@@ -98,7 +98,7 @@ def _ranks_teachers(where: str, name: str, metric: dict) -> None:
             f"{where}: '{name}' ({metric['formula']}) has no value of a single response; rank by another metric"
         )
     if expression.medians:
-        raise BadInput(f"{where}: '{name}' ({metric['formula']}) is no mean over responses; rank by another metric")
+        raise BadInput(f"{where}: '{name}' ({metric['formula']}) is not a mean over responses; rank by another metric")
 
 
 def add_pilot_subsets(config: dict) -> None:

@@ -64,7 +64,7 @@ def _patterns(config: dict) -> None:
             re.compile(modules if isinstance(modules, str) else "")
         except re.error as error:
             raise BadInput(
-                f"config.recipes.{name}.lora.target_modules: '{modules}' is no regular expression ({error}); write all-linear, or a "
+                f"config.recipes.{name}.lora.target_modules: '{modules}' is not a valid regular expression ({error}); write all-linear, or a "
                 "list of names"
             ) from error
 

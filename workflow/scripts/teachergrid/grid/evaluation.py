@@ -9,7 +9,7 @@ from ..spec.ids import Model
 from .builder import Builder
 from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
 
-CHAT = ("template", "template_args", "system", "plain")
+CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
 
 
 def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:

@@ -63,7 +63,7 @@ def put_back() -> None:
 class Start:
     """One start of Snakemake, or of one of its jobs.
 
-    config: checked and complete. cells: its table of cells. corrected: see store.recall; {} in a job.
+    config: checked and complete. files: that it was read from. cells: its table of cells. corrected: see store.recall; {} in a job.
     """
 
     def __init__(self, config: dict, files: list[str], is_main_process: bool) -> None:
@@ -76,7 +76,7 @@ class Start:
         Raises:
             BadInput: the config has a mistake, or a job does not find what its run froze.
         """
-        looks = history.is_looking()
+        self.files, looks = files, history.is_looking()
         saved = None if looks else frozen()
         if saved:
             # `partial` is the option of one start, not of the run
@@ -120,6 +120,7 @@ class Start:
         """
         lock.take(RESULTS)
         freeze(self.config, self.cells.chosen)
+        config_files.announce(self.files)
         costly = (job for job in dag.needrun_jobs() if job.rule.name in MODEL_RULES)
         unfinished.set_aside(str(output) for job in costly for output in job.output)
 

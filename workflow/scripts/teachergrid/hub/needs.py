@@ -71,7 +71,9 @@ def chosen(files: dict[str, int], need: Need) -> dict[str, int]:
     if "config.json" not in names or not any(
         model_folders.is_safetensors(name) or model_folders.is_pickled(name) for name in names
     ):
-        raise BadInput(f"{need.name}: no model that transformers loads (config.json, and safetensors or pytorch_model)")
+        raise BadInput(
+            f"{need.name}: holds no model that transformers can load (config.json, and safetensors or pytorch_model)"
+        )
     if not need.code:
         names = [name for name in names if not is_code(name)]
     return {name: files[name] for name in names}

@@ -69,7 +69,7 @@ def read() -> dict[str, dict[str, str]]:
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{LOCK}: broken ({error}); restore it from git, or remove it and {REMEDY}") from error
     if wrong := [commit for commit in commits if not is_commit(str(commit))]:
-        raise BadInput(f"{LOCK}: '{wrong[0]}' is no commit of 40 hex digits; remove the line and {REMEDY}")
+        raise BadInput(f"{LOCK}: '{wrong[0]}' is not a commit of 40 hex digits; remove the line and {REMEDY}")
     return pinned
 
 

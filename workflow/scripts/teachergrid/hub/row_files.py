@@ -42,7 +42,9 @@ def read(path: str | Path) -> Iterator[dict]:
         rows = _parquet(path) if _kind(path) == PARQUET else chain.from_iterable(_json(path))
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict):
-                raise BadInput(f"{path}, row {number}: {str(row)[:80]!r} is no object; every row needs named fields")
+                raise BadInput(
+                    f"{path}, row {number}: {str(row)[:80]!r} is not an object; every row needs named fields"
+                )
             yield row
     if not number:
         raise BadInput(f"{path}: the file holds no rows")
@@ -77,7 +79,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path}: not a complete gzip file ({error}); copy it again") from error
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); mend its permissions or path") from error
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); fix its permissions or path") from error
 
 
 def _kind(path: Path) -> str:

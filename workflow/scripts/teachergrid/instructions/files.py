@@ -68,7 +68,7 @@ def chat(value: object, where: str, notes: set[str]) -> list:
     if isinstance(value, dict):
         value = _of_object(value, where)
     if not isinstance(value, list | tuple):
-        raise BadInput(f"{where}: {str(value)[:80]!r} is no list of messages; write [{{role, content}}, ...]")
+        raise BadInput(f"{where}: {str(value)[:80]!r} is not a list of messages; write [{{role, content}}, ...]")
     return [_decoded(one, where, notes) if isinstance(one, str) and one.lstrip()[:1] == "{" else one for one in value]
 
 
@@ -82,7 +82,7 @@ def _decoded(text: str, where: str, notes: set[str]) -> Any:
             value, how = ast.literal_eval(text.strip()), "text of Python values"
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             raise BadInput(
-                f"{where}: {text[:80]!r} is no list of messages that can be read ({error}); save the column as lists, or as "
+                f"{where}: {text[:80]!r} cannot be read as a list of messages ({error}); save the column as lists, or as "
                 "JSON, or name a column of plain text as `fields.instruction`"
             ) from error
     notes.add(f"chats read from {how}")
@@ -107,7 +107,7 @@ def turn(message: object, where: str, notes: set[str]) -> dict:
     """
     forms = [form for form in FORMS if isinstance(message, dict) and set(form) <= message.keys()]
     if not forms or not isinstance(message, dict):
-        raise BadInput(f"{where}: {str(message)[:80]!r} is no message; write {{role, content}} or {{from, value}}")
+        raise BadInput(f"{where}: {str(message)[:80]!r} is not a message; write {{role, content}} or {{from, value}}")
     # two sets that were joined have both forms, one of them null
     form = next((form for form in forms if not is_missing(message[form[0]])), forms[0])
     role, content = message[form[0]], _joined(message[form[1]])

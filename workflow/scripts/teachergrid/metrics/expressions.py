@@ -209,7 +209,9 @@ class _Reader:
         """Return the tree of a formula."""
         formula = FORMULAS[name]
         if formula.expression is None:
-            raise BadInput(f"'{name}' is no mean over responses and cannot be part of an expression; use it by itself")
+            raise BadInput(
+                f"'{name}' is not a mean over responses and cannot be part of an expression; use it by itself"
+            )
         return self.read(_parsed(formula.expression), scope._replace(divides_by=formula.divides_by))
 
     def formula_with(self, name: str, keywords: list[ast.keyword], scope: _Scope) -> ast.expr:

@@ -194,19 +194,17 @@ def warnings(tokenizer: "PreTrainedTokenizerFast", chat_settings: ChatSettings, 
     prompt, answered = answer(tokenizer, question, SAMPLE, chat_settings, format)
     found = []
     again = text(tokenizer, answered.lead + answered.ids, chat_settings, format)
-    opened = around.opened if not around.lead else ""
     if again.removeprefix(around.opened).strip() != SAMPLE:
         found.append(f"{name}: the tokenizer does not give back a text from its ids: {SAMPLE!r} becomes {again!r}")
-    if opened:
-        found.append(f"{name}: {open_block(opened)}")
-    elif format == "chat":
-        rendered = conversation(tokenizer, question, SAMPLE, chat_settings)
-        written = prompt.ids + answered.lead + answered.ids
-        if rendered[: len(written)] != written:
-            found.append(
-                f"{name}: the chat template renders an answer in a conversation otherwise than behind a prompt, where a model has "
-                "to write it: training and scoring use the prompt"
-            )
+    rendered = conversation(tokenizer, question, SAMPLE, chat_settings) if format == "chat" else []
+    written = prompt.ids + answered.lead + answered.ids
+    if rendered[: len(written)] != written and around.opened:
+        found.append(f"{name}: {open_block(around.opened, around.lead)}")
+    elif rendered[: len(written)] != written and format == "chat":
+        found.append(
+            f"{name}: the chat template renders an answer in a conversation otherwise than behind a prompt, where a model has to "
+            "write it: training and scoring use the prompt"
+        )
     return found
 
 

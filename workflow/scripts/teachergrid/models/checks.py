@@ -1,18 +1,21 @@
 """What a model's files must hold together: weights for every place and a place for all weights, a row for every token, and a
 chat template that shows what was said."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from . import chat
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from ..spec.settings import ChatSettings
+    from .chat import Message
 
 POOLER = "pooler."  # prefix of an encoder's weights that many models are saved without; they are never used here
+LEAVE_OUT = "leave_out"  # a value of `refused_prompts`
 ASKED, ANSWERED = "whatwasasked", "whatwassaid"  # letters only, which no template escapes
 
 
@@ -96,22 +99,106 @@ def forget_wrong_padding(config: Any) -> bool:
     return True
 
 
+def check_prompts(
+    rows: "Iterable[tuple[str, list[Message]]]",
+    read: "Callable[[list[Message]], object]",
+    chat_settings: "ChatSettings",
+    model: str,
+) -> set[str]:
+    """Return the ids of the instructions that cannot be put to a model, where its settings leave them out.
+
+    Args:
+        rows: (id, messages) of all instructions; an id may come more than once.
+        read: puts messages into the form that the model reads, and raises BadInput where it cannot.
+        model: its name, for the message.
+    Raises:
+        BadInput: as `refuse_prompts` does.
+    """
+    failed: dict[str, BadInput] = {}
+    by_id = dict(rows)
+    for id, messages in by_id.items():
+        try:
+            read(messages)
+        except BadInput as error:
+            failed[id] = error
+    refuse_prompts(failed, len(by_id), chat_settings, model)
+    return set(failed)
+
+
+def refuse_prompts(failed: "Mapping[str, BadInput]", n: int, chat_settings: "ChatSettings", model: str) -> None:
+    """Raise BadInput if some of n instructions cannot be put to a model, unless its settings leave them out; also if none can.
+
+    failed: {id: why}.
+    """
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if len(failed) == n:
+        raise first
+    few = ", ".join([*failed][:3])
+    message = f"{len(failed)} of {n} instructions cannot be put to {model}, such as {few}: {first}"
+    if chat_settings.get("refused_prompts") != LEAVE_OUT:
+        raise BadInput(f"{message}; `refused_prompts: {LEAVE_OUT}` beside `template` leaves them out")
+    print(f"left out: {message}", flush=True)
+
+
 def check_template(tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings") -> None:
     """Raise BadInput when the chat template leaves out what a user or the assistant said.
 
     A template that is missing or fails is reported where it is used.
     """
-    question = [{"role": "user", "content": ASKED}]
-    for turns, is_prompt in ((question, True), ([*question, {"role": "assistant", "content": ANSWERED}], False)):
-        try:
-            text = tokenizer.apply_chat_template(
-                turns, add_generation_prompt=is_prompt, tokenize=False, **chat_settings["template_args"]
+    question: Message = {"role": "user", "content": ASKED}
+    answer: Message = {"role": "assistant", "content": ANSWERED}
+    for turns, is_prompt in (([question], True), ([question, answer], False)):
+        if lost := _left_out(tokenizer, chat_settings, turns, is_prompt):
+            raise BadInput(
+                f"{tokenizer.name_or_path}: the chat template leaves out the text of the {lost} turn; correct it, or name "
+                "another `template`"
             )
-        except Exception:
-            return
-        for turn in turns:
-            if turn["content"].lower() not in text.lower():
-                raise BadInput(
-                    f"{tokenizer.name_or_path}: the chat template leaves out the text of the {turn['role']} turn; correct it, or "
-                    "name another `template`"
-                )
+
+
+def check_turns(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings"
+) -> "Callable[[list[Message]], None]":
+    """Return what raises BadInput for messages of several turns, where the chat template shows the last one only."""
+    turns: list[Message] = [
+        {"role": role, "content": f"{text}{i}"}
+        for i, (role, text) in enumerate((("user", ASKED), ("assistant", ANSWERED), ("user", ASKED)))
+    ]
+    lost = _left_out(tokenizer, chat_settings, turns, True)
+
+    def check(messages: "list[Message]") -> None:
+        if lost and sum(message["role"] != "system" for message in messages) > 1:
+            raise BadInput(
+                f"{tokenizer.name_or_path}: the chat template leaves out the text of an earlier {lost} turn; correct it, name "
+                "another `template`, or take the first turns (`turns: first` of the instructions)"
+            )
+
+    return check
+
+
+def reader(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings", format: str
+) -> "Callable[[list[Message]], None]":
+    """Return what raises BadInput for messages that cannot be put to a model as a prompt."""
+    check_turns_of = check_turns(tokenizer, chat_settings)
+
+    def read(messages: "list[Message]") -> None:
+        if format == "chat":
+            check_turns_of(messages)
+        chat.prompt(tokenizer, messages, chat_settings, format)
+
+    return read
+
+
+def _left_out(
+    tokenizer: "PreTrainedTokenizerFast", chat_settings: "ChatSettings", turns: "list[Message]", is_prompt: bool
+) -> str | None:
+    """Return the role of the first turn whose text is not in what the template makes; None where all are, or it fails."""
+    try:
+        text = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=is_prompt, tokenize=False, **chat_settings["template_args"]
+        )
+    except Exception:
+        return None
+    return next((turn["role"] for turn in turns if turn["content"].lower() not in text.lower()), None)

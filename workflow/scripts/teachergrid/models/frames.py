@@ -56,7 +56,7 @@ def _frame(tokenizer: "PreTrainedTokenizerFast", settings: str, format: str, _ow
         end, trail = _ending(tokenizer, after, special)
         context = _context(prompt, special)
         open_tag = opened(prompt, opening, before)
-        lead = before[len(prompt) :] if before.startswith(prompt) else ""
+        lead = led(prompt, open_tag, before)
     else:
         end, trail = _ending(tokenizer, "", special)
         context, open_tag, lead = plain([{"role": "user", "content": "?"}], chat_settings)[0], "", ""
@@ -131,12 +131,32 @@ def opened(prompt: str, opening: str, before: str) -> str:
     return text[found[-1].start() :] if found and not _CLOSING.search(text[found[-1].end() :]) else ""
 
 
-def open_block(tag: str) -> str:
-    """Return what to know where a template opens a block in each prompt, and writes answers without it."""
+def led(prompt: str, opened: str, before: str) -> str:
+    """Return what a template writes between a prompt and an answer, as far as it follows from a conversation's text.
+
+    Nemotron 3 opens "<think>\\n" in a prompt, and writes "<think></think>" before an answer: the block is closed at once.
+
+    Args:
+        opened: the tag that the prompt leaves open, with what follows it.
+        before: what the template writes in a conversation before an answer.
+    """
+    if before.startswith(prompt):
+        return before[len(prompt) :]
+    open_tag = prompt.removesuffix(opened) + opened.rstrip()
+    return before[len(open_tag) :] if opened and before.startswith(open_tag) else ""
+
+
+def open_block(opened: str, lead: str) -> str:
+    """Return what to know where a template opens a block in each prompt, and writes answers otherwise in a conversation."""
+    where = (
+        f"is trained and scored behind {opened + lead!r}"
+        if lead
+        else "is trained and scored inside of the open block, since that is where a model has to write it"
+    )
     return (
-        f"the chat template opens {tag.strip()!r} in each prompt, and writes answers without it. An answer without thoughts is "
-        "trained and scored inside of the open block, since that is where a model has to write it; to have none, set "
-        "`template_args: {enable_thinking: false}` if the template knows it, or name another `template`"
+        f"the chat template opens {opened.strip()!r} in each prompt, and writes answers without it. An answer without thoughts "
+        f"{where}; to have no block, set `template_args: {{enable_thinking: false}}` if the template knows it, or name another "
+        "`template`"
     )
 
 

@@ -30,15 +30,15 @@ def warnings(config: Mapping, names: Container[str]) -> list[str]:
         if name not in names:
             continue
         model = config["models"][base["model"]] if isinstance(base["model"], str) else base["model"]
-        opened = opened_by(json.dumps(base, sort_keys=True), model["repo"], model.get("revision"))
-        if opened:
-            found.append(f"base '{name}': {frames.open_block(opened)}")
+        warning = _warning(json.dumps(base, sort_keys=True), model["repo"], model.get("revision"))
+        if warning:
+            found.append(f"base '{name}': {warning}")
     return found
 
 
 @cache
-def opened_by(settings: str, repo: str, revision: str | None) -> str:
-    """Return the tag that a template leaves open in each prompt, if it writes answers without thoughts otherwise; else ''.
+def _warning(settings: str, repo: str, revision: str | None) -> str:
+    """Return what to know if a template opens a block in each prompt, and writes answers otherwise; else ''.
 
     Args:
         settings: chat settings, as JSON.
@@ -62,10 +62,11 @@ def opened_by(settings: str, repo: str, revision: str | None) -> str:
     except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError):
         return ""
     before = conversation.rpartition(marker(0))[0]
-    if before.startswith(prompt) and before != prompt:
-        return ""
     opening = prompt.removeprefix(without) if prompt.startswith(without) else ""
-    return frames.opened(prompt, opening, before)
+    opened = frames.opened(prompt, opening, before)
+    if not opened or (before.startswith(prompt) and before != prompt):
+        return ""
+    return frames.open_block(opened, frames.led(prompt, opened, before))
 
 
 def _folders(repo: str, revision: str | None) -> Iterator[Path]:

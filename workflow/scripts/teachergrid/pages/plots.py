@@ -8,18 +8,11 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from . import svg
+from .labels import LETTER, Placed, Point, Segment, labels, shortened
 from .text import number
 
 WIDTH = 400
-LETTER = 6.6  # mean width of a letter at the plots' 11 units, in a wide font
-# where a label goes, as (dx, dy, anchor): right and left of its point, right and left above and below it, over and under it
-LABEL_PLACES = (
-    *((7, 4, 0), (-7, 4, 1), (7, -6, 0), (7, 14, 0), (-7, -6, 1), (-7, 14, 1)),
-    *((0, -9, 0.5), (0, 17, 0.5), (0, -21, 0.5), (0, 29, 0.5)),
-)
-CROWD = 12  # points; among more of them, a label is right or left of its point or left out
 RHO_STEPS = (-1, -0.5, 0, 0.5, 1)
-Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Dot(NamedTuple):
@@ -46,22 +39,6 @@ class Level(NamedTuple):
 ZERO = Level(0.0)
 
 
-class Point(NamedTuple):
-    """A point of `scatter`, left out where x or y is None."""
-
-    x: float | None
-    y: float | None
-    label: str
-    x_low: float | None = None
-    x_high: float | None = None
-    y_low: float | None = None
-    y_high: float | None = None
-    series: int = 0
-    css: str = ""
-    title: str | None = None
-    linked: bool = False  # whether a line joins it with the others of its series
-
-
 class Line(NamedTuple):
     """A line of `lines` through (x, y)."""
 
@@ -83,6 +60,8 @@ def dots(
     Args:
         domain: the ends of the axis; otherwise it covers all values, intervals and lines.
     """
+    if all(row.value is None for row in rows):
+        return svg.nothing(title)
     left = 14 + LETTER * min(max((len(row.label) for row in rows), default=0), 24)
     right = WIDTH - 8 - LETTER * max((len(row.text) for row in rows), default=0)
     top, step = 8 + 14 * sum(bool(line.label) for line in lines), 21
@@ -115,22 +94,13 @@ def _levels(lines: Sequence[Level], x: svg.Scale, top: float, bottom: float) -> 
 
 
 def _dot(row: Dot, x: svg.Scale, left: float, y: float) -> list[Markup]:
-    parts = [svg.text(left - 4, y + 4, _short(row.label), "end", row.css)]
+    parts = [svg.text(left - 4, y + 4, shortened(row.label), "end", row.css)]
     if row.value is not None:
         if row.low is not None and row.high is not None:
             parts.append(svg.line(x(row.low), y, x(row.high), y, f"whisker {svg.series_class(row.series)} {row.css}"))
         parts.append(svg.mark(x(row.value), y, row.series, row.css, row.title))
     parts.append(svg.text(WIDTH - 4, y + 4, row.text, "end", f"value {row.css}"))
     return parts
-
-
-class _Placed(NamedTuple):
-    """A point of `scatter` on the page: its mark is at (mark_x, y), its interval in x is drawn around (x, y)."""
-
-    point: Point
-    x: float
-    y: float
-    mark_x: float  # next to x where several points have the same x
 
 
 def scatter(
@@ -146,6 +116,8 @@ def scatter(
     log: makes the x axis logarithmic, with a tick at every x; it returns a tick's label.
     """
     shown = [p for p in points if p.x is not None and p.y is not None and (p.x > 0 or not log)]
+    if not shown:
+        return svg.nothing(title)
     height, left, bottom = 300, 44, 258
     xs = [value for p in shown for value in (p.x, p.x_low, p.x_high)]
     ys = [value for p in shown for value in (p.y, p.y_low, p.y_high)]
@@ -153,14 +125,16 @@ def scatter(
     y = svg.Scale(ys, bottom - 6, 22)
     ticks = _apart([(v, log(v)) for v in sorted({p.x for p in shown if p.x is not None})], x) if log else x.ticks()
     placed = _placed(shown, x, y)
+    whiskers = [(p, segment) for p in placed for segment in _whiskers(p, x, y)]
     parts = [
         *_axes(x, y, ticks, left, bottom),
         svg.text((left + WIDTH) / 2, height - 6, x_axis, "middle", "axis"),
         svg.text(4, 9, y_axis, css="axis"),
         *_links(placed, y),
-        *(whisker for p in placed for whisker in _whiskers(p, x, y)),
+        # before the whiskers, which the paper around a label would hide
+        *labels(placed, (left, 12, WIDTH - 2, bottom), [segment for _, segment in whiskers]),
+        *(svg.line(*segment, f"whisker {svg.series_class(p.point.series)}") for p, segment in whiskers),
         *(svg.mark(p.mark_x, p.y, p.point.series, p.point.css, p.point.title) for p in placed),
-        *_labels(placed, (left, 12, WIDTH - 2, bottom)),
     ]
     return svg.picture(WIDTH, height, title, description, *parts)
 
@@ -185,18 +159,18 @@ def _apart(ticks: list[tuple[float, str]], scale: svg.Scale) -> list[tuple[float
     return shown
 
 
-def _placed(points: list[Point], x: svg.Scale, y: svg.Scale) -> list[_Placed]:
+def _placed(points: list[Point], x: svg.Scale, y: svg.Scale) -> list[Placed]:
     """Return where points go. Those of the same x are side by side, so that their whiskers do not cover each other."""
     placed = []
     for i, p in enumerate(points):
         assert p.x is not None and p.y is not None
         indices = [k for k, other in enumerate(points) if other.x == p.x]
         mark_x = x(p.x) + 9 * (indices.index(i) - (len(indices) - 1) / 2)
-        placed.append(_Placed(p, x(p.x), y(p.y), mark_x))
+        placed.append(Placed(p, x(p.x), y(p.y), mark_x))
     return placed
 
 
-def _links(placed: list[_Placed], y: svg.Scale) -> list[Markup]:
+def _links(placed: list[Placed], y: svg.Scale) -> list[Markup]:
     """Return a line for each series of linked points, through the mean of y at each x."""
     links = []
     linked = sorted((p for p in placed if p.point.linked), key=lambda p: (p.point.series, p.x))
@@ -208,46 +182,13 @@ def _links(placed: list[_Placed], y: svg.Scale) -> list[Markup]:
     return links
 
 
-def _whiskers(placed: _Placed, x: svg.Scale, y: svg.Scale) -> list[Markup]:
-    p, css, whiskers = placed.point, f"whisker {svg.series_class(placed.point.series)}", []
+def _whiskers(placed: Placed, x: svg.Scale, y: svg.Scale) -> list[Segment]:
+    p, whiskers = placed.point, []
     if p.x_low is not None and p.x_high is not None:
-        whiskers.append(svg.line(x(p.x_low), placed.y, x(p.x_high), placed.y, css))
+        whiskers.append((x(p.x_low), placed.y, x(p.x_high), placed.y))
     if p.y_low is not None and p.y_high is not None:
-        whiskers.append(svg.line(placed.mark_x, y(p.y_low), placed.mark_x, y(p.y_high), css))
+        whiskers.append((placed.mark_x, y(p.y_low), placed.mark_x, y(p.y_high)))
     return whiskers
-
-
-def _labels(placed: list[_Placed], frame: Box) -> list[Markup]:
-    """Return the labels, each where it covers no point and no other label.
-
-    Where no place is free a label is left out: hovering over the point shows it, and a table lists all points.
-    """
-    places = LABEL_PLACES if len(placed) <= CROWD else LABEL_PLACES[:2]
-    boxes = [(p.mark_x - 5, p.y - 5, p.mark_x + 5, p.y + 5) for p in placed]
-    labels = []
-    for p in placed:
-        name = _short(p.point.label)
-        for place in places:
-            box = _label_box(p, LETTER * len(name), place, frame)
-            if _is_free(box, frame, boxes):
-                boxes.append(box)
-                labels.append(svg.text(box[0], p.y + place[1], name, css="name"))
-                break
-    return labels
-
-
-def _label_box(p: _Placed, width: float, place: tuple[float, float, float], frame: Box) -> Box:
-    dx, dy, anchor = place
-    start, baseline = p.mark_x + dx - anchor * width, p.y + dy
-    if anchor == 0.5:
-        start = min(max(start, frame[0]), frame[2] - width)
-    return start, baseline - 9, start + width, baseline + 2
-
-
-def _is_free(box: Box, frame: Box, boxes: list[Box]) -> bool:
-    """Return whether a box is inside the frame and overlaps none of the others."""
-    inside = box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
-    return inside and not any(a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in boxes)
 
 
 def lines(
@@ -259,9 +200,11 @@ def lines(
         series: x takes few values; they are drawn at equal distances, since the values of a sweep rarely have such.
         steps: the values of y that have a horizontal line, from the lowest to the highest.
     """
+    if all(y is None for line in series for _, y in line.points):
+        return svg.nothing(title)
     values = sorted({x for line in series for x, _ in line.points})
     height, left, bottom = 250, 40, 208
-    right = WIDTH - 16 - LETTER * max((len(_short(line.label)) for line in series), default=0)
+    right = WIDTH - 16 - LETTER * max((len(shortened(line.label)) for line in series), default=0)
     x = svg.Scale([0, max(len(values) - 1, 1)], left + 14, right, pad=0.02)
     y = svg.Scale([], bottom, 18, domain=(steps[0], steps[-1]))
     parts = [svg.text(4, 9, y_axis, css="axis"), svg.text((left + right) / 2, height - 6, x_axis, "middle", "axis")]
@@ -278,7 +221,7 @@ def lines(
         for (a, b), corner in zip(defined, corners, strict=True):
             parts.append(svg.mark(*corner, line.series, "", f"{line.label}: {x_axis} {a:g}, {number(b, 2)}"))
         if corners:
-            ends.append((corners[-1][1], _short(line.label)))
+            ends.append((corners[-1][1], shortened(line.label)))
     return svg.picture(WIDTH, height, title, description, *parts, *_end_labels(ends, right + 10))
 
 
@@ -294,7 +237,3 @@ def _end_labels(ends: list[tuple[float, str]], x: float) -> list[Markup]:
 def key(series: int) -> Markup:
     """Return the mark of a series, for a legend next to the plots."""
     return svg.element("svg", svg.mark(6, 6, series), viewBox="0 0 12 12", aria_hidden="true")
-
-
-def _short(label: str, longest: int = 24) -> str:
-    return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -38,6 +38,11 @@ def picture(width: float, height: float, title: str, description: str, *content:
     )
 
 
+def nothing(title: str) -> Markup:
+    """Return the sentence that stands where a plot would be empty. title: of the plot."""
+    return element("p", f"{title}: nothing to draw, because no value is known.", css="note")
+
+
 def text(x: float, y: float, content: str, anchor: str = "start", css: str | None = None) -> Markup:
     return element("text", content, x=float(x), y=float(y), text_anchor=None if anchor == "start" else anchor, css=css)
 

@@ -32,7 +32,7 @@ class JobRow(TypedDict):
     """One job.
 
     words: the parts of its cell by name (reasons.words). gpus, cpus: what it holds; one of them is 0.
-    source, alike, lengths, texts: where its estimate comes from (cost.saved_estimates.Estimate); plans saved by older versions
+    source, alike, lengths, texts: where its estimate comes from (cost.estimate.Basis); plans saved by older versions
     have the first alone. engine: that generates, None for none. needs: indices of the jobs whose outputs it reads.
     blocked: why it cannot run, None if it can. start, end: seconds from the start of the plan, None without a schedule.
     spec: a digest of its spec. costs: what decides its price besides the spec and earlier jobs (requests.costs).

@@ -29,7 +29,7 @@ from .graph import by_older_code, described, graph, name, roots, sorted_jobs, un
 from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .remarks import replaced, spared
-from .requests import Request, costs, files_of, request
+from .requests import Basis, Request, costs, files_of, request
 from .sums import by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Job(NamedTuple):
     details: list[str]
     root: tuple[str, str]
     estimate: Estimate
+    basis: Basis
     run: Run | None
     blocked: str | None
     spec: str
@@ -242,6 +243,7 @@ def jobs_of(
             *reasons[index],
             roots_of[index],
             forecast.estimates[index],
+            requests[index].basis(forecast.estimates[index], setting.actuals, setting.machines),
             runs[index],
             blocked[index],
             hashlib.sha256(job.params.spec.encode()).hexdigest()[:16],
@@ -266,9 +268,7 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "device": estimate.device,
         "seconds": {bound: round(getattr(estimate, bound), 1) for bound in BOUNDS},
         "source": estimate.source,
-        "alike": estimate.alike,
-        "lengths": estimate.lengths,
-        "texts": estimate.texts,
+        **job.basis,
         "engine": job.engine,
         "usd": usd(machines, estimate.device, hours),
         "kwh": machines.kwh(estimate.device, hours["expected"]),

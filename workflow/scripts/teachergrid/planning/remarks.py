@@ -207,14 +207,14 @@ def texts(plan: Document) -> list[str]:
         lines.append(
             f"replaces {count(n)} result{'s' * (n > 1)} that took {at_least}{number(replaces['gpu_hours'])} GPU-hours, made from "
             f"another config ({config}{'; '.join(replaces['changes'][:3])}{' ...' * (len(replaces['changes']) > 3)}). To keep them, give "
-            'the new entry a name of its own, or this study a folder of its own (README.md, "A second study"); the version before the present one stays in results/.replaced'
+            "the new entry a name of its own, or this study a folder of its own (docs/reruns.md); the version before the present one stays in results/.replaced"
         )
     if spared := plan.get("spared"):
         deleted = ", ".join(f"{rule} {count(n)}" for rule, n in spared["deleted"].items())
         lines.append(
-            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would make what is "
-            f"there already: they follow only from outputs that were deleted ({deleted}). Made first, these change nothing, and "
-            f"the rest is not made again: {spared['command']}"
+            f"{count(spared['jobs'])} of these jobs ({number(spared['gpu_hours']['expected'])} GPU-hours) would only make "
+            f"again what exists: they follow from outputs that were deleted ({deleted}). Make these first; they come out as "
+            f"they were, and the rest then has nothing to do: {spared['command']}"
         )
     return lines
 

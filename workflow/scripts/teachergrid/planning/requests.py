@@ -3,7 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cost.actuals import Actuals
+from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
+from ..cost.machines import Machines
+from ..cost.saved_estimates import Estimate
 from ..store.results import RESULTS
 from .graph import cell, resource
 
@@ -28,6 +32,10 @@ class Request(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.rule} {self.cell}"
+
+    def basis(self, found: Estimate, actuals: Actuals, machines: Machines) -> Basis:
+        """Return what the estimate of this job is based on."""
+        return basis(self.rule, self.row, found, actuals, machines, self.cell)
 
 
 def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits | None = None) -> Request:

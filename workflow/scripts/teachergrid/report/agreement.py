@@ -8,7 +8,7 @@ import numpy as np
 from ..pages import plots
 from ..stats import rank
 from .data import PageData, blank, place, places
-from .metrics import own_metrics
+from .metrics import name_of, own_metrics
 from .values import decimals
 
 # responses of each teacher that a smaller study might draw
@@ -34,7 +34,7 @@ def between(data: PageData) -> dict | None:
     shown = [i for i, row in enumerate(rows) if row[i] is not None]
     if len(shown) < 2:
         return None
-    names = [metrics[i]["entry"] or metrics[i]["metric"] for i in shown]
+    names = [name_of(metrics[i]) for i in shown]
     return {"names": names, "rows": [[rows[i][j] for j in shown] for i in shown]}
 
 
@@ -82,7 +82,7 @@ def enough(data: PageData) -> dict | None:
         plots.Line(place(data, *where), [(n, ordered(pairs, n)) for n in sizes], i)
         for i, (where, pairs) in enumerate(pairs_of.items())
     ]
-    name = metric["entry"] or metric["metric"]
+    name = name_of(metric)
     plot = plots.lines(
         series,
         f"Share of pairs of {data.units_name} in the same order with fewer responses, {name}",
@@ -129,7 +129,7 @@ def by_category(data: PageData) -> dict | None:
     metric = next((m for m in own_metrics(data) if m["metric"] in with_values), None)
     if metric is None:
         return None
-    name = metric["entry"] or metric["metric"]
+    name = name_of(metric)
     rows = [row for row in rows if row["metric"] == metric["metric"]]
     tables = [_by_category(data, base, panel, rows, name) for base, panel in places(data)]
     return {"metric": name, "tables": tables}
@@ -142,6 +142,7 @@ def _by_category(data: PageData, base: str, panel: str | None, rows: list[dict],
     columns = [
         {
             "entry": category,
+            "name": category,
             "metric": name,
             "role": None,
             "description": None,

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from ..pages import plots, text
 from .data import NOT_IN_GRID, PageData, Row, role_of, why_missing
+from .metrics import name_of, own_metrics
 
 
 def answers(data: PageData) -> list[dict]:
@@ -32,16 +33,23 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
         "behind": text.within(_negative(gain), _negative(gain_high), _negative(gain_low)),
         "beats_untuned": beats_untuned(gain, gain_low),
         "untuned": get("untuned_reference"),
+        "untuned_formats": len(untuned_formats(data, base)),
         "untuned_score": get("untuned_value", untuned.get("value")),
         "untuned_in_chat": untuned_in_chat(data, base, recommendation),
         "self_pair": bool(get("self_pair")),
         "licence": get("licence") or teacher.get("licence"),
         "output_terms": get("output_terms") or teacher.get("output_terms"),
-        "primary": {"metric": None, "choice": None, "regret": None, **(get("primary_metric") or {})},
+        "primary": primary(data, get("primary_metric") or {}),
         "reason": get("reason"),
         "panels": [_panel(name, panel) for name, panel in (get("panels") or {}).items()],
         "plots": [ranking(data, base, panel) for panel in data.panels],
     }
+
+
+def primary(data: PageData, found: Row) -> Row:
+    """Return what the primary metric would have chosen, with the metric's name on the page. found: of recommendation.yaml."""
+    name = next((name_of(metric) for metric in own_metrics(data) if metric["metric"] == found.get("metric")), None)
+    return {"choice": None, "regret": None, **found, "metric": name or found.get("metric")}
 
 
 def _negative(value: float | None) -> float | None:
@@ -60,6 +68,12 @@ def beats_untuned(gain: float | None, low: float | None) -> str | None:
 def _panel(name: str, panel: Row) -> dict:
     score = text.within(panel.get("value"), panel.get("low"), panel.get("high"))
     return {"name": name, "best": panel.get("best"), "score": score}
+
+
+def untuned_formats(data: PageData, base: str) -> set[str | None]:
+    """Return the formats in which the untuned base was prompted and has a performance."""
+    roles = [role_of(row["model"], data) for row in data.references.get(base, []) if row["value"] is not None]
+    return {role["format"] for role in roles if role["role"] == "untuned"}
 
 
 def untuned_in_chat(data: PageData, base: str, recommendation: Row) -> dict | None:
@@ -115,12 +129,13 @@ def _or_lowest(value: float | None) -> float:
 
 def headline(answers: list[dict]) -> str | None:
     """Return what the page says first where tuning did not help, else None."""
-    losing = [answer["base"] for answer in answers if answer["beats_untuned"] == "no"]
+    losing = [answer for answer in answers if answer["beats_untuned"] == "no"]
     if not losing:
         return None
-    if len(losing) == len(answers):
-        return "No student beats its untuned base, prompted in whichever format scores higher."
-    return f"No student of {text.listing(losing)} beats its untuned base, prompted in whichever format scores higher."
+    several = all(answer["untuned_formats"] > 1 for answer in losing)
+    in_format = ", prompted in whichever format scores higher" if several else ""
+    whose = "" if len(losing) == len(answers) else f" of {text.listing([answer['base'] for answer in losing])}"
+    return f"No student{whose} beats its untuned base{in_format}."
 
 
 # --- the table of all cells

@@ -14,6 +14,8 @@ NOT_IN_GRID = "not in this grid"
 # by the config's `compare`: the key of the grid that lists the units, and what several of them are called
 UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
 UNITS_NAME = {"teacher": "teachers", "instructions": "instruction sets", "recipe": "recipes"}
+# of a rank correlation
+INTERVALS = (("low", "high"), ("low_nested", "high_nested"), ("low_family", "high_family"))
 Row = dict[str, Any]  # of a table: all its columns, None where unknown
 Cell = tuple[str, str | None, str]  # base, panel, unit
 
@@ -35,12 +37,13 @@ class Inputs(TypedDict):
     """What a report is made from. All keys exist, and every row has all columns of its table."""
 
     title: str | None
+    config_files: list[str]  # of the run that makes the page
     settings: Settings
     # tables of artifacts
     performance: list[Row]
     metrics: list[Row]  # over all responses of a cell
     by_category: list[Row]  # the same columns, over the responses of one category
-    correlations: list[Row]
+    correlations: list[Row]  # in the direction that each metric promises
     effects: list[Row]
     lineage: list[Row]
     contamination: list[Row]
@@ -163,11 +166,12 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     metrics = _rows("metrics", data.get("metrics"))
     return Inputs(
         title=data.get("title"),
+        config_files=data.get("config_files") or [],
         settings=_settings(data.get("settings") or {}),
         performance=_rows("performance", data.get("performance")),
         metrics=[row for row in metrics if row["category"] is None],
         by_category=[row for row in metrics if row["category"] is not None],
-        correlations=_rows("correlations", data.get("correlations")),
+        correlations=list(map(promised, _rows("correlations", data.get("correlations")))),
         effects=_rows("effects", data.get("effects")),
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
@@ -204,6 +208,18 @@ def _settings(settings: Mapping[str, Any]) -> Settings:
 def _rows(table: str, rows: Iterable[Row] | None) -> list[Row]:
     """Return rows with all columns of their table."""
     return [{**blank(table), **row} for row in rows or []]
+
+
+def promised(row: Row) -> Row:
+    """Return a row of correlations in the direction that its metric promises: positive where the promise holds.
+
+    The table keeps the sign of the metric's values: a metric whose low values promise a better student has a negative rho there.
+    """
+    if row["direction"] != "lowest":
+        return row
+    ends = {key: row[other] for low, high in INTERVALS for key, other in ((low, high), (high, low))}
+    turned = ends | {key: row[key] for key in ("rho", "tau_b")}
+    return row | {key: None if value is None else -value for key, value in turned.items()}
 
 
 def blank(table: str) -> Row:

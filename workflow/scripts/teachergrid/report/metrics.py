@@ -1,10 +1,13 @@
 """What might predict a good teacher, against the performance of its students: its strength, and the metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from markupsafe import Markup
 
+from ..analysis.correlations import WITHOUT_SELF_PAIRS
 from ..pages import plots, text
+from ..pages.labels import Point
 from .data import PageData, blank, place, places
 
 ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
@@ -53,10 +56,10 @@ def _strength(
     )
 
 
-def _student(data: PageData, base: str, panel: str | None, unit: str) -> plots.Point:
+def _student(data: PageData, base: str, panel: str | None, unit: str) -> Point:
     """Return a unit's performance as a point that has no x yet."""
     row = data.cell(base, panel, unit)
-    return plots.Point(
+    return Point(
         x=None,
         y=row["value"],
         y_low=row["low"],
@@ -71,6 +74,16 @@ def _student(data: PageData, base: str, panel: str | None, unit: str) -> plots.P
 def _mean(values: Iterable[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
     return sum(defined) / len(defined) if defined else None
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """Return the one name that a page has for a metric: its name in the config, or its own where it has none there.
+
+    Args:
+        row: of artifacts.GRID_METRICS or CORRELATIONS, or of `own_metrics`.
+    """
+    name = row["entry"] or row["metric"].removesuffix(WITHOUT_SELF_PAIRS)
+    return name + (", without self-pairs" if row["metric"].endswith(WITHOUT_SELF_PAIRS) else "")
 
 
 def own_metrics(data: PageData) -> list[dict]:
@@ -90,7 +103,7 @@ def own_metrics(data: PageData) -> list[dict]:
 
 
 def against_performance(data: PageData) -> list[dict]:
-    """Return own_metrics with their plots, one per base, and the reasons that their values give."""
+    """Return own_metrics with their name on the page, their plots, one per base, and the reasons that their values give."""
     by_metric: dict[str, dict[tuple, dict]] = {}
     for row in data.inputs["metrics"]:
         by_metric.setdefault(row["metric"], {})[row["base"], row["panel"], row["unit"]] = row
@@ -99,13 +112,13 @@ def against_performance(data: PageData) -> list[dict]:
         rows = by_metric[metric["metric"]]
         figures = [_against(data, base, panel, metric, rows) for base, panel in places(data)]
         notes = list(dict.fromkeys(row["reason"] for row in rows.values() if row["reason"]))
-        entries.append({**metric, "plots": [plot for plot in figures if plot], "notes": notes})
+        entries.append({**metric, "name": name_of(metric), "plots": [plot for plot in figures if plot], "notes": notes})
     return entries
 
 
 def _against(data: PageData, base: str, panel: str | None, metric: dict, rows: dict[tuple, dict]) -> Markup | None:
     """Return the plot of a metric's values against performance, of one base; None without a unit that has both."""
-    points, name = [], metric["metric"]
+    points, name = [], name_of(metric)
     for unit in data.units:
         row = rows.get((base, panel, unit)) or blank("metrics")
         student = _student(data, base, panel, unit)

@@ -1,6 +1,7 @@
 """Assemble the report of a grid block: one HTML file without anything from outside."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from . import agreement, answer, judges, metrics, pilot, ranks, records, sibling
 from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
-REPRODUCE = "snakemake --workflow-profile profiles/default"
+OF_THE_DEMO = ["config/config.yaml"]  # the config of a run that names none
 
 
 def build(inputs: Mapping[str, Any]) -> str:
@@ -42,7 +43,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             training=records.training(data),
             contamination=records.contamination(data),
             provenance=records.flat(data.inputs["provenance"]),
-            reproduce=REPRODUCE,
+            reproduce=reproduce(data.inputs["config_files"]),
             gated=gated,
             gated_without_log={corpus: reason for corpus, reason in gated.items() if corpus not in failed_cells},
             missing=[
@@ -50,6 +51,12 @@ def build(inputs: Mapping[str, Any]) -> str:
             ],
         )
     )
+
+
+def reproduce(config_files: Sequence[str]) -> str:
+    """Return the command that makes the page again. config_files: of the run that made it, [] where they are unknown."""
+    own = [] if list(config_files) in ([], OF_THE_DEMO) else ["--configfile", *config_files]
+    return shlex.join(["teachergrid", "run", *own])
 
 
 def _about_students(data: PageData) -> dict[str, Any]:
@@ -71,6 +78,7 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),
         "gains": tasks.gains(data),
+        "circular_gains": tasks.gains(data, circular=True),
         "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
     }
 

@@ -1,4 +1,7 @@
-"""How well each metric ranks the units as performance does, and how much that depends on its settings."""
+"""How well each metric ranks the units as performance does, and how much that depends on its settings.
+
+Rank correlations are in the direction that the metric promises (see data.promised).
+"""
 
 import math
 from typing import NamedTuple
@@ -9,7 +12,7 @@ from ..analysis.correlations import WITHOUT_SELF_PAIRS
 from ..pages import plots, text
 from ..stats import rank, sample_size
 from .data import POOLED, PageData, place
-from .metrics import ROLES, own_metrics
+from .metrics import ROLES, name_of, own_metrics
 
 COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
 # rho that is lower by at most this counts as equally good
@@ -29,6 +32,7 @@ def tables(data: PageData) -> list[dict]:
     result = []
     for base, panel in sorted(groups, key=lambda key: order.get(key[0], len(order))):
         rows = sorted(groups[base, panel], key=lambda row: ROLES.get(row["role"], 2))
+        rows = [{**row, "name": name_of(row)} for row in rows]
         n = max(row["n"] or 0 for row in rows)
         ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
         name = group_name(data, base, panel)
@@ -66,7 +70,7 @@ def firmness(row: dict) -> dict:
     if row["low_family"] is not None:
         family = f"{text.number(row['low_family'], 2)} to {text.number(row['high_family'], 2)} (most without {row['family']})"
     return {
-        **{key: row[key] for key in ("metric", "role")},
+        **{key: row[key] for key in ("name", "metric", "role")},
         "over": [
             text.within(row["rho"], row["low"], row["high"], 2),
             text.within(row["rho"], row["low_nested"], row["high_nested"], 2)
@@ -90,7 +94,7 @@ def overview(tables: list[dict]) -> list[str]:
         plots.dots(
             [_dot(row) for row in table["rows"]],
             f"Rank correlation of every metric with performance, {table['name']}",
-            "Spearman's rho with 95 % intervals; the vertical line is 0.",
+            "Spearman's rho with 95 % intervals, in the direction that each metric promises; the vertical line is 0.",
             f"{table['name']}: rho",
             lines=[plots.ZERO],
             domain=(-1.0, 1.0),
@@ -100,15 +104,14 @@ def overview(tables: list[dict]) -> list[str]:
 
 
 def _dot(row: dict) -> plots.Dot:
-    without = row["metric"].endswith(WITHOUT_SELF_PAIRS)
     return plots.Dot(
-        label=(row["entry"] or row["metric"]) + (", no self-pairs" if without else ""),
+        label=row["name"].replace("without", "no"),
         value=row["rho"],
         low=row["low"],
         high=row["high"],
         text=text.number(row["rho"], 2),
         css={"primary": "best", "baseline": "behind"}.get(row["role"], ""),
-        title=f"{row['metric']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
+        title=f"{row['name']}: {text.within(row['rho'], row['low'], row['high'], 2)}",
     )
 
 
@@ -178,10 +181,9 @@ def _over_parameter(data: PageData, variants: Variants, rho: dict, groups: list[
     series = [plots.Line(label, points, i) for i, (label, points) in enumerate(curves)]
     label = f"{parameter} of {name}"
     plot = plots.lines(series, f"Rank correlation of {name} over {parameter}", "One line per base.", label, "rho")
-    sign = -1 if variants.own["direction"] == "lowest" else 1
     words = []
     for base, points in curves:
-        low, high = plateau([(x, None if y is None else sign * y) for x, y in points])
+        low, high = plateau(points)
         if low is not None and high is not None:
             words.append(f"{base} {low:g}" + (f" to {high:g}" if high > low else ""))
     return {"plot": plot, "plateaus": f"{label}: {', '.join(words)}"}

@@ -18,7 +18,7 @@ from ..hub import folders
 from ..instructions import contamination
 from ..job import attempts, failures
 from ..responses import health
-from ..spec import canonical
+from ..spec import canonical, config_files
 from ..spec.ids import Responses
 from ..store import artifacts, inputs, origin
 from . import samples
@@ -60,6 +60,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
     responses: dict[tuple[str, str], str] = {Responses.parse(Path(path).stem): path for path in files.responses}
     return {
         "title": settings["title"],
+        "config_files": config_files.in_use(),
         "settings": grid_settings,
         **{name: artifacts.read(tables[name], schema).to_pylist() for name, schema in TABLES.items()},
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),

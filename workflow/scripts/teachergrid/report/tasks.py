@@ -8,8 +8,10 @@ from .data import PageData, Row, blank, place, places
 Gains = dict[tuple[str, str], Row]  # (unit, measure) -> row of artifacts.PERFORMANCE
 
 
-def gains(data: PageData) -> list[dict]:
+def gains(data: PageData, circular: bool = False) -> list[dict]:
     """Return the gains on each base that has any.
+
+    circular: whether by judges that decide by a reward of a metric, instead of by all others.
 
     A measure is suite/judge/task/category where categories are known, else suite/judge/task or suite/judge.
 
@@ -18,7 +20,8 @@ def gains(data: PageData) -> list[dict]:
         "widest": the largest gain or loss}.
     """
     rows = [r for r in data.inputs["performance"] if r["kind"] != "reference" and r["gain"] is not None]
-    measures = finest(list(dict.fromkeys(r["measure"] for r in rows if r["measure"] != "AP")))
+    judged = list(dict.fromkeys(r["measure"] for r in rows if r["measure"] != "AP"))
+    measures = finest([name for name in judged if is_circular(data, name) == circular])
     sections = []
     for base, panel in places(data):
         rows_of = {(r["unit"], r["measure"]): r for r in rows if (r["base"], r["panel"]) == (base, panel)}
@@ -27,6 +30,11 @@ def gains(data: PageData) -> list[dict]:
         if units:
             sections.append(_section(place(data, base, panel), units, measures, rows_of))
     return sections
+
+
+def is_circular(data: PageData, measure: str) -> bool:
+    """Whether a measure, suite/judge/..., is by a judge that decides by a reward of a metric."""
+    return not data.inputs["circular"].keys().isdisjoint(measure.split("/")[1:2])
 
 
 def _section(name: str, units: list[str], measures: list[str], gains: Gains) -> dict:

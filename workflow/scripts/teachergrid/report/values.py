@@ -5,13 +5,13 @@ from statistics import median
 
 from ..pages import plots, text
 from .data import NOT_IN_GRID, PageData, blank, place, places, why_missing
-from .metrics import own_metrics
+from .metrics import name_of, own_metrics
 
 
 def tables(data: PageData) -> list[dict]:
     """Return one table per base and panel, of every metric in the variant that the config states.
 
-    {"name", "columns": own_metrics with the decimals and notes of their values, "rows": {"unit", "cells": one row of
+    {"name", "columns": own_metrics with their name on the page, and the decimals and notes of their values, "rows": {"unit", "cells": one row of
     artifacts.GRID_METRICS per column}, "absent": {unit: why it has no value}, "undefined": {entry of the config: why it has none}}
     """
     by_cell = {(r["base"], r["panel"], r["unit"], r["metric"]): r for r in data.inputs["metrics"]}
@@ -30,7 +30,7 @@ def _table(data: PageData, base: str, panel: str | None, by_cell: dict[tuple, di
         column = [cells_of[unit][i] for unit in units]
         notes = list(dict.fromkeys(cell["reason"] for cell in column if cell["reason"]))
         if any(cell["value"] is not None for cell in column):
-            columns.append({**metric, "index": i, "digits": decimals(column), "notes": notes})
+            columns.append({**metric, "name": name_of(metric), "index": i, "digits": decimals(column), "notes": notes})
         elif metric["entry"] in data.settings["metrics"]:
             undefined[metric["entry"]] = notes[0] if notes else "no value"
     absent = {unit: why_missing(data, base, unit) for unit in cells_of if unit not in units}
@@ -60,7 +60,7 @@ def dots(data: PageData, tables: list[dict]) -> list[str]:
 
 
 def _dots(data: PageData, table: dict, metric: dict) -> str:
-    name, value_unit, digits = metric["entry"] or metric["metric"], metric["value_unit"], metric["digits"]
+    name, value_unit, digits = metric["name"], metric["value_unit"], metric["digits"]
     rows = [(row["unit"], row["cells"][0]) for row in table["rows"]]
     sign = 1 if metric["direction"] == "lowest" else -1
     rows.sort(key=lambda pair: math.inf if pair[1]["value"] is None else sign * pair[1]["value"])

@@ -36,7 +36,7 @@ def respond(
     requests = engine.requests_of(instructions, sampling["samples"])
     bounds = shards.bounds(len(requests), teacher["shard"])
     model = settings.get("model")
-    generate = engine.load(model, teacher, engine=teacher["engine"])
+    generate = engine.load(model, teacher, engine=teacher["engine"], requests=requests)
 
     def make(i: int) -> list[dict]:
         part = requests[slice(*bounds[i])]

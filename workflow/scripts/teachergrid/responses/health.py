@@ -62,13 +62,15 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[d
     faults: dict[str, Callable[[dict], bool]] = {
         "truncated": lambda row: row["finish_reason"] == "length",
         "prompt_too_long": lambda row: row["finish_reason"] == "prompt_too_long",
-        "empty": lambda row: row["finish_reason"] != "prompt_too_long" and not row["response"].strip(),
+        "empty": lambda row: not row["finish_reason"].startswith("prompt_") and not row["response"].strip(),
         "refused": lambda row: refused(row["response"]),
         "repeated": lambda row: repeated(row["response"]),
         "long": lambda row: _length(row) > settings["long_tokens"],
         "language": lambda row: _other_script(questions[row["id"]], row["response"]),
         "duplicate": lambda row: _one_line(row["response"]) in doubled,
     }
+    if any(row["finish_reason"] == "prompt_refused" for row in rows):
+        faults["prompt_refused"] = lambda row: row["finish_reason"] == "prompt_refused"
     checks = []
     for name, has_fault in faults.items():
         faulty = [(row["id"], row["response"]) for row in rows if has_fault(row)]

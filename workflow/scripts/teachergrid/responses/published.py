@@ -10,6 +10,8 @@ from ..instructions import files, notes, rows
 from ..instructions.files import Notes
 
 USUAL = ("response", "output", "content", "answer")
+# what APIs and engines write in a column `finish_reason`; a response that was cut off gets no end token
+FINISHED = {"stop": "stop", "eos": "stop", "end_turn": "stop", "length": "length", "max_tokens": "length"}
 EXAMPLES = 3  # in a message
 
 
@@ -31,7 +33,7 @@ class Asked(NamedTuple):
 def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = None) -> list[dict]:
     """Return one row for each response to one of the instructions, in the order of the instructions, then of samples.
 
-    The finish reason is `unknown`, and the numbers of tokens are left out. What was read in another way than it is written is
+    The finish reason is that of a column `finish_reason`, else `unknown`; the numbers of tokens are left out. What was read in another way than it is written is
     said in the log.
 
     Args:
@@ -47,6 +49,7 @@ def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = No
     """
     asked, found = Asked.of(items), Counter[str]()
     texts: dict[tuple[str, int], str] = {}
+    ends: dict[tuple[str, int], str] = {}
     repeated: Counter[tuple[str, int]] = Counter()
     number = 0
     for number, row in enumerate(row_files.read(source), 1):
@@ -58,6 +61,7 @@ def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = No
         key = (id, _sample(row, where, of_row))
         repeated[key] += key in texts
         texts[key] = _response(row, teacher["fields"], after, where, of_row)
+        ends[key] = FINISHED.get(str(row.get("finish_reason")), "unknown")
         if files.BROKEN in texts[key]:
             of_row.add(files.BROKEN_NOTE)
         found.update(of_row)
@@ -70,7 +74,7 @@ def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = No
     _check(source, number, items, missing, repeated_ids, teacher["allow_missing"])
     order = {item["id"]: number for number, item in enumerate(items)}
     return [
-        {"id": id, "sample": sample, "response": texts[id, sample], "finish_reason": "unknown"}
+        {"id": id, "sample": sample, "response": texts[id, sample], "finish_reason": ends[id, sample]}
         for id, sample in sorted(texts, key=lambda key: (order[key[0]], key[1]))
     ]
 
@@ -162,7 +166,7 @@ def _sample(row: dict, where: str, found: set[str]) -> int:
         found.add("column 'sample' holds no numbers and is not read")
         return 0
     if number < 0 or not number.is_integer() or isinstance(value, bool):
-        raise BadInput(f"{where}, column 'sample': {value!r} is no number of a response; number them 0, 1, 2 ...")
+        raise BadInput(f"{where}, column 'sample': {value!r} is not the number of a response; number them 0, 1, 2 ...")
     return int(number)
 
 

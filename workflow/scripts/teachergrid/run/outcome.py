@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -155,6 +156,34 @@ def lines(results: str, summary: Summary) -> list[str]:
     parts += [f"{summary['gpu_hours']:.1f} GPU-hours"] * (summary["gpu_hours"] >= 0.05)
     parts += [span((summary["ended"] or time.time()) - summary["started"], largest="h")]
     return [*text, ", ".join(parts), f"log: {results}/{LOG}; summary: {results}/{SUMMARY}"]
+
+
+def answers(results: str, grids: Iterable[str]) -> Iterator[str]:
+    """Yield the recommended teacher of each grid and base, and where the report is.
+
+    Args:
+        grids: of the run's config; the results may hold those of other configs, too.
+    """
+    import yaml  # slow to import
+
+    for path in (Path(results, "grids", grid, "recommendation.yaml") for grid in sorted(grids)):
+        if not path.exists():
+            continue
+        recommendation = yaml.safe_load(path.read_text()) or {}
+        for base, answer in (recommendation.get("bases") or {}).items():
+            if answer.get("best") is not None:
+                yield f"{path.parent.name}: for {base} {in_words(answer)}"
+        yield f"report: {path.parent / 'report.html'}"
+
+
+def in_words(answer: Mapping) -> str:
+    """Return which teacher to take. answer: of a base that has one, from recommendation.yaml."""
+    best = f"{answer['best']}: {answer['value']:.1f} [{answer['low']:.1f}, {answer['high']:.1f}]"
+    tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
+    also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
+    gain = answer.get("gain")
+    but = "" if gain is None or gain > 0 else f"; but no student beats the untuned base ({answer['untuned_reference']})"
+    return f"take {best}{also}{but}"
 
 
 def notify(command: str, code: int, told: list[str]) -> None:

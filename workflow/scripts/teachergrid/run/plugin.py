@@ -1,6 +1,6 @@
-"""Mends of Snakemake's SLURM plugin, inside the Snakemake process that a run supervises (`mend`).
+"""Patches of Snakemake's SLURM plugin, inside the Snakemake process that a run supervises (`patch`).
 
-| fault | mended |
+| fault | patched |
 |---|---|
 | a job that is preempted and not put back, or is gone, is waited for for ever | it has failed after `Patience.lost`, and is tried again |
 | a job that somebody cancelled is waited for for ever (by sacct) or tried again, with twice the memory and time | it has failed, for good |
@@ -12,7 +12,7 @@
 | all jobs have the name of the run | a job is called rule:cell |
 | nothing of a site runs in a job | its `setup.sh` does, beside the file of partitions |
 
-The mends are for the versions in VERSIONS. With others nothing is mended, and the watchdog of `supervise` ends what hangs.
+The patches are for the versions in VERSIONS. With others nothing is patched, and the watchdog of `supervise` ends what hangs.
 """
 
 import asyncio
@@ -61,11 +61,11 @@ again_how: dict[Any, str] = {}  # {job: how it is tried again}, from its failure
 _handle_error = JobScheduler._handle_error
 
 
-def mend() -> str | None:
-    """Mend the plugin. Return why it is not mended, else None."""
+def patch() -> str | None:
+    """Patch the plugin. Return why it is not patched, else None."""
     found = {name: metadata.version(name) for name in VERSIONS}
     if found != VERSIONS:
-        return f"the SLURM plugin is not mended: {found} instead of {VERSIONS}"
+        return f"the SLURM plugin is not patched: {found} instead of {VERSIONS}"
     slurm.query_job_status = remembered(slurm.query_job_status)
     slurm.query_job_status_squeue = submission.query_mine
     slurm.get_submit_command = submission.submitted(slurm.get_submit_command)
@@ -124,7 +124,7 @@ def remembered(query: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitabl
 
 
 class Executor(slurm.Executor):
-    """The plugin's executor, mended (see above).
+    """The plugin's executor, patched (see above).
 
     answer: {SLURM id: state} as last queried, None where that failed. missed: {SLURM id: when it was first seen preempted or gone}.
     away: whether the controller did not answer the last submission. mute_until: until then the accounting is not asked.

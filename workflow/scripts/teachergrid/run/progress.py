@@ -277,8 +277,8 @@ def main(events: int, lifeline: int, argv: list[str]) -> None:
 
     from teachergrid.run import plugin
 
-    if unmended := plugin.mend():
-        print(unmended)
+    if unpatched := plugin.patch():
+        print(unpatched)
     # the parent logger: Snakemake clears the handlers of its own
     logger = logging.getLogger("snakemake")
     logger.setLevel(logging.INFO)

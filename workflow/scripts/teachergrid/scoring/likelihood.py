@@ -12,7 +12,7 @@ sequences.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -81,12 +81,20 @@ class Responses:
         """Return id and sample of each response of a shard."""
         return self._responses.select(["id", "sample"]).slice(*self._bounds[shard]).to_pylist()
 
-    def texts(self, shard: int) -> list[Row]:
-        """Return those responses of a shard that are in the subset."""
+    def prompts(self) -> "Iterator[tuple[str, list[Message]]]":
+        """Yield (id, messages) of each instruction whose responses are scored."""
+        ids = [id for id in dict.fromkeys(self._responses["id"].to_pylist()) if id in self.subset]
+        yield from zip(
+            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), strict=True
+        )
+
+    def texts(self, shard: int, without: Set[str] = frozenset()) -> list[Row]:
+        """Return those responses of a shard that are in the subset. without: ids of instructions to leave out."""
         ids = [key["id"] for key in self.keys(shard)]
-        in_subset = pa.array([id in self.subset for id in ids])
+        wanted = self.subset - without
+        in_subset = pa.array([id in wanted for id in ids])
         columns = self._responses.select(["response", "finish_reason"]).slice(*self._bounds[shard]).filter(in_subset)
-        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in self.subset]).to_pylist()
+        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()
         texts, finished = (
             columns["response"].to_pylist(),
             (reason != "length" for reason in columns["finish_reason"].to_pylist()),
@@ -122,9 +130,21 @@ def score(
     rows = Responses(responses, instructions, options)
 
     @cache
+    def refused(format: str) -> set[str]:
+        from ..models import checks, loading
+
+        words = loading.load_tokenizer(settings["model"], scorer)
+        return checks.check_prompts(
+            rows.prompts(), checks.reader(words, scorer, format), scorer, settings["model"]["repo"]
+        )
+
+    @cache
     def load() -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
         from ..models import chat, loading
 
+        # before the model is loaded
+        for format in options["formats"]:
+            refused(format)
         copies = loading.load_copies(settings["model"], scorer)
         for _, model in copies:
             logits.check(model)
@@ -134,9 +154,16 @@ def score(
 
     def tables(format: str) -> Iterator[pa.Table]:
         def make(i: int, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> list[dict]:
-            values = iter(score_rows(tokenizer, model, rows.texts(i), scorer, format, options))
+            without = refused(format)
+            values = iter(score_rows(tokenizer, model, rows.texts(i, without), scorer, format, options))
+            nothing = {id: _undefined("the chat template refuses the prompt") for id in without}
             return [
-                key | (next(values) if key["id"] in rows.subset else _undefined("not in the subset"))
+                key
+                | (
+                    nothing.get(key["id"]) or next(values)
+                    if key["id"] in rows.subset
+                    else _undefined("not in the subset")
+                )
                 for key in rows.keys(i)
             ]
 

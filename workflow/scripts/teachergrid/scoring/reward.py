@@ -6,7 +6,8 @@ An encoder compares responses with each other (similarity.py).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict
 
@@ -21,6 +22,9 @@ from . import classifier, ratings, similarity
 from .entry import RewardEntry
 
 SHARD = 1024  # rows after which a model's scores are written: a killed job loses no more (a probe sets its own `shard`)
+# reasons by the finish reason of a response that could not be asked for
+NO_PROMPT = {"prompt_too_long": "prompt too long", "prompt_refused": "prompt refused by the teacher's template"}
+REFUSED = "the chat template refuses the conversation"
 NOT_FINITE = "the reward is NaN or infinite"
 
 
@@ -101,13 +105,18 @@ def scorer_class(
     return ratings.Rater if reward["rating"] else classifier.Classifier
 
 
-def score_rows(rows: list[Response], reward: RewardEntry, scorer: Scorer, limit: float) -> list[dict]:
+def score_rows(
+    rows: list[Response], reward: RewardEntry, scorer: Scorer, limit: float, refused: Set[str] = frozenset()
+) -> list[dict]:
     """Return rows of artifacts.REWARDS (of similarity.VECTORS for an encoder).
 
-    Batches are sorted by length, and the same rows always make the same batches.
+    Batches are sorted by length, and the same rows always make the same batches. refused: ids of instructions to leave out.
     """
-    ids = [scorer.tokens(row["messages"], row["response"]) for row in rows]
-    result = [_row(row, None, _unscorable(row, len(text), limit)) for row, text in zip(rows, ids, strict=True)]
+    ids = [[] if row["id"] in refused else scorer.tokens(row["messages"], row["response"]) for row in rows]
+    result = [
+        _row(row, None, REFUSED if row["id"] in refused else _unscorable(row, len(text), limit))
+        for row, text in zip(rows, ids, strict=True)
+    ]
     fitting = sorted((i for i, row in enumerate(result) if row["reason"] is None), key=lambda i: len(ids[i]))
     for start in range(0, len(fitting), reward["batch"]):
         batch = fitting[start : start + reward["batch"]]
@@ -118,8 +127,8 @@ def score_rows(rows: list[Response], reward: RewardEntry, scorer: Scorer, limit:
 
 def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:
     """Return reward and reason by rule."""
-    if row["finish_reason"] == "prompt_too_long":
-        return None, "prompt too long"
+    if reason := NO_PROMPT.get(row["finish_reason"]):
+        return None, reason
     verdict = verify.verdict(row["response"], row["answer"], checker)
     return verdict.score, verdict.reason
 
@@ -128,16 +137,33 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
     scorer_of = scorer_class(reward)
     bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
 
+    @cache
+    def refused() -> set[str]:
+        from ..models import chat, checks, loading
+
+        if scorer_of is not classifier.Classifier:
+            return set()  # their prompts are one user turn
+        words = loading.load_tokenizer(model, reward)
+        check_turns = checks.check_turns(words, reward)
+
+        def read(messages: list[Message]) -> None:
+            check_turns(messages)
+            chat.conversation(words, messages, "Yes", reward)
+
+        asked = ((row["id"], row["messages"]) for row in rows)
+        return checks.check_prompts(asked, read, reward, model["repo"])
+
     def load() -> list[LimitedScorer]:
         from ..models import loading
 
+        refused()  # before the model is loaded
         return [
             LimitedScorer(scorer_of(tokenizer, network, reward), min(reward["max_length"], loading.context(network)))
             for tokenizer, network in loading.load_copies(model, reward, kind=scorer_of.MODEL_KIND)
         ]
 
     def make(i: int, scorer: Scorer, limit: float) -> list[dict]:
-        return score_rows(rows[slice(*bounds[i])], reward, scorer, limit)
+        return score_rows(rows[slice(*bounds[i])], reward, scorer, limit, refused())
 
     is_similarity = scorer_of is similarity.Encoder
     schema = similarity.VECTORS if is_similarity else artifacts.REWARDS
@@ -158,8 +184,8 @@ def _row(row: Response, reward: float | np.ndarray | None, reason: str | None) -
 
 def _unscorable(row: Response, tokens: int, limit: float) -> str | None:
     """Return why a response of so many tokens cannot be scored, or None."""
-    if row["finish_reason"] == "prompt_too_long":
-        return "prompt too long"
+    if reason := NO_PROMPT.get(row["finish_reason"]):
+        return reason
     if not tokens:
         return "no text"
     return f"too long ({tokens} tokens)" if tokens > limit else None

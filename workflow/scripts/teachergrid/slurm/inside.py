@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 SIGNAL = signal.SIGUSR1
+CONTAINER = "TEACHERGRID_CONTAINER"  # environment variable: the words before a command that run it in a container
 PLAIN, OURS = " -m snakemake ", " -m teachergrid.slurm.inside "
 
 
@@ -31,10 +32,10 @@ def only_job_steps() -> None:
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
     class Executor(jobstep.Executor):
-        """Starts the job's work by `srun`: another Snakemake."""
+        """Starts the job's work by `srun`: another Snakemake, in a container where the site has one."""
 
         def format_job_exec(self, job: Any) -> str:
-            return command(super().format_job_exec(job))
+            return f"{os.environ.get(CONTAINER, '')} {command(super().format_job_exec(job))}".strip()
 
     collect = PluginRegistryBase.collect_plugins
 

@@ -91,7 +91,7 @@ def _entry(name: Any, entry: Any, path: str) -> Partition:
     """Return one checked entry."""
     where = f"{path}: partitions.{name}"
     if not isinstance(name, str) or not name.strip():
-        raise BadInput(f'{where}: is no name of a partition; put it in quotes: "{name}"')
+        raise BadInput(f'{where}: is not the name of a partition; put it in quotes: "{name}"')
     if not isinstance(entry, dict):
         raise BadInput(f"{where}: holds {entry!r}; write its limits in braces, such as {{max_runtime: 1440}}")
     for key in entry:

@@ -16,6 +16,7 @@ from ..errors import BadInput
 if TYPE_CHECKING:
     import yaml
 
+IN_USE = "TEACHERGRID_CONFIG_FILES"  # tells the jobs of a run its config files; sbatch passes it on
 DEEPEST = 40  # mappings and lists inside each other
 MOST_VALUES = 1_000_000  # after all aliases (*name) are replaced by what they stand for
 YAML_TAG = "tag:yaml.org,2002:"
@@ -102,7 +103,7 @@ def _text(path: str | Path) -> str:
         before = content[: error.start]
         raise BadInput(
             f"{shown(path)}, line {before.count(10) + 1}, column {error.start - before.rfind(10)}: byte "
-            f"0x{content[error.start]:02x} is no UTF-8, so this is no text of a config; save the file as UTF-8"
+            f"0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
         ) from error
 
 
@@ -110,7 +111,9 @@ def _refuse_json(path: str | Path, text: str) -> None:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadInput(f"{shown(path)}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from error
+        raise BadInput(
+            f"{shown(path)}, line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+        ) from error
     except RecursionError as error:
         raise BadInput(f"{shown(path)}: more than {DEEPEST} mappings or lists inside each other") from error
 
@@ -136,7 +139,7 @@ def _unreadable(path: str | Path, text: str, error: "yaml.YAMLError") -> BadInpu
 
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         position = getattr(error, "position", None)
-        return BadInput(f"{shown(path)}: no YAML: {getattr(error, 'reason', error)} (character {position})")
+        return BadInput(f"{shown(path)}: not valid YAML: {getattr(error, 'reason', error)} (character {position})")
     mark, problem = error.problem_mark, error.problem or str(error)
     if text[mark.index : mark.index + 1] == "\t":
         problem += " '\\t'"
@@ -145,7 +148,7 @@ def _unreadable(path: str | Path, text: str, error: "yaml.YAMLError") -> BadInpu
         context = f", {error.context} which begins in line {error.context_mark.line + 1}"
     remedy = next((f": {words}" for part, words in REMEDIES if part in f"{error.context} {problem}"), "")
     return BadInput(
-        f"{shown(path)}, line {mark.line + 1}, column {mark.column + 1}: no YAML: {problem}{context}{remedy}"
+        f"{shown(path)}, line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {problem}{context}{remedy}"
     )
 
 
@@ -283,3 +286,17 @@ def _entries(node: "yaml.Node") -> Iterator[tuple[str, _Key]]:
             for merged in item.value if isinstance(item, yaml.SequenceNode) else [item]:
                 yield from _entries(merged)
         yield str(key.value), _Key(key.start_mark, item)
+
+
+# --- for the jobs of a run
+
+
+def announce(paths: Iterable[str | Path]) -> None:
+    """Tell the jobs of this process which files its config comes from: inside the current folder by their path from here."""
+    shown = (os.path.relpath(path) for path in paths)
+    os.environ[IN_USE] = json.dumps([os.path.abspath(path) if path.startswith(os.pardir) else path for path in shown])
+
+
+def in_use() -> list[str]:
+    """Return what `announce` told this process; [] where it belongs to no run."""
+    return json.loads(os.environ.get(IN_USE, "[]"))

@@ -53,14 +53,14 @@ def check_values(value: object, where: str = "config") -> None:
 def _check_number(value: int | float, where: str) -> None:
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > LARGEST:
         what = value if isinstance(value, float) else f"a whole number of {len(str(abs(value)))} digits"
-        raise BadInput(f"{where}: {what} is no number to compute with; write a finite one, or leave the key out")
+        raise BadInput(f"{where}: {what} is infinite, NaN or too large; write another number, or leave the key out")
 
 
 def _check_text(value: str, where: str) -> None:
     if len(value) > LONGEST_TEXT and not FREE.search(where):
-        raise BadInput(f"{where}: has {len(value)} characters, and no name and no path is that long; correct it")
+        raise BadInput(f"{where}: has {len(value)} characters, too many for a name or a path; shorten it")
     if "\0" in value:
-        raise BadInput(f"{where}: holds a zero character, which no text and no path has; remove it")
+        raise BadInput(f"{where}: holds a zero character; remove it")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -80,7 +80,7 @@ def _compiled(pattern: str) -> re.Pattern:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise BadInput(f"checker: extract {pattern!r} is no regular expression ({error})") from error
+        raise BadInput(f"checker: extract {pattern!r} is not a valid regular expression ({error})") from error
     if compiled.groups != 1:
         raise BadInput(
             f"checker: extract {pattern!r} has {compiled.groups} groups and needs exactly one; "

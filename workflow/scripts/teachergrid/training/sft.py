@@ -53,6 +53,7 @@ def encode(
     settings: chat.ChatSettings,
     max_length: int,
     unfinished: Collection[int] = (),
+    ids: Sequence[str] = (),
 ) -> tuple[list[dict], dict[str, int]]:
     """Return training examples (input_ids, completion_mask of 0 and 1), and how many were cut or left out.
 
@@ -62,20 +63,30 @@ def encode(
         rows: (messages, response).
         settings: chat settings of the base.
         unfinished: numbers of the rows whose response max_tokens cut off; these get no end token.
+        ids: of the instruction of each row, for messages.
     Raises:
         BadInput: when no example is left.
     """
-    examples, counts = [], {"truncated": 0, "prompt_too_long": 0}
+    examples, counts = [], {"truncated": 0, "prompt_too_long": 0, "prompt_refused": 0}
+    failed: dict[str, BadInput] = {}
     cut_off = frozenset(unfinished)
+    check_turns = checks.check_turns(tokenizer, settings)
     chat.report(tokenizer, settings)
     for number, (messages, response) in enumerate(rows):
-        example = chat.example(tokenizer, messages, response, settings, finished=number not in cut_off)
-        ids, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
+        try:
+            check_turns(messages)
+            example = chat.example(tokenizer, messages, response, settings, finished=number not in cut_off)
+        except BadInput as error:
+            failed[ids[number] if ids else f"row {number + 1}"] = error
+            counts["prompt_refused"] += 1
+            continue
+        tokens, mask = example.input_ids[:max_length], example.completion_mask[:max_length]
         if not any(mask):
             counts["prompt_too_long"] += 1
             continue
-        counts["truncated"] += len(ids) < len(example.input_ids)
-        examples.append({"input_ids": ids, "completion_mask": mask})
+        counts["truncated"] += len(tokens) < len(example.input_ids)
+        examples.append({"input_ids": tokens, "completion_mask": mask})
+    checks.refuse_prompts(failed, len(set(ids) or rows), settings, tokenizer.name_or_path)
     if not examples:
         raise BadInput(
             f"no example fits max_length {max_length}: {counts['prompt_too_long']} prompts fill it alone; raise the "
@@ -145,7 +156,9 @@ def train(
     options = arguments(recipe, training.seed, folder, processes, deepspeed)
     tokenizer = loading.load_tokenizer(training.model, training.chat)
     tokenizer.padding_side = "right"
-    examples, counts = encode(tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished)
+    examples, counts = encode(
+        tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished, training.ids
+    )
     # float32 weights; the recipe's bfloat16 is mixed precision
     spread = processes == 1 and deepspeed is None
     network = loading.load_model(training.model, dtype="float32", spread=spread).train()

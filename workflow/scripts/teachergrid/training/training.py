@@ -18,11 +18,12 @@ class Training(NamedTuple):
     seed: int
     work: Path  # folder of checkpoints, and of the finished weights
     unfinished: Sequence[int] = ()  # numbers of the rows whose response max_tokens cut off; these get no end token
+    ids: Sequence[str] = ()  # of the instruction of each row, for messages
 
 
 class Trained(NamedTuple):
     """The result of a training."""
 
     final: Path  # folder of the finished weights, inside Training.work
-    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long, notes (sentences)
+    facts: dict  # steps, examples, trained_tokens, learning_rate, truncated, prompt_too_long, prompt_refused, notes (sentences)
     log: list[dict]  # rows of artifacts.TRAINING_LOG

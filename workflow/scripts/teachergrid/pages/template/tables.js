@@ -25,3 +25,8 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
   });
 }
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));
+// Say where a table or drawing is wider than the page, since phones show no scroll bar.
+const hint = () => document.querySelectorAll(".box, .wide").forEach((box) => box.classList.toggle("wider", box.scrollWidth > box.clientWidth + 2));
+hint();
+addEventListener("resize", hint);
+document.addEventListener("toggle", hint, true); // what is folded has no width

@@ -1,0 +1,184 @@
+"""README.md and docs/ hold what they promise: links, commands and configs work as they are printed."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from teachergrid.commands import arguments, parser
+from workspace import ROOT, Grid, copy_code
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [
+    *PAGES,
+    *(ROOT / name for name in ("config/README.md", "results/README.md", ".github/CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / "profiles").rglob("*.md"),
+    *(ROOT / "workflow").rglob("README.md"),
+]
+# what stands for the models of the README's config, so that it runs on two cores
+STAND_INS = {
+    "Qwen/Qwen2.5-1.5B": "bs",
+    "Qwen/Qwen2.5-1.5B-Instruct": "steps-s",
+    "Qwen/Qwen2.5-7B-Instruct": "steps-m",
+    "allenai/OLMo-2-1124-7B-Instruct": "concise-l",
+    "Skywork/Skywork-Reward-V2-Qwen3-0.6B": "rm",
+}
+ODD = r"\bmend|cannot be told from|told apart|hangs? on\b|is said to be so|would be missed, or more"
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def readme_config() -> str:
+    [config] = blocks(ROOT / "README.md", "yaml")
+    return config
+
+
+@pytest.fixture
+def grid(tmp_path) -> Grid:
+    """A checkout with the data that the pages name: files as people have them, with the mini world's text."""
+    copy_code(tmp_path, stand_in=False)
+    shutil.copytree(ROOT / "config/templates", tmp_path / "config/templates")
+    (tmp_path / "workflow/miniworld").symlink_to(ROOT / "workflow/miniworld")
+    (tmp_path / "data").mkdir()
+    rows = [json.loads(line) for line in (ROOT / "workflow/miniworld/data/pool.jsonl").read_text().splitlines()[:60]]
+    lines = [
+        {"instruction": row["instruction"], "input": "", "output": f"Answer: {row['answer']}"}
+        for row in (rows * 40)[:2000]
+    ]
+    for number, line in enumerate(lines[len(rows) :]):
+        line["instruction"] += f" ({number})"
+    answers = [{**row, "completion": row["answer"], "response": row["answer"]} for row in rows]
+    for name, found in (("train", lines), ("prompts", rows), ("model-a", answers), ("model-b", answers)):
+        (tmp_path / f"data/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    problems = (ROOT / "workflow/miniworld/data/test.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "data/test.jsonl").write_text("".join(problems[:30]))
+    return Grid(tmp_path)
+
+
+def planned(grid: Grid, config: str) -> dict[str, int]:
+    """Plan a config; return {rule: number of jobs}."""
+    (grid.folder / "my.yaml").write_text(config)
+    rules = [job["job"].split()[0] for job in grid.plan("--configfile", "my.yaml")]
+    return {rule: rules.count(rule) for rule in rules}
+
+
+# --- words and links
+
+
+def test_the_readme_is_short_and_names_every_page():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") < 180
+    assert {page.name for page in PAGES[1:]} == set(re.findall(r"docs/([\w-]+\.md)", text))
+    assert (ROOT / "docs/report.png").stat().st_size <= 150_000
+
+
+def test_links_lead_somewhere():
+    broken = []
+    for page in LINKED:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if not re.match(r"https?:", link) and not (target.exists() and (not anchor or anchor in anchors(target))):
+                broken.append((page.name, link))
+    assert broken == []
+
+
+def test_no_odd_phrases():
+    pages = [*LINKED, *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.html")]
+    odd = {str(page.relative_to(ROOT)): re.findall(ODD, page.read_text(), re.I) for page in pages}
+    assert {page: words for page, words in odd.items() if words} == {}
+
+
+# --- commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page):
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0].endswith("teachergrid"):
+                parser.parse(words[1:])
+            elif words[:1] == ["make"]:
+                targets = [word for word in words[1:] if "=" not in word]
+                makefile = (ROOT / "Makefile").read_text()
+                assert all(f"\n{target}:" in makefile for target in targets), line
+
+
+def test_options_exist(capsys):
+    """Every option that a page names between backticks is one of ours or of Snakemake."""
+    for command in parser.COMMANDS:
+        with pytest.raises(SystemExit):
+            parser.parse([command, "--help"])
+    known = {*re.findall(r"--[a-z-]+", capsys.readouterr().out), *arguments.of_snakemake()}
+    for page in PAGES:
+        named = {
+            word for code in re.findall(r"`([^`\n]+)`", page.read_text()) for word in re.findall(r"--[a-z-]+", code)
+        }
+        assert named <= known, page.name
+
+
+# --- configs
+
+
+def test_the_readmes_config_has_25_lines_and_plans(grid):
+    config = readme_config()
+    assert len(config.splitlines()) <= 25
+    jobs = planned(grid, config)
+    assert (jobs["generate"], jobs["finetune"], jobs["answer"], jobs["report"]) == (3, 6, 9, 1)
+    assert "verify" not in jobs and jobs["judge"] == 9
+
+
+def test_own_data_with_reference_answers(grid):
+    """The page's other way to judge: a checker in place of the reward model."""
+    [other] = blocks(ROOT / "docs/own-data.md", "yaml")
+    config, changed = yaml.safe_load(readme_config()), yaml.safe_load(other)
+    config |= {key: changed[key] for key in ("tasks", "suites")}
+    config["grids"]["mine"] |= changed["grids"]["mine"]
+    assert planned(grid, yaml.safe_dump(config))["verify"] == 9
+
+
+def test_existing_responses(grid):
+    [config] = blocks(ROOT / "docs/existing-responses.md", "yaml")
+    jobs = planned(grid, config)
+    assert jobs["generate"] == jobs["likelihood"] == 2 and "finetune" not in jobs
+
+
+def test_a_pilot(grid):
+    [pilot] = blocks(ROOT / "docs/pilot.md", "yaml")
+    config = yaml.safe_load(readme_config())
+    config["grids"]["mine"] |= yaml.safe_load(pilot)["grids"]["mine"]
+    jobs = planned(grid, yaml.safe_dump(config))
+    assert jobs["pilot"] == 1 and jobs["generate"] == 3 and "finetune" not in jobs
+
+
+@pytest.mark.slow
+def test_the_readmes_config_runs(grid):
+    """With tiny models and little data in place of the hub's; everything else is as printed."""
+    text = readme_config()
+    for repo, name in STAND_INS.items():
+        text, n = re.subn(
+            rf"repo: {re.escape(repo)}, .*}}", f"repo: workflow/miniworld/models/{name}, parameters: 0.0005}}", text
+        )
+        assert n == 1
+    config = yaml.safe_load(text.replace("max_tokens: 1024", "max_tokens: 40"))
+    config["instructions"]["mine"]["sample"] = 24
+    config["recipes"]["sft"]["max_length"] = 256  # the tiny models' positions
+    config["grids"]["mine"] |= {"seeds": [1], "bootstrap": 200}
+    (grid.folder / "my.yaml").write_text(yaml.safe_dump(config))
+    done = grid.call("teachergrid", "run", "--configfile", "my.yaml")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    page = (grid.folder / "results/grids/mine/report.html").read_text()
+    assert all(name in page for name in ("qwen-7b", "olmo-7b", "people", "untuned-plain", "vendor"))
+    assert "report: results/grids/mine/report.html" in done.stdout
