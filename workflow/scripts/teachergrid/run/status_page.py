@@ -254,7 +254,11 @@ def page(view: View, file: str | Path = "status.html") -> str:
         .get_template("status.html")
         .render(
             found=view,
-            states=shown_states(view["stages"]),
+            states=[
+                state
+                for state in shown_states(view["stages"])
+                if state == "done" or any(counts[state] for counts in view["stages"].values())
+            ],
             reasons=waits.of,
             how=how,
             folder=Path.cwd().name,
