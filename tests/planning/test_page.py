@@ -4,7 +4,9 @@ import json
 import re
 
 import jsonschema
+import pytest
 from plan_documents import HOUR, chain, plan
+from teachergrid.pages import labels
 from teachergrid.planning import page
 from workspace import ROOT
 
@@ -63,10 +65,50 @@ def test_the_graph_has_a_box_per_stage_with_jobs_and_an_arrow_per_dependency():
     svg = str(page.graph(chain()))
     assert svg.count('class="box-of-stage"') == 2 and svg.count("<path") == 1
     assert "load_instructions" not in svg, "all of it is there"
-    assert "2 jobs, 3.0 GPU-h" in svg and "1 jobs, 4.0 GPU-h" in svg
+    boxes = [re.findall(">([^<>]+)</text>", part) for part in svg.split("<rect")[1:]]
+    assert boxes == [["generate", "2 jobs", "3.0 h of GPUs"], ["finetune", "1 job", "4.0 h of GPUs"]]
     assert len(re.findall("<path", str(page.graph(chain() | {"jobs": plan([])["jobs"]})))) == 0
 
 
 def test_marks_of_time_run_from_the_start_to_the_end():
     marks = "".join(map(str, page.axis(4 * HOUR, 100)))
     assert re.findall(r">([^<>]+)</text>", marks) == ["start", "60 min", "2.0 h", "3.0 h", "4.0 h"]
+
+
+def test_text_stays_inside_its_box():
+    """A letter is at most as wide as plots reckon; the drawing is never shrunk below the size of its text."""
+    document = chain()
+    document["stages"][1] |= {"stage": "load_instructions_of_all", "jobs": 123_456}
+    document["jobs"][0] |= {"rule": "load_instructions_of_all"}
+    svg = str(page.graph(document))
+    width = float(re.search(r'class="box-of-stage"[^>]* width="([\d.]+)"|<rect[^>]* width="([\d.]+)"', svg)[2])
+    longest = max(map(len, re.findall(">([^<>]+)</text>", svg)))
+    assert width >= 16 + labels.LETTER * longest and re.search(r'style="min-width:\d+px"', svg)
+
+
+@pytest.mark.parametrize(
+    ("expected", "words", "between"),
+    [
+        (0.0001, "0.4 s", "0.2 to 0.7 s"),
+        (0.1, "6.0 min", "3.0 to 12.0 min"),
+        (1.4, "84.0 min", "42.0 to 168 min"),
+        (50.0, "50.0 h", "25.0 to 100 h"),
+    ],
+)
+def test_times_have_a_unit_that_fits(expected, words, between):
+    spread = {"low": expected / 2, "expected": expected, "high": expected * 2}
+    assert (page.hours(spread), page.bounds(spread)) == (words, between)
+    assert page.hours(spread, "CPU").startswith(words.split()[0])
+
+
+def test_cost_and_end_are_the_headline_and_no_column_is_empty():
+    html = page.build(chain(), now=0)
+    head = re.search(r"<h1>(.*?)</h1>", html, re.S)[1]
+    assert head.startswith("7.0 GPU-hours, about 6.0 USD;") and "after 5.0 h" in head
+    assert "7.0 GPU-hours (4.3 to 12.5 h)" in html
+    assert "3 jobs to do" in html and "blocked</th>" not in html and "time of CPUs" not in html
+    free = chain()
+    for row in (free["total"], *free["stages"], *free["reasons"], *free["teachers"], *free["bases"]):
+        row["usd"] = None
+    html = page.build(free, now=0)
+    assert ">USD</th>" not in html and "No price of these machines is known." in html

@@ -11,6 +11,13 @@ from teachergrid.run import status_page
 
 FOUND = {
     "run": "run of process 7 on login1",
+    "reports": [
+        {
+            "grid": "teachers",
+            "report": "results/grids/teachers/report.html",
+            "answers": ["for q take a: 4.0 [3.0, 5.0]"],
+        }
+    ],
     "stages": {
         "finetune": {"done": 900, "running": 30, "waiting": 5, "failed": 9, "blocked": 0, "to do": 4},
         "load_instructions": {"done": 2, "running": 0, "waiting": 0, "failed": 0, "blocked": 0, "to do": 0},
@@ -93,7 +100,7 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     html = Path(capsys.readouterr().out.strip()).read_text()
     assert html.startswith("<!doctype html>") and "&lt;b&gt;" in html and "<b>" not in html
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
-    assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split("All")[1]
+    assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split(">All")[1]
     assert "5" in html and html.index("PartitionTimeLimit") and "<td>batch</td>" in html and "<td>4711</td>" in html
 
 
@@ -145,3 +152,18 @@ def test_earlier_tries_say_how_where_and_with_what_they_ended():
     ]
     assert "needed several" not in status_page.terminal_view({**FOUND, "retried": []}, 160)
     assert "math~1.log" in status_page.page(FOUND)
+
+
+def test_the_page_begins_with_what_failed_and_where_the_answer_is(tmp_path):
+    html = status_page.page(FOUND, "results/status.html")
+    title = "9 failed, 902 of 950 jobs done"
+    assert f"<title>{title}: " in html and f"<h1>{title}</h1>" in html
+    assert '<a href="grids/teachers/report.html">Report of teachers</a>' in html
+    assert "<li>for q take a: 4.0 [3.0, 5.0]</li>" in html
+    assert (
+        html.index("report.html") < html.index('id="failures"') < html.index('id="stages"') < html.index('id="running"')
+    )
+    done = {"finetune": {"done": 4, "failed": 0}}
+    html = status_page.page(FOUND | {"stages": done, "failures": [], "retried": [], "reports": []}, tmp_path / "s.html")
+    assert "<h1>4 of 4 jobs done</h1>" in html and "nothing has failed" in html and "No report yet." in html
+    assert 'id="failures"' not in html and ">done</th>" in html and ">failed</th>" not in html, "no empty column"

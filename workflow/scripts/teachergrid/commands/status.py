@@ -19,7 +19,7 @@ def main(own: Namespace, argv: list[str]) -> int:
         print(json.dumps(view))
     elif own.html:
         try:
-            origin.replace_text(own.html, status_page.page(view))
+            origin.replace_text(own.html, status_page.page(view, own.html))
         except OSError as error:
             print(f"{own.html} cannot be written ({error.strerror}); teachergrid status --json > FILE", file=sys.stderr)
             return 2

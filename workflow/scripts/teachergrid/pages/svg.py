@@ -25,8 +25,12 @@ def _short(value: str | float) -> str | float:
     return f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
 
 
-def picture(width: float, height: float, title: str, description: str, *content: str) -> Markup:
-    """Return a plot that scales with its column and has a description for screen readers."""
+def picture(width: float, height: float, title: str, description: str, *content: str, readable: bool = False) -> Markup:
+    """Return a plot that scales with its column and has a description for screen readers.
+
+    Args:
+        readable: never drawn smaller than it is, so that its text stays readable: it then needs a box that scrolls.
+    """
     return element(
         "svg",
         element("title", title),
@@ -35,6 +39,7 @@ def picture(width: float, height: float, title: str, description: str, *content:
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         role="img",
         aria_label=title,
+        style=f"min-width:{width:.0f}px" if readable else None,
     )
 
 

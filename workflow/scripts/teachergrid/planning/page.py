@@ -1,14 +1,16 @@
 """The plan as one self-contained HTML file: what the terminal shows, a Gantt chart, and the graph of stages."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import units
+from ..pages.labels import LETTER
 from ..pages.svg import element, line, picture, polyline
 from ..pages.svg import text as words
 from . import remarks, terminal
-from .archive import Document, Schedule
+from .archive import Document, Schedule, Spread
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -22,21 +24,28 @@ MOST = 2000  # jobs listed
 def build(plan: Document, now: float | None = None) -> str:
     """Return the HTML page of a plan document. now: when the plan starts, in seconds since 1970; None: at once."""
     from ..pages.environment import environment
+    from ..pages.text import coded
 
-    filters = {f.__name__: f for f in (units.count, units.number, units.span, units.percent, terminal.dollars)}
-    total, schedule, lines = plan["total"], plan["schedule"], terminal.cost_lines(plan)
+    shared = (units.count, units.number, units.span, units.percent, terminal.dollars, hours, bounds, coded)
+    filters = {function.__name__: function for function in shared}
+    total, schedule = plan["total"], plan["schedule"]
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
         remarks=[*remarks.texts(plan), *remarks.uncertain(plan)],
         head={
-            "work": lines["work"],
+            "cost": headline(total),
+            "work": work(total),
+            "end": terminal.end_time(schedule["seconds"], now) if schedule else None,
+            "takes": units.span(schedule["seconds"]) if schedule else None,
             "basis": remarks.basis(total),
-            "cost": lines["cost"],
-            "end": terminal.ending(plan, now),
+            "price": terminal.cost_lines(plan)["cost"],
+            "where": terminal.ending(plan, now),
+            "most": work(plan["phase_two"]["total"]) if plan.get("phase_two") else None,
             "disk": terminal.room(plan),
             "then": terminal.phase_two(plan, now),
         },
+        shown=columns(plan),
         tables={
             "teacher": [row for row in plan["teachers"] if row["teacher"] is not None],
             "base": [row for row in plan["bases"] if row["base"] is not None],
@@ -47,6 +56,54 @@ def build(plan: Document, now: float | None = None) -> str:
         jobs=sorted(plan["jobs"], key=lambda job: -job["seconds"]["expected"] * (job["gpus"] or 0.01))[:MOST],
         left=max(0, len(plan["jobs"]) - MOST),
     )
+
+
+# --- hours in a unit that fits
+
+
+def hours(spread: Spread, device: str = "") -> str:
+    """Return an expected time such as 24 min or 3.2 h; with a device "24 CPU-minutes". In a unit that fits all of the spread."""
+    size, short, long = _unit(spread)
+    return f"{units.number(spread['expected'] * size)} {f'{device}-{long}' if device else short}"
+
+
+def bounds(spread: Spread) -> str:
+    """Return the ends of a spread in the unit of `hours`: 12 to 54 min."""
+    size, short, _ = _unit(spread)
+    return f"{units.number(spread['low'] * size)} to {units.number(spread['high'] * size)} {short}"
+
+
+def _unit(spread: Spread) -> tuple[float, str, str]:
+    """Return how many of a unit an hour has, its sign, and its name."""
+    if spread["expected"] >= 1.5:
+        return 1, "h", "hours"
+    return (60, "min", "minutes") if spread["expected"] * 60 >= 1.5 else (3600, "s", "seconds")
+
+
+def work(total: Mapping[str, Any]) -> str:
+    """Return the time on GPUs, where there is any, and on CPUs. total: sums of jobs."""
+    used = [(total["gpu_hours"], "GPU"), (total["cpu_hours"], "CPU")]
+    return " and ".join(f"{hours(spread, device)} ({bounds(spread)})" for spread, device in used if spread["high"])
+
+
+def headline(total: Mapping[str, Any]) -> str:
+    """Return what a plan costs, in a few words: 4,112 GPU-hours, about 11,514 USD. total: sums of jobs."""
+    device = "GPU" if total["gpu_hours"]["high"] else "CPU"
+    price = f", about {units.number(total['usd']['expected'])} USD" if total["usd"] else ""
+    return f"{hours(total[f'{device.lower()}_hours'], device)}{price}"
+
+
+def columns(plan: Document) -> dict[str, bool]:
+    """Return which columns of the tables have a value in any row."""
+    sums = [(plan.get("phase_two") or plan)["total"], plan["total"]]
+    return {
+        "gpu": any(row["gpu_hours"]["high"] for row in sums),
+        "cpu": any(row["cpu_hours"]["high"] for row in sums),
+        "usd": any(row["usd"] is not None for row in sums),
+        "blocked": any(row["blocked"] for row in sums),
+        "reused": any(row["reused"] for row in plan["stages"]),
+        "example": any(row["details"] for row in plan["reasons"]),
+    }
 
 
 # --- charts
@@ -122,6 +179,13 @@ def utilisation(plan: Document, schedule: Schedule) -> "Markup":
     return picture(WIDE, height, "Machines in use", "The share of each pool over time.", *axis(end, height), *content)
 
 
+def _box_lines(row: Mapping[str, Any]) -> list[str]:
+    """Return what the box of a stage says. row: its sums."""
+    device = "GPU" if row["gpu_hours"]["high"] else "CPU"
+    cost = hours(row[f"{device.lower()}_hours"])
+    return [row["stage"], f"{units.count(row['jobs'])} job{'s' * (row['jobs'] != 1)}", f"{cost} of {device}s"]
+
+
 def graph(plan: Document) -> "Markup":
     """Return the stages as boxes, left to right in the order of what they read, with an arrow for each dependency."""
     jobs, rows = plan["jobs"], {row["stage"]: row for row in plan["stages"] if row["jobs"]}
@@ -130,14 +194,15 @@ def graph(plan: Document) -> "Markup":
     # stages come in the order of the workflow, each after those that it reads
     for stage in rows:
         depth[stage] = max((depth[a] + 1 for a, b in edges if b == stage and a in depth), default=0)
-    columns = defaultdict(list)
+    by_depth = defaultdict(list)
     for stage in rows:
-        columns[depth[stage]].append(stage)
-    box, gap, high = 116, 26, 44
-    tallest = max(map(len, columns.values()))
+        by_depth[depth[stage]].append(stage)
+    texts = {stage: _box_lines(row) for stage, row in rows.items()}
+    box, gap, high = 16 + LETTER * max(len(text) for lines in texts.values() for text in lines), 30, 60
+    tallest = max(map(len, by_depth.values()))
     place = {
         stage: (x * (box + gap), (tallest - len(column)) * (high + 14) / 2 + y * (high + 14) + 4)
-        for x, column in columns.items()
+        for x, column in by_depth.items()
         for y, stage in enumerate(column)
     }
     content = []
@@ -147,17 +212,14 @@ def graph(plan: Document) -> "Markup":
         path = f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
         content.append(element("path", d=path, css="rule"))
     for stage, (x, y) in place.items():
-        row = rows[stage]
-        cost = row["gpu_hours"] if row["gpu_hours"]["high"] else row["cpu_hours"]
-        unit = "GPU-h" if row["gpu_hours"]["high"] else "CPU-h"
         content.append(element("rect", x=float(x), y=float(y), width=box, height=high, rx=5, css="box-of-stage"))
-        content.append(words(x + 8, y + 17, stage, css="stage"))
-        label = f"{units.count(row['jobs'])} jobs, {units.number(cost['expected'])} {unit}"
-        content.append(words(x + 8, y + 33, label, css="tick"))
+        for index, text in enumerate(texts[stage]):
+            content.append(words(x + 8, y + 17 + 16 * index, text, css="tick" if index else "stage"))
     return picture(
-        (max(columns) + 1) * (box + gap) - gap + 2,
+        (max(by_depth) + 1) * (box + gap) - gap + 2,
         tallest * (high + 14) + 6,
         "Stages and what they read",
         "A box per stage, an arrow to each stage that reads it.",
         *content,
+        readable=True,
     )

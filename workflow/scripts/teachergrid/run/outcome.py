@@ -34,6 +34,14 @@ class Result(NamedTuple):
     phases: int = 1
 
 
+class Report(TypedDict):
+    """A report. report: its path. answers: for each base, in words, which teacher to take."""
+
+    grid: str
+    report: str
+    answers: list[str]
+
+
 class FailedCell(TypedDict):
     """A cell that failed. cell: "rule wildcard/wildcard". kind, line, remedy: see job.failures. logs: paths. slurm: job id."""
 
@@ -164,16 +172,24 @@ def answers(results: str, grids: Iterable[str]) -> Iterator[str]:
     Args:
         grids: of the run's config; the results may hold those of other configs, too.
     """
+    for found in reports(results, grids):
+        yield from (f"{found['grid']}: {line}" for line in found["answers"])
+        yield f"report: {found['report']}"
+
+
+def reports(results: str, grids: Iterable[str]) -> list[Report]:
+    """Return the reports that exist of these grids, with their answers."""
     import yaml  # slow to import
 
-    for path in (Path(results, "grids", grid, "recommendation.yaml") for grid in sorted(grids)):
-        if not path.exists():
+    made: list[Report] = []
+    for grid in sorted(grids):
+        folder = Path(results, "grids", grid)
+        if not Path(folder, "recommendation.yaml").exists():
             continue
-        recommendation = yaml.safe_load(path.read_text()) or {}
-        for base, answer in (recommendation.get("bases") or {}).items():
-            if answer.get("best") is not None:
-                yield f"{path.parent.name}: for {base} {in_words(answer)}"
-        yield f"report: {path.parent / 'report.html'}"
+        bases = (yaml.safe_load(Path(folder, "recommendation.yaml").read_text()) or {}).get("bases") or {}
+        lines = [f"for {base} {in_words(answer)}" for base, answer in bases.items() if answer.get("best") is not None]
+        made.append({"grid": grid, "report": str(folder / "report.html"), "answers": lines})
+    return made
 
 
 def in_words(answer: Mapping) -> str:

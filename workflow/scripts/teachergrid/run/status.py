@@ -149,6 +149,7 @@ def gather(argv: list[str]) -> "View":
     return {
         "stages": stages,
         "run": outcome.who_runs(queue),
+        "reports": outcome.reports(RESULTS, [cell.cell for cell in grid if cell.rule == "report"]),
         "running": [
             {
                 "job": cell.name,
