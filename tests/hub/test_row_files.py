@@ -36,10 +36,10 @@ def parquet(path: Path, rows: list[dict], **options) -> None:
         ("a.json", lines(ROWS)),
         ("a.json", b"\xef\xbb\xbf" + json.dumps(COLUMNS).encode()),
         ("a.json", json.dumps(COLUMNS, indent=2).encode()),
-        ("a.json.gz", gzip.compress(lines(ROWS))),
-        ("a.jsonl.gz", gzip.compress(json.dumps(ROWS).encode())),
+        ("a.json.gz", gzip.compress(lines(ROWS), mtime=0)),
+        ("a.jsonl.gz", gzip.compress(json.dumps(ROWS).encode(), mtime=0)),
         ("a.jsonl.gz", lines(ROWS)),  # unpacked by a download, the name kept
-        ("a.jsonl", gzip.compress(lines(ROWS))),
+        ("a.jsonl", gzip.compress(lines(ROWS), mtime=0)),
     ],
 )
 def test_json_of_every_form(tmp_path, name, content):
@@ -79,7 +79,7 @@ def test_one_object_is_a_row_of_a_jsonl(tmp_path):
         ("a.json", b"[[1], [2]]", "row 1: '.1.' is not an object"),
         ("a.jsonl", b"\n", "no rows"),
         ("a.json", b"[]", "no rows"),
-        ("a.jsonl.gz", gzip.compress(b""), "no rows"),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0), "no rows"),
         ("a.jsonl", b'{"a": "x"}\n{"a": "\xff"}', "a.jsonl, line 2: not UTF-8"),
         ("a.json", b'[{"a": "x"},\n\n{"a": "\xe9t\xe9"}]', "a.json, line 3: not UTF-8"),
         ("a.jsonl", '{"a": 1}\n'.encode("utf-16"), "UTF-16; convert it to UTF-8"),
@@ -93,7 +93,7 @@ def test_one_object_is_a_row_of_a_jsonl(tmp_path):
         ("a.json", b"7", "not a list"),
         ("a.parquet", b"PAR1", "not a complete parquet"),
         ("a.jsonl", b"PAR1....", "parquet file under another name; rename it to a.parquet"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 99)[:-12], "not a complete gzip file"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 99, mtime=0)[:-12], "not a complete gzip file"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"),
         ("a.csv", b"a\n1\n", "unknown kind of file '.csv'; use .jsonl"),
         ("a.jsonl", None, "no such file"),
