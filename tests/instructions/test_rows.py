@@ -89,8 +89,16 @@ def test_what_may_be_wrong_is_read_and_noted(row, answer, noted):
         ({"prompt": "nan"}, {}, "f, row 1, column 'prompt': the text 'nan', as pandas writes a missing value"),
         ({"instruction": "red", "input": "nan"}, {}, "f, row 1, column 'input': the text 'nan'"),
         ({"prompt": NAN}, {}, "f, row 1: no text in"),
-        ({"messages": "plain text"}, {}, "f, row 1, column 'messages': 'plain text' cannot be read as a list of messages"),
-        ({"prompt": "[{'role': 'user', 'content': nan}]"}, {}, "row 1, column 'prompt': .*cannot be read as a list of messages"),
+        (
+            {"messages": "plain text"},
+            {},
+            "f, row 1, column 'messages': 'plain text' cannot be read as a list of messages",
+        ),
+        (
+            {"prompt": "[{'role': 'user', 'content': nan}]"},
+            {},
+            "row 1, column 'prompt': .*cannot be read as a list of messages",
+        ),
         ({"prompt": [1]}, {}, "row 1, column 'prompt': '1' is not a message"),
         ({"messages": [BRIEF, RED], "system": "Be long."}, {}, "row 1: the chat begins with another system prompt"),
         ({"prompt": "red"}, {"system": "sys"}, "row 1: no column 'sys', which `fields` names"),
