@@ -28,7 +28,7 @@ def build(plan: Document, now: float | None = None) -> str:
 
     shared = (units.count, units.number, units.span, units.percent, terminal.dollars, hours, bounds, coded)
     filters = {function.__name__: function for function in shared}
-    total, schedule = plan["total"], plan["schedule"]
+    total, schedule, later = plan["total"], plan["schedule"], plan.get("phase_two")
     templates = environment(TEMPLATES, filters)
     return templates.get_template("plan.html").render(
         plan=plan,
@@ -41,7 +41,7 @@ def build(plan: Document, now: float | None = None) -> str:
             "basis": remarks.basis(total),
             "price": terminal.cost_lines(plan)["cost"],
             "where": terminal.ending(plan, now),
-            "most": work(plan["phase_two"]["total"]) if plan.get("phase_two") else None,
+            "most": work(later["total"]) if later else None,
             "disk": terminal.room(plan),
             "then": terminal.phase_two(plan, now),
         },
