@@ -69,7 +69,7 @@ def test_the_file_is_sorted_and_keeps_what_it_had(config):
     ("text", "says"),
     [
         ("model: {org/a: main}", "'main' is not a commit of 40 hex digits"),
-        ("model: {org/a: 12345}", "'12345' is no commit"),
+        ("model: {org/a: 12345}", "'12345' is not a commit"),
         ("model: [org/a]", "broken"),
         ("model: {org/a: <<<<", "broken"),
     ],

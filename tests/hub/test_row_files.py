@@ -74,7 +74,7 @@ def test_one_object_is_a_row_of_a_jsonl(tmp_path):
         ("a.jsonl", b'{"a": \n{"a": 1}\n', "a.jsonl, line 1: broken JSON"),
         ("a.jsonl", b'{"a": 1} {"a": 2}\n{"a": 3}\n', "line 1: broken JSON .Extra data.*one row per line"),
         ("a.jsonl", b'{\n"a": 1\n}\n{\n"a": 2\n}\n', "line 4: broken JSON .Extra data.*one row per line"),
-        ("a.jsonl", b'{"a": 1}\n[2]\n', "row 2.*no object"),
+        ("a.jsonl", b'{"a": 1}\n[2]\n', "row 2.*not an object"),
         ("a.jsonl", b"[1]\n[2]\n", "line 2: broken JSON"),
         ("a.json", b"[[1], [2]]", "row 1: '.1.' is not an object"),
         ("a.jsonl", b"\n", "no rows"),

@@ -56,10 +56,10 @@ def test_one_message_is_a_chat():
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("Human: hi\n\nAssistant: hello", "here: 'Human: hi.*is not a list of messages that can be read"),
-        (str(CHAT).replace("}, {", "}\n {"), "is not a list of messages that can be read"),  # a column of numpy arrays
-        (f"array({CHAT}, dtype=object)", "is not a list of messages that can be read"),
-        (json.dumps(CHAT)[:-9], "is not a list of messages that can be read"),
+        ("Human: hi\n\nAssistant: hello", "here: 'Human: hi.*cannot be read as a list of messages"),
+        (str(CHAT).replace("}, {", "}\n {"), "cannot be read as a list of messages"),  # a column of numpy arrays
+        (f"array({CHAT}, dtype=object)", "cannot be read as a list of messages"),
+        (json.dumps(CHAT)[:-9], "cannot be read as a list of messages"),
         ("7", "here: '7' is not a list of messages"),
         ({"role": ["user"], "content": ["a", "b"]}, "lists do not belong together"),
     ],
