@@ -164,7 +164,7 @@ def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps({"bases": bases}))
     assert [*outcome.answers(str(tmp_path), ["mine", "unfinished"])] == [
-        "mine: for q take a: 41.0 [40.0, 42.0]; not distinguishable from b",
+        "mine: for q take a: 41.0 [40.0, 42.0]; statistically tied with b",
         "mine: for r take b: 31.0 [30.0, 32.0]; but no student beats the untuned base (r-raw)",
         f"report: {tmp_path}/grids/mine/report.html",
     ]

@@ -215,3 +215,13 @@ def test_options_of_snakemake_still_change_the_demo(grid):
     assert grid.jobs("--config", "seed=7")
     grid.edit(setting("seed", to=7))
     assert grid.jobs("--config", "seed=0") == set()
+
+
+def test_jobs_know_the_config_files_of_their_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(config_files.IN_USE, "[]")
+    assert config_files.in_use() == []
+    config_files.announce([tmp_path / "sub" / "my.yaml", tmp_path.parent / "shared.yaml"])
+    assert config_files.in_use() == ["sub/my.yaml", str(tmp_path.parent / "shared.yaml")]
+    monkeypatch.delenv(config_files.IN_USE)
+    assert config_files.in_use() == []

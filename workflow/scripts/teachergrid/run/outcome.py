@@ -196,7 +196,7 @@ def in_words(answer: Mapping) -> str:
     """Return which teacher to take. answer: of a base that has one, from recommendation.yaml."""
     best = f"{answer['best']}: {answer['value']:.1f} [{answer['low']:.1f}, {answer['high']:.1f}]"
     tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
-    also = f"; not distinguishable from {', '.join(tied)}" if tied else ""
+    also = f"; statistically tied with {', '.join(tied)}" if tied else ""
     gain = answer.get("gain")
     but = "" if gain is None or gain > 0 else f"; but no student beats the untuned base ({answer['untuned_reference']})"
     return f"take {best}{also}{but}"
