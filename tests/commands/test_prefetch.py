@@ -63,6 +63,8 @@ def test_a_model_folder_without_a_revision_is_shown_by_its_digest(hub, capsys, m
     monkeypatch.setenv("TEACHERGRID_CACHE", str(Path("cache").resolve()))
     Path("models/big").mkdir(parents=True)
     Path("models/big/model.safetensors").write_text("weights")
+    Path("models/big/config.json").write_text('{"model_type": "llama"}')
+    Path("models/big/tokenizer_config.json").write_text('{"chat_template": "{{ messages[0].content }}"}')
     command()
     digest = folders.digest("models/big", Contents("models/big"))
     assert f"models/big: folder {digest[:19]}, no `revision` in the config\n" in capsys.readouterr().out

@@ -169,7 +169,7 @@ from teachergrid.store import unfinished
 
 spec = json.dumps({"model": {"repo": "models/m"}, "reference": {}})
 cell = SimpleNamespace(
-    rule="correlate", log=["results/logs/answer/a/s.log"], output=["results/answers/a/s.json"], input=sys.argv[2:], resources={},
+    rule="gate", log=["results/logs/answer/a/s.log"], output=["results/answers/a/s.json"], input=sys.argv[2:], resources={},
     wildcards=["a", "s"], params=SimpleNamespace(spec=spec),
 )
 with context.running(cell) as (settings, made_from):

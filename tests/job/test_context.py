@@ -18,14 +18,14 @@ from teachergrid.errors import BadInput
 from teachergrid.job import context
 
 cell = SimpleNamespace(
-    rule="correlate", log=["results/logs/correlate/a.log"], output=["results/correlations/a.json"], input=["given"], resources={},
+    rule="gate", log=["results/logs/gate/a.log"], output=["results/gates/a.json"], input=["given"], resources={},
     wildcards=["a"], params=SimpleNamespace(spec='{"teacher": {}}'),
 )
 with context.running(cell) as (settings, made_from):
     print("batch", settings["teacher"]["batch"])
     exec(sys.argv[1])
-    Path("results/correlations").mkdir()
-    Path("results/correlations/a.json").write_text(json.dumps({"origin": made_from}))
+    Path("results/gates").mkdir()
+    Path("results/gates/a.json").write_text(json.dumps({"origin": made_from}))
 """
 
 
@@ -44,12 +44,12 @@ def job(tmp_path):
 
 def test_a_job_that_ends_well(job, tmp_path):
     assert job("import os; os.system('echo from a child')").returncode == 0
-    log = (tmp_path / "results/logs/correlate/a.log").read_text()
+    log = (tmp_path / "results/logs/gate/a.log").read_text()
     assert "batch 32\n" in log and "from a child\n" in log
-    made_from = json.loads((tmp_path / "results/correlations/a.json").read_text())["origin"]
-    assert made_from["rule"] == "correlate" and list(made_from["inputs"]) == ["given"]
+    made_from = json.loads((tmp_path / "results/gates/a.json").read_text())["origin"]
+    assert made_from["rule"] == "gate" and list(made_from["inputs"]) == ["given"]
     [(_, *line, took)] = index_lines(str(tmp_path / "results"))
-    assert line == ["correlate", "a", fingerprint.fingerprint("correlate")] and json.loads(took)["device"] == "cpu"
+    assert line == ["gate", "a", fingerprint.fingerprint("gate")] and json.loads(took)["device"] == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_a_job_that_ends_well(job, tmp_path):
 )
 def test_a_job_that_fails_leaves_a_record_until_it_is_run_again(job, tmp_path, monkeypatch, line, kind, said):
     assert job(line).returncode == 1
-    log = (tmp_path / "results/logs/correlate/a.log").read_text()
+    log = (tmp_path / "results/logs/gate/a.log").read_text()
     assert log.splitlines()[-1] == f"ERROR: {said}" and ("Traceback" in log) == (kind == failures.UNKNOWN)
     [(cell, record)] = failures.read(str(tmp_path / "results")).items()
-    assert cell == ("correlate", "a") and (record.kind, record.line) == (kind, said)
+    assert cell == ("gate", "a") and (record.kind, record.line) == (kind, said)
     assert list(index_lines(str(tmp_path / "results"))) == []
     assert (record.node, record.slurm) == (socket.gethostname(), None)
     assert job("pass").returncode == 0
     assert not [*tmp_path.rglob("*.failed.json")]
     # what the first try said is kept
     monkeypatch.chdir(tmp_path)
-    (first,) = attempts.read("results", "correlate", "a")
-    assert (first.kind, first.line, first.log) == (kind, said, "results/logs/correlate/a~1.log")
+    (first,) = attempts.read("results", "gate", "a")
+    assert (first.kind, first.line, first.log) == (kind, said, "results/logs/gate/a~1.log")
     assert (tmp_path / first.log).read_text() == log

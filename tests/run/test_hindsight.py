@@ -1,5 +1,6 @@
 """What a run expects its jobs to take, noted before they begin."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,7 @@ def setting(clustered: str = "h100=8,a100=16,cpu=32", gpu: str | None = None, **
 
 
 def test_every_cell_has_an_estimate_for_each_device_that_it_may_get(cells):
+    cells.rows["generate"]["seed__large"]["rows"] = 10_000
     found = hindsight.expected(cells, setting())
     assert {rule: set(each) for rule, each in found.items()} == {rule: set(each) for rule, each in cells.rows.items()}
     [first, second] = found["generate"]["seed__large"]
@@ -69,6 +71,7 @@ def test_a_profile_that_gives_a_rule_other_gpus_counts(cells):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wrong, said):
+    Path("Snakefile").touch()
     lines = []
     asked = SimpleNamespace(plan=options.PlanOptions([], **{"cluster": "h1000=1", **wrong}))
     hindsight.note(cells, asked, "results", lines.append)

@@ -1,5 +1,7 @@
 """The options of a run: our own, and those that it hands on to Snakemake."""
 
+from pathlib import Path
+
 import pytest
 from teachergrid.commands import parser
 from teachergrid.planning import options as plan_options
@@ -45,12 +47,14 @@ def test_a_setting_is_added_to_those_given(tmp_path, argv, stated):
     ],
 )
 def test_what_leaves_out_a_part_of_the_grid_and_what_forces(small, argv, whole, forces):
+    Path("Snakefile").touch()
     found = options.read(*parser.parse(["run", "--cores", "1", *argv.split()]))
     assert (found.whole, found.forces) == (whole, forces)
 
 
 def test_a_run_takes_the_limits_of_a_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("Snakefile").touch()
     own, rest = parser.parse(["run", "--max-usd", "5", "--lint", "--cores", "3", "x"])
     found = options.read(own, rest)
     assert found.pass_on and found.live == "refuse" and found.at_once == 3 and found.targets == ["x"]

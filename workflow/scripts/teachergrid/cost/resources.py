@@ -24,7 +24,6 @@ LONGEST = 24 * 60
 # on jobs that take longer than that, less slack: partitions with a longer limit are few and small
 SLACK_OF_LONG = 1.5
 UNKNOWN_ROWS = 100_000
-_counts: dict[tuple[str, int, int], int] = {}  # {path, size and time of change of a file: its rows}
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
@@ -105,11 +104,4 @@ def count(source: str, sample: int | None) -> int:
     """
     if sample is not None:
         return sample
-    path = Path(source)
-    if not path.exists():
-        return UNKNOWN_ROWS
-    # a large file is counted once for each of its states
-    key = str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns
-    if key not in _counts:
-        _counts[key] = row_files.count(source)
-    return _counts[key]
+    return row_files.count(source) if Path(source).exists() else UNKNOWN_ROWS

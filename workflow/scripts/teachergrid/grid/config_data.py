@@ -4,9 +4,8 @@ import math
 import os
 from pathlib import Path
 
-from ..cost import resources
 from ..errors import BadInput
-from ..hub import pins
+from ..hub import pins, row_files
 from ..metrics.variants import Metric
 from ..spec.spelling import known
 
@@ -71,16 +70,16 @@ def _require_rows(where: str, path: str) -> None:
     if not os.path.exists(path):
         require_file(where, path)
     try:
-        resources.count(path, None)
+        row_files.count(path)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
 
 
 def _rows_of(source: str, sample: int | None) -> float:
     """Return how many rows a set has at most; infinite for one from the hub."""
-    if sample is None and source.startswith(pins.HUB):
-        return math.inf
-    return resources.count(source, sample)
+    if sample is not None:
+        return sample
+    return math.inf if source.startswith(pins.HUB) else row_files.count(source)
 
 
 def label_stripped(config: dict) -> None:

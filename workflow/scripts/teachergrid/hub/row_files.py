@@ -50,12 +50,24 @@ def read(path: str | Path) -> Iterator[dict]:
         raise BadInput(f"{path}: the file holds no rows")
 
 
+_counts: dict[tuple, int] = {}  # {(path, size and time of change of a file): its rows}
+
+
 def count(path: str | Path) -> int:
     """Return how many rows `read` yields, as cheaply as the format allows: of JSON Lines only the first line is parsed.
 
     Raises BadInput as `read` does, for what it sees of the file.
     """
     path = Path(path)
+    # a large file is counted once for each of its states
+    stat = path.stat() if path.exists() else None
+    key = str(path.absolute()), stat and (stat.st_size, stat.st_mtime_ns)
+    if key not in _counts:
+        _counts[key] = _count(path)
+    return _counts[key]
+
+
+def _count(path: Path) -> int:
     with _readable(path):
         if _kind(path) == PARQUET:
             return _opened_parquet(path).metadata.num_rows
