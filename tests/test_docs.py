@@ -167,6 +167,7 @@ def test_a_pilot(grid):
 def test_what_it_costs(grid):
     """The commands of the README's table give its GPU-hours, within a tenth."""
     shutil.copy2(ROOT / "config/paper_car.yaml", grid.folder / "config")
+    shutil.copy2(ROOT / "workflow/miniworld/data/test.jsonl", grid.folder / "data")  # 700 prompts
     (grid.folder / "my.yaml").write_text(readme_config())
     rows = re.findall(r"\| `(plan --configfile [^`]+)` \| ([\d.,]+) \(", (ROOT / "README.md").read_text())
     assert len(rows) == 2
