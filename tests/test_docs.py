@@ -164,6 +164,21 @@ def test_a_pilot(grid):
 
 
 @pytest.mark.slow
+def test_what_it_costs(grid):
+    """The commands of the README's table give its GPU-hours, within a tenth."""
+    shutil.copy2(ROOT / "config/paper_car.yaml", grid.folder / "config")
+    shutil.copy2(ROOT / "workflow/miniworld/data/test.jsonl", grid.folder / "data")  # 700 prompts
+    (grid.folder / "my.yaml").write_text(readme_config())
+    rows = re.findall(r"\| `(plan --configfile [^`]+)` \| ([\d.,]+) \(", (ROOT / "README.md").read_text())
+    assert len(rows) == 2
+    for command, hours in rows:
+        done = grid.call("teachergrid", *command.split(), "--json")
+        assert done.returncode == 0, done.stderr
+        expected = json.loads(done.stdout)["total"]["gpu_hours"]["expected"]
+        assert expected == pytest.approx(float(hours.replace(",", "")), rel=0.1), command
+
+
+@pytest.mark.slow
 def test_the_readmes_config_runs(grid):
     """With tiny models and little data in place of the hub's; everything else is as printed."""
     text = readme_config()
