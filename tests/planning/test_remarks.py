@@ -107,6 +107,7 @@ def test_a_second_config_replaces_what_the_first_has_made_under_its_names(grid):
     assert document(grid, "--configfile", "second.yaml")["replaces"] is None
 
 
+@pytest.mark.slow
 def test_a_second_study_has_a_folder_of_its_own(grid):
     """As README.md says: the config's paths start there, and so do its results."""
     before = {path: path.stat().st_mtime_ns for path in (grid.folder / "results").rglob("*.parquet")}

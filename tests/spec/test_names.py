@@ -128,6 +128,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 def test_names_of_our_folders_and_names_that_repeat_a_part_make_all_jobs(grid):
     """Also names with a part that stands 20 times in a row: Snakemake leaves out their jobs without a word."""
     before = len(grid.jobs("--forceall"))

@@ -144,7 +144,11 @@ def replaced(jobs: Sequence[JobRow], actuals: Actuals, argv: Sequence[str] = ())
     for i in ordered([job["needs"] for job in jobs]):
         job = jobs[i]
         is_other = config is not None and job["reason"] not in UNCHANGED
-        own = [f"{_name(job)}: {detail}" for detail in job["details"] if is_other or OTHER.match(detail)]
+        own = [
+            f"{_name(job) if OTHER.match(detail) else job['job']}: {detail}"
+            for detail in job["details"]
+            if is_other or OTHER.match(detail)
+        ]
         changes |= dict.fromkeys(own)
         if own or affected & {*job["needs"]}:
             affected.add(i)
