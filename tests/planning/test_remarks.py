@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from plan_documents import job
 from teachergrid.cost import actuals, workload
 from teachergrid.planning import remarks
