@@ -66,6 +66,7 @@ def test_an_addition_is_small(name):
     assert "workflow/schemas/config.schema.yaml" in files
 
 
+@pytest.mark.slow
 def test_the_examples_work(tmp_path):
     copy_code(tmp_path, stand_in=False)
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))

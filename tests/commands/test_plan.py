@@ -27,6 +27,7 @@ def test_options_and_profiles_count(grid):
     assert gpus["generate seed__new"] == 4 and gpus["answer q__seed__new__sft__s1/math"] == 1
 
 
+@pytest.mark.slow
 def test_a_plan_has_the_jobs_of_the_run_with_the_same_options(grid):
     """Also the options that leave something out: the count, the limits and the agreed plan mean what runs."""
     grid.edit(setting("teachers", "large", "sampling", "temperature", to=0.2))
@@ -158,6 +159,7 @@ def unmade(tmp_path) -> Grid:
     return Grid(tmp_path / "grid")
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_pilot_counts_what_follows(unmade):
     """At most: with the costliest choice. Limits hold for both phases."""
     unmade.edit(with_pilot)

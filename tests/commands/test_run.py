@@ -97,6 +97,7 @@ def test_metrics_are_enough_for_the_report_of_a_grid_that_trains_nothing(
     assert run.any_made({"correlate": {"teachers": {"models": models}}}) is is_enough
 
 
+@pytest.mark.slow
 def test_what_failed_is_not_tried_again_for_the_report(grid):
     """Two seeds; the second one's trainings die, and the report is made over the first one's."""
     grid.edit(setting("grids", "teachers", "seeds", to=[1, 2]))
@@ -118,6 +119,7 @@ def test_what_failed_is_not_tried_again_for_the_report(grid):
     assert [row["rule"] for row in told["stages"]] == ["correlate"] and told["unplanned"] == 1
 
 
+@pytest.mark.slow
 def test_a_job_killed_without_a_word_is_in_the_report(grid):
     """By the kernel as it were: the job itself can write nothing. Its record goes when it succeeds."""
     student = "q__seed__small__sft__s1"

@@ -224,6 +224,7 @@ def test_same_rows_train_nothing(grid):
     assert grid.jobs() == METRICS | ALL_REPORTS
 
 
+@pytest.mark.slow
 def test_a_changed_ratio(grid):
     """Its own corpus, students and exams; with the same rows, nothing but the metrics' tables."""
     grid.edit(add_mix)
