@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import failing_workflow
 import pytest
@@ -47,6 +48,21 @@ def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
         how = supervise.Supervision(snakemake, progress, context).follow()
         assert how == "stopped" and snakemake.close() == -signal.SIGKILL
     assert lock.start_ticks(int(Path("pid").read_text())) is None
+
+
+@pytest.mark.parametrize(("folder", "how"), [(None, "stopped"), ("here", "detached")])
+def test_two_signals_at_once_leave_jobs_only_on_a_cluster(folder, how):
+    """As `timeout` sends them: to a process and to its group."""
+    with supervise.Signals() as signals:
+        context = supervise.Context(None, signals, folder, supervise.Patience.of_environment())
+        told = []
+        snakemake = SimpleNamespace(tell=told.append)
+        run = supervise.Supervision(snakemake, Progress(lambda line: None), context)
+        signals.stop()
+        signals.stop()
+        run.step(1.0)
+        run.step(1.0)
+        assert (run.how, told) == (how, [signal.SIGKILL])
 
 
 def test_nothing_outlives_a_killed_run(folder):

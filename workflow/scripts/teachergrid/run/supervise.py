@@ -273,7 +273,8 @@ class Supervision:
                 )
         else:
             if self.signalled_at is None:
-                self.how, self.signalled_at = DETACHED, now
+                # without a cluster no job outlives Snakemake
+                self.how, self.signalled_at = DETACHED if self.watchdog else STOPPED, now
             self.snakemake.tell(signal.SIGKILL)
         if self.how == HUNG:
             self.how = STOPPED
