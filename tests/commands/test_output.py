@@ -10,7 +10,7 @@ import pytest
 import yaml
 from teachergrid.commands import output
 from teachergrid.errors import BadInput
-from workspace import ENV, ROOT, setting
+from workspace import ENV, ROOT
 
 EVIL = "\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall done, 0 failed\u202e\x9b5m"
 SAFE = r"\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall done, 0 failed\u202e\x9b5m"
@@ -84,7 +84,7 @@ def test_a_closed_pipe_does_not_end_what_goes_on():
 
 @pytest.mark.slow
 def test_a_closed_pipe_does_not_end_a_run(grid):
-    grid.edit(setting("grids", "teachers", "seeds", to=[1, 2]))
+    (grid.folder / "results/grids/teachers/report.html").unlink()
     command = f"{sys.executable} -m teachergrid run 2>&1 | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=grid.folder, env=ENV, capture_output=True, text=True)
     assert done.stdout.split()[-1] == "0" and not done.stderr

@@ -1,5 +1,6 @@
 """What the jobs of a run start from: the config and the choices of pilots as they were planned."""
 
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.grid.start import Start
 from teachergrid.spec import config_files
-from teachergrid.store import history
+from teachergrid.store import history, origin
 
 
 @pytest.fixture
@@ -95,24 +96,24 @@ def test_the_lock_is_taken_and_released(entries, monkeypatch):
 
 def test_what_a_run_does_not_make_again_is_as_before(entries, capsys):
     """Of what cost a model. Snakemake removes all outputs of a job before it starts."""
-    outputs = [Path(f"results/{name}.parquet") for name in ("responses/a__b", "responses/c__d", "metrics/q/x")]
-    rules = ["generate", "generate", "measure"]
+    outputs = [Path(f"results/{name}.json") for name in ("responses/a__b", "responses/c__d", "metrics/q/x")]
+    rules, old = ["generate", "generate", "measure"], json.dumps({"origin": origin.of("generate", "{}", [])})
     jobs = [
         SimpleNamespace(rule=SimpleNamespace(name=rule), output=[output])
         for rule, output in zip(rules, outputs, strict=True)
     ]
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text("old")
+        output.write_text(old)
     begun = Start(entries, [], is_main_process=True)
     begun.begin(SimpleNamespace(needrun_jobs=lambda: jobs))
     for output in outputs:
         output.unlink()
     outputs[0].write_text("new")
     begun.end()
-    assert [output.read_text() if output.exists() else None for output in outputs] == ["new", "old", None]
-    assert [path.read_text() for path in Path("results/.replaced").rglob("*.parquet")] == ["old"]
-    assert "not made again, so as before: results/responses/c__d.parquet\n" in capsys.readouterr().err
+    assert [output.read_text() if output.exists() else None for output in outputs] == ["new", old, None]
+    assert [path.read_text() for path in Path("results/.replaced").rglob("*.json")] == [old]
+    assert "not made again, so as before: results/responses/c__d.json\n" in capsys.readouterr().err
 
 
 def test_who_only_looks_writes_nothing(entries, tmp_path):

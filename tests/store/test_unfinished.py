@@ -40,18 +40,24 @@ def test_work_is_cleared_when_its_output_is_finished(results):
 STUDENT = Path("results/students/s/student.json")
 
 
+def sound(text: str) -> str:
+    """Return an output that states its origin."""
+    return json.dumps({"text": text, "origin": origin.of("finetune", "{}", [])})
+
+
 def trained(text: str, described: bool = True) -> None:
     """Let a training of a student end, with a description of its weights or before it."""
     unfinished.set_folder_aside(STUDENT.parent / "weights")
     (STUDENT.parent / "weights").mkdir(parents=True)
     (STUDENT.parent / "weights/model").write_text(text)
     if described:
-        STUDENT.write_text(text)
+        STUDENT.write_text(sound(text))
 
 
 def replaced(results: str) -> dict[str, str]:
     top = Path(results, unfinished.REPLACED)
-    return {str(path.relative_to(top)): path.read_text() for path in top.rglob("*") if path.is_file()}
+    texts = {str(path.relative_to(top)): path.read_text() for path in top.rglob("*") if path.is_file()}
+    return {name: json.loads(text)["text"] if name.endswith(".json") else text for name, text in texts.items()}
 
 
 def test_a_student_and_its_weights_stay_together(results):
@@ -72,7 +78,7 @@ def test_a_student_and_its_weights_stay_together(results):
     trained("fifth")
     unfinished.set_aside([str(STUDENT)])
     STUDENT.unlink()
-    assert unfinished.settle(results) == [str(STUDENT)] and STUDENT.read_text() == "fifth"
+    assert unfinished.settle(results) == [str(STUDENT)] and STUDENT.read_text() == sound("fifth")
     assert (STUDENT.parent / "weights/model").read_text() == "fifth" and not Path(results, unfinished.ASIDE).exists()
 
 
@@ -83,19 +89,19 @@ def test_weights_of_a_training_that_replaces_nothing_are_removed(results):
 
 
 def test_a_reward_called_weights_is_put_back(results):
-    output = Path("results/rewards/weights/a__b.parquet")
+    output = Path("results/rewards/weights/a__b.json")
     output.parent.mkdir(parents=True)
-    output.write_text("old")
-    unfinished.set_aside([str(output), "results/rewards/weights/none.parquet"])
+    output.write_text(sound("old"))
+    unfinished.set_aside([str(output), "results/rewards/weights/none.json"])
     output.unlink()
-    assert unfinished.settle(results) == [str(output)] and output.read_text() == "old"
+    assert unfinished.settle(results) == [str(output)] and output.read_text() == sound("old")
 
 
 def test_a_colleagues_linked_results_are_left_alone(results, tmp_path):
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs/a__b.parquet").write_text("old")
+    (tmp_path / "theirs/a__b.json").write_text(sound("old"))
     Path("results/responses").symlink_to(tmp_path / "theirs")
-    unfinished.set_aside(["results/responses/a__b.parquet"])
+    unfinished.set_aside(["results/responses/a__b.json"])
     assert not Path(results, unfinished.ASIDE).exists()
 
 
@@ -104,9 +110,9 @@ def test_without_hard_links_it_is_copied(results, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(unfinished.os, "link", refuse)
-    output = Path("results/responses/a__b.parquet")
+    output = Path("results/responses/a__b.json")
     output.parent.mkdir(parents=True)
-    output.write_text("old")
+    output.write_text(sound("old"))
     unfinished.set_aside([str(output)])
     assert unfinished.settle(results) == [] and replaced(results) == {}, "it is still at its place"
     unfinished.set_aside([str(output)])

@@ -51,7 +51,8 @@ def test_a_result_put_back_from_a_backup(grid):
 def test_other_weights_in_a_model_folder(grid):
     folder = grid.folder / "models/large"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages[0].content }}"}')
     (folder / "model.safetensors").write_text("one")
     grid.edit(setting("models", "large", to={"repo": "models/large"}))
     grid.run()

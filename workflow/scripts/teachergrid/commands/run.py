@@ -70,6 +70,8 @@ def begun(own: Namespace, argv: list[str]) -> tuple[int, list[str]]:
     permissions.follow_umask(RESULTS)
     # a lock that stays tells the next run, from whichever checkout, in which folder jobs are alive
     if code != CODES[DETACHED]:
+        # after the partial report, which is not to be made from results of an earlier config
+        start.put_back()
         start.forget()
         lock.release(RESULTS)
     if report:

@@ -125,9 +125,9 @@ class Start:
         unfinished.set_aside(str(output) for job in costly for output in job.output)
 
     def end(self) -> None:
-        """Remove unfinished work on finished outputs, put back what was not replaced, and release the lock unless `teachergrid run` holds it."""
+        """Remove unfinished work on finished outputs. Unless `teachergrid run` holds the lock, put back what was not replaced, and release it."""
         unfinished.clear(RESULTS)
-        put_back()
         if lock.is_held_here(RESULTS):
+            put_back()
             forget()
             lock.release(RESULTS)

@@ -66,11 +66,12 @@ def below(top: str, path: str | Path) -> Path:
 def set_aside(outputs: Iterable[str]) -> None:
     """Link what exists of these outputs into .aside: a name more for the same file, so that it costs nothing and outlives a removal.
 
-    Outputs in a linked folder, which are somebody else's, are left out: a run only reads what is complete there.
+    Left out are outputs of unknown origin, which are worth nothing, and those in a linked folder, which are somebody else's: a
+    run only reads what is complete there.
     """
     for output in outputs:
         folder = Path(output).parent
-        if not Path(output).is_file() or folder.resolve() != Path.cwd() / folder:
+        if not Path(output).is_file() or folder.resolve() != Path.cwd() / folder or origin.read(output) is None:
             continue
         target = below(ASIDE, output)
         target.parent.mkdir(parents=True, exist_ok=True)
