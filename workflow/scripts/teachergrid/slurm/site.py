@@ -177,14 +177,15 @@ def by_itself(name: str, partition: Summed) -> str | None:
 
 
 def partitions(found: Sequence[Node], marked: dict[str, str]) -> list[str]:
-    """Return a line for each partition: the smallest memory of its nodes, GPUs of all that take jobs.
+    """Return a line for each partition, by name: the smallest memory of its nodes, GPUs of all that take jobs.
 
     Args:
         found: the nodes of the cluster.
         marked: {partition: why its line is a comment}. A user who accepts that can uncomment it.
     """
     lines = ["partitions:"]
-    for name, partition in summed(found).items():
+    # sinfo has no order of its own
+    for name, partition in sorted(summed(found).items()):
         why = marked.get(name) or by_itself(name, partition)
         key = name if re.fullmatch(r"[A-Za-z_][\w.-]*", name) and not _is_word_of_yaml(name) else f'"{name}"'
         lines.append(f"  {f'# {why}: ' if why else ''}{key}: {{{', '.join(limits(partition))}}}")
