@@ -7,8 +7,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import BadInput
 from ..spec.spelling import nearest
@@ -101,17 +103,19 @@ def refuse_broken_template(where: str, text: str) -> None:
     import jinja2
 
     try:
-        _environment().parse(text)
+        environment().parse(text)
     except jinja2.TemplateSyntaxError as error:
         raise BadInput(f"{where}: no chat template: line {error.lineno}: {error.message}; correct it") from error
 
 
-def _environment() -> "jinja2.Environment":
-    """Return an environment that reads what transformers' reads: with loop controls and {% generation %}."""
+@cache
+def environment() -> "jinja2.Environment":
+    """Return an environment that reads and renders chat templates as transformers' does: with loop controls and {% generation %}."""
     import jinja2
     from jinja2 import nodes
     from jinja2.ext import Extension
     from jinja2.parser import Parser
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
         """{% generation %} ... {% endgeneration %} marks what the model wrote."""
@@ -124,4 +128,12 @@ def _environment() -> "jinja2.Environment":
             next(parser.stream)
             return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
-    return jinja2.Environment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
+    def refuse(message: str) -> NoReturn:
+        raise jinja2.TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+    return environment

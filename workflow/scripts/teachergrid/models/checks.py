@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from . import chat
+from .templates import render
 
 if TYPE_CHECKING:
     import torch
@@ -196,9 +197,7 @@ def _left_out(
 ) -> str | None:
     """Return the role of the first turn whose text is not in what the template makes; None where all are, or it fails."""
     try:
-        text = tokenizer.apply_chat_template(
-            turns, add_generation_prompt=is_prompt, tokenize=False, **chat_settings["template_args"]
-        )
-    except Exception:
+        text = render(tokenizer, turns, chat_settings, add_generation_prompt=is_prompt)
+    except BadInput:
         return None
     return next((turn["role"] for turn in turns if turn["content"].lower() not in text.lower()), None)

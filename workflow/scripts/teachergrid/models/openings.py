@@ -6,16 +6,13 @@ What is not on this machine, or does not render here, is left to the jobs, which
 import json
 import os
 from collections.abc import Container, Iterator, Mapping
-from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
+from ..hub import usable
 from . import frames
 from .templates import Message, marker, with_system
-
-if TYPE_CHECKING:
-    import jinja2
 
 
 def warnings(config: Mapping, names: Container[str]) -> list[str]:
@@ -55,7 +52,7 @@ def _warning(settings: str, repo: str, revision: str | None) -> str:
     answered: list[Message] = [*asked, {"role": "assistant", "content": marker(0)}]
     variables = {**variables, **chat_settings["template_args"]}
     try:
-        compiled = _environment().from_string(template)
+        compiled = usable.environment().from_string(template)
         prompt = compiled.render(messages=asked, add_generation_prompt=True, **variables)
         without = compiled.render(messages=asked, add_generation_prompt=False, **variables)
         conversation = compiled.render(messages=answered, add_generation_prompt=False, **variables)
@@ -89,34 +86,3 @@ def _of_folder(folder: Path) -> tuple[str | None, dict[str, Any]]:
     tokens = {name: stated.get(name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
     texts = {name: token.get("content") if isinstance(token, dict) else token for name, token in tokens.items()}
     return template if isinstance(template, str) else None, {name: text or "" for name, text in texts.items()}
-
-
-@cache
-def _environment() -> "jinja2.Environment":
-    """Return an environment that renders as transformers' does."""
-    import jinja2
-    from jinja2 import nodes
-    from jinja2.ext import Extension
-    from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """{% generation %} ... {% endgeneration %} marks what the model wrote."""
-
-        def __init__(self, environment: jinja2.Environment) -> None:
-            super().__init__(environment)
-            self.tags = {"generation"}
-
-        def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    def refuse(message: str) -> NoReturn:
-        raise jinja2.TemplateError(message)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
-    return environment
