@@ -107,7 +107,7 @@ def test_a_prefetched_model_loads_without_a_network(hub, tmp_path):
     program = f"""
 import torch
 from teachergrid.models import loading as models
-talk = {{"template": "own"}}
+talk = {{"template": "own", "template_args": {{}}}}
 entry = {{"revision": "{repo.commit}", "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}}
 found = []
 for place in ("org/small", "{source}"):

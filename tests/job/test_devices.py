@@ -182,7 +182,7 @@ sys.path.insert(0, "scripts")
 rule all:
     input: expand("results/{n}.{gpu}.json", zip, n=range(5), gpu=[1, 2, 1, 3, 2])
 
-rule correlate:
+rule gate:
     output: "results/{n}.{gpu}.json"
     log: "results/{n}.{gpu}.log"
     resources: gpu=lambda wildcards: int(wildcards.gpu)

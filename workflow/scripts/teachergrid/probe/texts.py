@@ -217,4 +217,4 @@ class Given:
         """Return the model's tokenizer."""
         from ..models import loading
 
-        return loading.load_tokenizer(self.model, {"template": "own"})
+        return loading.load_tokenizer(self.model, {"template": "own", "template_args": {}})

@@ -10,7 +10,7 @@ class ChatSettings(TypedDict, total=False):
     """How prompts are put to a model. The keys are those of the config (of a base, teacher, reference or reward)."""
 
     template: Required[str]  # `own`: the tokenizer's chat template; else the text of a Jinja template
-    template_args: dict[str, Any]  # variables of the template
+    template_args: Required[dict[str, Any]]  # variables of the template
     system: str | None  # system message for prompts that have none
     refused_prompts: str  # what becomes of instructions that the template refuses: stop, or leave_out
     plain: str  # text of the plain format, with {question} in it
