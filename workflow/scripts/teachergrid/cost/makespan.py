@@ -140,10 +140,7 @@ class _Simulation:
 
     def fits(self, amount: int, pools: tuple[str, ...]) -> bool:
         """Return whether one of these pools has room for a task of this amount."""
-        for pool in pools:  # a loop, since this is most of the work
-            if self.free.get(pool, 0) >= amount:
-                return True
-        return False
+        return any(self.free.get(pool, 0) >= amount for pool in pools)
 
     def place(self, index: int) -> str:
         """Return the pool with room in which a task ends first."""
