@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from ..cost import resources
+from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names
@@ -96,9 +97,13 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        """Return a sentence for each base that is trained or scored inside a block which its chat template opens, and for each set
+        of instructions whose rows are not known.
+        """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
+        return [*opened, *sizes.guessed(entries)]
 
     # --- blocks and pilots
 
