@@ -4,12 +4,14 @@
 jobs whose outputs it reads.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from ..cost import resources
+from ..errors import BadInput
 from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
@@ -24,6 +26,9 @@ from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
+
+LISTED = "; `teachergrid plan --details` lists all that there is"
+WILDCARD = re.compile(r"\{[^{}]*\}")
 
 
 class Cells:
@@ -66,11 +71,23 @@ class Cells:
         return value
 
     def row(self, rule: str, wildcards: Sequence[str]) -> Any:
-        """Return the row of a job. Raises LookupError where the grids have no such cell."""
+        """Return the row of a job. Raises BadInput where the grids have no such cell."""
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
+            raise BadInput(f"{rule}: the grids have no '{key}'" + (nearest(key, rows) or LISTED))
         return rows[key]
+
+    def no_such_file(self, path: str, outputs: Mapping[str, str]) -> BadInput:
+        """Return what to say about a target that no rule makes, with the nearest file of the grids.
+
+        outputs: {rule: its first output, with wildcards}.
+        """
+        files = []
+        for rule, pattern in outputs.items():
+            # the wildcards of a rule are the parts of its cells, in their order
+            filled = WILDCARD.sub("{}", pattern)
+            files += [filled.format(*key.split("/")) for key in self.rows.get(rule, ())]
+        return BadInput(f"{path}: no job of the grid makes this file{nearest(path, files) or LISTED}")
 
     def outside_files(self, rule: str, output: str) -> list[str] | None:
         """Return the paths of a job's inputs from outside the results, in their order; None where the grids have no such job.

@@ -161,10 +161,10 @@ def _counted(entry: Mapping[str, Any]) -> int | None:
 
 def _stated(folder: Path, split: str) -> int | None:
     """Return the rows of a split as the data set's card says them; None where it does not."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
         head = (folder / "README.md").read_text().split("---")[1]
         return _of_split(_configs(yaml.safe_load(head)["dataset_info"]), split)
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         stated = json.loads((folder / "dataset_infos.json").read_text())
         return _of_split({name: list(info["splits"].values()) for name, info in stated.items()}, split)
     return None
