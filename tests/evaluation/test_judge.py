@@ -113,7 +113,7 @@ def test_comparisons_of_which_none_is_a_number_are_refused(model, tmp_path):
 
     settings = {"judge": {"tie": 0}, "reward": reward_entry(), "model": changed(model, tmp_path / "m", break_a_word)}
     mine, theirs = (
-        answer_table(("open", "q0", "story"), ("open", "q1", "a story")),
+        answer_table(("open", "q0", "story"), ("open", "q1", "story")),
         answer_table(("open", "q0", "red"), ("open", "q1", "apple")),
     )
     with pytest.raises(BadInput, match="/m: all 2 comparisons are NaN or infinite; try `dtype: float32`"):
