@@ -8,7 +8,7 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from ..cost import resources
@@ -29,7 +29,7 @@ from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
 
 LISTED = "; `teachergrid plan --details` lists all that there is"
-WILDCARD = re.compile(r"\{[^{}]*\}")
+WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
 
 class Cells:
@@ -86,8 +86,10 @@ class Cells:
         files = []
         for rule, pattern in outputs.items():
             # the wildcards of a rule are the parts of its cells, in their order
-            filled = WILDCARD.sub("{}", pattern)
-            files += [filled.format(*key.split("/")) for key in self.rows.get(rule, ())]
+            parts = WILDCARD.split(pattern)
+            files += [
+                "".join(chain(*zip(parts, [*key.split("/"), ""], strict=True))) for key in self.rows.get(rule, ())
+            ]
         return BadInput(f"{path}: no job of the grid makes this file{nearest(path, files) or LISTED}")
 
     def outside_files(self, rule: str, output: str) -> list[str] | None:
