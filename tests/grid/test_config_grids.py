@@ -73,7 +73,7 @@ def test_wrong_pilots(entries, change, message):
 
 
 def test_blocks_that_can_have_no_pilot(entries):
-    Path("config/seed.jsonl").write_text('{"prompt": "p"}\n' * 2)
+    Path("config/several.jsonl").write_text('{"prompt": "p"}\n' * 2)
     for change, message in (
         (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
         (
