@@ -5,12 +5,15 @@ jobs whose outputs it reads.
 """
 
 import inspect
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, product
 from typing import Any
 
 from ..cost import resources
+from ..errors import BadInput
+from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names
@@ -24,6 +27,9 @@ from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
+
+LISTED = "; `teachergrid plan --details` lists all that there is"
+WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
 
 class Cells:
@@ -66,11 +72,25 @@ class Cells:
         return signed(value)
 
     def row(self, rule: str, wildcards: Sequence[str]) -> Any:
-        """Return the row of a job. Raises LookupError where the grids have no such cell."""
+        """Return the row of a job. Raises BadInput where the grids have no such cell."""
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
+            raise BadInput(f"{rule}: the grids have no '{key}'" + (nearest(key, rows) or LISTED))
         return rows[key]
+
+    def no_such_file(self, path: str, outputs: Mapping[str, str]) -> BadInput:
+        """Return what to say about a target that no rule makes, with the nearest file of the grids.
+
+        outputs: {rule: its first output, with wildcards}.
+        """
+        files = []
+        for rule, pattern in outputs.items():
+            # the wildcards of a rule are the parts of its cells, in their order
+            parts = WILDCARD.split(pattern)
+            files += [
+                "".join(chain(*zip(parts, [*key.split("/"), ""], strict=True))) for key in self.rows.get(rule, ())
+            ]
+        return BadInput(f"{path}: no job of the grid makes this file{nearest(path, files) or LISTED}")
 
     def outside_files(self, rule: str, output: str) -> list[str] | None:
         """Return the paths of a job's inputs from outside the results, in their order; None where the grids have no such job.
@@ -97,9 +117,13 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        """Return a sentence for each base that is trained or scored inside a block which its chat template opens, and for each set
+        of instructions whose rows are not known.
+        """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
+        return [*opened, *sizes.guessed(entries)]
 
     # --- blocks and pilots
 

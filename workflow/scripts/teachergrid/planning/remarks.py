@@ -15,7 +15,7 @@ from ..cost.workload import MODEL_RULES, TRANSFORMERS
 from ..errors import BadInput
 from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
 from ..store.results import RESULTS
-from ..units import count, number, percent
+from ..units import between, count, number, percent
 from .archive import Document, JobRow
 from .options import config_paths, parse_quietly
 from .sums import summed
@@ -242,9 +242,7 @@ def uncertain(plan: Document) -> list[str]:
             known = row["engine"] == TRANSFORMERS
             lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{f'; {way}{remedy}' * known}")
     if narrow := plan.get("narrowing"):
-        before, after = (
-            f"{number(narrow[one]['low'])} to {number(narrow[one]['high'])}" for one in ("before", "after")
-        )
+        before, after = (between(narrow[one]["low"], narrow[one]["high"]) for one in ("before", "after"))
         lines.append(
             f"the range of {before} {name} is widest for {narrow['rule']} ({percent(narrow['share'])} of them): a probe of its "
             f"jobs, some minutes on a machine with their device, would narrow it to about {after} (`teachergrid plan --probe`)"
