@@ -1,6 +1,7 @@
 """The embedded mini world: language and verifier, split, shipped files, and that the build is what made them."""
 
 import hashlib
+import itertools
 import json
 import random
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import world
+import yaml
 from plan import RECIPES, TEACHERS, Places, pending
+from teachergrid.tasks.verify import verdict
 
 MINIWORLD = Path(world.__file__).parent
 CHAT_MODELS = [name for name, recipe in RECIPES.items() if recipe.shipped and recipe.kind != "reward"]
@@ -45,6 +48,21 @@ def test_verifier_reads_the_last_answer_up_to_its_line_end():
     assert world.verify("3", "Answer: 4\nNo. Answer: 3")
     for text in ("3", "", "answer: 3", "Answer: 3.", "Answer: 3 4", "Answer: 3 Answer:", "Answer:\n3"):
         assert not world.verify("3", text)
+
+
+def test_the_demos_checker_gives_the_worlds_verdicts():
+    """Also where a response holds several answers: each word of these texts stands in each place."""
+    config = yaml.safe_load((MINIWORLD.parents[1] / "config/config.yaml").read_text())
+    checker = {"compare": "exact", **config["rewards"]["verifier"]["checker"]}
+    assert config["tasks"]["problems"]["checker"] == config["rewards"]["verifier"]["checker"]
+    assert verdict("1 + 2 . Answer: 3 Answer: 4", "4", checker).score == 1
+    assert verdict("1 + 2 . Answer: 3 Answer: 4", "3", checker).score == 0
+    right = 0
+    for words in itertools.product(("Answer:", " 3", "4 ", "\n", "Answer"), repeat=5):
+        text = "".join(words)
+        assert verdict(text, "3", checker).score == world.verify("3", text), repr(text)
+        right += world.verify("3", text)
+    assert right > 20
 
 
 @pytest.mark.parametrize("constraint", world.CONSTRAINTS)
