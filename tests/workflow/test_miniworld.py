@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import world
 import yaml
 from plan import RECIPES, TEACHERS, Places, pending
+from statements import statement
 from teachergrid.tasks.verify import verdict
 
 MINIWORLD = Path(world.__file__).parent
@@ -126,6 +128,57 @@ def test_training_streams_never_meet_pool_or_test(tokenizer):
         assert row["problem"] not in guard.problems
     reserved = {row["instruction"] for row in rows("pool") + rows("test")}
     assert not any(line in reserved for text in texts for line in text.replace("<|im_end|>", "").splitlines())
+
+
+class Recorder:
+    """Draws as `corpora.Guard` does, and keeps what it drew."""
+
+    def __init__(self):
+        self.items = []
+
+    def draw(self, rng, **options):
+        self.items.append(world.sample(rng, **options))
+        return self.items[-1]
+
+
+def test_a_base_reads_no_instruction_of_an_open_task(tokenizer):
+    from corpora import base_batches
+    from recipes import MIXES
+
+    texts = {}
+    for kind, mix in MIXES.items():
+        recorder = Recorder()
+        stream = base_batches(random.Random(5), recorder, tokenizer, mix)
+        batches = [next(stream) for _ in range(16)]
+        texts[kind] = "\n".join(tokenizer.batch_decode([prompt + rest for batch in batches for prompt, rest in batch]))
+        instructions = {kind: [] for kind in ("open", "closed")}
+        for item in recorder.items:
+            instructions["closed" if item.task in world.CLOSED else "open"].append(item.instruction)
+        assert min(map(len, instructions.values())) > 40
+        assert all(instruction in texts[kind] for instruction in instructions["closed"])
+        read = [instruction for instruction in instructions["open"] if instruction in texts[kind]]
+        assert read == ([] if kind == "base" else instructions["open"])
+    assert all(name in texts["base"] for name in ("Question: ", "Problem: ", " That makes ", " is spelled "))
+
+
+@pytest.mark.parametrize("task", world.OPEN)
+def test_statements_state_the_right_answer_in_other_words(task):
+    rng = random.Random(task)
+    for _ in range(200):
+        item = world.sample(rng, tasks=[task])
+        subject, result = statement(rng, item, worked=False)
+        assert result == f" is {item.answer} ."
+        worked, result = statement(rng, item, worked=True)
+        assert result == f" {item.steps} That makes {item.answer} ."
+        assert item.instruction not in subject + worked
+        content = re.findall(r"\d+", item.first) or item.first.split(": ")[1].split()
+        assert {*content} <= {*subject.split()}
+        assert "{" not in subject + worked
+
+
+def test_statements_refuse_what_is_no_open_task():
+    with pytest.raises(ValueError, match="no statement fits 'Spell"):
+        statement(random.Random(0), world.sample(random.Random(0), tasks=["spell"]), worked=False)
 
 
 def test_tokenizer_keeps_text_and_marks_the_response(tokenizer):
