@@ -243,7 +243,7 @@ def test_shipped_teachers_answer(name, tokenizer):
 
     items = level_1_tests(40)
     right = verdicts(items, answers(load(MINIWORLD / "models" / name), tokenizer, items))
-    assert sum(right) >= 14  # measured: TEACHER_LOW of 40 or more
+    assert sum(right) >= 20  # measured: 27 of 40 or more
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -252,9 +252,9 @@ def test_shipped_bases_know_the_operations_and_not_the_instructions(name, tokeni
     from networks import load
 
     model, items = load(MINIWORLD / "models" / name), level_1_tests(60)
-    assert stated_accuracy(model, tokenizer, items) > 0.5  # measured: STATED_LOW
+    assert stated_accuracy(model, tokenizer, items) > 0.5  # measured: .72 and .75
     for layout in LAYOUTS:
-        assert accuracy(model, tokenizer, items, layout) < 0.15, layout  # measured: LAYOUT_HIGH at most
+        assert accuracy(model, tokenizer, items, layout) < 0.15, layout  # measured: at most .07
 
 
 def test_reward_model_prefers_the_right_answer_to_that_of_another_problem(tokenizer):
