@@ -37,13 +37,13 @@ def test_dag_of_shipped_configs(path, tmp_path):
     (clone.folder / "data").mkdir()
     (clone.folder / "data/alpaca_eval").symlink_to(data)
     planned = clone.jobs("--configfile", "config/mine.yaml")
-    expected = Cells(checked_in(clone.folder, path)).rows
+    expected = cells_in(clone.folder, path).rows
     # nothing is trained behind a gate where a block only measures
     rules = expected.keys() - ({"gate"} if not expected["finetune"] else set())
     assert planned == {f"{rule} {cell}" for rule in rules for cell in expected[rule]}
 
 
-def checked_in(folder, path) -> dict:
-    """Return the checked config as it is seen from a folder."""
+def cells_in(folder, path) -> Cells:
+    """Return the cells of a config as they are seen from a folder: its paths are relative to it."""
     with contextlib.chdir(folder):
-        return checked(yaml.safe_load(path.read_text()))
+        return Cells(checked(yaml.safe_load(path.read_text())))
