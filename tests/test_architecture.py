@@ -37,12 +37,21 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # who may import Snakemake: what drives it
 SNAKEMAKE = ("commands/", "run/", "planning/graph.py", "planning/options.py")
 # what a training process is made of; everywhere else torch is imported where it is used
-TORCH = ("training/sft.py", "training/worker.py", "training/checkpoints.py", "training/packing.py")
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
+TORCH = (
+    "training/sft.py",
+    "training/worker.py",
+    "training/checkpoints.py",
+    "training/packing.py",
+    "engines/vllm_draw.py",
+)
+HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/status": "run/test_status",
-    "engines/requests": "types only; engines/test_engine and engines/test_huggingface use them",
+    "engines/prompts": "engines/test_vllm",
+    "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",
+    "engines/vllm_copy": "engines/test_vllm and engines/test_copies",
+    "engines/vllm_draw": "engines/test_vllm: it needs vLLM to be imported",
     "run/cell_status": "run/test_status",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",

@@ -16,7 +16,12 @@ def folders(tmp_path_factory):
 def test_answer_takes_base_and_student_alike(folders, tmp_path):
     items = {"sums": instructions(TEXTS[:2]), "words": instructions(TEXTS[1:])}
     tasks = {"sums": {"sampling": GREEDY}, "words": {"sampling": DRAWN | {"samples": 2}}}
-    settings = {"chat": CHAT, "format": "chat", "tasks": tasks, "suite": {"batch": 4, "shard": 3}}
+    settings = {
+        "chat": CHAT,
+        "format": "chat",
+        "tasks": tasks,
+        "suite": {"engine": "transformers", "batch": 4, "shard": 3},
+    }
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     table = answer.answer(items, settings, tmp_path / "base")
     assert table["task"].to_pylist() == ["sums"] * 2 + ["words"] * 8
@@ -39,7 +44,12 @@ def test_answer_takes_base_and_student_alike(folders, tmp_path):
 
 
 def test_answer_names_the_folder_of_lost_weights(folders, tmp_path):
-    settings = {"chat": CHAT, "format": "chat", "tasks": {"a": {"sampling": GREEDY}}, "suite": {"batch": 4, "shard": 3}}
+    settings = {
+        "chat": CHAT,
+        "format": "chat",
+        "tasks": {"a": {"sampling": GREEDY}},
+        "suite": {"engine": "transformers", "batch": 4, "shard": 3},
+    }
     settings["model"] = MODEL | {"repo": str(folders["llama"])}
     with pytest.raises(BadInput, match="gone"):
         answer.answer({"a": instructions(TEXTS)}, settings, tmp_path, tmp_path / "gone")

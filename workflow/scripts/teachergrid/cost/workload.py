@@ -14,7 +14,6 @@ from . import architecture
 
 # the rules that load a model, on a GPU where there is one
 MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
-TRANSFORMERS = "transformers"
 # sorted (name, value) pairs
 Settings = tuple[tuple[str, Any], ...]
 # {part of a repository's name: bits per weight}, for quantised models
@@ -50,6 +49,15 @@ class Work(NamedTuple):
     def get(self, name: str, default: Any = None) -> Any:
         """Return one of the settings."""
         return next((value for key, value in self.settings if key == name), default)
+
+
+def shared_by(gpus: int, weights: float, memory: float) -> int:
+    """Return how many of a job's GPUs share a copy of a model that generates: as few as it fits on, for copies side by side are faster.
+
+    weights, memory: of the model and of each GPU, in the same unit.
+    """
+    fitting = (n for n in (1, 2, 4, 8, 16) if gpus % n == 0 and weights <= n * MEMORY_FOR_WEIGHTS * memory)
+    return next(fitting, gpus)
 
 
 def copies(job: Work, memory_gb: float | None) -> int:
@@ -88,7 +96,7 @@ def _generate(parts: dict) -> dict:
 
 def _answer(parts: dict) -> dict:
     limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
-    return {"engine": TRANSFORMERS, "batch": parts["suite"]["batch"], "limit": limit}
+    return {"engine": parts["suite"]["engine"], "batch": parts["suite"]["batch"], "limit": limit}
 
 
 def _reward(parts: dict) -> dict:

@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 from ..cost import gpu_shares, resources, workload
+from ..engines.engine import ENGINES
 from ..hub import pins
 from ..metrics.variants import Metric
 from ..spec import canonical
@@ -58,7 +59,7 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = [teacher["source"]] if teacher["engine"] == "existing" else []
+        files = [teacher["source"]] if teacher["source"] else []
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
@@ -73,13 +74,14 @@ class Builder:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        return str(Responses(instructions, teacher["of"])) if teacher["engine"] == "stripped" else None
+        return str(Responses(instructions, teacher["of"])) if teacher["of"] else None
 
     def _teacher(self, teacher: dict) -> ModelPart:
-        if teacher["engine"] == "stripped":
+        if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
+        unused = ENGINES[teacher["engine"]].unused
+        return self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""

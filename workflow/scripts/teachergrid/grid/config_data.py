@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+from ..engines.engine import generates
 from ..errors import BadInput
 from ..hub import pins, row_files
 from ..metrics.variants import Metric
@@ -20,10 +21,10 @@ def check(config: dict) -> None:
         _rows(where, corpus, config)
     for kind in ("teachers", "tasks"):
         for name, entry in config[kind].items():
-            if entry.get("engine") not in ("existing", "stripped"):  # which draw nothing
+            if kind == "tasks" or generates(entry["engine"]):
                 _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
     for name, teacher in config["teachers"].items():
-        if teacher["engine"] == "stripped":
+        if teacher["of"] is not None:
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
     for name, entry in config["instructions"].items():
         _decontaminated(f"config.instructions.{name}.decontaminate", name, entry["decontaminate"], config)
@@ -51,7 +52,7 @@ def check_published(config: dict) -> None:
     named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
     for name in sorted(named):
         teacher = config["teachers"][name]
-        if teacher["engine"] == "existing":
+        if teacher["source"] is not None:
             _require_rows(f"config.teachers.{name}.source", teacher["source"])
 
 
@@ -85,7 +86,7 @@ def _rows_of(source: str, sample: int | None) -> float:
 def label_stripped(config: dict) -> None:
     """Give each stripped teacher the model and sampling of the teacher whose responses it strips: labels and counts need them."""
     for teacher in config["teachers"].values():
-        if teacher["engine"] == "stripped":
+        if teacher["of"] is not None:
             source = config["teachers"][teacher["of"]]
             teacher |= {"model": source["model"], "sampling": source["sampling"]}
 
@@ -161,7 +162,7 @@ def _greedy(where: str, sampling: dict) -> None:
 
 def _stripped(where: str, teacher: dict, teachers: dict) -> None:
     known(f"{where}.of", teacher["of"], teachers)
-    if teachers[teacher["of"]]["engine"] == "stripped":
+    if teachers[teacher["of"]]["of"] is not None:
         raise BadInput(
             f"{where}.of: '{teacher['of']}' is stripped itself; name the teacher that generated the responses"
         )

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..engines import engine
-from ..engines.requests import Output, Request, Sampling
+from ..engines import engine, rows
+from ..engines.requests import Output, Request, Sampling, Setup
 from ..instructions.files import Notes
-from ..store import artifacts, shards
+from ..store import artifacts
 from . import published, reasoning
 
 
 def respond(
     instructions: pa.Table, settings: dict, work: Path, source: str | None = None, notes: Notes | None = None
 ) -> tuple[pa.Table, list[int]]:
-    """Return a teacher's responses (artifacts.RESPONSES) and the lengths of their row groups, one for each shard.
+    """Return a teacher's responses (artifacts.RESPONSES) and the lengths of their row groups.
 
     Rows come in the order of the instructions, then of samples.
 
@@ -33,20 +33,16 @@ def respond(
         table = _from_file(instructions, teacher, source, notes)
         return table, [table.num_rows]
     sampling: Sampling = teacher["sampling"]
-    requests = engine.requests_of(instructions, sampling["samples"])
-    bounds = shards.bounds(len(requests), teacher["shard"])
-    model = settings.get("model")
-    generate = engine.load(model, teacher, engine=teacher["engine"], requests=requests)
+    requests, model = engine.requests_of(instructions, sampling), settings.get("model")
+    setup = Setup(model, teacher, requests=requests, batch=teacher["batch"], shard=teacher["shard"], work=work)
 
-    def make(i: int) -> list[dict]:
-        part = requests[slice(*bounds[i])]
-        outputs = generate(part, sampling, teacher["batch"])
-        return [_row(request, output, sampling) for request, output in zip(part, outputs, strict=True)]
+    def row(number: int, output: Output) -> dict:
+        return _row(requests[number], output, sampling)
 
-    tables = shards.run(work, len(bounds), make, artifacts.RESPONSES, "responses")
+    tables = rows.made(teacher["engine"], setup, [len(requests)], row, artifacts.RESPONSES, "responses")
     table = pa.concat_tables([artifacts.RESPONSES.empty_table(), *tables])
     engine.check_prompts_fit(table, model)
-    return table, [shard.num_rows for shard in tables]
+    return table, [group.num_rows for group in tables]
 
 
 def _row(request: Request, output: Output, sampling: Sampling) -> dict:
@@ -63,6 +59,6 @@ def _row(request: Request, output: Output, sampling: Sampling) -> dict:
 
 
 def _from_file(instructions: pa.Table, teacher: dict, source: str, notes: Notes | None) -> pa.Table:
-    if teacher["engine"] == "stripped":
+    if engine.ENGINES[teacher["engine"]].key == "of":
         return reasoning.stripped(artifacts.read(source, artifacts.RESPONSES))
     return artifacts.table(published.load(instructions.to_pylist(), teacher, source, notes), artifacts.RESPONSES)
