@@ -180,6 +180,21 @@ def test_heavy_packages_are_imported_where_they_are_used():
     assert wrong == []
 
 
+def test_only_their_own_room_compares_engines_by_name():
+    """All other rooms ask the table of engines, or the one of what they cost: a new engine is a row there."""
+    names = {"transformers", "vllm", "existing", "stripped"}
+    wrong = []
+    for path in MODULES:
+        if room_of(path) == "engines":
+            continue
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            # x in ("a", "b") too
+            values = [value for part in compared for value in ast.walk(part) if isinstance(value, ast.Constant)]
+            wrong += [f"{name_of(path)}:{value.lineno}" for value in values if value.value in names]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("room", ["analysis", "report", "planning"])
 def test_what_computes_without_a_model_imports_none(room):
     used = set().union(*(rooms_imported(path) for path in (PACKAGE / room).glob("*.py")))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
-from ..cost import resources
+from ..cost import resources, workload
+from ..engines.engine import missing
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names
@@ -96,9 +97,22 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each base that is trained or scored inside a block which its chat template opens."""
+        """Return what to know before a run.
+
+        That is a sentence for each base that is trained or scored inside a block which its chat template opens, and for each engine
+        whose package is not installed.
+        """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        return openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        bases = measured | {Student.parse(name).base for name in self.rows["finetune"]}
+        return [*openings.warnings(self.config, bases), *self.lacking()]
+
+    def lacking(self) -> dict[str, set[tuple[str, str]]]:
+        """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
+        of_engine: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for rule in ("generate", "answer"):
+            for cell, row in self.rows[rule].items():
+                of_engine[dict(workload.settings(rule, row["spec"]))["engine"]].add((rule, cell))
+        return {lack: jobs for engine, jobs in of_engine.items() if (lack := missing(engine))}
 
     # --- blocks and pilots
 
