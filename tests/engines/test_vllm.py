@@ -12,6 +12,7 @@ import pytest
 import tiny
 import vllm_job
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, instructions
+from small_demo import TEACHERS, small_demo
 from teachergrid.engines import copies, engine, prompts, vllm, vllm_copy
 from teachergrid.engines.requests import Request, Setup
 from teachergrid.errors import BadInput
@@ -239,3 +240,26 @@ def test_as_fast_as_its_own_loop(tmp_path):
     print(done.stdout[done.stdout.index("SPEED") :])
     found = dict(part.split("=") for part in done.stdout.split("SPEED ")[1].split())
     assert float(found["greedy"]) >= 0.95 * float(found["own"])
+
+
+@pytest.mark.vllm
+def test_a_grid_by_it_from_teacher_to_report(tmp_path):
+    """Teachers, students and references through Snakemake; what only costs runs nothing again."""
+    demo = small_demo(tmp_path / "demo")
+    name = TEACHERS[0]
+
+    def choose(config):
+        config["teachers"] = {name: {**config["teachers"][name], "engine": "vllm"}}
+        config["suites"]["miniworld"]["engine"] = "vllm"
+
+    demo.edit(choose)
+    demo.run("-j1")
+    assert (demo.folder / "results/grids/teachers/report.html").stat().st_size > 10_000
+
+    def costs(config):
+        config["teachers"][name] |= {"shard": 5, "batch": 3}
+        config["suites"]["miniworld"] |= {"shard": 6}
+        config["models"][config["teachers"][name]["model"]] |= {"tensor_parallel": 2, "attention": "eager"}
+
+    demo.edit(costs)
+    assert demo.jobs() == set()
