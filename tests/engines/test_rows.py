@@ -72,3 +72,8 @@ def test_a_kill_loses_what_was_at_work_and_shards_may_change_then(engines, tmp_p
     assert asked[1] == ["0", "1", "2"] and "4 of 7 rows are there" in capsys.readouterr().out
     assert [text for table in whole for text in table["response"].to_pylist()] == [f"answer {i}" for i in range(7)]
     assert made("stream", tmp_path, 1) == whole and len(asked) == 2
+
+
+def test_what_generates_together(engines):
+    assert rows.together({"engine": "shards", "batch": 5}) == 5
+    assert rows.together({"engine": "stream", "batch": 5}) == rows.FULL

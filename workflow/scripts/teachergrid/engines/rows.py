@@ -12,6 +12,7 @@ from .requests import Output, Setup
 
 # rows of a row group in the file, where the engine's shards decide no result
 GROUP = 1024
+FULL = 256  # requests that fill an engine which gets all at once
 
 
 def made(
@@ -63,3 +64,8 @@ def bounds_of(parts: Sequence[int], size: int) -> list[tuple[int, int]]:
         for start, rows in zip(starts, parts, strict=False)
         for first, end in shards.bounds(rows, size)
     ]
+
+
+def together(entry: dict) -> int:
+    """Return how many requests generate together under the engine of a teacher or suite: a batch, or as many as fill it."""
+    return entry["batch"] if engine.ENGINES[entry["engine"]].by_shard else FULL
