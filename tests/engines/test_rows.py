@@ -42,7 +42,7 @@ def engines(monkeypatch):
 
 def made(name, folder, shard):
     setup = Setup(None, CHAT, requests=REQUESTS, shard=shard, work=folder)
-    return rows.made(name, setup, [4, 3], row, artifacts.RESPONSES, "responses")
+    return rows.made(name, setup, [4, 3], row, artifacts.RESPONSES, "responses").tables
 
 
 def test_no_shard_holds_two_parts():
@@ -77,3 +77,52 @@ def test_a_kill_loses_what_was_at_work_and_shards_may_change_then(engines, tmp_p
 def test_what_generates_together(engines):
     assert rows.together({"engine": "shards", "batch": 5}) == 5
     assert rows.together({"engine": "stream", "batch": 5}) == rows.FULL
+
+
+@pytest.mark.parametrize("name", ["shards", "stream"])
+def test_only_what_was_cut_off_is_tried_again_and_both_are_kept(tmp_path, monkeypatch, name):
+    """A response of `length` words under a limit; the load is shared, and a kill in the second try loses nothing of the first."""
+    asked, opened = [], []
+
+    def open_model(_setup):
+        opened.append(name)
+
+        def generate(requests):
+            asked.append([(int(request.id), request.sampling["max_tokens"]) for request in requests])
+            for i, request in enumerate(requests):
+                yield i, min(int(request.id), request.sampling["max_tokens"])
+
+        return generate
+
+    unused = () if name == "shards" else ("batch", "shard")
+    monkeypatch.setitem(engine.ENGINES, name, engine.Engine(None, open_model, unused=unused))
+    sampling = GREEDY | {"max_tokens": 3, "max_tokens_again": 5}
+    requests = [Request(str(i), 0, [], None, sampling) for i in (1, 9, 2, 4, 7)]
+    # a task that has no second try
+    requests.append(Request("8", 0, [], None, GREEDY | {"max_tokens": 3}))
+
+    def row(number, length):
+        request = requests[number]
+        limit = 5 if length > 3 else request.sampling["max_tokens"]
+        reason = "length" if length == limit and int(request.id) >= limit else "stop"
+        return {"id": request.id, "sample": 0, "response": "w" * length, "finish_reason": reason, "prompt_tokens": 1}
+
+    def made():
+        setup = Setup(None, CHAT, requests=requests, shard=2, work=tmp_path)
+        return rows.made(name, setup, [4, 2], row, artifacts.RESPONSES, "responses")
+
+    found = made()
+    lengths = [len(text) for table in found.tables for text in table["response"].to_pylist()]
+    assert lengths == [1, 5, 2, 4, 5, 3]
+    assert [reason for table in found.tables for reason in table["finish_reason"].to_pylist()] == [
+        *("stop", "length", "stop", "stop", "length", "length")
+    ]
+    assert [table.num_rows for table in found.tables] == ([2, 2, 2] if name == "shards" else [4, 2])
+    assert found.cut["id"].to_pylist() == ["9", "4", "7"] and set(found.cut["response"].to_pylist()) == {"www"}
+    assert [one for several in asked for one in several if one[1] == 5] == [(9, 5), (4, 5), (7, 5)]
+    assert len(opened) == 1
+    count = len(asked)
+    assert made() == found and len(asked) == count, "all was saved"
+    for path in (tmp_path / "again").glob("*.parquet"):
+        path.unlink()
+    assert made() == found and all(limit == 5 for several in asked[count:] for _, limit in several)

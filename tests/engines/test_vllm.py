@@ -55,6 +55,11 @@ def test_the_length_of_the_model_follows_from_all_rows(tmp_path):
         setup = Setup(entry, CHAT, requests=requests, work=tmp_path)
         options = vllm.options_of(setup, prompts.Reader.of(setup))
         assert options["max_model_len"] == want
+    twice = [few[0]._replace(sampling=GREEDY | {"max_tokens_again": 100})]
+    setup = Setup(entry, CHAT, requests=twice, work=tmp_path)
+    assert vllm.options_of(setup, prompts.Reader.of(setup))["max_model_len"] == lengths[0] + 100, (
+        "room for a second try"
+    )
     long = [few[0]._replace(sampling=GREEDY | {"max_tokens": 9_999})]
     setup = Setup(entry, CHAT, requests=long, work=tmp_path)
     assert vllm.options_of(setup, prompts.Reader.of(setup))["max_model_len"] == 512, "the model's context"
@@ -179,7 +184,7 @@ def test_a_suite_has_equal_scores_under_both_engines(one_load, tmp_path):
                 {**settings, "suite": {**settings["suite"], "engine": name}},
                 tmp_path / f"{name}{weights is None}",
                 weights,
-            )
+            )[0]
             for name in ("transformers", "vllm")
         ]
         assert tables[0] == tables[1]

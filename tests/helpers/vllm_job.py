@@ -53,7 +53,7 @@ def sha256(
     order = list(range(len(given)))[:: -1 if backwards else 1]
     teacher = full["teachers"][name] | {"engine": engine, "shard": shard}
     settings = {"teacher": teacher, "model": full["models"][teacher["model"]] | {"tensor_parallel": shared}}
-    rows, groups = generate.respond(given.take(order), settings, folder / "work")
+    rows, groups, _ = generate.respond(given.take(order), settings, folder / "work")
     path = folder / "responses.parquet"
     artifacts.write(path, rows.take(order), artifacts.RESPONSES, None, row_groups=groups)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -20,5 +20,6 @@ if __name__ == "__main__":
         items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
         student = snakemake.input.student
         weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
-        rows = answer.answer(items, settings, folder, weights)
+        rows, cut = answer.answer(items, settings, folder, weights)
+        artifacts.write_beside(f"{snakemake.output.answers}.cut", cut, artifacts.ANSWERS, made_from)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

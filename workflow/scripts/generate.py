@@ -20,6 +20,7 @@ if __name__ == "__main__":
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         source = snakemake.input.files[0] if snakemake.input.files else None
         found: Notes = Counter()
-        rows, row_groups = generate.respond(instructions, settings, unfinished.folder(output, made_from), source, found)
+        made = generate.respond(instructions, settings, unfinished.folder(output, made_from), source, found)
         notes.keep(output, found)
-        artifacts.write(output, rows, artifacts.RESPONSES, made_from, row_groups=row_groups)
+        artifacts.write_beside(f"{output}.cut", made.cut, artifacts.RESPONSES, made_from)
+        artifacts.write(output, made.table, artifacts.RESPONSES, made_from, row_groups=made.row_groups)

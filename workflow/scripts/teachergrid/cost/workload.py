@@ -89,13 +89,18 @@ def bytes_per_weight(model: dict) -> float:
     return {"float32": 4, "bfloat16": 2, "float16": 2}[model["dtype"]]
 
 
+def longest(sampling: dict) -> int:
+    """Return the tokens that a response may have, in its second try where there is one."""
+    return sampling["max_tokens_again"] or sampling["max_tokens"]
+
+
 def _generate(parts: dict) -> dict:
     teacher = parts["teacher"]
-    return {"engine": teacher["engine"], "batch": teacher["batch"], "limit": teacher["sampling"]["max_tokens"]}
+    return {"engine": teacher["engine"], "batch": teacher["batch"], "limit": longest(teacher["sampling"])}
 
 
 def _answer(parts: dict) -> dict:
-    limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
+    limit = max(longest(task["sampling"]) for task in parts["tasks"].values())
     return {"engine": parts["suite"]["engine"], "batch": parts["suite"]["batch"], "limit": limit}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..models import chat, checks, loading
-from .requests import Request, Setup
+from .requests import Request, Setup, longest
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
@@ -73,7 +73,7 @@ class Reader:
         """Return the tokens of the longest prompt with its response, over all requests of the job."""
         allowed = dict[str, int]()
         for request in self.setup.requests:
-            allowed[request.id] = max(allowed.get(request.id, 0), request.sampling["max_tokens"])
+            allowed[request.id] = max(allowed.get(request.id, 0), longest(request.sampling))
         by_id = {request.id: request for request in self.setup.requests}
         lengths = map(len, self.ids(list(by_id.values())))
         return max((n + allowed[id] for id, n in zip(by_id, lengths, strict=True)), default=1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from ..models.chat import Message
@@ -17,6 +17,7 @@ class Sampling(TypedDict):
     top_p: float  # 1 keeps all tokens
     top_k: int  # 0 keeps all tokens
     max_tokens: int
+    max_tokens_again: NotRequired[int | None]  # of a second try, for responses that reach max_tokens
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
 
@@ -63,6 +64,11 @@ class Setup:
     batch: int = 1
     shard: int = 1024
     work: Path | None = None
+
+
+def longest(sampling: Sampling) -> int:
+    """Return the tokens that a response may have, in its second try where there is one."""
+    return sampling.get("max_tokens_again") or sampling["max_tokens"]
 
 
 def ended(prompt_tokens: int, ids: list[int], limit: int, stops: list[int], text: Callable[[list[int]], str]) -> Output:

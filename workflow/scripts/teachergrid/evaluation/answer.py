@@ -10,8 +10,11 @@ from ..spec.settings import AnswerSettings
 from ..store import artifacts
 
 
-def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None) -> pa.Table:
-    """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all.
+def answer(
+    items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all, and those that a second try
+    has replaced.
 
     Rows come task by task, in the order of the prompts, then of samples.
 
@@ -41,10 +44,10 @@ def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, wei
     def row(number: int, output: Output) -> dict:
         return _row(*requests[number], output)
 
-    tables = rows.made(suite["engine"], setup, list(map(len, parts.values())), row, artifacts.ANSWERS, "answers")
-    table = pa.concat_tables([artifacts.ANSWERS.empty_table(), *tables])
+    made = rows.made(suite["engine"], setup, list(map(len, parts.values())), row, artifacts.ANSWERS, "answers")
+    table = pa.concat_tables([artifacts.ANSWERS.empty_table(), *made.tables])
     engine.check_prompts_fit(table, settings["model"])
-    return table
+    return table, made.cut
 
 
 def _row(task: str, request: Request, output: Output) -> dict:

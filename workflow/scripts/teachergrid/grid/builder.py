@@ -65,7 +65,7 @@ class Builder:
         return {
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),
-            "tokens": min(teacher["sampling"]["max_tokens"], resources.USUAL_TOKENS),
+            "tokens": min(workload.longest(teacher["sampling"]), resources.USUAL_TOKENS),
             "instructions": [instructions],
             "files": files,
         }
@@ -98,7 +98,7 @@ class Builder:
         teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
         if is_without_model(teacher["engine"]):
             return {"limit": None, "writer": None}
-        return {"limit": teacher["sampling"]["max_tokens"], "writer": workload.parameters(dict(row))}
+        return {"limit": workload.longest(teacher["sampling"]), "writer": workload.parameters(dict(row))}
 
     def read_of(self, sources: list[str]) -> Read:
         """Return the same for several responses together: the longest limit, and the largest model."""

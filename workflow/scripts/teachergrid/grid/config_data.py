@@ -23,6 +23,7 @@ def check(config: dict) -> None:
         for name, entry in config[kind].items():
             if kind == "tasks" or generates(entry["engine"]):
                 _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
+            _second_try(f"config.{kind}.{name}.sampling", entry["sampling"])
     for name, teacher in config["teachers"].items():
         if teacher["of"] is not None:
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
@@ -143,6 +144,14 @@ def _rows(where: str, corpus: dict, config: dict) -> None:
     most = _rows_of(source["source"], source["sample"]) * (sum(samples) if corpus["choose"] == "all" else 1)
     if corpus["rows"] is not None and corpus["rows"] > most:
         raise BadInput(f"{where}.rows: there are {most} responses to choose from at most; lower it")
+
+
+def _second_try(where: str, sampling: dict) -> None:
+    first, again = sampling["max_tokens"], sampling["max_tokens_again"]
+    if again is not None and again <= first:
+        raise BadInput(
+            f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or leave it out"
+        )
 
 
 def _greedy(where: str, sampling: dict) -> None:

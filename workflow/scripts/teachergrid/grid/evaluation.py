@@ -65,7 +65,7 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
         tasks=tasks,
         suite=without(picked(of_suite, "engine", "batch", "shard"), *unused),
     )
-    longest = max(task["sampling"]["max_tokens"] for task in tasks.values())
+    longest = max(workload.longest(task["sampling"]) for task in tasks.values())
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
 
 
