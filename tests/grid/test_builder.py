@@ -106,3 +106,28 @@ def test_a_set_without_the_prompts_of_suites(small):
     table = cells(small)
     assert table.rows["load_instructions"]["seed"]["prompts"][0] == "results/instructions/evolved.parquet"
     assert "evolved" in table.rows["load_instructions"]
+
+
+def test_what_only_costs_under_an_engine_is_not_in_its_spec(small):
+    """batch, shard, attention: of transformers they move bits, of vLLM they do not. How many GPUs share a model never counts."""
+
+    def specs(engine, **change) -> tuple[str, str]:
+        config = copy.deepcopy(small)
+        of_teacher = {key: change[key] for key in ("batch", "shard") if key in change}
+        config["teachers"]["large"] |= {"engine": engine, **of_teacher}
+        config["suites"]["math"] |= {"engine": engine, **of_teacher}
+        for model in ("large", "q"):
+            config["models"][model] |= {key: change[key] for key in change.keys() - of_teacher.keys()}
+        rows = cells(config).rows
+        return rows["generate"]["seed__large"]["spec"], rows["answer"]["q-raw/math"]["spec"]
+
+    for key, value in {"batch": 5, "shard": 5, "attention": "eager"}.items():
+        assert specs("vllm", **{key: value}) == specs("vllm")
+        assert all(
+            now != then for now, then in zip(specs("transformers", **{key: value}), specs("transformers"), strict=True)
+        )
+    for engine in ("transformers", "vllm"):
+        assert specs(engine, tensor_parallel=2, gpus=4) == specs(engine)
+        assert all(now != then for now, then in zip(specs(engine, dtype="float32"), specs(engine), strict=True))
+    assert all('"engine": "vllm"' in text for text in specs("vllm"))
+    assert not any("engine" in text for text in specs("transformers")), "as before there was a choice"

@@ -63,6 +63,11 @@ def test_recorded_logs(log, kind, line):
         ("FloatingPointError: loss is inf at step 9", "", failures.NAN, "loss is inf"),
         ("ValueError: x", "loss 0.1, information of the run", failures.UNKNOWN, "ValueError: x"),
         ("RuntimeError: 1 processes train together, 2 were asked for", "", failures.LAUNCH, "2 were asked for"),
+        # a process of an engine: its cause, where its log shows one
+        ("RuntimeError: Engine core initialization failed. See root cause above.", "", failures.ENGINE, "Engine core"),
+        ("vllm.v1.engine.exceptions.EngineDeadError: x", "CUDA out of memory", failures.GPU_MEMORY, "CUDA out of"),
+        ("RuntimeError: copy 2 of the model has ended with exit code 1; why", "KeyError: 1", failures.ENGINE, "copy 2"),
+        ("RuntimeError: copy 2 of the model has ended with exit code -9; why", "", failures.MEMORY, "exit code -9"),
         (
             "RuntimeError: rank 1: KeyError: 'x'",
             "failed (exitcode: 1) local_rank: 1",

@@ -23,7 +23,7 @@ def existing(tmp_path, rows, asked=TEXTS, notes=None, **teacher):
     path = tmp_path / "there.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"engine": "existing", "fields": FIELDS, "allow_missing": False} | teacher
-    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path), notes)
+    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path), notes)[:2]
 
 
 IDS = instructions(TEXTS)["id"].to_pylist()
@@ -101,7 +101,7 @@ def test_existing_finds_a_single_turn_by_its_text_where_the_instruction_has_more
     (tmp_path / "there.json").write_text('[{"instruction": "red", "output": "x"}]')
     teacher = {"engine": "existing", "fields": FIELDS, "allow_missing": False}
     table = artifacts.table([item], artifacts.INSTRUCTIONS)
-    rows, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
+    rows, *_ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
     assert rows["id"].to_pylist() == [item["id"]]
 
 
@@ -167,7 +167,7 @@ def test_the_same_system_prompt_in_a_column_or_a_turn_is_the_same_instruction(tm
     ]
     (tmp_path / "there.json").write_text(json.dumps(rows))
     teacher = {"engine": "existing", "fields": FIELDS, "allow_missing": False}
-    found, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
+    found, *_ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
     assert dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True)) == {
         item["id"]: "b",
         more["id"]: "l",
@@ -208,7 +208,7 @@ def test_real_responses_are_joined(tmp_path, model):
     rows = pq.read_table(source).to_pylist()
     items = instructions([row["instruction"].strip() for row in rows])
     teacher, notes = {"engine": "existing", "fields": FIELDS, "allow_missing": False}, Counter()
-    table, _ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
+    table, *_ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
     assert table["response"].to_pylist() == [row["output"] for row in rows]
     assert table.num_rows == 805 and not notes
 

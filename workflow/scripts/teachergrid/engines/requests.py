@@ -1,10 +1,13 @@
 """What goes into every engine and what comes out of it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from ..models.chat import Message
+    from ..spec.settings import ChatSettings
 
 
 class Sampling(TypedDict):
@@ -14,6 +17,7 @@ class Sampling(TypedDict):
     top_p: float  # 1 keeps all tokens
     top_k: int  # 0 keeps all tokens
     max_tokens: int
+    max_tokens_again: NotRequired[int | None]  # of a second try, for responses that reach max_tokens
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
 
@@ -25,6 +29,7 @@ class Request(NamedTuple):
     sample: int
     messages: "list[Message]"
     category: str | None  # not read by an engine
+    sampling: Sampling
 
 
 class Output(TypedDict):
@@ -38,5 +43,51 @@ class Output(TypedDict):
     response_tokens: int  # without the end token
 
 
-# (requests, sampling, batch) -> one output for each request, in their order; `batch` requests at a time, at most
-Generate = Callable[[list[Request], Sampling, int], list[Output]]
+# requests -> (number of a request, its output) for each of them, in any order, as soon as it is done
+Generate = Callable[[Sequence[Request]], Iterator[tuple[int, Output]]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a job tells an engine: its model, how prompts are put to it, and everything that it will be asked.
+
+    model: its entry in the config; None where an engine needs none. format: `chat` or `plain`. weights: folder of a student's
+    weights and tokenizer; then `model` is its base. requests: of the job, all of them. batch: requests that generate together, at
+    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile.
+    """
+
+    model: dict | None
+    chat: "ChatSettings"
+    format: str = "chat"
+    weights: Path | None = None
+    requests: Sequence[Request] = ()
+    batch: int = 1
+    shard: int = 1024
+    work: Path | None = None
+
+
+def longest(sampling: Sampling) -> int:
+    """Return the tokens that a response may have, in its second try where there is one."""
+    return sampling.get("max_tokens_again") or sampling["max_tokens"]
+
+
+def ended(prompt_tokens: int, ids: list[int], limit: int, stops: list[int], text: Callable[[list[int]], str]) -> Output:
+    """Return the output from the ids that followed a prompt; the response ends before its first stop token.
+
+    Args:
+        limit: new tokens at most.
+        stops: ids that end a response.
+        text: from the ids of a response to its text.
+    """
+    length = next((place for place, token in enumerate(ids) if token in stops), limit)
+    return {
+        "text": text(ids[:length]),
+        "finish_reason": "stop" if length < limit else "length",
+        "prompt_tokens": prompt_tokens,
+        "response_tokens": length,
+    }
+
+
+def without_text(finish_reason: str, prompt_tokens: int) -> Output:
+    """Return the output for a prompt that the model was not given."""
+    return {"text": "", "finish_reason": finish_reason, "response_tokens": 0, "prompt_tokens": prompt_tokens}

@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 from ..cost import gpu_shares, resources, workload
+from ..engines.engine import ENGINES
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
@@ -59,13 +60,13 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = [teacher["source"]] if teacher["engine"] == "existing" else []
+        files = [teacher["source"]] if teacher["source"] else []
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),
-            "tokens": min(teacher["sampling"]["max_tokens"], resources.USUAL_TOKENS),
+            "tokens": min(workload.longest(teacher["sampling"]), resources.USUAL_TOKENS),
             "asked": self._asked(instructions),
             "instructions": [instructions],
             "files": files,
@@ -75,13 +76,14 @@ class Builder:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        return str(Responses(instructions, teacher["of"])) if teacher["engine"] == "stripped" else None
+        return str(Responses(instructions, teacher["of"])) if teacher["of"] else None
 
     def _teacher(self, teacher: dict) -> ModelPart:
-        if teacher["engine"] == "stripped":
+        if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
+        unused = ENGINES[teacher["engine"]].unused
+        return self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -99,7 +101,7 @@ class Builder:
         if is_without_model(teacher["engine"]):
             return {"limit": None, "writer": None, "asked": row["asked"]}
         writer = workload.parameters(dict(row))
-        return {"limit": teacher["sampling"]["max_tokens"], "writer": writer, "asked": row["asked"]}
+        return {"limit": workload.longest(teacher["sampling"]), "writer": writer, "asked": row["asked"]}
 
     def read_of(self, sources: list[str]) -> Read:
         """Return the same for several responses together: the longest limit, the largest model, and the mean prompt."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
 from typing import Any
 
-from ..cost import resources
+from ..cost import resources, workload
+from ..engines.engine import missing
 from ..errors import BadInput
 from ..instructions import sizes
 from ..job import fingerprint
@@ -117,13 +118,23 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each base that is trained or scored inside a block which its chat template opens, and for each set
-        of instructions whose rows are not known.
+        """Return what to know before a run.
+
+        That is a sentence for each base that is trained or scored inside a block which its chat template opens, for each set of
+        instructions whose rows are not known, and for each engine whose package is not installed.
         """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
-        entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *sizes.guessed(entries)]
+        bases = measured | {Student.parse(name).base for name in self.rows["finetune"]}
+        sets = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
+        return [*openings.warnings(self.config, bases), *sizes.guessed(sets), *self.lacking()]
+
+    def lacking(self) -> dict[str, set[tuple[str, str]]]:
+        """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
+        of_engine: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for rule in ("generate", "answer"):
+            for cell, row in self.rows[rule].items():
+                of_engine[dict(workload.settings(rule, row["spec"]))["engine"]].add((rule, cell))
+        return {lack: jobs for engine, jobs in of_engine.items() if (lack := missing(engine))}
 
     # --- blocks and pilots
 

@@ -32,6 +32,7 @@ NAN = "NaN loss"
 MISSING = "missing model"
 BAD_INPUT = "bad input"
 LAUNCH = "launch"
+ENGINE = "engine"
 REFUSED = "refused"
 UNKNOWN = "unknown"
 REMEDIES = {
@@ -52,6 +53,7 @@ REMEDIES = {
     BAD_INPUT: "Fix what the message names, then run again.",
     LAUNCH: "Run again; if it repeats, the first error of a rank is further up in the log, and `nodes: 1` or fewer "
     "`gpus` in the recipe show whether the network or the job itself is broken.",
+    ENGINE: "The engine's process ended, and the first error in its log says why; run again: it continues from the rows that are saved.",
     REFUSED: "sbatch refused it: fix what its message names in the profile (partition, account, limits), or wait, then run again.",
     UNKNOWN: "Read its log; a job that ended without a message was most likely killed for its memory.",
 }
@@ -92,7 +94,7 @@ PATTERNS = [
         r"|is not a local folder and is not a valid model identifier|teachergrid prefetch",
     ),
     # a rank that got SIGKILL, and not from SLURM, was killed by the kernel
-    (MEMORY, r"failed \(exitcode: -9\)"),
+    (MEMORY, r"failed \(exitcode: -9\)|copy \d+ of the model has ended with exit code -9"),
     (
         LAUNCH,
         r"\bDist(Backend|Network|Store)?Error\b|\bNCCL error\b|\bnccl\w*Error\b|Watchdog caught collective operation timeout"
@@ -105,6 +107,8 @@ PATTERNS = [
         r"processes train together, \d+ were asked for|DeepSpeed is (on|off), asked for|of \d+ processes these (had started|ran)"
         r"|no port from \d+ to \d+ is free|failed \(exitcode: -?\d+\)",
     ),
+    # of vLLM, and of engines.copies; the causes stand further up
+    (ENGINE, r"\bEngineDeadError\b|(Engine core|WorkerProc) initialization failed|copy \d+ of the model has ended"),
 ]
 SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job

@@ -66,7 +66,7 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", network: "PreTrainedModel") 
     embeddings = network.get_input_embeddings()
     # under ZeRO 3 a rank holds only a part of the weight
     size = getattr(embeddings, "num_embeddings", None) or embeddings.weight.shape[0]
-    outside = {id: token for token, id in tokenizer.get_vocab().items() if id >= size}
+    outside = without_embedding(tokenizer, size)
     if tokenizer.pad_token_id in outside:
         known = tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in outside
         instead = tokenizer.eos_token if known else tokenizer.convert_ids_to_tokens(0)
@@ -76,15 +76,25 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", network: "PreTrainedModel") 
         return
 
     def refuse(_module: object, inputs: "tuple[torch.Tensor, ...]") -> None:
-        for id in inputs[0].unique().tolist() if inputs else ():
-            if id in outside:
-                raise BadInput(
-                    f"{network.name_or_path}: the text has the token '{outside[id]}' (id {id}), and the model has embeddings for "
-                    f"the ids 0 to {size - 1} only; take the tokenizer and template that belong to the model, or add the row "
-                    "(resize_token_embeddings) and train it"
-                )
+        refuse_ids(inputs[0].unique().tolist() if inputs else (), outside, network.name_or_path, size)
 
     embeddings.register_forward_pre_hook(refuse)
+
+
+def without_embedding(tokenizer: "PreTrainedTokenizerFast", size: int) -> dict[int, str]:
+    """Return {id: token} of a tokenizer's tokens for which a model of so many embeddings has none."""
+    return {id: token for token, id in tokenizer.get_vocab().items() if id >= size}
+
+
+def refuse_ids(ids: Iterable[int], outside: Mapping[int, str], model: str, size: int) -> None:
+    """Raise BadInput for an id without embedding. outside: as `without_embedding` returns it, of the model's `size`."""
+    for id in ids if outside else ():
+        if id in outside:
+            raise BadInput(
+                f"{model}: the text has the token '{outside[id]}' (id {id}), and the model has embeddings for "
+                f"the ids 0 to {size - 1} only; take the tokenizer and template that belong to the model, or add the row "
+                "(resize_token_embeddings) and train it"
+            )
 
 
 def forget_wrong_padding(config: Any) -> bool:

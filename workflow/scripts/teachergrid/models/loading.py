@@ -1,23 +1,18 @@
 """Load tokenizers and models, in the same way for all stages of the pipeline."""
 
-import hashlib
 import json
 import math
 import os
-import platform
-import re
-import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cost.workload import MEMORY_FOR_WEIGHTS
 from ..errors import BadInput
 from ..hub.model_files import check_revision
-from . import checks
+from . import caches, checks
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
     from ..spec.settings import ChatSettings
@@ -31,7 +26,6 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # needed for determ
 ADAPTER = "adapter"  # folder in a student's folder: the LoRA adapter that was merged into the student's weights
 # names of the context length in configs
 CONTEXTS = ("max_position_embeddings", "max_seq_len", "n_positions")
-CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 
 
 def load_tokenizer(
@@ -51,7 +45,7 @@ def load_tokenizer(
     _disable_progress_bars()
     from transformers import AutoTokenizer
 
-    source, options = _source(model, folder)
+    source, options = source_of(model, folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
@@ -106,7 +100,7 @@ def weight_bytes(model: dict, kind: str = "causal") -> int:
     import torch
     from transformers import AutoConfig
 
-    source, options = _source(model, None)
+    source, options = source_of(model, None)
     config = AutoConfig.from_pretrained(source, **options)
     checks.forget_wrong_padding(config)
     with torch.device("meta"):
@@ -138,7 +132,7 @@ def load_model(
         BadInput: for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
             that is too large for the GPUs.
     """
-    if folder is not None and Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors")):
+    if folder is not None and is_adapter_alone(folder):
         return load_merged(model, kind, Path(folder), dtype, spread)
     return load_plain(model, kind, folder, dtype, spread, device)
 
@@ -157,16 +151,35 @@ def load_merged(model: dict, kind: str, folder: Path, dtype: str | None, spread:
     return student.to(getattr(torch, dtype or model["dtype"])).eval()
 
 
+def whole_folder(model: dict, folder: Path | None, into: Path) -> Path | None:
+    """Return the folder of a student's whole weights, for a program that merges no adapter; None for None.
+
+    Where its folder holds only the adapter, the merged weights are saved in `into`, unless they are there.
+    """
+    if folder is None or not is_adapter_alone(folder):
+        return folder
+    if not into.is_dir():
+        part = into.with_name(f"{into.name}.part")
+        load_merged(model, "causal", folder, None, spread=False).save_pretrained(part)
+        part.rename(into)
+    return into
+
+
+def is_adapter_alone(folder: Path | str) -> bool:
+    """Whether a student's folder holds its adapter and no whole weights."""
+    return Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors"))
+
+
 def load_plain(
     model: dict, kind: str, folder: Path | str | None, dtype: str | None, spread: bool, device: str | None
 ) -> "PreTrainedModel":
     """Return a model from files that hold all of its weights. For the arguments and errors see `load_model`."""
-    set_cache_folders()
+    caches.set_folders()
     _disable_progress_bars()
     import torch
     from safetensors import SafetensorError
 
-    source, options = _source(model, folder)
+    source, options = source_of(model, folder)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and nothing here reads such memory
     try:
@@ -218,41 +231,23 @@ def with_adapter(base: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     return PeftModel.from_pretrained(base, adapter).merge_and_unload()
 
 
-def set_cache_folders() -> None:
-    """Set where vLLM, DeepSpeed, Triton and torch keep compiled code, unless the environment says so already.
-
-    The folder is `${TEACHERGRID_CACHE:-~/.cache/teachergrid}/<environment>/<GPU model or cpu>--<CPU model>/`. It is
-    particular to environment and machine because code that was compiled for another torch or another instruction set
-    crashes, or is compiled again by every job.
-    """
-    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    environment = hashlib.sha256("\n".join([sys.prefix, *packages]).encode()).hexdigest()[:12]
-    root = Path(os.environ.get("TEACHERGRID_CACHE", "~/.cache/teachergrid")).expanduser() / environment / node_type()
-    for variable in CACHES:
-        os.environ.setdefault(variable, str(root / variable.lower()))
-
-
-def node_type() -> str:
-    """Return the names of this machine's GPU and CPU, read without starting CUDA."""
-    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    lines = [*(gpus[0].read_text().splitlines() if gpus else ()), *Path("/proc/cpuinfo").read_text().splitlines()]
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    names = {key.strip(): re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") for key, value in fields.items()}
-    return f"{names.get('Model', 'cpu')}--{names.get('model name', platform.machine())}"
-
-
 def context(network: "PreTrainedModel") -> float:
     """Return the context length of a loaded model in tokens; infinity where its config does not say."""
     import torch
 
-    config = network.config.get_text_config()
-    limits = [limit for name in CONTEXTS if (limit := getattr(config, name, None))][:1]
+    limits = [stated_context(network.config)]
     for name, part in network.named_modules():
         # RoBERTa and its kin count positions from the one after that of padding: 514 positions are 512 tokens
         is_offset = isinstance(part, torch.nn.Embedding) and part.padding_idx is not None
         if is_offset and name.endswith("position_embeddings"):
             limits.append(part.num_embeddings - part.padding_idx - 1)
-    return min(limits, default=math.inf)
+    return min(limits)
+
+
+def stated_context(config: "PretrainedConfig") -> float:
+    """Return the context length in tokens that a model's config states; infinity where it states none."""
+    text = config.get_text_config()
+    return next((limit for name in CONTEXTS if (limit := getattr(text, name, None))), math.inf)
 
 
 def _padding(source: str, options: dict) -> dict:
@@ -270,7 +265,7 @@ def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
     return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
 
 
-def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
+def source_of(model: dict, folder: Path | str | None) -> tuple[str, dict]:
     """Return what from_pretrained loads (a folder or a hub id), and its options."""
     options = {"trust_remote_code": model["trust_remote_code"]}
     if folder is not None:

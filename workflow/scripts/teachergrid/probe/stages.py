@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..engines.rows import together
 from ..errors import BadInput
 from ..job import usage
 from ..spec import canonical
 from ..spec.settings import of_answers, of_likelihoods
-from ..training import worker
+from ..store.owner import attach_to_parent
 from .texts import Given
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..responses import generate as generation
 
     teacher = settings["teacher"]
-    samples = teacher["sampling"]["samples"]
-    asked = texts.instructions(-(-min(rows, PARTS * teacher["batch"]) // samples))
+    samples, batch = teacher["sampling"]["samples"], together(teacher)
+    asked = texts.instructions(-(-min(rows, PARTS * batch) // samples))
     rows = asked.num_rows * samples
-    teacher["shard"] = share(rows, teacher["batch"])
+    teacher["shard"] = share(rows, batch)
     return by_shard(lambda: generation.respond(asked, settings, folder), folder, rows, parts(rows, teacher["shard"]))
 
 
@@ -75,8 +76,7 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..evaluation import answer as answering
 
     base = of_answers(settings)
-    tasks = base["tasks"]
-    batch = base["suite"]["batch"]
+    tasks, batch = base["tasks"], together(base["suite"])
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
     counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]
@@ -273,7 +273,7 @@ def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Run the probe of a folder, and write its result there."""
-    worker.attach_to_parent(os.getppid(), signal.SIGKILL)
+    attach_to_parent(os.getppid(), signal.SIGKILL)
     task = json.loads((folder / "given.json").read_text())
     limit(task["seconds"])
     try:
