@@ -267,4 +267,4 @@ def test_a_grid_by_it_from_teacher_to_report(tmp_path):
         config["models"][config["teachers"][name]["model"]] |= {"tensor_parallel": 2, "attention": "eager"}
 
     demo.edit(costs)
-    assert demo.jobs() == set()
+    assert demo.jobs() <= {"report teachers"}
