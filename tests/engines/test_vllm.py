@@ -77,6 +77,19 @@ def test_a_token_without_embedding_is_refused(tmp_path):
         reader.ids(engine.requests_of(instructions(["red"]), GREEDY))
 
 
+def test_a_model_of_the_hub_is_its_folder_in_the_cache(tmp_path, monkeypatch):
+    """Then no network is needed. What the cache does not have is left to vLLM."""
+    cached = tmp_path / "snapshots/123/config.json"
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda repo, name, revision: str(cached) if (repo, name, revision) == ("org/m", "config.json", "123") else None,
+    )
+    options = {"trust_remote_code": False, "revision": "123"}
+    assert vllm.local("org/m", options) == (str(cached.parent), {"trust_remote_code": False})
+    assert vllm.local("org/other", options) == ("org/other", options)
+    assert vllm.local(str(tmp_path), {"trust_remote_code": False}) == (str(tmp_path), {"trust_remote_code": False})
+
+
 @pytest.mark.parametrize(
     ("stated", "weights", "shares"),
     [
