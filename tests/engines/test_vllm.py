@@ -249,13 +249,14 @@ def test_nan_and_what_vllm_refuses_are_told(tmp_path):
 
 
 @pytest.mark.vllm
-def test_as_fast_as_its_own_loop(tmp_path):
+def test_as_fast_as_its_own_loop(tmp_path, capsys):
     """Tokens a CPU-second, against LLM.generate on the same prompts in the same process; the start is told, too."""
     done = subprocess.run(
         [sys.executable, vllm_job.__file__, "speed", str(tmp_path)], capture_output=True, text=True, env=vllm_job.ENV
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    print(done.stdout[done.stdout.index("SPEED") :])
+    with capsys.disabled():
+        print("\ntokens a CPU-second, seconds until loaded:", done.stdout[done.stdout.index("SPEED") + 6 :].strip())
     found = dict(part.split("=") for part in done.stdout.split("SPEED ")[1].split())
     assert float(found["greedy"]) >= 0.95 * float(found["own"])
 
