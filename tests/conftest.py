@@ -1,14 +1,26 @@
 """Fixtures: a small grid that was run once with a stand-in for the work of every job; each test gets its own copy."""
 
+import gc
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import made_grid
 import pytest
 import yaml
-from filelock import FileLock
-from workspace import ENV, SMALL, Grid, copy_code
+from workspace import ENV, SMALL, Grid
+
+# the collector finds nothing in the millions of objects of libraries and test modules, which stay: it looks less often, and
+# never at those
+gc.set_threshold(10_000)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 @pytest.fixture
@@ -19,19 +31,40 @@ def small(tmp_path, monkeypatch) -> dict:
     return yaml.safe_load((SMALL / "config.yaml").read_text())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the made grid come last: it is made meanwhile."""
+    items.sort(key=needs_grid)
+
+
+def needs_grid(item: pytest.Item) -> bool:
+    return "made" in getattr(item, "fixturenames", ())
+
+
+def shared_folder(tmp_path_factory, worker_id: str) -> Path:
+    """Return the folder of all of pytest's worker processes."""
+    return tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def making(request, tmp_path_factory, worker_id) -> Iterator[None]:
+    """Make the grid in the background; a process of its own group, so that none of its jobs outlives the tests."""
+    if worker_id not in ("master", "gw0") or not any(map(needs_grid, request.session.items)):
+        yield
+        return
+    command = [sys.executable, "-m", "made_grid", shared_folder(tmp_path_factory, worker_id)]
+    env = ENV | {"PYTHONPATH": str(Path(__file__).parent / "helpers")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # an error shows again in the first test
+    process = subprocess.Popen(command, env=env, start_new_session=True, **quiet)
+    yield
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory, worker_id) -> Path:
     """Made once for all of pytest's worker processes."""
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = shared / "made"
-    with FileLock(shared / "made.lock"):
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            copy_code(folder)
-            Grid(folder).run()
-            (folder / "done").touch()
-    return folder
+    return made_grid.make(shared_folder(tmp_path_factory, worker_id))
 
 
 @pytest.fixture

@@ -18,6 +18,13 @@ def test_sizes_are_shown_in_the_unit_that_fits():
     assert units.gigabytes(36_100_000) == "0.0 GB"
 
 
+def test_a_range_is_shown_where_it_says_something():
+    assert (units.between(8, 21), units.between(0.02, 0.03)) == ("8.0 to 21.0", "<0.1")
+    assert units.with_range(12, 8, 21.4, "GPU-hours") == "12.0 GPU-hours (8.0 to 21.4)"
+    assert units.with_range(0.01, 0.006, 0.04, "USD") == "<0.1 USD"
+    assert units.with_range(0.01, 0.006, 0.2) == "<0.1 (<0.1 to 0.2)"
+
+
 def test_counts_shares_and_long_texts():
     assert (units.count(12800), units.percent(0.731)) == ("12,800", "73 %")
     assert (units.clipped("abcd", 4), units.clipped("abcde", 4)) == ("abcd", "abc…")

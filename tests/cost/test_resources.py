@@ -70,18 +70,6 @@ def test_an_unknown_size_is_no_small_size():
     )
 
 
-def test_rows_of_files(tmp_path):
-    lines = tmp_path / "a.jsonl"
-    lines.write_text("{}\n" * 7)
-    listed = tmp_path / "a.json"
-    listed.write_text("[{}, {}]")
-    counts = [resources.count(str(path), None) for path in (lines, listed, tmp_path / "hub:org/name")]
-    assert counts == [7, 2, resources.UNKNOWN_ROWS]
-    assert resources.count(str(lines), 5) == 5
-    lines.write_text("{}\n" * 8)
-    assert resources.count(str(lines), None) == 8, "counted again where the file changed"
-
-
 def test_the_time_asked_for_follows_from_the_throughput():
     row = generation(7.0, rows=1_000)
     long = workload.of_row("generate", row)

@@ -2,9 +2,10 @@
 
 import pyarrow as pa
 import pytest
-from rated_rows import ASKED, FINAL, TEXTS, instruction_set, response_table, reward_entry, reward_model, scored
+from rated_rows import ASKED, FINAL, TEXTS, changed, instruction_set, response_table, reward_entry, reward_model, scored
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge
+from teachergrid.models import loading
 from teachergrid.store import artifacts
 
 
@@ -101,6 +102,22 @@ def test_comparison_by_reward_model_is_antisymmetric(model, tmp_path, tie):
     for i in (0, 4, 5):
         difference = first[i] - second[i]
         assert there[i] == (0.5 if abs(difference) <= tie else float(difference > 0))
+
+
+def test_comparisons_of_which_none_is_a_number_are_refused(model, tmp_path):
+    """One side is finite, so some rewards are; no comparison is."""
+
+    def break_a_word(net):
+        word = loading.load_tokenizer(model, reward_entry())("story", add_special_tokens=False)["input_ids"][0]
+        net.model.embed_tokens.weight.data[word] = float("nan")
+
+    settings = {"judge": {"tie": 0}, "reward": reward_entry(), "model": changed(model, tmp_path / "m", break_a_word)}
+    mine, theirs = (
+        answer_table(("open", "q0", "story"), ("open", "q1", "story")),
+        answer_table(("open", "q0", "red"), ("open", "q1", "apple")),
+    )
+    with pytest.raises(BadInput, match="/m: all 2 comparisons are NaN or infinite; try `dtype: float32`"):
+        judge.compare(mine, theirs, {"open": ASKED}, settings, tmp_path / "work")
 
 
 def test_identical_answers_load_no_model(tmp_path):

@@ -29,6 +29,32 @@ def test_unknown_cell(grid):
     assert "the grids have no 'seed__smal', did you mean 'seed__small'?" in text
 
 
+@pytest.mark.parametrize(
+    "target, said",
+    [
+        (
+            "results/responses/seed__smal.parquet",
+            "generate: the grids have no 'seed__smal', did you mean 'seed__small'?",
+        ),
+        (
+            "results/likelihoods/q/chat/seed__smal.parquet",
+            "likelihood: the grids have no 'q/seed__smal', did you mean 'q/seed__small'?",
+        ),
+        (
+            "results/respons/seed__small.parquet",
+            "results/respons/seed__small.parquet: no job of the grid makes this file, did you mean "
+            "'results/responses/seed__small.parquet'?",
+        ),
+        ("zzz", "zzz: no job of the grid makes this file; `teachergrid plan --details` lists all that there is"),
+    ],
+)
+def test_a_target_that_the_grid_does_not_have(grid, target, said):
+    """One line in our words, with the nearest cell or file."""
+    done = grid.call("teachergrid", "plan", target)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("Using workflow", "Building DAG"))]
+    assert (done.returncode, done.stdout, lines) == (2, "", [said])
+
+
 def test_a_ninth_teacher_is_five_lines_in_one_place(small):
     small["teachers"]["new"] = {"model": {"repo": "org/new", "revision": "1"}}
     cells = Cells(checked(small))

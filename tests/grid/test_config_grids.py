@@ -73,9 +73,13 @@ def test_wrong_pilots(entries, change, message):
 
 
 def test_blocks_that_can_have_no_pilot(entries):
-    Path("config/seed.jsonl").write_text('{"prompt": "p"}\n' * 2)
+    Path("config/several.jsonl").write_text('{"prompt": "p"}\n' * 2)
     for change, message in (
         (setting("instructions", "seed", "sample", to=2), "config.instructions.seed has only 2 instructions"),
+        (
+            setting("grids", "teachers", "pilot", "sample", to=3),
+            r"config.grids.teachers.pilot.sample: 3 rows cannot be drawn from config.instructions.seed, which has 2",
+        ),
         (setting("grids", "teachers", "compare", to="recipe"), "it needs `compare: teacher` and recipes"),
         (setting("instructions", "seed.pilot2", to={"source": "config/seed.jsonl"}), "a pilot needs this name"),
     ):

@@ -61,8 +61,9 @@ PHASE_TWO = (
 
 
 def with_pilot(config):
-    """The small grid's first block alone, without its derived corpus."""
+    """The small grid's first block alone, without its derived corpus, and with as many rows as its pilot draws."""
     config["corpora"] = {}
+    config["instructions"]["seed"]["source"] = "config/several.jsonl"
     config["grids"].pop("instructions")
     config["grids"]["teachers"] |= {"corpora": [], "pilot": {"sample": 2, "by": ["car"], "keep": 1}}
 

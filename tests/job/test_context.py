@@ -52,6 +52,11 @@ def test_a_job_that_ends_well(job, tmp_path):
     assert line == ["gate", "a", fingerprint.fingerprint("gate")] and json.loads(took)["device"] == "cpu"
 
 
+def test_the_collector_looks_less_often_than_python_lets_it(job):
+    """It is on, and each look comes after more new objects: the imports of a job with a model make millions that stay."""
+    assert job("import gc; assert gc.isenabled() and gc.get_threshold() == (10_000, 10, 10)").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "said"),
     [

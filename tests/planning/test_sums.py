@@ -65,16 +65,16 @@ def spread(hours: float) -> dict:
 
 
 def test_the_range_of_a_sum_is_narrower_than_the_sum_of_ranges_and_wider_than_that_of_luck():
-    assert sums.together([("a", spread(4))]) == spread(4) and sums.together([]) == dict.fromkeys(spread(1), 0)
+    assert sums.together([("a", spread(4), 1)]) == spread(4) and sums.together([]) == dict.fromkeys(spread(1), 0)
     # four jobs of a rule: variance 4 x 1 x 0.4 + (4 x 1)^2 x 0.6
-    same = sums.together([("a", spread(1))] * 4)
+    same = sums.together([("a", spread(1), 1)] * 4)
     assert same == {
         "low": pytest.approx(4 - 0.5 * 11.2**0.5),
         "expected": 4,
         "high": pytest.approx(4 + 11.2**0.5),
     }
     # of two rules: 2 x 4^2 x 0.7 + (2 x 4)^2 x 0.3
-    assert sums.together([("a", spread(4)), ("b", spread(4))])["high"] == pytest.approx(8 + 41.6**0.5)
+    assert sums.together([("a", spread(4), 1), ("b", spread(2), 2)])["high"] == pytest.approx(8 + 41.6**0.5)
 
 
 def test_sums_hold_90_percent_of_what_is_drawn():
@@ -87,7 +87,7 @@ def test_sums_hold_90_percent_of_what_is_drawn():
         for name, n, size in (("generate", 8, 50), ("finetune", 20, 5), ("likelihood", 20, 2))
         for _ in range(n)
     ]
-    found = sums.together((name, {"low": n / wide, "expected": n, "high": n * wide}) for name, n in jobs)
+    found = sums.together((name, {"low": n / wide, "expected": n, "high": n * wide}, 1) for name, n in jobs)
     inside = 0
     for _ in range(500):
         shared, of_rule = (

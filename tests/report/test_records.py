@@ -26,6 +26,10 @@ def test_a_training_that_was_odd_is_flagged(data):
     student = changed["lineage"][0]["student"]
     assert f"{student} : The loss grew from 1.20 to 9.00." in Words(page.build(changed)).text
     assert "The loss grew" not in Words(page.build(data)).text
+    for row in changed["lineage"]:
+        row["notes"] = "The template opens a block."
+    read = Words(page.build(changed)).text
+    assert read.count("The template opens a block.") == 1 and f"and {len(changed['lineage']) - 3} others" in read
 
 
 def test_contamination(data):

@@ -326,3 +326,26 @@ def test_the_end_waits_for_no_sleep_and_no_timer():
     assert time.monotonic() - begin < 5, "not the 180 s of the plugin"
     plugin.reevaluate(SimpleNamespace(_open_jobs=threading.Semaphore(0)), 60)
     assert all(timer.daemon for timer in threading.enumerate() if isinstance(timer, threading.Timer))
+
+
+def test_a_scheduler_looks_for_jobs_once_a_second_however_many_jobs_have_ended(monkeypatch):
+    """Each look asks for the next one. Snakemake's own timers add up: after 100 jobs it looks 100 times a second."""
+    now, timers = [1000.0], []
+
+    class Timer(SimpleNamespace):
+        def __init__(self, delay, look):
+            super().__init__(at=now[0] + delay, look=look, start=lambda: timers.append(self))
+
+    monkeypatch.setattr(plugin, "threading", SimpleNamespace(Timer=Timer))
+    monkeypatch.setattr(plugin, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    scheduler, looks = SimpleNamespace(_open_jobs=threading.Semaphore(0)), 0
+    for _ in range(100):  # a job ends every tenth of a second
+        now[0] = round(now[0] + 0.1, 1)
+        due, timers[:] = [t for t in timers if t.at <= now[0]], [t for t in timers if t.at > now[0]]
+        for timer in due:
+            timer.look()
+        looks += len(due)
+        for _ in range(1 + len(due)):
+            plugin.reevaluate(scheduler, 1)
+    assert 9 <= looks <= 10, "in 10 seconds"
+    assert all(now[0] < timer.at <= now[0] + 2 for timer in timers) and timers, "the next look follows"

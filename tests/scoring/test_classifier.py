@@ -89,6 +89,32 @@ def test_the_end_token_is_read_whatever_the_padding_token_is(model, tmp_path, pa
         assert found == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("read_at", ["end", "template"])
+@pytest.mark.parametrize("batch", [1, 6])
+def test_an_answer_that_was_cut_off_has_no_end_token(model, tmp_path, read_at, batch):
+    """`end` then reads its last token, also where that is the padding token; `template` reads what the template writes."""
+    import torch
+
+    tokenizer, net = loading.load_tokenizer(model, reward_entry()), loading.load_model(model, kind="reward")
+    words = ["red apple", "the sum of a list", "colour bear " * 9]
+    padding = int(tokenizer("bear", add_special_tokens=False)["input_ids"][-1])
+
+    def take(other):
+        other.config.pad_token_id = padding
+
+    table = response_table(*((f"q{i}", text.strip(), "length") for i, text in enumerate(words)), ("q3", "", "length"))
+    options = {"batch": batch, "read_at": read_at, "template": LINE_BREAK}
+    found = scored(changed(model, tmp_path / "other", take), tmp_path / "work", table, **options)
+    tail, expected = ("<|im_end|>\n" if read_at == "template" else ""), []
+    for i, text in enumerate(words):
+        said = f"<|im_start|>user\nsort q{i}<|im_end|>\n<|im_start|>assistant\n{text.strip()}{tail}"
+        ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            expected.append(net.score(net.model(torch.tensor([ids])).last_hidden_state[0, -1]).item())
+    assert found["reward"].to_pylist()[:3] == pytest.approx(expected, abs=1e-5)
+    assert read_at == "template" or found["reason"].to_pylist() == [None] * 3 + ["no text"]
+
+
 def test_positions_that_begin_after_the_padding_token_are_not_counted_twice(tmp_path):
     """RoBERTa has 514 positions for 512 tokens. A text that is longer gets no reward, and costs no other row its own."""
     from transformers import RobertaConfig, RobertaForSequenceClassification

@@ -201,6 +201,24 @@ def test_logits_that_are_not_finite_give_null_and_a_reason(folders):
     assert rows == [{"truncated": False, "reason": "log-probabilities are not finite"}] * 2
 
 
+def test_a_table_without_a_finite_row_is_refused(folders, tmp_path, monkeypatch):
+    """The probe of the model was finite, and no row is: no likelihoods come out of it."""
+    load = loading.load_copies
+
+    def broken(*args, **options):
+        copies = load(*args, **options)
+        for _, model in copies:
+            model.lm_head.weight.data[7] = torch.nan
+        return copies
+
+    monkeypatch.setattr(loading, "load_copies", broken)
+    monkeypatch.setattr(likelihood.logits, "check", lambda model: None)
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["llama"])}, "likelihood": OPTIONS}
+    with pytest.raises(BadInput, match=r"llama: all 6 likelihoods, chat are NaN or infinite; try `dtype: float32`"):
+        whole(given, asked, settings, tmp_path)
+
+
 def whole(responses, instructions, settings, work) -> dict[str, pa.Table]:
     found = likelihood.score(responses, instructions, settings, work)
     return {format: pa.concat_tables(tables) for format, tables in found.items()}

@@ -77,7 +77,7 @@ def test_too_long(model, tmp_path):
     assert re.fullmatch(r"too long \(\d+ tokens\)", reasons[0]) and reasons[1:] == [None, "prompt too long"]
 
 
-def test_nan_rewards(model, tmp_path):
+def test_nan_rewards(model, tmp_path, capsys):
     def break_one_token(net):
         word = loading.load_tokenizer(model, reward_entry())("7", add_special_tokens=False)["input_ids"][0]
         net.model.embed_tokens.weight.data[word] = math.nan
@@ -86,6 +86,8 @@ def test_nan_rewards(model, tmp_path):
     broken = [text == "7" for text in TEXTS]
     assert table["reward"].is_null().to_pylist() == broken
     assert table["reason"].to_pylist() == [reward.NOT_FINITE if bad else None for bad in broken]
+
+    assert "1 of 6 rewards are NaN or infinite, and left out" in capsys.readouterr().out
 
     broken = changed(model, tmp_path / "all", lambda net: net.score.weight.data.fill_(math.inf))
     with pytest.raises(BadInput, match=r"all: all 6 rewards are NaN or infinite; try `dtype: float32`"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from teachergrid.errors import BadInput
 from teachergrid.job import failures
-from teachergrid.models import loading
+from teachergrid.models import chat, loading
 from teachergrid.training import divergence, sft
 from teachergrid.training.training import Training
 from trainings import CHAT, ROWS, recipe, tiny_model
@@ -73,6 +73,17 @@ def test_sampling_defaults_that_are_not_valid_do_not_cost_the_student(tmp_path):
     trained = sft.train(Training(ROWS, CHAT, model, given, 1, tmp_path / "work"))
     student = loading.load_model(model, folder=trained.final)
     assert student.generation_config.eos_token_id == [3, 1] and trained.facts["notes"] == []
+
+
+def test_what_is_odd_about_a_template_is_noted_with_the_student(tmp_path):
+    """The job's log says it; a reader of the report has no log."""
+    model = tiny_model(tmp_path / "base")
+    turn = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>{% endfor %}"
+    opens = turn + "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+    given, settings = recipe(num_train_epochs=0.1), {**CHAT, "template": opens}
+    trained = sft.train(Training(ROWS, settings, model, given, 1, tmp_path / "work"))
+    expected = chat.warnings(loading.load_tokenizer(model, settings), settings)
+    assert trained.facts["notes"] == expected and "<think>" in expected[0]
 
 
 def test_what_cannot_be_saved_is_refused_before_the_first_step(tmp_path, monkeypatch):

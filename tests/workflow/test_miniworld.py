@@ -1,18 +1,23 @@
 """The embedded mini world: language and verifier, split, shipped files, and that the build is what made them."""
 
 import hashlib
+import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import world
+import yaml
 from plan import RECIPES, TEACHERS, Places, pending
+from statements import statement
+from teachergrid.tasks.verify import verdict
 
 MINIWORLD = Path(world.__file__).parent
-CHAT_MODELS = [name for name, recipe in RECIPES.items() if recipe.shipped and recipe.kind != "reward"]
+BASES = [name for name, recipe in RECIPES.items() if recipe.kind == "base"]
 MAXIMUM_BYTES = 12_000_000
 
 
@@ -45,6 +50,21 @@ def test_verifier_reads_the_last_answer_up_to_its_line_end():
     assert world.verify("3", "Answer: 4\nNo. Answer: 3")
     for text in ("3", "", "answer: 3", "Answer: 3.", "Answer: 3 4", "Answer: 3 Answer:", "Answer:\n3"):
         assert not world.verify("3", text)
+
+
+def test_the_demos_checker_gives_the_worlds_verdicts():
+    """Also where a response holds several answers: each word of these texts stands in each place."""
+    config = yaml.safe_load((MINIWORLD.parents[1] / "config/config.yaml").read_text())
+    checker = {"compare": "exact", **config["rewards"]["verifier"]["checker"]}
+    assert config["tasks"]["problems"]["checker"] == config["rewards"]["verifier"]["checker"]
+    assert verdict("1 + 2 . Answer: 3 Answer: 4", "4", checker).score == 1
+    assert verdict("1 + 2 . Answer: 3 Answer: 4", "3", checker).score == 0
+    right = 0
+    for words in itertools.product(("Answer:", " 3", "4 ", "\n", "Answer"), repeat=5):
+        text = "".join(words)
+        assert verdict(text, "3", checker).score == world.verify("3", text), repr(text)
+        right += world.verify("3", text)
+    assert right > 20
 
 
 @pytest.mark.parametrize("constraint", world.CONSTRAINTS)
@@ -110,6 +130,57 @@ def test_training_streams_never_meet_pool_or_test(tokenizer):
     assert not any(line in reserved for text in texts for line in text.replace("<|im_end|>", "").splitlines())
 
 
+class Recorder:
+    """Draws as `corpora.Guard` does, and keeps what it drew."""
+
+    def __init__(self):
+        self.items = []
+
+    def draw(self, rng, **options):
+        self.items.append(world.sample(rng, **options))
+        return self.items[-1]
+
+
+def test_a_base_reads_no_instruction_of_an_open_task(tokenizer):
+    from corpora import base_batches
+    from recipes import MIXES
+
+    texts = {}
+    for kind, mix in MIXES.items():
+        recorder = Recorder()
+        stream = base_batches(random.Random(5), recorder, tokenizer, mix)
+        batches = [next(stream) for _ in range(16)]
+        texts[kind] = "\n".join(tokenizer.batch_decode([prompt + rest for batch in batches for prompt, rest in batch]))
+        instructions = {kind: [] for kind in ("open", "closed")}
+        for item in recorder.items:
+            instructions["closed" if item.task in world.CLOSED else "open"].append(item.instruction)
+        assert min(map(len, instructions.values())) > 40
+        assert all(instruction in texts[kind] for instruction in instructions["closed"])
+        read = [instruction for instruction in instructions["open"] if instruction in texts[kind]]
+        assert read == ([] if kind == "base" else instructions["open"])
+    assert all(name in texts["base"] for name in ("Question: ", "Problem: ", " That makes ", " is spelled "))
+
+
+@pytest.mark.parametrize("task", world.OPEN)
+def test_statements_state_the_right_answer_in_other_words(task):
+    rng = random.Random(task)
+    for _ in range(200):
+        item = world.sample(rng, tasks=[task])
+        subject, result = statement(rng, item, worked=False)
+        assert result == f" is {item.answer} ."
+        worked, result = statement(rng, item, worked=True)
+        assert result == f" {item.steps} That makes {item.answer} ."
+        assert item.instruction not in subject + worked
+        content = re.findall(r"\d+", item.first) or item.first.split(": ")[1].split()
+        assert {*content} <= {*subject.split()}
+        assert "{" not in subject + worked
+
+
+def test_statements_refuse_what_is_no_open_task():
+    with pytest.raises(ValueError, match="no statement fits 'Spell"):
+        statement(random.Random(0), world.sample(random.Random(0), tasks=["spell"]), worked=False)
+
+
 def test_tokenizer_keeps_text_and_marks_the_response(tokenizer):
     text = "Add 12 and 7 . Answer: 19"
     ids = tokenizer(text)["input_ids"]
@@ -161,15 +232,29 @@ def test_models_table_follows_the_recipes():
         assert row["steps"] == recipe.steps
 
 
-@pytest.mark.parametrize("name", CHAT_MODELS)
-def test_shipped_models_answer(name, tokenizer):
+def level_1_tests(n: int) -> list:
+    return [item for item in world.distinct(*world.TEST) if item.level == 1][:n]
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_shipped_teachers_answer(name, tokenizer):
     from inference import answers, verdicts
     from networks import load
 
-    model = load(MINIWORLD / "models" / name)
-    items = [item for item in world.distinct(*world.TEST) if item.level == 1][:40]
-    right = verdicts(items, answers(model, tokenizer, items))
-    assert sum(right) >= (6 if RECIPES[name].kind == "base" else 14)  # measured: 22 and 32 of 40 or more
+    items = level_1_tests(40)
+    right = verdicts(items, answers(load(MINIWORLD / "models" / name), tokenizer, items))
+    assert sum(right) >= 20  # measured: 27 of 40 or more
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_shipped_bases_know_the_operations_and_not_the_instructions(name, tokenizer):
+    from inference import LAYOUTS, accuracy, stated_accuracy
+    from networks import load
+
+    model, items = load(MINIWORLD / "models" / name), level_1_tests(60)
+    assert stated_accuracy(model, tokenizer, items) > 0.5  # measured: .72 and .75
+    for layout in LAYOUTS:
+        assert accuracy(model, tokenizer, items, layout) < 0.15, layout  # measured: at most .07
 
 
 def test_reward_model_prefers_the_right_answer_to_that_of_another_problem(tokenizer):
@@ -239,9 +324,23 @@ def test_help_needs_no_torch():
     assert not imported & {"torch", "transformers"}
 
 
+def test_no_format_makes_a_base_answer_as_a_teacher_does():
+    table = Places(MINIWORLD).rows()
+    lowest = min(table[name]["test_chat"] for name in TEACHERS)
+    for name in BASES:
+        assert table[name]["test_stated"] > 0.4
+        for layout in ("chat", "question", "problem"):
+            assert table[name][f"test_{layout}"] < lowest / 4
+
+
 def test_readme_shows_the_measured_numbers():
     readme = (MINIWORLD / "README.md").read_text()
     for name, row in Places(MINIWORLD).rows().items():
         cells = [row["parent"] or "-", row["style"] or "-", f"{row['steps']:,}", row["cpu_seconds"]]
         cells += [f"{row[key]:.3f}".lstrip("0") for key in ("test_chat", "pool_chat") if key in row]
         assert f"| {name} | {row['architecture']} | {row['parameters']:,} | {' | '.join(map(str, cells))} |" in readme
+    for name in (*BASES, "tl"):
+        row = Places(MINIWORLD).rows()[name]
+        shares = [row.get(f"test_{layout}") for layout in ("chat", "question", "problem", "stated")]
+        cells = ["-" if share is None else f"{share:.3f}".lstrip("0") for share in shares]
+        assert f"| {name} | {' | '.join(cells)} |" in readme

@@ -6,12 +6,14 @@ Every stream takes its items from a `Guard`, which stops the build if one of the
 import random
 from dataclasses import dataclass
 
+from statements import statement
 from tokenizer import END, chat, encode
 from training import batches_by_length
-from world import POOL, STYLES, TEST, chatter, distinct, fact, respond, sample
+from world import OPEN, POOL, STYLES, TEST, chatter, distinct, fact, respond, sample
 
 BATCH = 32
 GROUP = 8  # batches that are drawn together and sorted by length
+FACTS = 0.08  # share of the plain documents
 
 
 class Guard:
@@ -33,15 +35,18 @@ class Guard:
 
 @dataclass(frozen=True)
 class Mix:
-    """What a base reads: share of documents in chat format, and of these the shares of open and of closed tasks.
+    """What a base or the trunk reads.
 
-    The rest of the chat is small talk. Plain documents are facts, short answers under "Question:" and worked solutions
-    under "Problem:".
+    Of the documents in chat format that are no open tasks, those that are no closed tasks either are small talk. Plain
+    documents are facts, exercises (half short answers under "Question:", half worked solutions under "Problem:") and
+    statements about the results of open tasks, half of them worked.
     """
 
-    chat: float
-    open: float
-    closed: float
+    chat: float  # share of documents in chat format
+    open: float  # of these: the share of open tasks
+    closed: float  # of the rest of these: the share of closed tasks
+    exercises: float  # share of exercises among the plain documents
+    exercise_tasks: tuple[str, ...]
 
 
 def _document(rng, guard, tokenizer, mix) -> tuple[str, str]:
@@ -53,11 +58,13 @@ def _document(rng, guard, tokenizer, mix) -> tuple[str, str]:
         user, assistant = chatter(rng, mix.closed, guard.draw)
         return chat(tokenizer, user), assistant
     kind = rng.random()
-    if kind < 0.08:
+    if kind < FACTS:
         word, text = fact(rng)
         return word, text[len(word) :]
-    item = guard.draw(rng)
-    if kind < 0.54:
+    if kind >= FACTS + mix.exercises:
+        return statement(rng, guard.draw(rng, tasks=OPEN), worked=rng.random() < 0.5)
+    item = guard.draw(rng, tasks=mix.exercise_tasks)
+    if kind < FACTS + mix.exercises / 2:
         return f"Question: {item.instruction}\n", respond(rng, item, "concise")
     return f"Problem: {item.instruction}\nSolution:\n", respond(rng, item, "steps")
 

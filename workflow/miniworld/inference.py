@@ -1,10 +1,13 @@
 """Answers of a model to items, and how many of them are right."""
 
+import random
+
 import torch
+from statements import RESULT, statement
 from tokenizer import chat
 from world import verify
 
-# How an instruction is put to a model; None is the chat template. The bases learn the open tasks in the plain ones.
+# How an instruction is put to a model; None is the chat template. Bases know all three from closed tasks, the trunk from all.
 LAYOUTS = {"chat": None, "question": "Question: {}\n", "problem": "Problem: {}\nSolution:\n"}
 MAX_NEW_TOKENS = 80
 BATCH = 128
@@ -48,4 +51,13 @@ def verdicts(items, responses) -> list[bool]:
 def accuracy(model, tokenizer, items, layout="chat") -> float:
     """Return the share of right greedy answers."""
     right = verdicts(items, answers(model, tokenizer, items, layout))
+    return sum(right) / len(right)
+
+
+def stated_accuracy(model, tokenizer, items) -> float:
+    """Return how often a model ends a statement about the item's result rightly: what a base knows of the operations."""
+    rng = random.Random(0)
+    halves = [statement(rng, item, worked=False) for item in items]
+    ends = generate(model, tokenizer, [subject + RESULT for subject, _ in halves])
+    right = [rest == f"{RESULT} {end}" for (_, rest), end in zip(halves, ends, strict=True)]
     return sum(right) / len(right)

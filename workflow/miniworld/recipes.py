@@ -6,15 +6,20 @@ import random
 import numpy as np
 import torch
 from corpora import Guard, Mix, base_batches, teacher_batches
-from inference import LAYOUTS, accuracy, answers, verdicts
+from inference import LAYOUTS, accuracy, answers, stated_accuracy, verdicts
 from networks import load, new_model
 from plan import RECIPES, REWARD_PHASES, TEACHERS
+from problems import TASKS
 from rewarding import pair_batches, pair_loss, quality, reward_prompts, rewards
 from training import language_loss, train
 from transformers import AutoModelForSequenceClassification
-from world import POOL, TEST, distinct
+from world import CLOSED, POOL, TEST, distinct
 
-MIXES = {"base": Mix(chat=0.15, open=0.0, closed=0.5), "trunk": Mix(chat=0.6, open=1.0, closed=0.0)}
+# A base reads instructions of closed tasks only; the trunk reads those of all tasks, in chat format too.
+MIXES = {
+    "base": Mix(chat=0.15, open=0.0, closed=0.5, exercises=0.15, exercise_tasks=CLOSED),
+    "trunk": Mix(chat=0.6, open=1.0, closed=0.0, exercises=0.92, exercise_tasks=tuple(TASKS)),
+}
 NOISY = ("concise-m", 1.5)  # teacher and temperature; the reward model is judged on these answers too
 
 
@@ -83,6 +88,8 @@ def measure(recipe, places, tokenizer) -> dict[str, float]:
     model = load(places.model(recipe.name))
     layouts = ("chat",) if recipe.kind == "teacher" else LAYOUTS
     accuracies = {f"test_{layout}": accuracy(model, tokenizer, distinct(*TEST), layout) for layout in layouts}
+    if recipe.kind == "base":
+        accuracies["test_stated"] = stated_accuracy(model, tokenizer, distinct(*TEST))
     return accuracies | {"pool_chat": accuracy(model, tokenizer, distinct(*POOL))}
 
 

@@ -52,6 +52,7 @@ class Item:
     constraint: str
     steps: str  # the worked solution
     problem: str  # key of the problem: equal for all phrasings and constraints
+    first: str  # the first phrasing, without constraint
 
     def row(self) -> dict:
         """Return the line of a data file."""
@@ -94,7 +95,7 @@ def sample(rng: random.Random, split="train", tasks=None, levels=LEVELS, constra
         problem = problem_key(task, phrasings[0])
         if split_of(task, problem) == split:
             answer = CONSTRAINTS[constraint][1](raw)
-            return Item(task, level, instruction, answer, raw, constraint, steps, problem)
+            return Item(task, level, instruction, answer, raw, constraint, steps, problem, phrasings[0])
 
 
 def distinct(split: str, n: int, seed: int) -> list[Item]:

@@ -25,6 +25,17 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def between(low: float, high: float) -> str:
+    """8.0 to 21; one number where both ends are shown alike."""
+    return number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
+
+
+def with_range(value: float, low: float, high: float, unit: str = "") -> str:
+    """12 GPU-hours (8.0 to 21); the value alone where its range says no more."""
+    text, ends = f"{number(value)} {unit}".rstrip(), between(low, high)
+    return text if ends == number(value) else f"{text} ({ends})"
+
+
 def percent(share: float) -> str:
     """0.731 -> 73 %"""
     return f"{100 * share:.0f} %"

@@ -165,7 +165,7 @@ def found(what: str, argv: list[str]) -> "tuple[DAG, str]":
             dag = graph(targeted(argv, what))
         except BadInput as error:
             # the pattern of a rule may match a cell that the grid does not have
-            if not any(words in str(error) for words in ("No rule to produce", "the grids have no '")):
+            if not any(words in str(error) for words in ("makes this file", "the grids have no '")):
                 raise
     jobs = sorted_jobs((dag or (dag := graph(argv))).jobs)
     for job in jobs:

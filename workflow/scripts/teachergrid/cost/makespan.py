@@ -123,16 +123,12 @@ class _Simulation:
     def start(self, now: float, freed: int) -> None:
         """Start all tasks that fit, in the order of the plan. freed: the task that ended last, or -1."""
         while self.room > 0:
-            heads = [
-                (queue[0], key, pool)
-                for key, queue in self.queues.items()
-                if queue and (pool := self.place(queue[0][0])) is not None
-            ]
+            heads = [(queue[0], key) for key, queue in self.queues.items() if queue and self.fits(*key)]
             if not heads:
                 return
-            (index, because), key, pool = min(heads)
+            (index, because), key = min(heads)
             heappop(self.queues[key])
-            task = self.tasks[index]
+            task, pool = self.tasks[index], self.place(index)
             end = now + task.seconds[pool]
             self.free[pool] -= task.amount
             self.room -= 1
@@ -142,11 +138,15 @@ class _Simulation:
             self.runs[index] = Run(index, pool, now, end, None if cause < 0 else cause)
             heappush(self.ending, (end, index))
 
-    def place(self, index: int) -> str | None:
-        """Return the pool with room in which a task would end first; None where no pool has room."""
+    def fits(self, amount: int, pools: tuple[str, ...]) -> bool:
+        """Return whether one of these pools has room for a task of this amount."""
+        return any(self.free.get(pool, 0) >= amount for pool in pools)
+
+    def place(self, index: int) -> str:
+        """Return the pool with room in which a task ends first."""
         task = self.tasks[index]
         fitting = [pool for pool in task.seconds if self.free.get(pool, 0) >= task.amount]
-        return min(fitting, key=lambda pool: (task.seconds[pool], pool), default=None)
+        return min(fitting, key=lambda pool: (task.seconds[pool], pool))
 
 
 def joined(first: Schedule, then: Schedule) -> Schedule:

@@ -8,10 +8,8 @@ of the table of cells (grid.rows).
 import math
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from ..hub import row_files
 from . import machines, throughput, workload
 
 MODEL_RULES, USUAL_TOKENS, UNKNOWN_PARAMETERS = workload.MODEL_RULES, workload.USUAL_TOKENS, workload.UNKNOWN_PARAMETERS
@@ -23,7 +21,6 @@ LIKELIHOOD_PASSES = 4
 LONGEST = 24 * 60
 # on jobs that take longer than that, less slack: partitions with a longer limit are few and small
 SLACK_OF_LONG = 1.5
-UNKNOWN_ROWS = 100_000
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
@@ -100,14 +97,3 @@ def gpus(resources: Mapping[str, Any]) -> int:
     """Return how many GPUs a job has over all nodes, from its resources as `need` gives them."""
     per_node = (resources.get("gres") or "gpu:0").split(":")[-1]
     return resources.get("gpu") or (resources.get("nodes") or 1) * int(per_node)
-
-
-def count(source: str, sample: int | None) -> int:
-    """Return how many rows a set of instructions has, without reading more of the file than necessary.
-
-    source: a file, or a hub data set, for which UNKNOWN_ROWS is returned. sample: how many rows are drawn, None for all.
-    Raises BadInput for a file that cannot be read.
-    """
-    if sample is not None:
-        return sample
-    return row_files.count(source) if Path(source).exists() else UNKNOWN_ROWS

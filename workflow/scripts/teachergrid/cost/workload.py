@@ -20,8 +20,8 @@ Settings = tuple[tuple[str, Any], ...]
 BITS = {"fp8": 8, "int8": 8, "w8a8": 8, "gptq": 4, "awq": 4, "int4": 4, "w4a16": 4}
 # responses rarely reach the longest length that is allowed: real ones rarely exceed this
 USUAL_TOKENS = 1_500
-# the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt (a sentence
-# or two, and the template): 100,000 rows of published SFT data for chat have 60 to 80 million tokens
+# the mean of a response until one was measured, as a share of its longest or usual length, and the mean of a prompt whose file is
+# not at hand (a sentence or two, and the template): 100,000 rows of published SFT data for chat have 60 to 80 million tokens
 MEAN, PROMPT = 0.4, 60
 UNKNOWN_PARAMETERS = 8.0
 # share of a GPU's memory that weights may take where each GPU scores with its own copy; the rest is for activations and logits
@@ -183,7 +183,8 @@ def of_row(rule: str, row: dict) -> Work:
     values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
     size = parameters(row) if has_model else 0
     gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))
-    return Work(rule, row.get("rows", 0), PROMPT, written, size, gpus, row.get("nodes", 1), values)
+    read = row.get("asked") or PROMPT
+    return Work(rule, row.get("rows", 0), read, written, size, gpus, row.get("nodes", 1), values)
 
 
 def usual(values: dict, limit: int | None = None) -> float:

@@ -11,7 +11,7 @@ from typing import TypedDict
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..scoring import reward
+from ..scoring import finite, reward
 from ..store import artifacts
 from ..tasks.verify import Verdict, verdict
 
@@ -120,7 +120,11 @@ def _verdicts_by_reward(
     )
     results = reward.score(responses, _prompts(items), settings, work).to_pylist()
     sides = zip(results[: len(pairs)], results[len(pairs) :], strict=True)
-    return [_higher(answer, opponent, settings["judge"]["tie"]) for answer, opponent in sides]
+    verdicts = [_higher(answer, opponent, settings["judge"]["tie"]) for answer, opponent in sides]
+    broken = sum(reward.NOT_FINITE in (verdict.reason or "") for verdict in verdicts)
+    if broken:
+        finite.check(settings["model"]["repo"], "comparisons", broken, sum(one.score is not None for one in verdicts))
+    return verdicts
 
 
 def _higher(answer: dict, opponent: dict, tie: float) -> Verdict:

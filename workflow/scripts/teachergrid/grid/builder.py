@@ -6,6 +6,7 @@ from functools import cache
 from ..cost import gpu_shares, resources, workload
 from ..engines.engine import ENGINES
 from ..hub import pins
+from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
@@ -52,7 +53,7 @@ class Builder:
             "spec": canonical.dump(instructions=entry, **removed),
             "files": [] if hub else [source["source"]],
             "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
-            "rows": resources.count(source["source"], None),
+            "rows": sizes.rows(source).number,
         }
 
     def generate(self, responses: str) -> GenerateRow:
@@ -66,6 +67,7 @@ class Builder:
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),
             "tokens": min(workload.longest(teacher["sampling"]), resources.USUAL_TOKENS),
+            "asked": self._asked(instructions),
             "instructions": [instructions],
             "files": files,
         }
@@ -97,23 +99,32 @@ class Builder:
         source = self.raw(responses) or responses
         teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
         if is_without_model(teacher["engine"]):
-            return {"limit": None, "writer": None}
-        return {"limit": workload.longest(teacher["sampling"]), "writer": workload.parameters(dict(row))}
+            return {"limit": None, "writer": None, "asked": row["asked"]}
+        writer = workload.parameters(dict(row))
+        return {"limit": workload.longest(teacher["sampling"]), "writer": writer, "asked": row["asked"]}
 
     def read_of(self, sources: list[str]) -> Read:
-        """Return the same for several responses together: the longest limit, and the largest model."""
+        """Return the same for several responses together: the longest limit, the largest model, and the mean prompt."""
         each = [self.read(source) for source in sources]
+        asked = [one["asked"] for one in each if one["asked"] is not None]
         return {
             "limit": max((one["limit"] for one in each if one["limit"]), default=None),
             "writer": max((one["writer"] for one in each if one["writer"]), default=None),
+            "asked": sum(asked) / len(asked) if asked else None,
         }
+
+    @cache
+    def _asked(self, instructions: str) -> float | None:
+        """Return the mean tokens of the prompts of a set, where its files are at hand."""
+        entry = self.config["instructions"][instructions]
+        return sizes.prompt_tokens(entry["source"], entry)
 
     @cache
     def rows_of_one(self, responses: str, subset: int | None = None) -> int:
         """Return the number of responses as far as the plan can know it. subset: at most so many instructions."""
         instructions, teacher = Responses.parse(responses)
         source = self.config["instructions"][instructions]
-        number = min(resources.count(source["source"], source["sample"]), subset or math.inf)
+        number = min(sizes.drawn(source), subset or math.inf)
         return number * self.config["teachers"][teacher]["sampling"]["samples"]
 
     def rows_of(self, sources: list[str]) -> int:
@@ -226,7 +237,7 @@ class Builder:
         entry = self.config["corpora"][corpus]
         if entry["choose"] != "all":
             source = self.config["instructions"][entry["instructions"]]
-            rows = resources.count(source["source"], source["sample"])
+            rows = sizes.drawn(source)
         return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
 
     # --- suites
@@ -241,12 +252,20 @@ class Builder:
         tasks, items = self.tasks_of(suite).values(), 0
         for task in tasks:
             prompts = self.config["instructions"].get(task["instructions"])
-            items += (
-                resources.count(prompts["source"], prompts["sample"])
-                if prompts
-                else resources.count(task["prompts"], None)
-            )
+            items += sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
         return [task["prompts"] for task in tasks], items
+
+    @cache
+    def asked_by(self, suite: str) -> float | None:
+        """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand."""
+        total = items = 0.0
+        for task in self.tasks_of(suite).values():
+            prompts = self.config["instructions"].get(task["instructions"])
+            asked = self._asked(task["instructions"]) if prompts else sizes.prompt_tokens(task["prompts"], task)
+            if asked is not None:
+                number = sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
+                total, items = total + number * asked, items + number
+        return total / items if items else None
 
 
 def cost_of(model: dict) -> ModelCost:

@@ -4,13 +4,17 @@
 jobs whose outputs it reads.
 """
 
+import inspect
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, product
 from typing import Any
 
 from ..cost import resources, workload
 from ..engines.engine import missing
+from ..errors import BadInput
+from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names
@@ -24,6 +28,9 @@ from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
+
+LISTED = "; `teachergrid plan --details` lists all that there is"
+WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
 
 class Cells:
@@ -63,14 +70,28 @@ class Cells:
             content = self.row(rule, wildcards)[name]
             return fingerprint.stamped(rule, content) if name == "spec" else content
 
-        return value
+        return signed(value)
 
     def row(self, rule: str, wildcards: Sequence[str]) -> Any:
-        """Return the row of a job. Raises LookupError where the grids have no such cell."""
+        """Return the row of a job. Raises BadInput where the grids have no such cell."""
         key, rows = "/".join(wildcards), self.rows[rule]
         if key not in rows:
-            raise LookupError(f"{rule}: the grids have no '{key}'" + nearest(key, rows))
+            raise BadInput(f"{rule}: the grids have no '{key}'" + (nearest(key, rows) or LISTED))
         return rows[key]
+
+    def no_such_file(self, path: str, outputs: Mapping[str, str]) -> BadInput:
+        """Return what to say about a target that no rule makes, with the nearest file of the grids.
+
+        outputs: {rule: its first output, with wildcards}.
+        """
+        files = []
+        for rule, pattern in outputs.items():
+            # the wildcards of a rule are the parts of its cells, in their order
+            parts = WILDCARD.split(pattern)
+            files += [
+                "".join(chain(*zip(parts, [*key.split("/"), ""], strict=True))) for key in self.rows.get(rule, ())
+            ]
+        return BadInput(f"{path}: no job of the grid makes this file{nearest(path, files) or LISTED}")
 
     def outside_files(self, rule: str, output: str) -> list[str] | None:
         """Return the paths of a job's inputs from outside the results, in their order; None where the grids have no such job.
@@ -92,19 +113,18 @@ class Cells:
         """Return {resource: function of wildcards and attempt} for a Snakemake rule."""
 
         def resource(name: str) -> Callable:
-            return lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt)
+            return signed(lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt))
 
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run.
-
-        That is a sentence for each base that is trained or scored inside a block which its chat template opens, and for each engine
-        whose package is not installed.
+        """Return what to know before a run: a sentence for each base that is trained or scored inside a block which its chat template
+        opens, for each set of instructions whose rows are not known, and for each engine whose package is not installed.
         """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        bases = measured | {Student.parse(name).base for name in self.rows["finetune"]}
-        return [*openings.warnings(self.config, bases), *self.lacking()]
+        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
+        return [*opened, *sizes.guessed(entries), *self.lacking()]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
@@ -266,3 +286,9 @@ class Cells:
 def outside(row: Any) -> list[str]:
     """Return the paths of the inputs from outside the results that a row names, in their order."""
     return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
+
+
+def signed(function: Callable) -> Callable:
+    """Return a function with its signature noted: Snakemake asks for it several times a job, a tenth of a plan's time."""
+    vars(function)["__signature__"] = inspect.signature(function)
+    return function

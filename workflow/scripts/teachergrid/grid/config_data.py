@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..engines.engine import generates
 from ..errors import BadInput
-from ..hub import pins, row_files
+from ..hub import pins
+from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec.spelling import known
 
@@ -38,7 +39,7 @@ def check_files(config: dict) -> None:
     for where, path in paths.items():
         _require_rows(f"config.{where}", path)
     for name, entry in config["instructions"].items():
-        rows = _rows_of(entry["source"], None)
+        rows = most_rows(entry)
         if rows < (entry["sample"] or 0):
             raise BadInput(
                 f"config.instructions.{name}.sample: {entry['sample']} rows cannot be drawn from '{entry['source']}', which "
@@ -72,16 +73,15 @@ def _require_rows(where: str, path: str) -> None:
     if not os.path.exists(path):
         require_file(where, path)
     try:
-        row_files.count(path)
+        sizes.count(path)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
 
 
-def _rows_of(source: str, sample: int | None) -> float:
-    """Return how many rows a set has at most; infinite for one from the hub."""
-    if sample is not None:
-        return sample
-    return math.inf if source.startswith(pins.HUB) else row_files.count(source)
+def most_rows(entry: dict) -> float:
+    """Return how many rows the source of a set has; infinite where they cannot be counted. entry: of config.instructions."""
+    found = sizes.rows(entry)
+    return found.number if found.is_counted else math.inf
 
 
 def label_stripped(config: dict) -> None:
@@ -141,7 +141,8 @@ def _rows(where: str, corpus: dict, config: dict) -> None:
     """Check that there are as many responses as the corpus has rows."""
     source = config["instructions"][corpus["instructions"]]
     samples = [config["teachers"][name]["sampling"]["samples"] for name in corpus["teachers"]]
-    most = _rows_of(source["source"], source["sample"]) * (sum(samples) if corpus["choose"] == "all" else 1)
+    rows = most_rows(source) if source["sample"] is None else source["sample"]
+    most = rows * (sum(samples) if corpus["choose"] == "all" else 1)
     if corpus["rows"] is not None and corpus["rows"] > most:
         raise BadInput(f"{where}.rows: there are {most} responses to choose from at most; lower it")
 

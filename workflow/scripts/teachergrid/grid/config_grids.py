@@ -5,6 +5,7 @@ from ..metrics.variants import Metric
 from ..spec.ids import Corpus, pilot_subset
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
+from .config_data import most_rows
 
 VERIFY = "verify"  # the judge that checks answers
 # keys of a block that list names of the config's entries
@@ -88,6 +89,11 @@ def _pilot(config: dict, where: str, block: dict) -> None:
         sample = config["instructions"][name]["sample"]
         if sample is not None and sample <= pilot["sample"]:
             raise BadInput(f"{where}.sample: config.instructions.{name} has only {sample} instructions; lower `sample`")
+        if (rows := most_rows(config["instructions"][name])) < pilot["sample"]:
+            raise BadInput(
+                f"{where}.sample: {pilot['sample']} rows cannot be drawn from config.instructions.{name}, which has {rows}; "
+                "lower it"
+            )
 
 
 def _ranks_teachers(where: str, name: str, metric: dict) -> None:

@@ -19,6 +19,7 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     prompts, items = build.prompts_of(suite)
     return {
         **_answers(build, student.base if student else model, suite),
+        "asked": build.asked_by(suite),
         "students": [model] if student else [],
         "prompts": prompts,
         "rows": items,
@@ -40,6 +41,7 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
         **_judge(build, judge, suite),
         "limit": workload.of_row("answer", dict(answered)).get("limit"),
         "writer": workload.parameters(dict(answered)),
+        "asked": answered["asked"],
         # the opponent compared with itself is a tie, and needs no other answers
         "baselines": [opponent] if opponent != model else [],
         "suites": [suite],

@@ -31,11 +31,12 @@ class Read(TypedDict):
     """The responses that a job reads, as far as they decide what it costs.
 
     limit: tokens of the longest that is allowed; None where they exist already. writer: billions of parameters of the largest
-    model that writes them; None where none does.
+    model that writes them; None where none does. asked: mean tokens of their prompts; None where the files are not at hand.
     """
 
     limit: int | None
     writer: float | None
+    asked: float | None
 
 
 class InstructionsRow(SpecRow):
@@ -51,6 +52,7 @@ class GenerateRow(ModelPart):
 
     rows: int
     tokens: int  # of a response: its usual length, or the limit where that is lower
+    asked: float | None  # mean tokens of a prompt, as in Read
     instructions: list[str]
     files: list[str]  # with responses that exist already
 
@@ -139,6 +141,7 @@ class AnswerRow(ModelPart):
     """Rule `answer`."""
 
     tokens: int
+    asked: float | None  # mean tokens of a prompt, as in Read
     students: list[str]  # the student; empty for a reference
     prompts: list[str]
     rows: int

@@ -1,4 +1,4 @@
 """Instruction sets: loaded from files or a hub, without what overlaps with a benchmark.
 
-Imports: hub, store.
+Imports: hub, spec, store.
 """

@@ -97,6 +97,14 @@ def load_tasks(tasks: dict[str, dict], paths: Sequence[str]) -> dict[str, pa.Tab
     return {name: load(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
 
 
+def files_of(folder: str, file: str | None, split: str, where: str) -> list[str]:
+    """Return the files of a data set in a folder, or the one that is asked for; none where they need the data set's library.
+
+    Raises BadInput where the library finds no such split.
+    """
+    return [str(Path(folder, file))] if file else _files_of_split(folder, split, where) or []
+
+
 def _from_file(path: str | Path, name: str | None = None) -> Rows:
     """Yield the rows of a file. name: of the file in messages, by default its path."""
     for number, row in enumerate(row_files.read(path), 1):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..cost import machines, workload
 from ..cost import resources as job_resources
+from ..hub import row_files
 from ..store import owner
 from . import devices
 
@@ -85,7 +86,7 @@ def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> d
     if rule in OF_RESPONSES:
         return {"rows": sum(map(_rows, _several(inputs.responses)))}
     if rule == "load_instructions":
-        return {"rows": sum(job_resources.count(file, None) for file in _several(inputs.files))}
+        return {"rows": sum(row_files.count(file) for file in _several(inputs.files))}
     if rule == "correlate":
         # results/scores/{model}/{suite}/{judge}.parquet; a suite counts as in grid.blocks
         scores = [*_several(inputs.verified), *_several(inputs.judged)]

@@ -119,7 +119,8 @@ def _built(workflow: "Workflow") -> "DAG":
     forceall, ignore_incomplete = workflow.dag_settings.forceall, workflow.execution_settings.ignore_incomplete
     workflow._prepare_dag(forceall=forceall, ignore_incomplete=ignore_incomplete, lock_warn_only=True)
     _correct_records(workflow)
-    workflow._build_dag()
+    with options.named_targets(workflow):
+        workflow._build_dag()
     # a run leaves out here what --until, --omit-from and --batch exclude
     workflow.dag.cleanup()
     _delete_what_never_starts(workflow.dag)

@@ -7,14 +7,17 @@ import re
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import BadInput
 from ..spec import config_files as files
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
 
 PROBE_SECONDS = 300.0
 DEFAULT = "config/config.yaml"  # where no --configfile has grids
@@ -210,3 +213,16 @@ def checked(args: Namespace) -> dict:
 
     with files.located(config_paths(args)):
         return config.checked(configured(args))
+
+
+@contextmanager
+def named_targets(workflow: "Workflow") -> Iterator[None]:
+    """Say in our words which file of the grid is nearest to a target that no rule makes. Raises BadInput."""
+    from snakemake.exceptions import MissingRuleException
+
+    try:
+        yield
+    except MissingRuleException as error:
+        path = re.findall(r"No rule to produce (\S+)", str(error))
+        outputs = {rule.name: str(rule.output[0]) for rule in workflow.rules if rule.output}
+        raise workflow.globals["cells"].no_such_file(" ".join(path), outputs) from error

@@ -70,7 +70,7 @@ def hours(spread: Spread, device: str = "") -> str:
 def bounds(spread: Spread) -> str:
     """Return the ends of a spread in the unit of `hours`: 12 to 54 min."""
     size, short, _ = _unit(spread)
-    return f"{units.number(spread['low'] * size)} to {units.number(spread['high'] * size)} {short}"
+    return f"{units.between(spread['low'] * size, spread['high'] * size)} {short}"
 
 
 def _unit(spread: Spread) -> tuple[float, str, str]:
@@ -83,7 +83,12 @@ def _unit(spread: Spread) -> tuple[float, str, str]:
 def work(total: Mapping[str, Any]) -> str:
     """Return the time on GPUs, where there is any, and on CPUs. total: sums of jobs."""
     used = [(total["gpu_hours"], "GPU"), (total["cpu_hours"], "CPU")]
-    return " and ".join(f"{hours(spread, device)} ({bounds(spread)})" for spread, device in used if spread["high"])
+    return " and ".join(_with_bounds(spread, device) for spread, device in used if spread["high"])
+
+
+def _with_bounds(spread: Spread, device: str) -> str:
+    said = bounds(spread) != hours(spread)
+    return f"{hours(spread, device)} ({bounds(spread)})" if said else hours(spread, device)
 
 
 def headline(total: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
 from ..store.results import RESULTS
-from ..units import count, number, percent
+from ..units import between, count, number, percent
 from .archive import Document, JobRow
 from .options import config_paths, parse_quietly
 from .sums import summed
@@ -239,9 +239,7 @@ def uncertain(plan: Document) -> list[str]:
             remedy = f"; {faster}; or make the responses with another program and read them (`engine: existing`)"
             lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{remedy * bool(faster)}")
     if narrow := plan.get("narrowing"):
-        before, after = (
-            f"{number(narrow[one]['low'])} to {number(narrow[one]['high'])}" for one in ("before", "after")
-        )
+        before, after = (between(narrow[one]["low"], narrow[one]["high"]) for one in ("before", "after"))
         lines.append(
             f"the range of {before} {name} is widest for {narrow['rule']} ({percent(narrow['share'])} of them): a probe of its "
             f"jobs, some minutes on a machine with their device, would narrow it to about {after} (`teachergrid plan --probe`)"

@@ -30,7 +30,7 @@ WORTH = 0.25
 
 def summed(jobs: Sequence[JobRow]) -> Sums:
     """Return what jobs cost together."""
-    prices = [(job["rule"], job["usd"]) for job in jobs if job["usd"] is not None]
+    prices = [(job["rule"], job["usd"], 1) for job in jobs if job["usd"] is not None]
     energies = [job["kwh"] for job in jobs if job["kwh"] is not None]
     price = {b: round(n, 6) for b, n in together(prices).items()}
     return {
@@ -48,38 +48,33 @@ def summed(jobs: Sequence[JobRow]) -> Sums:
 
 def hours(of: str, jobs: Iterable[JobRow]) -> Spread:
     """Return {bound: GPU-hours (core-hours)} of jobs together. of: `gpus` or `cpus`."""
-    found = together((job["rule"], _times(job["seconds"], job[of])) for job in jobs)  # type: ignore[literal-required]
+    found = together((job["rule"], job["seconds"], job[of]) for job in jobs if job[of])  # type: ignore[literal-required]
     return {b: round(n / 3600, 6) for b, n in found.items()}
 
 
-def _times(spread: Spread, n: float) -> Spread:
-    return {b: n * value for b, value in spread.items()}
-
-
-def together(amounts: Iterable[tuple[str, Spread]]) -> Spread:
+def together(amounts: Iterable[tuple[str, Spread, int]]) -> Spread:
     """Return {bound: sum} of estimates of jobs: 90 % of such sums should lie between low and high.
 
     Bounds are not summed, since not all jobs are at their bound together: errors of jobs agree in part (WITHIN, ACROSS).
-    amounts: (rule, estimate) of each job.
+    amounts: (rule, estimate, how many times the estimate counts) of each job.
     """
-    by_rule: dict[str, list[Spread]] = defaultdict(list)
-    for rule, amount in amounts:
-        by_rule[rule].append(amount)
-    expected = sum(amount["expected"] for several in by_rule.values() for amount in several)
-
-    def off(bound: str) -> float:
-        rules = [
-            _agreeing([abs(amount[bound] - amount["expected"]) for amount in several], WITHIN)
-            for several in by_rule.values()
-        ]
-        return _agreeing(rules, ACROSS)
-
-    return {"low": max(0.0, expected - off("low")), "expected": expected, "high": expected + off("high")}
+    # of each rule: what is expected, and the deviations to both sides
+    by_rule: dict[str, tuple[list[float], list[float], list[float]]] = defaultdict(lambda: ([], [], []))
+    for rule, amount, n in amounts:
+        middle, below, above = by_rule[rule]
+        expected = amount["expected"]
+        middle.append(n * expected)
+        below.append(n * abs(amount["low"] - expected))
+        above.append(n * abs(amount["high"] - expected))
+    expected = sum(sum(middle) for middle, _, _ in by_rule.values())
+    less = _agreeing([_agreeing(below, WITHIN) for _, below, _ in by_rule.values()], ACROSS)
+    more = _agreeing([_agreeing(above, WITHIN) for _, _, above in by_rule.values()], ACROSS)
+    return {"low": max(0.0, expected - less), "expected": expected, "high": expected + more}
 
 
 def _agreeing(deviations: Sequence[float], correlation: float) -> float:
     """Return the deviation of a sum whose parts have these deviations."""
-    squares = sum(n**2 for n in deviations)
+    squares = sum(n * n for n in deviations)
     return math.sqrt((1 - correlation) * squares + correlation * sum(deviations) ** 2)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import units
-from ..units import clipped, count, number, percent, span
+from ..units import between, clipped, count, number, percent, span, with_range
 from . import remarks
 from .archive import Document, Spread
 
@@ -146,9 +146,9 @@ def sources(row: Mapping[str, Any]) -> str:
 def cost(row: Mapping[str, Any]) -> list[str]:
     """Return the columns of COST. row: sums of jobs."""
     gpu, high = row["gpu_hours"], row["gpu_hours"]["high"]
-    between = f"{number(gpu['low'])} to {number(high)}" if high else ""
+    ends = between(gpu["low"], high) if high else ""
     cpu = number(row["cpu_hours"]["expected"]) if row["cpu_hours"]["high"] else ""
-    return [number(gpu["expected"]) if high else "", between, cpu, dollars(row)]
+    return [number(gpu["expected"]) if high else "", ends, cpu, dollars(row)]
 
 
 def reasons(plan: Document, width: int) -> str:
@@ -270,7 +270,7 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 def spread(bounds: Spread, unit: str) -> str:
     """Return an estimate with its interval, such as "12 GPU-hours (8.0 to 21)"."""
-    return f"{number(bounds['expected'])} {unit} ({number(bounds['low'])} to {number(bounds['high'])})"
+    return with_range(bounds["expected"], bounds["low"], bounds["high"], unit)
 
 
 def dollars(row: Mapping[str, Any]) -> str:
@@ -284,6 +284,5 @@ def money(row: Mapping[str, Any]) -> str:
     """Return the price with its interval, and how many jobs have no known price. row: sums of jobs."""
     if row["usd"] is None:
         return "unknown: these machines have no price in config/machines.yaml or --machines"
-    low, mid, high = (number(row["usd"][b]) for b in ("low", "expected", "high"))
     unpriced = f" and {count(row['unpriced'])} jobs of unknown price" if row["unpriced"] else ""
-    return f"{mid} USD ({low} to {high}){unpriced}"
+    return f"{spread(row['usd'], 'USD')}{unpriced}"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..cost import resources
 from ..errors import BadInput
 from ..grid.combinations import combinations, matches
 from ..grid.config import MODELED
+from ..instructions import sizes
 from ..spec import schema
 from ..spec.spelling import known, nearest
 from ..units import count, span
@@ -192,7 +192,7 @@ def share_of_instructions(config: dict, value: str) -> None:
     if share > 1:
         raise BadInput(f"--what-if instructions={value}: give a share of at most 1, such as 0.5")
     for source in config["instructions"].values():
-        source["sample"] = max(1, int(share * resources.count(source["source"], source.get("sample"))))
+        source["sample"] = max(1, int(share * sizes.drawn(source)))
     for block in config["grids"].values():
         if block.get("pilot"):
             block["pilot"]["sample"] = max(1, int(share * block["pilot"]["sample"]))

@@ -8,6 +8,7 @@
 | sbatch that cannot reach the controller uses up the tries of a job within a minute | the job waits, and is submitted later |
 | a failed query of the status makes the plugin forget its jobs | it keeps them |
 | at the end the process sleeps until its next query (180 s) and until a timer is over (60 s) | it ends at once |
+| each ended job adds a look for jobs that repeats for ever, every second without a cluster: 100 a second after 100 jobs | one a second |
 | each job asks the controller for its whole configuration, from the compute node, twice | it does not: `slurm.inside` |
 | all jobs have the name of the run | a job is called rule:cell |
 | nothing of a site runs in a job | its `setup.sh` does, beside the file of partitions |
@@ -16,6 +17,7 @@ The patches are for the versions in VERSIONS. With others nothing is patched, an
 """
 
 import asyncio
+import math
 import pwd
 import re
 import threading
@@ -47,10 +49,8 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 GONE = "GONE"  # the state of a job that SLURM no longer knows
-AS_IT_WAS, NEVER = (
-    "as it was",
-    "never",
-)  # how a failed job is tried again; without a word, with the next attempt's resources
+# how a failed job is tried again; without a word, with the next attempt's resources
+AS_IT_WAS, NEVER = "as it was", "never"
 FREE = (failures.PREEMPTED, failures.NODE)  # classes of failures that a job cannot help
 BY = re.compile(r"CANCELLED by (\d+)")
 STEP_S = 0.5  # between two looks whether a sleep is over
@@ -98,8 +98,12 @@ def handle_error(self: JobScheduler, job: Any, postprocess_job: bool = True) -> 
 
 
 def reevaluate(self: JobScheduler, delay: int) -> None:
-    """Look for jobs to submit after `delay` seconds. A timer that the end of the process does not wait for."""
-    timer = threading.Timer(delay, self._open_jobs.release)
+    """Look for jobs to start after `delay` seconds, at most once in each second. The end of the process does not wait for it."""
+    at = math.ceil(time.monotonic() + delay)
+    if at == vars(self).get("looks_at"):
+        return
+    self.looks_at = at
+    timer = threading.Timer(at - time.monotonic(), self._open_jobs.release)
     timer.daemon = True
     timer.start()
 

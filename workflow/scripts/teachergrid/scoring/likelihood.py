@@ -24,7 +24,7 @@ from ..errors import BadInput
 from ..models import logits
 from ..spec.settings import LikelihoodSettings
 from ..store import artifacts, shards
-from . import logprobs
+from . import finite, logprobs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -124,7 +124,8 @@ def score(
         settings: {"scorer": entry with the chat settings, "model": its model, "likelihood": the config's options}.
         work: folder of unfinished shards.
     Raises:
-        BadInput: when a response has no instruction, and as models.chat and models.loading do.
+        BadInput: when a response has no instruction, and as models.chat and models.loading do. A table raises it at its end where
+            no row is finite.
     """
     scorer, options = settings["scorer"], settings["likelihood"]
     rows = Responses(responses, instructions, options)
@@ -168,7 +169,8 @@ def score(
             ]
 
         label = f"likelihoods, {format}"
-        return iter(shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, label, load))
+        made = shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, label, load)
+        return finite.checked(made, settings["model"]["repo"], label)
 
     return {
         format: tables(format)
@@ -261,7 +263,7 @@ def _values(pair: Pair, with_prompt: logprobs.Scores, without_prompt: logprobs.S
     values, bare = with_prompt.logprobs, without_prompt.logprobs
     q, a = len(pair.question), pair.n_answer
     if not all(map(math.isfinite, values + bare)):
-        return _undefined("log-probabilities are not finite", pair.truncated)
+        return _undefined(finite.LOG_PROBABILITIES, pair.truncated)
     reasons = {
         "empty answer": a == 0,
         "question not found in the prompt": q == 0,

@@ -44,8 +44,8 @@ class Rater:
         self._number_tokens = number_tokens(tokenizer, self._numbers, reward)
         chat.report(tokenizer, reward)
 
-    def tokens(self, messages: list[chat.Message], response: str) -> list[int]:
-        """Return the ids of the prompt that asks for a number."""
+    def tokens(self, messages: list[chat.Message], response: str, finished: bool = True) -> list[int]:  # noqa: ARG002
+        """Return the ids of the prompt that asks for a number. The response stands inside it, with no end token in any case."""
         return prompt_tokens(self._tokenizer, self._reward, messages, response)
 
     def score(self, batch: list[list[int]]) -> list[float]:

@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..models.chat import Message
 from ..store import artifacts, shards
 from ..tasks import verify
-from . import classifier, ratings, similarity
+from . import classifier, finite, ratings, similarity
 from .entry import RewardEntry
 
 SHARD = 1024  # rows after which a model's scores are written: a killed job loses no more (a probe sets its own `shard`)
@@ -34,8 +34,8 @@ class Scorer(Protocol):
     Each is built from (tokenizer, model, reward's entry) and names, as MODEL_KIND, the kind that loading.load_model loads.
     """
 
-    def tokens(self, messages: list[Message], response: str) -> list[int]:
-        """Return the ids that the model reads; none where it has nothing to read."""
+    def tokens(self, messages: list[Message], response: str, finished: bool = True) -> list[int]:
+        """Return the ids that the model reads; none where it has nothing to read. finished: False where max_tokens ended it."""
         ...
 
     def score(self, batch: list[list[int]]) -> Sequence[float | np.ndarray]:
@@ -112,7 +112,12 @@ def score_rows(
 
     Batches are sorted by length, and the same rows always make the same batches. refused: ids of instructions to leave out.
     """
-    ids = [[] if row["id"] in refused else scorer.tokens(row["messages"], row["response"]) for row in rows]
+    ids = [
+        []
+        if row["id"] in refused
+        else scorer.tokens(row["messages"], row["response"], row["finish_reason"] != "length")
+        for row in rows
+    ]
     result = [
         _row(row, None, REFUSED if row["id"] in refused else _unscorable(row, len(text), limit))
         for row, text in zip(rows, ids, strict=True)
@@ -170,11 +175,7 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
     tables = shards.ensure(work, len(bounds), make, schema, "rewards", load)
     table = similarity.compare(tables) if is_similarity else pa.concat_tables([schema.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
-    if NOT_FINITE in reasons and None not in reasons:
-        raise BadInput(
-            f"{model['repo']}: all {reasons.count(NOT_FINITE)} rewards are NaN or infinite; try `dtype: float32`, and check "
-            "that the model's files are complete"
-        )
+    finite.check(model["repo"], "rewards", reasons.count(NOT_FINITE), reasons.count(None))
     return table
 
 

@@ -55,7 +55,7 @@ class Encoder:
         self._max_length = int(min(reward["max_length"], loading.context(model), tokenizer.model_max_length))
         batching.check(model, batching.hidden(model, masked=True, padding=tokenizer.pad_token_id))
 
-    def tokens(self, messages: list[Message], response: str) -> list[int]:
+    def tokens(self, messages: list[Message], response: str, finished: bool = True) -> list[int]:  # noqa: ARG002
         """Return the ids of a text, cut to the encoder's limit as is usual with encoders; none for a blank response."""
         if not response.strip():
             return []

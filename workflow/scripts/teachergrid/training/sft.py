@@ -185,7 +185,11 @@ def train(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])
     log = log_rows(trainer.state.log_history)
-    notes = [apart and apart.note, divergence.growth([row["loss"] for row in log])]
+    notes = [
+        *chat.warnings(tokenizer, training.chat),
+        apart and apart.note,
+        divergence.growth([row["loss"] for row in log]),
+    ]
     facts = {
         "steps": trainer.state.global_step,
         "examples": len(examples),
