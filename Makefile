@@ -56,7 +56,7 @@ test-slow: setup ## the small end-to-end runs; tests that share a run stay in on
 test-all: test test-slow ## all tests but those on SLURM
 
 test-vllm: vllm ## the engine vllm, for real and on this machine's CPU: about 6 minutes
-	$(VLLM)/bin/python -m pytest -m vllm tests/engines
+	$(VLLM)/bin/python -m pytest -m vllm tests/engines tests/test_environments.py
 
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
 	$(VENV)/bin/python -m pytest -m slurm tests/cluster

@@ -77,6 +77,19 @@ def test_a_token_without_embedding_is_refused(tmp_path):
         reader.ids(engine.requests_of(instructions(["red"]), GREEDY))
 
 
+def test_a_model_of_the_hub_is_its_folder_in_the_cache(tmp_path, monkeypatch):
+    """Then no network is needed. What the cache does not have is left to vLLM."""
+    cached = tmp_path / "snapshots/123/config.json"
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda repo, name, revision: str(cached) if (repo, name, revision) == ("org/m", "config.json", "123") else None,
+    )
+    options = {"trust_remote_code": False, "revision": "123"}
+    assert vllm.local("org/m", options) == (str(cached.parent), {"trust_remote_code": False})
+    assert vllm.local("org/other", options) == ("org/other", options)
+    assert vllm.local(str(tmp_path), {"trust_remote_code": False}) == (str(tmp_path), {"trust_remote_code": False})
+
+
 @pytest.mark.parametrize(
     ("stated", "weights", "shares"),
     [
@@ -236,13 +249,14 @@ def test_nan_and_what_vllm_refuses_are_told(tmp_path):
 
 
 @pytest.mark.vllm
-def test_as_fast_as_its_own_loop(tmp_path):
+def test_as_fast_as_its_own_loop(tmp_path, capsys):
     """Tokens a CPU-second, against LLM.generate on the same prompts in the same process; the start is told, too."""
     done = subprocess.run(
         [sys.executable, vllm_job.__file__, "speed", str(tmp_path)], capture_output=True, text=True, env=vllm_job.ENV
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    print(done.stdout[done.stdout.index("SPEED") :])
+    with capsys.disabled():
+        print("\ntokens a CPU-second, seconds until loaded:", done.stdout[done.stdout.index("SPEED") + 6 :].strip())
     found = dict(part.split("=") for part in done.stdout.split("SPEED ")[1].split())
     assert float(found["greedy"]) >= 0.95 * float(found["own"])
 
@@ -267,4 +281,4 @@ def test_a_grid_by_it_from_teacher_to_report(tmp_path):
         config["models"][config["teachers"][name]["model"]] |= {"tensor_parallel": 2, "attention": "eager"}
 
     demo.edit(costs)
-    assert demo.jobs() == set()
+    assert demo.jobs() <= {"report teachers"}

@@ -1,6 +1,6 @@
 """Copies of a model side by side: each on GPUs of its own, in a process of its own, with work given out by need.
 
-python -m teachergrid.engines.copies DESCRIPTOR PARENT
+python -m teachergrid.engines.copies CONNECTION ALIVE
 
 A copy gets a portion of requests whenever it has room, and never a fixed share: copies whose responses are short take more. So all
 end at nearly the same time, however uneven the responses are. One copy alone runs in the job's own process.
@@ -8,16 +8,15 @@ end at nearly the same time, however uneven the responses are. One copy alone ru
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from multiprocessing.connection import Connection, Pipe, wait
+from threading import Thread
 from typing import Any, Protocol
 
 from ..errors import BadInput
-from ..store.owner import attach_to_parent
 from .vllm_copy import Asked, Copy
 
 PORTION = 64  # requests that are given out at once, at most
@@ -81,11 +80,15 @@ class Process:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         if any(gpus):
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(os.getpid())]
-        os.set_inheritable(theirs.fileno(), True)
+        # nothing is ever written to the pipe: its other end is closed when this process ends, even by kill -9
+        alive, self._alive = os.pipe()
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), str(alive)]
+        for descriptor in (theirs.fileno(), alive):
+            os.set_inheritable(descriptor, True)
         # open descriptors keep the locks of its devices as long as it lives (job.devices)
         self.process = subprocess.Popen(command, env=environment, close_fds=False)
         theirs.close()
+        os.close(alive)
 
     def send(self, content: object) -> None:
         """Send something. Raises RuntimeError where the process has ended."""
@@ -134,9 +137,9 @@ def work(connection: Connection) -> None:
         send(None)
 
 
-def main(descriptor: int, parent: int) -> None:
-    """Run a copy in this process. descriptor: of the connection to the job. parent: the job's process."""
-    attach_to_parent(parent, signal.SIGKILL)
+def main(descriptor: int, alive: int) -> None:
+    """Run a copy in this process. descriptor: of the connection to the job. alive: of a pipe that is open while the job lives."""
+    Thread(target=_end_with, args=[alive], daemon=True).start()
     connection = Connection(descriptor)
     try:
         work(connection)
@@ -145,6 +148,12 @@ def main(descriptor: int, parent: int) -> None:
     except BadInput as error:
         connection.send_bytes(pickle.dumps(error))
         sys.exit(1)
+
+
+def _end_with(alive: int) -> None:
+    """End this process, whatever it does, when the other end of a pipe is closed."""
+    os.read(alive, 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Requests as tokens, for the engines that load a model on this machine."""
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,12 +56,13 @@ class Reader:
     @cached_property
     def context(self) -> float:
         """The length of the model's context in tokens; infinity where its config does not say."""
-        return loading.stated_context(self.config)
+        text = self.config.get_text_config()
+        return next((limit for name in loading.CONTEXTS if (limit := getattr(text, name, None))), math.inf)
 
     def ids(self, requests: Sequence[Request]) -> "list[array[int]]":
         """Return the tokens of each prompt; samples of one instruction share theirs. Raises BadInput for one without embedding."""
         size = self.config.get_text_config().vocab_size
-        outside = checks.without_embedding(self.tokenizer, size)
+        outside = {id: token for token, id in self.tokenizer.get_vocab().items() if id >= size}
         known: dict[str, array[int]] = {}
         for request in requests:
             if request.id not in known:

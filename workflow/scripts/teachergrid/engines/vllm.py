@@ -77,7 +77,7 @@ def options_of(setup: "Setup", reader: Reader) -> dict[str, Any]:
     model = setup.model
     assert model is not None
     weights = loading.whole_folder(model, setup.weights, Path(setup.work or ".", "merged"))
-    source, options = loading.source_of(model, weights)
+    source, options = local(*loading.source_of(model, weights))
     return {
         **options,
         "model": source,
@@ -91,6 +91,21 @@ def options_of(setup: "Setup", reader: Reader) -> dict[str, Any]:
         "seed": 0,
         "disable_log_stats": True,
     }
+
+
+def local(source: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a model's folder in the cache of the hub, and its options; the hub id where the cache does not have it.
+
+    A folder needs no network, which compute nodes may lack, and vLLM asks the hub which files an id has.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if os.path.isdir(source):
+        return source, options
+    config = try_to_load_from_cache(source, "config.json", revision=options["revision"])
+    if not isinstance(config, str):
+        return source, options
+    return str(Path(config).parent), {key: value for key, value in options.items() if key != "revision"}
 
 
 # --- devices
@@ -109,7 +124,8 @@ def devices_of(setup: "Setup") -> list[list[str]]:
         return [[""] * (stated or 1)]
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = names if len(names) == len(memory) and all(names) else [str(i) for i in range(len(memory))]
-    share = stated or shared_by(len(names), weights_of(model), min(memory))
+    # how large a model is takes a while to find out
+    share = stated or (shared_by(len(names), weights_of(model), min(memory)) if len(names) > 1 else 1)
     if len(names) % share:
         raise BadInput(
             f"{model['repo']}: {len(names)} GPUs cannot be divided into groups of {share}; set its `gpus` to a multiple of "

@@ -35,7 +35,7 @@ More = Callable[[int], tuple[list[Asked], bool]]
 
 def prepare(gpus: Sequence[str]) -> None:
     """Set the environment for a copy of a model in this process. gpus: the names of its devices; "" for a process on a CPU."""
-    caches.set_folders()
+    caches.set_cache_folders()
     on_cpu = not any(gpus)
     for name, value in {**ENVIRONMENT, **(ON_CPU if on_cpu else {})}.items():
         os.environ.setdefault(name, value)

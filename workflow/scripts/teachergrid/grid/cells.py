@@ -118,15 +118,13 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run.
-
-        That is a sentence for each base that is trained or scored inside a block which its chat template opens, for each set of
-        instructions whose rows are not known, and for each engine whose package is not installed.
+        """Return what to know before a run: a sentence for each base that is trained or scored inside a block which its chat template
+        opens, for each set of instructions whose rows are not known, and for each engine whose package is not installed.
         """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        bases = measured | {Student.parse(name).base for name in self.rows["finetune"]}
-        sets = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*openings.warnings(self.config, bases), *sizes.guessed(sets), *self.lacking()]
+        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
+        return [*opened, *sizes.guessed(entries), *self.lacking()]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""

@@ -11,7 +11,7 @@ from pathlib import Path
 CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 
 
-def set_folders() -> None:
+def set_cache_folders() -> None:
     """Set where vLLM, DeepSpeed, Triton and torch keep compiled code, unless the environment says so already.
 
     The folder is `${TEACHERGRID_CACHE:-~/.cache/teachergrid}/<environment>/<GPU model or cpu>--<CPU model>/`. It is

@@ -66,7 +66,7 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", network: "PreTrainedModel") 
     embeddings = network.get_input_embeddings()
     # under ZeRO 3 a rank holds only a part of the weight
     size = getattr(embeddings, "num_embeddings", None) or embeddings.weight.shape[0]
-    outside = without_embedding(tokenizer, size)
+    outside = {id: token for token, id in tokenizer.get_vocab().items() if id >= size}
     if tokenizer.pad_token_id in outside:
         known = tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in outside
         instead = tokenizer.eos_token if known else tokenizer.convert_ids_to_tokens(0)
@@ -81,14 +81,9 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", network: "PreTrainedModel") 
     embeddings.register_forward_pre_hook(refuse)
 
 
-def without_embedding(tokenizer: "PreTrainedTokenizerFast", size: int) -> dict[int, str]:
-    """Return {id: token} of a tokenizer's tokens for which a model of so many embeddings has none."""
-    return {id: token for token, id in tokenizer.get_vocab().items() if id >= size}
-
-
 def refuse_ids(ids: Iterable[int], outside: Mapping[int, str], model: str, size: int) -> None:
-    """Raise BadInput for an id without embedding. outside: as `without_embedding` returns it, of the model's `size`."""
-    for id in ids if outside else ():
+    """Raise BadInput for an id without embedding. outside: {id: token} of these. size: how many embeddings the model has."""
+    for id in ids:
         if id in outside:
             raise BadInput(
                 f"{model}: the text has the token '{outside[id]}' (id {id}), and the model has embeddings for "

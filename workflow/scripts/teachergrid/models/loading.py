@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from ..cost.workload import MEMORY_FOR_WEIGHTS
 from ..errors import BadInput
 from ..hub.model_files import check_revision
-from . import caches, checks
+from . import checks
+from .caches import set_cache_folders
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
     from ..spec.settings import ChatSettings
@@ -45,7 +46,7 @@ def load_tokenizer(
     _disable_progress_bars()
     from transformers import AutoTokenizer
 
-    source, options = source_of(model, folder)
+    source, options = _source(model, folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
@@ -100,7 +101,7 @@ def weight_bytes(model: dict, kind: str = "causal") -> int:
     import torch
     from transformers import AutoConfig
 
-    source, options = source_of(model, None)
+    source, options = _source(model, None)
     config = AutoConfig.from_pretrained(source, **options)
     checks.forget_wrong_padding(config)
     with torch.device("meta"):
@@ -132,7 +133,7 @@ def load_model(
         BadInput: for a missing folder, a wrong digest, missing weights, weights that do not cover the model, and a model
             that is too large for the GPUs.
     """
-    if folder is not None and is_adapter_alone(folder):
+    if folder is not None and Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors")):
         return load_merged(model, kind, Path(folder), dtype, spread)
     return load_plain(model, kind, folder, dtype, spread, device)
 
@@ -156,7 +157,7 @@ def whole_folder(model: dict, folder: Path | None, into: Path) -> Path | None:
 
     Where its folder holds only the adapter, the merged weights are saved in `into`, unless they are there.
     """
-    if folder is None or not is_adapter_alone(folder):
+    if folder is None or any(folder.glob("*.safetensors")) or not Path(folder, ADAPTER).is_dir():
         return folder
     if not into.is_dir():
         part = into.with_name(f"{into.name}.part")
@@ -165,21 +166,16 @@ def whole_folder(model: dict, folder: Path | None, into: Path) -> Path | None:
     return into
 
 
-def is_adapter_alone(folder: Path | str) -> bool:
-    """Whether a student's folder holds its adapter and no whole weights."""
-    return Path(folder, ADAPTER).is_dir() and not any(Path(folder).glob("*.safetensors"))
-
-
 def load_plain(
     model: dict, kind: str, folder: Path | str | None, dtype: str | None, spread: bool, device: str | None
 ) -> "PreTrainedModel":
     """Return a model from files that hold all of its weights. For the arguments and errors see `load_model`."""
-    caches.set_folders()
+    set_cache_folders()
     _disable_progress_bars()
     import torch
     from safetensors import SafetensorError
 
-    source, options = source_of(model, folder)
+    source, options = _source(model, folder)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and nothing here reads such memory
     try:
@@ -235,19 +231,14 @@ def context(network: "PreTrainedModel") -> float:
     """Return the context length of a loaded model in tokens; infinity where its config does not say."""
     import torch
 
-    limits = [stated_context(network.config)]
+    config = network.config.get_text_config()
+    limits = [limit for name in CONTEXTS if (limit := getattr(config, name, None))][:1]
     for name, part in network.named_modules():
         # RoBERTa and its kin count positions from the one after that of padding: 514 positions are 512 tokens
         is_offset = isinstance(part, torch.nn.Embedding) and part.padding_idx is not None
         if is_offset and name.endswith("position_embeddings"):
             limits.append(part.num_embeddings - part.padding_idx - 1)
-    return min(limits)
-
-
-def stated_context(config: "PretrainedConfig") -> float:
-    """Return the context length in tokens that a model's config states; infinity where it states none."""
-    text = config.get_text_config()
-    return next((limit for name in CONTEXTS if (limit := getattr(text, name, None))), math.inf)
+    return min(limits, default=math.inf)
 
 
 def _padding(source: str, options: dict) -> dict:
@@ -265,7 +256,7 @@ def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
     return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
 
 
-def source_of(model: dict, folder: Path | str | None) -> tuple[str, dict]:
+def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
     """Return what from_pretrained loads (a folder or a hub id), and its options."""
     options = {"trust_remote_code": model["trust_remote_code"]}
     if folder is not None:
@@ -277,6 +268,11 @@ def source_of(model: dict, folder: Path | str | None) -> tuple[str, dict]:
     check_revision(model)
     revision = {} if Path(model["repo"]).is_dir() else {"revision": model["revision"]}
     return model["repo"], options | revision
+
+
+def source_of(model: dict, folder: Path | str | None) -> tuple[str, dict]:
+    """Return what a program loads by itself: the folder or hub id of a model or of a student's weights, and the options."""
+    return _source(model, folder)
 
 
 def _disable_progress_bars() -> None:

@@ -22,7 +22,7 @@ from ..errors import BadInput
 from ..job import usage
 from ..spec import canonical
 from ..spec.settings import of_answers, of_likelihoods
-from ..store.owner import attach_to_parent
+from ..training import worker
 from .texts import Given
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Run the probe of a folder, and write its result there."""
-    attach_to_parent(os.getppid(), signal.SIGKILL)
+    worker.attach_to_parent(os.getppid(), signal.SIGKILL)
     task = json.loads((folder / "given.json").read_text())
     limit(task["seconds"])
     try:

@@ -3,18 +3,15 @@
 What is not proven counts as alive, because two runs in one folder do harm, and a lock that stays only asks a person to look.
 """
 
-import ctypes
 import json
 import os
 import pwd
 import socket
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 # the kernel's name of the PID namespace that is no container's
 OUTERMOST = "pid:[4026531836]"
 
@@ -181,10 +178,3 @@ def is_ours(owner: Owner) -> bool:
 def is_mine(owner: Owner) -> bool:
     """Whether the owner is a process of this user."""
     return owner["uid"] == os.getuid()
-
-
-def attach_to_parent(parent: int, signal_number: int) -> None:
-    """Let the kernel send this process a signal when its parent ends, even by kill -9. parent: its process id."""
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal_number)
-    if os.getppid() != parent:
-        sys.exit(f"process {parent}, which started this one, has ended")

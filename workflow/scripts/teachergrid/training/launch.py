@@ -68,7 +68,7 @@ def train(training: Training, team: Team, name: str, callbacks: Sequence = ()) -
     """
     gpu_shares.check_shares(training.recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
-    caches.set_folders()
+    caches.set_cache_folders()
     if team == Team():
         from . import sft
 

@@ -3,6 +3,7 @@
 python -m teachergrid.training.worker rank FOLDER | attached PARENT COMMAND... | node COMMAND...
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -13,7 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..store import origin
-from ..store.owner import attach_to_parent
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def attach_to_parent(parent: int, signal_number: int) -> None:
+    """Let the kernel send this process a signal when its parent ends, even by kill -9. parent: its process id."""
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal_number)
+    if os.getppid() != parent:
+        sys.exit(f"process {parent}, which started this one, has ended")
 
 
 def work(folder: Path) -> None:
