@@ -1,9 +1,13 @@
 """What goes into every engine and what comes out of it."""
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+
+from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..models.chat import Message
@@ -45,6 +49,59 @@ class Output(TypedDict):
 
 # requests -> (number of a request, its output) for each of them, in any order, as soon as it is done
 Generate = Callable[[Sequence[Request]], Iterator[tuple[int, Output]]]
+
+
+class Price(NamedTuple):
+    """USD for a million tokens of prompts and of responses; None: unknown, or a server of one's own."""
+
+    usd_in: float | None = None
+    usd_out: float | None = None
+
+    def of(self, prompt_tokens: int, response_tokens: int) -> float:
+        """Return the USD of a request; an unknown price counts as 0."""
+        return ((self.usd_in or 0) * prompt_tokens + (self.usd_out or 0) * response_tokens) / 1e6
+
+
+class Limits(NamedTuple):
+    """Limits of an endpoint, over all jobs; None: no limit. cap_usd: for all that is ever spent into one folder of results."""
+
+    cap_usd: float | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+FREE, UNLIMITED = Price(), Limits()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint, as the config has it.
+
+    base_url: ends before /chat/completions. key_env: name of the environment variable with its key; None: it needs none. at_once:
+    requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try.
+    """
+
+    name: str
+    base_url: str
+    key_env: str | None = None
+    price: Price = FREE
+    limits: Limits = UNLIMITED
+    at_once: int = 16
+    timeout: float = 600.0
+    tries: int = 8
+    pause: float = 1.0
+
+    def key(self) -> str | None:
+        """Return the key. Raises BadInput where the environment has none that can be sent."""
+        if self.key_env is None:
+            return None
+        key = os.environ.get(self.key_env, "").strip()
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
+            lack = "holds characters that no key has" if key else "is not set"
+            raise BadInput(
+                f"endpoint {self.name} needs a key: the environment variable {self.key_env} {lack}; set it where jobs run"
+            )
+        return key
 
 
 @dataclass(frozen=True)
