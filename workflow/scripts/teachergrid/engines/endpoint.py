@@ -133,12 +133,12 @@ class Client:
             usd = self.endpoint.price.of(query.prompt_tokens, query.response_tokens)
             if not await self._may_begin(usd, query.prompt_tokens + query.response_tokens):
                 return None
-            reply = await self._paid_for(http, query, usd)
+            reply, line = await self._paid_for(http, query, usd)
             if reply.final:
                 self.stop = self.stop or BadInput(reply.final)
                 return None
-            if reply.problem is None:
-                return self._line(query, reply, usd)
+            if reply.text is not None:
+                return line
             problem = reply.problem
             self.silent_until = max(self.silent_until, time.monotonic() + reply.wait if reply.wait else 0.0)
             if self.stop or attempt + 1 == self.endpoint.tries:
@@ -178,19 +178,18 @@ class Client:
         while not self.stop and (left := max(begin, self.silent_until) - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 1.0))
 
-    async def _paid_for(self, http: "AsyncClient", query: Query, usd: float) -> _Reply:
+    async def _paid_for(self, http: "AsyncClient", query: Query, usd: float) -> tuple[_Reply, Line]:
         """Send a request once. What it cost is written down and counted, whether the answer is of use or not."""
         reply = _Reply(paid=None, problem="the job ended before the answer came")  # where this is cancelled
         try:
             reply = await self._send(http, query)
         finally:
-            if reply.paid is not False or reply.problem is None:
-                self.log.add(self._line(query, reply, usd))
-            unused = (
-                query.prompt_tokens + query.response_tokens - sum(reply.tokens or ()) if reply.paid is not None else 0
-            )
-            self.purse.settle(usd, self._cost(reply, usd), reply.paid is not None, max(0, unused))
-        return reply
+            line, sure = self._line(query, reply, usd), reply.paid is not None
+            if reply.text is not None or reply.paid is not False:
+                self.log.add(line)
+            unused = query.prompt_tokens + query.response_tokens - sum(reply.tokens or ()) if sure else 0
+            self.purse.settle(usd, line["usd"], sure, max(0, unused))
+        return reply, line
 
     def _cost(self, reply: _Reply, most: float) -> float:
         if reply.paid is False:
