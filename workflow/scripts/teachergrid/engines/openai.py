@@ -19,7 +19,7 @@ from .spending import Purse
 if TYPE_CHECKING:
     from ..models.templates import Message
     from ..spec.settings import ChatSettings
-    from .requests import Output, Request, Sampling
+    from .requests import Generate, Output, Request, Sampling, Setup
 
 # tokens that a chat format puts around a message, at most; no token is shorter than a byte
 AROUND = 16
@@ -71,6 +71,12 @@ class Asker:
         size = sum(len(message["content"].encode()) + AROUND for message in messages) + AROUND
         key = key_of(self.api, request.sampling, messages, request.sample)
         return Query(number, key, body_of(self.api, messages, request), size, request.sampling["max_tokens"])
+
+
+def open_model(setup: "Setup") -> "Generate":
+    """Return what asks the endpoint of a model. Nothing is sent before it is called."""
+    assert setup.model is not None and setup.endpoint is not None, "config.check sees to it"
+    return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
 
 
 def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:

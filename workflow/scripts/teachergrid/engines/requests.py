@@ -91,6 +91,14 @@ class Endpoint:
     tries: int = 8
     pause: float = 1.0
 
+    @classmethod
+    def of(cls, name: str, entry: dict) -> "Endpoint":
+        """Return the endpoint of an entry of the config."""
+        price = Price(entry["usd_in"], entry["usd_out"])
+        limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
+        how = {key: entry[key] for key in ("at_once", "timeout", "tries")}
+        return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
+
     def key(self) -> str | None:
         """Return the key. Raises BadInput where the environment has none that can be sent."""
         if self.key_env is None:
@@ -110,7 +118,8 @@ class Setup:
 
     model: its entry in the config; None where an engine needs none. format: `chat` or `plain`. weights: folder of a student's
     weights and tokenizer; then `model` is its base. requests: of the job, all of them. batch: requests that generate together, at
-    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile.
+    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile. endpoint: that
+    serves the model. job: rule/cell, below the folder `results`, where answers that were paid for are kept.
     """
 
     model: dict | None
@@ -121,6 +130,9 @@ class Setup:
     batch: int = 1
     shard: int = 1024
     work: Path | None = None
+    endpoint: Endpoint | None = None
+    job: str = ""
+    results: Path = Path()
 
 
 def longest(sampling: Sampling) -> int:

@@ -4,14 +4,13 @@ import math
 from functools import cache
 
 from ..cost import gpu_shares, resources, workload
-from ..engines.engine import ENGINES
+from ..engines.engine import ENGINES, generates
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
-from ..spec.schema import is_without_model
 from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
@@ -83,7 +82,8 @@ class Builder:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
         unused = ENGINES[teacher["engine"]].unused
-        return self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
+        part = self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
+        return {**part, **NO_MODEL} if ENGINES[teacher["engine"]].by_endpoint else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -98,9 +98,9 @@ class Builder:
         """Return how long responses may be, and how large the model is that writes them."""
         source = self.raw(responses) or responses
         teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
-        if is_without_model(teacher["engine"]):
+        if not generates(teacher["engine"]):
             return {"limit": None, "writer": None, "asked": row["asked"]}
-        writer = workload.parameters(dict(row))
+        writer = workload.parameters(dict(row)) or None
         return {"limit": workload.longest(teacher["sampling"]), "writer": writer, "asked": row["asked"]}
 
     def read_of(self, sources: list[str]) -> Read:
