@@ -82,7 +82,7 @@ def settings(rule: str, text: str) -> Settings:
 
 def bytes_per_weight(model: dict) -> float:
     """Return the bytes of a weight in memory outside of SFT. model: its config entry, with `repo` and `dtype`."""
-    words = PurePath(model["repo"].lower()).name.replace("_", "-").split("-")
+    words = PurePath((model["repo"] or "").lower()).name.replace("_", "-").split("-")
     bits = next((BITS[word] for word in words if word in BITS), None)
     if bits is not None:
         return bits / 8

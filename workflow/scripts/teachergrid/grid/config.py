@@ -263,6 +263,7 @@ def _derive_seeds(config: dict) -> None:
 CHECKS = (
     names.check,
     _models,
+    _endpoints,
     _tasks,
     config_data.check_files,
     _templates,
