@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.templates import with_system
+from . import engine
 from .endpoint import Client, Query
 from .request_log import Line, Log, answered, folder_of, key_of
 from .requests import Endpoint
 from .spending import Purse
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..models.templates import Message
     from ..spec.settings import ChatSettings
     from .requests import Generate, Output, Request, Sampling, Setup
@@ -77,6 +80,19 @@ def open_model(setup: "Setup") -> "Generate":
     """Return what asks the endpoint of a model. Nothing is sent before it is called."""
     assert setup.model is not None and setup.endpoint is not None, "config.check sees to it"
     return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
+
+
+def unanswered(instructions: "pa.Table", settings: dict, results: Path) -> int:
+    """Return how many requests of a teacher the log does not answer yet.
+
+    Args:
+        instructions: artifacts.INSTRUCTIONS.
+        settings: {"teacher": its config entry, "model": its model}.
+    """
+    api, teacher = settings["model"]["api"], settings["teacher"]
+    asked = engine.requests_of(instructions, teacher["sampling"])
+    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in asked}
+    return len(keys) - len(answered(folder_of(results, api), keys))
 
 
 def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:

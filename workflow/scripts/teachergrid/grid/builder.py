@@ -15,6 +15,7 @@ from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
     CheckRow,
+    EndpointPart,
     GenerateRow,
     InstructionsRow,
     Measures,
@@ -69,7 +70,13 @@ class Builder:
             "asked": self._asked(instructions),
             "instructions": [instructions],
             "files": files,
+            **self._endpoint(teacher),
         }
+
+    def _endpoint(self, teacher: dict) -> EndpointPart:
+        model = self.config["models"].get(teacher["model"])
+        name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
+        return {"endpoint": picked(self.config["endpoints"][name], "usd_in", "usd_out")} if name else {}
 
     def raw(self, responses: str) -> str | None:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
