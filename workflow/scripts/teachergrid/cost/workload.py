@@ -156,6 +156,8 @@ def known_parameters(row: dict) -> float | None:
 @cache
 def _in_files(spec: str) -> float | None:
     model = canonical.load(spec).get("model")
+    if model is not None and model["repo"] is None:
+        return 0.0  # an endpoint serves it
     return None if model is None else architecture.counted(model["repo"], model.get("revision"))
 
 
