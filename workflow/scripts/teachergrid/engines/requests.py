@@ -41,7 +41,7 @@ class Output(TypedDict):
 
     text: str  # without the token that ends it, not stripped
     # stop; length (max_tokens, or the end of the model's context); prompt_too_long or prompt_refused (by the chat
-    # template), with an empty text
+    # template), with an empty text; content_filter: an endpoint kept the text, or its end, to itself
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
