@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.templates import with_system
-from . import engine
 from .endpoint import Client, Query
 from .request_log import Line, Log, answered, folder_of, key_of
 from .requests import Endpoint
 from .spending import Purse
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from ..models.templates import Message
     from ..spec.settings import ChatSettings
     from .requests import Generate, Output, Request, Sampling, Setup
@@ -82,16 +79,15 @@ def open_model(setup: "Setup") -> "Generate":
     return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
 
 
-def unanswered(instructions: "pa.Table", settings: dict, results: Path) -> int:
+def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> int:
     """Return how many requests of a teacher the log does not answer yet.
 
     Args:
-        instructions: artifacts.INSTRUCTIONS.
+        requests: all of the teacher.
         settings: {"teacher": its config entry, "model": its model}.
     """
     api, teacher = settings["model"]["api"], settings["teacher"]
-    asked = engine.requests_of(instructions, teacher["sampling"])
-    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in asked}
+    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in requests}
     return len(keys) - len(answered(folder_of(results, api), keys))
 
 

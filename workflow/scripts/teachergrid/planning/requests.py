@@ -11,7 +11,7 @@ from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
 from ..cost.machines import Machines
 from ..cost.saved_estimates import Estimate
-from ..engines import openai
+from ..engines import engine, openai
 from ..errors import BadInput
 from ..spec import canonical
 from ..store import artifacts
@@ -79,7 +79,9 @@ def asked(request: Request) -> Asked | None:
     if instructions.exists():  # else all requests are new, as far as can be known
         with suppress(BadInput, OSError):
             table = artifacts.read(instructions, artifacts.INSTRUCTIONS)
-            requests = openai.unanswered(table, canonical.load(row["spec"]), Path(RESULTS))
+            settings = canonical.load(row["spec"])
+            every = engine.requests_of(table, settings["teacher"]["sampling"])
+            requests = openai.unanswered(every, settings, Path(RESULTS))
     return Asked(requests, requests * work.read, requests * work.written)
 
 
