@@ -2,9 +2,13 @@
 
 import math
 from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
 
 from ..cost import gpu_shares, resources, workload
-from ..engines.engine import ENGINES, generates
+from ..engines import openai
+from ..engines.engine import ENGINES, generates, requests_of
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
@@ -283,3 +287,9 @@ def cost_of(model: dict) -> ModelCost:
 def sets_of(responses: list[str]) -> list[str]:
     """Return the sets of instructions of these responses, each once."""
     return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))
+
+
+def unanswered(spec: str, instructions: pa.Table) -> int:
+    """Return how many requests of a teacher that an endpoint serves its log does not answer. instructions: artifacts.INSTRUCTIONS."""
+    parts = canonical.load(spec)
+    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))

@@ -11,9 +11,8 @@ from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
 from ..cost.machines import Machines
 from ..cost.saved_estimates import Estimate
-from ..engines import engine, openai
 from ..errors import BadInput
-from ..spec import canonical
+from ..grid.builder import unanswered
 from ..store import artifacts
 from ..store.results import RESULTS
 from .archive import Spread
@@ -79,9 +78,7 @@ def asked(request: Request) -> Asked | None:
     if instructions.exists():  # else all requests are new, as far as can be known
         with suppress(BadInput, OSError):
             table = artifacts.read(instructions, artifacts.INSTRUCTIONS)
-            settings = canonical.load(row["spec"])
-            every = engine.requests_of(table, settings["teacher"]["sampling"])
-            requests = openai.unanswered(every, settings, Path(RESULTS))
+            requests = unanswered(row["spec"], table)
     return Asked(requests, requests * work.read, requests * work.written)
 
 
