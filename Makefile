@@ -78,6 +78,6 @@ lint: setup ## formats, lint, types, the workflow's own lint
 	$(VENV)/bin/snakefmt --check $(SOURCES)
 	$(VENV)/bin/snakemake --lint
 
-clean: ## results and environment; what finished jobs and probes took stays (results/.jobs, .probes), since plans learn from it
-	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -not -path 'results/.probes*' -delete
+clean: ## results and environment; answers that were paid for stay (results/.requests), and what jobs and probes took (.jobs, .probes), since plans learn from it
+	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -not -path 'results/.probes*' -not -path 'results/.requests*' -delete
 	rm -rf .snakemake $(VENV) $(VLLM)

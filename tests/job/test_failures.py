@@ -74,6 +74,11 @@ def test_recorded_logs(log, kind, line):
             failures.UNKNOWN,
             "rank 1: KeyError: 'x'",
         ),
+        ("endpoint gpt needs a key: the environment variable K is not set; set it", None, failures.KEY, "variable K"),
+        ("endpoint gpt refuses the key in K with code 401; set another", None, failures.KEY, "code 401"),
+        ("endpoint gpt would pass its cap of 3 USD: 2.9 are spent; raise it", None, failures.MONEY, "cap of 3 USD"),
+        ("endpoint gpt has no credit left (code 429); pay for more", None, failures.MONEY, "no credit"),
+        ("endpoint gpt gave no answer to 3 requests in 8 tries each", None, failures.ENDPOINT, "3 requests"),
     ],
 )
 def test_classes_of_an_error(message, log, kind, line):

@@ -1,6 +1,7 @@
 """Let one teacher answer one set of instructions."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachergrid.instructions import notes
@@ -20,7 +21,8 @@ if __name__ == "__main__":
         instructions = artifacts.read(snakemake.input.instructions[0], artifacts.INSTRUCTIONS)
         source = snakemake.input.files[0] if snakemake.input.files else None
         found: Notes = Counter()
-        made = generate.respond(instructions, settings, unfinished.folder(output, made_from), source, found)
+        place = generate.Place(Path(output).parents[1], f"{snakemake.rule}/{snakemake.wildcards.responses}")
+        made = generate.respond(instructions, settings, unfinished.folder(output, made_from), source, found, place)
         notes.keep(output, found)
         artifacts.write_beside(f"{output}.cut", made.cut, artifacts.RESPONSES, made_from)
         artifacts.write(output, made.table, artifacts.RESPONSES, made_from, row_groups=made.row_groups)

@@ -36,6 +36,8 @@ TOKEN, TOKEN_SIZE, TOKEN_SIZE_8BIT, TOKEN_SHARED, FULL, TOKEN_CPU = 57e-6, 15e-6
 # seconds until vLLM has loaded a model: it also compiles, and measures how much memory is free
 START_VLLM, START_VLLM_CPU = 100, 20
 # rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
+# tokens a second of an endpoint for one job: 16 requests at a time with 50 each, a guess; limits per minute may be lower
+TOKENS_OF_ENDPOINT = 16 * 50
 START_TABLE, STARTS = 0.6, {"gate": 0.27, "metric": 0.8, "correlate": 10, "report": 2.5}
 ROWS = {
     "load_instructions": 20_000,
@@ -57,6 +59,8 @@ class Seconds(NamedTuple):
 
 def seconds(work: Work, device: Device) -> Seconds:
     """Return the seconds of a job on one kind of device. A device without memory is a CPU core."""
+    if work.get("engine") in DECODERS and decoder(work.get("engine")).remote:
+        return Seconds(decoder(work.get("engine")).start_cpu, decoder(work.get("engine")).work(work, device))
     if not work.parameters:
         return Seconds(STARTS.get(work.rule, START_TABLE), work.rows / ROWS.get(work.rule, ROWS_OTHERWISE))
     on_cpu = device.memory_gb is None
@@ -74,7 +78,8 @@ class Decoder(NamedTuple):
     """What generating costs under an engine.
 
     start, start_cpu: seconds until its model is loaded. work: seconds for a job's rows. least: requests that have to fit into memory
-    at once; None: a batch. faster: what takes less time. host_mb: memory of each of its processes beside weights and tables, in MB.
+    at once; None: a batch. faster: what takes less time. host_mb: memory of each of its processes beside weights and tables, in MB. remote: the model
+    runs elsewhere.
     """
 
     start: float
@@ -83,6 +88,7 @@ class Decoder(NamedTuple):
     least: int | None = None
     faster: str = ""
     host_mb: int = 0
+    remote: bool = False
 
 
 def decoder(engine: str | None) -> Decoder:
@@ -181,6 +187,11 @@ def _peak(device: Device, full: bool) -> float:
     return (device.fp32_tflops if full else device.bf16_tflops) * 1e12
 
 
+def _ask(work: Work, _device: Device) -> float:
+    """Return the seconds in which an endpoint answers, as long as its limits per minute do not bind."""
+    return work.rows * work.written / TOKENS_OF_ENDPOINT
+
+
 # by the name of the engine
 DECODERS = {
     "transformers": Decoder(
@@ -199,4 +210,5 @@ DECODERS = {
         # on a CPU with a cache of 1 GiB: 3.0 GB were used; on a GPU with what was compiled
         host_mb=4_000,
     ),
+    "openai": Decoder(START_TABLE, START_TABLE, _ask, remote=True),
 }

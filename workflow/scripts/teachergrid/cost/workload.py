@@ -82,7 +82,7 @@ def settings(rule: str, text: str) -> Settings:
 
 def bytes_per_weight(model: dict) -> float:
     """Return the bytes of a weight in memory outside of SFT. model: its config entry, with `repo` and `dtype`."""
-    words = PurePath(model["repo"].lower()).name.replace("_", "-").split("-")
+    words = PurePath((model["repo"] or "").lower()).name.replace("_", "-").split("-")
     bits = next((BITS[word] for word in words if word in BITS), None)
     if bits is not None:
         return bits / 8
@@ -156,6 +156,8 @@ def known_parameters(row: dict) -> float | None:
 @cache
 def _in_files(spec: str) -> float | None:
     model = canonical.load(spec).get("model")
+    if model is not None and model["repo"] is None:
+        return 0.0  # an endpoint serves it
     return None if model is None else architecture.counted(model["repo"], model.get("revision"))
 
 

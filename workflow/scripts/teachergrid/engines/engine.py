@@ -26,13 +26,15 @@ class Engine(NamedTuple):
 
     key: of the teacher's entry, which it cannot do without. open: makes ready what generates; None: responses are read from a file.
     refused: asked before `open`, returns the ids of the instructions that the model cannot be given; None: it takes all. package:
-    that has to be installed beside ours, and `install`, how. unused: keys of an entry (teacher, suite, model) that decide no
+    that has to be installed beside ours, and `install`, how. by_endpoint: whether its model is one with `api`, which an endpoint
+    serves for money and without our GPUs. unused: keys of an entry (teacher, suite, model) that decide no
     result under it; they only cost, or are not read.
     """
 
     key: str | None
     open: Callable[[Setup], Generate] | None = None
     refused: Callable[[Setup], set[str]] | None = None
+    by_endpoint: bool = False
     package: str | None = None
     install: str = ""
     promise: str = SAME
@@ -59,11 +61,20 @@ def _vllm(setup: Setup) -> Generate:
     return vllm.open_model(setup)
 
 
+def _openai(setup: Setup) -> Generate:
+    from . import openai
+
+    return openai.open_model(setup)
+
+
 def _refused_by_template(setup: Setup) -> set[str]:
     from . import prompts
 
     return prompts.refused_ids(setup)
 
+
+# keys of a model that say how it is loaded
+LOADING = ("revision", "dtype", "attention", "trust_remote_code")
 
 ENGINES = {
     "transformers": Engine("model", _transformers, _refused_by_template),
@@ -75,6 +86,13 @@ ENGINES = {
         install="`make setup LOCK=envs/gpu.lock` on machines with GPUs, `make vllm` on others",
         promise=ROUNDING,
         unused=("batch", "shard", "attention"),
+    ),
+    "openai": Engine(
+        "model",
+        _openai,
+        by_endpoint=True,
+        promise=NOTHING,
+        unused=("batch", "shard", "template", "template_args", "refused_prompts", *LOADING),
     ),
     "existing": Engine("source"),
     "stripped": Engine("of"),
@@ -143,7 +161,7 @@ def check_prompts_fit(rows: pa.Table, model: dict | None) -> None:
     """Raise BadInput if every prompt is too long for the model. rows: artifacts.RESPONSES or artifacts.ANSWERS."""
     if set(rows["finish_reason"].to_pylist()) == {"prompt_too_long"}:
         count, first = len(set(rows["id"].to_pylist())), rows.slice(0, 1).to_pylist()[0]
-        name = model["repo"] if model else "this teacher"
+        name = model["repo"] or model["api"] if model else "this teacher"
         raise BadInput(
             f"{name}: all {count} prompts are too long for the model's context, such as id {first['id']} with "
             f"{first['prompt_tokens']} tokens; take a model with a longer context, or shorter instructions"

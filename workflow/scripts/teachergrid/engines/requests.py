@@ -1,9 +1,13 @@
 """What goes into every engine and what comes out of it."""
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+
+from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..models.chat import Message
@@ -37,7 +41,7 @@ class Output(TypedDict):
 
     text: str  # without the token that ends it, not stripped
     # stop; length (max_tokens, or the end of the model's context); prompt_too_long or prompt_refused (by the chat
-    # template), with an empty text
+    # template), with an empty text; content_filter: an endpoint kept the text, or its end, to itself
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
@@ -47,13 +51,75 @@ class Output(TypedDict):
 Generate = Callable[[Sequence[Request]], Iterator[tuple[int, Output]]]
 
 
+class Price(NamedTuple):
+    """USD for a million tokens of prompts and of responses; None: unknown, or a server of one's own."""
+
+    usd_in: float | None = None
+    usd_out: float | None = None
+
+    def of(self, prompt_tokens: int, response_tokens: int) -> float:
+        """Return the USD of a request; an unknown price counts as 0."""
+        return ((self.usd_in or 0) * prompt_tokens + (self.usd_out or 0) * response_tokens) / 1e6
+
+
+class Limits(NamedTuple):
+    """Limits of an endpoint, over all jobs; None: no limit. cap_usd: for all that is ever spent into one folder of results."""
+
+    cap_usd: float | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+FREE, UNLIMITED = Price(), Limits()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint, as the config has it.
+
+    base_url: ends before /chat/completions. key_env: name of the environment variable with its key; None: it needs none. at_once:
+    requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try.
+    """
+
+    name: str
+    base_url: str
+    key_env: str | None = None
+    price: Price = FREE
+    limits: Limits = UNLIMITED
+    at_once: int = 16
+    timeout: float = 600.0
+    tries: int = 8
+    pause: float = 1.0
+
+    @classmethod
+    def of(cls, name: str, entry: dict) -> "Endpoint":
+        """Return the endpoint of an entry of the config."""
+        price = Price(entry["usd_in"], entry["usd_out"])
+        limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
+        how = {key: entry[key] for key in ("at_once", "timeout", "tries")}
+        return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
+
+    def key(self) -> str | None:
+        """Return the key. Raises BadInput where the environment has none that can be sent."""
+        if self.key_env is None:
+            return None
+        key = os.environ.get(self.key_env, "").strip()
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
+            lack = "holds characters that no key has" if key else "is not set"
+            raise BadInput(
+                f"endpoint {self.name} needs a key: the environment variable {self.key_env} {lack}; set it where jobs run"
+            )
+        return key
+
+
 @dataclass(frozen=True)
 class Setup:
     """All that a job tells an engine: its model, how prompts are put to it, and everything that it will be asked.
 
     model: its entry in the config; None where an engine needs none. format: `chat` or `plain`. weights: folder of a student's
     weights and tokenizer; then `model` is its base. requests: of the job, all of them. batch: requests that generate together, at
-    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile.
+    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile. endpoint: that
+    serves the model. job: rule/cell, below the folder `results`, where answers that were paid for are kept.
     """
 
     model: dict | None
@@ -64,6 +130,9 @@ class Setup:
     batch: int = 1
     shard: int = 1024
     work: Path | None = None
+    endpoint: Endpoint | None = None
+    job: str = ""
+    results: Path = Path()
 
 
 def longest(sampling: Sampling) -> int:

@@ -2,20 +2,24 @@
 
 import math
 from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
 
 from ..cost import gpu_shares, resources, workload
-from ..engines.engine import ENGINES
+from ..engines import openai
+from ..engines.engine import ENGINES, generates, requests_of
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
-from ..spec.schema import is_without_model
 from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
     CheckRow,
+    EndpointPart,
     GenerateRow,
     InstructionsRow,
     Measures,
@@ -70,7 +74,13 @@ class Builder:
             "asked": self._asked(instructions),
             "instructions": [instructions],
             "files": files,
+            **self._endpoint(teacher),
         }
+
+    def _endpoint(self, teacher: dict) -> EndpointPart:
+        model = self.config["models"].get(teacher["model"])
+        name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
+        return {"endpoint": picked(self.config["endpoints"][name], "usd_in", "usd_out")} if name else {}
 
     def raw(self, responses: str) -> str | None:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
@@ -83,7 +93,8 @@ class Builder:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
         unused = ENGINES[teacher["engine"]].unused
-        return self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
+        part = self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
+        return {**part, **NO_MODEL} if ENGINES[teacher["engine"]].by_endpoint else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -98,9 +109,9 @@ class Builder:
         """Return how long responses may be, and how large the model is that writes them."""
         source = self.raw(responses) or responses
         teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
-        if is_without_model(teacher["engine"]):
+        if not generates(teacher["engine"]):
             return {"limit": None, "writer": None, "asked": row["asked"]}
-        writer = workload.parameters(dict(row))
+        writer = workload.parameters(dict(row)) or None
         return {"limit": workload.longest(teacher["sampling"]), "writer": writer, "asked": row["asked"]}
 
     def read_of(self, sources: list[str]) -> Read:
@@ -276,3 +287,9 @@ def cost_of(model: dict) -> ModelCost:
 def sets_of(responses: list[str]) -> list[str]:
     """Return the sets of instructions of these responses, each once."""
     return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))
+
+
+def unanswered(spec: str, instructions: pa.Table) -> int:
+    """Return how many requests of a teacher that an endpoint serves its log does not answer. instructions: artifacts.INSTRUCTIONS."""
+    parts = canonical.load(spec)
+    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))

@@ -87,6 +87,9 @@ def _expand_all(config: dict) -> None:
 def _models(config: dict) -> None:
     revisions: dict[str, tuple[str, str | None]] = {}
     for name, model in config["models"].items():
+        _server(config, name, model)
+        if model["repo"] is None:
+            continue
         first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
         if revision != model["revision"]:
             raise BadInput(
@@ -99,6 +102,29 @@ def _models(config: dict) -> None:
         for name, entry in config[kind].items():
             if entry["model"] is not None:
                 known(f"config.{kind}.{name}.model", entry["model"], config["models"])
+
+
+def _server(config: dict, name: str, model: dict) -> None:
+    """Raise BadInput for a model that is neither loaded nor served by an endpoint, or both."""
+    where = f"config.models.{name}"
+    if (model["repo"] is None) == (model["api"] is None):
+        raise BadInput(f"{where}: state either 'repo' or 'api'")
+    if (model["api"] is None) != (model["endpoint"] is None):
+        raise BadInput(f"{where}: 'api' and 'endpoint' go together; state both, or neither")
+    if model["endpoint"] is not None:
+        known(f"{where}.endpoint", model["endpoint"], config["endpoints"])
+    for kind in MODELED:
+        for user, entry in config[kind].items():
+            served = kind == "teachers" and ENGINES[entry["engine"]].by_endpoint
+            if entry["model"] == name and served != (model["api"] is not None) and (served or model["api"]):
+                lack = "'api'" if served else "'repo'"
+                raise BadInput(f"config.{kind}.{user}.model: '{name}' has no {lack}, which it needs here")
+
+
+def _endpoints(config: dict) -> None:
+    for name, entry in config["endpoints"].items():
+        if entry["cap_usd"] is not None and None in (entry["usd_in"], entry["usd_out"]):
+            raise BadInput(f"config.endpoints.{name}.cap_usd: it needs the prices; state 'usd_in' and 'usd_out'")
 
 
 def _tasks(config: dict) -> None:
@@ -237,6 +263,7 @@ def _derive_seeds(config: dict) -> None:
 CHECKS = (
     names.check,
     _models,
+    _endpoints,
     _tasks,
     config_data.check_files,
     _templates,

@@ -47,7 +47,13 @@ class InstructionsRow(SpecRow):
     rows: int
 
 
-class GenerateRow(ModelPart):
+class EndpointPart(TypedDict, total=False):
+    """What the row of a teacher has besides that an endpoint serves. endpoint: its prices, `usd_in` and `usd_out`."""
+
+    endpoint: dict
+
+
+class GenerateRow(ModelPart, EndpointPart):
     """Rule `generate`."""
 
     rows: int

@@ -31,7 +31,9 @@ def is_commit(revision: str | None) -> bool:
 
 
 def on_hub(model: dict) -> bool:
-    """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
+    """Whether a model entry names a hub repository: no endpoint serves it, no folder has this name, and the revision is no folder's digest."""
+    if model["repo"] is None:  # an endpoint serves it
+        return False
     folder = (model["revision"] or "").startswith("sha256-") or os.path.exists(model["repo"])
     return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
 

@@ -22,17 +22,14 @@ from ..store import origin
 from ..units import visible
 
 TIME_OUT = "time-out"
-MEMORY = "out of memory"
-GPU_MEMORY = "GPU out of memory"
-PREEMPTED = "preempted"
-NODE = "node failure"
-CANCELLED = "cancelled"
+MEMORY, GPU_MEMORY = "out of memory", "GPU out of memory"
+PREEMPTED, NODE, CANCELLED = "preempted", "node failure", "cancelled"
 DISK = "disk full"
 NAN = "NaN loss"
 MISSING = "missing model"
 BAD_INPUT = "bad input"
 LAUNCH = "launch"
-ENGINE = "engine"
+ENGINE, ENDPOINT, KEY, MONEY = "engine", "endpoint", "key", "money"
 REFUSED = "refused"
 UNKNOWN = "unknown"
 REMEDIES = {
@@ -54,6 +51,9 @@ REMEDIES = {
     LAUNCH: "Run again; if it repeats, the first error of a rank is further up in the log, and `nodes: 1` or fewer "
     "`gpus` in the recipe show whether the network or the job itself is broken.",
     ENGINE: "The engine's process ended, and the first error in its log says why; run again: it continues from the rows that are saved.",
+    ENDPOINT: "Run again when the endpoint answers; what it has answered stays and is not paid twice.",
+    KEY: "Set the environment variable that the message names to a key that the endpoint takes, where jobs run; then run again.",
+    MONEY: "Raise the endpoint's `cap_usd`, or pay for more credit, then run again; what is answered stays and is not paid twice.",
     REFUSED: "sbatch refused it: fix what its message names in the profile (partition, account, limits), or wait, then run again.",
     UNKNOWN: "Read its log; a job that ended without a message was most likely killed for its memory.",
 }
@@ -70,6 +70,9 @@ STATES = {
 # The first pattern that matches any line of the logs decides, so causes come before their consequences: a full GPU or disk also
 # makes a launch fail, and SLURM also writes CANCELLED about a job that it killed for its memory or time.
 PATTERNS = [
+    (KEY, r"endpoint \S+ (needs a|refuses the) key"),
+    (MONEY, r"endpoint \S+ (would pass its cap|has no credit)"),
+    (ENDPOINT, r"endpoint \S+ gave no answer"),
     (REFUSED, r"SLURM sbatch failed"),
     (
         GPU_MEMORY,

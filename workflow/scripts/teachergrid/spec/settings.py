@@ -58,7 +58,10 @@ def of_likelihoods(parts: dict) -> LikelihoodSettings:
 def costs_of_responses(parts: dict, config: dict, responses: str) -> dict:
     """Return the parts of a loaded spec of the rule `generate`, with those settings as the config has them that decide no result."""
     teacher = config["teachers"][Responses.parse(responses).teacher]
-    return _with_costs(parts, "teacher", teacher, config["models"].get(teacher["model"]))
+    model = config["models"].get(teacher["model"])
+    name = model["endpoint"] if model else None
+    endpoint = {"endpoint": config["endpoints"][name] | {"name": name}} if name else {}
+    return _with_costs(parts, "teacher", teacher, model) | endpoint
 
 
 def costs_of_answers(parts: dict, config: dict, model: str, suite: str) -> dict:
