@@ -152,7 +152,9 @@ def test_which_text_is_the_response(tmp_path, capsys, row, fields, response, not
         assert any(note.startswith(noted) for note in notes), notes
         assert noted in said
     elif "system" not in row:
-        assert not notes and not said
+        assert not notes
+        joined = "1 of 1 rows answer 1 of 5 instructions; 0 rows answer none of them, 4 instructions have no response"
+        assert said == f"{tmp_path / 'there.jsonl'}: {joined}\n"
 
 
 def test_the_same_system_prompt_in_a_column_or_a_turn_is_the_same_instruction(tmp_path):
@@ -217,7 +219,7 @@ def test_odd_cells_are_responses_or_refused(monkeypatch):
     item = {"id": IDS[0], "messages": [{"role": "user", "content": "red"}]}
     joined = refused = 0
     for row, fields in odd_cells.rows(4000):
-        monkeypatch.setattr(published.row_files, "read", lambda source, row=row: iter([row]))
+        monkeypatch.setattr(published.loading.row_files, "read", lambda source, columns, row=row: iter([row]))
         try:
             (answer,) = published.load([item], {"fields": fields, "allow_missing": True}, "f")
         except BadInput as error:

@@ -5,6 +5,7 @@ from functools import cache
 
 from ..cost import gpu_shares, resources, workload
 from ..engines.engine import ENGINES
+from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
@@ -22,6 +23,7 @@ from .rows import (
     ModelCost,
     ModelPart,
     Read,
+    RewardPart,
     ScorePart,
     SelectRow,
     TrainingPart,
@@ -60,7 +62,7 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = [teacher["source"]] if teacher["source"] else []
+        files = _file_of(teacher)
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
@@ -82,8 +84,9 @@ class Builder:
         if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        unused = ENGINES[teacher["engine"]].unused
-        return self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
+        unused = (*ENGINES[teacher["engine"]].unused, *([] if _on_hub(teacher) else ["source"]))
+        part = self.with_model("teacher", without(teacher, "plain", "of", *unused), unused=unused)
+        return {**part, **NO_MODEL} if is_without_model(teacher["engine"]) else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -152,6 +155,25 @@ class Builder:
         entry = self.config["rewards"][name]
         tokens = min(entry["max_length"], resources.USUAL_TOKENS)
         return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
+
+    def reward_of(self, name: str, responses: str) -> RewardPart:
+        """Return the part of a row of one reward of one teacher's responses.
+
+        Raises BadInput where the reward was published with responses, and these are others.
+        """
+        entry, part = self.config["rewards"][name], self.reward(name)
+        if entry["column"] is None:
+            return {**part, "files": []}
+        name_of_teacher = Responses.parse(responses).teacher
+        teacher = self.config["teachers"][name_of_teacher]
+        if teacher["source"] is None:
+            raise BadInput(
+                f"config.rewards.{name}.column: teacher '{name_of_teacher}' has no `source` in which such a column could be; take a "
+                "metric with another reward for it, in a grid of its own"
+            )
+        keys = ("engine", "fields", "written_by", "revision", "split", *(["source"] if _on_hub(teacher) else []))
+        spec = canonical.dump(reward=without(entry, "plain"), teacher=picked(teacher, *keys))
+        return {**part, "spec": spec, "files": _file_of(teacher)}
 
     @cache
     def scorer(self, name: str) -> ScorePart:
@@ -266,6 +288,16 @@ class Builder:
                 number = sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
                 total, items = total + number * asked, items + number
         return total / items if items else None
+
+
+def _on_hub(teacher: dict) -> bool:
+    """Whether a teacher's responses come from a hub data set."""
+    return (teacher["source"] or "").startswith(pins.HUB)
+
+
+def _file_of(teacher: dict) -> list[str]:
+    """Return the file of responses that exist already; none for a hub data set, which the spec names instead."""
+    return [teacher["source"]] if teacher["source"] and not _on_hub(teacher) else []
 
 
 def cost_of(model: dict) -> ModelCost:

@@ -50,7 +50,8 @@ def data_set(source: str) -> tuple[str, str | None]:
 def entries(config: dict) -> list[tuple[str, str, dict]]:
     """Return (kind, repository, config entry) of all that comes from the hub; kind is `model` or `dataset`."""
     models = [("model", model["repo"], model) for model in config["models"].values() if on_hub(model)]
-    sets = [entry for entry in config["instructions"].values() if entry["source"].startswith(HUB)]
+    sources = [*config["instructions"].values(), *config["teachers"].values()]
+    sets = [entry for entry in sources if (entry["source"] or "").startswith(HUB)]
     return models + [("dataset", data_set(entry["source"])[0], entry) for entry in sets]
 
 
