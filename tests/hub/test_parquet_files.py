@@ -15,7 +15,10 @@ ROWS = [
 @pytest.mark.parametrize(
     ("columns", "read"),
     [
-        (None, {"id": "1", "Q-2.5.x": {"content": "c1", "R-2.0": 0.5, "other": 1}, "Q-2": {"content": "no"}, "big": "b"}),
+        (
+            None,
+            {"id": "1", "Q-2.5.x": {"content": "c1", "R-2.0": 0.5, "other": 1}, "Q-2": {"content": "no"}, "big": "b"},
+        ),
         (Columns([("Q-2.5.x", "content")], ("id", "sample")), {"id": "1", "Q-2.5.x": {"content": "c1"}}),
         (Columns([("Q-2.5.x", "R-2.0")]), {"Q-2.5.x": {"R-2.0": 0.5}}),
         # one that is not there: all, so that the message can name what there is

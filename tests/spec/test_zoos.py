@@ -5,6 +5,7 @@ from teachergrid.errors import BadInput
 from teachergrid.grid.config import checked
 from teachergrid.spec import zoos
 
+
 def config(source="there.jsonl", teachers=("Qwen2.5-3B_Instruct", "org/B"), fields=None, **more):
     return {
         "models": {"qwen2.5-3b-instruct": {"repo": "org/x", "parameters": 3}, "base": {"repo": "org/base"}},

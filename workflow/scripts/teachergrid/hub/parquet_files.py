@@ -60,17 +60,20 @@ def _projection(file: "pq.ParquetFile", columns: Columns) -> list[str] | None:
 
     The message about that one then names those that there are.
     """
-    leaves = [file.schema.column(number).path for number in range(len(file.schema))]
-    stated = [".".join(path) for path in columns.stated]
-    if not stated or not all(any(f"{leaf}.".startswith(f"{name}.") for leaf in leaves) for name in stated):
-        return None
+    leaves = [f"{file.schema.column(number).path}." for number in range(len(file.schema))]
     there = file.schema_arrow.names
-    return [*dict.fromkeys([*stated, *(name for name in columns.usual if name in there)])]
+
+    def is_there(path: tuple[str, ...]) -> bool:
+        start = ".".join(path) + "."
+        return path[0] in there and any(leaf.startswith(start) for leaf in leaves)
+
+    if not columns.stated or not all(map(is_there, columns.stated)):
+        return None
+    names = (".".join(path) for path in columns.stated)
+    return [*dict.fromkeys([*names, *(name for name in columns.usual if name in there)])]
 
 
-def _batches(
-    file: "pq.ParquetFile", group: int, path: Path, names: list[str] | None
-) -> "Iterator[pa.RecordBatch]":
+def _batches(file: "pq.ParquetFile", group: int, path: Path, names: list[str] | None) -> "Iterator[pa.RecordBatch]":
     """Yield the rows of a row group in pieces that Arrow can hold: a nested text column has less than 2 GiB in each.
 
     names: of columns, None for all.

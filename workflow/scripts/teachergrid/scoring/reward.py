@@ -102,7 +102,9 @@ def stored(responses: pa.Table, values: Mapping[tuple[str, int], float | None], 
     known = sum(row["reward"] is not None for row in result)
     print(f"{known} of {len(result)} responses have a stored reward")
     if not known:
-        raise BadInput(f"column '{reward['column']}': holds no reward of these {len(result)} responses; name another one")
+        raise BadInput(
+            f"column '{reward['column']}': holds no reward of these {len(result)} responses; name another one"
+        )
     return artifacts.table(result, artifacts.REWARDS)
 
 

@@ -45,7 +45,9 @@ def expand(config: dict) -> None:
             if not name:
                 raise BadInput(f"{where}.teachers: {teacher!r} has no letter or digit of which a name could be made")
             if name in config["teachers"]:
-                raise BadInput(f"{where}.teachers: {teacher!r} becomes '{name}', and there is such a teacher; rename that one")
+                raise BadInput(
+                    f"{where}.teachers: {teacher!r} becomes '{name}', and there is such a teacher; rename that one"
+                )
             config["teachers"][name] = _teacher(teacher, name if name in config["models"] else None, entry)
     config["zoos"] = {}
 
