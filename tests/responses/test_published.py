@@ -302,7 +302,9 @@ def test_a_column_without_rewards_is_refused(tmp_path, column, message):
 
 
 def test_a_struct_that_is_missing_is_named(tmp_path):
-    with pytest.raises(BadInput, match="no column 'q', there are 'uuid', 'instruction', 'Q-2\\.5-72B', 'gemma-2-9b-it'"):
+    with pytest.raises(
+        BadInput, match=r"no column 'q', there are 'uuid', 'instruction', 'Q-2\.5-72B', 'gemma-2-9b-it'"
+    ):
         published.load(instructions(TEXTS).to_pylist(), zoo_teacher("q"), zoo_file(tmp_path))
 
 
