@@ -215,5 +215,5 @@ def test_a_file_of_published_teachers_is_an_input(tmp_path):
 def test_stored_rewards_of_a_teacher_that_generates_are_refused():
     config = zoo()
     config["teachers"] = {"own": {"model": "one"}}
-    with pytest.raises(BadInput, match=r"config\.rewards\.rm\.column: teacher 'own' has no `source`"):
+    with pytest.raises(BadInput, match=r"config\.rewards\.rm\.column: the teacher of 'set__own' has no `source`"):
         cells(config)

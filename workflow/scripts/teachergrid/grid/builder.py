@@ -62,7 +62,7 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = _file_of(teacher)
+        files = pins.files(teacher)
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
@@ -84,7 +84,7 @@ class Builder:
         if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        unused = (*ENGINES[teacher["engine"]].unused, *([] if _on_hub(teacher) else ["source"]))
+        unused = (*ENGINES[teacher["engine"]].unused, *([] if pins.is_data_set(teacher) else ["source"]))
         part = self.with_model("teacher", without(teacher, "plain", "of", *unused), unused=unused)
         return {**part, **NO_MODEL} if is_without_model(teacher["engine"]) else part
 
@@ -164,16 +164,21 @@ class Builder:
         entry, part = self.config["rewards"][name], self.reward(name)
         if entry["column"] is None:
             return {**part, "files": []}
-        name_of_teacher = Responses.parse(responses).teacher
-        teacher = self.config["teachers"][name_of_teacher]
+        teacher = self.config["teachers"][Responses.parse(responses).teacher]
         if teacher["source"] is None:
             raise BadInput(
-                f"config.rewards.{name}.column: teacher '{name_of_teacher}' has no `source` in which such a column could be; take a "
-                "metric with another reward for it, in a grid of its own"
+                f"config.rewards.{name}.column: the teacher of '{responses}' has no `source` with such a column; take another reward for it"
             )
-        keys = ("engine", "fields", "written_by", "revision", "split", *(["source"] if _on_hub(teacher) else []))
+        keys = (
+            "engine",
+            "fields",
+            "written_by",
+            "revision",
+            "split",
+            *(["source"] if pins.is_data_set(teacher) else []),
+        )
         spec = canonical.dump(reward=without(entry, "plain"), teacher=picked(teacher, *keys))
-        return {**part, "spec": spec, "files": _file_of(teacher)}
+        return {**part, "spec": spec, "files": pins.files(teacher)}
 
     @cache
     def scorer(self, name: str) -> ScorePart:
@@ -288,16 +293,6 @@ class Builder:
                 number = sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
                 total, items = total + number * asked, items + number
         return total / items if items else None
-
-
-def _on_hub(teacher: dict) -> bool:
-    """Whether a teacher's responses come from a hub data set."""
-    return (teacher["source"] or "").startswith(pins.HUB)
-
-
-def _file_of(teacher: dict) -> list[str]:
-    """Return the file of responses that exist already; none for a hub data set, which the spec names instead."""
-    return [teacher["source"]] if teacher["source"] and not _on_hub(teacher) else []
 
 
 def cost_of(model: dict) -> ModelCost:

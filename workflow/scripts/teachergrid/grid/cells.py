@@ -208,12 +208,8 @@ class Cells:
             rows = build.rows_of_one(source)
             scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: RewardRow = {
-                    **build.reward_of(name, source),
-                    **read,
-                    "instructions": instructions,
-                    "rows": rows,
-                }
+                part = build.reward_of(name, source)
+                by_reward: RewardRow = {**part, **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
                 by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}

@@ -75,7 +75,7 @@ def load(items: list[dict], teacher: dict, path: str | None, noted: Notes | None
     texts: dict[tuple[str, int], str] = {}
     ends: dict[tuple[str, int], str] = {}
     repeated: Counter[tuple[str, int]] = Counter()
-    for row in _joined(items, source, _path(teacher["fields"]["response"]), counts):
+    for row in _joined(items, source, files.path(teacher["fields"]["response"]), counts):
         repeated[row.key] += row.key in texts
         texts[row.key] = _response(row.cells, teacher["fields"], row.after, row.where, row.found)
         ends[row.key] = FINISHED.get(str(row.cells.get("finish_reason")), "unknown")
@@ -112,16 +112,18 @@ def rewards(items: list[dict], teacher: dict, path: str | None, column: str) -> 
         BadInput: where the column is missing, or holds what is no number.
     """
     source, counts = Source(teacher, path), Counter[str]()
-    place = (*_path(teacher["fields"]["response"])[:-1], column)
+    place = (*files.path(teacher["fields"]["response"])[:-1], column)
     values: dict[tuple[str, int], float | None] = {}
     for row in _joined(items, source, place, counts):
-        value: Any = _cell(row.cells, place, row.where)
+        value: Any = files.cell(row.cells, place, row.where)
         if not files.is_missing(value) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise BadInput(
-                f"{row.where}, column {_named(place)}: {str(value)[:60]!r} is no number; name another column of rewards"
+                f"{row.where}, column {files.named(place)}: {str(value)[:60]!r} is no number; name another column of rewards"
             )
         values[row.key] = None if files.is_missing(value) else float(value)
-    print(f"{source.name}: {len(values)} of {counts['rows']} rows have the place of a reward in column {_named(place)}")
+    print(
+        f"{source.name}: {len(values)} of {counts['rows']} rows have the place of a reward in column {files.named(place)}"
+    )
     return values
 
 
@@ -150,7 +152,7 @@ def _joined(items: list[dict], source: Source, place: tuple[str, ...], counts: C
 
 def _is_by(teacher: dict, row: dict, where: str, others: dict[str, None]) -> bool:
     """Whether a row is by this teacher. others: the first names of other teachers are added."""
-    name = str(_cell(row, (teacher["fields"]["teacher"],), where))
+    name = str(files.cell(row, (teacher["fields"]["teacher"],), where))
     if name != teacher["written_by"] and len(others) < MOST_OTHERS:
         others[name] = None
     return name == teacher["written_by"]
@@ -163,29 +165,6 @@ def _columns(fields: dict, place: tuple[str, ...]) -> Columns | None:
     of_item = rows.columns_of(fields) or Columns([], (*rows.USUAL, *rows.SYSTEM, *rows.CONTEXT))
     by = [(fields["teacher"],)] if fields.get("teacher") else []
     return Columns([*of_item.stated, *by, place], (*of_item.usual, "id", "sample", "finish_reason"))
-
-
-def _path(field: str | list[str] | None) -> tuple[str, ...]:
-    """Return the path of a column: its name, or its name and those of the keys in it."""
-    return (field,) if isinstance(field, str) else tuple(field or ())
-
-
-def _named(place: tuple[str, ...]) -> str:
-    return " -> ".join(map(repr, place))
-
-
-def _cell(row: dict, place: tuple[str, ...], where: str) -> object:
-    """Return what a row holds at a path; None inside of a struct that is null. Raises BadInput where there is no such place."""
-    value: Any = row
-    for depth, key in enumerate(place):
-        if depth and files.is_missing(value):
-            return None
-        if not isinstance(value, dict) or key not in value:
-            there = f"there are {', '.join(map(repr, value))}" if isinstance(value, dict) else "there is no struct"
-            inside = f" in {_named(place[:depth])}" if depth else ""
-            raise BadInput(f"{where}: no column {key!r}{inside}, {there}; fix the name in the config")
-        value = value[key]
-    return value
 
 
 def _check(
@@ -284,9 +263,9 @@ def _response(row: dict, fields: dict, after: list[dict], where: str, found: set
 
     after: the turns after the instruction. An assistant turn goes before the usual columns, which often hold reference answers.
     """
-    place = _path(fields["response"])
+    place = files.path(fields["response"])
     if len(place) > 1:
-        return _text(_cell(row, place, where), " -> ".join(place), where, found)
+        return _text(files.cell(row, place, where), " -> ".join(place), where, found)
     column = place[0] if place else next((name for name in USUAL if name in row), None)
     turn = None if place else _assistant(after, where)
     if turn is not None:
