@@ -169,14 +169,7 @@ class Builder:
             raise BadInput(
                 f"config.rewards.{name}.column: the teacher of '{responses}' has no `source` with such a column; take another reward for it"
             )
-        keys = (
-            "engine",
-            "fields",
-            "written_by",
-            "revision",
-            "split",
-            *(["source"] if pins.is_data_set(teacher) else []),
-        )
+        keys = ["engine", "fields", "written_by", "revision", "split"] + ["source"] * pins.is_data_set(teacher)
         spec = canonical.dump(reward=without(entry, "plain"), teacher=picked(teacher, *keys))
         return {**part, "spec": spec, "files": pins.files(teacher)}
 

@@ -59,7 +59,7 @@ def cell(row: dict, place: tuple[str, ...], where: str) -> object:
     """Return what a row holds at a path; None inside of a struct that is null. Raises BadInput where there is no such place."""
     value: Any = row
     for depth, key in enumerate(place):
-        if depth and files.is_missing(value):
+        if depth and is_missing(value):
             return None
         if not isinstance(value, dict) or key not in value:
             there = f"there are {', '.join(map(repr, value))}" if isinstance(value, dict) else "there is no struct"
