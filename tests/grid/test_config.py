@@ -96,6 +96,22 @@ BAD = {
         "write the name of an environment variable, never the key",
     ),
     "reward of nothing": (setting("rewards", "rm", to={}), "config.rewards.rm: state either 'model' or 'checker'"),
+    "reward of two kinds": (
+        setting("rewards", "rm", "column", to="score"),
+        "config.rewards.rm: state either 'model' or 'checker', or the 'column' of published rewards",
+    ),
+    "judge by published rewards": (
+        setting("rewards", "rm", to={"column": "score"}),
+        "config.judges.wins.reward: 'rm' reads published rewards, and answers have none",
+    ),
+    "name without its column": (
+        setting("teachers", "small", "written_by", to="a"),
+        "config.teachers.small.written_by: state it together with `fields.teacher`",
+    ),
+    "hub source of another shape": (
+        setting("teachers", "small", to={"engine": "existing", "source": "hub:org"}),
+        "config.teachers.small.source: 'hub:org' does not match",
+    ),
     "metric without its reward": (
         setting("metrics", "car", to={"formula": "car_mean"}),
         "config.metrics.car.reward: formula 'car_mean' needs a reward; known: rm",

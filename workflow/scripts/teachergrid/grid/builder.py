@@ -9,6 +9,7 @@ import pyarrow as pa
 from ..cost import gpu_shares, resources, workload
 from ..engines import openai
 from ..engines.engine import ENGINES, generates, requests_of
+from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
@@ -26,6 +27,7 @@ from .rows import (
     ModelCost,
     ModelPart,
     Read,
+    RewardPart,
     ScorePart,
     SelectRow,
     TrainingPart,
@@ -64,7 +66,7 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = [teacher["source"]] if teacher["source"] else []
+        files = pins.files(teacher)
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
@@ -92,9 +94,10 @@ class Builder:
         if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        unused = ENGINES[teacher["engine"]].unused
-        part = self.with_model("teacher", without(teacher, "source", "plain", "of", *unused), unused=unused)
-        return {**part, **NO_MODEL} if ENGINES[teacher["engine"]].by_endpoint else part
+        engine = ENGINES[teacher["engine"]]
+        unused = (*engine.unused, *([] if pins.is_data_set(teacher) else ["source"]))
+        part = self.with_model("teacher", without(teacher, "plain", "of", *unused), unused=unused)
+        return {**part, **NO_MODEL} if engine.by_endpoint or is_without_model(teacher["engine"]) else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -163,6 +166,23 @@ class Builder:
         entry = self.config["rewards"][name]
         tokens = min(entry["max_length"], resources.USUAL_TOKENS)
         return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
+
+    def reward_of(self, name: str, responses: str) -> RewardPart:
+        """Return the part of a row of one reward of one teacher's responses.
+
+        Raises BadInput where the reward was published with responses, and these are others.
+        """
+        entry, part = self.config["rewards"][name], self.reward(name)
+        if entry["column"] is None:
+            return {**part, "files": []}
+        teacher = self.config["teachers"][Responses.parse(responses).teacher]
+        if teacher["source"] is None:
+            raise BadInput(
+                f"config.rewards.{name}.column: the teacher of '{responses}' has no `source` with such a column; take another reward for it"
+            )
+        keys = ["engine", "fields", "written_by", "revision", "split"] + ["source"] * pins.is_data_set(teacher)
+        spec = canonical.dump(reward=without(entry, "plain"), teacher=picked(teacher, *keys))
+        return {**part, "spec": spec, "files": pins.files(teacher)}
 
     @cache
     def scorer(self, name: str) -> ScorePart:

@@ -27,7 +27,7 @@ from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
 
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
@@ -206,7 +206,8 @@ class Cells:
             rows = build.rows_of_one(source)
             scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: ScoreRow = {**build.reward(name), **read, "instructions": instructions, "rows": rows}
+                part = build.reward_of(name, source)
+                by_reward: RewardRow = {**part, **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
                 by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}

@@ -48,15 +48,15 @@ def respond(
         settings: {"teacher": the config's entry, "model": its model, where the entry names one, "endpoint": that serves it, where one
             does}.
         work: folder of unfinished shards.
-        source: the file of responses that exist already (engine `existing`), or of those whose think blocks are to be
-            removed (engine `stripped`).
+        source: the file of responses that exist already (engine `existing`; None: a hub data set), or of those whose think
+            blocks are to be removed (engine `stripped`).
         place: of the job, where an endpoint answers.
         notes: what was read from that file in another way than it is written is added.
     Raises:
         BadInput: as models.chat, models.loading and published.load do, and when every prompt is too long for the model.
     """
     teacher = settings["teacher"]
-    if source is not None:
+    if not engine.generates(teacher["engine"]):
         table = _from_file(instructions, teacher, source, notes)
         return Responses(table, [table.num_rows], artifacts.RESPONSES.empty_table())
     sampling: Sampling = teacher["sampling"]
@@ -87,7 +87,8 @@ def _row(request: Request, output: Output, sampling: Sampling) -> dict:
     }
 
 
-def _from_file(instructions: pa.Table, teacher: dict, source: str, notes: Notes | None) -> pa.Table:
+def _from_file(instructions: pa.Table, teacher: dict, source: str | None, notes: Notes | None) -> pa.Table:
     if engine.ENGINES[teacher["engine"]].key == "of":
+        assert source is not None, "the other teacher's responses are an input"
         return reasoning.stripped(artifacts.read(source, artifacts.RESPONSES))
     return artifacts.table(published.load(instructions.to_pylist(), teacher, source, notes), artifacts.RESPONSES)
