@@ -97,7 +97,7 @@ class Builder:
         engine = ENGINES[teacher["engine"]]
         unused = (*engine.unused, *([] if pins.is_data_set(teacher) else ["source"]))
         part = self.with_model("teacher", without(teacher, "plain", "of", *unused), unused=unused)
-        return {**part, **NO_MODEL} if engine.by_endpoint or is_without_model(teacher["engine"]) else part
+        return {**part, **NO_MODEL} if engine.by_endpoint or engine.open is None else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
