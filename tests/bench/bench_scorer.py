@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import tiny
 from teachergrid.instructions import files
-from teachergrid.models import chat, loading
+from teachergrid.models import caches, chat
 from teachergrid.scoring import likelihood, logprobs
 from teachergrid.store import artifacts
 
@@ -149,7 +149,7 @@ def describe(model, device: str) -> str:
     import torch
 
     config, million = model.config, sum(weight.numel() for weight in model.parameters()) / 1e6
-    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU {loading.node_type().partition('--')[2]}"
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU {caches.node_type().partition('--')[2]}"
     return f"qwen2 of {million:.0f} M parameters, vocabulary {config.vocab_size}; {where}; torch {torch.__version__}"
 
 

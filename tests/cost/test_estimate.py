@@ -31,8 +31,12 @@ def first_demo(folder: Path) -> actuals.Actuals:
     return actuals.load(str(folder))
 
 
-def papers_cells() -> grid_cells.Cells:
-    return grid_cells.Cells(config.checked(yaml.safe_load((ROOT / "config/paper_car.yaml").read_text())))
+def papers_cells(engine: str = "transformers") -> grid_cells.Cells:
+    raw = yaml.safe_load((ROOT / "config/paper_car.yaml").read_text())
+    for entry in (*raw["teachers"].values(), *raw["suites"].values()):
+        if entry.get("engine", "transformers") == "transformers":
+            entry["engine"] = engine
+    return grid_cells.Cells(config.checked(raw))
 
 
 def test_the_papers_grid(monkeypatch):
@@ -52,6 +56,18 @@ def test_the_papers_grid(monkeypatch):
     assert 380 < sum(n for rule, n in hours.items() if rule not in ("generate", "answer")) < 985, hours
     # its largest part as published: SFT 250 to 700; and scoring by the bases 40 to 100
     assert 250 < hours["finetune"] < 700 and 40 < hours["likelihood"] < 100, hours
+
+
+def test_the_papers_grid_by_a_serving_engine(monkeypatch):
+    """Published rates give 630 to 1,645 H100-hours in all, 250 to 660 of them for generation."""
+    monkeypatch.chdir(ROOT)
+    cells, hours = papers_cells("vllm"), {}
+    for rule in workload.MODEL_RULES:
+        for cell, row in cells.rows[rule].items():
+            found = estimate.estimate(rule, row, "h100", NOTHING, HERE, cell)
+            hours[rule] = hours.get(rule, 0) + found.expected * found.gpus / 3600
+    assert 250 < hours["generate"] < 660, hours
+    assert 630 < sum(hours.values()) < 1_645, hours
 
 
 @pytest.mark.parametrize("device", ["h100", "cpu"])

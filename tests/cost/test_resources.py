@@ -75,3 +75,11 @@ def test_the_time_asked_for_follows_from_the_throughput():
     long = workload.of_row("generate", row)
     seconds = throughput.seconds(long._replace(written=long.written / workload.MEAN), HERE.device("h100")).work
     assert resources.minutes("generate", row, 1) == pytest.approx(10 + 7 / 6 + resources.SLACK * seconds / 60, abs=1)
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 4])
+def test_an_engine_with_processes_of_its_own_asks_for_more_memory(gpus):
+    row = ROW | {"gpus": gpus}
+    served = row | {"spec": canonical.dump(model=MODEL, teacher={"engine": "vllm"})}
+    more = resources.need("generate", "mem_mb", served, 1) - resources.need("generate", "mem_mb", row, 1)
+    assert more == 4_000 * max(gpus, 1)

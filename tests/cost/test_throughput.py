@@ -2,7 +2,7 @@
 
 import pytest
 from teachergrid.cost import throughput, workload
-from work_rows import HERE, generation, likelihood, sft
+from work_rows import HERE, MODEL, generation, likelihood, sft
 
 
 def speed(rule: str, row: dict, device: str = "h100") -> float:
@@ -68,3 +68,37 @@ def test_metrics_of_100_000_rows():
     # 5.6 s of a core for the demo's 17 metrics, by tests/bench/bench_metrics.py
     job = workload.of_row("metric", {"rows": 100_000, "spec": "{}"})
     assert sum(throughput.seconds(job, HERE.cpu)) == pytest.approx(5.6, rel=0.1)
+
+
+# output tokens a second and GPU of vLLM on an H100: datatrove's benchmark (tuned; gemma-3-27b on 2 GPUs), LambdaLabsML's (70 B
+# in FP8), and classes of sizes. Models with experts and the oldest vLLM's 8 B are left out. (billions, GPUs that share it, bytes)
+GENERATION = [
+    (0.6, 1, 2, 14_069), (1.0, 1, 2, 16_762), (1.7, 1, 2, 12_313), (4.0, 1, 2, 8_086), (4.3, 1, 2, 9_253), (8.2, 1, 2, 6_443),
+    (12.2, 1, 2, 2_999), (14.8, 1, 2, 4_549), (27.4, 2, 2, 1_724), (32.8, 1, 2, 2_078), (70.6, 2, 1, 864), (70.6, 4, 1, 561),
+    (70.6, 8, 1, 322), (70.6, 2, 2, 445), (405.9, 8, 1, 150), (3.0, 1, 2, 8_000), (8.0, 1, 2, 6_300), (14.0, 1, 2, 4_400),
+    (30.0, 1, 2, 1_875),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("billions", "share", "size", "published"), GENERATION)
+def test_tokens_by_vllm(billions, share, size, published):
+    # the published rates are those of the engine while it is full
+    found = 1 / throughput.token(billions, size, share, HERE.device("h100")) / throughput.FULL
+    assert published / 1.6 < found < published * 1.6
+
+
+def test_a_serving_engine_on_other_devices():
+    row = generation(8.0, engine="vllm")
+    assert 2 < speed("generate", row) / speed("generate", row, "a100") < 3.2
+    assert speed("generate", row) > 5 * speed("generate", generation(8.0))
+    # copies side by side where one fits a GPU; else as few share one as it fits on
+    assert speed("generate", row | {"gpus": 4}) == pytest.approx(speed("generate", row))
+    large = generation(70.0, 4, engine="vllm")
+    assert speed("generate", large) == pytest.approx(1 / throughput.token(70.0, 2, 4, HERE.device("h100")))
+    tiny = generation(0.00094, engine="vllm", model=MODEL | {"dtype": "float32"})
+    # on a CPU: 800 prompts of the embedded demo, a model of 1 M parameters, 4,500 to 7,000 tokens a second
+    assert 4_000 < speed("generate", tiny, "cpu") < 8_000
+
+
+def test_an_engine_that_nobody_measured_costs_as_much_as_transformers():
+    assert throughput.decoder("new") == throughput.decoder("transformers") == throughput.decoder(None)

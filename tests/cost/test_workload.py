@@ -46,7 +46,7 @@ def test_a_model_is_copied_to_each_gpu_that_holds_it_with_room_to_spare():
 
 def test_settings_are_those_that_move_the_speed():
     assert dict(workload.settings("generate", generation(7.0)["spec"])) == {
-        "engine": workload.TRANSFORMERS,
+        "engine": "transformers",
         "batch": canonical.load(generation(7.0)["spec"])["teacher"]["batch"],
         "limit": 4096,
         "bytes": 2,

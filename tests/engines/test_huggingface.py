@@ -9,7 +9,7 @@ import tiny
 import torch
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, tiny_models
 from teachergrid.engines import engine, huggingface
-from teachergrid.engines.requests import Request
+from teachergrid.engines.requests import Request, Setup
 from teachergrid.models import chat, loading
 
 
@@ -92,25 +92,6 @@ def test_draws_follow_the_probabilities():
     assert chosen[3] == 0
 
 
-@pytest.mark.parametrize(
-    ("settings", "kept"),
-    [
-        ({}, [0, 1, 2, 3, 4]),
-        ({"top_k": 2}, [0, 2]),
-        ({"top_k": 3}, [0, 1, 2, 3]),  # 1 and 3 are equal
-        ({"top_p": 0.4}, [0]),
-        ({"top_p": 0.5}, [0, 2]),
-        ({"top_p": 0.9}, [0, 1, 2, 3]),
-        ({"top_k": 2, "top_p": 0.5}, [0]),  # of the two that top_k leaves, 0 has 0.4 / 0.7
-        ({"temperature": 0.1, "top_p": 0.9}, [0]),  # 0.4^10 : 0.3^10 = 0.946 : 0.053
-    ],
-)
-def test_filters(settings, kept):
-    logits = torch.tensor([[0.4, 0.12, 0.3, 0.12, 0.06]]).log()
-    left = huggingface.filtered(logits, {"temperature": 1.0, "top_p": 1, "top_k": 0} | settings)
-    assert left.isfinite()[0].nonzero()[:, 0].tolist() == kept
-
-
 def test_the_models_context_ends_a_response_and_a_prompt(tmp_path):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "short", positions=40))}
     loaded = loading.load_model(entry), loading.load_tokenizer(entry, CHAT)
@@ -141,14 +122,14 @@ def test_a_special_token_inside_a_response_stays_in_its_text(tmp_path, tag):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "plain", "llama"))}
     loaded = loading.load_model(entry), loading.load_tokenizer(entry, CHAT)
     tokens = by_hand(loaded, "red", GREEDY["max_tokens"])
-    request = Request("red", 0, [{"role": "user", "content": "red"}], None)
+    request = Request("red", 0, [{"role": "user", "content": "red"}], None, GREEDY)
     prompt = chat.prompt(loaded[1], request.messages, CHAT).ids
     token = next(token for token in tokens if token > 3 and token not in prompt)
     texts = []
     for special in (True, False):
         folder = shutil.copytree(tmp_path / "plain", tmp_path / f"special {special}")
         changed = MODEL | {"repo": renamed(folder, token, tag, special)}
-        output = engine.load(changed, CHAT)([request], GREEDY, 1)[0]
+        output = dict(engine.load("transformers", Setup(changed, CHAT))([request]))[0]
         assert output["response_tokens"] == tokens.index(3) if 3 in tokens else len(tokens)
         texts.append(output["text"])
     assert texts[0] == texts[1]
@@ -156,12 +137,12 @@ def test_a_special_token_inside_a_response_stays_in_its_text(tmp_path, tag):
 
 
 def test_a_response_keeps_the_tag_that_its_prompt_opened(folders, capsys):
-    request = Request("red", 0, [{"role": "user", "content": "red"}], None)
+    request = Request("red", 0, [{"role": "user", "content": "red"}], None, GREEDY)
     entry, opens = MODEL | {"repo": str(folders["llama"])}, CHAT | {"template": chat_templates.R1}
-    output = engine.load(entry, opens)([request], GREEDY, 1)[0]
+    output = dict(engine.load("transformers", Setup(entry, opens))([request]))[0]
     assert output["text"].startswith("<think>\n")
     assert "warning: " in capsys.readouterr().out
     # behind the same prompt in the plain format, the model writes what follows the tag
     prompt = "<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n<think>\n"
-    again = engine.load(entry, CHAT | {"plain": prompt}, "plain")([request], GREEDY, 1)[0]
+    again = dict(engine.load("transformers", Setup(entry, CHAT | {"plain": prompt}, "plain"))([request]))[0]
     assert output["text"] == "<think>\n" + again["text"]

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.hub import needs
 from teachergrid.spec import canonical, schema
 
 
@@ -106,3 +108,112 @@ def test_a_set_without_the_prompts_of_suites(small):
     table = cells(small)
     assert table.rows["load_instructions"]["seed"]["prompts"][0] == "results/instructions/evolved.parquet"
     assert "evolved" in table.rows["load_instructions"]
+
+
+def test_what_only_costs_under_an_engine_is_not_in_its_spec(small):
+    """batch, shard, attention: of transformers they move bits, of vLLM they do not. How many GPUs share a model never counts."""
+
+    def specs(engine, **change) -> tuple[str, str]:
+        config = copy.deepcopy(small)
+        of_teacher = {key: change[key] for key in ("batch", "shard") if key in change}
+        config["teachers"]["large"] |= {"engine": engine, **of_teacher}
+        config["suites"]["math"] |= {"engine": engine, **of_teacher}
+        for model in ("large", "q"):
+            config["models"][model] |= {key: change[key] for key in change.keys() - of_teacher.keys()}
+        rows = cells(config).rows
+        return rows["generate"]["seed__large"]["spec"], rows["answer"]["q-raw/math"]["spec"]
+
+    for key, value in {"batch": 5, "shard": 5, "attention": "eager"}.items():
+        assert specs("vllm", **{key: value}) == specs("vllm")
+        assert all(
+            now != then for now, then in zip(specs("transformers", **{key: value}), specs("transformers"), strict=True)
+        )
+    for engine in ("transformers", "vllm"):
+        assert specs(engine, tensor_parallel=2, gpus=4) == specs(engine)
+        assert all(now != then for now, then in zip(specs(engine, dtype="float32"), specs(engine), strict=True))
+    assert all('"engine": "vllm"' in text for text in specs("vllm"))
+    assert not any("engine" in text for text in specs("transformers")), "as before there was a choice"
+
+
+COMMIT = "a" * 40
+
+
+def zoo(source="hub:org/zoo", revision=COMMIT, names=("Q-72B", "g-9b")):
+    """A grid of published teachers with a stored reward and two bases, in which nothing is generated."""
+    return {
+        "models": {"q-72b": {"repo": "org/never-loaded"}, "one": {"repo": "org/one"}, "two": {"repo": "org/two"}},
+        "instructions": {"set": {"source": "hub:org/zoo", "revision": COMMIT, "sample": 9}},
+        "zoos": {
+            "zoo": {
+                "source": source,
+                "revision": revision,
+                "teachers": list(names),
+                "fields": {"response": ["{teacher}", "content"]},
+            }
+        },
+        "bases": {name: {"model": name, "template": "own"} for name in ("one", "two")},
+        "rewards": {"rm": {"column": "Sky-2-27B", "scale": "sigmoid"}},
+        "metrics": {"car": {"formula": "car_mean", "reward": "rm"}},
+        "grids": {"g": {"compare": "teacher", "instructions": ["set"], "teachers": "all", "bases": "all"}},
+    }
+
+
+def test_published_teachers_need_no_gpu_but_for_the_likelihoods():
+    rows = cells(zoo()).rows
+    assert sorted(rows["generate"]) == ["set__g-9b", "set__q-72b"]
+    assert sorted(rows["likelihood"]) == [
+        f"{base}/set__{name}" for base in ("one", "two") for name in ("g-9b", "q-72b")
+    ]
+    assert not rows["answer"] and not rows["finetune"] and not rows["judge"]
+    for row in (*rows["generate"].values(), *rows["reward"].values()):
+        assert row["gpus"] == 0 and row["files"] == []
+    teacher = {"fields": {"response": ["g-9b", "content"]}, "revision": COMMIT, "source": "hub:org/zoo"}
+    assert json.loads(rows["generate"]["set__g-9b"]["spec"]) == {"teacher": {"engine": "existing", **teacher}}
+    reward = json.loads(rows["reward"]["rm/set__g-9b"]["spec"])
+    assert reward == {
+        "reward": {"column": "Sky-2-27B", "scale": "sigmoid"},
+        "teacher": {"engine": "existing", **teacher},
+    }
+    # one data set and two bases are fetched, and not the model that only tells a teacher's size
+    specs = {row["spec"] for rule in rows.values() for row in rule.values()}
+    needed, _ = needs.needs(specs)
+    assert [(need.kind, need.repo) for need in needed] == [
+        ("dataset", "org/zoo"),
+        ("model", "org/one"),
+        ("model", "org/two"),
+    ]
+
+
+def test_a_further_published_teacher_is_a_further_column():
+    """It changes no job of the others that reads the source or loads a model."""
+    before, after = cells(zoo()).rows, cells(zoo(names=("Q-72B", "g-9b", "new"))).rows
+    for rule in ("load_instructions", "generate", "reward", "likelihood"):
+        assert before[rule].items() <= after[rule].items()
+        assert all(cell.endswith("__new") for cell in after[rule].keys() - before[rule].keys())
+
+
+def test_another_commit_or_column_is_another_result():
+    rows = cells(zoo()).rows
+    for changed in (zoo(revision="b" * 40), zoo() | {"rewards": {"rm": {"column": "Armo"}}}):
+        other = cells(changed).rows
+        assert rows["reward"]["rm/set__g-9b"]["spec"] != other["reward"]["rm/set__g-9b"]["spec"]
+    assert rows["generate"] == other["generate"]
+
+
+def test_a_file_of_published_teachers_is_an_input(tmp_path):
+    """Its content counts, so its name is not in the spec."""
+    rows = []
+    for name in ("a.jsonl", "b.jsonl"):
+        path = tmp_path / name
+        path.write_text('{"instruction": "a", "Q-72B": {"content": "b"}}\n')
+        table = cells(zoo(source=str(path), revision=None)).rows
+        rows.append((table["generate"]["set__g-9b"], table["reward"]["rm/set__g-9b"]))
+        assert [row["files"] for row in rows[-1]] == [[str(path)]] * 2
+    assert [row["spec"] for row in rows[0]] == [row["spec"] for row in rows[1]]
+
+
+def test_stored_rewards_of_a_teacher_that_generates_are_refused():
+    config = zoo()
+    config["teachers"] = {"own": {"model": "one"}}
+    with pytest.raises(BadInput, match=r"config\.rewards\.rm\.column: the teacher of 'set__own' has no `source`"):
+        cells(config)

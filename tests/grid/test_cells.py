@@ -135,3 +135,20 @@ def test_jobs_know_how_long_the_responses_may_be_that_they_read_and_who_writes_t
     for row in cells.rows["judge"].values():
         assert row["limit"] in {task["sampling"]["max_tokens"] for task in tasks.values()} and row["writer"] == 7.0
     assert all(cells.rows[rule] for rule in ("reward", "likelihood", "finetune", "judge"))
+
+
+def test_engines_that_are_not_installed_are_told_with_their_jobs(small, monkeypatch):
+    monkeypatch.setattr("teachergrid.grid.cells.missing", lambda engine: "no vllm here" if engine == "vllm" else None)
+    assert Cells(checked(small)).lacking() == {}
+    small["teachers"]["large"]["engine"] = "vllm"
+    suite = next(iter(small["suites"]))
+    small["suites"][suite]["engine"] = "vllm"
+    cells = Cells(checked(small))
+    [(lack, jobs)] = cells.lacking().items()
+    assert lack == "no vllm here" and lack in cells.warnings()
+    assert {cell for rule, cell in jobs if rule == "generate"} == {
+        cell for cell in cells.rows["generate"] if cell.endswith("__large")
+    }
+    assert {cell for rule, cell in jobs if rule == "answer"} == {
+        cell for cell in cells.rows["answer"] if cell.endswith(f"/{suite}")
+    }

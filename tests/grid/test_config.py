@@ -1,11 +1,13 @@
 """The config is checked before anything runs: every error names the key and the remedy. No model is present."""
 
 import copy
+import json
 
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.hub import needs
 from teachergrid.spec import canonical
 from workspace import setting
 
@@ -68,7 +70,48 @@ BAD = {
         "config.bases.q.template: there is no file",
     ),
     "engine without its file": (setting("teachers", "small", "engine", to="existing"), "needs the key 'source'"),
+    "model of nothing": (setting("models", "small", to={}), "config.models.small: state either 'repo' or 'api'"),
+    "model of two places": (
+        setting("models", "small", "api", to="gpt"),
+        "config.models.small: state either 'repo' or 'api'",
+    ),
+    "model without an endpoint": (
+        setting("models", "small", to={"api": "gpt"}),
+        "config.models.small: 'api' and 'endpoint' go together",
+    ),
+    "unknown endpoint": (
+        setting("models", "small", to={"api": "gpt", "endpoint": "x"}),
+        "config.models.small.endpoint: there is no 'x'",
+    ),
+    "engine of an endpoint with a model of this machine": (
+        setting("teachers", "small", "engine", to="openai"),
+        "config.teachers.small.model: 'small' has no 'api'",
+    ),
+    "cap without prices": (
+        setting("endpoints", to={"e": {"base_url": "http://x/v1", "cap_usd": 1}}),
+        "config.endpoints.e.cap_usd: it needs the prices",
+    ),
+    "key in place of its name": (
+        setting("endpoints", to={"e": {"base_url": "http://x/v1", "key_env": "sk-123"}}),
+        "write the name of an environment variable, never the key",
+    ),
     "reward of nothing": (setting("rewards", "rm", to={}), "config.rewards.rm: state either 'model' or 'checker'"),
+    "reward of two kinds": (
+        setting("rewards", "rm", "column", to="score"),
+        "config.rewards.rm: state either 'model' or 'checker', or the 'column' of published rewards",
+    ),
+    "judge by published rewards": (
+        setting("rewards", "rm", to={"column": "score"}),
+        "config.judges.wins.reward: 'rm' reads published rewards, and answers have none",
+    ),
+    "name without its column": (
+        setting("teachers", "small", "written_by", to="a"),
+        "config.teachers.small.written_by: state it together with `fields.teacher`",
+    ),
+    "hub source of another shape": (
+        setting("teachers", "small", to={"engine": "existing", "source": "hub:org"}),
+        "config.teachers.small.source: 'hub:org' does not match",
+    ),
     "metric without its reward": (
         setting("metrics", "car", to={"formula": "car_mean"}),
         "config.metrics.car.reward: formula 'car_mean' needs a reward; known: rm",
@@ -106,6 +149,29 @@ def test_bad_config(small, name):
     with pytest.raises(BadInput) as error:
         Cells(checked(small))
     assert words in str(error.value)
+
+
+def served(config):
+    config["endpoints"] = {"e": {"base_url": "http://x/v1"}}
+    config["models"]["far"] = {"api": "gpt", "endpoint": "e", "gpus": 4, "dtype": "float32"}
+    config["teachers"]["far"] = {"model": "far", "engine": "openai", "batch": 3, "shard": 5}
+    config["grids"]["teachers"]["teachers"] = ["small", "far"]
+
+
+def test_only_teachers_are_served_by_endpoints(small):
+    served(small)
+    small["bases"]["q"]["model"] = "far"
+    with pytest.raises(BadInput, match=r"config\.bases\.q\.model: 'far' has no 'repo'"):
+        checked(small)
+
+
+def test_the_spec_of_an_endpoints_model_is_its_name(small):
+    served(small)
+    row = Cells(checked(small)).rows["generate"]["seed__far"]
+    assert json.loads(row["spec"]) == {"model": {"api": "gpt"}, "teacher": {"engine": "openai"}}
+    assert row["gpus"] == 0 and row["parameters"] == 0
+    # nothing of it comes from the hub
+    assert needs.needs({row["spec"]}) == ([], [])
 
 
 def test_errors_reach_the_user(grid):

@@ -50,6 +50,10 @@ BAD = {
         lambda c: (best(tokens=9)(c), c.update(likelihood={"formats": ["plain"]})),
         "counted in chat format; add it to config.likelihood.formats",
     ),
+    "second try without more room": (
+        lambda c: c["teachers"]["small"]["sampling"].update(max_tokens=100, max_tokens_again=100),
+        "config.teachers.small.sampling.max_tokens_again: 100 is no more than `max_tokens`, 100",
+    ),
     "stripped of nobody": (lambda c: stripped(c, of=None), "engine 'stripped' needs the key 'of'"),
     "stripped of an unknown": (lambda c: stripped(c, of="big"), "config.teachers.plain.of: there is no 'big'"),
     "stripped twice": (

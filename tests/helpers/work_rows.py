@@ -7,8 +7,8 @@ HERE = machines.read()
 MODEL = {"repo": "org/none"}
 
 
-def generation(billions, gpus=1, model=MODEL, **row) -> dict:
-    text = canonical.dump(model=model, teacher={"sampling": {"max_tokens": 4096}})
+def generation(billions, gpus=1, model=MODEL, engine="transformers", **row) -> dict:
+    text = canonical.dump(model=model, teacher={"engine": engine, "sampling": {"max_tokens": 4096}})
     return {"spec": text, "parameters": billions, "gpus": gpus, "nodes": 1, "rows": 100_000, **row}
 
 

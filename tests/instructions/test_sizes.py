@@ -51,7 +51,9 @@ def test_a_file_is_read_once(tmp_path, monkeypatch):
     reads: list = []
     for name in ("count", "read"):
         read = getattr(row_files, name)
-        monkeypatch.setattr(row_files, name, lambda path, read=read: reads.append(path) or read(path))
+        monkeypatch.setattr(
+            row_files, name, lambda path, *columns, read=read: reads.append(path) or read(path, *columns)
+        )
     found = [(sizes.count(str(path)), sizes.prompt_tokens(str(path), FIELDS))]
     time.sleep(2.1)  # a file that just changed is not remembered
     found += [(sizes.count(str(path)), sizes.prompt_tokens(str(path), FIELDS)) for _ in range(3)]

@@ -63,12 +63,22 @@ def test_recorded_logs(log, kind, line):
         ("FloatingPointError: loss is inf at step 9", "", failures.NAN, "loss is inf"),
         ("ValueError: x", "loss 0.1, information of the run", failures.UNKNOWN, "ValueError: x"),
         ("RuntimeError: 1 processes train together, 2 were asked for", "", failures.LAUNCH, "2 were asked for"),
+        # a process of an engine: its cause, where its log shows one
+        ("RuntimeError: Engine core initialization failed. See root cause above.", "", failures.ENGINE, "Engine core"),
+        ("vllm.v1.engine.exceptions.EngineDeadError: x", "CUDA out of memory", failures.GPU_MEMORY, "CUDA out of"),
+        ("RuntimeError: copy 2 of the model has ended with exit code 1; why", "KeyError: 1", failures.ENGINE, "copy 2"),
+        ("RuntimeError: copy 2 of the model has ended with exit code -9; why", "", failures.MEMORY, "exit code -9"),
         (
             "RuntimeError: rank 1: KeyError: 'x'",
             "failed (exitcode: 1) local_rank: 1",
             failures.UNKNOWN,
             "rank 1: KeyError: 'x'",
         ),
+        ("endpoint gpt needs a key: the environment variable K is not set; set it", None, failures.KEY, "variable K"),
+        ("endpoint gpt refuses the key in K with code 401; set another", None, failures.KEY, "code 401"),
+        ("endpoint gpt would pass its cap of 3 USD: 2.9 are spent; raise it", None, failures.MONEY, "cap of 3 USD"),
+        ("endpoint gpt has no credit left (code 429); pay for more", None, failures.MONEY, "no credit"),
+        ("endpoint gpt gave no answer to 3 requests in 8 tries each", None, failures.ENDPOINT, "3 requests"),
     ],
 )
 def test_classes_of_an_error(message, log, kind, line):

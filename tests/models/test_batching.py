@@ -5,7 +5,7 @@ import tiny
 import torch
 from generations import CHAT, GREEDY, MODEL
 from teachergrid.engines import huggingface
-from teachergrid.engines.requests import Request
+from teachergrid.engines.requests import Request, Setup
 from teachergrid.errors import BadInput
 from teachergrid.models import batching, loading, logits
 from teachergrid.scoring import logprobs
@@ -14,7 +14,7 @@ TEXTS = ["red", "sort the words apple bear story", "list of colour"]
 
 
 def requests() -> list[Request]:
-    return [Request(str(i), 0, [{"role": "user", "content": text}], None) for i, text in enumerate(TEXTS)]
+    return [Request(str(i), 0, [{"role": "user", "content": text}], None, GREEDY) for i, text in enumerate(TEXTS)]
 
 
 def reading_its_padding(model: torch.nn.Module) -> None:
@@ -38,10 +38,10 @@ def test_generation_in_a_batch_is_that_of_each_prompt_alone(folder, monkeypatch,
             return model
 
         monkeypatch.setattr(loading, "load_model", changed)
-    generate = huggingface.open_model(MODEL | {"repo": str(folder)}, CHAT, "chat", None)
+    generate = huggingface.open_model(Setup(MODEL | {"repo": str(folder)}, CHAT, batch=3))
     assert said in capsys.readouterr().out and bool(said) == reads
-    together = generate(requests(), GREEDY, 3)
-    assert together == [output for request in requests() for output in generate([request], GREEDY, 1)]
+    together = dict(generate(requests()))
+    assert list(together.values()) == [output for request in requests() for _, output in generate([request])]
 
 
 def test_scores_in_a_batch_are_those_of_each_sequence_alone(folder):

@@ -1,10 +1,7 @@
 """Models and tokenizers from their folders: where they are put, what they lack, and what is refused."""
 
-import os
 import shutil
-import sys
 from contextlib import nullcontext
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -146,21 +143,3 @@ def test_a_model_is_loaded_only_where_it_fits(tmp_path, monkeypatch):
         monkeypatch.setattr(LlamaForCausalLM, "hf_device_map", places, raising=False)
         with nullcontext() if fits else pytest.raises(BadInput, match="too large"):
             loading.load_model(model)
-
-
-def test_caches_are_of_one_environment_and_kind_of_node(tmp_path, monkeypatch):
-    for name in loading.CACHES[1:]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TEACHERGRID_CACHE", str(tmp_path))
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/mine")
-    loading.set_cache_folders()
-    found = {Path(os.environ[name]) for name in loading.CACHES[1:]}
-    assert len(found) == len(loading.CACHES) - 1 and os.environ["TORCH_EXTENSIONS_DIR"] == "/mine"
-    (folder,) = {path.parent for path in found}
-    assert folder.parents[1] == tmp_path and folder.name == loading.node_type() and "--" in folder.name
-    monkeypatch.setattr(sys, "prefix", "/another")
-    monkeypatch.delenv("TRITON_CACHE_DIR")
-    loading.set_cache_folders()
-    assert Path(os.environ["TRITON_CACHE_DIR"]).parents[1] != folder.parent
-    for name in loading.CACHES:
-        monkeypatch.delenv(name)

@@ -56,7 +56,7 @@ def test_the_part_of_the_grid_that_tells_most():
 def test_no_budget_without_a_price_or_a_cluster():
     free = plan([job("generate a", 1, usd_per_hour=None)])
     assert free["total"]["usd"] is None and terminal.money(free["total"]).startswith("unknown")
-    with pytest.raises(BadInput, match="h100, whose price is unknown; add `usd_per_hour`"):
+    with pytest.raises(BadInput, match="h100 or at endpoints, whose price is unknown; add `usd_per_hour`"):
         budget.over(free, asked(max_usd=1))
     with pytest.raises(BadInput, match="--deadline: no GPUs"):
         budget.over(free | {"schedule": None, "no_schedule": "no GPUs"}, asked(deadline=1))

@@ -67,6 +67,17 @@ def test_fewer_instructions_seeds_and_weights_together(variant, small):
     assert setting.gpu is None and setting.cluster.amounts() == {"h100": 4, "a100": 8, "cpu": 16}
 
 
+def test_all_that_generates_does_so_by_another_engine(variant, small):
+    small["teachers"]["plain"] = {"engine": "stripped", "of": "large"}
+    config, _ = variant("engine=vllm")
+    assert {name: entry.get("engine") for name, entry in config["teachers"].items()} == {
+        "small": "vllm",
+        "large": "vllm",
+        "plain": "stripped",
+    }
+    assert {entry["engine"] for entry in config["suites"].values()} == {"vllm"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -76,6 +87,7 @@ def test_fewer_instructions_seeds_and_weights_together(variant, small):
         ("instructions=2", "a share of at most 1"),
         ("instructions=0", "a number above 0"),
         ("seeds=two", "a number above 0"),
+        ("engine=existing", "there is no 'existing'; known: transformers, vllm"),
         ("gpu=h1000", "no GPU type 'h1000'"),
         ("lora+list", "no such change"),
     ],
@@ -112,7 +124,7 @@ def test_every_change_of_every_shipped_config_is_a_grid(path, tmp_path, monkeypa
     changes = [
         f"without-{word}={name}" for word, key in (("teacher", "teachers"), ("base", "bases")) for name in config[key]
     ]
-    for change in [*changes, "instructions=0.5", "instructions=0.0001", "lora", "seeds=1", "gpu=a100"]:
+    for change in [*changes, "engine=vllm", "instructions=0.5", "instructions=0.0001", "lora", "seeds=1", "gpu=a100"]:
         try:
             changed, _, notes = whatif.changed(change, setting)
         except BadInput as error:

@@ -45,6 +45,11 @@ def test_jobs_without_a_model_are_not_probed():
         (job(), ("cpu", 0), "ask for a GPU, and this machine has none"),
         (job(gpus=8), ("h100", 4), "more GPUs than the 4 of this machine"),
         (job(), ("x9000", 1), "no known type (x9000); add it under `gpus`"),
+        (
+            job("generate", "i__t", teacher={"engine": "vllm"}),
+            ("h100", 4),
+            "the engine vllm, which is not installed here",
+        ),
         (job("finetune", "s", gpus=2, recipe={}), ("h100", 4), "several processes"),
         (job("finetune", "s", gpus=2, nodes=2, recipe={}), ("h100", 4), "several processes"),
         (job("finetune", "s", deepspeed="zero2", recipe={}), ("h100", 4), "several processes"),
@@ -52,7 +57,8 @@ def test_jobs_without_a_model_are_not_probed():
         (job(model={**TINY, "repo": "org/none", "revision": "0" * 40}), ("h100", 4), "org/none at 0000"),
     ],
 )
-def test_what_cannot_be_probed_is_said(wanted, here, why):
+def test_what_cannot_be_probed_is_said(wanted, here, why, monkeypatch):
+    monkeypatch.setattr(kinds, "missing", lambda engine: "no" if engine == "vllm" else None)
     found, left = chosen(wanted, here=here)
     assert found == [] and [why in said for said in left] == [True] and sum(left.values()) == 1
 

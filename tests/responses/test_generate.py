@@ -18,7 +18,7 @@ def folders(tmp_path_factory):
 
 def test_respond_writes_shards_and_takes_up_where_it_was_killed(folders, tmp_path, capsys, monkeypatch):
     asked, settings = instructions(TEXTS), {"teacher": TEACHER, "model": MODEL | {"repo": str(folders["llama"])}}
-    table, groups = generate.respond(asked, settings, tmp_path)
+    table, groups, cut = generate.respond(asked, settings, tmp_path)
     assert groups == [4, 4, 2]
     assert table["id"].to_pylist() == [i for i in asked["id"].to_pylist() for _ in range(2)]
     assert table["sample"].to_pylist() == [0, 1] * 5
@@ -30,7 +30,7 @@ def test_respond_writes_shards_and_takes_up_where_it_was_killed(folders, tmp_pat
 
     def again():
         repeated = generate.respond(asked, settings, tmp_path)
-        assert repeated == (table, groups)
+        assert repeated == (table, groups, cut) and cut.num_rows == 0
         assert {path: path.read_bytes() for path in tmp_path.glob("*.parquet")} == made
         return capsys.readouterr().out
 

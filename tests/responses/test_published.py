@@ -1,17 +1,21 @@
 """Responses that exist in a file are joined with the instructions, or refused."""
 
 import json
+import math
 import random
 from collections import Counter
 from pathlib import Path
 
 import odd_cells
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from generations import TEXTS, instructions
 from teachergrid.errors import BadInput
+from teachergrid.hub import row_files
 from teachergrid.instructions import files
 from teachergrid.responses import generate, published
+from teachergrid.scoring import reward
 from teachergrid.store import artifacts
 
 FIELDS = dict.fromkeys(["messages", "instruction", "input", "system", "answer", "category", "response"])
@@ -23,7 +27,7 @@ def existing(tmp_path, rows, asked=TEXTS, notes=None, **teacher):
     path = tmp_path / "there.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"engine": "existing", "fields": FIELDS, "allow_missing": False} | teacher
-    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path), notes)
+    return generate.respond(instructions(asked), {"teacher": entry}, tmp_path, str(path), notes)[:2]
 
 
 IDS = instructions(TEXTS)["id"].to_pylist()
@@ -101,7 +105,7 @@ def test_existing_finds_a_single_turn_by_its_text_where_the_instruction_has_more
     (tmp_path / "there.json").write_text('[{"instruction": "red", "output": "x"}]')
     teacher = {"engine": "existing", "fields": FIELDS, "allow_missing": False}
     table = artifacts.table([item], artifacts.INSTRUCTIONS)
-    rows, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
+    rows, *_ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
     assert rows["id"].to_pylist() == [item["id"]]
 
 
@@ -152,7 +156,9 @@ def test_which_text_is_the_response(tmp_path, capsys, row, fields, response, not
         assert any(note.startswith(noted) for note in notes), notes
         assert noted in said
     elif "system" not in row:
-        assert not notes and not said
+        assert not notes
+        joined = "1 of 1 rows answer 1 of 5 instructions; 0 rows answer none of them, 4 instructions have no response"
+        assert said == f"{tmp_path / 'there.jsonl'}: {joined}\n"
 
 
 def test_the_same_system_prompt_in_a_column_or_a_turn_is_the_same_instruction(tmp_path):
@@ -167,7 +173,7 @@ def test_the_same_system_prompt_in_a_column_or_a_turn_is_the_same_instruction(tm
     ]
     (tmp_path / "there.json").write_text(json.dumps(rows))
     teacher = {"engine": "existing", "fields": FIELDS, "allow_missing": False}
-    found, _ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
+    found, *_ = generate.respond(table, {"teacher": teacher}, tmp_path, tmp_path / "there.json")
     assert dict(zip(found["id"].to_pylist(), found["response"].to_pylist(), strict=True)) == {
         item["id"]: "b",
         more["id"]: "l",
@@ -208,7 +214,7 @@ def test_real_responses_are_joined(tmp_path, model):
     rows = pq.read_table(source).to_pylist()
     items = instructions([row["instruction"].strip() for row in rows])
     teacher, notes = {"engine": "existing", "fields": FIELDS, "allow_missing": False}, Counter()
-    table, _ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
+    table, *_ = generate.respond(items, {"teacher": teacher}, tmp_path, str(source), notes)
     assert table["response"].to_pylist() == [row["output"] for row in rows]
     assert table.num_rows == 805 and not notes
 
@@ -217,7 +223,7 @@ def test_odd_cells_are_responses_or_refused(monkeypatch):
     item = {"id": IDS[0], "messages": [{"role": "user", "content": "red"}]}
     joined = refused = 0
     for row, fields in odd_cells.rows(4000):
-        monkeypatch.setattr(published.row_files, "read", lambda source, row=row: iter([row]))
+        monkeypatch.setattr(published.loading.row_files, "read", lambda source, columns, row=row: iter([row]))
         try:
             (answer,) = published.load([item], {"fields": fields, "allow_missing": True}, "f")
         except BadInput as error:
@@ -227,3 +233,88 @@ def test_odd_cells_are_responses_or_refused(monkeypatch):
         joined += 1
         assert isinstance(answer["response"], str) and isinstance(answer["sample"], int)
     assert joined > 10 and refused > 1000
+
+
+# --- several teachers in one source
+
+
+def zoo_file(tmp_path, texts=TEXTS):
+    """Write a file in the layout of Magpie-100K-Generator-Zoo: a struct with response and rewards for each teacher."""
+    names = ["Q-2.5-72B", "gemma-2-9b-it"]
+    rows = [
+        {"uuid": f"u{i}", "instruction": text}
+        | {name: {"content": f"{name} {i}", "ArmoRM-v0.1": i / 4, "Sky-2-27B": -float(i)} for name in names}
+        for i, text in enumerate([*texts, "one that is not asked"])
+    ]
+    rows[1]["Q-2.5-72B"]["Sky-2-27B"] = None
+    path = tmp_path / "zoo.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
+
+
+def zoo_teacher(name, **more):
+    fields = FIELDS | {"teacher": None, "instruction": "instruction", "response": [name, "content"]}
+    return {"engine": "existing", "fields": fields, "written_by": None, "allow_missing": False} | more
+
+
+def test_a_struct_for_each_teacher(tmp_path, capsys):
+    path, items, noted = zoo_file(tmp_path), instructions(TEXTS).to_pylist(), Counter()
+    for name in ("Q-2.5-72B", "gemma-2-9b-it"):
+        rows = published.load(items, zoo_teacher(name), path, noted)
+        assert [row["response"] for row in rows] == [f"{name} {i}" for i in range(5)]
+        joined = "5 of 6 rows answer 5 of 5 instructions; 1 rows answer none of them, 0 instructions have no response"
+        assert f"{path}: {joined}" in capsys.readouterr().out
+    assert noted == {published.UNJOINED: 2}
+
+
+def test_only_the_columns_of_the_teacher_are_read(tmp_path, monkeypatch):
+    read, seen = row_files.read, []
+    monkeypatch.setattr(row_files, "read", lambda *args: map(lambda row: seen.append(row) or row, read(*args)))
+    published.load(instructions(TEXTS).to_pylist(), zoo_teacher("Q-2.5-72B"), zoo_file(tmp_path))
+    assert seen[0] == {"instruction": TEXTS[0], "uuid": "u0", "Q-2.5-72B": {"content": "Q-2.5-72B 0"}}
+
+
+def test_stored_rewards_are_those_of_the_file(tmp_path):
+    path, items, teacher = zoo_file(tmp_path), instructions(TEXTS).to_pylist(), zoo_teacher("Q-2.5-72B")
+    values = published.rewards(items, teacher, path, "Sky-2-27B")
+    assert values == {(id, 0): None if i == 1 else -float(i) for i, id in enumerate(IDS)}
+    responses = artifacts.table(published.load(items, teacher, path), artifacts.RESPONSES)
+    for scale, expected in {"raw": -2.0, "sigmoid": 1 / (1 + math.exp(2))}.items():
+        table = reward.stored(responses, values, {"column": "Sky-2-27B", "scale": scale})
+        assert table.schema.equals(artifacts.REWARDS)
+        assert table["id"].to_pylist() == IDS
+        assert table["reward"].to_pylist()[2] == pytest.approx(expected)
+        assert table["reason"].to_pylist() == [None, reward.NOT_STORED, None, None, None]
+    with pytest.raises(BadInput, match="column 'x': holds no reward"):
+        reward.stored(responses, {}, {"column": "x", "scale": "raw"})
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("Sky", "no column 'Sky' in 'Q-2.5-72B', there are 'content', 'ArmoRM-v0.1', 'Sky-2-27B'"),
+        ("content", "'Q-2.5-72B 0' is no number; name another column"),
+    ],
+)
+def test_a_column_without_rewards_is_refused(tmp_path, column, message):
+    with pytest.raises(BadInput, match=message):
+        published.rewards(instructions(TEXTS).to_pylist(), zoo_teacher("Q-2.5-72B"), zoo_file(tmp_path), column)
+
+
+def test_a_struct_that_is_missing_is_named(tmp_path):
+    with pytest.raises(
+        BadInput, match=r"no column 'q', there are 'uuid', 'instruction', 'Q-2\.5-72B', 'gemma-2-9b-it'"
+    ):
+        published.load(instructions(TEXTS).to_pylist(), zoo_teacher("q"), zoo_file(tmp_path))
+
+
+def test_a_column_of_teachers(tmp_path):
+    rows = [{"prompt": text, "model": by, "output": by + text} for text in TEXTS for by in ("A/b", "c")]
+    fields = FIELDS | {"teacher": "model"}
+    table, _ = existing(tmp_path, rows, fields=fields, written_by="c")
+    assert table["response"].to_pylist() == ["c" + text for text in TEXTS]
+    with pytest.raises(BadInput, match="no row has 'b' in column 'model', which holds 'A/b', 'c'; fix `written_by`"):
+        existing(tmp_path, rows, fields=fields, written_by="b")
+    rows[2]["model"] = "c"
+    with pytest.raises(BadInput, match="1 instructions have more than one response"):
+        existing(tmp_path, rows, fields=fields, written_by="c")

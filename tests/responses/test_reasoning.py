@@ -43,7 +43,7 @@ def test_stripped_responses(tmp_path, capsys):
     )
     artifacts.write(path := tmp_path / "raw.parquet", raw, artifacts.RESPONSES, None)
     settings = {"teacher": schema.filled({"engine": "stripped"}, schema.definition("teacher"))}
-    rows, row_groups = generate.respond(pa.table({}), settings, tmp_path, str(path))
+    rows, row_groups, _ = generate.respond(pa.table({}), settings, tmp_path, str(path))
     assert rows.schema.equals(artifacts.RESPONSES) and row_groups == [3]
     assert rows["response"].to_pylist() == ["yes", "no", ""] and rows["response_tokens"].to_pylist() == [None, 1, None]
     assert rows.drop_columns(["response", "response_tokens"]).equals(raw.drop_columns(["response", "response_tokens"]))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake.resources import Resource
 from teachergrid.errors import BadInput
+from teachergrid.grid.config import checked
 from teachergrid.run import preflight
 from teachergrid.slurm import scheduler
 from teachergrid.slurm.scheduler import Job
@@ -167,3 +168,22 @@ def test_a_local_run_asks_for_the_jobs_of_a_dead_run_too(dead, monkeypatch):
     monkeypatch.setattr(preflight.scheduler, "live", lambda folder, whose=scheduler.ME: [OF_BOB])
     with pytest.raises(BadInput, match="ask bob: scancel 121"):
         preflight.begin(dead(on_cluster=False))
+
+
+@pytest.mark.parametrize("planned", [["seed__large"], []])
+def test_a_run_without_its_engine_does_not_start(small, monkeypatch, planned):
+    """Where its jobs are finished, or Snakemake deploys their environment, nothing is in the way."""
+    monkeypatch.setattr(
+        "teachergrid.grid.cells.missing", lambda engine: "no vllm: make it" if engine == "vllm" else None
+    )
+    jobs = [SimpleNamespace(rule=SimpleNamespace(name="generate"), wildcards=[cell]) for cell in planned]
+    monkeypatch.setattr(preflight.graph, "planned", lambda argv: jobs)
+    small["teachers"]["large"]["engine"] = "vllm"
+    config = checked(small)
+    Path("Snakefile").touch()
+    if planned:
+        with pytest.raises(BadInput, match=r"no vllm: make it \(1 jobs\)"):
+            preflight.refuse_engines(SimpleNamespace(argv=[], config=config))
+    else:
+        preflight.refuse_engines(SimpleNamespace(argv=[], config=config))
+    preflight.refuse_engines(SimpleNamespace(argv=["--sdm", "conda"], config=config))

@@ -2,13 +2,15 @@
 
 
 rule reward:
-    """Score one teacher's responses by a reward model or a verifier."""
+    """Score one teacher's responses by a reward model or a verifier, or read the rewards published with them."""
     input:
         responses=rules.generate.output.responses,
         instructions=collect(
             rules.load_instructions.output.instructions,
             instructions=cell("reward", "instructions"),
         ),
+        # with rewards that were published beside the responses
+        files=cell("reward", "files"),
     output:
         rewards="<results>/rewards/{reward}/{responses}.parquet",
     log:

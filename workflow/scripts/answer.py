@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from teachergrid.evaluation import answer
 from teachergrid.instructions import loading
 from teachergrid.job import context
-from teachergrid.spec.settings import of_answers
+from teachergrid.spec.settings import costs_of_answers, of_answers
 from teachergrid.store import artifacts, unfinished
 from teachergrid.training import students
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with context.running(snakemake) as (parts, made_from):
         folder = unfinished.folder(snakemake.output.answers, made_from)
-        settings = of_answers(parts)
+        settings = of_answers(costs_of_answers(parts, snakemake.config, *snakemake.wildcards))
         items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
         student = snakemake.input.student
         weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
-        rows = answer.answer(items, settings, folder, weights)
+        rows, cut = answer.answer(items, settings, folder, weights)
+        artifacts.write_beside(f"{snakemake.output.answers}.cut", cut, artifacts.ANSWERS, made_from)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

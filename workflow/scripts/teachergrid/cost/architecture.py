@@ -44,7 +44,8 @@ class Shape(NamedTuple):
 def of_spec(text: str) -> Shape | None:
     """Return the shape of the model in a cell's spec, or None when its config.json is not on this machine."""
     model = json.loads(text).get("model")
-    return None if model is None else of_model(model["repo"], model.get("revision"))
+    # an endpoint serves a model without a repository
+    return of_model(model["repo"], model.get("revision")) if model and model.get("repo") else None
 
 
 @cache

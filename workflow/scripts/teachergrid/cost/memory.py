@@ -8,7 +8,7 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from . import architecture, workload
+from . import architecture, throughput, workload
 from .machines import CPU, Device, Machines
 
 # memory that CUDA and its libraries take (GB), and the usable share of the rest, since the heap is fragmented
@@ -142,7 +142,7 @@ def _generated(job: workload.Work, shape: architecture.Shape) -> float:
     gpus, held = max(job.gpus, 1), job.get("bytes", 2)
     each = 2 * shape.layers * shape.kv * max(held, 2) / 1e9  # keys and values of one token
     longest = (job.read + job.get("limit")) * each
-    batch = job.get("batch")
+    batch = throughput.decoder(job.get("engine")).least or job.get("batch")
     return (job.parameters * held + batch * longest) / gpus + batch * shape.vocabulary * LOGITS / 1e9
 
 
@@ -201,6 +201,8 @@ def _smaller(job: workload.Work) -> list[Change]:
         tokens = [job.get("batch_tokens") // 2**i for i in range(1, 12)]
         tokens = [n for n in tokens if n >= max(job.get("max_length"), 64)]
         return [Change(f"`batch_tokens: {n}`", {"batch_tokens": n}, None, 1) for n in tokens]
+    if job.get("limit") is not None and throughput.decoder(job.get("engine")).least:
+        return []
     batch, steps = job.get("batch"), job.get("gradient_accumulation_steps")
     sizes = [batch // 2**i for i in range(1, 12) if batch // 2**i]
     if job.rule != "finetune":

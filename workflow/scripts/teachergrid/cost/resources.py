@@ -49,7 +49,13 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     """Return the host memory of a job on one node, in MB."""
     # two Snakemake processes of 260 MB are part of each job on a cluster; tables take up to 30 kB a row
     tables = 2_000 + row["rows"] * 30 // 1_000
-    if rule not in MODEL_RULES or not row["gpus"]:
+    if rule not in MODEL_RULES:
+        return attempt * tables
+    if rule in ("generate", "answer"):
+        engine = dict(workload.settings(rule, row["spec"])).get("engine")
+        # a process on each GPU
+        tables += throughput.decoder(engine).host_mb * max(row["gpus"], 1)
+    if not row["gpus"]:
         return attempt * tables
     size = workload.parameters(row)
     # weights pass through host memory in 2 bytes a parameter; for SFT each process loads them in 4

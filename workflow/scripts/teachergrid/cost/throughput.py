@@ -5,12 +5,13 @@ sheets: computing by TFLOP/s, reading weights by bandwidth.
 """
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
 
 from . import architecture
-from .machines import Device
-from .workload import Work, copies
+from .machines import Device, read
+from .workload import Work, copies, shared_by
 
 # share of a device's peak: in a forward pass; in SFT by float32 weights under bfloat16 autocast, and on a CPU
 FORWARD, TRAINING, TRAINING_CPU = 0.45, 0.33, 0.55
@@ -29,7 +30,14 @@ ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15,
 # seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system
 START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 5.5, 60, 7
 LOADING = 1.0
+# vLLM on an H100: seconds of one GPU a token, those for a billion parameters (in 16 and in 8 bits), and for each further GPU that
+# shares a model, times the root of its billions; a job's last responses leave a share of that. On a CPU core: seconds of Python a token
+TOKEN, TOKEN_SIZE, TOKEN_SIZE_8BIT, TOKEN_SHARED, FULL, TOKEN_CPU = 57e-6, 15e-6, 11e-6, 38e-6, 0.8, 140e-6
+# seconds until vLLM has loaded a model: it also compiles, and measures how much memory is free
+START_VLLM, START_VLLM_CPU = 100, 20
 # rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
+# tokens a second of an endpoint for one job: 16 requests at a time with 50 each, a guess; limits per minute may be lower
+TOKENS_OF_ENDPOINT = 16 * 50
 START_TABLE, STARTS = 0.6, {"gate": 0.27, "metric": 0.8, "correlate": 10, "report": 2.5}
 ROWS = {
     "load_instructions": 20_000,
@@ -51,6 +59,8 @@ class Seconds(NamedTuple):
 
 def seconds(work: Work, device: Device) -> Seconds:
     """Return the seconds of a job on one kind of device. A device without memory is a CPU core."""
+    if work.get("engine") in DECODERS and decoder(work.get("engine")).remote:
+        return Seconds(decoder(work.get("engine")).start_cpu, decoder(work.get("engine")).work(work, device))
     if not work.parameters:
         return Seconds(STARTS.get(work.rule, START_TABLE), work.rows / ROWS.get(work.rule, ROWS_OTHERWISE))
     on_cpu = device.memory_gb is None
@@ -60,7 +70,51 @@ def seconds(work: Work, device: Device) -> Seconds:
     loading = work.get("bytes", 2) * work.parameters / LOADING
     if work.get("limit") is None:
         return Seconds((START_CPU if on_cpu else START) + loading, _score(work, device))
-    return Seconds((START_CPU if on_cpu else START) + loading, _generate(work, device))
+    engine = decoder(work.get("engine"))
+    return Seconds((engine.start_cpu if on_cpu else engine.start) + loading, engine.work(work, device))
+
+
+class Decoder(NamedTuple):
+    """What generating costs under an engine.
+
+    start, start_cpu: seconds until its model is loaded. work: seconds for a job's rows. least: requests that have to fit into memory
+    at once; None: a batch. faster: what takes less time. host_mb: memory of each of its processes beside weights and tables, in MB. remote: the model
+    runs elsewhere.
+    """
+
+    start: float
+    start_cpu: float
+    work: Callable[[Work, Device], float]
+    least: int | None = None
+    faster: str = ""
+    host_mb: int = 0
+    remote: bool = False
+
+
+def decoder(engine: str | None) -> Decoder:
+    """Return what generating costs under an engine; under one that is not listed, as much as by transformers."""
+    return DECODERS.get(engine or "", DECODERS["transformers"])
+
+
+def _stream(work: Work, device: Device) -> float:
+    """Return the seconds of generation by vLLM, which always has as many responses at work as fit."""
+    tokens = work.rows * work.written
+    if device.memory_gb is None:
+        return tokens * TOKEN_CPU + _forward(work, device, tokens)
+    share = shared_by(max(work.gpus, 1), work.parameters * work.get("bytes", 2), device.memory_gb)
+    return tokens * token(work.parameters, work.get("bytes", 2), share, device) / max(work.gpus, 1)
+
+
+def token(billions: float, bytes_per_weight: float, share: int, device: Device) -> float:
+    """Return the GPU-seconds of a token by vLLM. share: GPUs that share a copy of the model.
+
+    Other GPUs than an H100 are slower by the mean of what their data sheets say of computing and of bandwidth: 2 to 2.6 times for
+    an A100, as published.
+    """
+    size = TOKEN_SIZE if bytes_per_weight > 1 else TOKEN_SIZE_8BIT
+    known = read().device("h100")
+    slower = math.sqrt(known.bf16_tflops * known.bandwidth_gbs / (device.bf16_tflops * device.bandwidth_gbs))
+    return (TOKEN + size * billions + TOKEN_SHARED * math.sqrt(billions) * (share - 1)) * slower / FULL
 
 
 def _generate(work: Work, device: Device) -> float:
@@ -131,3 +185,30 @@ def _layers(work: Work) -> float:
 def _peak(device: Device, full: bool) -> float:
     """Return FLOP/s. full: in float32."""
     return (device.fp32_tflops if full else device.bf16_tflops) * 1e12
+
+
+def _ask(work: Work, _device: Device) -> float:
+    """Return the seconds in which an endpoint answers, as long as its limits per minute do not bind."""
+    return work.rows * work.written / TOKENS_OF_ENDPOINT
+
+
+# by the name of the engine
+DECODERS = {
+    "transformers": Decoder(
+        START,
+        START_CPU,
+        _generate,
+        faster="it decodes batch after batch, each until its longest response ends: on a GPU `engine: vllm` takes a tenth of that. "
+        "Otherwise a larger `batch` of its models, where memory allows it, takes less time nearly in proportion",
+    ),
+    "vllm": Decoder(
+        START_VLLM,
+        START_VLLM_CPU,
+        _stream,
+        least=1,
+        faster="quantised weights (fp8) or a shorter `max_tokens` take less time",
+        # on a CPU with a cache of 1 GiB: 3.0 GB were used; on a GPU with what was compiled
+        host_mb=4_000,
+    ),
+    "openai": Decoder(START_TABLE, START_TABLE, _ask, remote=True),
+}

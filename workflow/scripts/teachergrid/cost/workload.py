@@ -14,7 +14,6 @@ from . import architecture
 
 # the rules that load a model, on a GPU where there is one
 MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
-TRANSFORMERS = "transformers"
 # sorted (name, value) pairs
 Settings = tuple[tuple[str, Any], ...]
 # {part of a repository's name: bits per weight}, for quantised models
@@ -52,6 +51,15 @@ class Work(NamedTuple):
         return next((value for key, value in self.settings if key == name), default)
 
 
+def shared_by(gpus: int, weights: float, memory: float) -> int:
+    """Return how many of a job's GPUs share a copy of a model that generates: as few as it fits on, for copies side by side are faster.
+
+    weights, memory: of the model and of each GPU, in the same unit.
+    """
+    fitting = (n for n in (1, 2, 4, 8, 16) if gpus % n == 0 and weights <= n * MEMORY_FOR_WEIGHTS * memory)
+    return next(fitting, gpus)
+
+
 def copies(job: Work, memory_gb: float | None) -> int:
     """Return how many copies of its model score side by side, as models.loading decides it.
 
@@ -74,21 +82,26 @@ def settings(rule: str, text: str) -> Settings:
 
 def bytes_per_weight(model: dict) -> float:
     """Return the bytes of a weight in memory outside of SFT. model: its config entry, with `repo` and `dtype`."""
-    words = PurePath(model["repo"].lower()).name.replace("_", "-").split("-")
+    words = PurePath((model["repo"] or "").lower()).name.replace("_", "-").split("-")
     bits = next((BITS[word] for word in words if word in BITS), None)
     if bits is not None:
         return bits / 8
     return {"float32": 4, "bfloat16": 2, "float16": 2}[model["dtype"]]
 
 
+def longest(sampling: dict) -> int:
+    """Return the tokens that a response may have, in its second try where there is one."""
+    return sampling["max_tokens_again"] or sampling["max_tokens"]
+
+
 def _generate(parts: dict) -> dict:
     teacher = parts["teacher"]
-    return {"engine": teacher["engine"], "batch": teacher["batch"], "limit": teacher["sampling"]["max_tokens"]}
+    return {"engine": teacher["engine"], "batch": teacher["batch"], "limit": longest(teacher["sampling"])}
 
 
 def _answer(parts: dict) -> dict:
-    limit = max(task["sampling"]["max_tokens"] for task in parts["tasks"].values())
-    return {"engine": TRANSFORMERS, "batch": parts["suite"]["batch"], "limit": limit}
+    limit = max(longest(task["sampling"]) for task in parts["tasks"].values())
+    return {"engine": parts["suite"]["engine"], "batch": parts["suite"]["batch"], "limit": limit}
 
 
 def _reward(parts: dict) -> dict:
@@ -143,6 +156,8 @@ def known_parameters(row: dict) -> float | None:
 @cache
 def _in_files(spec: str) -> float | None:
     model = canonical.load(spec).get("model")
+    if model is not None and model["repo"] is None:
+        return 0.0  # an endpoint serves it
     return None if model is None else architecture.counted(model["repo"], model.get("revision"))
 
 

@@ -1,4 +1,4 @@
 """Engines that let a model answer prompts.
 
-Imports: models, spec.
+Imports: cost, models, spec, store.
 """

@@ -1,22 +1,18 @@
 """Generation with transformers, in batches of prompts of similar length, padded on the left.
 
-What is drawn for a prompt depends on the seed, the prompt's id and its sample number only: they give one random number per
-token, which selects a token from the cumulated probabilities of the vocabulary (in the order of token ids, so that it does
-not matter how nearly equal tokens are sorted). Other prompts in the same batch change a draw only where rounding moves the
-boundary between two tokens across that number.
+Other prompts in the same batch change a draw (engines/noise.py) only where rounding moves the boundary between two tokens.
 """
 
-import hashlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..models import batching, chat, checks, loading
+from . import noise
+from .requests import ended, without_text
 
 if TYPE_CHECKING:
     import torch
@@ -28,46 +24,35 @@ if TYPE_CHECKING:
         PreTrainedTokenizerFast,
     )
 
-    from ..spec.settings import ChatSettings
-    from .requests import Generate, Output, Request, Sampling
+    from .noise import Key
+    from .requests import Generate, Output, Request, Sampling, Setup
 
 NEXT = 4  # new tokens of which the logits are compared in a batch and alone
-Key = tuple[str, int]  # id and sample of a prompt
 
 
-def refused_ids(
-    model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None, requests: "Sequence[Request]"
-) -> set[str]:
-    """Return the ids of the instructions that the chat template refuses; needs no more than the tokenizer.
-
-    Raises BadInput as checks.check_prompts does.
-    """
-    assert model is not None, "config.check sees to it that the teacher names a model"
-    tokenizer = loading.load_tokenizer(model, chat_settings, weights)
-    asked = ((request.id, request.messages) for request in requests)
-    return checks.check_prompts(asked, checks.reader(tokenizer, chat_settings, format), chat_settings, model["repo"])
-
-
-def open_model(model: dict | None, chat_settings: "ChatSettings", format: str, weights: Path | None) -> "Generate":
-    """Load a model and return what generates with it; the arguments are those of engine.load.
+def open_model(setup: "Setup") -> "Generate":
+    """Load a model and return what generates with it.
 
     Raises:
         BadInput: as chat.prompt, chat.report, models.load_tokenizer and models.load_model do.
     """
+    model, format = setup.model, setup.format
     assert model is not None, "config.check sees to it that the teacher names a model"
-    tokenizer = loading.load_tokenizer(model, chat_settings, weights)
+    tokenizer = loading.load_tokenizer(model, setup.chat, setup.weights)
     # before the model, which takes longer to load: a bad template fails here
-    chat.report(tokenizer, chat_settings, format)
-    network = loading.load_model(model, folder=weights)
+    chat.report(tokenizer, setup.chat, format)
+    network = loading.load_model(model, folder=setup.weights)
     checks.check_ids(tokenizer, network)
-    stops = chat.stops(tokenizer, chat_settings, format, network.generation_config.eos_token_id)
-    generator = Generator(network, tokenizer, stops, lambda ids: chat.text(tokenizer, ids, chat_settings, format))
+    stops = chat.stops(tokenizer, setup.chat, format, network.generation_config.eos_token_id)
+    generator = Generator(network, tokenizer, stops, lambda ids: chat.text(tokenizer, ids, setup.chat, format))
     batching.check(network, generator.next_logits)
 
-    def generate(requests: "list[Request]", sampling: "Sampling", batch: int) -> "list[Output]":
-        prompts = [chat.prompt(tokenizer, request.messages, chat_settings, format).ids for request in requests]
-        keys = [(request.id, request.sample) for request in requests]
-        return generator.generate(prompts, keys, sampling, batch)
+    def generate(requests: "Sequence[Request]") -> "Iterator[tuple[int, Output]]":
+        for sampling, several in groupby(enumerate(requests), key=lambda pair: pair[1].sampling):
+            numbers, asked = zip(*several, strict=True)
+            prompts = [chat.prompt(tokenizer, request.messages, setup.chat, format).ids for request in asked]
+            keys = [(request.id, request.sample) for request in asked]
+            yield from zip(numbers, generator.generate(prompts, keys, sampling, setup.batch), strict=True)
 
     return generate
 
@@ -82,7 +67,7 @@ class Generator:
     # from the ids of a response to its text; None decodes them by themselves
     text: Callable[[list[int]], str] | None = None
 
-    def generate(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", batch: int) -> "list[Output]":
+    def generate(self, prompts: list[list[int]], keys: "list[Key]", sampling: "Sampling", batch: int) -> "list[Output]":
         """Return the output of each prompt, in the order given.
 
         The generation defaults in the model's folder (a repetition penalty, for example) have no effect. The text
@@ -95,10 +80,7 @@ class Generator:
         """
         context = loading.context(self.model)
         limits = [int(min(sampling["max_tokens"], context - len(prompt))) for prompt in prompts]
-        outputs: list[Output] = [
-            {"text": "", "finish_reason": "prompt_too_long", "response_tokens": 0, "prompt_tokens": len(prompt)}
-            for prompt in prompts
-        ]
+        outputs = [without_text("prompt_too_long", len(prompt)) for prompt in prompts]
         for rows in _batches(prompts, keys, limits, batching.rows(self.model, batch)):
             limit = limits[rows[0]]
             responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
@@ -106,7 +88,9 @@ class Generator:
                 outputs[i] = self._output(len(prompts[i]), ids, limit)
         return outputs
 
-    def _continue(self, prompts: list[list[int]], keys: list[Key], sampling: "Sampling", limit: int) -> list[list[int]]:
+    def _continue(
+        self, prompts: list[list[int]], keys: "list[Key]", sampling: "Sampling", limit: int
+    ) -> list[list[int]]:
         """Return the ids that follow each prompt of one batch, at most `limit`."""
         from transformers import GenerationConfig, LogitsProcessorList
 
@@ -163,15 +147,9 @@ class Generator:
         return list(torch.stack(logits, dim=1))  # of each prompt, [NEXT, vocabulary]
 
     def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
-        """Return the output from the ids that followed a prompt; the response ends before its first stop token."""
-        length = next((position for position, token in enumerate(ids) if token in self.stops), limit)
+        """Return the output from the ids that followed a prompt."""
         decode = self.text or partial(self.tokenizer.decode, clean_up_tokenization_spaces=False)
-        return {
-            "text": decode(ids[:length]),
-            "finish_reason": "stop" if length < limit else "length",
-            "prompt_tokens": prompt_tokens,
-            "response_tokens": length,
-        }
+        return ended(prompt_tokens, ids, limit, self.stops, decode)
 
 
 class Numbers:
@@ -196,7 +174,7 @@ class Numbers:
             )
 
 
-def _batches(prompts: list[list[int]], keys: list[Key], limits: list[int], size: int) -> Iterator[list[int]]:
+def _batches(prompts: list[list[int]], keys: "list[Key]", limits: list[int], size: int) -> Iterator[list[int]]:
     """Yield the numbers of prompts in batches, longest prompt first, without the prompts that leave no room to answer.
 
     All prompts of a batch have the same limit of new tokens, so that none is cut short because of another.
@@ -209,7 +187,7 @@ def _batches(prompts: list[list[int]], keys: list[Key], limits: list[int], size:
             yield rows[first : first + size]
 
 
-def draw_processor(width: int, keys: list[Key], sampling: "Sampling", limit: int) -> "LogitsProcessor":
+def draw_processor(width: int, keys: "list[Key]", sampling: "Sampling", limit: int) -> "LogitsProcessor":
     """Return a logits processor that leaves each prompt one token: the one that its random number selects.
 
     Args:
@@ -219,45 +197,14 @@ def draw_processor(width: int, keys: list[Key], sampling: "Sampling", limit: int
     import torch
     from transformers import LogitsProcessor
 
-    generators = [
-        random.Random(hashlib.sha256(f"{sampling['seed']}/{id}/{sample}".encode()).digest()) for id, sample in keys
-    ]
-    # [prompts, new tokens], uniform in [0, 1)
-    numbers = torch.tensor(
-        [[generator.random() for _ in range(limit)] for generator in generators], dtype=torch.float64
-    )
+    drawn = [noise.Numbers(sampling["seed"], key) for key in keys]
+    # [prompts, new tokens]
+    numbers = torch.tensor([[row[place] for place in range(limit)] for row in drawn], dtype=torch.float64)
 
     class Draw(LogitsProcessor):
         def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
             """input_ids: [prompts, tokens so far]; scores: logits [prompts, vocabulary]."""
-            cumulated = filtered(scores, sampling).double().softmax(-1).cumsum(-1)
-            number = numbers[:, input_ids.shape[1] - width, None].to(scores.device)
-            token = (cumulated <= number * cumulated[:, -1:]).sum(-1, keepdim=True)
+            token = noise.chosen(scores, numbers[:, input_ids.shape[1] - width, None].to(scores.device), sampling)
             return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
 
     return Draw()
-
-
-def filtered(scores: "torch.Tensor", sampling: "Sampling") -> "torch.Tensor":
-    """Return logits divided by the temperature, and -inf for the tokens that top_k and then top_p leave out.
-
-    As TopKLogitsWarper and TopPLogitsWarper of transformers (top_p: Holtzman et al. 2020, arXiv:1904.09751), except for
-    ties: a token that is as likely as the last one that stays also stays, so that the order of equal tokens has no effect.
-
-    Args:
-        scores: logits [prompts, vocabulary].
-    Returns: [prompts, vocabulary], float32.
-    """
-    import torch
-
-    scores = scores.float() / sampling["temperature"]
-    if 0 < sampling["top_k"] < scores.shape[-1]:
-        least = scores.topk(sampling["top_k"]).values[:, -1:]
-        scores = scores.masked_fill(scores < least, -torch.inf)
-    if sampling["top_p"] < 1:
-        probabilities = scores.softmax(-1)
-        descending = probabilities.sort(descending=True).values
-        in_nucleus = descending.cumsum(-1) - descending < sampling["top_p"]
-        least = descending.masked_fill(~in_nucleus, torch.inf).amin(-1, keepdim=True)
-        scores = scores.masked_fill(probabilities < least, -torch.inf)
-    return scores

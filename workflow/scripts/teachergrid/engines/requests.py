@@ -1,10 +1,17 @@
 """What goes into every engine and what comes out of it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+
+from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..models.chat import Message
+    from ..spec.settings import ChatSettings
 
 
 class Sampling(TypedDict):
@@ -14,6 +21,7 @@ class Sampling(TypedDict):
     top_p: float  # 1 keeps all tokens
     top_k: int  # 0 keeps all tokens
     max_tokens: int
+    max_tokens_again: NotRequired[int | None]  # of a second try, for responses that reach max_tokens
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
 
@@ -25,6 +33,7 @@ class Request(NamedTuple):
     sample: int
     messages: "list[Message]"
     category: str | None  # not read by an engine
+    sampling: Sampling
 
 
 class Output(TypedDict):
@@ -32,11 +41,122 @@ class Output(TypedDict):
 
     text: str  # without the token that ends it, not stripped
     # stop; length (max_tokens, or the end of the model's context); prompt_too_long or prompt_refused (by the chat
-    # template), with an empty text
+    # template), with an empty text; content_filter: an endpoint kept the text, or its end, to itself
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
 
 
-# (requests, sampling, batch) -> one output for each request, in their order; `batch` requests at a time, at most
-Generate = Callable[[list[Request], Sampling, int], list[Output]]
+# requests -> (number of a request, its output) for each of them, in any order, as soon as it is done
+Generate = Callable[[Sequence[Request]], Iterator[tuple[int, Output]]]
+
+
+class Price(NamedTuple):
+    """USD for a million tokens of prompts and of responses; None: unknown, or a server of one's own."""
+
+    usd_in: float | None = None
+    usd_out: float | None = None
+
+    def of(self, prompt_tokens: int, response_tokens: int) -> float:
+        """Return the USD of a request; an unknown price counts as 0."""
+        return ((self.usd_in or 0) * prompt_tokens + (self.usd_out or 0) * response_tokens) / 1e6
+
+
+class Limits(NamedTuple):
+    """Limits of an endpoint, over all jobs; None: no limit. cap_usd: for all that is ever spent into one folder of results."""
+
+    cap_usd: float | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+FREE, UNLIMITED = Price(), Limits()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint, as the config has it.
+
+    base_url: ends before /chat/completions. key_env: name of the environment variable with its key; None: it needs none. at_once:
+    requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try.
+    """
+
+    name: str
+    base_url: str
+    key_env: str | None = None
+    price: Price = FREE
+    limits: Limits = UNLIMITED
+    at_once: int = 16
+    timeout: float = 600.0
+    tries: int = 8
+    pause: float = 1.0
+
+    @classmethod
+    def of(cls, name: str, entry: dict) -> "Endpoint":
+        """Return the endpoint of an entry of the config."""
+        price = Price(entry["usd_in"], entry["usd_out"])
+        limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
+        how = {key: entry[key] for key in ("at_once", "timeout", "tries")}
+        return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
+
+    def key(self) -> str | None:
+        """Return the key. Raises BadInput where the environment has none that can be sent."""
+        if self.key_env is None:
+            return None
+        key = os.environ.get(self.key_env, "").strip()
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
+            lack = "holds characters that no key has" if key else "is not set"
+            raise BadInput(
+                f"endpoint {self.name} needs a key: the environment variable {self.key_env} {lack}; set it where jobs run"
+            )
+        return key
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a job tells an engine: its model, how prompts are put to it, and everything that it will be asked.
+
+    model: its entry in the config; None where an engine needs none. format: `chat` or `plain`. weights: folder of a student's
+    weights and tokenizer; then `model` is its base. requests: of the job, all of them. batch: requests that generate together, at
+    most. shard: rows after which they are saved. work: a folder of the job's own, for what an engine needs meanwhile. endpoint: that
+    serves the model. job: rule/cell, below the folder `results`, where answers that were paid for are kept.
+    """
+
+    model: dict | None
+    chat: "ChatSettings"
+    format: str = "chat"
+    weights: Path | None = None
+    requests: Sequence[Request] = ()
+    batch: int = 1
+    shard: int = 1024
+    work: Path | None = None
+    endpoint: Endpoint | None = None
+    job: str = ""
+    results: Path = Path()
+
+
+def longest(sampling: Sampling) -> int:
+    """Return the tokens that a response may have, in its second try where there is one."""
+    return sampling.get("max_tokens_again") or sampling["max_tokens"]
+
+
+def ended(prompt_tokens: int, ids: list[int], limit: int, stops: list[int], text: Callable[[list[int]], str]) -> Output:
+    """Return the output from the ids that followed a prompt; the response ends before its first stop token.
+
+    Args:
+        limit: new tokens at most.
+        stops: ids that end a response.
+        text: from the ids of a response to its text.
+    """
+    length = next((place for place, token in enumerate(ids) if token in stops), limit)
+    return {
+        "text": text(ids[:length]),
+        "finish_reason": "stop" if length < limit else "length",
+        "prompt_tokens": prompt_tokens,
+        "response_tokens": length,
+    }
+
+
+def without_text(finish_reason: str, prompt_tokens: int) -> Output:
+    """Return the output for a prompt that the model was not given."""
+    return {"text": "", "finish_reason": finish_reason, "response_tokens": 0, "prompt_tokens": prompt_tokens}

@@ -4,43 +4,50 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..engines import engine
-from ..engines.requests import Output, Request
+from ..engines import engine, rows
+from ..engines.requests import Output, Request, Setup
 from ..spec.settings import AnswerSettings
-from ..store import artifacts, shards
+from ..store import artifacts
 
 
-def answer(items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None) -> pa.Table:
-    """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all.
+def answer(
+    items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all, and those that a second try
+    has replaced.
 
-    Rows come task by task, in the order of the prompts, then of samples. A shard never holds two tasks.
+    Rows come task by task, in the order of the prompts, then of samples.
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
         settings: {"chat": the chat settings, "format": `chat` or `plain`, "tasks": {task: {"sampling": ..., ...}},
-            "suite": {"batch", "shard"} in rows, "model": a reference's model, or a student's base}.
+            "suite": {"engine", "batch", "shard"}, "model": a reference's model, or a student's base}.
         work: folder of unfinished shards.
         weights: folder of a student's weights and tokenizer.
     Raises:
         BadInput: as models.chat and models.loading do, and when every prompt is too long for the model.
     """
-    parts = []  # (task, requests) of each shard
-    for task, instructions in items.items():
-        requests = engine.requests_of(instructions, settings["tasks"][task]["sampling"]["samples"])
-        bounds = shards.bounds(len(requests), settings["suite"]["shard"])
-        parts += [(task, requests[first:end]) for first, end in bounds]
-    everything = [request for _, requests in parts for request in requests]
-    generate = engine.load(settings["model"], settings["chat"], settings["format"], weights, requests=everything)
+    suite, of_task = settings["suite"], settings["tasks"]
+    parts = {task: engine.requests_of(asked, of_task[task]["sampling"]) for task, asked in items.items()}
+    requests = [(task, request) for task, several in parts.items() for request in several]
+    setup = Setup(
+        settings["model"],
+        settings["chat"],
+        settings["format"],
+        weights,
+        [request for _, request in requests],
+        suite["batch"],
+        suite["shard"],
+        work,
+    )
 
-    def make(i: int) -> list[dict]:
-        task, requests = parts[i]
-        outputs = generate(requests, settings["tasks"][task]["sampling"], settings["suite"]["batch"])
-        return [_row(task, request, output) for request, output in zip(requests, outputs, strict=True)]
+    def row(number: int, output: Output) -> dict:
+        return _row(*requests[number], output)
 
-    tables = shards.run(work, len(parts), make, artifacts.ANSWERS, "answers")
-    table = pa.concat_tables([artifacts.ANSWERS.empty_table(), *tables])
+    made = rows.made(suite["engine"], setup, list(map(len, parts.values())), row, artifacts.ANSWERS, "answers")
+    table = pa.concat_tables([artifacts.ANSWERS.empty_table(), *made.tables])
     engine.check_prompts_fit(table, settings["model"])
-    return table
+    return table, made.cut
 
 
 def _row(task: str, request: Request, output: Output) -> dict:

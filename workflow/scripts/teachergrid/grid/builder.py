@@ -2,25 +2,32 @@
 
 import math
 from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
 
 from ..cost import gpu_shares, resources, workload
+from ..engines import openai
+from ..engines.engine import ENGINES, generates, requests_of
+from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
-from ..spec.schema import is_without_model
 from ..store.results import RESULTS
 from .config_data import metrics_of
 from .rows import (
     CheckRow,
+    EndpointPart,
     GenerateRow,
     InstructionsRow,
     Measures,
     ModelCost,
     ModelPart,
     Read,
+    RewardPart,
     ScorePart,
     SelectRow,
     TrainingPart,
@@ -59,29 +66,38 @@ class Builder:
         """Return the row that makes a teacher's responses."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        files = [teacher["source"]] if teacher["engine"] == "existing" else []
+        files = pins.files(teacher)
         if raw := self.raw(responses):
             files = [f"{RESULTS}/responses/{raw}.parquet"]
         return {
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),
-            "tokens": min(teacher["sampling"]["max_tokens"], resources.USUAL_TOKENS),
+            "tokens": min(workload.longest(teacher["sampling"]), resources.USUAL_TOKENS),
             "asked": self._asked(instructions),
             "instructions": [instructions],
             "files": files,
+            **self._endpoint(teacher),
         }
+
+    def _endpoint(self, teacher: dict) -> EndpointPart:
+        model = self.config["models"].get(teacher["model"])
+        name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
+        return {"endpoint": picked(self.config["endpoints"][name], "usd_in", "usd_out")} if name else {}
 
     def raw(self, responses: str) -> str | None:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""
         instructions, name = Responses.parse(responses)
         teacher = self.config["teachers"][name]
-        return str(Responses(instructions, teacher["of"])) if teacher["engine"] == "stripped" else None
+        return str(Responses(instructions, teacher["of"])) if teacher["of"] else None
 
     def _teacher(self, teacher: dict) -> ModelPart:
-        if teacher["engine"] == "stripped":
+        if teacher["of"]:
             # no model runs; the other teacher's responses are an input
             return {"spec": canonical.dump(teacher=picked(teacher, "engine")), **NO_MODEL, "nodes": 1}
-        return self.with_model("teacher", without(teacher, "source", "plain", "of"))
+        engine = ENGINES[teacher["engine"]]
+        unused = (*engine.unused, *([] if pins.is_data_set(teacher) else ["source"]))
+        part = self.with_model("teacher", without(teacher, "plain", "of", *unused), unused=unused)
+        return {**part, **NO_MODEL} if engine.by_endpoint or engine.open is None else part
 
     def check(self, responses: str) -> CheckRow:
         """Return the row of the health checks of responses."""
@@ -96,10 +112,10 @@ class Builder:
         """Return how long responses may be, and how large the model is that writes them."""
         source = self.raw(responses) or responses
         teacher, row = self.config["teachers"][Responses.parse(source).teacher], self.generate(source)
-        if is_without_model(teacher["engine"]):
+        if not generates(teacher["engine"]):
             return {"limit": None, "writer": None, "asked": row["asked"]}
-        writer = workload.parameters(dict(row))
-        return {"limit": teacher["sampling"]["max_tokens"], "writer": writer, "asked": row["asked"]}
+        writer = workload.parameters(dict(row)) or None
+        return {"limit": workload.longest(teacher["sampling"]), "writer": writer, "asked": row["asked"]}
 
     def read_of(self, sources: list[str]) -> Read:
         """Return the same for several responses together: the longest limit, the largest model, and the mean prompt."""
@@ -150,6 +166,23 @@ class Builder:
         entry = self.config["rewards"][name]
         tokens = min(entry["max_length"], resources.USUAL_TOKENS)
         return {**self.with_model("reward", without(entry, "plain")), "tokens": tokens}
+
+    def reward_of(self, name: str, responses: str) -> RewardPart:
+        """Return the part of a row of one reward of one teacher's responses.
+
+        Raises BadInput where the reward was published with responses, and these are others.
+        """
+        entry, part = self.config["rewards"][name], self.reward(name)
+        if entry["column"] is None:
+            return {**part, "files": []}
+        teacher = self.config["teachers"][Responses.parse(responses).teacher]
+        if teacher["source"] is None:
+            raise BadInput(
+                f"config.rewards.{name}.column: the teacher of '{responses}' has no `source` with such a column; take another reward for it"
+            )
+        keys = ["engine", "fields", "written_by", "revision", "split"] + ["source"] * pins.is_data_set(teacher)
+        spec = canonical.dump(reward=without(entry, "plain"), teacher=picked(teacher, *keys))
+        return {**part, "spec": spec, "files": pins.files(teacher)}
 
     @cache
     def scorer(self, name: str) -> ScorePart:
@@ -274,3 +307,9 @@ def cost_of(model: dict) -> ModelCost:
 def sets_of(responses: list[str]) -> list[str]:
     """Return the sets of instructions of these responses, each once."""
     return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))
+
+
+def unanswered(spec: str, instructions: pa.Table) -> int:
+    """Return how many requests of a teacher that an endpoint serves its log does not answer. instructions: artifacts.INSTRUCTIONS."""
+    parts = canonical.load(spec)
+    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, product
 from typing import Any
 
-from ..cost import resources
+from ..cost import resources, workload
+from ..engines.engine import missing
 from ..errors import BadInput
 from ..instructions import sizes
 from ..job import fingerprint
@@ -26,7 +27,7 @@ from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, ScoreRow
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
 
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
@@ -117,13 +118,21 @@ class Cells:
         return {name: resource(name) for name in resources.named(rule)}
 
     def warnings(self) -> list[str]:
-        """Return a sentence for each base that is trained or scored inside a block which its chat template opens, and for each set
-        of instructions whose rows are not known.
+        """Return what to know before a run: a sentence for each base that is trained or scored inside a block which its chat template
+        opens, for each set of instructions whose rows are not known, and for each engine whose package is not installed.
         """
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *sizes.guessed(entries)]
+        return [*opened, *sizes.guessed(entries), *self.lacking()]
+
+    def lacking(self) -> dict[str, set[tuple[str, str]]]:
+        """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
+        of_engine: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for rule in ("generate", "answer"):
+            for cell, row in self.rows[rule].items():
+                of_engine[dict(workload.settings(rule, row["spec"]))["engine"]].add((rule, cell))
+        return {lack: jobs for engine, jobs in of_engine.items() if (lack := missing(engine))}
 
     # --- blocks and pilots
 
@@ -197,7 +206,8 @@ class Cells:
             rows = build.rows_of_one(source)
             scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
             for name in rewards:
-                by_reward: ScoreRow = {**build.reward(name), **read, "instructions": instructions, "rows": rows}
+                part = build.reward_of(name, source)
+                by_reward: RewardRow = {**part, **read, "instructions": instructions, "rows": rows}
                 self.rows["reward"][f"{name}/{source}"] = by_reward
             for name in scorers:
                 by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}

@@ -10,7 +10,7 @@ from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
-from ..spec import names, schema, validation
+from ..spec import names, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..store.results import RESULTS
@@ -29,10 +29,11 @@ def checked(config: dict) -> dict:
         BadInput: for the first mistake that is found.
     """
     names.check_values(config)
-    config = with_named_models(config)
+    config = zoos.with_teachers(with_named_models(config))
     schema.refuse_unknown_keys(config)
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
+    zoos.expand(config)
     pins.fill(config)
     _expand_all(config)
     for check in CHECKS:
@@ -87,6 +88,9 @@ def _expand_all(config: dict) -> None:
 def _models(config: dict) -> None:
     revisions: dict[str, tuple[str, str | None]] = {}
     for name, model in config["models"].items():
+        _server(config, name, model)
+        if model["repo"] is None:
+            continue
         first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
         if revision != model["revision"]:
             raise BadInput(
@@ -99,6 +103,29 @@ def _models(config: dict) -> None:
         for name, entry in config[kind].items():
             if entry["model"] is not None:
                 known(f"config.{kind}.{name}.model", entry["model"], config["models"])
+
+
+def _server(config: dict, name: str, model: dict) -> None:
+    """Raise BadInput for a model that is neither loaded nor served by an endpoint, or both."""
+    where = f"config.models.{name}"
+    if (model["repo"] is None) == (model["api"] is None):
+        raise BadInput(f"{where}: state either 'repo' or 'api'")
+    if (model["api"] is None) != (model["endpoint"] is None):
+        raise BadInput(f"{where}: 'api' and 'endpoint' go together; state both, or neither")
+    if model["endpoint"] is not None:
+        known(f"{where}.endpoint", model["endpoint"], config["endpoints"])
+    for kind in MODELED:
+        for user, entry in config[kind].items():
+            served = kind == "teachers" and ENGINES[entry["engine"]].by_endpoint
+            if entry["model"] == name and served != (model["api"] is not None) and (served or model["api"]):
+                lack = "'api'" if served else "'repo'"
+                raise BadInput(f"config.{kind}.{user}.model: '{name}' has no {lack}, which it needs here")
+
+
+def _endpoints(config: dict) -> None:
+    for name, entry in config["endpoints"].items():
+        if entry["cap_usd"] is not None and None in (entry["usd_in"], entry["usd_out"]):
+            raise BadInput(f"config.endpoints.{name}.cap_usd: it needs the prices; state 'usd_in' and 'usd_out'")
 
 
 def _tasks(config: dict) -> None:
@@ -122,6 +149,11 @@ def _teachers(config: dict) -> None:
         needed = ENGINES[teacher["engine"]].key
         if needed is not None and teacher[needed] is None:
             raise BadInput(f"config.teachers.{name}: engine '{teacher['engine']}' needs the key '{needed}'")
+        if (teacher["written_by"] is None) != (teacher["fields"]["teacher"] is None):
+            raise BadInput(
+                f"config.teachers.{name}.written_by: state it together with `fields.teacher`, the column in which it is the teacher's "
+                "name, or leave out both"
+            )
         for key in ("source", "of"):
             if key != needed and teacher[key] is not None:
                 raise BadInput(
@@ -132,8 +164,8 @@ def _teachers(config: dict) -> None:
 def _rewards(config: dict) -> None:
     for name, reward in config["rewards"].items():
         where = f"config.rewards.{name}"
-        if (reward["model"] is None) == (reward["checker"] is None):
-            raise BadInput(f"{where}: state either 'model' or 'checker'")
+        if sum(reward[key] is not None for key in ("model", "checker", "column")) != 1:
+            raise BadInput(f"{where}: state either 'model' or 'checker', or the 'column' of published rewards")
         ratings.check(where, reward)
         similarity.check(where, reward)
 
@@ -183,6 +215,10 @@ def _judges(config: dict) -> None:
         if config["rewards"][judge["reward"]]["similarity"]:
             raise BadInput(
                 f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other and cannot judge; name another reward"
+            )
+        if config["rewards"][judge["reward"]]["column"] is not None:
+            raise BadInput(
+                f"config.judges.{name}.reward: '{judge['reward']}' reads published rewards, and answers have none; name another reward"
             )
         known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
     for name, suite in config["suites"].items():
@@ -237,6 +273,7 @@ def _derive_seeds(config: dict) -> None:
 CHECKS = (
     names.check,
     _models,
+    _endpoints,
     _tasks,
     config_data.check_files,
     _templates,

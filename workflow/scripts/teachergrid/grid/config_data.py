@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+from ..engines.engine import generates
 from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
@@ -21,10 +22,11 @@ def check(config: dict) -> None:
         _rows(where, corpus, config)
     for kind in ("teachers", "tasks"):
         for name, entry in config[kind].items():
-            if entry.get("engine") not in ("existing", "stripped"):  # which draw nothing
+            if kind == "tasks" or generates(entry["engine"]):
                 _greedy(f"config.{kind}.{name}.sampling", entry["sampling"])
+            _second_try(f"config.{kind}.{name}.sampling", entry["sampling"])
     for name, teacher in config["teachers"].items():
-        if teacher["engine"] == "stripped":
+        if teacher["of"] is not None:
             _stripped(f"config.teachers.{name}", teacher, config["teachers"])
     for name, entry in config["instructions"].items():
         _decontaminated(f"config.instructions.{name}.decontaminate", name, entry["decontaminate"], config)
@@ -52,7 +54,7 @@ def check_published(config: dict) -> None:
     named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
     for name in sorted(named):
         teacher = config["teachers"][name]
-        if teacher["engine"] == "existing":
+        if teacher["source"] is not None:
             _require_rows(f"config.teachers.{name}.source", teacher["source"])
 
 
@@ -85,7 +87,7 @@ def most_rows(entry: dict) -> float:
 def label_stripped(config: dict) -> None:
     """Give each stripped teacher the model and sampling of the teacher whose responses it strips: labels and counts need them."""
     for teacher in config["teachers"].values():
-        if teacher["engine"] == "stripped":
+        if teacher["of"] is not None:
             source = config["teachers"][teacher["of"]]
             teacher |= {"model": source["model"], "sampling": source["sampling"]}
 
@@ -145,6 +147,14 @@ def _rows(where: str, corpus: dict, config: dict) -> None:
         raise BadInput(f"{where}.rows: there are {most} responses to choose from at most; lower it")
 
 
+def _second_try(where: str, sampling: dict) -> None:
+    first, again = sampling["max_tokens"], sampling["max_tokens_again"]
+    if again is not None and again <= first:
+        raise BadInput(
+            f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or leave it out"
+        )
+
+
 def _greedy(where: str, sampling: dict) -> None:
     """Check that several responses to one instruction can differ."""
     if sampling["samples"] == 1:
@@ -162,7 +172,7 @@ def _greedy(where: str, sampling: dict) -> None:
 
 def _stripped(where: str, teacher: dict, teachers: dict) -> None:
     known(f"{where}.of", teacher["of"], teachers)
-    if teachers[teacher["of"]]["engine"] == "stripped":
+    if teachers[teacher["of"]]["of"] is not None:
         raise BadInput(
             f"{where}.of: '{teacher['of']}' is stripped itself; name the teacher that generated the responses"
         )

@@ -3,6 +3,7 @@
 from functools import cache
 
 from ..cost import resources, workload
+from ..engines.engine import ENGINES
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
@@ -56,14 +57,17 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     entry = build.config["references"].get(name) or build.config["bases"][name]
     chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
     tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in build.tasks_of(suite).items()}
+    of_suite = build.config["suites"][suite]
+    unused = ENGINES[of_suite["engine"]].unused
     row = build.with_model(
         # in specs the chat settings of a student also lie under `reference`
         "reference",
         chat if chat["format"] == "plain" else without(chat, "plain"),
+        unused=unused,
         tasks=tasks,
-        suite=picked(build.config["suites"][suite], "batch", "shard"),
+        suite=without(picked(of_suite, "engine", "batch", "shard"), *unused),
     )
-    longest = max(task["sampling"]["max_tokens"] for task in tasks.values())
+    longest = max(workload.longest(task["sampling"]) for task in tasks.values())
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
 
 

@@ -47,7 +47,13 @@ class InstructionsRow(SpecRow):
     rows: int
 
 
-class GenerateRow(ModelPart):
+class EndpointPart(TypedDict, total=False):
+    """What the row of a teacher has besides that an endpoint serves. endpoint: its prices, `usd_in` and `usd_out`."""
+
+    endpoint: dict
+
+
+class GenerateRow(ModelPart, EndpointPart):
     """Rule `generate`."""
 
     rows: int
@@ -72,10 +78,22 @@ class ScoreRow(ModelPart, Read):
     rows: int
 
 
+class RewardRow(ScoreRow):
+    """Rule `reward`."""
+
+    files: list[str]  # with rewards that were published; none for those of a model or verifier
+
+
 class ScorePart(ModelPart):
     """The part of a row that all jobs of one reward or scorer share."""
 
     tokens: int
+
+
+class RewardPart(ScorePart):
+    """The part of a row of one reward of one teacher's responses."""
+
+    files: list[str]
 
 
 class Measures(TypedDict):

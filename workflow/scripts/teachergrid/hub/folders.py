@@ -89,7 +89,11 @@ def unpinned(model: Mapping | None) -> str | None:
 
     model: its entry in the config, or None.
     """
-    return model["repo"] if model and not model.get("revision") and os.path.isdir(model["repo"]) else None
+    return (
+        model["repo"]
+        if model and model["repo"] and not model.get("revision") and os.path.isdir(model["repo"])
+        else None
+    )
 
 
 def of_job(settings: Mapping) -> dict[str, str]:

@@ -40,10 +40,13 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
     folders: dict[str, dict] = {}
     for text in specs:
         parts = canonical.load(text)
-        model, source = parts.get("model"), parts.get("instructions", {}).get("source", "")
-        if source.startswith(pins.HUB):
-            repo, file = pins.data_set(source)
-            from_hub.add(Need("dataset", repo, parts["instructions"]["revision"], file))
+        model = parts.get("model")
+        # instructions, and responses that exist already
+        for entry in (parts.get("instructions", {}), parts.get("teacher", {})):
+            source = entry.get("source") or ""
+            if source.startswith(pins.HUB):
+                repo, file = pins.data_set(source)
+                from_hub.add(Need("dataset", repo, entry["revision"], file))
         if model and not is_without_model(parts.get("teacher", {}).get("engine")):
             if pins.on_hub(model):
                 from_hub.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))

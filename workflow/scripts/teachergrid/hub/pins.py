@@ -31,7 +31,9 @@ def is_commit(revision: str | None) -> bool:
 
 
 def on_hub(model: dict) -> bool:
-    """Whether a model entry names a hub repository: no folder has this name, and the revision is no folder's digest."""
+    """Whether a model entry names a hub repository: no endpoint serves it, no folder has this name, and the revision is no folder's digest."""
+    if model["repo"] is None:  # an endpoint serves it
+        return False
     folder = (model["revision"] or "").startswith("sha256-") or os.path.exists(model["repo"])
     return not folder and _HUB_ID.fullmatch(model["repo"]) is not None
 
@@ -47,10 +49,21 @@ def data_set(source: str) -> tuple[str, str | None]:
     return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None
 
 
+def is_data_set(entry: dict) -> bool:
+    """Whether the source of a config entry is a data set of the hub."""
+    return (entry["source"] or "").startswith(HUB)
+
+
+def files(entry: dict) -> list[str]:
+    """Return the file that is the source of a config entry; none for a hub data set, which the spec names instead."""
+    return [entry["source"]] if entry["source"] and not is_data_set(entry) else []
+
+
 def entries(config: dict) -> list[tuple[str, str, dict]]:
     """Return (kind, repository, config entry) of all that comes from the hub; kind is `model` or `dataset`."""
     models = [("model", model["repo"], model) for model in config["models"].values() if on_hub(model)]
-    sets = [entry for entry in config["instructions"].values() if entry["source"].startswith(HUB)]
+    sources = [*config["instructions"].values(), *config["teachers"].values()]
+    sets = [entry for entry in sources if is_data_set(entry)]
     return models + [("dataset", data_set(entry["source"])[0], entry) for entry in sets]
 
 

@@ -11,35 +11,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import BadInput
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from . import parquet_files
+from .parquet_files import Columns
 
 PARQUET = ".parquet"
 JSON = (".jsonl", ".ndjson", ".json")
 KINDS = (*JSON, PARQUET, *(f"{kind}.gz" for kind in JSON))
-LARGEST_BATCH = 4096  # rows of a parquet file that are read at once
-BATCH_BYTES = 64 << 20  # and their size: nested columns of over 2 GiB cannot be read in one piece
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 BOM = b"\xef\xbb\xbf"
-SMALLER = "write it again with smaller row groups: pyarrow.parquet.write_table(table, FILE, row_group_size=1000)"
 LFS = b"version https://git-lfs"
 RECORDS = "write a list of rows, [{...}, {...}] (pandas: `orient='records'`), or one object per line into a .jsonl file"
 
 
-def read(path: str | Path) -> Iterator[dict]:
+def read(path: str | Path, columns: Columns | None = None) -> Iterator[dict]:
     """Yield the rows of a JSON Lines, JSON or parquet file.
 
+    Args:
+        columns: that are needed; of a parquet file only these are read. None: all. Rows of JSON keep all their fields.
     Raises:
         BadInput: with file, line or row number, and remedy, when the file is missing, empty, broken, or of another kind.
     """
     path, number = Path(path), 0
     with _readable(path):
-        rows = _parquet(path) if _kind(path) == PARQUET else chain.from_iterable(_json(path))
+        rows = parquet_files.rows(path, columns) if _kind(path) == PARQUET else chain.from_iterable(_json(path))
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict):
                 raise BadInput(
@@ -70,7 +67,7 @@ def count(path: str | Path) -> int:
 def _count(path: Path) -> int:
     with _readable(path):
         if _kind(path) == PARQUET:
-            return _opened_parquet(path).metadata.num_rows
+            return parquet_files.opened(path).metadata.num_rows
         with _opened(path) as file:
             parts = _Json(path, file)
             return parts.lines() if parts.document is None else len(parts.document)
@@ -213,70 +210,3 @@ def _columns(value: Any, path: Path) -> list[dict]:
 def _is_chat(columns: list[list]) -> bool:
     """Whether an object is rather one row, with a chat in a column."""
     return any(isinstance(cell, dict) and {"role", "from"} & cell.keys() for column in columns for cell in column[:1])
-
-
-# --- parquet
-
-
-def _opened_parquet(path: Path) -> "pq.ParquetFile":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
-    names = file.schema_arrow.names
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInput(f"{path}: several columns have the name '{doubled[0]}'; rename them")
-    return file
-
-
-def _parquet(path: Path) -> Iterator[dict]:
-    """Yield the rows of a parquet file, few at a time."""
-    file = _opened_parquet(path)
-    number = 0
-    for group in range(file.num_row_groups):
-        for batch in _batches(file, group, path):
-            yield from _dicts(batch, path, number)
-            number += len(batch)
-
-
-def _batches(file: "pq.ParquetFile", group: int, path: Path) -> "Iterator[pa.RecordBatch]":
-    """Yield the rows of a row group in pieces that Arrow can hold: a nested text column has less than 2 GiB in each."""
-    import pyarrow as pa
-
-    rows, total = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).total_byte_size
-    size, done = max(1, min(LARGEST_BATCH, rows * BATCH_BYTES // max(total, 1))), 0
-    while done < rows:
-        read = 0
-        try:
-            for batch in file.iter_batches(size, row_groups=[group]):
-                if read + len(batch) > done:
-                    yield batch.slice(max(done - read, 0))
-                read += len(batch)
-                done = max(done, read)
-            return
-        except (pa.ArrowNotImplementedError, pa.ArrowCapacityError) as error:
-            # the size that the file states is that of encoded values: a text that repeats is larger in memory
-            if size == 1:
-                raise BadInput(f"{path}, row group {group + 1}: {error}; {SMALLER}") from error
-            size = max(1, size // 16)
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{path}: not a complete parquet file ({error}); copy it again") from error
-
-
-def _dicts(batch: "pa.RecordBatch", path: Path, before: int) -> list[dict]:
-    """Return the rows of a batch. Raises BadInput with row and column where a text is not UTF-8. before: rows before it."""
-    try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            for i, value in enumerate(column, before + 1):
-                try:
-                    value.as_py()
-                except UnicodeDecodeError as error:
-                    raise BadInput(
-                        f"{path}, row {i}, column '{name}': not UTF-8 ({error.reason}); convert it to UTF-8"
-                    ) from error
-        raise

@@ -45,6 +45,30 @@ def valid(text: str, where: str) -> str:
     return text
 
 
+def path(field: str | list[str] | None) -> tuple[str, ...]:
+    """Return the path of a column: its name, or its name and those of the keys in it."""
+    return (field,) if isinstance(field, str) else tuple(field or ())
+
+
+def named(place: tuple[str, ...]) -> str:
+    """Return a path for messages."""
+    return " -> ".join(map(repr, place))
+
+
+def cell(row: dict, place: tuple[str, ...], where: str) -> object:
+    """Return what a row holds at a path; None inside of a struct that is null. Raises BadInput where there is no such place."""
+    value: Any = row
+    for depth, key in enumerate(place):
+        if depth and is_missing(value):
+            return None
+        if not isinstance(value, dict) or key not in value:
+            there = f"there are {', '.join(map(repr, value))}" if isinstance(value, dict) else "there is no struct"
+            inside = f" in {named(place[:depth])}" if depth else ""
+            raise BadInput(f"{where}: no column {key!r}{inside}, {there}; fix the name in the config")
+        value = value[key]
+    return value
+
+
 # --- chats
 
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..hub import pins, row_files
+from ..hub.parquet_files import Columns
 from ..store import artifacts
 from . import files, notes
 from .files import Notes
-from .rows import item_of
+from .rows import columns_of, item_of
 
 Rows: TypeAlias = Iterator[tuple[str, dict]]  # (place, for messages; the row)
 
@@ -52,7 +53,7 @@ def read(path: str | None, entry: dict, name: str) -> Loaded:
         BadInput: with row numbers, for a row that cannot be read, has no text, or repeats the id of another one.
     """
     source = path or entry["source"]
-    rows = _from_file(path) if path else _from_hub(entry)
+    rows = rows_of(path, entry, columns_of(entry["fields"]))
     found: Notes = Counter()
     items: dict[str, dict] = {}
     first_with: dict[str, tuple[int, str]] = {}
@@ -105,13 +106,25 @@ def files_of(folder: str, file: str | None, split: str, where: str) -> list[str]
     return [str(Path(folder, file))] if file else _files_of_split(folder, split, where) or []
 
 
-def _from_file(path: str | Path, name: str | None = None) -> Rows:
+def rows_of(path: str | None, entry: dict, columns: Columns | None = None) -> Rows:
+    """Yield the rows of a source, each with its place for messages.
+
+    Args:
+        path: the file; None takes the hub data set that entry["source"] names, at entry["revision"].
+        columns: that are needed; None: all.
+    Raises:
+        BadInput: for a file or data set that cannot be read.
+    """
+    return _from_file(path, columns=columns) if path else _from_hub(entry, columns)
+
+
+def _from_file(path: str | Path, name: str | None = None, columns: Columns | None = None) -> Rows:
     """Yield the rows of a file. name: of the file in messages, by default its path."""
-    for number, row in enumerate(row_files.read(path), 1):
+    for number, row in enumerate(row_files.read(path, columns), 1):
         yield f"{name or path}, row {number}", row
 
 
-def _from_hub(entry: dict) -> Rows:
+def _from_hub(entry: dict, columns: Columns | None = None) -> Rows:
     """Yield the rows of a hub data set, or of one file of it, at its commit; from the cache if `prefetch` put it there."""
     from huggingface_hub import snapshot_download
 
@@ -129,11 +142,11 @@ def _from_hub(entry: dict) -> Rows:
             "as parquet and name that file as source"
         ) from error
     if file:
-        yield from _from_file(Path(folder, file), entry["source"])
+        yield from _from_file(Path(folder, file), entry["source"], columns)
         return
     files = _files_of_split(folder, entry["split"], where)
     for path in files or ():
-        yield from _from_file(path, f"{where}, {Path(path).relative_to(folder)}")
+        yield from _from_file(path, f"{where}, {Path(path).relative_to(folder)}", columns)
     if not files:
         yield from _streamed(folder, entry["split"], where)
 

@@ -7,6 +7,7 @@ benchmark or of code.
 from typing import Any
 
 from ..errors import BadInput
+from ..hub.parquet_files import Columns
 from . import files
 from .files import Notes
 
@@ -42,6 +43,15 @@ def item_of(row: dict, entry: dict, name: str, where: str, notes: Notes | None =
     if notes is not None:
         notes.update(found)
     return item
+
+
+def columns_of(fields: dict) -> Columns | None:
+    """Return the columns that `item_of` reads; None, all of them, where `fields` does not name the one of the instruction."""
+    if not fields.get("messages") and not fields.get("instruction"):
+        return None
+    names = (fields.get(key) for key in ("messages", "instruction", "input", "system", "answer", "category"))
+    usual = ("id", "uuid", "source", "answer", "category", *SYSTEM, *CONTEXT)
+    return Columns([(name,) for name in names if name], usual)
 
 
 def chat_of(row: dict, fields: dict, where: str, notes: set[str]) -> list[dict]:

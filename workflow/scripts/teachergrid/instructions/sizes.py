@@ -18,7 +18,7 @@ from ..hub import needs, pins, row_files
 from ..spec import canonical
 from ..store.contents import Contents, signature
 from . import loading
-from .rows import item_of
+from .rows import columns_of, item_of
 
 UNKNOWN_ROWS = 100_000
 LOOKED_AT = 1_000  # rows whose prompts are measured, the first of a source
@@ -100,7 +100,8 @@ def prompt_tokens(source: str, entry: Mapping[str, Any]) -> float | None:
 
 def _mean(files: Iterable[str], entry: Mapping[str, Any]) -> float | None:
     sizes: list[int] = []
-    for row in islice((row for file in files for row in row_files.read(file)), LOOKED_AT):
+    columns = columns_of(entry["fields"])
+    for row in islice((row for file in files for row in row_files.read(file, columns)), LOOKED_AT):
         with suppress(BadInput):  # the job that loads the set refuses such a row
             messages = item_of(row, dict(entry), "", "")["messages"]
             sizes.append(sum(len(message["content"].encode()) for message in messages))

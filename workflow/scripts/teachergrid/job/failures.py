@@ -22,16 +22,14 @@ from ..store import origin
 from ..units import visible
 
 TIME_OUT = "time-out"
-MEMORY = "out of memory"
-GPU_MEMORY = "GPU out of memory"
-PREEMPTED = "preempted"
-NODE = "node failure"
-CANCELLED = "cancelled"
+MEMORY, GPU_MEMORY = "out of memory", "GPU out of memory"
+PREEMPTED, NODE, CANCELLED = "preempted", "node failure", "cancelled"
 DISK = "disk full"
 NAN = "NaN loss"
 MISSING = "missing model"
 BAD_INPUT = "bad input"
 LAUNCH = "launch"
+ENGINE, ENDPOINT, KEY, MONEY = "engine", "endpoint", "key", "money"
 REFUSED = "refused"
 UNKNOWN = "unknown"
 REMEDIES = {
@@ -52,6 +50,10 @@ REMEDIES = {
     BAD_INPUT: "Fix what the message names, then run again.",
     LAUNCH: "Run again; if it repeats, the first error of a rank is further up in the log, and `nodes: 1` or fewer "
     "`gpus` in the recipe show whether the network or the job itself is broken.",
+    ENGINE: "The engine's process ended, and the first error in its log says why; run again: it continues from the rows that are saved.",
+    ENDPOINT: "Run again when the endpoint answers; what it has answered stays and is not paid twice.",
+    KEY: "Set the environment variable that the message names to a key that the endpoint takes, where jobs run; then run again.",
+    MONEY: "Raise the endpoint's `cap_usd`, or pay for more credit, then run again; what is answered stays and is not paid twice.",
     REFUSED: "sbatch refused it: fix what its message names in the profile (partition, account, limits), or wait, then run again.",
     UNKNOWN: "Read its log; a job that ended without a message was most likely killed for its memory.",
 }
@@ -68,6 +70,9 @@ STATES = {
 # The first pattern that matches any line of the logs decides, so causes come before their consequences: a full GPU or disk also
 # makes a launch fail, and SLURM also writes CANCELLED about a job that it killed for its memory or time.
 PATTERNS = [
+    (KEY, r"endpoint \S+ (needs a|refuses the) key"),
+    (MONEY, r"endpoint \S+ (would pass its cap|has no credit)"),
+    (ENDPOINT, r"endpoint \S+ gave no answer"),
     (REFUSED, r"SLURM sbatch failed"),
     (
         GPU_MEMORY,
@@ -92,7 +97,7 @@ PATTERNS = [
         r"|is not a local folder and is not a valid model identifier|teachergrid prefetch",
     ),
     # a rank that got SIGKILL, and not from SLURM, was killed by the kernel
-    (MEMORY, r"failed \(exitcode: -9\)"),
+    (MEMORY, r"failed \(exitcode: -9\)|copy \d+ of the model has ended with exit code -9"),
     (
         LAUNCH,
         r"\bDist(Backend|Network|Store)?Error\b|\bNCCL error\b|\bnccl\w*Error\b|Watchdog caught collective operation timeout"
@@ -105,6 +110,8 @@ PATTERNS = [
         r"processes train together, \d+ were asked for|DeepSpeed is (on|off), asked for|of \d+ processes these (had started|ran)"
         r"|no port from \d+ to \d+ is free|failed \(exitcode: -?\d+\)",
     ),
+    # of vLLM, and of engines.copies; the causes stand further up
+    (ENGINE, r"\bEngineDeadError\b|(Engine core|WorkerProc) initialization failed|copy \d+ of the model has ended"),
 ]
 SIGNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS]
 OF_THE_LOG = (GPU_MEMORY, DISK)  # the log tells these more exactly than SLURM's state of the job

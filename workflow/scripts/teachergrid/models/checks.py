@@ -76,15 +76,20 @@ def check_ids(tokenizer: "PreTrainedTokenizerFast", network: "PreTrainedModel") 
         return
 
     def refuse(_module: object, inputs: "tuple[torch.Tensor, ...]") -> None:
-        for id in inputs[0].unique().tolist() if inputs else ():
-            if id in outside:
-                raise BadInput(
-                    f"{network.name_or_path}: the text has the token '{outside[id]}' (id {id}), and the model has embeddings for "
-                    f"the ids 0 to {size - 1} only; take the tokenizer and template that belong to the model, or add the row "
-                    "(resize_token_embeddings) and train it"
-                )
+        refuse_ids(inputs[0].unique().tolist() if inputs else (), outside, network.name_or_path, size)
 
     embeddings.register_forward_pre_hook(refuse)
+
+
+def refuse_ids(ids: Iterable[int], outside: Mapping[int, str], model: str, size: int) -> None:
+    """Raise BadInput for an id without embedding. outside: {id: token} of these. size: how many embeddings the model has."""
+    for id in ids:
+        if id in outside:
+            raise BadInput(
+                f"{model}: the text has the token '{outside[id]}' (id {id}), and the model has embeddings for "
+                f"the ids 0 to {size - 1} only; take the tokenizer and template that belong to the model, or add the row "
+                "(resize_token_embeddings) and train it"
+            )
 
 
 def forget_wrong_padding(config: Any) -> bool:

@@ -1,13 +1,8 @@
 """Load tokenizers and models, in the same way for all stages of the pipeline."""
 
-import hashlib
 import json
 import math
 import os
-import platform
-import re
-import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +10,7 @@ from ..cost.workload import MEMORY_FOR_WEIGHTS
 from ..errors import BadInput
 from ..hub.model_files import check_revision
 from . import checks
+from .caches import set_cache_folders
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -31,7 +27,6 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # needed for determ
 ADAPTER = "adapter"  # folder in a student's folder: the LoRA adapter that was merged into the student's weights
 # names of the context length in configs
 CONTEXTS = ("max_position_embeddings", "max_seq_len", "n_positions")
-CACHES = ["TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT"]
 
 
 def load_tokenizer(
@@ -157,6 +152,20 @@ def load_merged(model: dict, kind: str, folder: Path, dtype: str | None, spread:
     return student.to(getattr(torch, dtype or model["dtype"])).eval()
 
 
+def whole_folder(model: dict, folder: Path | None, into: Path) -> Path | None:
+    """Return the folder of a student's whole weights, for a program that merges no adapter; None for None.
+
+    Where its folder holds only the adapter, the merged weights are saved in `into`, unless they are there.
+    """
+    if folder is None or any(folder.glob("*.safetensors")) or not Path(folder, ADAPTER).is_dir():
+        return folder
+    if not into.is_dir():
+        part = into.with_name(f"{into.name}.part")
+        load_merged(model, "causal", folder, None, spread=False).save_pretrained(part)
+        part.rename(into)
+    return into
+
+
 def load_plain(
     model: dict, kind: str, folder: Path | str | None, dtype: str | None, spread: bool, device: str | None
 ) -> "PreTrainedModel":
@@ -218,29 +227,6 @@ def with_adapter(base: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     return PeftModel.from_pretrained(base, adapter).merge_and_unload()
 
 
-def set_cache_folders() -> None:
-    """Set where vLLM, DeepSpeed, Triton and torch keep compiled code, unless the environment says so already.
-
-    The folder is `${TEACHERGRID_CACHE:-~/.cache/teachergrid}/<environment>/<GPU model or cpu>--<CPU model>/`. It is
-    particular to environment and machine because code that was compiled for another torch or another instruction set
-    crashes, or is compiled again by every job.
-    """
-    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    environment = hashlib.sha256("\n".join([sys.prefix, *packages]).encode()).hexdigest()[:12]
-    root = Path(os.environ.get("TEACHERGRID_CACHE", "~/.cache/teachergrid")).expanduser() / environment / node_type()
-    for variable in CACHES:
-        os.environ.setdefault(variable, str(root / variable.lower()))
-
-
-def node_type() -> str:
-    """Return the names of this machine's GPU and CPU, read without starting CUDA."""
-    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    lines = [*(gpus[0].read_text().splitlines() if gpus else ()), *Path("/proc/cpuinfo").read_text().splitlines()]
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    names = {key.strip(): re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-") for key, value in fields.items()}
-    return f"{names.get('Model', 'cpu')}--{names.get('model name', platform.machine())}"
-
-
 def context(network: "PreTrainedModel") -> float:
     """Return the context length of a loaded model in tokens; infinity where its config does not say."""
     import torch
@@ -282,6 +268,11 @@ def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
     check_revision(model)
     revision = {} if Path(model["repo"]).is_dir() else {"revision": model["revision"]}
     return model["repo"], options | revision
+
+
+def source_of(model: dict, folder: Path | str | None) -> tuple[str, dict]:
+    """Return what a program loads by itself: the folder or hub id of a model or of a student's weights, and the options."""
+    return _source(model, folder)
 
 
 def _disable_progress_bars() -> None:

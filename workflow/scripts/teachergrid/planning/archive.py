@@ -52,6 +52,7 @@ class JobRow(TypedDict):
     texts: NotRequired[float]
     engine: NotRequired[str | None]
     usd: Spread | None
+    asks: NotRequired[dict[str, int]]  # of a job that an endpoint serves: its requests, and their tokens
     kwh: float | None
     output: str
     reason: str

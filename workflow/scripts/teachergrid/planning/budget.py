@@ -43,8 +43,8 @@ def value(plan: Document, limit: str) -> float:
         if total["unpriced"] or total["usd"] is None:
             devices = sorted({job["device"] for job in every_job(plan) if job["usd"] is None})
             raise BadInput(
-                f"--max-usd: {count(total['unpriced'])} jobs run on {', '.join(devices)}, whose price is unknown; "
-                "add `usd_per_hour` for it in a file and pass that to --machines"
+                f"--max-usd: {count(total['unpriced'])} jobs run on {', '.join(devices)} or at endpoints, whose price is unknown; "
+                "add `usd_per_hour` for it in a file and pass that to --machines, or `usd_in` and `usd_out` of the endpoint"
             )
         return total["usd"]["expected"]
     if limit == "deadline":

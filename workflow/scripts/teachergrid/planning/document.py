@@ -29,7 +29,7 @@ from .graph import by_older_code, described, graph, name, roots, sorted_jobs, un
 from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .remarks import replaced, spared
-from .requests import Basis, Request, costs, files_of, request
+from .requests import Basis, Request, costs, files_of, priced, request
 from .sums import by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def row_of(job: Job, machines: Machines) -> JobRow:
         "source": estimate.source,
         **job.basis,
         "engine": job.engine,
-        "usd": usd(machines, estimate.device, hours),
+        **priced(job.request, usd(machines, estimate.device, hours)),
         "kwh": machines.kwh(estimate.device, hours["expected"]),
         "output": job.output,
         "reason": job.reason,

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..cost.actuals import Actuals
 from ..cost.makespan import ordered
-from ..cost.workload import MODEL_RULES, TRANSFORMERS
+from ..cost.throughput import decoder
+from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
 from ..store.results import RESULTS
@@ -234,13 +235,9 @@ def uncertain(plan: Document) -> list[str]:
     whole = total[unit]["expected"]  # type: ignore[literal-required]
     for row in plan.get("engines") or []:
         if whole > 1 and (share := row[unit]["expected"] / whole) > MOST:
-            remedy = (
-                "a larger `batch` of its models, where memory allows it, takes less time nearly in proportion; or make the "
-                "responses with another program and read them (`engine: existing`)"
-            )
-            way = "it decodes batch after batch, each until its longest response ends: "
-            known = row["engine"] == TRANSFORMERS
-            lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{f'; {way}{remedy}' * known}")
+            faster = decoder(row["engine"]).faster
+            remedy = f"; {faster}; or make the responses with another program and read them (`engine: existing`)"
+            lines.append(f"the engine {row['engine']} makes {percent(share)} of the {name}{remedy * bool(faster)}")
     if narrow := plan.get("narrowing"):
         before, after = (between(narrow[one]["low"], narrow[one]["high"]) for one in ("before", "after"))
         lines.append(

@@ -1,14 +1,21 @@
 """What each planned job needs to run, as plain values."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
+from ..cost import workload
 from ..cost.actuals import Actuals
 from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
 from ..cost.machines import Machines
 from ..cost.saved_estimates import Estimate
+from ..errors import BadInput
+from ..grid.builder import unanswered
+from ..store import artifacts
 from ..store.results import RESULTS
+from .archive import Spread
 from .graph import cell, resource
 
 if TYPE_CHECKING:
@@ -46,13 +53,63 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits |
     return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place)
 
 
+class Priced(TypedDict):
+    """Columns of a job's row in the plan (archive.JobRow)."""
+
+    usd: Spread | None
+    asks: NotRequired[dict[str, int]]
+
+
+class Asked(NamedTuple):
+    """What a job will ask an endpoint for: requests that the log does not answer, and the tokens of all prompts and responses."""
+
+    requests: int
+    prompt_tokens: float
+    response_tokens: float
+
+
+def asked(request: Request) -> Asked | None:
+    """Return what a job will ask an endpoint for; None for a job that asks none."""
+    row = request.row
+    if row.get("endpoint") is None:
+        return None
+    requests, work = row["rows"], workload.of_row(request.rule, row)
+    instructions = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
+    if instructions.exists():  # else all requests are new, as far as can be known
+        with suppress(BadInput, OSError):
+            table = artifacts.read(instructions, artifacts.INSTRUCTIONS)
+            requests = unanswered(row["spec"], table)
+    return Asked(requests, requests * work.read, requests * work.written)
+
+
+def priced(request: Request, price: Spread | None) -> Priced:
+    """Return {"usd": the price of a job with that of an endpoint's answers, None where either is unknown; "asks": how many
+    answers, and their tokens, for a job that an endpoint serves}.
+
+    price: in USD, of the machine.
+    Lengths of responses are guesses until some were measured, so half and twice as many tokens are within the bounds.
+    """
+    found = asked(request)
+    if found is None:
+        return {"usd": price}
+    entry, asks = request.row["endpoint"], {name: round(value) for name, value in found._asdict().items()}
+    if not found.requests or price is None:
+        return {"usd": price, "asks": asks}
+    if entry["usd_in"] is None or entry["usd_out"] is None:
+        return {"usd": None, "asks": asks}
+    total = (entry["usd_in"] * found.prompt_tokens + entry["usd_out"] * found.response_tokens) / 1e6
+    factors = {"low": 0.5, "expected": 1.0, "high": 2.0}
+    return {"usd": {bound: usd + factors[bound] * total for bound, usd in price.items()}, "asks": asks}
+
+
 # the columns of a row that decide what a job costs, and lie outside its spec
 COSTS = ("gpus", "nodes", "gpu_model", "deepspeed", "parameters", "rows", "tokens")
 
 
 def costs(request: Request) -> dict[str, Any]:
     """Return what decides the price of a job besides its spec and what finished jobs took."""
-    return {name: request.row[name] for name in COSTS if request.row.get(name)} | {"cpus": request.threads}
+    prices = {name: usd for name, usd in (request.row.get("endpoint") or {}).items() if usd is not None}
+    return {name: request.row[name] for name in COSTS if request.row.get(name)} | prices | {"cpus": request.threads}
 
 
 def files_of(job: "Job") -> list[str]:

@@ -10,7 +10,8 @@ from ..errors import BadInput
 from ..grid.combinations import combinations, matches
 from ..grid.config import MODELED
 from ..instructions import sizes
-from ..spec.spelling import nearest
+from ..spec import schema
+from ..spec.spelling import known, nearest
 from ..units import count, span
 from . import options
 from .archive import Document, Sums
@@ -22,6 +23,7 @@ HELP = """--what-if CHANGE; give it several times for several variants, join cha
   gpu=TYPE              another GPU type: --what-if gpu=a100
   without-teacher=NAME  drop a teacher (several: a,b); without-base=NAME drops a base
   instructions=0.5      this share of each instruction set
+  engine=vllm           all that generates does so with this engine
   lora                  every recipe trains a LoRA adapter (rank 64) instead of all weights
   seeds=1               only the first seeds, here one
 Each variant is planned on the existing results: its cost includes all that it would have to make again, and what follows a
@@ -210,6 +212,14 @@ def fewer_seeds(config: dict, value: str) -> None:
             block["seeds"] = block["seeds"][: max(1, n)]
 
 
+def other_engine(config: dict, value: str) -> None:
+    """Let all teachers that load a model, and all suites, generate with another engine. Raises BadInput for an unknown one."""
+    known("--what-if engine", value, schema.member(schema.definition("suite"), "engine")["enum"])
+    teachers = [entry for entry in config["teachers"].values() if not schema.is_without_model(entry.get("engine"))]
+    for entry in (*teachers, *(config.get("suites") or {}).values()):
+        entry["engine"] = value
+
+
 def positive(word: str, value: str) -> float:
     """Return the value of a change as a number. Raises BadInput unless it is above 0."""
     try:
@@ -226,8 +236,9 @@ CHANGES: dict[str, Callable[[dict, str], None]] = {
     "without-base": without("bases"),
     "instructions": share_of_instructions,
     "seeds": fewer_seeds,
+    "engine": other_engine,
 }
-WORDS = ["without-teacher", "without-base", "instructions", "lora", "seeds", "gpu"]
+WORDS = [*CHANGES, "lora", "gpu"]
 
 
 def text(plans: list[tuple[str, Document]], width: int, notes: Sequence[str] = ()) -> str:

@@ -1,4 +1,4 @@
 """Probes: a few rows of a job that was never measured, run before planning.
 
-Imports: cost, evaluation, grid, hub, instructions, job, models, planning, responses, scoring, spec, store, training.
+Imports: cost, engines, evaluation, grid, hub, instructions, job, models, planning, responses, scoring, spec, store, training.
 """

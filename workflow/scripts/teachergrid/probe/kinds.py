@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ..cost import actuals, estimate, workload
 from ..cost.machines import CPU, Machines
+from ..engines.engine import ENGINES, missing
 from ..hub import needs
 from ..job import devices, fingerprint, usage
 from ..planning import forecast
@@ -146,6 +147,8 @@ def impossible(kind: Kind, row: dict, here: Machine, machines: Machines) -> str 
     team = launch.team({"gpu": row.get("gpus"), "nodes": row.get("nodes"), "deepspeed": row.get("deepspeed")})
     if kind.rule == "finetune" and team != launch.Team():
         return "trained by several processes"
+    if (engine := kind.work.get("engine")) and missing(engine):
+        return f"use the engine {engine}, which is not installed here: {ENGINES[engine].install}"
     if kind.work.gpus == 0:
         return None
     if not here.gpus:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..engines.rows import together
 from ..errors import BadInput
 from ..job import usage
 from ..spec import canonical
@@ -63,10 +64,10 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..responses import generate as generation
 
     teacher = settings["teacher"]
-    samples = teacher["sampling"]["samples"]
-    asked = texts.instructions(-(-min(rows, PARTS * teacher["batch"]) // samples))
+    samples, batch = teacher["sampling"]["samples"], together(teacher)
+    asked = texts.instructions(-(-min(rows, PARTS * batch) // samples))
     rows = asked.num_rows * samples
-    teacher["shard"] = share(rows, teacher["batch"])
+    teacher["shard"] = share(rows, batch)
     return by_shard(lambda: generation.respond(asked, settings, folder), folder, rows, parts(rows, teacher["shard"]))
 
 
@@ -75,8 +76,7 @@ def answer(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..evaluation import answer as answering
 
     base = of_answers(settings)
-    tasks = base["tasks"]
-    batch = base["suite"]["batch"]
+    tasks, batch = base["tasks"], together(base["suite"])
     share_of_each = -(-min(rows, PARTS * batch) // len(tasks))
     items = {name: texts.instructions(share_of_each, f"task-{name}") for name in tasks}
     counts = [table.num_rows * tasks[name]["sampling"]["samples"] for name, table in items.items()]

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import starmap
 
 import pyarrow as pa
@@ -69,8 +69,10 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[d
         "language": lambda row: _other_script(questions[row["id"]], row["response"]),
         "duplicate": lambda row: _one_line(row["response"]) in doubled,
     }
-    if any(row["finish_reason"] == "prompt_refused" for row in rows):
-        faults["prompt_refused"] = lambda row: row["finish_reason"] == "prompt_refused"
+    # of some templates and endpoints only
+    for reason in ("prompt_refused", "content_filter"):
+        if any(row["finish_reason"] == reason for row in rows):
+            faults[reason] = partial(_ended_by, reason)
     checks = []
     for name, has_fault in faults.items():
         faulty = [(row["id"], row["response"]) for row in rows if has_fault(row)]
@@ -78,6 +80,10 @@ def check(responses: pa.Table, instructions: pa.Table, settings: dict) -> list[d
     answered = {row["id"] for row in rows}
     missing = [question for question in questions.items() if question[0] not in answered]
     return [*checks, _row("missing", missing, len(questions))]
+
+
+def _ended_by(reason: str, row: dict) -> bool:
+    return row["finish_reason"] == reason
 
 
 def reading(notes: list[Notes], n: int) -> list[dict]:

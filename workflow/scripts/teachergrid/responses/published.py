@@ -1,18 +1,21 @@
-"""Responses that exist already, in a file. They are joined to the instructions by id, by all messages, or by the text of
+"""Responses that exist already, in a file or a hub data set, and rewards beside them. They are joined to the instructions by id, by all messages, or by the text of
 a single turn."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..hub import row_files
-from ..instructions import files, notes, rows
+from ..hub.parquet_files import Columns
+from ..instructions import files, loading, notes, rows
 from ..instructions.files import Notes
 
 USUAL = ("response", "output", "content", "answer")
 # what APIs and engines write in a column `finish_reason`; a response that was cut off gets no end token
 FINISHED = {"stop": "stop", "eos": "stop", "end_turn": "stop", "length": "length", "max_tokens": "length"}
 EXAMPLES = 3  # in a message
+MOST_OTHERS = 20  # names of other teachers in a message
+UNJOINED = "answers none of the instructions, not read"
 
 
 class Asked(NamedTuple):
@@ -30,53 +33,138 @@ class Asked(NamedTuple):
         return cls({item["id"] for item in items}, by_text)
 
 
-def load(items: list[dict], teacher: dict, source: str, noted: Notes | None = None) -> list[dict]:
+class Row(NamedTuple):
+    """A row of a source that answers an instruction."""
+
+    key: tuple[str, int]  # id of the instruction, and sample
+    cells: dict
+    after: list[dict]  # the turns after the instruction, where the row holds a chat
+    where: str  # its place, for messages
+    found: set[str]  # what was read in another way than it is written; added to
+
+
+class Source(NamedTuple):
+    """Where the responses lie. path: of the file; None: the hub data set that the teacher's entry names."""
+
+    teacher: dict
+    path: str | None
+
+    @property
+    def name(self) -> str:
+        return self.path or self.teacher["source"]
+
+
+def load(items: list[dict], teacher: dict, path: str | None, noted: Notes | None = None) -> list[dict]:
     """Return one row for each response to one of the instructions, in the order of the instructions, then of samples.
 
     The finish reason is that of a column `finish_reason`, else `unknown`; the numbers of tokens are left out. What was read in another way than it is written is
-    said in the log.
+    said in the log, and how many rows and instructions belong together.
 
     Args:
         items: rows of artifacts.INSTRUCTIONS.
         teacher: the teacher's entry in the config. Its `fields` name columns; if they are null the usual names are tried
             (id; messages, conversations, instruction + input, prompt, question; the assistant turn after the last user turn,
             response, output, content, answer). Numbers in a column `sample` number several responses to one instruction.
-        source: path of the file.
+        path: of the file; None for a hub data set.
         noted: what is said is added.
     Raises:
         BadInput: for two responses to the same instruction and sample, for instructions without a response (unless
             teacher["allow_missing"]), and when no row of the file belongs to an instruction.
     """
-    asked, found = Asked.of(items), Counter[str]()
+    source, counts, found = Source(teacher, path), Counter[str](), Counter[str]()
     texts: dict[tuple[str, int], str] = {}
     ends: dict[tuple[str, int], str] = {}
     repeated: Counter[tuple[str, int]] = Counter()
-    number = 0
-    for number, row in enumerate(row_files.read(source), 1):
-        where, of_row = f"{source}, row {number}", set[str]()
-        answer = _answered(row, teacher["fields"], asked, where, of_row)
-        if answer is None:
-            continue
-        id, after = answer
-        key = (id, _sample(row, where, of_row))
-        repeated[key] += key in texts
-        texts[key] = _response(row, teacher["fields"], after, where, of_row)
-        ends[key] = FINISHED.get(str(row.get("finish_reason")), "unknown")
-        if files.BROKEN in texts[key]:
-            of_row.add(files.BROKEN_NOTE)
-        found.update(of_row)
-    notes.say(source, found)
-    if noted is not None:
-        noted.update(found)
+    for row in _joined(items, source, files.path(teacher["fields"]["response"]), counts):
+        repeated[row.key] += row.key in texts
+        texts[row.key] = _response(row.cells, teacher["fields"], row.after, row.where, row.found)
+        ends[row.key] = FINISHED.get(str(row.cells.get("finish_reason")), "unknown")
+        if files.BROKEN in texts[row.key]:
+            row.found.add(files.BROKEN_NOTE)
+        found.update(row.found)
     with_response = {id for id, _ in texts}
     missing = [item for item in items if item["id"] not in with_response]
+    notes.say(source.name, found)
+    others = counts["rows"] - counts["joined"]
+    print(
+        f"{source.name}: {counts['joined']} of {counts['rows']} rows answer {len(with_response)} of {len(items)} instructions; "
+        f"{others} rows answer none of them, {len(missing)} instructions have no response"
+    )
+    found.update({UNJOINED: others} if others else {})
+    if noted is not None:
+        noted.update(found)
     repeated_ids = [id for id, _ in +repeated]
-    _check(source, number, items, missing, repeated_ids, teacher["allow_missing"])
+    _check(source.name, counts["rows"], items, missing, repeated_ids, teacher["allow_missing"])
     order = {item["id"]: number for number, item in enumerate(items)}
     return [
         {"id": id, "sample": sample, "response": texts[id, sample], "finish_reason": ends[id, sample]}
         for id, sample in sorted(texts, key=lambda key: (order[key[0]], key[1]))
     ]
+
+
+def rewards(items: list[dict], teacher: dict, path: str | None, column: str) -> dict[tuple[str, int], float | None]:
+    """Return {(id, sample): the reward that a source stores beside a response}; None where it stores none.
+
+    Args:
+        items, teacher, path: as in `load`, which joins the rows in the same way.
+        column: of the reward; where the response lies in a struct, a key of that struct.
+    Raises:
+        BadInput: where the column is missing, or holds what is no number.
+    """
+    source, counts = Source(teacher, path), Counter[str]()
+    place = (*files.path(teacher["fields"]["response"])[:-1], column)
+    values: dict[tuple[str, int], float | None] = {}
+    for row in _joined(items, source, place, counts):
+        value: Any = files.cell(row.cells, place, row.where)
+        if not files.is_missing(value) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise BadInput(
+                f"{row.where}, column {files.named(place)}: {str(value)[:60]!r} is no number; name another column of rewards"
+            )
+        values[row.key] = None if files.is_missing(value) else float(value)
+    print(
+        f"{source.name}: {len(values)} of {counts['rows']} rows have the place of a reward in column {files.named(place)}"
+    )
+    return values
+
+
+def _joined(items: list[dict], source: Source, place: tuple[str, ...], counts: Counter[str]) -> Iterator[Row]:
+    """Yield the rows of a source that answer one of the instructions.
+
+    place: path of the column that is wanted of them. counts: gets `rows`, those of this teacher, and `joined`.
+    """
+    asked, fields = Asked.of(items), source.teacher["fields"]
+    others: dict[str, None] = {}  # names of other teachers
+    for where, row in loading.rows_of(source.path, source.teacher, _columns(fields, place)):
+        if fields.get("teacher") and not _is_by(source.teacher, row, where, others):
+            continue
+        counts["rows"] += 1
+        found = set[str]()
+        answer = _answered(row, fields, asked, where, found)
+        if answer is not None:
+            counts["joined"] += 1
+            yield Row((answer[0], _sample(row, where, found)), row, answer[1], where, found)
+    if others and not counts["rows"]:
+        raise BadInput(
+            f"{source.name}: no row has {source.teacher['written_by']!r} in column '{fields['teacher']}', which holds "
+            f"{', '.join(map(repr, others))}; fix `written_by`"
+        )
+
+
+def _is_by(teacher: dict, row: dict, where: str, others: dict[str, None]) -> bool:
+    """Whether a row is by this teacher. others: the first names of other teachers are added."""
+    name = str(files.cell(row, (teacher["fields"]["teacher"],), where))
+    if name != teacher["written_by"] and len(others) < MOST_OTHERS:
+        others[name] = None
+    return name == teacher["written_by"]
+
+
+def _columns(fields: dict, place: tuple[str, ...]) -> Columns | None:
+    """Return the columns that are read; None, all of them, where the config does not name that of the response."""
+    if not fields["response"]:
+        return None
+    of_item = rows.columns_of(fields) or Columns([], (*rows.USUAL, *rows.SYSTEM, *rows.CONTEXT))
+    by = [(fields["teacher"],)] if fields.get("teacher") else []
+    return Columns([*of_item.stated, *by, place], (*of_item.usual, "id", "sample", "finish_reason"))
 
 
 def _check(
@@ -175,8 +263,11 @@ def _response(row: dict, fields: dict, after: list[dict], where: str, found: set
 
     after: the turns after the instruction. An assistant turn goes before the usual columns, which often hold reference answers.
     """
-    column = fields["response"] or next((name for name in USUAL if name in row), None)
-    turn = None if fields["response"] else _assistant(after, where)
+    place = files.path(fields["response"])
+    if len(place) > 1:
+        return _text(files.cell(row, place, where), " -> ".join(place), where, found)
+    column = place[0] if place else next((name for name in USUAL if name in row), None)
+    turn = None if place else _assistant(after, where)
     if turn is not None:
         if column and not files.is_missing(row[column]) and row[column] not in ("", turn):
             found.add(

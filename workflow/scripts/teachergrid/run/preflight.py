@@ -23,8 +23,8 @@ from .supervise import tell
 def refuse_missing(request: options.Options) -> None:
     """Raise BadInput where the run could not end well.
 
-    That is: a model or data set has no commit; a student whose weights were freed has to answer again; or jobs on the cluster,
-    which have no network, need something that the cache does not have. A disk that is too small is only reported.
+    That is: a model or data set has no commit; a student whose weights were freed has to answer again; an engine is not installed;
+    or jobs on the cluster, which have no network, need something that the cache does not have. A disk that is too small is only reported.
     """
     if names := pins.unpinned(request.config):
         raise BadInput(f"no commit is pinned for {', '.join(names)}; {pins.REMEDY}")
@@ -34,6 +34,7 @@ def refuse_missing(request: options.Options) -> None:
         if freed := weight_files.freed_but_needed(jobs, dag.workflow.globals["cells"]):
             raise BadInput(weight_files.refusal(freed, request.argv))
     refuse_unplaced(request)
+    refuse_engines(request)
     if lack := storage.lacking(phases.at_most(cells.Cells(request.config)), request.at_once):
         tell(f"disk: {lack}")
     if request.on_cluster and pins.entries(request.config):
@@ -44,6 +45,16 @@ def refuse_missing(request: options.Options) -> None:
     if request.on_cluster:
         # compute nodes may have no network, and no job should wait for a time-out; sbatch passes the variable on
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def refuse_engines(request: options.Options) -> None:
+    """Raise BadInput where a planned job's engine is not installed, unless Snakemake deploys an environment for it."""
+    args = parse_quietly(request.argv)
+    lacking = {} if args.software_deployment_method else cells.Cells(request.config).lacking()
+    # the graph takes a while
+    planned = {(job.rule.name, graph.cell(job)) for job in graph.planned(request.argv)} if lacking else set()
+    if lines := [f"{lack} ({len(jobs & planned)} jobs)" for lack, jobs in lacking.items() if jobs & planned]:
+        raise BadInput("\n".join(lines))
 
 
 def refuse_unplaced(request: options.Options) -> None:

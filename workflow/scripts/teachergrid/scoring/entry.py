@@ -12,7 +12,8 @@ class RewardEntry(ChatSettings):
     # which kind of reward it is; those of the other kinds are null
     checker: Any  # of a verifier: {extract, compare}
     rating: Any  # of a chat model: {prompt, numbers}
-    similarity: Any  # of an encoder: {text, pooling}; all three null: a reward model
+    similarity: Any  # of an encoder: {text, pooling}
+    column: str | None  # of rewards that were published with the responses; all of these null: a reward model
     scale: str  # raw or sigmoid
     read_at: str  # end or template: where a reward model is read
     max_length: int  # tokens

@@ -1,4 +1,4 @@
-"""Score responses: by rule against the reference answer (a verifier), or with a model.
+"""Score responses: by rule against the reference answer (a verifier), with a model, or by rewards that were published with them.
 
 There are three kinds of models. A reward model gives a logit (classifier.py), which has no fixed scale: the config's scale
 `raw` leaves it as it is, `sigmoid` turns it into a probability above 0, which the metric CAR needs. A chat model rates (ratings.py).
@@ -6,7 +6,7 @@ An encoder compares responses with each other (similarity.py).
 """
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict
@@ -25,6 +25,7 @@ SHARD = 1024  # rows after which a model's scores are written: a killed job lose
 # reasons by the finish reason of a response that could not be asked for
 NO_PROMPT = {"prompt_too_long": "prompt too long", "prompt_refused": "prompt refused by the teacher's template"}
 REFUSED = "the chat template refuses the conversation"
+NOT_STORED = "no reward stored with the response"
 NOT_FINITE = "the reward is NaN or infinite"
 
 
@@ -81,6 +82,30 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
         return artifacts.table([_row(row, *_verify(row, checker)) for row in rows], artifacts.REWARDS)
     assert work is not None, "scores by a model need a folder for their shards"
     return _score_by_model(rows, settings["reward"], settings["model"], work)
+
+
+def stored(responses: pa.Table, values: Mapping[tuple[str, int], float | None], reward: RewardEntry) -> pa.Table:
+    """Return artifacts.REWARDS, one row per response in their order, from rewards that were published with the responses.
+
+    Args:
+        responses: artifacts.RESPONSES.
+        values: {(id, sample): reward}, None for a response without one.
+        reward: the config's entry; its `scale` counts.
+    Raises:
+        BadInput: no response has a reward.
+    """
+    result = []
+    for row in responses.select(["id", "sample"]).to_pylist():
+        value = values.get((row["id"], row["sample"]))
+        scored = (None, NOT_STORED) if value is None else _scaled(value, reward["scale"])
+        result.append({**row, "reward": scored[0], "reason": scored[1]})
+    known = sum(row["reward"] is not None for row in result)
+    print(f"{known} of {len(result)} responses have a stored reward")
+    if not known:
+        raise BadInput(
+            f"column '{reward['column']}': holds no reward of these {len(result)} responses; name another one"
+        )
+    return artifacts.table(result, artifacts.REWARDS)
 
 
 def join(responses: pa.Table, instructions: pa.Table) -> list[Response]:

@@ -5,6 +5,8 @@ The names in a spec must not change: otherwise every answer and every likelihood
 
 from typing import Any, Required, TypedDict
 
+from .ids import Model, Responses
+
 
 class ChatSettings(TypedDict, total=False):
     """How prompts are put to a model. The keys are those of the config (of a base, teacher, reference or reward)."""
@@ -48,3 +50,30 @@ def of_answers(parts: dict) -> AnswerSettings:
 def of_likelihoods(parts: dict) -> LikelihoodSettings:
     """Return the settings from a loaded spec of the rule `likelihood`, in which the scorer is named `base`."""
     return {"model": parts["model"], "scorer": parts["base"], "likelihood": parts["likelihood"]}
+
+
+# --- what costs only, and so may be missing in a spec
+
+
+def costs_of_responses(parts: dict, config: dict, responses: str) -> dict:
+    """Return the parts of a loaded spec of the rule `generate`, with those settings as the config has them that decide no result."""
+    teacher = config["teachers"][Responses.parse(responses).teacher]
+    model = config["models"].get(teacher["model"])
+    name = model["endpoint"] if model else None
+    endpoint = {"endpoint": config["endpoints"][name] | {"name": name}} if name else {}
+    return _with_costs(parts, "teacher", teacher, model) | endpoint
+
+
+def costs_of_answers(parts: dict, config: dict, model: str, suite: str) -> dict:
+    """Return the same of the rule `answer`. model: a student or a reference."""
+    student = Model.parse(model).student
+    entry = config["bases"][student.base] if student else config["references"][model]
+    return _with_costs(parts, "suite", config["suites"][suite], config["models"][entry["model"]])
+
+
+def _with_costs(parts: dict, name: str, entry: dict, model: dict | None) -> dict:
+    """Return the parts with `batch` and `shard` of a config entry, and with how its model is spread over GPUs."""
+    stated = {name: {key: entry[key] for key in ("batch", "shard")}}
+    if model is not None:
+        stated["model"] = {"tensor_parallel": model["tensor_parallel"]}
+    return {**parts, **{key: {**parts[key], **values} for key, values in stated.items() if key in parts}}

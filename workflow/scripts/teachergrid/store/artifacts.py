@@ -59,6 +59,7 @@ __all__ = [
     "read",
     "table",
     "write",
+    "write_beside",
 ]
 BATCH = 4096  # rows that `batches` reads at once
 Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
@@ -115,6 +116,14 @@ def write(
     if beside and made_from is not None:
         origin.write_beside(path, made_from)
     os.replace(part, path)
+
+
+def write_beside(path: str | Path, rows: pa.Table, schema: pa.Schema, made_from: dict | None) -> None:
+    """Write a table that is beside a result and of which no rule knows; without rows there is no such file."""
+    if rows.num_rows:
+        write(path, rows, schema, made_from)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 def _groups(path: Path, data: pa.Table, lengths: Sequence[int]) -> Iterator[pa.Table]:

@@ -45,7 +45,10 @@ CONTAMINATION = _schema(
 RESPONSES = _schema(
     *_KEY,
     ("response", pa.string()),
-    ("finish_reason", pa.string()),  # stop, length, prompt_too_long, prompt_refused; unknown: from elsewhere
+    (
+        "finish_reason",
+        pa.string(),
+    ),  # stop, length, content_filter, prompt_too_long, prompt_refused; unknown: from elsewhere
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("seed", pa.int64()),

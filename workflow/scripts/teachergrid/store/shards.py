@@ -2,6 +2,7 @@
 
 A shard is a parquet file whose name holds the sha256 of its bytes, so a file that is cut off or has a flipped bit is recognised
 and made again. The name of the folder must contain a digest of all that decides the rows (store.unfinished.folder).
+`gather` is for rows that are done in any order.
 """
 
 import hashlib
@@ -19,6 +20,9 @@ from ..units import span
 from . import artifacts, origin
 
 Make = Callable[..., list[dict] | pa.Table]  # (number of the shard, *a copy of the model) -> its rows
+Produce = Callable[[list[int]], Iterator[tuple[int, dict]]]  # numbers of rows -> (number, row) of each, in any order
+NUMBER = "row_number"  # column of a saved file of `gather`
+SECONDS = 60.0  # after which `gather` saves what is done
 
 
 def run(folder: str | Path, number_of_shards: int, make: Make, schema: pa.Schema, what: str) -> list[pa.Table]:
@@ -94,6 +98,55 @@ def _make(folder: Path, missing: list[int], make: Make, schema: pa.Schema, line:
             seconds = time.monotonic() - start
             left = seconds / done * (len(missing) - done)
             _say(f"{line.format(i + 1)}, {rows / max(seconds, 1e-9):.0f} rows/s, {span(left, largest='min')} left")
+
+
+def gather(folder: str | Path, number: int, produce: Produce, schema: pa.Schema, what: str, size: int) -> pa.Table:
+    """Return so many rows in their order, computed in any order: those that are not saved by `produce`, called once.
+
+    A file is saved for each `size` rows that are done, and for fewer after a minute; a kill loses the rows since then and those at
+    work. Neither `size` nor the order decides what is returned, so both may change between two runs.
+    """
+    folder, schema_saved = Path(folder), schema.append(pa.field(NUMBER, pa.int64(), nullable=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted({int(path.name.partition("-")[0]) for path in folder.glob("*-*.parquet")})
+    tables = [table for i in files if (table := _saved(folder, i, schema_saved, what)) is not None]
+    done = {n for table in tables for n in table[NUMBER].to_pylist()}
+    if tables:
+        _say(f"{what}: {len(done)} of {number} rows are there from an earlier run")
+    if missing := [n for n in range(number) if n not in done]:
+        tables += _gathered(
+            folder, max(files, default=-1) + 1, produce(missing), schema_saved, f"{what}: {{}} of {number}", size
+        )
+    whole = pa.concat_tables([schema_saved.empty_table(), *tables])
+    place = {n: i for i, n in enumerate(whole[NUMBER].to_pylist())}
+    return whole.take([place[n] for n in range(number)]).drop_columns([NUMBER])
+
+
+def _gathered(
+    folder: Path, first: int, rows: Iterator[tuple[int, dict]], schema: pa.Schema, line: str, size: int
+) -> list[pa.Table]:
+    """Save rows as they come, in files that are numbered from `first`, and return them. line: about progress."""
+    tables: list[pa.Table] = []
+    waiting: list[dict] = []
+    # the time until the first row is that of the model's loading
+    start = saved = 0.0
+
+    def save() -> None:
+        tables.append(artifacts.table(waiting, schema))
+        _write(folder, first + len(tables) - 1, tables[-1])
+        waiting.clear()
+        rows_done = sum(table.num_rows for table in tables)
+        _say(f"{line.format(rows_done)} rows, {rows_done / max(time.monotonic() - start, 1e-9):.0f} rows/s")
+
+    for number, row in rows:
+        start, saved = start or time.monotonic(), saved or time.monotonic()
+        waiting.append({**row, NUMBER: number})
+        if len(waiting) >= size or time.monotonic() - saved > SECONDS:
+            save()
+            saved = time.monotonic()
+    if waiting:
+        save()
+    return tables
 
 
 def bounds(rows: int, size: int) -> list[tuple[int, int]]:

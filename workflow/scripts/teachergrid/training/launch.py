@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..cost import gpu_shares
 from ..cost.resources import gpus
 from ..errors import BadInput
-from ..models import loading
+from ..models import caches
 from ..slurm import scheduler
 from . import zero
 from .training import Trained, Training
@@ -68,7 +68,7 @@ def train(training: Training, team: Team, name: str, callbacks: Sequence = ()) -
     """
     gpu_shares.check_shares(training.recipe, team.processes, team.nodes, name)
     check_deepspeed(team.deepspeed, name)
-    loading.set_cache_folders()
+    caches.set_cache_folders()
     if team == Team():
         from . import sft
 

