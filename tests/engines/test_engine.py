@@ -4,7 +4,7 @@ import pytest
 import tiny
 from generations import CHAT, DRAWN, GREEDY, MODEL, instructions
 from teachergrid.engines import engine
-from teachergrid.engines.requests import Output, Request, Setup
+from teachergrid.engines.requests import Output, Request, Setup, requests_of
 from teachergrid.errors import BadInput
 from teachergrid.job import fingerprint
 from teachergrid.models import loading
@@ -14,7 +14,7 @@ from teachergrid.store import artifacts
 
 def test_all_samples_of_an_instruction_come_together():
     asked = instructions(["red", "list"])
-    requests = engine.requests_of(asked, DRAWN | {"samples": 2})
+    requests = requests_of(asked, DRAWN | {"samples": 2})
     one, two = asked["id"].to_pylist()
     assert [(request.id, request.sample) for request in requests] == [(one, 0), (one, 1), (two, 0), (two, 1)]
     assert requests[2].messages == [{"role": "user", "content": "list"}] and requests[2].category == "c"
@@ -31,7 +31,7 @@ def test_a_model_is_loaded_once_and_at_its_first_use(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "load_model", counted)
     generate = engine.load("transformers", Setup(MODEL | {"repo": str(tiny.make(tmp_path / "model"))}, CHAT, batch=2))
     assert loads == []
-    requests = engine.requests_of(instructions(["red", "list"]), GREEDY)
+    requests = requests_of(instructions(["red", "list"]), GREEDY)
     both = dict(generate(requests))
     assert both == {i: dict(generate([request]))[0] for i, request in enumerate(requests)}
     assert len(loads) == 1
@@ -43,7 +43,7 @@ def test_a_bad_template_fails_before_the_model_is_loaded(tmp_path, monkeypatch):
     chat_settings = CHAT | {"template": "{% if %}"}
     generate = engine.load("transformers", Setup(MODEL | {"repo": str(tiny.make(tmp_path / "model"))}, chat_settings))
     with pytest.raises(BadInput, match="chat template fails"):
-        dict(generate(engine.requests_of(instructions(["red"]), GREEDY)))
+        dict(generate(requests_of(instructions(["red"]), GREEDY)))
 
 
 def test_some_prompts_that_are_too_long_are_no_error():

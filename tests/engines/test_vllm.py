@@ -13,8 +13,8 @@ import tiny
 import vllm_job
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, instructions
 from small_demo import TEACHERS, small_demo
-from teachergrid.engines import copies, engine, prompts, vllm, vllm_copy
-from teachergrid.engines.requests import Request, Setup
+from teachergrid.engines import copies, prompts, vllm, vllm_copy
+from teachergrid.engines.requests import Request, Setup, requests_of
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import answer, judge
 from teachergrid.models import chat, loading
@@ -48,7 +48,7 @@ def test_the_draw_hangs_on_seed_id_and_sample_and_greedy_has_none():
 def test_the_length_of_the_model_follows_from_all_rows(tmp_path):
     entry = MODEL | {"repo": str(tiny.make(tmp_path / "model"))}
     table = instructions(TEXTS)
-    few, more = engine.requests_of(table, GREEDY), engine.requests_of(table.slice(0, 1), GREEDY | {"max_tokens": 90})
+    few, more = requests_of(table, GREEDY), requests_of(table.slice(0, 1), GREEDY | {"max_tokens": 90})
     tokenizer = loading.load_tokenizer(entry, CHAT)
     lengths = [len(chat.prompt(tokenizer, row["messages"], CHAT).ids) for row in table.to_pylist()]
     for requests, want in ((few, max(lengths) + 12), (few + more, max(max(lengths) + 12, lengths[0] + 90))):
@@ -74,7 +74,7 @@ def test_a_token_without_embedding_is_refused(tmp_path):
     entry = MODEL | {"repo": str(folder)}
     reader = prompts.Reader.of(Setup(entry, CHAT | {"system": "a <|new|> b"}))
     with pytest.raises(BadInput, match=r"has the token '<\|new\|>'"):
-        reader.ids(engine.requests_of(instructions(["red"]), GREEDY))
+        reader.ids(requests_of(instructions(["red"]), GREEDY))
 
 
 def test_a_model_of_the_hub_is_its_folder_in_the_cache(tmp_path, monkeypatch):

@@ -122,16 +122,16 @@ def nan(folder: Path) -> None:
 
 def speed(folder: Path) -> None:
     """Print tokens a CPU-second: of LLM.generate, and of our engine greedy and drawn, each with a load of its own."""
-    from teachergrid.engines import engine, vllm, vllm_copy
+    from teachergrid.engines import vllm, vllm_copy
     from teachergrid.engines.prompts import Reader
-    from teachergrid.engines.requests import Setup
+    from teachergrid.engines.requests import Setup, requests_of
     from teachergrid.instructions import loading
 
     full = checked()
     greedy, drawn = (full["teachers"][TEACHERS[temperature]] for temperature in (0, 1.5))
     name, entry = next(iter(full["instructions"].items()))
     table = loading.load(entry["source"], entry | {"sample": None}, name)
-    of = {name: engine.requests_of(table, t["sampling"]) for name, t in (("greedy", greedy), ("drawn", drawn))}
+    of = {name: requests_of(table, t["sampling"]) for name, t in (("greedy", greedy), ("drawn", drawn))}
     setup = Setup(full["models"][greedy["model"]], greedy, requests=of["greedy"], work=folder)
     reader = Reader.of(setup)
     options = vllm.options_of(setup, reader)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ..errors import BadInput
-from .requests import Generate, Output, Request, Sampling, Setup, without_text
+from .requests import Generate, Output, Request, Setup, without_text
 
 # What an engine promises of an output that is made again: the same text on the same kind of machine; the same as far as rounding
 # goes (other batches, kinds of GPU or numbers of them move the last bits of probabilities); nothing
@@ -97,16 +97,6 @@ ENGINES = {
     "existing": Engine("source"),
     "stripped": Engine("of"),
 }
-
-
-def requests_of(instructions: pa.Table, sampling: Sampling) -> list[Request]:
-    """Return all samples of the first instruction, then of the second, and so on. instructions: artifacts.INSTRUCTIONS."""
-    rows = instructions.select(["id", "messages", "category"]).to_pylist()
-    return [
-        Request(row["id"], i, row["messages"], row["category"], sampling)
-        for row in rows
-        for i in range(sampling["samples"])
-    ]
 
 
 def generates(name: str) -> bool:

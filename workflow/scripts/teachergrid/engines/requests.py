@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
+import pyarrow as pa
+
 from ..errors import BadInput
 
 if TYPE_CHECKING:
@@ -133,6 +135,16 @@ class Setup:
     endpoint: Endpoint | None = None
     job: str = ""
     results: Path = Path()
+
+
+def requests_of(instructions: pa.Table, sampling: Sampling) -> list[Request]:
+    """Return all samples of the first instruction, then of the second, and so on. instructions: artifacts.INSTRUCTIONS."""
+    rows = instructions.select(["id", "messages", "category"]).to_pylist()
+    return [
+        Request(row["id"], i, row["messages"], row["category"], sampling)
+        for row in rows
+        for i in range(sampling["samples"])
+    ]
 
 
 def longest(sampling: Sampling) -> int:

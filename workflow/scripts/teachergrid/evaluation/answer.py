@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..engines import engine, rows
-from ..engines.requests import Output, Request, Setup
+from ..engines.requests import Output, Request, Setup, requests_of
 from ..spec.settings import AnswerSettings
 from ..store import artifacts
 
@@ -28,7 +28,7 @@ def answer(
         BadInput: as models.chat and models.loading do, and when every prompt is too long for the model.
     """
     suite, of_task = settings["suite"], settings["tasks"]
-    parts = {task: engine.requests_of(asked, of_task[task]["sampling"]) for task, asked in items.items()}
+    parts = {task: requests_of(asked, of_task[task]["sampling"]) for task, asked in items.items()}
     requests = [(task, request) for task, several in parts.items() for request in several]
     setup = Setup(
         settings["model"],

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from ..cost import gpu_shares, resources, workload
 from ..engines import openai
-from ..engines.engine import ENGINES, generates, requests_of
+from ..engines.engine import ENGINES, generates
+from ..engines.requests import requests_of
 from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
@@ -17,7 +18,7 @@ from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Corpus, Responses
 from ..store.results import RESULTS
-from .config_data import metrics_of
+from .config_data import metrics_of, tasks_of
 from .rows import (
     CheckRow,
     EndpointPart,
@@ -53,7 +54,9 @@ class Builder:
         hub = source["source"].startswith(pins.HUB)
         # the content of a file counts as an input, so its name stays out of the spec; so do the names of suites, whose prompts count
         entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
-        tasks = {task: entry for suite in source["decontaminate"] for task, entry in self.tasks_of(suite).items()}
+        tasks = {
+            task: entry for suite in source["decontaminate"] for task, entry in tasks_of(self.config, suite).items()
+        }
         removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
         return {
             "spec": canonical.dump(instructions=entry, **removed),
@@ -73,7 +76,7 @@ class Builder:
             **self._teacher(teacher),
             "rows": self.rows_of([responses]),
             "tokens": min(workload.longest(teacher["sampling"]), resources.USUAL_TOKENS),
-            "asked": self._asked(instructions),
+            "asked": self.asked(instructions),
             "instructions": [instructions],
             "files": files,
             **self._endpoint(teacher),
@@ -128,7 +131,7 @@ class Builder:
         }
 
     @cache
-    def _asked(self, instructions: str) -> float | None:
+    def asked(self, instructions: str) -> float | None:
         """Return the mean tokens of the prompts of a set, where its files are at hand."""
         entry = self.config["instructions"][instructions]
         return sizes.prompt_tokens(entry["source"], entry)
@@ -270,33 +273,6 @@ class Builder:
             source = self.config["instructions"][entry["instructions"]]
             rows = sizes.drawn(source)
         return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
-
-    # --- suites
-
-    def tasks_of(self, suite: str) -> dict[str, dict]:
-        """Return {name: config entry} of a suite's tasks, sorted by name."""
-        return {name: self.config["tasks"][name] for name in sorted(self.config["suites"][suite]["tasks"])}
-
-    @cache
-    def prompts_of(self, suite: str) -> tuple[list[str], int]:
-        """Return the prompt files of a suite and how many items they hold."""
-        tasks, items = self.tasks_of(suite).values(), 0
-        for task in tasks:
-            prompts = self.config["instructions"].get(task["instructions"])
-            items += sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
-        return [task["prompts"] for task in tasks], items
-
-    @cache
-    def asked_by(self, suite: str) -> float | None:
-        """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand."""
-        total = items = 0.0
-        for task in self.tasks_of(suite).values():
-            prompts = self.config["instructions"].get(task["instructions"])
-            asked = self._asked(task["instructions"]) if prompts else sizes.prompt_tokens(task["prompts"], task)
-            if asked is not None:
-                number = sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
-                total, items = total + number * asked, items + number
-        return total / items if items else None
 
 
 def cost_of(model: dict) -> ModelCost:

@@ -25,7 +25,7 @@ from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
-from .config_data import metrics_of
+from .config_data import metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
 
@@ -175,7 +175,7 @@ class Cells:
 
     def _add_prompts(self, suite: str) -> None:
         """Add the instructions that are the prompts of a suite's tasks."""
-        for task in self.build.tasks_of(suite).values():
+        for task in tasks_of(self.config, suite).values():
             if task["instructions"] is not None:
                 self._add_instructions(task["instructions"])
 

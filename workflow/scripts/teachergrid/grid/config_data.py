@@ -190,3 +190,8 @@ def _decontaminated(where: str, name: str, suites: list[str], config: dict) -> N
                     f"{where}: task '{task}' of suite '{suite}' consists of config.instructions.{prompt_set}, which is "
                     "this set or is decontaminated itself; remove one of the two"
                 )
+
+
+def tasks_of(config: dict, suite: str) -> dict[str, dict]:
+    """Return {name: config entry} of a suite's tasks, sorted by name."""
+    return {name: config["tasks"][name] for name in sorted(config["suites"][suite]["tasks"])}

@@ -4,10 +4,12 @@ from functools import cache
 
 from ..cost import resources, workload
 from ..engines.engine import ENGINES
+from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
 from .builder import Builder
+from .config_data import tasks_of
 from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
 
 CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
@@ -16,10 +18,10 @@ CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
 def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
-    prompts, items = build.prompts_of(suite)
+    prompts, items = _prompts(build, suite)
     return {
         **_answers(build, student.base if student else model, suite),
-        "asked": build.asked_by(suite),
+        "asked": _asked(build, suite),
         "students": [model] if student else [],
         "prompts": prompts,
         "rows": items,
@@ -28,14 +30,14 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
 
 def verify_row(build: Builder, suite: str) -> VerifyRow:
     """Return the row of the job that checks a model's answers to a suite."""
-    prompts, items = build.prompts_of(suite)
+    prompts, items = _prompts(build, suite)
     return {"spec": _verify_spec(build, suite), "prompts": prompts, "rows": items}
 
 
 def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
     """Return the row of the job that compares a model's answers to a suite with those of the judge's opponent."""
     opponent = build.config["judges"][judge]["baseline"]
-    prompts, items = build.prompts_of(suite)
+    prompts, items = _prompts(build, suite)
     answered = answer_row(build, model, suite)
     return {
         **_judge(build, judge, suite),
@@ -56,7 +58,9 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     """Return spec and cost of answering a suite. name: of a reference or a base."""
     entry = build.config["references"].get(name) or build.config["bases"][name]
     chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
-    tasks = {n: picked(task, "fields", "prompt_version", "sampling") for n, task in build.tasks_of(suite).items()}
+    tasks = {
+        n: picked(task, "fields", "prompt_version", "sampling") for n, task in tasks_of(build.config, suite).items()
+    }
     of_suite = build.config["suites"][suite]
     unused = ENGINES[of_suite["engine"]].unused
     row = build.with_model(
@@ -73,7 +77,7 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
 
 @cache
 def _verify_spec(build: Builder, suite: str) -> str:
-    tasks = build.tasks_of(suite)
+    tasks = tasks_of(build.config, suite)
     return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
 
 
@@ -81,6 +85,31 @@ def _verify_spec(build: Builder, suite: str) -> str:
 def _judge(build: Builder, judge: str, suite: str) -> ScorePart:
     entry = build.config["judges"][judge]
     reward = without(build.config["rewards"][entry["reward"]], "plain")
-    tasks = {name: picked(task, "fields") for name, task in build.tasks_of(suite).items()}
+    tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
     row = build.with_model("reward", reward, tasks=tasks, judge=picked(entry, "tie"))
     return {**row, "tokens": min(reward["max_length"], resources.USUAL_TOKENS)}
+
+
+@cache
+def _prompts(build: Builder, suite: str) -> tuple[list[str], int]:
+    """Return the prompt files of a suite and how many items they hold."""
+    tasks = tasks_of(build.config, suite).values()
+    return [task["prompts"] for task in tasks], sum(_items(build, task) for task in tasks)
+
+
+def _items(build: Builder, task: dict) -> int:
+    prompts = build.config["instructions"].get(task["instructions"])
+    return sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
+
+
+@cache
+def _asked(build: Builder, suite: str) -> float | None:
+    """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand."""
+    total = items = 0.0
+    for task in tasks_of(build.config, suite).values():
+        of_set = task["instructions"] in build.config["instructions"]
+        asked = build.asked(task["instructions"]) if of_set else sizes.prompt_tokens(task["prompts"], task)
+        if asked is not None:
+            number = _items(build, task)
+            total, items = total + number * asked, items + number
+    return total / items if items else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ..engines import engine, rows
-from ..engines.requests import Endpoint, Output, Request, Sampling, Setup
+from ..engines.requests import Endpoint, Output, Request, Sampling, Setup, requests_of
 from ..instructions.files import Notes
 from ..store import artifacts
 from . import published, reasoning
@@ -60,7 +60,7 @@ def respond(
         table = _from_file(instructions, teacher, source, notes)
         return Responses(table, [table.num_rows], artifacts.RESPONSES.empty_table())
     sampling: Sampling = teacher["sampling"]
-    requests, model = engine.requests_of(instructions, sampling), settings.get("model")
+    requests, model = requests_of(instructions, sampling), settings.get("model")
     setup = Setup(model, teacher, requests=requests, batch=teacher["batch"], shard=teacher["shard"], work=work)
     if entry := settings.get("endpoint"):
         setup = replace(setup, endpoint=Endpoint.of(entry["name"], entry), job=place.job, results=place.results)
