@@ -167,8 +167,8 @@ class Client:
                 return not self.stop
             if time.monotonic() > until:  # of a killed job on another machine
                 self.stop = BadInput(
-                    f"endpoint {self.endpoint.name} would pass its cap with the requests of other jobs that are on their way, or "
-                    "were when these jobs were killed; raise its `cap_usd` and run again: what is answered stays"
+                    f"endpoint {self.endpoint.name} would pass its cap, or this run its `--max-usd`, with the requests of other jobs that "
+                    "are on their way, or were when these jobs were killed; raise it and run again: what is answered stays"
                 )
             await asyncio.sleep(min(0.5, self.endpoint.pause))
         return False
