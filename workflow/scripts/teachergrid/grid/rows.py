@@ -47,10 +47,20 @@ class InstructionsRow(SpecRow):
     rows: int
 
 
-class EndpointPart(TypedDict, total=False):
-    """What the row of a teacher has besides that an endpoint serves. endpoint: its prices, `usd_in` and `usd_out`."""
+class Asked(TypedDict):
+    """An endpoint, as far as it decides what a job costs. usd_in, usd_out: of a million tokens; None where unknown."""
 
-    endpoint: dict
+    name: str
+    usd_in: float | None
+    usd_out: float | None
+    requests_per_minute: float | None
+    batch: bool
+
+
+class EndpointPart(TypedDict, total=False):
+    """What the row of a teacher has besides that an endpoint serves."""
+
+    endpoint: Asked
 
 
 class GenerateRow(ModelPart, EndpointPart):

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
-from ..cost import workload
+from ..cost import resources, workload
 from ..cost.actuals import Actuals
 from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
@@ -26,7 +26,8 @@ class Request(NamedTuple):
     """What a job needs to run.
 
     row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
-    needs: indices of the jobs whose outputs it reads. place: on SLURM.
+    needs: indices of the jobs whose outputs it reads. place: on SLURM. at_once: how many jobs may ask its endpoint at a time; None for
+    a job that asks none.
     """
 
     rule: str
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     threads: int
     needs: tuple[int, ...] = ()
     place: Place | None = None
+    at_once: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,7 +52,9 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits |
     rule, key, workflow = job.rule.name, cell(job), job.dag.workflow
     row = workflow.globals["cells"].rows[rule][key] | {"gpus": n_gpus}
     place = limits.sent(rule, key, Of(job.wildcards, job.input, workflow.async_run)) if limits else None
-    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place)
+    of = resources.of_endpoint(row["endpoint"]["name"]) if row.get("endpoint") else ""
+    at_once = workflow.global_resources[of].value if of else None
+    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place, at_once)
 
 
 class Priced(TypedDict):
@@ -108,7 +112,8 @@ COSTS = ("gpus", "nodes", "gpu_model", "deepspeed", "parameters", "rows", "token
 
 def costs(request: Request) -> dict[str, Any]:
     """Return what decides the price of a job besides its spec and what finished jobs took."""
-    prices = {name: usd for name, usd in (request.row.get("endpoint") or {}).items() if usd is not None}
+    asked_of = request.row.get("endpoint") or {}
+    prices = {name: asked_of[name] for name in ("usd_in", "usd_out") if asked_of.get(name) is not None}
     return {name: request.row[name] for name in COSTS if request.row.get(name)} | prices | {"cpus": request.threads}
 
 
