@@ -74,7 +74,8 @@ def test_a_run_has_a_cap_over_all_its_endpoints(tmp_path):
     assert two.promise(0.7, 0) is None
     one.settle(0.7, 0.5)
     with pytest.raises(
-        BadInput, match=r"this run would pass its `--max-usd` at endpoints of 1 USD: 0\.5000 are spent, .* up to 0\.7000; raise it"
+        BadInput,
+        match=r"this run would pass its `--max-usd` at endpoints of 1 USD: 0\.5000 are spent, .* up to 0\.7000; raise it",
     ):
         two.promise(0.7, 0)
     assert two.promise(0.4, 0) == 0

@@ -72,6 +72,16 @@ class Limits(NamedTuple):
     tokens_per_minute: float | None = None
 
 
+class EndpointCosts(TypedDict):
+    """What decides the cost of a job that asks an endpoint. usd_in, usd_out: as of Price."""
+
+    name: str
+    usd_in: float | None
+    usd_out: float | None
+    requests_per_minute: float | None
+    batch: bool
+
+
 FREE, UNLIMITED = Price(), Limits()
 
 
@@ -103,6 +113,16 @@ class Endpoint:
         limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
         how = {key: entry[key] for key in ("at_once", "timeout", "tries", "batch")}
         return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
+
+    def costs(self) -> EndpointCosts:
+        """Return what decides the cost of a job that asks it."""
+        return {
+            "name": self.name,
+            "usd_in": self.price.usd_in,
+            "usd_out": self.price.usd_out,
+            "requests_per_minute": self.limits.requests_per_minute,
+            "batch": self.batch,
+        }
 
     def key(self) -> str | None:
         """Return the key. Raises BadInput where the environment has none that can be sent."""

@@ -38,6 +38,14 @@ class _Sums(TypedDict):
     cap_usd: float | None
 
 
+class Spent(TypedDict):
+    """USD of an endpoint. perhaps: of requests whose connection or job broke. promised: of requests on their way, at most."""
+
+    spent: float
+    perhaps: float
+    promised: float
+
+
 class _Account(NamedTuple):
     """Sums that no other process can read or change meanwhile. cap: USD, None for none. where, remedy: words of its message."""
 
@@ -157,9 +165,9 @@ def begin_run(results: str | Path, max_usd: float | None) -> None:
         _file(results, RUN).unlink(missing_ok=True)
 
 
-def spent_at(results: str | Path) -> dict[str, dict[str, float]]:
-    """Return {endpoint: its `spent`, `perhaps` and `promised`, in USD}. It only looks, and takes no lock."""
-    found = {}
+def spent_at(results: str | Path) -> dict[str, Spent]:
+    """Return {endpoint: what it has cost}. It only looks, and takes no lock."""
+    found: dict[str, Spent] = {}
     for path in sorted(Path(results, request_log.REQUESTS, SPENT).glob("[!.]*.json")):
         if sums := _read(path):
             found[path.stem] = {

@@ -85,17 +85,7 @@ class Builder:
     def _endpoint(self, teacher: dict) -> EndpointPart:
         model = self.config["models"].get(teacher["model"])
         name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
-        if not name:
-            return {}
-        of = Endpoint.of(name, self.config["endpoints"][name])
-        return {
-            "endpoint": {
-                "name": name,
-                **of.price._asdict(),
-                "requests_per_minute": of.limits.requests_per_minute,
-                "batch": of.batch,
-            }
-        }
+        return {"endpoint": Endpoint.of(name, self.config["endpoints"][name]).costs()} if name else {}
 
     def raw(self, responses: str) -> str | None:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""

@@ -6,6 +6,8 @@ Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These a
 
 from typing import TypedDict
 
+from ..engines.requests import EndpointCosts
+
 
 class SpecRow(TypedDict):
     """A job that only looks at its inputs: rule `gate`."""
@@ -47,20 +49,10 @@ class InstructionsRow(SpecRow):
     rows: int
 
 
-class Asked(TypedDict):
-    """An endpoint, as far as it decides what a job costs. usd_in, usd_out: of a million tokens; None where unknown."""
-
-    name: str
-    usd_in: float | None
-    usd_out: float | None
-    requests_per_minute: float | None
-    batch: bool
-
-
 class EndpointPart(TypedDict, total=False):
     """What the row of a teacher has besides that an endpoint serves."""
 
-    endpoint: Asked
+    endpoint: EndpointCosts
 
 
 class GenerateRow(ModelPart, EndpointPart):

@@ -15,7 +15,7 @@ from ..errors import BadInput
 from ..grid.builder import unanswered
 from ..store import artifacts
 from ..store.results import RESULTS
-from .archive import Spread
+from .archive import Asks, Spread
 from .graph import cell, resource
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Priced(TypedDict):
     """Columns of a job's row in the plan (archive.JobRow)."""
 
     usd: Spread | None
-    asks: NotRequired[dict[str, int]]
+    asks: NotRequired[Asks]
 
 
 class Asked(NamedTuple):
@@ -96,14 +96,21 @@ def priced(request: Request, price: Spread | None) -> Priced:
     found = asked(request)
     if found is None:
         return {"usd": price}
-    entry, asks = request.row["endpoint"], {name: round(value) for name, value in found._asdict().items()}
-    if not found.requests or price is None:
-        return {"usd": price, "asks": asks}
-    if entry["usd_in"] is None or entry["usd_out"] is None:
-        return {"usd": None, "asks": asks}
-    total = (entry["usd_in"] * found.prompt_tokens + entry["usd_out"] * found.response_tokens) / 1e6
-    factors = {"low": 0.5, "expected": 1.0, "high": 2.0}
-    return {"usd": {bound: usd + factors[bound] * total for bound, usd in price.items()}, "asks": asks}
+    entry, answers = request.row["endpoint"], None
+    if not found.requests or None not in (entry["usd_in"], entry["usd_out"]):
+        total = ((entry["usd_in"] or 0) * found.prompt_tokens + (entry["usd_out"] or 0) * found.response_tokens) / 1e6
+        answers = {bound: factor * total for bound, factor in {"low": 0.5, "expected": 1.0, "high": 2.0}.items()}
+    asks: Asks = {
+        "endpoint": entry["name"],
+        "requests": found.requests,
+        "prompt_tokens": round(found.prompt_tokens),
+        "response_tokens": round(found.response_tokens),
+        "usd": answers,
+    }
+    together = (
+        None if price is None or answers is None else {bound: usd + answers[bound] for bound, usd in price.items()}
+    )
+    return {"usd": together, "asks": asks}
 
 
 # the columns of a row that decide what a job costs, and lie outside its spec
