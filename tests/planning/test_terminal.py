@@ -151,7 +151,7 @@ def test_what_endpoints_are_asked_for_is_in_the_headline():
     rows = [row, row | {"endpoint": "new", "usd": None}, row | {"endpoint": "old", "requests": 0}]
     said = " ".join(terminal.page(chain() | {"endpoints": rows}, 120).split())
     assert (
-        "asks api: 12,000 requests, about 3,000,000 tokens in and about 6,000,000 out, 12.0 USD (6.00 to 24.0);" in said
+        "asks api: 12,000 requests, about 3,000,000 tokens in and about 6,000,000 out, 12.0 USD (6.0 to 24.0);" in said
     )
     assert (
         "new: 12,000 requests, about 3,000,000 tokens in and about 6,000,000 out, price unknown: state its `usd_in`"
