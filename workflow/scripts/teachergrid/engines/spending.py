@@ -110,6 +110,13 @@ class Purse:
                 sums["tokens_at"] = max(now, sums["tokens_at"]) + 60 * tokens / self.limits.tokens_per_minute
             return begin - now
 
+    def held_up(self) -> BadInput:
+        """Return what to say where requests that are on their way leave no room, and none of them ends."""
+        return BadInput(
+            f"endpoint {self.endpoint} would pass its cap, or this run its `--max-usd`, with the requests of other jobs that are on their "
+            "way, or were when these jobs were killed; raise it and run again: what is answered stays"
+        )
+
     def settle(self, promised: float, paid: float, sure: bool = True, unused: int = 0) -> None:
         """Put what a request has cost in the place of what was promised. unused: tokens that were promised and not used."""
         with self._accounts() as accounts:
@@ -119,6 +126,19 @@ class Purse:
                 sums["spent" if sure else "perhaps"] += paid
             if self.limits.tokens_per_minute:
                 accounts[0].sums["tokens_at"] -= 60 * unused / self.limits.tokens_per_minute
+
+    def end(self, spent: float, perhaps: float) -> None:
+        """Put what a batch has cost in the place of all that its job had promised; once, however often this is called."""
+        with self._accounts() as accounts:
+            for account in accounts:
+                if account.sums["promised"].pop(self.job, None) is not None:
+                    account.sums["spent"] += spent
+                    account.sums["perhaps"] += perhaps
+
+    def renew(self, usd: float) -> None:
+        """Promise again what a batch may cost, if the sums were lost since."""
+        with self._accounts() as accounts:
+            accounts[0].sums["promised"].setdefault(self.job, usd)
 
     def close(self) -> None:
         """Give back what rounding has left of the promises of this job, none of whose requests is on its way."""
@@ -210,7 +230,7 @@ def _read(path: Path) -> _Sums | None:
     try:
         said: Any = json.loads(path.read_text())
         sums = {name: kind(said[name]) for name, kind in _KINDS.items()}
-        return {**sums, "cap_usd": said.get("cap_usd")}  # type: ignore[typeddict-item, return-value]
+        return {**sums, "cap_usd": said.get("cap_usd")}  # type: ignore[return-value]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

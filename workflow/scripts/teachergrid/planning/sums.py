@@ -137,10 +137,7 @@ def by_endpoint(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, group in sorted(groups.items()):
         prices = [("generate", asks["usd"], 1) for asks in group if asks["usd"] is not None]
-        numbers = {
-            key: sum(asks[key] for asks in group)  # type: ignore[literal-required]
-            for key in ("requests", "prompt_tokens", "response_tokens")
-        }
+        numbers = {key: sum(asks[key] for asks in group) for key in ("requests", "prompt_tokens", "response_tokens")}
         known = together(prices) if len(prices) == len(group) else None
         rows.append({"endpoint": name, "jobs": len(group), **numbers, "usd": known})
     return rows
