@@ -12,7 +12,6 @@ USUAL = ("response", "output", "content", "answer")
 # what APIs and engines write in a column `finish_reason`; a response that was cut off gets no end token
 FINISHED = {"stop": "stop", "eos": "stop", "end_turn": "stop", "length": "length", "max_tokens": "length"}
 EXAMPLES = 3  # in a message
-UNJOINED = "answers none of the instructions, not read"
 
 
 def load(items: list[dict], teacher: dict, path: str | None, noted: Notes | None = None) -> list[dict]:
@@ -52,7 +51,7 @@ def load(items: list[dict], teacher: dict, path: str | None, noted: Notes | None
         f"{source.name}: {counts['joined']} of {counts['rows']} rows answer {len(with_response)} of {len(items)} instructions; "
         f"{others} rows answer none of them, {len(missing)} instructions have no response"
     )
-    found.update({UNJOINED: others} if others else {})
+    found.update({notes.UNJOINED: others} if others else {})
     if noted is not None:
         noted.update(found)
     repeated_ids = [id for id, _ in +repeated]
