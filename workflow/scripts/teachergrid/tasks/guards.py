@@ -133,6 +133,10 @@ def find_library(job: Job, descriptor: int) -> None:
     if not os.access(f"{library}/os.py", os.R_OK):
         raise NoGuard(f"user {os.getuid()} cannot read Python's library in {job['library']}")
     sys.path[:] = [library, f"{library}/lib-dynload"]
+    # packages that are loaded already look for their other modules where they were found
+    for module in [*sys.modules.values()]:
+        if paths := getattr(module, "__path__", None):
+            module.__path__ = [path.replace(job["library"], library, 1) for path in paths]
 
 
 def guard(job: Job, kept: Sequence[int]) -> None:

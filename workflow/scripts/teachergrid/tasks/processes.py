@@ -183,12 +183,15 @@ class _Process:
         ready.register(self.pipe.fileno(), select.POLLIN)
         while (left := deadline - time.monotonic()) > 0:
             if not ready.poll(left * 1000):
-                continue
+                break
             block = os.read(self.pipe.fileno(), 65536)
             report += block
             if not block:
-                self.ran = time.monotonic() - began
-                return report, None
+                # it has ended, or only closed its descriptors
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(max(0.01, deadline - time.monotonic()))
+                    self.ran = time.monotonic() - began
+                    return report, None
             if len(report) > self.limits.output + 4 * guards.WHY:
                 return report, "output"
             if not begun and len(report) >= guards.WORD:
