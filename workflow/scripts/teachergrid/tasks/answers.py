@@ -118,7 +118,7 @@ def _without_end(lines: list[str]) -> str:
     while lines:
         try:
             ast.parse(program := "\n".join(lines))
-            return program
+            return program.rstrip()
         except SyntaxError as error:
             # a statement begins without indentation
             end = min(error.lineno or 1, len(lines)) - 1

@@ -151,6 +151,8 @@ def guard(job: Job, kept: Sequence[int]) -> None:
     readable = opened(job["readable"]) if job["landlock"] else []
     os.chdir("/")
     os.environ.clear()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # nobody reads it; no text is an error
     if job["user"] is not None:
         become(job["user"])
     find_library(job, library)

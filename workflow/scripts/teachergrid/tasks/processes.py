@@ -108,9 +108,14 @@ def arguments(level: str) -> list[str]:
 
 
 def job(program: Program, limits: Limits, level: str, begun: str) -> guards.Job:
-    """Return what the process reads."""
-    within = level == BUBBLEWRAP
-    code = calls.packed()
+    """Return what the process reads.
+
+    Raises:
+        Refused: when the inner guard would be alone, and not whole.
+    """
+    within, code = level == BUBBLEWRAP, calls.packed()
+    if not within and code is None:
+        raise Refused(f"{NO_GUARD}: there is no list of the calls to the kernel for {os.uname().machine}")
     seconds = max(1, round(limits.seconds))
     folders = [*bubblewrap.LIBRARIES, *bubblewrap.CLOCKS, *bubblewrap.DEVICES, *bubblewrap.python_folders()]
     return {
