@@ -170,9 +170,7 @@ def test_humaneval(level, bodies):
     rows = rows_of(HUMANEVAL)
     solutions = [row["canonical_solution"] for row in rows]
     if not bodies:
-        solutions = [
-            f"So:\n\n```python\n{row['declaration']}{one}\n```" for row, one in zip(rows, solutions, strict=True)
-        ]
+        solutions = [f"So:\n\n```python\n{row['prompt']}{one}\n```" for row, one in zip(rows, solutions, strict=True)]
     assert len(rows) == 164
     assert wrong(solutions, rows) == {}
 

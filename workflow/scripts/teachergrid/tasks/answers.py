@@ -8,6 +8,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 
 # a line that opens or closes a block, as Markdown has it; inside a list it may be indented
@@ -99,9 +100,15 @@ def _names(node: ast.stmt) -> Iterator[str]:
 def parsed(program: str) -> ast.Module | None:
     """Return the tree of a program, None where it is no Python."""
     try:
-        return ast.parse(program)
+        return _tree(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _tree(program: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the model's style
+        return ast.parse(program)
 
 
 def _without_prose(answer: str, entry: str) -> list[str]:
@@ -117,7 +124,7 @@ def _without_end(lines: list[str]) -> str:
     """Return the lines up to where they stop being Python."""
     while lines:
         try:
-            ast.parse(program := "\n".join(lines))
+            _tree(program := "\n".join(lines))
             return program.rstrip()
         except SyntaxError as error:
             # a statement begins without indentation
