@@ -40,7 +40,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def readme_config() -> str:
-    [config] = blocks(ROOT / "README.md", "yaml")
+    config, _ = blocks(ROOT / "README.md", "yaml")
     return config
 
 
@@ -138,6 +138,17 @@ def test_the_readmes_config_has_25_lines_and_plans(grid):
     jobs = planned(grid, config)
     assert (jobs["generate"], jobs["finetune"], jobs["answer"], jobs["report"]) == (3, 6, 9, 1)
     assert "verify" not in jobs and jobs["judge"] == 9
+
+
+def test_a_teacher_behind_an_endpoint(grid):
+    """The README's second config adds to the first, and plans without a key."""
+    _, added = blocks(ROOT / "README.md", "yaml")
+    assert len(added.splitlines()) <= 10
+    config = yaml.safe_load(readme_config())
+    for key, entries in yaml.safe_load(added).items():
+        config[key] = {**config.get(key, {}), **entries}
+    jobs = planned(grid, yaml.safe_dump(config))
+    assert (jobs["generate"], jobs["finetune"]) == (4, 8)
 
 
 def test_own_data_with_reference_answers(grid):

@@ -155,7 +155,12 @@ def add_bounds(parser: Parser, effect: str) -> None:
     """Add the limits of a plan. effect: what happens when one is exceeded."""
     bounds = parser.add_argument_group("limits", description=effect)
     bounds.add_argument("--max-gpu-hours", type=float, metavar="N", help="GPU-hours")
-    bounds.add_argument("--max-usd", type=float, metavar="N", help="US dollars, by the prices in config/machines.yaml")
+    bounds.add_argument(
+        "--max-usd",
+        type=float,
+        metavar="N",
+        help="US dollars, by the prices in config/machines.yaml and of endpoints; during a run, those that endpoints cost",
+    )
     bounds.add_argument(
         "--deadline",
         metavar="WHEN",
