@@ -43,7 +43,7 @@ def of(source: str, level: int, target: str = "", category: str = "content", gro
         ("cnn_dailymail", "Potter is 18. He saves. He has made films.", 2),
         (
             "cnn_dailymail",
-            "Potter is 18. The actor saves. He has made films which nearly everyone I know saw once or twice.",
+            "Potter is 18. The actor saves. He has made films which nearly everyone I know saw once or twice or thrice at home.",
             1,
         ),
         ("cnn_dailymail", "Potter is 18. The actor saves.", 0),

@@ -19,7 +19,6 @@ _MESSAGE = re.compile(r"(?s)<\|im_start\|>(system|user|assistant)\n(.*?)\n?<\|im
 _PLACE = re.compile(r"\{(\w+)\}")
 # the names that a prompt may have for the same thing: ours (and AlpacaEval's), and Arena-Hard's
 _PLACES = {"QUESTION": "instruction", "ANSWER_A": "output_1", "ANSWER_B": "output_2"}
-KNOWN = {"instruction", "output_1", "output_2", "steps", "count", *_PLACES}
 
 
 class Official(NamedTuple):
@@ -74,20 +73,22 @@ def check(where: str, text: str) -> None:
         raise BadInput(f"{where}: has no place for the answer; write {{output_1}} where it belongs")
 
 
-def filled(text: str, instruction: str, shown: Sequence[str], steps: Sequence[str]) -> "list[Message]":
+def filled(
+    text: str, instruction: str, shown: Sequence[str], steps: Sequence[str] = (), count: int = 0
+) -> "list[Message]":
     """Return the messages of a prompt with everything in its place. What is put in is never read as a place itself.
 
     Args:
         text: of the prompt.
         shown: the answers in the order shown.
-        steps: FollowBench's instructions, from the plain one to the one that was answered.
+        steps: FollowBench's instructions, from the plain one to the one that was answered. count: of their constraints.
     """
     values = {
         "instruction": instruction,
         "output_1": shown[0],
         "output_2": shown[1],
         "steps": _steps(steps),
-        "count": str(max(len(steps) - 1, 0)),
+        "count": str(count),
     }
 
     def value(match: re.Match[str]) -> str:

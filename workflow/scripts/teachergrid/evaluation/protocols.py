@@ -21,8 +21,8 @@ MODEL_FIRST, MODEL_SECOND, ALONE = "model first", "model second", "alone"
 class Case(NamedTuple):
     """An answer that a judge may be asked about.
 
-    answer, opponent: texts; opponent None: the judge sees one answer. steps: FollowBench's instructions from the plain one to this one.
-    lacking: why there is nothing to judge.
+    answer, opponent: texts; opponent None: the judge sees one answer. lacking: why there is nothing to judge. Of FollowBench only: steps,
+    the instructions from the plain one to this one; group and level; ruled, what its rules say of the answer, where they check it.
     """
 
     task: str
@@ -32,8 +32,11 @@ class Case(NamedTuple):
     instruction: str
     answer: str
     opponent: str | None = None
-    steps: tuple[str, ...] = ()
     lacking: str | None = None
+    steps: tuple[str, ...] = ()
+    group: int = 0
+    level: int = 0  # the number of constraints
+    ruled: bool | None = None
 
 
 class Verdict(NamedTuple):
@@ -78,9 +81,11 @@ def without_call(case: Case) -> Verdict | None:
     """Return the verdict on a case that needs no judge, else None."""
     if case.lacking:
         return Verdict(None, None, case.lacking)
+    if case.ruled is not None:
+        return Verdict(float(case.ruled), "satisfied" if case.ruled else "not satisfied", satisfied=(case.ruled,))
     answer = strip(case.answer).strip()
     if case.opponent is None:
-        return None if answer else Verdict(0.0, "empty", satisfied=(False,) * max(len(case.steps) - 1, 0))
+        return None if answer else Verdict(0.0, "empty", satisfied=(False,) * case.level)
     opponent = strip(case.opponent).strip()
     if answer == opponent:
         return Verdict(0.5, "identical", first=0.5, second=0.5, gains=(0.5, 0.5))
@@ -106,7 +111,7 @@ def requests(protocol: Protocol, case: Case, orders: Sequence[str], prompts: dic
     made = []
     for order in orders:
         shown = (opponent, answer) if order == MODEL_SECOND else (answer, opponent)
-        messages = judge_prompts.filled(template, case.instruction, shown, case.steps)
+        messages = judge_prompts.filled(template, case.instruction, shown, case.steps, case.level)
         id = f"{case.task}/{case.id}/{order}"
         made.append(Request(id, case.sample, messages, case.category, protocol.sampling))
     return made
@@ -194,7 +199,7 @@ def _each(reader: Callable[[Reply], Read]) -> Callable[[Reply, Case], Read]:
 
 
 def _list(reply: Reply, case: Case) -> Read:
-    return replies.list_on_last_line(reply, len(case.steps) - 1)
+    return replies.list_on_last_line(reply, case.level)
 
 
 def _one_order(instruction: str) -> tuple[str, ...]:

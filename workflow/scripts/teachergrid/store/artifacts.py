@@ -30,6 +30,7 @@ from .schemas import (
     REWARDS,
     SCORES,
     TRAINING_LOG,
+    VERDICTS,
 )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "REWARDS",
     "SCORES",
     "TRAINING_LOG",
+    "VERDICTS",
     "BadTable",
     "Source",
     "batches",

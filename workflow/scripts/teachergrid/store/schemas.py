@@ -7,6 +7,7 @@ Units: rewards are raw scores, log-probabilities are natural (nats), counts are 
 import pyarrow as pa
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_MEASURE = pa.struct([("measure", pa.string()), ("value", pa.float64())])
 _KEY = [("id", pa.string()), ("sample", pa.int32())]
 
 
@@ -120,7 +121,9 @@ SCORES = _schema(
     ("raw", pa.list_(pa.string())),  # the judge's output
     ("cost", pa.float64()),  # USD
     ("reason", pa.string()),
-    optional="category score verdict first second raw cost reason",
+    # further named values of the answer; their mean over samples, then items, is the figure of that name (evaluation.measures)
+    ("measures", pa.list_(_MEASURE)),
+    optional="category score verdict first second raw cost reason measures",
 )
 # what a metric is
 _METRIC = (
@@ -255,4 +258,18 @@ LINEAGE = _schema(
     ("weights", pa.string()),  # sha256
     ("notes", pa.string()),  # what was odd about its training, as sentences
     optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
+)
+# what a language model as a judge said: one row per task x item x sample x order in which it was shown the answers. It holds what was
+# paid for and nothing that was concluded from it, so that another way to read replies asks nobody again
+VERDICTS = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("order", pa.string()),  # model first, model second, or alone: without an opponent
+    ("text", pa.string()),
+    ("finish_reason", pa.string()),
+    ("logprobs", pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())]))),  # the likeliest first tokens
+    ("prompt_tokens", pa.int32()),
+    ("response_tokens", pa.int32()),
+    ("cost", pa.float64()),  # USD; null: unknown, or no price
+    optional="logprobs prompt_tokens response_tokens cost",
 )
