@@ -12,9 +12,15 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..scoring import finite, reward
+from ..spec import schema
 from ..store import artifacts
-from ..tasks.verify import Verdict, verdict
+from ..tasks import checkers
+from ..tasks.checkers import Asked, Checked
+from ..tasks.verify import Verdict
+from . import measures
 
+# defaults of a checker, for callers that have not filled them in
+_CHECKER = schema.filled({}, schema.definition("checker"))
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
 
 
@@ -29,25 +35,43 @@ class Answer(TypedDict):
     finish_reason: str
 
 
-def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict]) -> pa.Table:
+def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict], format: str = "chat") -> pa.Table:
     """Return artifacts.SCORES of the answers to tasks with a checker, 1 right and 0 wrong; other tasks give no rows.
 
     Args:
         answers: artifacts.ANSWERS.
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
-        tasks: {task: {"checker": {extract, compare} or None}}.
+        tasks: {task: {"checker": the config's, or None}}.
+        format: in which the answers were asked: chat or plain.
     Raises:
-        BadInput: when an answer's item is not among the prompts.
+        BadInput: when an answer's item is not among the prompts, and as the checkers do.
     """
     references = {row["id"]: row["answer"] for row in _prompts(items).to_pylist()}
-    scores = []
+    by_task: dict[str, list[Answer]] = {}
     for row in answers.to_pylist():
-        checker = tasks[row["task"]]["checker"]
-        if checker:
-            reference = _reference(references, row)
-            result = _PROMPT_TOO_LONG if _too_long(row) else verdict(row["answer"], reference, checker)
-            scores.append(_score(row, result))
+        if tasks[row["task"]]["checker"]:
+            by_task.setdefault(row["task"], []).append(row)
+    scores: list[dict] = []
+    for task, rows in by_task.items():
+        checker = _checker(tasks[task], format)
+        scores += _checked(rows, [_reference(references, row) for row in rows], checker)
     return artifacts.table(scores, artifacts.SCORES)
+
+
+def _checker(task: dict, format: str) -> dict:
+    """Return a task's checker with what it has to know of how an answer was asked."""
+    how = {"answer": "continuation" if format == "plain" else "chat", "stop": []}
+    return {**_CHECKER, **how, **task["checker"]}
+
+
+def _checked(rows: list[Answer], references: list[str | None], checker: dict) -> list[dict]:
+    """Return rows of artifacts.SCORES of answers to one task."""
+    asked = {i: Asked(row["id"], row["answer"], references[i]) for i, row in enumerate(rows) if not _too_long(row)}
+    found = dict(zip(asked, checkers.check([*asked.values()], checker), strict=True))
+    results = [found.get(i) or Checked(*_PROMPT_TOO_LONG) for i in range(len(rows))]
+    scores = [_score(row, Verdict(*result[:3])) for row, result in zip(rows, results, strict=True)]
+    measures.add(scores, [result.measures for result in results], checker["pass_at"])
+    return scores
 
 
 def compare(

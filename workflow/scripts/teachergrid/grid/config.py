@@ -10,7 +10,7 @@ from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
-from ..spec import names, schema, validation, zoos
+from ..spec import benchmarks, names, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..store.results import RESULTS
@@ -29,7 +29,7 @@ def checked(config: dict) -> dict:
         BadInput: for the first mistake that is found.
     """
     names.check_values(config)
-    config = zoos.with_teachers(with_named_models(config))
+    config = benchmarks.expand(zoos.with_teachers(with_named_models(config)))
     schema.refuse_unknown_keys(config)
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)

@@ -7,6 +7,7 @@ Units: rewards are raw scores, log-probabilities are natural (nats), counts are 
 import pyarrow as pa
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_MEASURE = pa.struct([("measure", pa.string()), ("value", pa.float64())])
 _KEY = [("id", pa.string()), ("sample", pa.int32())]
 
 
@@ -120,7 +121,9 @@ SCORES = _schema(
     ("raw", pa.list_(pa.string())),  # the judge's output
     ("cost", pa.float64()),  # USD
     ("reason", pa.string()),
-    optional="category score verdict first second raw cost reason",
+    # further named values of the answer; their mean over samples, then items, is the figure of that name (evaluation.measures)
+    ("measures", pa.list_(_MEASURE)),
+    optional="category score verdict first second raw cost reason measures",
 )
 # what a metric is
 _METRIC = (
