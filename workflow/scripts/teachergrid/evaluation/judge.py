@@ -12,15 +12,12 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..scoring import finite, reward
-from ..spec import schema
 from ..store import artifacts
 from ..tasks import checkers
 from ..tasks.checkers import Asked, Checked
 from ..tasks.verify import Verdict
 from . import measures
 
-# defaults of a checker, for callers that have not filled them in
-_CHECKER = schema.filled({}, schema.definition("checker"))
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
 
 
@@ -35,7 +32,9 @@ class Answer(TypedDict):
     finish_reason: str
 
 
-def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict], format: str = "chat") -> pa.Table:
+def verify_answers(
+    answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict], format: str = "chat"
+) -> pa.Table:
     """Return artifacts.SCORES of the answers to tasks with a checker, 1 right and 0 wrong; other tasks give no rows.
 
     Args:
@@ -53,15 +52,10 @@ def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[st
             by_task.setdefault(row["task"], []).append(row)
     scores: list[dict] = []
     for task, rows in by_task.items():
-        checker = _checker(tasks[task], format)
+        # a plain reference writes on from the prompt
+        checker = {"answer": "continuation" if format == "plain" else "chat", **tasks[task]["checker"]}
         scores += _checked(rows, [_reference(references, row) for row in rows], checker)
     return artifacts.table(scores, artifacts.SCORES)
-
-
-def _checker(task: dict, format: str) -> dict:
-    """Return a task's checker with what it has to know of how an answer was asked."""
-    how = {"answer": "continuation" if format == "plain" else "chat", "stop": []}
-    return {**_CHECKER, **how, **task["checker"]}
 
 
 def _checked(rows: list[Answer], references: list[str | None], checker: dict) -> list[dict]:
@@ -70,7 +64,7 @@ def _checked(rows: list[Answer], references: list[str | None], checker: dict) ->
     found = dict(zip(asked, checkers.check([*asked.values()], checker), strict=True))
     results = [found.get(i) or Checked(*_PROMPT_TOO_LONG) for i in range(len(rows))]
     scores = [_score(row, Verdict(*result[:3])) for row, result in zip(rows, results, strict=True)]
-    measures.add(scores, [result.measures for result in results], checker["pass_at"])
+    measures.add(scores, [result.measures for result in results], checker.get("pass_at", []))
     return scores
 
 

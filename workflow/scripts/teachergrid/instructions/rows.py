@@ -32,7 +32,9 @@ def item_of(row: dict, entry: dict, name: str, where: str, notes: Notes | None =
     fields, found = entry["fields"], set[str]()
     messages = cut(stripped(chat_of(row, fields, where, found)), entry.get("turns", "last"), where)
     several = isinstance(fields.get("answer"), dict)
-    answer = _several(row, fields["answer"]["columns"], where) if several else _label(row, fields, "answer", where, found)
+    answer = (
+        _several(row, fields["answer"]["columns"], where) if several else _label(row, fields, "answer", where, found)
+    )
     item = {
         # the same prompt may come with other tests
         "id": files.message_id(messages, answer if several else None),

@@ -4,7 +4,6 @@ A checker gets all answers to a task at once and says of each whether it is righ
 (how much was met, of how much), such as 2 of 3 instructions: over all answers their sums make the official figure.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,27 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
+from ..spec import schema
 from . import verify
+from .asked import Asked, Checked, columns_of
 
 LOCK = Path(__file__).parents[4] / "envs/cpu.lock"
 PASS_AT = "pass@{}"
-
-
-class Asked(NamedTuple):
-    """An answer to check."""
-
-    id: str  # of the item
-    text: str
-    reference: str | None  # the item's `answer`; JSON where the kind needs several columns
-
-
-class Checked(NamedTuple):
-    """What a checker says of an answer: the columns of artifacts.SCORES, and {measure: (met, of)}."""
-
-    score: float | None
-    verdict: str | None
-    reason: str | None
-    measures: dict[str, tuple[float, float]] = {}
 
 
 class Checker(NamedTuple):
@@ -91,14 +75,21 @@ CHECKERS = {
 }
 
 
+USUAL: dict[str, Any] = {**schema.filled({}, schema.definition("checker")), "answer": "chat", "stop": []}
+
+
 def check(answers: Sequence[Asked], checker: dict) -> list[Checked]:
     """Return what a checker of the config says of answers to one task, in their order.
 
     The measure that the config names as `score` is the score.
 
+    Args:
+        checker: what it leaves out has its default. `answer` says how a program is read: from a `chat`, or as the `continuation` of its
+            prompt.
     Raises:
         BadInput: as the kind does: a wrong pattern, a missing package, a reference that is none.
     """
+    checker = {**USUAL, **checker}
     results = CHECKERS[checker["kind"]].check(answers, checker)
     name = checker["score"]
     if name is None or not CHECKERS[checker["kind"]].measures:
@@ -111,20 +102,6 @@ def _scored_by(name: str, one: Checked) -> Checked:
         return one
     met, of = one.measures[name]
     return one._replace(score=met / of)
-
-
-def columns_of(one: Asked) -> dict[str, Any]:
-    """Return the columns of an item that its reference holds. Raises BadInput where it is no JSON."""
-    try:
-        columns = json.loads(one.reference or "")
-    except ValueError:
-        columns = None
-    if not isinstance(columns, dict):
-        raise BadInput(
-            f"item {one.id}: its answer is no JSON of columns ({(one.reference or '')[:60]!r}); name them in the task as "
-            "`fields: {answer: {columns: [...]}}`"
-        )
-    return columns
 
 
 def measures_of(checker: dict | None) -> list[str]:

@@ -10,16 +10,14 @@ both, each also without asterisks. Nothing but a thinking block is removed befor
 import importlib
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import BadInput
 from . import limited
-
-if TYPE_CHECKING:
-    from .checkers import Asked, Checked
+from .asked import Asked, Checked, columns_of
 
 
-def check(benchmark: str, answers: "Sequence[Asked]", checker: dict) -> "list[Checked]":
+def check(benchmark: str, answers: Sequence[Asked], checker: dict) -> list[Checked]:
     """Return what the checker says of answers; right is one that strictly follows all instructions.
 
     Args:
@@ -28,8 +26,6 @@ def check(benchmark: str, answers: "Sequence[Asked]", checker: dict) -> "list[Ch
     Raises:
         BadInput: a package or the data of NLTK is missing, and for an item with an instruction that has no rule.
     """
-    from .checkers import Checked, columns_of
-
     items = [_item(one.id, columns_of(one), one.text) for one in answers]
     limits = limited.Limits(checker["seconds"], checker["megabytes"])
     checked = []

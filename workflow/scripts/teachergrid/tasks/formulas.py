@@ -5,24 +5,19 @@ The answer is the last \boxed{...}, else the last formula or number. The referen
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from . import limited
-
-if TYPE_CHECKING:
-    from .checkers import Asked, Checked
+from .asked import Asked, Checked
 
 # of an answer, from its end: the answer stands there, and the library reads all formulas of a text
 LONGEST = 20_000
 
 
-def check(answers: "Sequence[Asked]", checker: dict) -> "list[Checked]":
+def check(answers: Sequence[Asked], checker: dict) -> list[Checked]:
     """Return what the checker says of answers: right, wrong, no answer found; an answer that takes too long to check is wrong.
 
     Raises BadInput where math-verify is not installed.
     """
-    from .checkers import Checked
-
     items = [[one.reference, one.text] for one in answers]
     asked = [item for item in items if item[0] and item[0].strip()]
     limits = limited.Limits(checker["seconds"], checker["megabytes"])

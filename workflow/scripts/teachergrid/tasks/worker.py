@@ -1,6 +1,6 @@
 """The process that checks for `limited`: an item a line comes in, a result a line goes out.
 
-    python -m teachergrid.tasks.worker KIND SECONDS MEGABYTES
+python -m teachergrid.tasks.worker KIND SECONDS MEGABYTES
 """
 
 import json
