@@ -38,7 +38,7 @@ def test_how_answers_are_checked_is_no_matter_of_the_answers(build):
         builder = build(tasks=task)
         return (
             evaluation.answer_row(builder, STUDENT, "math")["spec"],
-            evaluation.verify_row(builder, STUDENT, "math")["spec"],
+            evaluation.verify_row(builder, "math")["spec"],
         )
 
     answers, check = specs()
@@ -59,4 +59,4 @@ def test_the_opponent_is_compared_with_itself_without_reading_itself_twice(build
     assert (student["baselines"], opponent["baselines"]) == (["q-raw"], [])
     assert student["spec"] == opponent["spec"] and canonical.load(student["spec"])["model"]["repo"] == "org/rm"
     # both sides are scored
-    assert student["rows"] == 2 * evaluation.verify_row(builder, STUDENT, "chat")["rows"] > 0
+    assert student["rows"] == 2 * evaluation.verify_row(builder, "chat")["rows"] > 0

@@ -14,5 +14,5 @@ if __name__ == "__main__":
     with context.running(snakemake) as (settings, made_from):
         items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
         answers = artifacts.read(snakemake.input.answers, artifacts.ANSWERS)
-        rows = judge.verify_answers(answers, items, settings["tasks"], settings.get("format", "chat"))
+        rows = judge.verify_answers(answers, items, settings["tasks"])
         artifacts.write(snakemake.output.scores, rows, artifacts.SCORES, made_from)

@@ -32,16 +32,13 @@ class Answer(TypedDict):
     finish_reason: str
 
 
-def verify_answers(
-    answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict], format: str = "chat"
-) -> pa.Table:
+def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[str, dict]) -> pa.Table:
     """Return artifacts.SCORES of the answers to tasks with a checker, 1 right and 0 wrong; other tasks give no rows.
 
     Args:
         answers: artifacts.ANSWERS.
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
         tasks: {task: {"checker": the config's, or None}}.
-        format: in which the answers were asked: chat or plain.
     Raises:
         BadInput: when an answer's item is not among the prompts, and as the checkers do.
     """
@@ -52,9 +49,7 @@ def verify_answers(
             by_task.setdefault(row["task"], []).append(row)
     scores: list[dict] = []
     for task, rows in by_task.items():
-        # a plain reference writes on from the prompt
-        checker = {"answer": "continuation" if format == "plain" else "chat", **tasks[task]["checker"]}
-        scores += _checked(rows, [_reference(references, row) for row in rows], checker)
+        scores += _checked(rows, [_reference(references, row) for row in rows], tasks[task]["checker"])
     return artifacts.table(scores, artifacts.SCORES)
 
 

@@ -270,7 +270,7 @@ class Cells:
             self._add_free(name, student, suite)
         for judge in judges:
             if judge == VERIFY:
-                self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, name, suite)
+                self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
                 continue
             self.rows["judge"][f"{name}/{suite}/{judge}"] = evaluation.judge_row(self.build, name, suite, judge)
             opponent = self.config["judges"][judge]["baseline"]

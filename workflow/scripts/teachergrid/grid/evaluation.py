@@ -35,10 +35,10 @@ def format_of(config: dict, model: str) -> str:
     return config["references"][model]["format"] if model in config["references"] else "chat"
 
 
-def verify_row(build: Builder, model: str, suite: str) -> VerifyRow:
+def verify_row(build: Builder, suite: str) -> VerifyRow:
     """Return the row of the job that checks a model's answers to a suite."""
     prompts, items = _prompts(build, suite)
-    return {"spec": _verify_spec(build, suite, format_of(build.config, model)), "prompts": prompts, "rows": items}
+    return {"spec": _verify_spec(build, suite), "prompts": prompts, "rows": items}
 
 
 def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
@@ -95,16 +95,13 @@ def _examples(build: Builder, suite: str, format: str) -> list[str]:
 
 
 @cache
-def _verify_spec(build: Builder, suite: str, format: str) -> str:
+def _verify_spec(build: Builder, suite: str) -> str:
     tasks = tasks_of(build.config, suite)
     kinds = {task["checker"]["kind"] for task in tasks.values() if task["checker"]}
     libraries = {name: version for kind in sorted(kinds) for name, version in checkers.versions(kind).items()}
-    # a program is read from a chat's answer in another way than from a text that goes on
-    more = {"format": format} if "program" in kinds and format != "chat" else {}
     return canonical.dump(
         tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()},
         **({"libraries": libraries} if libraries else {}),
-        **more,
     )
 
 

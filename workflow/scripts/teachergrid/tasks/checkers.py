@@ -60,7 +60,7 @@ def _ifbench(answers: Sequence[Asked], checker: dict) -> list[Checked]:
 def _program(answers: Sequence[Asked], checker: dict) -> list[Checked]:
     from . import programs
 
-    references = [None if one.reference is None else programs.reference(columns_of(one)) for one in answers]
+    references = [None if one.reference is None else columns_of(one) for one in answers]
     return [Checked(*one) for one in programs.verdicts([one.text for one in answers], references, checker)]
 
 
@@ -75,7 +75,7 @@ CHECKERS = {
 }
 
 
-USUAL: dict[str, Any] = {**schema.filled({}, schema.definition("checker")), "answer": "chat", "stop": []}
+USUAL: dict[str, Any] = schema.filled({}, schema.definition("checker"))
 
 
 def check(answers: Sequence[Asked], checker: dict) -> list[Checked]:
@@ -84,8 +84,7 @@ def check(answers: Sequence[Asked], checker: dict) -> list[Checked]:
     The measure that the config names as `score` is the score.
 
     Args:
-        checker: what it leaves out has its default. `answer` says how a program is read: from a `chat`, or as the `continuation` of its
-            prompt.
+        checker: what it leaves out has its default.
     Raises:
         BadInput: as the kind does: a wrong pattern, a missing package, a reference that is none.
     """
