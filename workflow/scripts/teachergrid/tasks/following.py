@@ -79,8 +79,16 @@ def opened(benchmark: str) -> Callable[[dict[str, Any]], tuple[int, int]]:
                 raise BadInput(f"there is no rule for the instruction '{name}' in {benchmark}")
         random.seed(f"0:{item['key']}")
         results, _ = common.evaluate_instructions(
-            item["text"], item["instruction_id_list"], item["kwargs"], item["prompt"], rules
+            item["text"], item["instruction_id_list"], [*map(_numbers, item["kwargs"])], item["prompt"], rules
         )
         return sum(result.strict_pass for result in results), sum(result.loose_pass for result in results)
 
     return one
+
+
+def _numbers(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the arguments of a rule with whole numbers as such: tables keep them as 3.0 in a column that has nulls."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in (kwargs or {}).items()
+    }

@@ -56,14 +56,30 @@ def opened() -> Callable[[list[str]], str]:
 
 
 def last_box(text: str) -> str:
-    r"""Return a text from its last \boxed on, since the library makes one set of several; all of it where there is none."""
-    return text[max(text.rfind("\\boxed"), 0) :]
+    r"""Return the last \boxed{...} of a text, since the library makes one set of several; all of the text where it has none.
+
+    One that does not end is as good as none.
+    """
+    start = text.rfind("\\boxed")
+    if start < 0:
+        return text
+    opening = start + len("\\boxed")
+    if text[opening : opening + 1] != "{":
+        return text[start:]
+    depth = 0
+    for place in range(opening, len(text)):
+        # \{ and \} are braces that are written
+        if text[place - 1] != "\\" or text[place - 2 : place] == "\\\\":
+            depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if not depth:
+            return text[start : place + 1]
+    return ""
 
 
 def as_formula(reference: str) -> str:
     r"""Return a reference in which the library finds a formula: a bare one is put into \boxed{}."""
     if "\\boxed" in reference:
-        return reference
+        return last_box(reference)
     bare = reference.strip()
     if len(bare) > 2 and bare[0] == bare[-1] == "$" and "$" not in bare[1:-1]:
         bare = bare[1:-1]
