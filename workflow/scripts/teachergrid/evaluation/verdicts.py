@@ -15,6 +15,7 @@ import pyarrow as pa
 from ..stats import constraints
 from ..stats.battles import win_rate
 from ..store import artifacts
+from . import measures
 from .cases import Key, key_of
 from .protocols import PROTOCOLS, Case, Protocol, Verdict, asked, decide
 from .replies import Reply
@@ -101,13 +102,13 @@ def scores(judged: Sequence[Case], verdicts: Sequence[Verdict], rows: pa.Table, 
     """
     replies = said(rows)
     values = [verdict.score for verdict in verdicts]
-    measures = [_discrete(score) for score in values] if not PROTOCOLS[protocol].alone else [{} for _ in values]
+    further = [_discrete(score) if not PROTOCOLS[protocol].alone else {} for score in values]
     if protocol.startswith("arena_hard"):
         values = _weighted(judged, verdicts)
     if protocol == "followbench":
-        measures = _rates(judged, verdicts)
+        further = _rates(judged, verdicts)
     made = []
-    for case, verdict, value, named in zip(judged, verdicts, values, measures, strict=True):
+    for case, verdict, value, named in zip(judged, verdicts, values, further, strict=True):
         of_case = replies.get((case.task, case.id, case.sample), Said({}, None))
         made.append(
             {
@@ -117,7 +118,7 @@ def scores(judged: Sequence[Case], verdicts: Sequence[Verdict], rows: pa.Table, 
                 "second": verdict.second,
                 "raw": [reply.text for reply in of_case.replies.values()] or None,
                 "cost": of_case.cost,
-                "measures": [{"measure": name, "value": number} for name, number in named.items()] or None,
+                "measures": measures.named(named) or None,
             }
         )
     return artifacts.table(made, artifacts.SCORES)
@@ -168,11 +169,8 @@ def _rates(judged: Sequence[Case], verdicts: Sequence[Verdict]) -> list[dict[str
         answers = [
             constraints.Answered(judged[i].group, judged[i].level, verdicts[i].satisfied or None) for i in members
         ]
-        for name, values in constraints.rates(answers)._asdict().items():
+        for name, values in constraints.rates(answers).items():
             for i, value in zip(members, values.tolist(), strict=True):
                 if not np.isnan(value):
                     named[i][name] = value
-        for i, one in zip(members, answers, strict=True):
-            if one.satisfied is not None:
-                named[i][f"hard_{one.level}"] = constraints.hard(one.satisfied)
     return named

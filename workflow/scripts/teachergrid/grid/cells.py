@@ -25,7 +25,7 @@ from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
-from .config_data import metrics_of, tasks_of
+from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
 
@@ -263,7 +263,9 @@ class Cells:
     def _add_evaluation(self, name: str, suite: str, judges: list[str]) -> None:
         """Add a model's answers to a suite, their checks and comparisons, and the answers of the opponents."""
         self._add_prompts(suite)
-        self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
+        row = self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
+        for made in filter(None, map(made_set, row["prompts"])):
+            self._add_instructions(made)
         if student := Model.parse(name).student:
             self._add_free(name, student, suite)
         for judge in judges:

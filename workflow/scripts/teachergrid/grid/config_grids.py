@@ -5,6 +5,7 @@ from ..metrics.variants import Metric
 from ..spec.ids import Corpus, pilot_subset
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
+from ..tasks import checkers
 from .config_data import most_rows
 
 VERIFY = "verify"  # the judge that checks answers
@@ -41,12 +42,30 @@ def _block(config: dict, where: str, block: dict) -> None:
             f"{where}.{missing[0]}: is empty; students need {', '.join(TRAINING)} (leave all out to only measure)"
         )
     for text in block["performance"]:
-        suite, judge = text.split("/")
-        known(f"{where}.performance", suite, block["suites"])
-        known(f"{where}.performance ({text})", judge, judges_of(config, suite))
+        _primary(config, f"{where}.performance", text, block["suites"])
+    for text in block["weights"]:
+        known(f"{where}.weights", text, block["performance"])
     for key in ("include", "exclude"):
         for index, cell in enumerate(block[key]):
             _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _primary(config: dict, where: str, text: str, suites: list[str]) -> None:
+    """Check the name of a primary score: suite/judge, suite/judge/task or suite/judge/task:measure."""
+    suite, judge, *rest = text.split("/")
+    known(where, suite, suites)
+    known(f"{where} ({text})", judge, judges_of(config, suite))
+    if not rest:
+        return
+    task, _, measure = rest[0].partition(":")
+    known(f"{where} ({text})", task, config["suites"][suite]["tasks"])
+    if measure and judge == VERIFY:
+        measures = checkers.measures_of(config["tasks"][task]["checker"])
+        if not measures:
+            raise BadInput(
+                f"{where} ({text}): the checker of task '{task}' has no measure beside its score; write {suite}/{judge}/{task}"
+            )
+        known(f"{where} ({text})", measure, measures)
 
 
 def _cell(config: dict, where: str, cell: dict) -> None:

@@ -8,6 +8,7 @@ from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
+from ..tasks import checkers
 from .builder import Builder
 from .config_data import tasks_of
 from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
@@ -19,13 +20,19 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
     prompts, items = _prompts(build, suite)
+    format = format_of(build.config, model)
     return {
         **_answers(build, student.base if student else model, suite),
-        "asked": _asked(build, suite),
+        "asked": _asked(build, suite, format),
         "students": [model] if student else [],
-        "prompts": prompts,
+        "prompts": [*prompts, *_examples(build, suite, format)],
         "rows": items,
     }
+
+
+def format_of(config: dict, model: str) -> str:
+    """Return the format in which a model is asked: a reference's own, and chat for students."""
+    return config["references"][model]["format"] if model in config["references"] else "chat"
 
 
 def verify_row(build: Builder, suite: str) -> VerifyRow:
@@ -58,9 +65,7 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     """Return spec and cost of answering a suite. name: of a reference or a base."""
     entry = build.config["references"].get(name) or build.config["bases"][name]
     chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
-    tasks = {
-        n: picked(task, "fields", "prompt_version", "sampling") for n, task in tasks_of(build.config, suite).items()
-    }
+    tasks = {n: _put(task, chat["format"]) for n, task in tasks_of(build.config, suite).items()}
     of_suite = build.config["suites"][suite]
     unused = ENGINES[of_suite["engine"]].unused
     row = build.with_model(
@@ -75,10 +80,29 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
 
 
+def _put(task: dict, format: str) -> dict:
+    """Return what decides a model's answers to a task: of how it is put only what concerns the model's format."""
+    put = picked(task, "fields", "prompt_version", "sampling", format)
+    # the content of a file of examples counts as an input, so its name stays out of the spec
+    return {**put, "shots": without(task["shots"], "source")} if task[format]["shots"] else put
+
+
+@cache
+def _examples(build: Builder, suite: str, format: str) -> list[str]:
+    """Return the files of the examples that a suite's tasks show to a model of a format, in the order of the tasks."""
+    tasks = tasks_of(build.config, suite).values()
+    return [task["shots"]["source"] for task in tasks if task[format]["shots"] and task["shots"]["source"]]
+
+
 @cache
 def _verify_spec(build: Builder, suite: str) -> str:
     tasks = tasks_of(build.config, suite)
-    return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+    kinds = {task["checker"]["kind"] for task in tasks.values() if task["checker"]}
+    libraries = {name: version for kind in sorted(kinds) for name, version in checkers.versions(kind).items()}
+    return canonical.dump(
+        tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()},
+        **({"libraries": libraries} if libraries else {}),
+    )
 
 
 @cache
@@ -103,13 +127,13 @@ def _items(build: Builder, task: dict) -> int:
 
 
 @cache
-def _asked(build: Builder, suite: str) -> float | None:
-    """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand."""
+def _asked(build: Builder, suite: str, format: str) -> float | None:
+    """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand. An example counts as much as a question."""
     total = items = 0.0
     for task in tasks_of(build.config, suite).values():
         of_set = task["instructions"] in build.config["instructions"]
         asked = build.asked(task["instructions"]) if of_set else sizes.prompt_tokens(task["prompts"], task)
         if asked is not None:
             number = _items(build, task)
-            total, items = total + number * asked, items + number
+            total, items = total + number * asked * (1 + task[format]["shots"]), items + number
     return total / items if items else None

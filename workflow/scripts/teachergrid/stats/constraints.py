@@ -25,15 +25,6 @@ class Answered(NamedTuple):
     satisfied: Satisfied | None
 
 
-class Rates(NamedTuple):
-    """Pseudo-values [answers] of each figure, a share of 1: their mean is the figure, their standard deviation over the root of their
-    number is its standard error. All answers of a group have the same; NaN where nothing can be said of the group."""
-
-    hard: np.ndarray
-    soft: np.ndarray
-    consistent: np.ndarray
-
-
 def hard(satisfied: Satisfied) -> float:
     """Return 1 where all constraints of an answer are satisfied, else 0."""
     return float(all(satisfied))
@@ -44,8 +35,11 @@ def soft(satisfied: Satisfied) -> float:
     return sum(satisfied) / len(satisfied)
 
 
-def rates(answers: Sequence[Answered]) -> Rates:
-    """Return all figures of answers to one kind of constraints.
+def rates(answers: Sequence[Answered]) -> dict[str, np.ndarray]:
+    """Return {figure: values [answers]} of answers to one kind of constraints: hard, soft, consistent, and hard_1 to hard_5 of a level.
+
+    The mean of a figure's values is the figure, a share of 1, and their standard deviation over the root of their number is its standard
+    error. All answers of a group have the same value; NaN where nothing can be said of the group.
 
     An answer of which nothing is known is left out of its group's rates; the consistent levels of a group are unknown where the first
     answer that might end them is.
@@ -59,14 +53,15 @@ def rates(answers: Sequence[Answered]) -> Rates:
         known = {group: value for group, value in found.items() if value is not None}
         return _stretched(known, groups, len(answers))
 
-    return Rates(figure(_mean_of(hard)), figure(_mean_of(soft)), figure(_consistent))
+    found = {"hard": figure(_mean_of(hard)), "soft": figure(_mean_of(soft)), "consistent": figure(_consistent)}
+    return found | {f"hard_{level}": figure(_mean_of(hard, level)) for level in sorted({one.level for one in answers})}
 
 
-def _mean_of(rate: Callable[[Satisfied], float]) -> Callable[[list[Answered]], float | None]:
-    """Return what gives the mean rate of a group's answers, None where nothing is known of them."""
+def _mean_of(rate: Callable[[Satisfied], float], level: int | None = None) -> Callable[[list[Answered]], float | None]:
+    """Return what gives the mean rate of a group's answers (of one level), None where nothing is known of them."""
 
     def mean(members: list[Answered]) -> float | None:
-        values = [rate(one.satisfied) for one in members if one.satisfied is not None]
+        values = [rate(one.satisfied) for one in members if one.satisfied is not None and level in (None, one.level)]
         return sum(values) / len(values) if values else None
 
     return mean

@@ -174,7 +174,7 @@ PERFORMANCE = _schema(
     ("recipe", pa.string()),
     ("unit", pa.string()),  # the value of the grid's `compare` word
     ("panel", pa.string()),  # the cell's other parts, which are held fixed in a comparison
-    ("measure", pa.string()),  # AP, suite/judge, or suite/judge/task/category
+    ("measure", pa.string()),  # AP, suite/judge, suite/judge/task, suite/judge/task/category, suite/judge/task:measure
     ("value", pa.float64()),  # 0..100, mean over items and seeds
     ("low", pa.float64()),
     ("high", pa.float64()),
@@ -192,7 +192,9 @@ PERFORMANCE = _schema(
     ("tied_with_best", pa.bool_()),
     ("self_pair", pa.bool_()),  # the teacher descends from this very base
     ("reason", pa.string()),  # why value is null
-    optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    ("least", pa.float64()),  # where so many items have no score that value is null: between these it lies
+    ("most", pa.float64()),
+    optional="least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
     "behind_low behind_high p_best tied_with_best reason",
 )
 # metrics of all cells of a grid, with the unit and panel of the performance that they should predict

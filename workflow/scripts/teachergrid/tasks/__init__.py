@@ -1,4 +1,4 @@
 """Benchmarks: how an answer is checked.
 
-Imports: nothing of the package.
+Imports: spec.
 """
