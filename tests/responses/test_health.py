@@ -65,6 +65,15 @@ def test_finish_reasons():
     assert found["prompt_too_long"]["passed"] and found["prompt_too_long"]["limit"] is None
 
 
+def test_answers_that_an_endpoint_kept_to_itself_are_counted():
+    filtered = {"finish_reason": "content_filter"}
+    found = check([{"response": "Half an ans", **filtered}, {"response": "", **filtered}, {"response": "A bridge."}])
+    row = found["content_filter"]
+    assert (row["count"], row["n"], row["example_id"], row["example"]) == (2, 3, "i0", "Half an ans")
+    assert row["passed"] and row["limit"] is None and found["empty"]["count"] == 1
+    assert "content_filter" not in check([{"response": "A bridge."}]), "of endpoints only"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -141,7 +141,7 @@ def score_rows(
     ids = [
         []
         if row["id"] in refused
-        else scorer.tokens(row["messages"], row["response"], row["finish_reason"] != "length")
+        else scorer.tokens(row["messages"], row["response"], row["finish_reason"] not in artifacts.CUT_OFF)
         for row in rows
     ]
     result = [
