@@ -4,11 +4,14 @@ They need no model and cost nothing. Each answer has one value whose mean is the
 equal style is fitted for each model with the opponent alone, so that it stays when other models come.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from ..errors import BadInput
@@ -16,10 +19,73 @@ from ..responses.reasoning import strip
 from ..stats.battles import Rate, difference, style_controlled
 from ..stats.length_control import Anchor, Benchmark, Controlled, Judged, length_controlled
 from ..store import artifacts
-from .cases import instruction_of
-from .protocols import Case, Verdict
+from .cases import cases, instruction_of
+from .protocols import BOTH, Case, Verdict
 from .style import style_of
-from .verdicts import parts, score_row
+from .verdicts import coverage, decided, parts, score_row, scores
+
+
+class Scored(NamedTuple):
+    """Scores of a judge (artifacts.SCORES), and what was fitted for them, where something was."""
+
+    table: pa.Table
+    fit: dict | None
+
+
+def scored(
+    answers: pa.Table,
+    opponent: pa.Table,
+    items: Mapping[str, pa.Table],
+    rows: pa.Table,
+    settings: Mapping,
+    gamed: str | None = None,
+) -> Scored:
+    """Return the scores of a model's answers by what a judge said of them.
+
+    Args:
+        answers, opponent: artifacts.ANSWERS.
+        items: {task: its prompts}.
+        rows: artifacts.VERDICTS.
+        settings: {"protocol", "order", "control"}.
+        gamed: AlpacaEval's file, where length is controlled.
+    Raises:
+        BadInput: as cases.cases, length_benchmark and by_length do.
+    """
+    judged = cases(answers, opponent, items, settings["protocol"])
+    verdicts = decided(judged, rows, settings["protocol"], settings["order"] == BOTH)
+    table = scores(judged, verdicts, rows, settings["protocol"])
+    found = coverage(table)
+    print(
+        f"{found.n - found.missing} of {found.n} verdicts{''.join(f'; {n}: {why}' for why, n in found.reasons.items())}"
+    )
+    if settings["control"] == "style":
+        controlled, rates = by_style(judged, verdicts, table)
+        return Scored(controlled, {name: {"rate": rate.rate, "reason": rate.reason} for name, rate in rates.items()})
+    if settings["control"] == "length":
+        assert gamed is not None, "config.check sees to it"
+        if len(items) != 1:
+            raise BadInput(
+                "control of length: the suite has other tasks than AlpacaEval's; judge that in a suite of its own"
+            )
+        [(name, prompts)] = items.items()
+        benchmark = length_benchmark(prompts, opponent.filter(pc.equal(opponent["task"], name)), Path(gamed))
+        controlled, fitted = by_length(judged, table, benchmark)
+        return Scored(controlled, {task: _told(fit) for task, fit in fitted.items()})
+    return Scored(table, None)
+
+
+def _told(fit: Controlled) -> dict:
+    weights = dict(zip(("length", "difficulty", "model"), fit.weights, strict=True))
+    return {"rate": fit.rate, "c": fit.c, "weights": weights, "missing": fit.missing}
+
+
+def write_fit(path: str, fit: dict | None) -> None:
+    """Write what was fitted beside the scores; without a fit there is no such file."""
+    if fit is None:
+        Path(path).unlink(missing_ok=True)
+    else:
+        Path(path).write_text(json.dumps(fit, indent=1) + "\n")
+
 
 # columns of AlpacaEval's df_gamed.csv
 _INDEX, _DIFFICULTY, _LENGTH, _PREFERENCE = "index", "instruction_difficulty", "std_delta_len", "preference"

@@ -5,7 +5,7 @@ read, and how the replies in several orders become one verdict. What needs no ju
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..engines.requests import Request, Sampling
@@ -14,6 +14,9 @@ from ..stats.battles import battles
 from . import judge_prompts, replies
 from .replies import Read, Reply
 
+BOTH = "both"  # `order` of a judge that is asked in both orders, whatever its protocol says
+CREATIVE = "creative_writing"
+CATEGORIES = (CREATIVE,)  # of items that a protocol has another prompt for
 # which answer the judge sees first; ALONE: it sees one answer
 MODEL_FIRST, MODEL_SECOND, ALONE = "model first", "model second", "alone"
 
@@ -101,7 +104,7 @@ def asked(protocol: Protocol, case: Case, both: bool = False) -> tuple[str, ...]
     return (MODEL_FIRST, MODEL_SECOND) if both and not protocol.alone else protocol.orders(case.instruction)
 
 
-def requests(protocol: Protocol, case: Case, orders: Sequence[str], prompts: dict[str, str]) -> list[Request]:
+def requests(protocol: Protocol, case: Case, orders: Sequence[str], prompts: Mapping[str, str]) -> list[Request]:
     """Return what a judge is asked about a case, one request for each order.
 
     prompts: {name: text}, see judge_prompts. A request's id is task/id/order, so that each has its own draws.
@@ -191,7 +194,7 @@ def _named(name: str) -> Callable[[str | None], str]:
 
 
 def _arena_prompt(category: str | None) -> str:
-    return "arena_hard_creative" if category == "creative_writing" else "arena_hard"
+    return "arena_hard_creative" if category == CREATIVE else "arena_hard"
 
 
 def _each(reader: Callable[[Reply], Read]) -> Callable[[Reply, Case], Read]:
