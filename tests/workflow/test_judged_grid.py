@@ -165,7 +165,8 @@ def test_judges_are_asked_once_and_read_again_for_nothing(folder):
         run(folder, *names)
         # verdicts that are lost are in the log of what was paid
         for name in ("pair", "clf", "arena", "alone"):
-            (folder / f"results/verdicts/w-raw/chat/{name}.parquet").unlink()
+            for kind in ("verdicts", "scores"):
+                (folder / f"results/{kind}/w-raw/chat/{name}.parquet").unlink()
         run(folder, *names)
         assert len(server.asked) == asked
         # a further derived judge is one cheap job; both orders ask for the other half

@@ -79,7 +79,7 @@ def asked(request: Request) -> Asked | None:
         return None
     requests, work = row["rows"], workload.of_row(request.rule, row)
     instructions = Path(RESULTS, "instructions", f"{row.get('instructions', ['-'])[0]}.parquet")
-    # a judge's requests hang on the answers; until they are asked, all count
+    # what a judge is asked depends on answers that may not be there yet: all count
     if instructions.exists():  # else all requests are new, as far as can be known
         with suppress(BadInput, OSError):
             table = artifacts.read(instructions, artifacts.INSTRUCTIONS)
