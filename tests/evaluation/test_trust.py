@@ -34,7 +34,7 @@ def results(tmp_path, monkeypatch):
                 for n, (score, first, second) in enumerate(scores, 1)
             ]  # fmt: skip
             inputs = {f"results/answers/{name}/s.parquet": "x" for name in (model, "base")}
-            made_from = {"spec": "{}", "inputs": inputs}
+            made_from = {"rule": "score", "spec": "{}", "inputs": inputs}
             artifacts.write(f"results/scores/{model}/s/{judge}.parquet", rows_of(rows), artifacts.SCORES, made_from)
             artifacts.write(f"results/verdicts/{model}/s/{judge}.parquet", replies(), artifacts.VERDICTS, None)
     return tmp_path / "results"
