@@ -174,7 +174,9 @@ def test_the_config_chooses_the_score():
 
 
 def test_a_rule_of_the_other_benchmark_is_named():
-    with pytest.raises(BadInput, match="item 7: there is no rule for the instruction 'count:word_count_range' in ifeval"):
+    with pytest.raises(
+        BadInput, match="item 7: there is no rule for the instruction 'count:word_count_range' in ifeval"
+    ):
         check([Asked("a", "x", item(("count:word_count_range", {}), key=7))], {"kind": "ifeval"})
     with pytest.raises(BadInput, match="no JSON of columns.*fields: {answer: {columns"):
         check([Asked("a", "x", "5")], {"kind": "ifeval"})
@@ -188,7 +190,9 @@ def test_three_runs_on_all_prompts_are_equal(monkeypatch):
     monkeypatch.setenv("NLTK_DATA", str(DATA / "nltk_data"))
     rows = [json.loads(line) for line in IFEVAL.open()]
     assert (len(rows), sum(len(row["kwargs"]) for row in rows)) == (541, 834)
-    answers = [f"{row['prompt']}\n\nAn answer. *So* it is [here].\nUne réponse courte, ça va.\nP.S. z #!" for row in rows]
+    answers = [
+        f"{row['prompt']}\n\nAn answer. *So* it is [here].\nUne réponse courte, ça va.\nP.S. z #!" for row in rows
+    ]
     asked = [Asked(str(row["key"]), text, json.dumps(row)) for row, text in zip(rows, answers, strict=True)]
     first = check(asked, {"kind": "ifeval"})
     assert all(one.reason is None for one in first) and 0 < sum(one.score for one in first) < 541

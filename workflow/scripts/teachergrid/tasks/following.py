@@ -81,9 +81,7 @@ def opened(benchmark: str) -> Callable[[dict[str, Any]], tuple[int, int]]:
         strict = loose = 0
         for name, kwargs in zip(item["instruction_id_list"], item["kwargs"], strict=True):
             try:
-                found, _ = common.evaluate_instructions(
-                    item["text"], [name], [_numbers(kwargs)], item["prompt"], rules
-                )
+                found, _ = common.evaluate_instructions(item["text"], [name], [_numbers(kwargs)], item["prompt"], rules)
             except Exception as error:
                 if type(error) is LookupError:  # NLTK's, for data that it lacks
                     raise
