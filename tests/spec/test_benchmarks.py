@@ -104,16 +104,16 @@ def test_a_file_that_is_not_there(folder):
     with pytest.raises(BadInput, match=r"no benchmark has the name 'gsm8'.*did you mean 'gsm8k'.*humaneval"):
         expanded(file="gsm8")
     (folder / "bad.yaml").write_text("a: [")
-    with pytest.raises(BadInput, match="bad.yaml"):
+    with pytest.raises(BadInput, match=r"bad\.yaml"):
         expanded(file="bad.yaml")
     (folder / "bad.yaml").write_text("- a")
-    with pytest.raises(BadInput, match="bad.yaml"):
+    with pytest.raises(BadInput, match=r"bad\.yaml"):
         expanded(file="bad.yaml")
 
 
 def test_another_set_of_the_same_name_is_no_benchmark(folder):
     file = written(folder, source="hub:org/name")
-    with pytest.raises(BadInput, match="config.instructions.mine: the benchmark of config.tasks.mine has its items"):
+    with pytest.raises(BadInput, match=r"config\.instructions\.mine: the benchmark of config.tasks.mine has its items"):
         benchmarks.expand({"tasks": {"mine": {"file": file}}, "instructions": {"mine": {"source": "x.jsonl"}}})
 
 

@@ -178,7 +178,7 @@ def test_a_rule_of_the_other_benchmark_is_named():
         BadInput, match="item 7: there is no rule for the instruction 'count:word_count_range' in ifeval"
     ):
         check([Asked("a", "x", item(("count:word_count_range", {}), key=7))], {"kind": "ifeval"})
-    with pytest.raises(BadInput, match="no JSON of columns.*fields: {answer: {columns"):
+    with pytest.raises(BadInput, match=r"no JSON of columns.*fields: {answer: {columns"):
         check([Asked("a", "x", "5")], {"kind": "ifeval"})
     with pytest.raises(BadInput, match="lacks 'kwargs'"):
         check([Asked("a", "x", json.dumps({"key": 1, "prompt": "p", "instruction_id_list": []}))], {"kind": "ifeval"})

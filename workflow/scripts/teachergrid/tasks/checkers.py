@@ -127,7 +127,7 @@ def refuse_wrong(where: str, entry: dict) -> None:
 
 @cache
 def versions(kind: str) -> dict[str, str]:
-    """Return {package: version} of what a kind's verdicts hang on, as the lock file pins them; {} where there is no such file."""
+    """Return {package: version} of the packages that decide a kind's verdicts, as the lock file pins them; {} where there is no such file."""
     packages = CHECKERS[kind].packages
     if not packages or not LOCK.is_file():
         return {}
