@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from teachergrid.engines.engine import ENGINES
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow/scripts"
@@ -182,7 +183,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
 
 def test_only_their_own_room_compares_engines_by_name():
     """All other rooms ask the table of engines, or the one of what they cost: a new engine is a row there."""
-    names = {"transformers", "vllm", "existing", "stripped"}
+    names = {*ENGINES}
     wrong = []
     for path in MODULES:
         if room_of(path) == "engines":

@@ -158,7 +158,7 @@ def test_own_data_with_reference_answers(grid):
 
 
 def test_existing_responses(grid):
-    [config] = blocks(ROOT / "docs/existing-responses.md", "yaml")
+    config, _of_zoo = blocks(ROOT / "docs/existing-responses.md", "yaml")
     jobs = planned(grid, config)
     assert jobs["generate"] == jobs["likelihood"] == 2 and "finetune" not in jobs
 
