@@ -58,6 +58,8 @@ WITHOUT_A_FILE = {
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "tasks/asked": "types, and tasks/test_checkers",
+    "tasks/worker": "a process: tasks/test_limited starts it",
     "training/training": "types only; training/test_launch and training/test_sft use them",
 }
 # methods of a NamedTuple, which are public

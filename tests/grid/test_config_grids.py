@@ -21,7 +21,7 @@ BAD = {
     ),
     "performance of an unknown task": (
         setting("grids", "teachers", "performance", to=["math/verify/ifeval"]),
-        "config.grids.teachers.performance (math/verify/ifeval): there is no 'ifeval', did you mean 'gsm'?",
+        "config.grids.teachers.performance (math/verify/ifeval): there is no 'ifeval'; known: gsm",
     ),
     "performance by a measure of none": (
         setting("grids", "teachers", "performance", to=["math/verify/gsm:loose"]),
