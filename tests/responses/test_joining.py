@@ -101,6 +101,44 @@ def test_of_a_list_of_structs_only_the_key_is_read(tmp_path, monkeypatch):
     assert seen[0] == {"prompt": TEXTS[1], "all": [{"text": "s0"}]}
 
 
+CHAT = [{"role": "user", "content": TEXTS[0]}, {"role": "assistant", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "fields", "read"),
+    [
+        ({"messages": CHAT, "note": "x"}, {"messages": "messages"}, {"messages"}),
+        ({"chat": CHAT, "output": "b", "note": "x"}, {"messages": "chat"}, {"chat", "output"}),
+        ({"q": TEXTS[0], "answer": "a", "note": "x"}, {"instruction": "q"}, {"q", "answer"}),
+        (
+            {"prompt": TEXTS[0], "answer": "b", "text": "a", "by": "me"},
+            {"response": "text", "teacher": "by"},
+            {"prompt", "text", "by"},
+        ),
+        ({"prompt": TEXTS[0], "answer": "a", "note": "x"}, {}, {"prompt", "answer", "note"}),
+    ],
+)
+def test_of_a_parquet_file_only_what_is_needed_is_read(tmp_path, monkeypatch, row, fields, read):
+    actual, seen = row_files.read, []
+    monkeypatch.setattr(row_files, "read", lambda *args: map(lambda row: seen.append(row) or row, actual(*args)))
+    entry = teacher(**fields) | {"written_by": "me"}
+    [found] = published.load(ITEMS[:1], entry, written(tmp_path / "a.parquet", [row]))
+    assert found["response"] == "a" and seen[0].keys() == read
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rewards_of_one_of_several_teachers_in_a_column(tmp_path, suffix):
+    rows = [
+        {"prompt": text, "by": by, "text": by + text, "score": number * 10 + i}
+        for number, by in enumerate(("a", "b"))
+        for i, text in enumerate(TEXTS[:2])
+    ]
+    entry = teacher(teacher="by", response="text") | {"written_by": "b"}
+    path = written(tmp_path / f"a{suffix}", rows)
+    assert published.rewards(ITEMS, entry, path, "score") == {(RED, 0): 10, (SORT, 0): 11}
+    assert [row["response"] for row in published.load(ITEMS, entry, path)] == ["b" + text for text in TEXTS[:2]]
+
+
 @pytest.mark.parametrize(
     ("row", "fields", "says"),
     [

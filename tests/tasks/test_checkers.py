@@ -8,8 +8,8 @@ import yaml
 from teachergrid.errors import BadInput
 from teachergrid.spec import schema
 from teachergrid.tasks import checkers
-from teachergrid.tasks.asked import Asked, columns_of
 from teachergrid.tasks.checkers import CHECKERS, check, measures_of, refuse_wrong, versions
+from teachergrid.tasks.verify import Asked, columns_of
 
 ROOT = Path(__file__).parents[2]
 GSM8K = ROOT.parent / "shared/data/gsm8k/test_1319.jsonl"

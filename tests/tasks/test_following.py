@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.evaluation.measures import ratio
-from teachergrid.tasks.asked import Asked
 from teachergrid.tasks.checkers import check
+from teachergrid.tasks.verify import Asked
 
 DATA = Path(__file__).parents[3] / "shared/data"
 IFEVAL = DATA / "ifeval/input_data.jsonl"

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from teachergrid.tasks.asked import Asked
 from teachergrid.tasks.checkers import check
 from teachergrid.tasks.formulas import as_formula, last_box
+from teachergrid.tasks.verify import Asked
 
 MATH = Path(__file__).parents[3] / "shared/data/math/math500.jsonl"
 RIGHT, WRONG, NONE, TIME = "right", "wrong", "no answer found", "time limit"

@@ -134,7 +134,9 @@ def _from_file(path: str | Path, name: str | None = None, columns: Columns | Non
 def _from_hub(entry: dict, columns: Columns | None = None) -> Rows:
     """Yield the rows of a hub data set, or of one file of it, at its commit; from the cache if `prefetch` put it there."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
 
+    disable_progress_bars()  # they fill a log
     repo, file = pins.data_set(entry["source"])
     where = f"hub:{repo}, revision {entry['revision']}, split {entry['split']}"
     if not pins.is_commit(entry["revision"]):

@@ -9,6 +9,7 @@ from ..hub.parquet_files import Columns
 from ..instructions import files, loading, rows
 
 Key: TypeAlias = tuple[str, int]  # id of an instruction, and sample
+USUAL = ("response", "output", "content", "answer")
 MOST_OTHERS = 20  # names of other teachers in a message
 
 
@@ -104,12 +105,15 @@ def _is_by(teacher: dict, row: dict, where: str, others: dict[str, None]) -> boo
 
 
 def _columns(fields: dict, place: tuple[str, ...]) -> Columns | None:
-    """Return the columns that are read; None, all of them, where the config does not name that of the response."""
-    if not fields["response"]:
+    """Return the columns that are read; None, all of them, where the config names none. place: as of `joined`; may be empty."""
+    of_item = rows.columns_of(fields)
+    if of_item is None and not fields["response"]:
         return None
-    of_item = rows.columns_of(fields) or Columns([], (*rows.USUAL, *rows.SYSTEM, *rows.CONTEXT))
+    of_item = of_item or Columns([], (*rows.USUAL, *rows.SYSTEM, *rows.CONTEXT))
     by = [(fields["teacher"],)] if fields.get("teacher") else []
-    return Columns([*of_item.stated, *by, place], (*of_item.usual, "id", "sample", "finish_reason"))
+    of_response = () if fields["response"] else USUAL
+    stated = [*of_item.stated, *by, *([place] if place else [])]
+    return Columns(stated, (*of_item.usual, *of_response, "id", "sample", "finish_reason"))
 
 
 def _answered(row: dict, fields: dict, asked: Asked, where: str, found: set[str]) -> tuple[str, list[dict]] | None:

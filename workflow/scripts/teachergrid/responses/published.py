@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from ..errors import BadInput
 from ..instructions import files, notes
 from ..instructions.files import Notes
-from .joining import Key, Row, Source, joined
+from .joining import USUAL, Key, Row, Source, joined
 
-USUAL = ("response", "output", "content", "answer")
 # what APIs and engines write in a column `finish_reason`; a response that was cut off gets no end token
 FINISHED = {"stop": "stop", "eos": "stop", "end_turn": "stop", "length": "length", "max_tokens": "length"}
 EXAMPLES = 3  # in a message

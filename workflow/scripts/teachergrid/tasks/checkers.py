@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import BadInput
 from ..spec import schema
 from . import verify
-from .asked import Asked, Checked, columns_of
+from .verify import Asked, Checked, columns_of
 
 LOCK = Path(__file__).parents[4] / "envs/cpu.lock"
 PASS_AT = "pass@{}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import BadInput
 from . import limited
-from .asked import Asked, Checked, columns_of
+from .verify import Asked, Checked, columns_of
 
 
 def check(benchmark: str, answers: Sequence[Asked], checker: dict) -> list[Checked]:
