@@ -61,6 +61,7 @@ WITHOUT_A_FILE = {
     "tasks/guards": "tasks/test_sandbox: it runs in a process of its own",
     "tasks/processes": "tasks/test_sandbox",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "tasks/worker": "a process: tasks/test_limited starts it",
     "training/training": "types only; training/test_launch and training/test_sft use them",
 }
 # methods of a NamedTuple, which are public

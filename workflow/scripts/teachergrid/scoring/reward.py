@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..models.chat import Message
 from ..store import artifacts, shards
 from ..tasks import checkers
-from ..tasks.asked import Asked
+from ..tasks.verify import Asked
 from . import classifier, finite, ratings, similarity
 from .entry import RewardEntry
 
