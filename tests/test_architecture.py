@@ -58,7 +58,10 @@ WITHOUT_A_FILE = {
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",
+    "tasks/guards": "tasks/test_sandbox: it runs in a process of its own",
+    "tasks/processes": "tasks/test_sandbox",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "tasks/worker": "a process: tasks/test_limited starts it",
     "training/training": "types only; training/test_launch and training/test_sft use them",
 }
 # methods of a NamedTuple, which are public

@@ -158,9 +158,12 @@ def test_a_kill_between_the_lines_and_the_sums_counts_no_line_twice(tmp_path, mo
 
 
 def test_a_batch_of_an_earlier_run_comes_first_though_none_are_wanted_now(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
     with hostile.serving(lambda server, item: GOOD) as server:
         with monkeypatch.context() as patched:
-            patched.setattr(batches.Batches, "_looked_at", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(batches, "replies_of", killed)
             with pytest.raises(KeyboardInterrupt):
                 ask(tmp_path, server, N)
         # the plan does not count what was sent

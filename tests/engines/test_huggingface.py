@@ -79,13 +79,12 @@ def test_a_response_ends_before_its_first_stop_text(loaded, sampling, monkeypatc
     assert cut[0]["response_tokens"] < whole[0]["response_tokens"]
     # the model itself stops
     lengths = []
-    original = huggingface.Generator._output
 
-    def noted(self, prompt_tokens, ids, *rest):
+    def noted(prompt_tokens, ids, *rest):
         lengths.append(len(ids))
-        return original(self, prompt_tokens, ids, *rest)
+        return ended(prompt_tokens, ids, *rest)
 
-    monkeypatch.setattr(huggingface.Generator, "_output", noted)
+    monkeypatch.setattr(huggingface, "ended", noted)
     generated(loaded, TEXTS[:1], sampling | {"stop": [middle[0]]})
     assert lengths[0] < sampling["max_tokens"]
 

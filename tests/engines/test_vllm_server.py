@@ -22,10 +22,13 @@ from teachergrid.engines.vllm_copy import ENVIRONMENT, ON_CPU
 
 pytestmark = pytest.mark.vllm
 API = "demo-teacher"
-TEACHER = vllm_job.TEACHERS[0]
-ENTRY = vllm_job.CONFIG["teachers"][TEACHER]
-MODEL = {key: value for key, value in vllm_job.CONFIG["models"][ENTRY["model"]].items() if key != "parent"}
-ASKED = vllm_job.CONFIG["instructions"]["pool"]["source"]
+
+
+def teacher() -> tuple[dict, dict]:
+    """Return a greedy teacher of the demo, and its model."""
+    entry = vllm_job.CONFIG["teachers"][vllm_job.TEACHERS[0]]
+    model = vllm_job.CONFIG["models"][entry["model"]]
+    return entry, {key: value for key, value in model.items() if key != "parent"}
 
 
 class Server(NamedTuple):
@@ -60,10 +63,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
+    _, model = teacher()
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
     command = [
-        *[str(Path(sys.executable).with_name("vllm")), "serve", str(workspace.ROOT / MODEL["repo"])],
-        *["--host", "127.0.0.1", "--port", str(port), "--served-model-name", API, "--dtype", MODEL["dtype"]],
+        *[str(Path(sys.executable).with_name("vllm")), "serve", str(workspace.ROOT / model["repo"])],
+        *["--host", "127.0.0.1", "--port", str(port), "--served-model-name", API, "--dtype", model["dtype"]],
         # without these a vendor's settings for sampling count, and compiling takes longer than it saves
         *["--generation-config", "vllm", "--enforce-eager", "--max-num-seqs", "32"],
     ]
@@ -94,12 +98,13 @@ def grid(folder: Path, url: str) -> None:
     """Write a grid of one model as two teachers: behind the endpoint, and loaded by this machine's jobs."""
     workspace.copy_code(folder, stand_in=False)
     (folder / "workflow/miniworld").symlink_to(workspace.ROOT / "workflow/miniworld")
-    shared = {key: value for key, value in ENTRY.items() if key != "model"}
+    entry, model = teacher()
+    shared = {key: value for key, value in entry.items() if key != "model"}
     config = {
         "seed": 1,
-        "models": {"near": MODEL, "far": {"api": API, "endpoint": "own"}},
+        "models": {"near": model, "far": {"api": API, "endpoint": "own"}},
         "endpoints": {"own": {"base_url": f"{url}/v1", "usd_in": 0, "usd_out": 0, "at_once": 8}},
-        "instructions": {"pool": {"source": ASKED, "sample": 40}},
+        "instructions": {"pool": {"source": vllm_job.CONFIG["instructions"]["pool"]["source"], "sample": 40}},
         "teachers": {
             "near": shared | {"model": "near"},
             "far": {"model": "far", "engine": "openai", "sampling": shared["sampling"]},

@@ -9,6 +9,7 @@ from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import canonical
+from teachergrid.tasks import checkers
 
 STUDENT = "w__seed__large__sft__s1"
 
@@ -184,3 +185,46 @@ def test_a_prompt_of_ones_own_counts_by_its_text(asking, small, tmp_path):
     (tmp_path / "one.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read as text"):
         asking(prompt=str(tmp_path / "one.txt"))
+
+
+def test_how_a_task_is_put_concerns_the_models_of_its_format_alone(build, small):
+    small["references"]["w-raw"]["format"] = "plain"
+
+    def specs(**task) -> tuple[str, str, str]:
+        builder = build(tasks={"chat": {}, "plain": {}, **task})
+        return (
+            evaluation.answer_row(builder, STUDENT, "math")["spec"],
+            evaluation.answer_row(builder, "w-raw", "math")["spec"],
+            evaluation.verify_row(builder, "math")["spec"],
+        )
+
+    student, reference, check = specs()
+    changed = specs(plain={"prompt": "Q: {question}", "stop": ["Q:"]})
+    assert (changed[0], changed[2]) == (student, check) and changed[1] != reference
+    changed = specs(chat={"prompt": "{question} Think."})
+    assert changed[1:] == (reference, check) and changed[0] != student
+
+
+def test_a_checker_of_another_kind_reruns_no_model(build):
+    builder = build()
+    before = evaluation.answer_row(builder, STUDENT, "math")["spec"], evaluation.verify_row(builder, "math")["spec"]
+    builder = build(tasks={"checker": {"kind": "math", "seconds": 3}})
+    spec = evaluation.verify_row(builder, "math")["spec"]
+    assert evaluation.answer_row(builder, STUDENT, "math")["spec"] == before[0] and spec != before[1]
+    # another version of the library is another check, whichever is installed where the plan is made
+    assert canonical.load(spec)["libraries"]["math-verify"] == checkers.versions("math")["math-verify"]
+    assert "libraries" not in canonical.load(before[1])
+
+
+def test_examples_are_an_input_where_they_are_shown(build, small):
+    small["references"]["w-raw"]["format"] = "plain"
+    builder = build(tasks={"plain": {"shots": 2}, "shots": {"source": "evolved", "answer": " {answer}"}})
+    shown, student = (evaluation.answer_row(builder, model, "math") for model in ("w-raw", STUDENT))
+    assert shown["prompts"] == ["config/gsm.jsonl", "results/instructions/evolved.parquet"]
+    assert student["prompts"] == ["config/gsm.jsonl"]
+    settings = canonical.load(shown["spec"])["tasks"]["gsm"]
+    # the file counts by its content
+    assert settings["shots"]["answer"] == " {answer}" and settings["shots"]["source"] is None
+    assert shown["asked"] == pytest.approx(3 * student["asked"])
+    table = Cells(builder.config).rows["load_instructions"]
+    assert "evolved" in table

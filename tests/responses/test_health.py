@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from teachergrid.errors import BadInput
+from teachergrid.instructions.notes import UNJOINED
 from teachergrid.responses import health
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
@@ -241,4 +242,10 @@ def test_what_was_guessed_while_reading_is_a_row():
     artifacts.table([row], artifacts.HEALTH)
     assert (row["check"], row["count"], row["n"], row["share"]) == ("reading", 4, 4, 1.0)
     assert row["example"] == "system prompts read from column 'system' (9 rows); x (1 row)"
+    # a set may hold many more rows than are asked for
+    (row,) = health.reading([Counter({UNJOINED: 95000, "x": 1})], 5)
+    assert (row["count"], row["share"]) == (1, 0.2)
+    assert row["example"] == "answers none of the instructions, not read (95,000 rows); x (1 row)"
+    (row,) = health.reading([Counter({UNJOINED: 7})], 5)
+    assert (row["count"], row["example"]) == (0, "answers none of the instructions, not read (7 rows)")
     assert health.gate(health.limited([row], {"empty": 0.0})) == []

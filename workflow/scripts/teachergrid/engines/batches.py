@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from . import request_log
-from .endpoint import LONGEST_PAUSE, Client, Query, Reply, plain, refusal, replies_of
-from .request_log import Batch, Line, Log, keep, line_of, lines_of
+from .endpoint import LONGEST_PAUSE, Client, Query, plain, refusal, replies_of
+from .request_log import Batch, Line, Log, Reply, keep, line_of, lines_of
 from .requests import Endpoint
 from .spending import Purse
 

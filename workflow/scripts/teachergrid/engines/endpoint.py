@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadInput
-from .request_log import Line, Log, line_of, logprobs_of
+from .request_log import Line, Log, Reply, line_of, logprobs_of
 from .requests import Endpoint
 from .spending import Purse
 
@@ -41,24 +41,6 @@ class Query(NamedTuple):
     body: dict[str, Any]
     prompt_tokens: int
     response_tokens: int
-
-
-class Reply(NamedTuple):
-    """What came of one try.
-
-    text, finish_reason: None where it has to be asked again. tokens: of prompt and response, where it says so. paid: whether it was
-    paid for; None: perhaps. wait: seconds that the endpoint asks for. final: the error that no other try changes.
-    """
-
-    text: str | None = None
-    finish_reason: str | None = None
-    tokens: tuple[int, int] | None = None
-    answered_by: str | None = None
-    paid: bool | None = False
-    problem: str | None = None
-    wait: float = 0.0
-    final: str | None = None
-    logprobs: list[tuple[str, float]] | None = None  # of the likeliest first tokens
 
 
 @dataclass
@@ -256,7 +238,8 @@ def read(body: str) -> Reply:
         tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
     except (ValueError, KeyError, TypeError):
         return Reply(paid=True, problem="an answer that is not of the protocol, or without its numbers of tokens")
-    seen = Reply(tokens=tokens, answered_by=by if isinstance(by := said.get("model"), str) else None, paid=True)
+    by = said.get("model")
+    seen = Reply(tokens=tokens, answered_by=by if isinstance(by, str) else None, paid=True)
     try:
         choice = said["choices"][0]
         text, reason = choice["message"].get("content"), choice.get("finish_reason")

@@ -18,14 +18,13 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 from urllib.parse import quote
 
 from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..models.templates import Message
-    from .endpoint import Reply
     from .requests import Endpoint, Sampling
 
 REQUESTS = ".requests"  # in the folder of results
@@ -57,6 +56,24 @@ class Line(_Line, total=False):
 
     batch: str
     logprobs: list[tuple[str, float]]
+
+
+class Reply(NamedTuple):
+    """What came of one try.
+
+    text, finish_reason: None where it has to be asked again. tokens: of prompt and response, where it says so. paid: whether it was
+    paid for; None: perhaps. wait: seconds that the endpoint asks for. final: the error that no other try changes.
+    """
+
+    text: str | None = None
+    finish_reason: str | None = None
+    tokens: tuple[int, int] | None = None
+    answered_by: str | None = None
+    paid: bool | None = False
+    problem: str | None = None
+    wait: float = 0.0
+    final: str | None = None
+    logprobs: list[tuple[str, float]] | None = None  # of the likeliest first tokens
 
 
 class Batch(TypedDict):
@@ -106,7 +123,7 @@ def lines_of(path: Path, batch: Batch) -> dict[str, Line]:
     return {line["key"]: line for line in _lines_in(path) if batch["id"] and line.get("batch") == batch["id"]}
 
 
-def line_of(endpoint: "Endpoint", key: str, reply: "Reply", most: float) -> Line:
+def line_of(endpoint: "Endpoint", key: str, reply: Reply, most: float) -> Line:
     """Return the line of a reply. key: of the request. most: USD that it may have cost."""
     prompt_tokens, response_tokens = reply.tokens or (0, 0)
     cost = endpoint.price.of(*reply.tokens) if reply.tokens else most

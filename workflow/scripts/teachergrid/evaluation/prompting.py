@@ -119,16 +119,20 @@ def _question(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def columns_of(answer: str | None) -> dict[str, str]:
-    """Return the columns that an item's answer holds as texts, lists with an item a line; {} where it is a bare answer."""
+    """Return the columns that an item's answer holds as texts, lists with an item a line; {} where it is a bare answer.
+
+    Lines end with \\n, also where a source has \\r\\n, as MBPP's programs do.
+    """
     try:
         columns = json.loads(answer or "")
     except ValueError:
         return {}
     if not isinstance(columns, dict):
         return {}
-    return {
+    texts = {
         name: "\n".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in columns.items()
     }
+    return {name: text.replace("\r\n", "\n") for name, text in texts.items()}
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

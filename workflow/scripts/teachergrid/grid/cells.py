@@ -266,7 +266,6 @@ class Cells:
 
     def _add_evaluation(self, name: str, suite: str, judges: list[str]) -> None:
         """Add a model's answers to a suite, their checks and comparisons, and the answers of the opponents."""
-        self._add_prompts(suite)
         row = self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
         for made in filter(None, map(made_set, row["prompts"])):
             self._add_instructions(made)

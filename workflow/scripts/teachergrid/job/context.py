@@ -1,6 +1,5 @@
 """What every entry script does first and last: log, settings, origin, devices, and a readable error message."""
 
-import gc
 import os
 import shutil
 import socket
@@ -18,15 +17,10 @@ from ..spec import canonical
 from ..store import disk, origin, unfinished
 from ..store.job_index import remember
 from ..units import visible
-from . import attempts, devices, failures, fingerprint, usage
+from . import attempts, devices, failures, fingerprint, imports, usage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
-
-
-# objects made between two looks of the garbage collector, which Python sets to 700: importing torch and transformers makes
-# millions that stay, and most of a small job is imports; this takes a fifth off their time
-LOOK_AFTER = 10_000
 
 
 def log_to(path: str) -> None:
@@ -46,7 +40,6 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
     Inside the context the job sees only its own devices, so CUDA must not have started before. An error is recorded
     (failures.Record), its message becomes the last line of the log, and the process ends with exit code 1.
     """
-    gc.set_threshold(LOOK_AFTER, *gc.get_threshold()[1:])
     terminal = os.dup(2)
     cell = Path(snakemake.output[0]).parts[0], snakemake.rule, "/".join(snakemake.wildcards)
     try:
@@ -54,6 +47,7 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
         log_to(snakemake.log[0])
         failures.remove(*cell)
         settings = canonical.load(snakemake.params.spec)
+        imports.spare("model" in settings)
         loaded = model_folders(settings, snakemake.input)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input, loaded)
         resumed, start = unfinished.has_unfinished(snakemake.output[0], made_from), time.monotonic()

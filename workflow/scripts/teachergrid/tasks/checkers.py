@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import BadInput
 from ..spec import schema
 from . import verify
-from .asked import Asked, Checked, columns_of
+from .verify import Asked, Checked, columns_of
 
 LOCK = Path(__file__).parents[4] / "envs/cpu.lock"
 PASS_AT = "pass@{}"
@@ -127,7 +127,7 @@ def refuse_wrong(where: str, entry: dict) -> None:
 
 @cache
 def versions(kind: str) -> dict[str, str]:
-    """Return {package: version} of what a kind's verdicts hang on, as the lock file pins them; {} where there is no such file."""
+    """Return {package: version} of the packages that decide a kind's verdicts, as the lock file pins them; {} where there is no such file."""
     packages = CHECKERS[kind].packages
     if not packages or not LOCK.is_file():
         return {}

@@ -7,7 +7,7 @@ The answer is the last \boxed{...}, else the last formula or number. The referen
 from collections.abc import Callable, Sequence
 
 from . import limited
-from .asked import Asked, Checked
+from .verify import Asked, Checked
 
 # of an answer, from its end: the answer stands there, and the library reads all formulas of a text
 LONGEST = 20_000

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..job import imports
 from ..store import origin
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -45,6 +46,7 @@ def work(folder: Path) -> None:
             # only rank 0 prints
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         refuse_shared_device()
+        imports.spare(loads_model=True)
         from . import sft
         from .training import Training
 
