@@ -115,6 +115,12 @@ def test_derived_judges_read_the_verdicts_of_another(asking):
     assert f"{cell}/wins" in cells.rows["judge"] and f"{cell}/lm" not in cells.rows["judge"]
 
 
+def test_the_report_knows_the_models_that_judge(asking):
+    spec = canonical.load(asking().rows["report"]["teachers"]["spec"])
+    assert {"wins", "lm", "lm-style"} == {*spec["judges"]} and spec["judges"]["lm-style"]["of"] == "lm"
+    assert spec["models"]["far"]["api"] == "gpt-x"
+
+
 def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
     config = asking().config
     assert evaluation.pattern(config, "judge") == "wins"
