@@ -5,7 +5,7 @@ import pytest
 from judged_rows import answers, prompts, replies
 from stored_judgments import ALPACA, annotations, benchmark, expected, needs_alpaca
 from teachergrid.errors import BadInput
-from teachergrid.evaluation.controls import by_length, by_style, length_benchmark
+from teachergrid.evaluation.controls import by_length, by_style, length_benchmark, style_of
 from teachergrid.evaluation.protocols import Case, Verdict
 from teachergrid.evaluation.verdicts import scores
 from teachergrid.store import artifacts
@@ -102,3 +102,22 @@ def test_style_control_without_a_fit():
     assert set(controlled["reason"].to_pylist()) == {
         "no finite fit: all battles end alike, or style tells how they end"
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("", (0, 0, 0, 0)),
+        ("# One\n## Two\ntext # three\n#four\n####### seven", (13, 2, 0, 0)),
+        ("1. one\n  2. two\n- three\n* four\n+ five\n-six\n3) seven", (19, 0, 5, 0)),
+        ("**bold** and __bold__, **not\nbold**, *not*", (24, 0, 0, 2)),
+        # code does not count as style, but as length
+        ("```\n# a comment\n- x\n```\n# Header", (13, 1, 0, 0)),
+        ("don't stop", (4, 0, 0, 0)),
+    ],
+)
+def test_style_of(text, style):
+    found = style_of(text)
+    assert found[1:] == style[1:]
+    assert found.length == pytest.approx(style[0], abs=6)
+    assert style_of("one two, three.").length == 5

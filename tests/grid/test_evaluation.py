@@ -8,7 +8,9 @@ from teachergrid.grid import evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.instructions import loading
 from teachergrid.spec import canonical
+from teachergrid.store import artifacts
 from teachergrid.tasks import checkers
 
 STUDENT = "w__seed__large__sft__s1"
@@ -113,6 +115,27 @@ def test_derived_judges_read_the_verdicts_of_another(asking):
     assert cells.rows["ask"][f"{cell}/lm"]["rows"] == 2 * own["rows"], "both orders"
     assert cells.rows["ask"][f"{cell}/lm"]["gpus"] == 0
     assert f"{cell}/wins" in cells.rows["judge"] and f"{cell}/lm" not in cells.rows["judge"]
+
+
+def test_a_plan_counts_what_the_log_does_not_answer(asking, small):
+    cells = asking()
+    row, cell = cells.rows["ask"][f"{STUDENT}/chat/lm"], f"{STUDENT}/chat/lm"
+    with pytest.raises(FileNotFoundError):
+        evaluation.unanswered(row, cell)
+    [prompt] = loading.load_tasks(canonical.load(row["spec"])["tasks"], row["prompts"])["ifeval"].to_pylist()
+    for model, text in ((STUDENT, "mine"), ("q-raw", "theirs")):
+        answer = {"task": "ifeval", "id": prompt["id"], "sample": 0, "answer": text, "finish_reason": "stop"}
+        table = artifacts.table([answer], artifacts.ANSWERS)
+        artifacts.write(f"results/answers/{model}/chat.parquet", table, artifacts.ANSWERS, None)
+    assert evaluation.unanswered(row, cell) == 2
+    # the opponent itself needs no judge
+    assert evaluation.unanswered(cells.rows["ask"]["q-raw/chat/lm"], "q-raw/chat/lm") == 0
+
+
+def test_the_report_knows_the_models_that_judge(asking):
+    spec = canonical.load(asking().rows["report"]["teachers"]["spec"])
+    assert {"wins", "lm", "lm-style"} == {*spec["judges"]} and spec["judges"]["lm-style"]["of"] == "lm"
+    assert spec["models"]["far"]["api"] == "gpt-x"
 
 
 def test_a_rule_makes_the_scores_of_its_judges_alone(asking):

@@ -31,6 +31,20 @@ def test_a_judge_whose_reward_is_in_a_metric_is_named():
     assert read.circular_notes(judges, {}) == []
 
 
+def test_a_judge_of_a_teachers_family_is_told():
+    models = {
+        "gpt": {"family": "GPT", "api": "gpt-x"},
+        "gpt-mini": {"family": "GPT"},
+        "qwen": {"family": "Qwen"},
+        "nameless": {"family": None},
+        "judge": {"family": None},
+    }
+    judges = {"lm": {"model": "gpt"}, "lm-style": {"of": "lm"}, "other": {"model": "judge"}, "wins": {"reward": "rm"}}
+    (note,) = read.family_notes(judges, models)
+    assert note.startswith("The judge lm and lm-style is of the family GPT, as gpt-mini: it may favour")
+    assert read.family_notes({"wins": {"reward": "rm"}}, models) == []
+
+
 def test_a_reward_that_hardly_tells_right_from_wrong_is_named():
     quality = [
         {"reward": name, "same_prompt_accuracy": accuracy, "n_pairs": 12}

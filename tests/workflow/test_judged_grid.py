@@ -172,6 +172,10 @@ def test_judges_are_asked_once_and_read_again_for_nothing(folder):
         # a further derived judge is one cheap job; both orders ask for the other half
         write(folder, server.url, more={"of": "arena", "control": "style"}, both={**JUDGES["clf"], "order": "both"})
         assert {job.split()[0] for job in jobs(folder, "more")} == {"score"}
+        both = call(folder, "teachergrid", "plan", *targets("both"), "--json")
+        document, _ = json.JSONDecoder().raw_decode(both[both.index("{") :])
+        ask = next(job for job in document["jobs"] if job["rule"] == "ask")
+        assert ask["asks"]["requests"] == ITEMS - 2, "the other half is in the log"
         run(folder, "both")
         assert len(server.asked) == asked + ITEMS - 2
         assert scores(folder, "both")[0]["first"] == pytest.approx(scores(folder, "both")[0]["second"])

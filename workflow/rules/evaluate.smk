@@ -84,12 +84,12 @@ rule judge:
         prompts=cell("judge", "prompts"),
     output:
         scores="<results>/scores/{model}/{suite}/{judge}.parquet",
-    wildcard_constraints:
-        judge=evaluation.pattern(config, "judge"),
     log:
         "<logs>/judge/{model}/{suite}/{judge}.log",
     benchmark:
         "<benchmarks>/judge/{model}/{suite}/{judge}.jsonl"
+    wildcard_constraints:
+        judge=evaluation.pattern(config, "judge"),
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -144,12 +144,12 @@ rule score:
         files=cell("score", "files"),
     output:
         scores="<results>/scores/{model}/{suite}/{judge}.parquet",
-    wildcard_constraints:
-        judge=evaluation.pattern(config, "score"),
     log:
         "<logs>/score/{model}/{suite}/{judge}.log",
     benchmark:
         "<benchmarks>/score/{model}/{suite}/{judge}.jsonl"
+    wildcard_constraints:
+        judge=evaluation.pattern(config, "score"),
     conda:
         "../../envs/cpu.yaml"
     resources:

@@ -238,7 +238,8 @@ def read(body: str) -> Reply:
         tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
     except (ValueError, KeyError, TypeError):
         return Reply(paid=True, problem="an answer that is not of the protocol, or without its numbers of tokens")
-    seen = Reply(tokens=tokens, answered_by=by if isinstance(by := said.get("model"), str) else None, paid=True)
+    by = said.get("model")
+    seen = Reply(tokens=tokens, answered_by=by if isinstance(by, str) else None, paid=True)
     try:
         choice = said["choices"][0]
         text, reason = choice["message"].get("content"), choice.get("finish_reason")

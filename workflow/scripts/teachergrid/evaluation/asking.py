@@ -18,6 +18,7 @@ from . import judge_prompts, protocols
 from .protocols import BOTH, PROTOCOLS, Case
 
 ENGINE = "openai"
+CHAT: ChatSettings = {"template": "own", "template_args": {}, "system": None}  # an endpoint has a template of its own
 SHARD = 1024  # rows after which they are saved; what was paid is saved at once, in the log
 
 
@@ -103,9 +104,8 @@ def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job
             "response_tokens": output["response_tokens"],
         }
 
-    chat: ChatSettings = {"template": "own", "template_args": {}, "system": None}
     setup = Setup(
-        settings["model"], chat, requests=asked, shard=SHARD, work=work, endpoint=endpoint, job=job, results=results
+        settings["model"], CHAT, requests=asked, shard=SHARD, work=work, endpoint=endpoint, job=job, results=results
     )
     made = rows.made(ENGINE, setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
     return pa.concat_tables(made.tables)

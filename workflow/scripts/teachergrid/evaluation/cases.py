@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..responses.reasoning import strip
-from ..tasks import followbench
+from . import followbench
 from .protocols import PROTOCOLS, Case
 
 Key = tuple[str, str, int]  # task, id, sample

@@ -5,6 +5,7 @@ equal style is fitted for each model with the opponent alone, so that it stays w
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +17,11 @@ import pyarrow.csv
 
 from ..errors import BadInput
 from ..responses.reasoning import strip
-from ..stats.battles import Rate, difference, style_controlled
+from ..stats.battles import Rate, Style, difference, style_controlled
 from ..stats.length_control import Anchor, Benchmark, Controlled, Judged, length_controlled
 from ..store import artifacts
 from .cases import cases, instruction_of
 from .protocols import BOTH, Case, Verdict
-from .style import style_of
 from .verdicts import coverage, decided, parts, score_row, scores
 
 
@@ -87,6 +87,13 @@ def write_fit(path: str, fit: dict | None) -> None:
         Path(path).write_text(json.dumps(fit, indent=1) + "\n")
 
 
+# what Arena-Hard counts as style (lmarena/arena-hard-auto, utils/add_markdown_info.py). There a length is in tokens of GPT-4o; here words
+# and signs are counted, so that both sides are measured alike without a tokenizer from elsewhere
+_CODE = re.compile(r"```([^`]*)```")
+_HEADERS = re.compile(r"^#{1,6}\s", re.MULTILINE)
+_LISTS = [re.compile(pattern, re.MULTILINE) for pattern in (r"^\s*\d+\.\s", r"^\s*[-*+]\s")]
+_BOLD = [re.compile(pattern) for pattern in (r"\*\*[^*\n]+\*\*", r"__[^_\n]+__")]
+_TOKEN = re.compile(r"\w+|[^\w\s]")
 # columns of AlpacaEval's df_gamed.csv
 _INDEX, _DIFFICULTY, _LENGTH, _PREFERENCE = "index", "instruction_difficulty", "std_delta_len", "preference"
 
@@ -192,3 +199,14 @@ def _one_battle(score: float | None) -> tuple[float, ...]:
 def _derived(case: Case, row: dict, value: float | None, reason: str | None) -> dict:
     """Return a row of a derived judge. It has no category: the rate of a part is not the mean of the part's values."""
     return {**score_row(case, value, reason), "category": None, "verdict": row["verdict"]}
+
+
+def style_of(text: str) -> Style:
+    """Return the style of an answer. Code blocks count as length alone."""
+    blocks = _CODE.findall(text)
+    prose = text
+    for block in blocks:  # what stands between the fences goes wherever it stands, the fences stay: as in the source
+        prose = prose.replace(block, "")
+    lists = sum(len(pattern.findall(prose)) for pattern in _LISTS)
+    bold = sum(len(pattern.findall(prose)) for pattern in _BOLD)
+    return Style(len(_TOKEN.findall(text)), len(_HEADERS.findall(prose)), lists, bold)

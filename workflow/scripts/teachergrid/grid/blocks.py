@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..spec import canonical
 from ..spec.canonical import picked
 from ..spec.ids import Responses
-from . import pilot
+from . import evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, describe, student_of
 from .config_grids import VERIFY, judges_of
@@ -118,8 +118,8 @@ def report_row(build: Builder, block: Block) -> ReportRow:
         "spec": canonical.dump(
             title=entry["title"] or block.name,
             tasks=tasks,
-            models=models_of(config, block.pairs, responses),
-            judges={comparison.judge: config["judges"][comparison.judge] for comparison in block.comparisons},
+            models=models_of(config, block.pairs, responses) | judge_models(config, block),
+            judges={name: config["judges"][name] for name in judges_in(config, block)},
             **savings,
         ),
         "pilots": [block.name] if entry["pilot"] else [],
@@ -175,6 +175,18 @@ def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) 
     names = {config["teachers"][teacher]["model"] for teacher in teachers_of(responses)}
     names |= {config["bases"][base]["model"] for base, _ in pairs}
     return {name: config["models"][name] for name in sorted(names - {None})}
+
+
+def judges_in(config: dict, block: Block) -> list[str]:
+    """Return the judges of a block, with those from which others are derived."""
+    judges = [comparison.judge for comparison in block.comparisons]
+    return list(dict.fromkeys([*judges, *(evaluation.asked_judge(config, judge) for judge in judges)]))
+
+
+def judge_models(config: dict, block: Block) -> dict[str, dict]:
+    """Return {name: config entry} of the language models that judge in a block, those of derived judges too."""
+    names = {config["judges"][judge]["model"] for judge in judges_in(config, block)} - {None}
+    return {name: config["models"][name] for name in sorted(names)}
 
 
 def teachers_of(responses: list[str]) -> set[str]:

@@ -2,16 +2,20 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ..cost import resources, workload
+from ..engines import openai
 from ..engines.engine import ENGINES
-from ..evaluation import asking
+from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
-from ..instructions import sizes
+from ..instructions import loading, sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
+from ..store import artifacts
+from ..store.results import RESULTS
 from ..tasks import checkers
 from .builder import NO_MODEL, Builder
 from .config_data import tasks_of
@@ -124,6 +128,25 @@ def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
         "files": [entry["gamed"]] if entry["gamed"] else [],
         "rows": items,
     }
+
+
+def unanswered(row: dict, cell: str) -> int:
+    """Return how many requests about answers that are there the log of requests does not answer.
+
+    Args:
+        row: of the rule `ask`. cell: model/suite/judge.
+    Raises:
+        FileNotFoundError, BadInput: answers or prompts are not there, or cannot be read.
+    """
+    model, suite, _ = cell.split("/")
+    parts = canonical.load(row["spec"])
+    paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *row["baselines"])]
+    own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
+    judged = cases.cases(
+        own, (*others, own)[0], loading.load_tasks(parts["tasks"], row["prompts"]), parts["judge"]["protocol"]
+    )
+    requests = [question.request for question in asking.Judge.of(parts["judge"]).questions(judged)]
+    return openai.unanswered(requests, {"teacher": asking.CHAT, "model": parts["model"]}, Path(RESULTS))
 
 
 def _baselines(entry: dict, model: str) -> list[str]:

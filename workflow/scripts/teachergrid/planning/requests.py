@@ -12,6 +12,7 @@ from ..cost.limits import Limits, Of, Place
 from ..cost.machines import Machines
 from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
+from ..grid import evaluation
 from ..grid.builder import unanswered
 from ..store import artifacts
 from ..store.results import RESULTS
@@ -78,12 +79,14 @@ def asked(request: Request) -> Asked | None:
     if row.get("endpoint") is None:
         return None
     requests, work = row["rows"], workload.of_row(request.rule, row)
-    instructions = Path(RESULTS, "instructions", f"{row.get('instructions', ['-'])[0]}.parquet")
-    # what a judge is asked depends on answers that may not be there yet: all count
-    if instructions.exists():  # else all requests are new, as far as can be known
-        with suppress(BadInput, OSError):
-            table = artifacts.read(instructions, artifacts.INSTRUCTIONS)
-            requests = unanswered(row["spec"], table)
+    # else all requests are new, as far as can be known
+    with suppress(BadInput, OSError):
+        if request.rule == "ask":
+            # answers that are yet to be made ask for other verdicts
+            requests = requests if request.needs else evaluation.unanswered(row, request.cell)
+        else:
+            instructions = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
+            requests = unanswered(row["spec"], artifacts.read(instructions, artifacts.INSTRUCTIONS))
     return Asked(requests, requests * work.read, requests * work.written)
 
 

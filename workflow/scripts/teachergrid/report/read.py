@@ -79,7 +79,11 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "rewards": samples.reward_means(rewards),
         "reward_quality": (quality := reward_quality(files.rewards)),
         "circular": (shared := circular(settings["judges"], grid_settings["metrics"])),
-        "notes": [*circular_notes(settings["judges"], shared), *weak(quality)],
+        "notes": [
+            *circular_notes(settings["judges"], shared),
+            *family_notes(settings["judges"], settings["models"]),
+            *weak(quality),
+        ],
         "stages": samples.stages(f"{results}/benchmarks"),
         "estimates": compared(results, samples.timed(f"{results}/benchmarks")),
         "failures": failed(results, grid_settings),
@@ -106,6 +110,25 @@ def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
         f"{', '.join(sorted(metrics))}: that they agree is circular and proves nothing."
         for name, metrics in shared.items()
     ]
+
+
+def family_notes(judges: dict, models: dict) -> list[str]:
+    """Return a warning for every language model as a judge whose family is that of a teacher or base. models: {name: config entry}."""
+    by_model: dict[str, list[str]] = {}
+    for name, judge in judges.items():
+        asked = judges.get(judge.get("of"), judge).get("model")
+        if asked in models:
+            by_model.setdefault(asked, []).append(name)
+    notes = []
+    for model, names in sorted(by_model.items()):
+        family = models[model].get("family")
+        kin = [other for other, entry in models.items() if other != model and family and entry.get("family") == family]
+        if kin:
+            notes.append(
+                f"The judge {' and '.join(sorted(names))} is of the family {family}, as {', '.join(sorted(kin))}: it may favour what they "
+                "write. Let a judge of another family decide, too."
+            )
+    return notes
 
 
 def weak(quality: list[dict]) -> list[str]:
@@ -190,7 +213,12 @@ def provenance(grid_settings: dict, models: dict, made_from: dict, made_with: di
     return {
         "config": {"digest of the grid's settings": hashlib.sha256(made_from["spec"].encode()).hexdigest()[:16]},
         "models": {
-            name: model.get("revision") or f"{model['repo']} ({shown.get(model['repo'], 'unpinned')})"
+            name: model.get("revision")
+            or (
+                f"{model['repo']} ({shown.get(model['repo'], 'unpinned')})"
+                if model.get("repo")
+                else f"{model.get('api')} (an endpoint)"
+            )
             for name, model in models.items()
         },
         "seeds": {"SFT": grid_settings["grid"]["seeds"], "bootstrap": grid_settings["grid"]["seed"]},

@@ -5,7 +5,7 @@ import json
 import pytest
 from stored_judgments import FOLLOWBENCH, needs_followbench
 from teachergrid.errors import BadInput
-from teachergrid.tasks.followbench import Item, by_rule, item, satisfied, sentences
+from teachergrid.evaluation.followbench import Item, by_rule, item, satisfied, sentences
 
 PARAGRAPH = "Walk " + "very " * 20 + "far"
 POINTS = [
