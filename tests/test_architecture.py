@@ -48,6 +48,7 @@ TORCH = (
 HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
+    "commands/calibrate": "evaluation/test_trust",
     "commands/status": "run/test_status",
     "engines/prompts": "engines/test_vllm",
     "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",

@@ -250,6 +250,10 @@ def test_a_server_without_batches_and_a_wrong_key_are_told(tmp_path, monkeypatch
         server.hurt = lambda method, path: (404, b'{"detail": "Not Found"}', b"")
         with pytest.raises(BadInput, match="code 404"):
             ask(tmp_path, server, N)
+        # it takes files, and no batch of them
+        server.hurt = lambda method, path: (400, b"{}", b"") if path == "/batches" else "fine"
+        with pytest.raises(BadInput, match=r"code 400: \{\}; .*without batches: `batch: false`"):
+            ask(tmp_path, server, N)
         monkeypatch.setenv(hostile.KEY_ENV, "sk-wrong")
         with pytest.raises(BadInput) as found:
             ask(tmp_path, server, N)

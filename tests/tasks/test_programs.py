@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.tasks import programs, proof, sandbox
+from teachergrid.tasks import programs, sandbox
 from teachergrid.tasks.sandbox import Refused
 
 CODE = Path(__file__).parents[3] / "shared/data/code"
@@ -35,7 +35,7 @@ GOOD = "def twice(x):\n    return 2 * x"
 
 @pytest.fixture(autouse=True, scope="module")
 def guarded():
-    if all(proof.gap(level) for level in sandbox.LEVELS):
+    if all(sandbox.gap(level) for level in sandbox.LEVELS):
         pytest.skip(sandbox.levels())
 
 
@@ -137,7 +137,7 @@ def test_rows_without_tests(row, message):
 
 
 def test_without_a_guard_there_is_no_score(monkeypatch):
-    monkeypatch.setattr(proof, "gap", lambda level: "it is not installed")
+    monkeypatch.setattr(sandbox, "gap", lambda level: "it is not installed")
     with pytest.raises(Refused, match="no guard for programs of models holds on this machine"):
         programs.verdicts([GOOD], [TWICE], {})
 
@@ -158,7 +158,7 @@ def wrong(answers: Sequence[str], rows: Sequence[dict]) -> dict[int, str]:
 
 @pytest.fixture(params=sandbox.LEVELS)
 def level(request, monkeypatch):
-    if gap := proof.gap(request.param):
+    if gap := sandbox.gap(request.param):
         pytest.skip(f"{request.param} does not hold on this machine: {gap}")
     monkeypatch.setenv(sandbox.FORCED, request.param)
 

@@ -14,7 +14,7 @@ import attacks
 import pytest
 from attacks import ATTACKS, RIGHT
 from teachergrid.errors import BadInput
-from teachergrid.tasks import bubblewrap, guards, proof, sandbox
+from teachergrid.tasks import bubblewrap, guards, sandbox
 from teachergrid.tasks.sandbox import LEVELS, Limits, Outcome, Program, Refused, Sandbox
 
 PACKAGE = Path(sandbox.__file__).parents[1]
@@ -25,7 +25,7 @@ MAY_BE_FORBIDDEN = {"io_uring", "user namespace", "mount", "ptrace", "memory of 
 
 
 def needs(level: str) -> None:
-    if gap := proof.gap(level):
+    if gap := sandbox.gap(level):
         pytest.skip(f"{level} does not hold on this machine: {gap}")
 
 
@@ -247,7 +247,7 @@ def test_a_kernel_without_landlock_is_refused(monkeypatch):
 
 def test_a_machine_without_any_guard_is_refused_with_the_remedy(monkeypatch):
     gaps = {"bubblewrap": "it is not installed", "landlock": "this kernel has no Landlock"}
-    monkeypatch.setattr(proof, "gap", gaps.get)
+    monkeypatch.setattr(sandbox, "gap", gaps.get)
     with pytest.raises(Refused) as caught, Sandbox():
         pass
     assert str(caught.value) == (
@@ -259,19 +259,19 @@ def test_a_machine_without_any_guard_is_refused_with_the_remedy(monkeypatch):
 
 
 def test_the_better_level_that_holds_is_taken(monkeypatch):
-    monkeypatch.setattr(proof, "gap", lambda level: None)
+    monkeypatch.setattr(sandbox, "gap", lambda level: None)
     assert sandbox.chosen() == "bubblewrap"
     assert sandbox.levels() == "sandbox for programs of models: bubblewrap holds, landlock holds"
-    monkeypatch.setattr(proof, "gap", {"bubblewrap": "it is not installed"}.get)
+    monkeypatch.setattr(sandbox, "gap", {"bubblewrap": "it is not installed"}.get)
     assert sandbox.chosen() == "landlock"
     assert "bubblewrap does not hold (it is not installed), landlock holds" in sandbox.levels()
 
 
 def test_a_level_can_be_forced(monkeypatch):
-    monkeypatch.setattr(proof, "gap", lambda level: None)
+    monkeypatch.setattr(sandbox, "gap", lambda level: None)
     monkeypatch.setenv("TEACHERGRID_SANDBOX", "landlock")
     assert sandbox.chosen() == "landlock"
-    monkeypatch.setattr(proof, "gap", {"landlock": "x"}.get)
+    monkeypatch.setattr(sandbox, "gap", {"landlock": "x"}.get)
     with pytest.raises(Refused, match=r"\(landlock: x\)"):
         sandbox.chosen()
     monkeypatch.setenv("TEACHERGRID_SANDBOX", "docker")

@@ -85,6 +85,17 @@ def test_a_teacher_behind_an_endpoint_is_planned_answered_and_paid_once(folder):
         done = call(folder, "run", "--cores", "1", "--until", "generate")
         assert done.returncode == 0, done.stdout + done.stderr
         assert {request["messages"][-1]["content"] for request in server.asked[asked:]} == {"item 6", "item 7"}
+        # a batch, at half the price
+        write(folder, server.url, number=10, usd_in=2e4, usd_out=8e4)
+        assert call(folder, "run", "--cores", "1", "--until", "load_instructions").returncode == 0
+        one_by_one = generate_of(folder)["asks"]
+        write(folder, server.url, number=10, usd_in=2e4, usd_out=8e4, batch=True)
+        together = generate_of(folder)["asks"]
+        assert together["requests"] == 2
+        assert together["usd"]["expected"] == pytest.approx(one_by_one["usd"]["expected"] / 2)
+        done = call(folder, "run", "--cores", "1", "--until", "generate")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(server.batches) >= 1 and {"item 8", "item 9"} <= server.paid.keys()
     written = subprocess.run(["grep", "-rlF", hostile.KEY, str(folder)], capture_output=True, text=True)
     assert written.stdout == ""
 

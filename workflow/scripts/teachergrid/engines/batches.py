@@ -122,8 +122,7 @@ class Batches:
         return new
 
     def _promised(self, name: str, queries: list[Query], may_wait: bool) -> int:
-        """Promise the price of a batch, and return how many of the requests it has: fewer where the caps leave less room. 0: not before
-        other requests have ended."""
+        """Promise the price of a batch. Return how many of the requests have room under the caps; 0: not before others have ended."""
         size, until = len(queries), time.monotonic() + 2 * self.endpoint.timeout
         while time.monotonic() < until:
             try:
@@ -163,7 +162,11 @@ class Batches:
                 if attempt + 1 == self.endpoint.tries:
                     raise
                 time.sleep(min(LONGEST_PAUSE, self.endpoint.pause * 2**attempt))
+            except BadInput:
+                self._forget(batch)
+                raise
         keep(self.log.path, batch)
+        print(f"batch {batch['id']} of {len(batch['most'])} requests is sent; an answer may take a day", flush=True)
 
     def _found(self, http: "Http", batch: Batch) -> str | None:
         """Return the id of the batch that the endpoint has made of what was uploaded; None for none."""
@@ -171,7 +174,7 @@ class Batches:
         while True:
             page = self._call(http, "GET", "/batches", has="data", params={"limit": 100, **after})
             for one in page["data"]:
-                if one["input_file_id"] == batch["file"]:
+                if one.get("input_file_id") == batch["file"]:
                     return one["id"]
             if not page.get("has_more") or not page["data"]:
                 return None
@@ -213,10 +216,8 @@ class Batches:
                 content = self._call(http, "GET", f"/files/{state[name]}/content", has="")
                 replies |= replies_of(self.endpoint, content)
         # what an endpoint did not come to is in no file, and not paid for; in a batch that it has done, this is not so sure
-        lost = Reply(
-            paid=None if state["status"] == "completed" else False,
-            problem=f"no answer in a batch that is {state['status']}",
-        )
+        paid = None if state["status"] == "completed" else False
+        lost = Reply(paid=paid, problem=f"no answer in a batch that is {state['status']}")
         known = lines_of(self.log.path, batch)
         new: list[Line] = []
         for key, most in batch["most"].items():
@@ -234,9 +235,8 @@ class Batches:
 
     def _refuse(self, state: dict, replies: dict[str, Reply]) -> None:
         """Raise BadInput where another batch would change nothing."""
-        for reply in replies.values():
-            if reply.final:
-                raise BadInput(reply.final)
+        if final := next((reply.final for reply in replies.values() if reply.final), None):
+            raise BadInput(final)
         if state["status"] == "failed":
             why = plain(self.endpoint, json.dumps(state.get("errors")))
             raise BadInput(f"endpoint {self.endpoint.name} refuses a batch: {why}; fix that, or set its `batch: false`")
@@ -250,9 +250,7 @@ class Batches:
 
     # --- calls
 
-    def _call(
-        self, http: "Http", method: str, path: str, has: str = "id", tries: int | None = None, **content: Any
-    ) -> Any:
+    def _call(self, http: "Http", method: str, path: str, has: str = "id", tries: int = 0, **content: Any) -> Any:
         """Return the JSON of an answer, or its text. Raises Unanswered, and BadInput for what the endpoint refuses.
 
         has: a key that the answer must have; "" for text. tries: of a call that may not be made twice, 1.
@@ -269,14 +267,16 @@ class Batches:
             except HTTPError as error:
                 problem = f"no connection, or it broke ({type(error).__name__})"
             else:
-                if answer.status_code == 200 and (said := _said(answer.text, has)) is not None:
+                if answer.is_success and (said := _said(answer.text, has)) is not None:
                     return said
                 reply = refusal(self.endpoint, answer.status_code, answer.text, answer.headers.get("retry-after", ""))
-                if answer.status_code != 200 and reply.problem is None:
-                    raise BadInput(
+                if not answer.is_success and reply.problem is None:
+                    why = (
                         reply.final
-                        or f"endpoint {self.endpoint.name} refuses a batch: {plain(self.endpoint, answer.text)}; set its `batch: false`"
+                        or f"endpoint {self.endpoint.name} refuses a batch: {plain(self.endpoint, answer.text)}"
                     )
+                    file = self.log.path.with_suffix(".batches")
+                    raise BadInput(f"{why}; without batches: `batch: false`; if it has lost one, remove {file}")
                 problem, wait = reply.problem or "an answer that is not of the protocol", max(wait, reply.wait)
             if attempt + 1 < tries:
                 time.sleep(wait)

@@ -28,6 +28,7 @@ class Sampling(TypedDict):
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
     stop: NotRequired[list[str]]  # texts that end a response, which holds none of them; of a task, none for teachers
+    top_logprobs: NotRequired[int]  # log-probabilities of so many likeliest first tokens; only endpoints give them
 
 
 class Request(NamedTuple):
@@ -49,6 +50,7 @@ class Output(TypedDict):
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
+    logprobs: NotRequired[list[tuple[str, float]] | None]  # of the likeliest first tokens, where they were asked for
 
 
 # requests -> (number of a request, its output) for each of them, in any order, as soon as it is done

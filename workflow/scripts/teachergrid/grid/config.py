@@ -198,29 +198,6 @@ def _references(config: dict) -> None:
             raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
 
 
-def _judges(config: dict) -> None:
-    if config_grids.VERIFY in config["judges"]:
-        raise BadInput(
-            f"config.judges.{config_grids.VERIFY}: this name is reserved for the checkers of tasks; rename it"
-        )
-    for name, judge in config["judges"].items():
-        known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
-        if config["rewards"][judge["reward"]]["similarity"]:
-            raise BadInput(
-                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other and cannot judge; name another reward"
-            )
-        if config["rewards"][judge["reward"]]["column"] is not None:
-            raise BadInput(
-                f"config.judges.{name}.reward: '{judge['reward']}' reads published rewards, and answers have none; name another reward"
-            )
-        known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
-    for name, suite in config["suites"].items():
-        for task in suite["tasks"]:
-            known(f"config.suites.{name}.tasks", task, config["tasks"])
-        for judge in suite["judges"]:
-            known(f"config.suites.{name}.judges", judge, config["judges"])
-
-
 # --- completions
 
 
@@ -239,6 +216,9 @@ def _read_templates(config: dict) -> None:
         for entry in config[kind].values():
             if entry["template"] != "own":
                 entry["template"] = Path(entry["template"]).read_text()
+    for judge in config["judges"].values():
+        if judge["prompt"] is not None:
+            judge["prompt"] = Path(judge["prompt"]).read_text()
 
 
 def _derive_seeds(config: dict) -> None:
@@ -280,7 +260,7 @@ CHECKS = (
     _corpora,
     _references,
     config_data.check,
-    _judges,
+    config_grids.check_judges,
     config_grids.check,
     config_data.check_published,
     config_paths.check,

@@ -1,18 +1,23 @@
 """The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
+import re
 from functools import cache
+from typing import Any
 
 from ..cost import resources, workload
 from ..engines.engine import ENGINES
+from ..evaluation import asking
+from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
 from ..tasks import checkers
-from .builder import Builder
+from .builder import NO_MODEL, Builder
 from .config_data import tasks_of
-from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
+from .rows import AnswerRow, AskRow, JudgeRow, ModelPart, ReadRow, ScorePart, VerifyRow
 
+_PROMPT = 200  # tokens of a judge's prompt around what it judges
 CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
 
 
@@ -58,6 +63,87 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
         # both sides are scored
         "rows": 2 * items,
     }
+
+
+def add_judge(build: Builder, rows: dict[str, dict[str, Any]], model: str, suite: str, judge: str) -> str | None:
+    """Add the jobs in which a judge judges a model's answers to a suite, and return the opponent whose answers they read.
+
+    rows: {rule: {cell: row}}.
+    """
+    cell, entry = f"{model}/{suite}/{judge}", build.config["judges"][judge]
+    if entry["reward"] is not None:
+        rows["judge"][cell] = judge_row(build, model, suite, judge)
+        return entry["baseline"]
+    asked = asked_judge(build.config, judge)
+    rows["ask"][f"{model}/{suite}/{asked}"] = ask_row(build, model, suite, asked)
+    rows["score"][cell] = score_row(build, model, suite, judge)
+    return build.config["judges"][asked]["baseline"]
+
+
+def pattern(config: dict, rule: str) -> str:
+    """Return a pattern of the judges whose scores a rule makes: `judge` by a reward, `score` from a language model's verdicts."""
+    by_reward = {name: judge["reward"] is not None for name, judge in config["judges"].items()}
+    return "|".join(re.escape(name) for name in sorted(by_reward) if by_reward[name] == (rule == "judge")) or "(?!)"
+
+
+def asked_judge(config: dict, judge: str) -> str:
+    """Return the judge whose model is asked for a judge's verdicts: its own, or that of which it is derived."""
+    return config["judges"][judge]["of"] or judge
+
+
+def ask_row(build: Builder, model: str, suite: str, judge: str) -> AskRow:
+    """Return the row of the job that asks a language model for verdicts on a model's answers to a suite."""
+    entry, prompts = build.config["judges"][judge], _prompts(build, suite)[0]
+    alone = PROTOCOLS[entry["protocol"]].alone
+    answered = answer_row(build, model, suite)
+    written = workload.usual(dict(workload.settings("answer", answered["spec"])))
+    orders = 1 if alone or (entry["protocol"] == "alpaca_eval2" and entry["order"] != BOTH) else 2
+    samples = max(task["sampling"]["samples"] for task in tasks_of(build.config, suite).values())
+    return {
+        **_ask(build, judge, suite),
+        **build.endpoint(entry["model"], asking.ENGINE),
+        "asked": _PROMPT + (answered["asked"] or workload.PROMPT) + (1 if alone else 2) * written,
+        "baselines": _baselines(entry, model),
+        "suites": [suite],
+        "prompts": prompts,
+        "rows": orders * samples * answered["rows"],
+    }
+
+
+def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
+    """Return the row of the job that reads a language model's verdicts on a model's answers to a suite."""
+    asked = asked_judge(build.config, judge)
+    prompts, items = _prompts(build, suite)
+    entry = build.config["judges"][judge]
+    return {
+        "spec": _score_spec(build, judge, suite),
+        "asked": [asked],
+        "baselines": _baselines(build.config["judges"][asked], model),
+        "suites": [suite],
+        "prompts": prompts,
+        "files": [entry["gamed"]] if entry["gamed"] else [],
+        "rows": items,
+    }
+
+
+def _baselines(entry: dict, model: str) -> list[str]:
+    return [entry["baseline"]] if entry["baseline"] not in (None, model) else []
+
+
+@cache
+def _ask(build: Builder, judge: str, suite: str) -> ModelPart:
+    entry = build.config["judges"][judge]
+    settings = asking.settings_of(entry) | {"model": entry["model"]}
+    tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
+    return {**build.with_model("judge", settings, unused=ENGINES[asking.ENGINE].unused, tasks=tasks), **NO_MODEL}
+
+
+@cache
+def _score_spec(build: Builder, judge: str, suite: str) -> str:
+    entry = build.config["judges"][judge]
+    asked = build.config["judges"][asked_judge(build.config, judge)]
+    tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
+    return canonical.dump(judge=picked(asked, "protocol", "order") | picked(entry, "control"), tasks=tasks)
 
 
 @cache

@@ -31,6 +31,7 @@ from .schemas import (
     REWARDS,
     SCORES,
     TRAINING_LOG,
+    VERDICTS,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "REWARDS",
     "SCORES",
     "TRAINING_LOG",
+    "VERDICTS",
     "BadTable",
     "Source",
     "batches",

@@ -263,3 +263,20 @@ LINEAGE = _schema(
     ("notes", pa.string()),  # what was odd about its training, as sentences
     optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
 )
+# what a language model as a judge said: one row per task x item x sample x order in which it was shown the answers. It holds what was
+# paid for and nothing that was concluded from it, so that another way to read replies asks nobody again
+VERDICTS = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("order", pa.string()),  # model first, model second, or alone: without an opponent
+    ("text", pa.string()),
+    ("finish_reason", pa.string()),
+    (
+        "logprobs",
+        pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())])),
+    ),  # the likeliest first tokens
+    ("prompt_tokens", pa.int32()),
+    ("response_tokens", pa.int32()),
+    ("cost", pa.float64()),  # USD; null: unknown, or no price
+    optional="logprobs prompt_tokens response_tokens cost",
+)

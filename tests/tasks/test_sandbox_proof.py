@@ -1,14 +1,14 @@
 """A guard with a hole is found before a program runs under it."""
 
 import pytest
-from teachergrid.tasks import bubblewrap, calls, processes, proof
+from teachergrid.tasks import bubblewrap, calls, processes, sandbox
 
 
 @pytest.fixture(autouse=True)
 def proved_again():
-    proof.gap.cache_clear()
+    sandbox.gap.cache_clear()
     yield
-    proof.gap.cache_clear()
+    sandbox.gap.cache_clear()
 
 
 def without(monkeypatch, **changed) -> None:
@@ -37,44 +37,44 @@ def without(monkeypatch, **changed) -> None:
     ],
 )
 def test_a_hole_is_named(monkeypatch, changed, gap):
-    if found := proof.gap("landlock"):
+    if found := sandbox.gap("landlock"):
         pytest.skip(f"landlock does not hold on this machine: {found}")
-    proof.gap.cache_clear()
+    sandbox.gap.cache_clear()
     without(monkeypatch, **changed)
-    assert gap in proof.gap("landlock")
+    assert gap in sandbox.gap("landlock")
 
 
 def test_the_inner_guard_alone_needs_its_list_of_calls(monkeypatch):
     """Landlock by itself leaves datagrams, and more."""
     monkeypatch.setattr(calls, "packed", lambda: None)
-    assert "no list of the calls to the kernel" in proof.gap("landlock")
+    assert "no list of the calls to the kernel" in sandbox.gap("landlock")
 
 
 def test_attacks_that_fail_anyway_prove_nothing(monkeypatch):
-    if found := proof.gap("landlock"):
+    if found := sandbox.gap("landlock"):
         pytest.skip(f"landlock does not hold on this machine: {found}")
-    proof.gap.cache_clear()
+    sandbox.gap.cache_clear()
     monkeypatch.setattr(
-        proof, "ATTACKS", proof.ATTACKS.replace("open(", "open('/nowhere' + ").replace("os.fork()", "1 / 0")
+        sandbox, "ATTACKS", sandbox.ATTACKS.replace("open(", "open('/nowhere' + ").replace("os.fork()", "1 / 0")
     )
-    monkeypatch.setattr(proof, "ATTACKS", proof.ATTACKS.replace("(OSError, MemoryError)", "Exception"))
-    assert proof.gap("landlock") == (
+    monkeypatch.setattr(sandbox, "ATTACKS", sandbox.ATTACKS.replace("(OSError, MemoryError)", "Exception"))
+    assert sandbox.gap("landlock") == (
         "nothing is proved: without a guard, too, a program cannot read a file, write a file, start a process"
     )
 
 
 def test_bubblewrap_that_is_missing_or_broken(monkeypatch, tmp_path):
     monkeypatch.setattr(bubblewrap, "binary", lambda: None)
-    assert proof.gap("bubblewrap") == "it is not installed"
-    proof.gap.cache_clear()
+    assert sandbox.gap("bubblewrap") == "it is not installed"
+    sandbox.gap.cache_clear()
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(bubblewrap, "binary", lambda: str(broken))
-    assert proof.gap("bubblewrap") == "bubblewrap did not start: bwrap: setting up uid map: Permission denied"
+    assert sandbox.gap("bubblewrap") == "bubblewrap did not start: bwrap: setting up uid map: Permission denied"
 
 
 def test_it_is_proved_once(monkeypatch):
-    first = proof.gap("landlock")
+    first = sandbox.gap("landlock")
     monkeypatch.setattr(processes, "run", None)
-    assert proof.gap("landlock") == first
+    assert sandbox.gap("landlock") == first
