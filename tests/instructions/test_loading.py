@@ -298,3 +298,33 @@ def test_real_sets_are_read_as_they_are(capsys, name, fields, columns, answer):
     _, *noted = capsys.readouterr().out.splitlines()
     damaged = sum("\ufffd" in text for text in texts)
     assert [line.rpartition(" (")[2] for line in noted] == ([f"{damaged} rows)"] if damaged else [])
+
+
+SEVERAL = {"instruction": "prompt", "answer": {"columns": ["tests", "key"]}}
+
+
+def test_an_answer_of_several_columns_is_json_and_part_of_the_id(load):
+    """Two items of MBPP have the same prompt and other tests."""
+    rows = [{"prompt": "Count.", "tests": ["assert 1"], "key": 1}, {"prompt": "Count.", "tests": ["é", None], "key": 1}]
+    first, second = load([*rows, rows[0]], fields=SEVERAL)
+    assert (first["answer"], second["answer"]) == (
+        '{"key": 1, "tests": ["assert 1"]}',
+        '{"key": 1, "tests": ["é", null]}',
+    )
+    assert len({first["id"], second["id"], message_id(user("Count."))}) == 3
+    assert first["id"] == message_id(user("Count."), first["answer"])
+    with pytest.raises(BadInput, match=r"row 1: no column 'key', which `fields\.answer` names"):
+        load([{"prompt": "Count.", "tests": []}], fields=SEVERAL)
+
+
+def test_items_keep_their_ids_from_the_set_that_was_loaded(load, tmp_path):
+    """A benchmark from the hub is loaded as an instruction set first, and its tasks read what that job wrote."""
+    items = load([{"prompt": "Count.", "tests": [str(i)], "key": i} for i in range(2)], fields=SEVERAL)
+    artifacts.write(tmp_path / "set.parquet", items, artifacts.INSTRUCTIONS, None)
+    task = {"fields": schema.filled({}, schema.definition("fields"))}
+    table = loading.items_of(str(tmp_path / "set.parquet"), task, "task")
+    assert table.to_pylist() == items
+    # a parquet file of another kind is read as before
+    pq.write_table(pa.table({"prompt": ["Count."], "answer": ["1"]}), tmp_path / "other.parquet")
+    [other] = loading.items_of(str(tmp_path / "other.parquet"), task, "task").to_pylist()
+    assert (other["id"], other["answer"]) == (message_id(user("Count.")), "1")

@@ -101,8 +101,12 @@ def test_a_mistake_in_a_file_is_named_with_the_file(folder, keys, said):
 def test_a_file_that_is_not_there(folder):
     with pytest.raises(BadInput, match=r"config.tasks.mine.file: there is no file 'none.yaml'"):
         expanded(file="none.yaml")
-    with pytest.raises(BadInput, match=r"no benchmark has the name 'gsm8'.*did you mean 'gsm8k'.*humaneval"):
+    with pytest.raises(
+        BadInput, match=r"no benchmark has the name 'gsm8', did you mean 'gsm8k'\? \(a file of your own"
+    ):
         expanded(file="gsm8")
+    with pytest.raises(BadInput, match=r"no benchmark has the name 'x'; known: gsm8k, humaneval"):
+        expanded(file="x")
     (folder / "bad.yaml").write_text("a: [")
     with pytest.raises(BadInput, match=r"bad\.yaml"):
         expanded(file="bad.yaml")

@@ -53,3 +53,18 @@ def test_a_file_that_does_not_serve_is_named(tmp_path):
         artifacts.read(path, SCHEMA)
     with pytest.raises(FileNotFoundError):
         artifacts.read(tmp_path / "none.parquet", SCHEMA)
+
+
+def test_a_later_column_is_null_in_files_of_before(tmp_path):
+    """Only for columns that say so: of others the file is refused, since a model's results may lack something."""
+    scores = artifacts.table([{"task": "t", "id": "a", "sample": 0, "score": 1.0}], artifacts.SCORES)
+    pq.write_table(scores.drop(["measures"]), tmp_path / "old.parquet")
+    assert artifacts.read(tmp_path / "old.parquet", artifacts.SCORES) == scores
+    assert artifacts.read(tmp_path / "old.parquet", artifacts.SCORES, ["measures", "id"]).column_names == [
+        "measures",
+        "id",
+    ]
+    pq.write_table(scores.drop(["cost"]), tmp_path / "broken.parquet")
+    with pytest.raises(artifacts.BadTable, match="no column cost"):
+        artifacts.read(tmp_path / "broken.parquet", artifacts.SCORES)
+    assert artifacts.holds(tmp_path / "old.parquet", artifacts.SCORES) is False

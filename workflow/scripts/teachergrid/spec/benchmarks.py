@@ -85,9 +85,9 @@ def _path(name: str, where: str) -> Path:
         if (path := folder / f"{name}.yaml").is_file():
             return path
     known = sorted({path.stem for folder in (HERE, SHIPPED) for path in folder.glob("*.yaml")})
+    meant = nearest(name, known) or f"; known: {', '.join(known)}"
     raise BadInput(
-        f"{where}: no benchmark has the name '{name}'{nearest(name, known)}; there are {', '.join(known)}, and a file of your own "
-        "is named by its path, which ends with .yaml"
+        f"{where}: no benchmark has the name '{name}'{meant} (a file of your own is named by its path, which ends with .yaml)"
     )
 
 
