@@ -157,8 +157,9 @@ METRICS = _schema(
     ("n", pa.int64()),  # responses that it is computed from
     ("missing", pa.int64()),  # responses left out since their value is undefined, see reason
     ("removed", pa.int64()),  # responses left out by the entry's `below`
+    ("cut", pa.int64()),  # of n: responses of which the scorer read only the beginning; null without likelihoods
     ("reason", pa.string()),
-    optional=_METRIC_OPTIONAL + "reward beta threshold power category value low high removed reason",
+    optional=_METRIC_OPTIONAL + "reward beta threshold power category value low high removed cut reason",
 )
 # one row per unit of a grid (base x corpus x recipe, or a reference) x measure
 PERFORMANCE = _schema(
