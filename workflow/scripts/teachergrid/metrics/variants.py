@@ -11,6 +11,7 @@ from .expressions import Expression, Term
 from .formulas import FORMULAS, Formula
 
 OWN = "expression"  # the formula of an entry that states an expression of its own
+UNLIKE = "Not the paper's variant"  # in the description of a metric that computes a paper's formula in another way
 OWN_BASE = "self"  # the scorer that is the base for which the metric is computed
 
 
@@ -164,7 +165,7 @@ class Metric:
             f"{'in' if chat == 'chat' else 'without'} a chat template, {'with' if end else 'without'} the end token"
             for chat, end in (own, theirs)
         ]
-        return f". Not the paper's variant: here {said[0]}; there {said[1]}"
+        return f". {UNLIKE}: here {said[0]}; there {said[1]}"
 
     @property
     def labels(self) -> dict[str, object]:
