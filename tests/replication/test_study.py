@@ -75,3 +75,20 @@ def test_published_siblings_and_kinship():
         z = (published_study.ap - published_study.ap.mean(1, keepdims=True)) / published_study.ap.std(1, keepdims=True)
         others = z[b, teacher] - np.delete(z[:, teacher], b).mean()
         assert others == pytest.approx(families.residuals(published_study.ap)[b, teacher] * 5 / 4)
+
+
+def test_the_numbers_that_the_paper_prints_are_told_from_those_that_follow(sections):
+    assert study.counts(list(sections.values())) == {"printed": 24, "printed_ok": 24, "derived": 108, "derived_ok": 108}
+    assert {title for title, section in sections.items() if section.printed} == {
+        "AP of Table 2",
+        "AP of Table 3",
+        "Averages of Table 4",
+    }
+
+
+def test_what_is_said_beyond_the_paper():
+    said = " ".join(study.beyond(study.load()))
+    assert "teach it +1.34 sd better than they teach the others" in said
+    assert "neither an effect nor that there is none" in said
+    assert "overlapping intervals are no test" in said
+    assert "p with the 6 families shuffled" in said
