@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from teachergrid.engines.engine import ENGINES
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow/scripts"
@@ -56,6 +57,8 @@ WITHOUT_A_FILE = {
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",
+    "tasks/guards": "tasks/test_sandbox: it runs in a process of its own",
+    "tasks/processes": "tasks/test_sandbox",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
     "training/training": "types only; training/test_launch and training/test_sft use them",
 }
@@ -182,7 +185,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
 
 def test_only_their_own_room_compares_engines_by_name():
     """All other rooms ask the table of engines, or the one of what they cost: a new engine is a row there."""
-    names = {"transformers", "vllm", "existing", "stripped"}
+    names = {*ENGINES}
     wrong = []
     for path in MODULES:
         if room_of(path) == "engines":

@@ -40,7 +40,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def readme_config() -> str:
-    [config] = blocks(ROOT / "README.md", "yaml")
+    config, _ = blocks(ROOT / "README.md", "yaml")
     return config
 
 
@@ -140,6 +140,17 @@ def test_the_readmes_config_has_25_lines_and_plans(grid):
     assert "verify" not in jobs and jobs["judge"] == 9
 
 
+def test_a_teacher_behind_an_endpoint(grid):
+    """The README's second config adds to the first, and plans without a key."""
+    _, added = blocks(ROOT / "README.md", "yaml")
+    assert len(added.splitlines()) <= 10
+    config = yaml.safe_load(readme_config())
+    for key, entries in yaml.safe_load(added).items():
+        config[key] = {**config.get(key, {}), **entries}
+    jobs = planned(grid, yaml.safe_dump(config))
+    assert (jobs["generate"], jobs["finetune"]) == (4, 8)
+
+
 def test_own_data_with_reference_answers(grid):
     """The page's other way to judge: a checker in place of the reward model."""
     [other] = blocks(ROOT / "docs/own-data.md", "yaml")
@@ -150,9 +161,10 @@ def test_own_data_with_reference_answers(grid):
 
 
 def test_existing_responses(grid):
-    [config] = blocks(ROOT / "docs/existing-responses.md", "yaml")
-    jobs = planned(grid, config)
-    assert jobs["generate"] == jobs["likelihood"] == 2 and "finetune" not in jobs
+    # the second one runs in tests/workflow/test_hub_responses.py
+    for config, teachers in zip(blocks(ROOT / "docs/existing-responses.md", "yaml"), (2, 10), strict=True):
+        jobs = planned(grid, config)
+        assert jobs["generate"] == jobs["likelihood"] == teachers and "finetune" not in jobs
 
 
 def test_a_pilot(grid):

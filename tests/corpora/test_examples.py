@@ -39,7 +39,7 @@ def test_examples_without_their_instruction_are_an_error():
 )
 def test_unfinished_responses_are_trained_on_or_left_out(setting, texts, rows, left_out):
     table = responses({("i1", 0): "one", ("i1", 1): "one again", ("i2", 0): "two"})
-    reasons = pa.array(["stop", "length", "length"])
+    reasons = pa.array(["stop", "length", "content_filter"])
     sources = {"t": table.set_column(table.column_names.index("finish_reason"), "finish_reason", reasons)}
     found, unfinished = examples.unfinished(examples.examples(sources, None, [INSTRUCTIONS])[0], sources, setting)
     assert ([row.response for row in found], *unfinished) == (texts, rows, left_out)

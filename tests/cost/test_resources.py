@@ -83,3 +83,29 @@ def test_an_engine_with_processes_of_its_own_asks_for_more_memory(gpus):
     served = row | {"spec": canonical.dump(model=MODEL, teacher={"engine": "vllm"})}
     more = resources.need("generate", "mem_mb", served, 1) - resources.need("generate", "mem_mb", row, 1)
     assert more == 4_000 * max(gpus, 1)
+
+
+def asking(**endpoint) -> dict:
+    of = {"name": "my-api.eu", "usd_in": 1, "usd_out": 2, "requests_per_minute": None, "batch": False} | endpoint
+    return ROW | {"gpus": 0, "gpu_model": None, "parameters": 0, "endpoint": of, "spec": OPENAI}
+
+
+OPENAI = canonical.dump(model=MODEL | {"repo": None, "api": "m"}, teacher={"engine": "openai"})
+
+
+def test_a_job_holds_the_resource_of_the_endpoint_that_it_asks():
+    names = resources.named("generate", ["my-api.eu", "other"])
+    assert {"endpoint_my_api_eu", "endpoint_other"} < {*names}
+    held = {name: resources.need("generate", name, asking(), 1) for name in names}
+    assert held["endpoint_my_api_eu"] == 1 and held["endpoint_other"] == 0 and held["gpu"] == 0
+    assert resources.need("generate", "endpoint_other", ROW, 1) == 0
+
+
+def test_a_job_that_asks_has_the_time_that_answers_and_limits_take():
+    rows = 1_000
+    # the longest responses, at 800 tokens a second
+    answers = 20 + resources.SLACK * rows * 1_500 / 800 / 60
+    assert resources.need("generate", "runtime", asking(), 1) == pytest.approx(answers, abs=1)
+    limited = resources.need("generate", "runtime", asking(requests_per_minute=10), 1)
+    assert limited == 20 + resources.SLACK * rows / 10
+    assert resources.need("generate", "runtime", asking(batch=True), 1) == resources.LONGEST

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import hostile_endpoint as hostile
 import pytest
-from teachergrid.engines import request_log
+from teachergrid.engines import request_log, spending
 from teachergrid.engines.requests import Limits
 from teachergrid.engines.spending import Purse
 from teachergrid.errors import BadInput
@@ -114,6 +115,30 @@ def test_a_cap_is_never_passed_by_two_jobs_at_once(tmp_path):
     assert paid > cap - most - 1e-9
     assert {failures.of_message(error).kind for error in errors} == {failures.MONEY}
     assert "raise its `cap_usd`" in errors[0]
+
+
+def test_the_cap_of_a_run_is_never_passed_by_jobs_at_two_endpoints(tmp_path):
+    cap, errors = 60 * hostile.USD, []
+    spending.begin_run(tmp_path, cap)
+
+    def job(server, number):
+        of = replace(hostile.endpoint(server.url, timeout=5.0), name=f"hostile{number % 2}")
+        with pytest.raises(BadInput) as found:
+            dict(hostile.asker(tmp_path, of, f"generate/{number}/q").generate(hostile.requests(100)))
+        errors.append(str(found.value))
+
+    with hostile.serving(lambda server, item: GOOD) as one, hostile.serving(lambda server, item: GOOD) as other:
+        jobs = [threading.Thread(target=job, args=((one, other)[i % 2], i)) for i in range(4)]
+        for thread in jobs:
+            thread.start()
+        for thread in jobs:
+            thread.join()
+    paid = (one.paid.total() + other.paid.total()) * hostile.USD
+    most = hostile.PRICE.of(len("item 99") + 32, 8)
+    assert cap - most - 1e-9 < paid <= cap
+    assert sum(sums["spent"] for sums in spending.spent_at(tmp_path).values()) == pytest.approx(paid)
+    assert len(errors) == 4 and {failures.of_message(error).kind for error in errors} == {failures.MONEY}
+    assert "this run would pass its `--max-usd`" in errors[0]
 
 
 @pytest.mark.parametrize("wrong", ["sk-another-key-that-is-wrong", "", "two words", None])

@@ -65,3 +65,36 @@ def test_sums_that_are_lost_are_made_again_from_the_log(tmp_path, content):
         one.path.parent.mkdir(parents=True)
         one.path.write_text(content)
     assert one.spent() == pytest.approx(0.4)
+
+
+def test_a_run_has_a_cap_over_all_its_endpoints(tmp_path):
+    spending.begin_run(tmp_path, 1.0)
+    one, two = purse(tmp_path), Purse(tmp_path, "other", Limits(), "b")
+    assert one.promise(0.7, 0) == 0
+    assert two.promise(0.7, 0) is None
+    one.settle(0.7, 0.5)
+    with pytest.raises(
+        BadInput,
+        match=r"this run would pass its `--max-usd` at endpoints of 1 USD: 0\.5000 are spent, .* up to 0\.7000; raise it",
+    ):
+        two.promise(0.7, 0)
+    assert two.promise(0.4, 0) == 0
+    # a job that is killed may have paid
+    again = Purse(tmp_path, "other", Limits(), "b")
+    again.open()
+    with pytest.raises(BadInput, match=r"0\.5000 are spent, 0\.4000 perhaps"):
+        again.promise(0.2, 0)
+    # the next run begins with nothing, or without a cap; what was spent at an endpoint stays
+    spending.begin_run(tmp_path, 1.0)
+    assert one.promise(0.9, 0) == 0
+    one.settle(0.9, 0)
+    spending.begin_run(tmp_path, None)
+    assert one.promise(5.0, 0) == 0
+    assert spending.spent_at(tmp_path) == {
+        "e": {"spent": 0.5, "perhaps": 0.0, "promised": 5.0},
+        "other": {"spent": 0.0, "perhaps": 0.4, "promised": 0.0},
+    }
+
+
+def test_who_only_looks_writes_nothing(tmp_path):
+    assert spending.spent_at(tmp_path) == {} and not [*tmp_path.iterdir()]

@@ -1,6 +1,6 @@
 """An endpoint of OpenAI's protocol on loopback that behaves badly, and a client that a test can kill.
 
-As a script it is the client: hostile_endpoint.py URL RESULTS N. It asks N requests and prints {number: text} as JSON.
+As a script it is the client: hostile_endpoint.py URL RESULTS N [batch]. It asks N requests and prints {number: text} as JSON.
 """
 
 import asyncio
@@ -35,10 +35,18 @@ def body(text: str | None, reason: str | None = "stop", **more) -> bytes:
 
 
 class Server:
-    """What the endpoint has seen. asked: bodies of all requests. paid: answers with code 200, by the text of the prompt."""
+    """What the endpoint has seen. asked: bodies of all requests. paid: answers with code 200, by the text of the prompt.
+
+    files: contents by id. batches: by id, as they are told. ends: how a batch ends. polls: how often it is asked after before that.
+    hurt: called with method and path of a call about files and batches; what it returns happens to the call after it was done (None:
+    cut off; a number: it hangs so long), unless that is "fine".
+    """
 
     def __init__(self, behave: "Callable[[Server, str], Answer | float | None]") -> None:
         self.behave, self.asked, self.paid = behave, list[dict](), Counter[str]()
+        self.files, self.batches = dict[str, bytes](), dict[str, dict]()
+        self.ends, self.polls = "completed", 2
+        self.hurt: Callable[[str, str], Answer | float | str | None] = lambda method, path: "fine"
         self.now = self.most = 0
         self.url = ""
 
@@ -54,7 +62,11 @@ class Server:
     async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-        asked = json.loads(await reader.readexactly(int(headers["content-length"])))
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
+        method, path = head[0].split()[:2]
+        if not path.endswith("/chat/completions"):
+            return await self._batching(writer, method, path.removeprefix("/v1"), content, headers)
+        asked = json.loads(content)
         self.asked.append(asked)
         item = asked["messages"][-1]["content"]
         self.now += 1
@@ -81,6 +93,69 @@ class Server:
             return True
         finally:
             self.now -= 1
+
+    async def _batching(
+        self, writer: asyncio.StreamWriter, method: str, path: str, content: bytes, headers: dict[str, str]
+    ) -> bool:
+        """Answer a call about files and batches."""
+        if headers.get("authorization") != f"Bearer {KEY}":
+            writer.write(self._head(401, 2, b"") + b"{}")
+            return True
+        said = self._done(method, path, content)
+        harm = self.hurt(method, path)
+        if isinstance(harm, float):
+            await asyncio.sleep(harm)
+        if harm is None or isinstance(harm, float):
+            return False
+        code, text, more = (200, said, b"") if isinstance(harm, str) else harm
+        writer.write(self._head(code, len(text), more) + text)
+        await writer.drain()
+        return True
+
+    def _done(self, method: str, path: str, content: bytes) -> bytes:
+        place, _, rest = path.removeprefix("/").partition("?")[0].partition("/")
+        if (method, place, rest) == ("POST", "files", ""):
+            name = f"file-{len(self.files)}"
+            self.files[name] = content.split(b"application/jsonl\r\n\r\n")[1].rpartition(b"\r\n--")[0]
+            return json.dumps({"id": name}).encode()
+        if (method, place, rest) == ("POST", "batches", ""):
+            name = f"batch_{len(self.batches)}"
+            self.batches[name] = {"id": name, "status": "validating", "asked": 0, **json.loads(content)}
+            return json.dumps(self.batches[name]).encode()
+        if (place, rest) == ("batches", ""):
+            return json.dumps({"data": [*self.batches.values()], "has_more": False}).encode()
+        if place == "batches":
+            batch = self.batches[rest]
+            batch["asked"] += 1
+            if batch["asked"] >= self.polls and batch["status"] == "validating":
+                self._end(batch)
+            return json.dumps(batch).encode()
+        return self.files[rest.removesuffix("/content")]
+
+    def _end(self, batch: dict) -> None:
+        """Answer the requests of a batch, in another order: what fails or hangs is an error, what is cut off is in neither file."""
+        batch["status"] = self.ends
+        good, bad = [], []
+        rows = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        for row in reversed(rows if self.ends in ("completed", "expired") else []):
+            assert (row["method"], row["url"]) == ("POST", "/v1/chat/completions")
+            self.asked.append(row["body"])
+            item = row["body"]["messages"][-1]["content"]
+            reply = self.behave(self, item)
+            if isinstance(reply, tuple):
+                code, text, _ = reply
+                self.paid[item] += code == 200
+                said = {"status_code": code, "body": json.loads(text) if text[:1] == b"{" else text.decode()}
+                (good if code == 200 else bad).append({"custom_id": row["custom_id"], "response": said, "error": None})
+            elif reply is not None:
+                error = {"code": "batch_expired", "message": "not executed"}
+                bad.append({"custom_id": row["custom_id"], "response": None, "error": error})
+        for key, lines in (("output_file_id", good), ("error_file_id", bad)):
+            if lines:
+                batch[key] = f"file-{key}-{batch['id']}"
+                self.files[batch[key]] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        if self.ends == "failed":
+            batch["errors"] = {"data": [{"code": "invalid", "message": "line 1 is not understood"}]}
 
     def _head(self, code: int, length: int, more: bytes) -> bytes:
         return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n" % (code, length, more)
@@ -145,6 +220,6 @@ def requests(n: int, **sampling) -> list[Request]:
 
 
 if __name__ == "__main__":
-    url, results, n = sys.argv[1:]
-    answers = asker(Path(results), endpoint(url)).generate(requests(int(n)))
+    url, results, n, *how = sys.argv[1:]
+    answers = asker(Path(results), endpoint(url, batch=bool(how))).generate(requests(int(n)))
     print(json.dumps({number: output["text"] for number, output in answers}), flush=True)

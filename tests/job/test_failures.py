@@ -79,6 +79,8 @@ def test_recorded_logs(log, kind, line):
         ("endpoint gpt would pass its cap of 3 USD: 2.9 are spent; raise it", None, failures.MONEY, "cap of 3 USD"),
         ("endpoint gpt has no credit left (code 429); pay for more", None, failures.MONEY, "no credit"),
         ("endpoint gpt gave no answer to 3 requests in 8 tries each", None, failures.ENDPOINT, "3 requests"),
+        ("no guard for programs of models holds on this machine (x); y", None, failures.SANDBOX, "this machine (x)"),
+        ("config.x: no guard for programs of models", None, failures.BAD_INPUT, "config.x"),
     ],
 )
 def test_classes_of_an_error(message, log, kind, line):

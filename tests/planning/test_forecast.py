@@ -67,3 +67,13 @@ partitions:
         assert [*forecast.offers(asked, cluster, None, NOTHING, HERE)] == [pool]
         # of other machines each counts
         assert len(forecast.offers(asked, cluster._replace(source=pools.NAMED), None, NOTHING, HERE)) == 2
+
+
+def test_jobs_that_ask_one_endpoint_take_turns():
+    def asking(name: str, needs=(), at_once: int | None = 1) -> requests.Request:
+        row = {"endpoint": {"name": name}} if at_once else {}
+        return requests.Request("generate", "x", row, 1, tuple(needs), None, at_once)
+
+    jobs = [asking("a"), asking("b"), asking("a", [1]), asking("", at_once=None), asking("a"), asking("c", at_once=2)]
+    jobs += [asking("c", at_once=2), asking("c", at_once=2)]
+    assert forecast.in_turn(jobs) == [(), (), (1, 0), (), (2,), (), (), (5,)]

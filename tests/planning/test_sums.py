@@ -127,3 +127,23 @@ def test_where_lengths_come_from_and_what_an_engine_costs():
     assert sums.summed(jobs)["lengths"] == {"alike": {"jobs": 2, "weight": 1.0}}
     [row] = sums.by_engine(jobs)
     assert (row["engine"], row["jobs"], row["gpu_hours"]["expected"]) == ("transformers", 2, 6)
+
+
+def test_what_an_endpoint_is_asked_for_and_a_price_that_is_unknown():
+    usd = {"low": 1.0, "expected": 2.0, "high": 4.0}
+    asks = {"endpoint": "api", "requests": 10, "prompt_tokens": 500, "response_tokens": 900, "usd": usd}
+    jobs = [
+        job("generate a", 1) | {"asks": asks},
+        job("generate b", 1) | {"asks": asks | {"requests": 5}},
+        job("check", 1),
+    ]
+    jobs.append(job("generate c", 1) | {"asks": asks | {"endpoint": "other", "usd": None}})
+    api, other = sums.by_endpoint(jobs)
+    assert (api["endpoint"], api["jobs"], api["requests"], api["prompt_tokens"], api["response_tokens"]) == (
+        "api",
+        2,
+        15,
+        1000,
+        1800,
+    )
+    assert api["usd"]["expected"] == 4 and other["usd"] is None and other["requests"] == 10

@@ -136,3 +136,26 @@ def test_what_the_cost_rests_on_and_how_to_know_it_better():
     assert remarks.basis(total).endswith(
         "; lengths of responses: 2 from responses like theirs, which count as 0.8 teachers, 3 as usual"
     )
+
+
+def test_what_endpoints_are_asked_for_is_in_the_headline():
+    usd = {"low": 6.0, "expected": 12.0, "high": 24.0}
+    row = {
+        "endpoint": "api",
+        "jobs": 1,
+        "requests": 12_000,
+        "prompt_tokens": 3_000_000,
+        "response_tokens": 6_000_000,
+        "usd": usd,
+    }
+    rows = [row, row | {"endpoint": "new", "usd": None}, row | {"endpoint": "old", "requests": 0}]
+    said = " ".join(terminal.page(chain() | {"endpoints": rows}, 120).split())
+    assert (
+        "asks api: 12,000 requests, about 3,000,000 tokens in and about 6,000,000 out, 12.0 USD (6.0 to 24.0);" in said
+    )
+    assert (
+        "new: 12,000 requests, about 3,000,000 tokens in and about 6,000,000 out, price unknown: state its `usd_in`"
+        in said
+    )
+    assert "old: nothing new, all is answered" in said
+    assert "asks " not in terminal.page(chain(), 120), "a plan saved by an older version"

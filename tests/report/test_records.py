@@ -58,12 +58,15 @@ def test_health_shows_checks_that_stop_or_found_something():
                     "pool__a": [row("empty", 0, 0.1), row("long", 0, None), row("language", 0, None)],
                     "pool__b": [row("empty", 5, 0.1, False, "a blank"), row("long", 2, None)],
                     "pool__c": [],
+                    "pool__d": [row("empty", 0, 0.1), row("content_filter", 1, None)],
                 }
             }
         )
     )
-    assert found["checks"] == [("empty", 0.1), ("long", None)]
-    assert [(row["name"], row["n"], row["gated"]) for row in found["rows"]] == [("a", 10, []), ("b", 10, ["empty"])]
+    assert found["checks"] == [("empty", 0.1), ("long", None), ("content_filter", None)]
+    names = [(row["name"], row["n"], row["gated"]) for row in found["rows"]]
+    assert names == [("a", 10, []), ("b", 10, ["empty"]), ("d", 10, [])]
+    assert [row["cells"][2].get("count") for row in found["rows"]] == [None, None, 1]
     assert [(row["name"], row["example"]) for row in found["examples"]] == [("b", "a blank")]
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from teachergrid.errors import BadInput
+from teachergrid.instructions.notes import UNJOINED
 from teachergrid.responses import health
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
@@ -63,6 +64,15 @@ def test_finish_reasons():
     assert found["truncated"]["example_id"] == "i0" and found["truncated"]["example"] == "cut"
     assert found["empty"]["example_id"] == "i4"
     assert found["prompt_too_long"]["passed"] and found["prompt_too_long"]["limit"] is None
+
+
+def test_answers_that_an_endpoint_kept_to_itself_are_counted():
+    filtered = {"finish_reason": "content_filter"}
+    found = check([{"response": "Half an ans", **filtered}, {"response": "", **filtered}, {"response": "A bridge."}])
+    row = found["content_filter"]
+    assert (row["count"], row["n"], row["example_id"], row["example"]) == (2, 3, "i0", "Half an ans")
+    assert row["passed"] and row["limit"] is None and found["empty"]["count"] == 1
+    assert "content_filter" not in check([{"response": "A bridge."}]), "of endpoints only"
 
 
 @pytest.mark.parametrize(
@@ -232,4 +242,10 @@ def test_what_was_guessed_while_reading_is_a_row():
     artifacts.table([row], artifacts.HEALTH)
     assert (row["check"], row["count"], row["n"], row["share"]) == ("reading", 4, 4, 1.0)
     assert row["example"] == "system prompts read from column 'system' (9 rows); x (1 row)"
+    # a set may hold many more rows than are asked for
+    (row,) = health.reading([Counter({UNJOINED: 95000, "x": 1})], 5)
+    assert (row["count"], row["share"]) == (1, 0.2)
+    assert row["example"] == "answers none of the instructions, not read (95,000 rows); x (1 row)"
+    (row,) = health.reading([Counter({UNJOINED: 7})], 5)
+    assert (row["count"], row["example"]) == (0, "answers none of the instructions, not read (7 rows)")
     assert health.gate(health.limited([row], {"empty": 0.0})) == []

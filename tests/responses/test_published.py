@@ -14,6 +14,7 @@ from generations import TEXTS, instructions
 from teachergrid.errors import BadInput
 from teachergrid.hub import row_files
 from teachergrid.instructions import files
+from teachergrid.instructions.notes import UNJOINED
 from teachergrid.responses import generate, published
 from teachergrid.scoring import reward
 from teachergrid.store import artifacts
@@ -189,7 +190,10 @@ def test_samples_that_pandas_made_floats_are_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"output": ["a", "b"]}, "row 1, column 'output': a list of 2 responses; write one row for each"),
+        (
+            {"output": ["a", "b"]},
+            "row 1, column 'output': a list of 2 responses; name it as `fields.response` to take each as a sample, or write one row",
+        ),
         ({"output": "a", "sample": -1}, "row 1, column 'sample': -1 is not the number of a response"),
         ({"output": "a", "sample": 0.5}, "row 1, column 'sample': 0.5 is not the number"),
         ({"output": "a", "sample": True}, "row 1, column 'sample': True is not the number"),
@@ -223,7 +227,7 @@ def test_odd_cells_are_responses_or_refused(monkeypatch):
     item = {"id": IDS[0], "messages": [{"role": "user", "content": "red"}]}
     joined = refused = 0
     for row, fields in odd_cells.rows(4000):
-        monkeypatch.setattr(published.loading.row_files, "read", lambda source, columns, row=row: iter([row]))
+        monkeypatch.setattr(row_files, "read", lambda source, columns, row=row: iter([row]))
         try:
             (answer,) = published.load([item], {"fields": fields, "allow_missing": True}, "f")
         except BadInput as error:
@@ -264,7 +268,7 @@ def test_a_struct_for_each_teacher(tmp_path, capsys):
         assert [row["response"] for row in rows] == [f"{name} {i}" for i in range(5)]
         joined = "5 of 6 rows answer 5 of 5 instructions; 1 rows answer none of them, 0 instructions have no response"
         assert f"{path}: {joined}" in capsys.readouterr().out
-    assert noted == {published.UNJOINED: 2}
+    assert noted == {UNJOINED: 2}
 
 
 def test_only_the_columns_of_the_teacher_are_read(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from snakemake.resources import Resource
 from teachergrid.errors import BadInput
 from teachergrid.grid.config import checked
+from teachergrid.planning.options import PlanOptions
 from teachergrid.run import preflight
 from teachergrid.slurm import scheduler
 from teachergrid.slurm.scheduler import Job
@@ -132,7 +133,7 @@ def dead(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "hides_jobs", lambda owner: False)
     monkeypatch.setattr(preflight.scheduler, "live", lambda folder, whose=scheduler.ME: [])
     return lambda **more: SimpleNamespace(
-        **{"on_cluster": True, "live": "refuse", "take_over": False, "config": {}, **more}
+        **{"on_cluster": True, "live": "refuse", "take_over": False, "config": {}, "plan": PlanOptions([]), **more}
     )
 
 

@@ -63,6 +63,7 @@ FOUND = {
     ],
     "time_left": {"job_s": 90000, "at_a_time": 30, "seconds": 3000.0, "unknown": {"report": 1}},
     "gpu_hours": {"hours": 12.25, "of": "finished cells"},
+    "endpoints": {},
     "phase_two": None,
     "estimates": {
         "stages": [
@@ -102,6 +103,21 @@ def test_the_page_shows_the_same(tmp_path, monkeypatch, capsys):
     assert all(cell["job"] in html for cell in FOUND["failures"][0]["cells"]) and "gpu-node-017" in html
     assert estimates.table(FOUND["estimates"])["sentences"][1] in html and "<td" in html.split(">All")[1]
     assert "5" in html and html.index("PartitionTimeLimit") and "<td>batch</td>" in html and "<td>4711</td>" in html
+
+
+def test_what_endpoints_have_cost():
+    spent = {
+        "api": {"spent": 3.25, "perhaps": 0.5, "promised": 0.0},
+        "own": {"spent": 0.0, "perhaps": 0.0, "promised": 2.0},
+    }
+    words = (
+        "api 3.25 USD, up to 0.50 more perhaps, by requests that broke off; own 0.00 USD, up to 2.00 more on the way"
+    )
+    found = FOUND | {"endpoints": spent}
+    assert f"endpoints: {words}" in " ".join(status_page.terminal_view(found).split()) and words in status_page.page(
+        found
+    )
+    assert "ndpoints" not in status_page.terminal_view(FOUND) + status_page.page(FOUND)
 
 
 def test_what_follows_a_pilot():

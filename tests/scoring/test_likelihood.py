@@ -342,10 +342,10 @@ def test_an_answer_that_max_tokens_ended_has_no_end_token(loaded):
 def test_the_finish_reason_decides_whether_an_answer_has_an_end(folders, tmp_path):
     settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["qwen2"])}, "likelihood": OPTIONS}
     rows = responses(PAIRS).to_pylist()
-    reasons = ["stop", "length", "unknown", "length", "stop", "stop"]
+    reasons = ["stop", "length", "unknown", "content_filter", "stop", "stop"]
     table = artifacts.table(
         [row | {"finish_reason": why} for row, why in zip(rows, reasons, strict=True)], artifacts.RESPONSES
     )
     for scores in whole(table, instructions([question for question, _ in PAIRS]), settings, tmp_path).values():
-        assert scores["n_end"].to_pylist() == [why != "length" for why in reasons]
+        assert scores["n_end"].to_pylist() == [why in ("stop", "unknown") for why in reasons]
         assert scores["answer_given_question"].null_count == 1  # the empty one

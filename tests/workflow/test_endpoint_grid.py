@@ -1,5 +1,6 @@
 """A teacher behind an endpoint, through the workflow: planned with its price, answered by real HTTP, paid once."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write(folder, url, number=6, **endpoint):
+def write(folder, url, number=6, teachers=1, **endpoint):
     rows = [{"id": f"i{i}", "instruction": f"item {i}"} for i in range(number)]
     (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = {
@@ -29,14 +30,17 @@ def write(folder, url, number=6, **endpoint):
         },
         "endpoints": {"hostile": {"base_url": url, "key_env": hostile.KEY_ENV, "at_once": 4} | endpoint},
         "instructions": {"q": {"source": "asked.jsonl"}},
-        "teachers": {TEACHER: {"model": "far", "engine": "openai", "sampling": {"temperature": 0, "max_tokens": 8}}},
+        "teachers": {
+            name: {"model": "far", "engine": "openai", "system": name, "sampling": {"temperature": 0, "max_tokens": 8}}
+            for name in [TEACHER, *(f"far{i}" for i in range(1, teachers))]
+        },
         "bases": {"near": {"model": "near", "template": "own"}},
         "metrics": {"length": {"formula": "length"}},
         "grids": {
             "g": {
                 "compare": "teacher",
                 "instructions": ["q"],
-                "teachers": [TEACHER],
+                "teachers": "all",
                 "bases": ["near"],
                 "metrics": ["length"],
             }
@@ -81,5 +85,47 @@ def test_a_teacher_behind_an_endpoint_is_planned_answered_and_paid_once(folder):
         done = call(folder, "run", "--cores", "1", "--until", "generate")
         assert done.returncode == 0, done.stdout + done.stderr
         assert {request["messages"][-1]["content"] for request in server.asked[asked:]} == {"item 6", "item 7"}
+        # a batch, at half the price
+        write(folder, server.url, number=10, usd_in=2e4, usd_out=8e4)
+        assert call(folder, "run", "--cores", "1", "--until", "load_instructions").returncode == 0
+        one_by_one = generate_of(folder)["asks"]
+        write(folder, server.url, number=10, usd_in=2e4, usd_out=8e4, batch=True)
+        together = generate_of(folder)["asks"]
+        assert together["requests"] == 2
+        assert together["usd"]["expected"] == pytest.approx(one_by_one["usd"]["expected"] / 2)
+        done = call(folder, "run", "--cores", "1", "--until", "generate")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(server.batches) >= 1 and {"item 8", "item 9"} <= server.paid.keys()
     written = subprocess.run(["grep", "-rlF", hostile.KEY, str(folder)], capture_output=True, text=True)
     assert written.stdout == ""
+
+
+@pytest.mark.slow
+def test_jobs_take_turns_and_a_run_spends_no_more_than_it_may(folder):
+    """The plan cannot know that the endpoint sends useless answers, which are paid for."""
+    sent = []
+
+    def behave(server, item):
+        sent.append(item)
+        return (200, hostile.body("yes" if len(sent) <= 12 else None), b"")
+
+    with hostile.serving(behave) as server:
+        write(folder, server.url, teachers=3, usd_in=2e4, usd_out=8e4, at_once=4)
+        jobs = json.loads(call(folder, "plan", "--json", "--until", "generate").stdout)["jobs"]
+        expected = sum(job["usd"]["expected"] for job in jobs)
+        starts = sorted((job["start"], job["end"]) for job in jobs if "asks" in job)
+        assert all(later[0] >= earlier[1] for earlier, later in itertools.pairwise(starts)), "planned in turn"
+        cap = round(1.02 * expected, 4)
+        done = call(folder, "run", "--cores", "2", "--until", "generate", "--max-usd", str(cap))
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert server.most <= 4, "one job at a time asks"
+        paid = server.paid.total() * (2e4 * hostile.TOKENS[0] + 8e4 * hostile.TOKENS[1]) / 1e6
+        assert 0.4 * cap < paid <= cap
+        assert f"this run would pass its `--max-usd` at endpoints of {cap:g} USD" in done.stdout + done.stderr
+        assert "failed: money" in call(folder, "status").stdout
+        # without a limit, another run is not held to it
+        before = len(server.asked)
+        sent.clear()
+        done = call(folder, "run", "--cores", "2", "--until", "generate", "--resources", "endpoint_hostile=2")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert 0 < len(server.asked) - before < 18

@@ -13,6 +13,7 @@ from teachergrid.hub import needs, pins
 from workspace import ENV, ROOT, copy_code
 
 PATH = ROOT / "config/paper_car.yaml"
+PHI_3_SMALL = "microsoft/Phi-3-small-128k-instruct"
 
 
 @pytest.fixture
@@ -96,11 +97,22 @@ def test_cells(paper):
 
 def test_all_of_it_comes_from_the_hub(paper):
     names = pins.unpinned(paper)
-    assert len(names) == 30 + 3 and "Magpie-Align/Llama-3-Magpie-Air-3M-v0.1" in names
+    assert len(names) == 30 + 3 and "Magpie-Align/Magpie-100K-Generator-Zoo" in names
     jobs = {row["spec"] for rows in cells.Cells(paper).rows.values() for row in rows.values()}
     wanted, folders = needs.needs(jobs)
-    assert not folders and {need.repo for need in wanted} == set(names)
+    assert not folders and {need.repo for need in wanted} == set(names) - {PHI_3_SMALL}
     assert [need.file for need in wanted if need.file] == ["data/arena-hard-v0.1/question.jsonl", "alpaca_eval.json"]
+
+
+def test_phi_3_small_comes_by_import_only(paper):
+    """Its code runs with no current library: its column is made from published responses, and no job loads it."""
+    rows = cells.Cells(paper).rows
+    row = rows["generate"]["magpie-100k__phi-3-small"]
+    spec = json.loads(row["spec"])
+    assert spec["teacher"]["source"] == paper["instructions"]["magpie-100k"]["source"], "they answer its instructions"
+    assert row["gpus"] == 0 and row["rows"] == 100_000
+    wanted, _ = needs.needs({row["spec"]})
+    assert [(need.kind, need.repo) for need in wanted] == [("dataset", "Magpie-Align/Magpie-100K-Generator-Zoo")]
 
 
 def test_gpt_4_is_missed_by_name_once_a_grid_names_it(raw, tmp_path):

@@ -19,6 +19,7 @@ start = Start(config, workflow.configfiles, workflow.is_main_process)
 config.update(start.config)
 cells = start.cells
 cell, needs = cells.column, cells.needs
+start.share(workflow)
 
 
 onstart:

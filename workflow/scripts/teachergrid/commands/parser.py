@@ -155,7 +155,12 @@ def add_bounds(parser: Parser, effect: str) -> None:
     """Add the limits of a plan. effect: what happens when one is exceeded."""
     bounds = parser.add_argument_group("limits", description=effect)
     bounds.add_argument("--max-gpu-hours", type=float, metavar="N", help="GPU-hours")
-    bounds.add_argument("--max-usd", type=float, metavar="N", help="US dollars, by the prices in config/machines.yaml")
+    bounds.add_argument(
+        "--max-usd",
+        type=float,
+        metavar="N",
+        help="US dollars, by the prices in config/machines.yaml and of endpoints; during a run, those that endpoints cost",
+    )
     bounds.add_argument(
         "--deadline",
         metavar="WHEN",
@@ -267,7 +272,8 @@ show which are reproduced. Exit code: 1 if a number is not reproduced within its
         "print the lines that profiles/slurm needs for this cluster",
         """\
 Print the lines that profiles/slurm needs for this cluster, from the output of sinfo, scontrol and sacctmgr. Lines above the dashes
-take the place of `default-resources` in profiles/slurm/profile.yaml, those below them are profiles/slurm/partitions.yaml.""",
+take the place of `default-resources` in profiles/slurm/profile.yaml, those below them are profiles/slurm/partitions.yaml.
+On the standard error it says which guards for programs of models (HumanEval, MBPP) hold on the node that it runs on.""",
         "Exit code: 0, 2 where there is no SLURM.",
         add_no_options,
     ),

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ..engines import spending
 from ..errors import BadInput
 from ..grid import cells as grid_cells
 from ..grid import start
@@ -73,6 +74,7 @@ def begun(own: Namespace, argv: list[str]) -> tuple[int, list[str]]:
         # after the partial report, which is not to be made from results of an earlier config
         start.put_back()
         start.forget()
+        spending.begin_run(RESULTS, None)
         lock.release(RESULTS)
     if report:
         answers = [*outcome.answers(RESULTS, request.config["grids"])]

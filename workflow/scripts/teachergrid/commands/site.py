@@ -3,6 +3,7 @@
 import sys
 
 from ..slurm import scheduler, site
+from ..tasks import sandbox
 
 
 def main() -> int:
@@ -24,5 +25,8 @@ def main() -> int:
     if at_once := site.jobs(accounts or [], site.read_qos(), usual if isinstance(usual, int) else site.JOBS):
         lines += ["# and in place of the line `jobs`", *at_once]
     lines += ["# ---", "# profiles/slurm/partitions.yaml: the whole file"]
-    print("\n".join([*lines, *site.partitions(found, site.marks(known, site.this_user(accounts)))]))
+    lines += site.partitions(found, site.marks(known, site.this_user(accounts)))
+    print("\n".join(lines))
+    # of the node that it runs on, and no line of a file: `srun teachergrid site` says it of another node
+    print(sandbox.levels(), file=sys.stderr)
     return 0

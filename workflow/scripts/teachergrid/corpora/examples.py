@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import BadInput
@@ -73,7 +74,7 @@ def unfinished(rows: list[Example], responses: Mapping[str, Source], setting: st
     cut_off: set[tuple[str, str, int]] = set()
     for teacher, source in responses.items():
         table = artifacts.read(source, artifacts.RESPONSES, ["id", "sample", "finish_reason"])
-        cut = table.filter(pc.equal(table["finish_reason"], "length"))
+        cut = table.filter(pc.is_in(table["finish_reason"], pa.array(artifacts.CUT_OFF)))
         cut_off.update((teacher, *key) for key in zip(cut["id"].to_pylist(), cut["sample"].to_pylist(), strict=True))
     numbers = [i for i, row in enumerate(rows) if (row.teacher, row.id, row.sample) in cut_off]
     if setting == "train":

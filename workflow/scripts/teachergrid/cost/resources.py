@@ -6,7 +6,8 @@ of the table of cells (grid.rows).
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,9 @@ LIKELIHOOD_PASSES = 4
 LONGEST = 24 * 60
 # on jobs that take longer than that, less slack: partitions with a longer limit are few and small
 SLACK_OF_LONG = 1.5
+# jobs that ask an endpoint at a time, unless Snakemake's --resources says otherwise: `at_once` requests of one job are then all that
+# the endpoint sees, and no job waits on a node for the limits that it shares with others
+ENDPOINT_JOBS = 1
 
 
 def minutes(rule: str, row: dict, attempt: int) -> int:
@@ -28,6 +32,8 @@ def minutes(rule: str, row: dict, attempt: int) -> int:
     if rule not in MODEL_RULES:
         # tables and statistics: a minute per 10,000 rows is ten times what they take
         return attempt * (20 + row["rows"] // 10_000)
+    if row.get("endpoint"):
+        return attempt * _asking(rule, row)
     if not row["gpus"]:
         return attempt * (20 + row["rows"] // 1_000)
     job = workload.of_row(rule, row)
@@ -37,6 +43,16 @@ def minutes(rule: str, row: dict, attempt: int) -> int:
     generous = loading + SLACK * throughput.seconds(long, reference()).work / 60
     usual = loading + throughput.seconds(job, reference()).work / 60
     return math.ceil(min(attempt * generous, max(LONGEST, attempt * SLACK_OF_LONG * usual)))
+
+
+def _asking(rule: str, row: dict) -> int:
+    """Return the minutes of a job that asks an endpoint; what it was answered stays where they do not suffice."""
+    if row["endpoint"]["batch"]:
+        return LONGEST  # the endpoint promises a day
+    job = workload.of_row(rule, row)
+    long = throughput.seconds(job._replace(written=job.written / workload.MEAN), reference()).work / 60
+    by_limit = job.rows / (row["endpoint"]["requests_per_minute"] or math.inf)
+    return math.ceil(20 + SLACK * max(long, by_limit))
 
 
 @cache
@@ -64,11 +80,16 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     return attempt * math.ceil(tables + 2_000 + weights + offloaded)
 
 
-def named(rule: str) -> tuple[str, ...]:
-    """Return the names of the resources that a rule states."""
+def named(rule: str, endpoints: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names of the resources that a rule states. endpoints: that its jobs ask."""
     devices: tuple[str, ...] = ("gpu", "gpu_model", "nodes") if rule in MODEL_RULES else ()
     devices += ("gres", "deepspeed") if rule == "finetune" else ()
-    return (*devices, "mem_mb", "runtime")
+    return (*devices, *sorted({of_endpoint(name) for name in endpoints}), "mem_mb", "runtime")
+
+
+def of_endpoint(name: str) -> str:
+    """Return the name of the resource that jobs hold which ask an endpoint. Snakemake allows letters, digits and _."""
+    return f"endpoint_{re.sub(r'[^a-z0-9]', '_', name)}"
 
 
 def need(rule: str, resource: str, row: dict, attempt: int, longest: int = LONGEST) -> int | str | None:
@@ -83,6 +104,9 @@ def need(rule: str, resource: str, row: dict, attempt: int, longest: int = LONGE
         return megabytes(rule, row, attempt)
     if resource == "deepspeed":
         return row["deepspeed"]
+    if resource.startswith("endpoint_"):
+        asked = row.get("endpoint")
+        return 1 if asked and of_endpoint(asked["name"]) == resource else 0
     if row["nodes"] > 1:
         # SLURM's executor starts a job's step with all of its `gpu`, which no single node has
         kind = ["gpu", row["gpu_model"], str(row["gpus"] // row["nodes"])]

@@ -35,9 +35,9 @@ LOADING = 1.0
 TOKEN, TOKEN_SIZE, TOKEN_SIZE_8BIT, TOKEN_SHARED, FULL, TOKEN_CPU = 57e-6, 15e-6, 11e-6, 38e-6, 0.8, 140e-6
 # seconds until vLLM has loaded a model: it also compiles, and measures how much memory is free
 START_VLLM, START_VLLM_CPU = 100, 20
-# rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
 # tokens a second of an endpoint for one job: 16 requests at a time with 50 each, a guess; limits per minute may be lower
 TOKENS_OF_ENDPOINT = 16 * 50
+# rules without a model: seconds to start, or of what they do whatever their rows (a bootstrap, pages), and rows a second
 START_TABLE, STARTS = 0.6, {"gate": 0.27, "metric": 0.8, "correlate": 10, "report": 2.5}
 ROWS = {
     "load_instructions": 20_000,

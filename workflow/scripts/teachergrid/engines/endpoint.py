@@ -6,21 +6,22 @@ it nor what an endpoint says about it goes into a message or a file.
 """
 
 import asyncio
+import json
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadInput
-from .request_log import Line, Log
+from .request_log import Line, Log, Reply, line_of
 from .requests import Endpoint
 from .spending import Purse
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient, Response
+    from httpx2 import AsyncClient
 
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}  # HTTP codes of what may pass by itself
 KEY = {401, 403}
@@ -42,23 +43,6 @@ class Query(NamedTuple):
     response_tokens: int
 
 
-class _Reply(NamedTuple):
-    """What came of one try.
-
-    text, finish_reason: None where it has to be asked again. tokens: of prompt and response, where it says so. paid: whether it was
-    paid for; None: perhaps. wait: seconds that the endpoint asks for. final: the error that no other try changes.
-    """
-
-    text: str | None = None
-    finish_reason: str | None = None
-    tokens: tuple[int, int] | None = None
-    answered_by: str | None = None
-    paid: bool | None = False
-    problem: str | None = None
-    wait: float = 0.0
-    final: str | None = None
-
-
 @dataclass
 class Client:
     """Sends the requests of one job. log: open for appending."""
@@ -71,7 +55,7 @@ class Client:
     unanswered: dict[int, str] = field(default_factory=dict)
     in_a_row: int = 0  # requests that were given up, since the last answer
 
-    def stream(self, queries: Sequence[Query]) -> Iterator[tuple[int, Line]]:
+    def stream(self, queries: Sequence[Query]) -> Generator[tuple[int, Line], None, None]:
         """Yield (number, line of the log) of each request as soon as it is answered and written down.
 
         Raises BadInput when all others are done: about the key, the money, what the endpoint refuses, or requests without an answer.
@@ -166,10 +150,7 @@ class Client:
                     self.purse.settle(usd, 0.0, unused=tokens)
                 return not self.stop
             if time.monotonic() > until:  # of a killed job on another machine
-                self.stop = BadInput(
-                    f"endpoint {self.endpoint.name} would pass its cap with the requests of other jobs that are on their way, or "
-                    "were when these jobs were killed; raise its `cap_usd` and run again: what is answered stays"
-                )
+                self.stop = self.purse.held_up()
             await asyncio.sleep(min(0.5, self.endpoint.pause))
         return False
 
@@ -178,85 +159,38 @@ class Client:
         while not self.stop and (left := max(begin, self.silent_until) - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 1.0))
 
-    async def _paid_for(self, http: "AsyncClient", query: Query, usd: float) -> tuple[_Reply, Line]:
+    async def _paid_for(self, http: "AsyncClient", query: Query, usd: float) -> tuple[Reply, Line]:
         """Send a request once. What it cost is written down and counted, whether the answer is of use or not."""
-        reply = _Reply(paid=None, problem="the job ended before the answer came")  # where this is cancelled
+        reply = Reply(paid=None, problem="the job ended before the answer came")  # where this is cancelled
         try:
             reply = await self._send(http, query)
         finally:
-            line, sure = self._line(query, reply, usd), reply.paid is not None
+            line, sure = line_of(self.endpoint, query.key, reply, usd), reply.paid is not None
             if reply.text is not None or reply.paid is not False:
                 self.log.add(line)
             unused = query.prompt_tokens + query.response_tokens - sum(reply.tokens or ()) if sure else 0
             self.purse.settle(usd, line["usd"], sure, max(0, unused))
         return reply, line
 
-    def _cost(self, reply: _Reply, most: float) -> float:
-        if reply.paid is False:
-            return 0.0
-        return self.endpoint.price.of(*reply.tokens) if reply.tokens else most
-
-    def _line(self, query: Query, reply: _Reply, most: float) -> Line:
-        prompt_tokens, response_tokens = reply.tokens or (0, 0)
-        return {
-            "key": query.key,
-            "endpoint": self.endpoint.name,
-            "answered_by": reply.answered_by,
-            "text": reply.text,
-            "finish_reason": reply.finish_reason,
-            "prompt_tokens": prompt_tokens,
-            "response_tokens": response_tokens,
-            "usd": self._cost(reply, most),
-            "sure": reply.paid is not None,
-            "problem": reply.problem,
-            "time": round(time.time(), 3),
-        }
-
-    async def _send(self, http: "AsyncClient", query: Query) -> _Reply:
+    async def _send(self, http: "AsyncClient", query: Query) -> Reply:
         from httpx2 import ConnectError, HTTPError, InvalidURL
 
         try:
             async with asyncio.timeout(self.endpoint.timeout):
                 answer = await http.post(f"{self.endpoint.base_url.rstrip('/')}/chat/completions", json=query.body)
         except TimeoutError:
-            return _Reply(paid=None, problem=f"no answer within {self.endpoint.timeout:g} s")
+            return Reply(paid=None, problem=f"no answer within {self.endpoint.timeout:g} s")
         except ConnectError as error:
-            return _Reply(problem=f"no connection ({self._plain(str(error))})")
+            return Reply(problem=f"no connection ({plain(self.endpoint, str(error))})")
         except InvalidURL as error:
-            return _Reply(final=f"endpoint {self.endpoint.name}: its `base_url` is wrong: {self._plain(str(error))}")
+            return Reply(
+                final=f"endpoint {self.endpoint.name}: its `base_url` is wrong: {plain(self.endpoint, str(error))}"
+            )
         except HTTPError as error:
-            return _Reply(paid=None, problem=f"the connection broke ({type(error).__name__})")
+            return Reply(paid=None, problem=f"the connection broke ({type(error).__name__})")
         if answer.status_code == 200:
-            return _read(answer)
-        return self._refusal(answer)
-
-    def _refusal(self, answer: "Response") -> _Reply:
-        """Return what an answer with another code than 200 means."""
-        code, said, name = answer.status_code, answer.text, self.endpoint.name
-        if code in KEY:
-            which = f"in {self.endpoint.key_env}" if self.endpoint.key_env else "(none: set `key_env`)"
-            return _Reply(
-                final=f"endpoint {name} refuses the key {which} with code {code}; set one that it takes and run again"
-            )
-        if code in (402, 429) and NO_CREDIT.search(said):
-            return _Reply(
-                final=f"endpoint {name} has no credit left (code {code}); pay for more and run again: what is answered stays"
-            )
-        if code in AGAIN:
-            return _Reply(problem=f"code {code}", wait=_seconds(answer.headers.get("retry-after", "")))
-        if code == 400 and FILTERED.search(said):
-            return _Reply("", "content_filter")
-        if code in (400, 413) and TOO_LONG.search(said):
-            return _Reply("", "prompt_too_long")
-        shown = self._plain(said)
-        return _Reply(
-            final=f"endpoint {name} refuses a request with code {code}: {shown}; fix its `base_url`, or `api` of the model"
-        )
-
-    def _plain(self, text: str) -> str:
-        """Return the beginning of what an endpoint says, on one line and without the key, which some repeat."""
-        key = self.endpoint.key()
-        return " ".join((text.replace(key, "***") if key else text).split())[:200]
+            return read(answer.text)
+        return refusal(self.endpoint, answer.status_code, answer.text, answer.headers.get("retry-after", ""))
 
     def _no_answer(self) -> str:
         number, problem = next(iter(self.unanswered.items()))
@@ -266,16 +200,46 @@ class Client:
         )
 
 
-def _read(answer: "Response") -> _Reply:
+def refusal(endpoint: Endpoint, code: int, said: str, retry_after: str = "") -> Reply:
+    """Return what an answer with another code than 200 means."""
+    name = endpoint.name
+    if code in KEY:
+        which = f"in {endpoint.key_env}" if endpoint.key_env else "(none: set `key_env`)"
+        return Reply(
+            final=f"endpoint {name} refuses the key {which} with code {code}; set one that it takes and run again"
+        )
+    if code in (402, 429) and NO_CREDIT.search(said):
+        return Reply(
+            final=f"endpoint {name} has no credit left (code {code}); pay for more and run again: what is answered stays"
+        )
+    if code in AGAIN:
+        return Reply(problem=f"code {code}", wait=_seconds(retry_after))
+    if code == 400 and FILTERED.search(said):
+        return Reply("", "content_filter")
+    if code in (400, 413) and TOO_LONG.search(said):
+        return Reply("", "prompt_too_long")
+    shown = plain(endpoint, said)
+    return Reply(
+        final=f"endpoint {name} refuses a request with code {code}: {shown}; fix its `base_url`, or `api` of the model"
+    )
+
+
+def plain(endpoint: Endpoint, text: str) -> str:
+    """Return the beginning of what an endpoint says, on one line and without the key, which some repeat."""
+    key = endpoint.key()
+    return " ".join((text.replace(key, "***") if key else text).split())[:200]
+
+
+def read(body: str) -> Reply:
     """Return what is in an answer with code 200. It was paid for, whatever it holds."""
     try:
-        said = answer.json()
+        said = json.loads(body)
         usage = said["usage"]
         tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
     except (ValueError, KeyError, TypeError):
-        return _Reply(paid=True, problem="an answer that is not of the protocol, or without its numbers of tokens")
+        return Reply(paid=True, problem="an answer that is not of the protocol, or without its numbers of tokens")
     by = said.get("model")
-    seen = _Reply(tokens=tokens, answered_by=by if isinstance(by, str) else None, paid=True)
+    seen = Reply(tokens=tokens, answered_by=by if isinstance(by, str) else None, paid=True)
     try:
         choice = said["choices"][0]
         text, reason = choice["message"].get("content"), choice.get("finish_reason")
@@ -296,3 +260,23 @@ def _seconds(said: str) -> float:
         except (ValueError, TypeError):
             return 0.0
     return min(max(0.0, wait), LONGEST_WAIT) if wait == wait else 0.0
+
+
+def replies_of(endpoint: Endpoint, text: str) -> dict[str, Reply]:
+    """Return {key of a request: its reply} of a file of a batch's answers."""
+    found = {}
+    for row in text.splitlines():
+        try:
+            said = json.loads(row)
+            key, response = said["custom_id"], said.get("response") or {}
+            code, body = response.get("status_code"), json.dumps(response.get("body"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if code == 200:
+            reply = read(body)
+        elif code is None:  # it expired, or was cancelled
+            reply = Reply(problem=plain(endpoint, json.dumps(said.get("error"))))
+        else:
+            reply = refusal(endpoint, code, body)
+        found[key] = reply
+    return found

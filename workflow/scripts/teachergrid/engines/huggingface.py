@@ -1,6 +1,6 @@
 """Generation with transformers, in batches of prompts of similar length, padded on the left.
 
-Other prompts in the same batch change a draw (engines/noise.py) only where rounding moves the boundary between two tokens.
+Other prompts in the same batch change a draw (models/noise.py) only where rounding moves the boundary between two tokens.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..models import batching, chat, checks, loading
-from . import noise
+from ..models import batching, chat, checks, loading, noise
 from .requests import ended, without_text
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
         PreTrainedTokenizerFast,
     )
 
-    from .noise import Key
+    from ..models.noise import Key
     from .requests import Generate, Output, Request, Sampling, Setup
 
 NEXT = 4  # new tokens of which the logits are compared in a batch and alone

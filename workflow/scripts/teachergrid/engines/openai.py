@@ -5,14 +5,16 @@ Whatever an earlier job has asked with the same words, whether for this teacher 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.templates import with_system
+from .batches import Batches
 from .endpoint import Client, Query
-from .request_log import Line, Log, answered, folder_of, key_of
+from .request_log import Line, Log, answered, flying, folder_of, key_of, sent
 from .requests import Endpoint
 from .spending import Purse
 
@@ -52,19 +54,29 @@ class Asker:
             for number in numbers[key]:
                 yield number, output_of(line)
         missing = [query for key, query in queries.items() if key not in known]
+        path = folder_of(self.results, self.api) / f"{self.job}.jsonl"
         if known:
             print(
                 f"{len(known)} of {len(queries)} requests are answered in the log, {len(missing)} are sent", flush=True
             )
-        if not missing:
+        unfinished = sent(path)
+        if not missing and not unfinished:
             return
-        purse = Purse(
-            self.results, self.endpoint.name, self.endpoint.limits, f"{folder_of('', self.api).name}/{self.job}"
-        )
-        with Log(folder_of(self.results, self.api) / f"{self.job}.jsonl") as log:
-            for _, line in Client(self.endpoint, log, purse).stream(missing):
+        job = f"{folder_of('', self.api).name}/{self.job}"
+        with Log(path) as log, closing(self._answers(log, job, missing, bool(unfinished))) as answers:
+            # closed before the log is, where no more answers are wanted
+            for _, line in answers:
                 for number in numbers[line["key"]]:
                     yield number, output_of(line)
+
+    def _answers(
+        self, log: Log, job: str, queries: list[Query], unfinished: bool
+    ) -> Generator[tuple[int, Line], None, None]:
+        """Return the stream of a client. unfinished: whether batches of an earlier process are not over."""
+        if self.endpoint.batch or unfinished:
+            return Batches(self.endpoint, log, self.results, job).stream(queries)
+        purse = Purse(self.results, self.endpoint.name, self.endpoint.limits, job)
+        return Client(self.endpoint, log, purse).stream(queries)
 
     def _query(self, number: int, request: "Request") -> Query:
         messages = with_system(request.messages, self.chat)
@@ -80,7 +92,7 @@ def open_model(setup: "Setup") -> "Generate":
 
 
 def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> int:
-    """Return how many requests of a teacher the log does not answer yet.
+    """Return how many requests of a teacher the log does not answer yet, and no batch that was sent will.
 
     Args:
         requests: all of the teacher.
@@ -88,7 +100,8 @@ def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> 
     """
     api, teacher = settings["model"]["api"], settings["teacher"]
     keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in requests}
-    return len(keys) - len(answered(folder_of(results, api), keys))
+    folder = folder_of(results, api)
+    return len(keys - answered(folder, keys).keys() - flying(folder))
 
 
 def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:

@@ -3,6 +3,8 @@
 A job appends to a file of its own, `results/.requests/{api}/{rule}/{cell}.jsonl`, and any later job reads all files of its API. A line
 is on the disk before its answer counts. Answers that were paid for and are of no use are lines too, or a cap in money were blind.
 
+Batches that an endpoint has not answered yet are in a file beside, `{cell}.batches`.
+
 A line's key says what decides the answer: the API's name for the model, how tokens are drawn, the messages and the number of the
 sample. It holds neither the URL nor anything secret.
 """
@@ -12,24 +14,27 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, Self, TypedDict
 from urllib.parse import quote
 
 from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..models.templates import Message
-    from .requests import Sampling
+    from .requests import Endpoint, Sampling
 
 REQUESTS = ".requests"  # in the folder of results
 DECIDES = ("temperature", "top_p", "top_k", "max_tokens", "seed")  # of a sampling, for one sample
 
 
-class Line(TypedDict):
-    """An answer of an endpoint. answered_by: its own name for the model, which may tell the version. usd: paid for it, or 0 where
+class _Line(TypedDict):
+    """What each line has.
+
+    An answer of an endpoint. answered_by: its own name for the model, which may tell the version. usd: paid for it, or 0 where
     the endpoint has no price. problem: why it is of no use; then it is asked again, and `text` is None. sure: whether it was paid
     for; False where the connection broke, and `usd` is the most that it may have cost. time: in seconds since 1970."""
 
@@ -44,6 +49,40 @@ class Line(TypedDict):
     sure: bool
     problem: str | None
     time: float
+
+
+class Line(_Line, total=False):
+    """A line. batch: id of the batch that its request was in."""
+
+    batch: str
+
+
+class Reply(NamedTuple):
+    """What came of one try.
+
+    text, finish_reason: None where it has to be asked again. tokens: of prompt and response, where it says so. paid: whether it was
+    paid for; None: perhaps. wait: seconds that the endpoint asks for. final: the error that no other try changes.
+    """
+
+    text: str | None = None
+    finish_reason: str | None = None
+    tokens: tuple[int, int] | None = None
+    answered_by: str | None = None
+    paid: bool | None = False
+    problem: str | None = None
+    wait: float = 0.0
+    final: str | None = None
+
+
+class Batch(TypedDict):
+    """Requests that are sent together, and not over. most: {key of each: USD that it may cost}. promise: name of what was promised for
+    it. file: id of the requests that were uploaded. id: None until it is known."""
+
+    endpoint: str
+    promise: str
+    most: dict[str, float]
+    file: str | None
+    id: str | None
 
 
 def key_of(api: str, sampling: "Sampling", messages: "list[Message]", sample: int) -> str:
@@ -66,11 +105,39 @@ def folder_of(results: str | Path, api: str) -> Path:
 def lines(folder: Path) -> Iterator[Line]:
     """Yield all lines below a folder. A line that a kill has cut off, or that is no line of ours, is left out."""
     for path in sorted(folder.glob("**/*.jsonl")):
-        with path.open("rb") as file:
-            for text in file:
-                line = _parsed(text)
-                if line is not None:
-                    yield line
+        yield from _lines_in(path)
+
+
+def _lines_in(path: Path) -> Iterator[Line]:
+    with path.open("rb") as file:
+        for text in file:
+            line = _parsed(text)
+            if line is not None:
+                yield line
+
+
+def lines_of(path: Path, batch: Batch) -> dict[str, Line]:
+    """Return {key: line} of what was written down of a batch. path: of the log."""
+    return {line["key"]: line for line in _lines_in(path) if batch["id"] and line.get("batch") == batch["id"]}
+
+
+def line_of(endpoint: "Endpoint", key: str, reply: Reply, most: float) -> Line:
+    """Return the line of a reply. key: of the request. most: USD that it may have cost."""
+    prompt_tokens, response_tokens = reply.tokens or (0, 0)
+    cost = endpoint.price.of(*reply.tokens) if reply.tokens else most
+    return {
+        "key": key,
+        "endpoint": endpoint.name,
+        "answered_by": reply.answered_by,
+        "text": reply.text,
+        "finish_reason": reply.finish_reason,
+        "prompt_tokens": prompt_tokens,
+        "response_tokens": response_tokens,
+        "usd": 0.0 if reply.paid is False else cost,
+        "sure": reply.paid is not None,
+        "problem": reply.problem,
+        "time": round(time.time(), 3),
+    }
 
 
 def answered(folder: Path, keys: Collection[str]) -> dict[str, Line]:
@@ -91,12 +158,50 @@ def paid(results: str | Path, endpoint: str) -> tuple[float, float]:
     return sums[True], sums[False]
 
 
+def sent(path: Path) -> list[Batch]:
+    """Return the batches of a job that were not over when it ended. path: of its log. Raises BadInput where the file is broken."""
+    try:
+        return json.loads(_batches(path).read_text())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{_batches(path)}: cannot be read ({error}); it names batches that may be paid for. Put it back from a backup, or remove "
+            "it and lose their answers"
+        ) from error
+
+
+def flying(folder: Path) -> set[str]:
+    """Return the keys of the requests of all jobs below a folder that are in a batch which is not over."""
+    logs = [file.with_suffix(".jsonl") for file in folder.glob("**/*.batches")]
+    return {key for log in logs for batch in sent(log) for key in batch["most"]}
+
+
+def keep(path: Path, batch: Batch, is_over: bool = False) -> None:
+    """Write a batch down, or that it is over; this is on the disk when it returns. path: of the log."""
+    others = [one for one in sent(path) if one["promise"] != batch["promise"]]
+    batches = others if is_over else [*others, batch]
+    file, part = _batches(path), _batches(path).with_suffix(".part")
+    with open(part, "wb") as new:
+        new.write(json.dumps(batches).encode())
+        new.flush()
+        os.fsync(new.fileno())
+    part.replace(file)
+    if not batches:
+        file.unlink()
+    _sync_folder(file.parent)
+
+
+def _batches(path: Path) -> Path:
+    return path.with_suffix(".batches")
+
+
 def _parsed(text: bytes) -> Line | None:
     try:
         line = json.loads(text)
     except ValueError:
         return None
-    is_whole = text.endswith(b"\n") and isinstance(line, dict) and Line.__annotations__.keys() <= line.keys()
+    is_whole = text.endswith(b"\n") and isinstance(line, dict) and _Line.__annotations__.keys() <= line.keys()
     return line if is_whole else None
 
 
@@ -132,9 +237,10 @@ class Log:
         data = self.path.read_bytes()
         os.ftruncate(self.file, data.rfind(b"\n") + 1)
 
-    def add(self, line: Line) -> None:
-        """Append a line; it is on the disk when this returns. A full disk leaves no half of it, and raises OSError."""
-        data, end = json.dumps(line).encode() + b"\n", os.fstat(self.file).st_size
+    def add(self, *lines: Line) -> None:
+        """Append lines; they are on the disk when this returns. A full disk leaves none of them, and raises OSError."""
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        end = os.fstat(self.file).st_size
         try:
             if os.write(self.file, data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

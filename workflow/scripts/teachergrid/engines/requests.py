@@ -72,6 +72,16 @@ class Limits(NamedTuple):
     tokens_per_minute: float | None = None
 
 
+class EndpointCosts(TypedDict):
+    """What decides the cost of a job that asks an endpoint. usd_in, usd_out: as of Price."""
+
+    name: str
+    usd_in: float | None
+    usd_out: float | None
+    requests_per_minute: float | None
+    batch: bool
+
+
 FREE, UNLIMITED = Price(), Limits()
 
 
@@ -80,7 +90,8 @@ class Endpoint:
     """An endpoint, as the config has it.
 
     base_url: ends before /chat/completions. key_env: name of the environment variable with its key; None: it needs none. at_once:
-    requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try.
+    requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try. batch:
+    whether requests go as batches; the price is then that of a batch.
     """
 
     name: str
@@ -92,14 +103,26 @@ class Endpoint:
     timeout: float = 600.0
     tries: int = 8
     pause: float = 1.0
+    batch: bool = False
 
     @classmethod
     def of(cls, name: str, entry: dict) -> "Endpoint":
         """Return the endpoint of an entry of the config."""
-        price = Price(entry["usd_in"], entry["usd_out"])
+        factor = entry["batch_price"] if entry["batch"] else 1.0
+        price = Price(*(usd and usd * factor for usd in (entry["usd_in"], entry["usd_out"])))
         limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
-        how = {key: entry[key] for key in ("at_once", "timeout", "tries")}
+        how = {key: entry[key] for key in ("at_once", "timeout", "tries", "batch")}
         return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
+
+    def costs(self) -> EndpointCosts:
+        """Return what decides the cost of a job that asks it."""
+        return {
+            "name": self.name,
+            "usd_in": self.price.usd_in,
+            "usd_out": self.price.usd_out,
+            "requests_per_minute": self.limits.requests_per_minute,
+            "batch": self.batch,
+        }
 
     def key(self) -> str | None:
         """Return the key. Raises BadInput where the environment has none that can be sent."""

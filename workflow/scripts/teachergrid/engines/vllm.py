@@ -1,7 +1,7 @@
 """Generation with vLLM's offline engine: it always has as many requests as it can work on, in an order in which those with the
 same beginning follow each other.
 
-What is drawn is our own noise (engines/noise.py) by a logits processor; vLLM decodes greedily what that leaves over. So order,
+What is drawn is our own noise (models/noise.py) by a logits processor; vLLM decodes greedily what that leaves over. So order,
 kills and the number of GPUs change nothing but rounding. Its own seeds would give other draws, and fail on a CPU where a prefill is
 split.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from vllm.v1.sample.logits_processor import LogitsProcessor, MoveDirectionality
 
-from . import noise
+from ..models import noise
 
 if TYPE_CHECKING:
     from vllm import SamplingParams

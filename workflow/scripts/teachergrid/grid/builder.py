@@ -9,7 +9,7 @@ import pyarrow as pa
 from ..cost import gpu_shares, resources, workload
 from ..engines import openai
 from ..engines.engine import ENGINES, generates
-from ..engines.requests import requests_of
+from ..engines.requests import Endpoint, requests_of
 from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
@@ -85,7 +85,7 @@ class Builder:
     def _endpoint(self, teacher: dict) -> EndpointPart:
         model = self.config["models"].get(teacher["model"])
         name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
-        return {"endpoint": picked(self.config["endpoints"][name], "usd_in", "usd_out")} if name else {}
+        return {"endpoint": Endpoint.of(name, self.config["endpoints"][name]).costs()} if name else {}
 
     def raw(self, responses: str) -> str | None:
         """Return the id of the raw responses from which a stripped teacher's are made; None for any other teacher."""

@@ -115,7 +115,11 @@ class Cells:
         def resource(name: str) -> Callable:
             return signed(lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt))
 
-        return {name: resource(name) for name in resources.named(rule)}
+        return {name: resource(name) for name in resources.named(rule, self.endpoints() if rule == "generate" else ())}
+
+    def endpoints(self) -> set[str]:
+        """Return the names of the endpoints that jobs ask."""
+        return {row["endpoint"]["name"] for row in self.rows["generate"].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
         """Return what to know before a run: a sentence for each base that is trained or scored inside a block which its chat template

@@ -89,6 +89,8 @@ def _models(config: dict) -> None:
     revisions: dict[str, tuple[str, str | None]] = {}
     for name, model in config["models"].items():
         _server(config, name, model)
+        if model["parent"] is not None:
+            known(f"config.models.{name}.parent", model["parent"], config["models"])
         if model["repo"] is None:
             continue
         first, revision = revisions.setdefault(model["repo"], (name, model["revision"]))
@@ -97,8 +99,6 @@ def _models(config: dict) -> None:
                 f"config.models.{name}.revision: '{model['repo']}' is also config.models.{first} with revision "
                 f"{revision}; use one revision, or one entry"
             )
-        if model["parent"] is not None:
-            known(f"config.models.{name}.parent", model["parent"], config["models"])
     for kind in MODELED:
         for name, entry in config[kind].items():
             if entry["model"] is not None:

@@ -6,6 +6,8 @@ Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These a
 
 from typing import TypedDict
 
+from ..engines.requests import EndpointCosts
+
 
 class SpecRow(TypedDict):
     """A job that only looks at its inputs: rule `gate`."""
@@ -48,9 +50,9 @@ class InstructionsRow(SpecRow):
 
 
 class EndpointPart(TypedDict, total=False):
-    """What the row of a teacher has besides that an endpoint serves. endpoint: its prices, `usd_in` and `usd_out`."""
+    """What the row of a teacher has besides that an endpoint serves."""
 
-    endpoint: dict
+    endpoint: EndpointCosts
 
 
 class GenerateRow(ModelPart, EndpointPart):

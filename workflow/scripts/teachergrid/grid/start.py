@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..cost import resources
 from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
@@ -112,6 +113,13 @@ class Start:
             for output, record in corrected.items():
                 history.write(RESULTS, output, record)
         return corrected
+
+    def share(self, workflow: Any) -> None:
+        """Limit how many jobs ask each endpoint at a time, where Snakemake's --resources states no such limit. workflow: Snakemake's."""
+        for name in self.cells.endpoints():
+            resource = resources.of_endpoint(name)
+            if resource not in workflow.global_resources:
+                workflow.register_resource(resource, resources.ENDPOINT_JOBS)
 
     def begin(self, dag: Any) -> None:
         """Take the lock, freeze what the jobs start from, and set aside what they will replace. dag: Snakemake's graph.

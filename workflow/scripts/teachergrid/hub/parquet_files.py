@@ -3,6 +3,7 @@
 A file may hold the responses of twenty teachers in a column each: read whole it takes twenty times the memory of one.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,17 +61,27 @@ def _projection(file: "pq.ParquetFile", columns: Columns) -> list[str] | None:
 
     The message about that one then names those that there are.
     """
-    leaves = [f"{file.schema.column(number).path}." for number in range(len(file.schema))]
+    leaves = [file.schema.column(number).path for number in range(len(file.schema))]
+    inside = {_without_lists(leaf): leaf for leaf in leaves}  # {path as the config writes it: as the file does}
     there = file.schema_arrow.names
 
-    def is_there(path: tuple[str, ...]) -> bool:
-        start = ".".join(path) + "."
-        return path[0] in there and any(leaf.startswith(start) for leaf in leaves)
+    def written(path: tuple[str, ...]) -> str | None:
+        if path[0] not in there:
+            return None
+        plain = ".".join(path)
+        if plain in inside:
+            return inside[plain]
+        return plain if any(leaf.startswith(plain + ".") for leaf in leaves) else None
 
-    if not columns.stated or not all(map(is_there, columns.stated)):
+    names = [name for path in columns.stated if (name := written(path))]
+    if not names or len(names) < len(columns.stated):
         return None
-    names = (".".join(path) for path in columns.stated)
     return [*dict.fromkeys([*names, *(name for name in columns.usual if name in there)])]
+
+
+def _without_lists(leaf: str) -> str:
+    """Return the path of a column without what the format puts between a list and what is in it."""
+    return re.sub(r"\.(list\.(element|item)|bag\.array(_element)?)(?=\.|$)", "", leaf)
 
 
 def _batches(file: "pq.ParquetFile", group: int, path: Path, names: list[str] | None) -> "Iterator[pa.RecordBatch]":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import BadInput
-from . import parquet_files
+from . import json_lists, parquet_files
 from .parquet_files import Columns
 
 PARQUET = ".parquet"
@@ -69,6 +69,8 @@ def _count(path: Path) -> int:
         if _kind(path) == PARQUET:
             return parquet_files.opened(path).metadata.num_rows
         with _opened(path) as file:
+            if json_lists.begins(file):
+                return sum(1 for _ in _of_list(path, file))
             parts = _Json(path, file)
             return parts.lines() if parts.document is None else len(parts.document)
 
@@ -125,8 +127,26 @@ def _opened(path: Path) -> BinaryIO:
 
 def _json(path: Path) -> Iterator[list | Iterator[Any]]:
     with _opened(path) as file:
+        if json_lists.begins(file):
+            yield _of_list(path, file)
+            return
         parts = _Json(path, file)
         yield parts.rows() if parts.document is None else parts.document
+
+
+def _of_list(path: Path, file: BinaryIO) -> Iterator[Any]:
+    """Yield the rows of a list. Raises BadInput where it is broken."""
+    given = 0
+    try:
+        for row in json_lists.elements(file):
+            if not isinstance(row, dict):
+                raise json_lists.Irregular
+            yield row
+            given += 1
+    except json_lists.Irregular:
+        # read as a whole, it says where and why it is broken
+        file.seek(0)
+        yield from (_Json(path, file).document or [])[given:]
 
 
 class _Json:

@@ -56,11 +56,16 @@ def named(place: tuple[str, ...]) -> str:
 
 
 def cell(row: dict, place: tuple[str, ...], where: str) -> object:
-    """Return what a row holds at a path; None inside of a struct that is null. Raises BadInput where there is no such place."""
+    """Return what a row holds at a path; None inside of a struct that is null, a list inside of a list of structs.
+
+    Raises BadInput where there is no such place.
+    """
     value: Any = row
     for depth, key in enumerate(place):
         if depth and is_missing(value):
             return None
+        if depth and isinstance(value, list):
+            return [None if is_missing(one) else cell(one, place[depth:], where) for one in value]
         if not isinstance(value, dict) or key not in value:
             there = f"there are {', '.join(map(repr, value))}" if isinstance(value, dict) else "there is no struct"
             inside = f" in {named(place[:depth])}" if depth else ""

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..hub import pins, row_files
+from ..hub import needs, pins, row_files
 from ..hub.parquet_files import Columns
 from ..store import artifacts
 from . import files, notes
@@ -127,7 +127,9 @@ def _from_file(path: str | Path, name: str | None = None, columns: Columns | Non
 def _from_hub(entry: dict, columns: Columns | None = None) -> Rows:
     """Yield the rows of a hub data set, or of one file of it, at its commit; from the cache if `prefetch` put it there."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
 
+    disable_progress_bars()  # they fill a log
     repo, file = pins.data_set(entry["source"])
     where = f"hub:{repo}, revision {entry['revision']}, split {entry['split']}"
     if not pins.is_commit(entry["revision"]):
@@ -137,9 +139,10 @@ def _from_hub(entry: dict, columns: Columns | None = None) -> Rows:
             repo, repo_type="dataset", revision=entry["revision"], allow_patterns=file and escape(file)
         )
     except OSError as error:
+        why = _why_not(error, needs.Need("dataset", repo, entry["revision"], file))
         raise BadInput(
-            f"{where}: {str(error).strip()}. Without a network, run `teachergrid prefetch` where there is one, or save it "
-            "as parquet and name that file as source"
+            f"{where}: {why}. Without a network, run `teachergrid prefetch` where there is one, or save it as parquet and name "
+            "that file as source"
         ) from error
     if file:
         yield from _from_file(Path(folder, file), entry["source"], columns)
@@ -149,6 +152,14 @@ def _from_hub(entry: dict, columns: Columns | None = None) -> Rows:
         yield from _from_file(path, f"{where}, {Path(path).relative_to(folder)}", columns)
     if not files:
         yield from _streamed(folder, entry["split"], where)
+
+
+def _why_not(error: OSError, need: needs.Need) -> str:
+    """Return why a data set cannot be had. The library's words on what is not in the cache name no file."""
+    from huggingface_hub import errors
+
+    lack = needs.lacks(need) if isinstance(error, errors.LocalEntryNotFoundError) else None
+    return lack.removesuffix(f"; {needs.REMEDY}") if lack else str(error).strip()
 
 
 def _files_of_split(folder: str, split: str, where: str) -> list[str] | None:

@@ -9,6 +9,7 @@ from ..store import origin
 from .files import Notes
 
 KEPT = ".reading"  # after the name of the table
+UNJOINED = "answers none of the instructions, not read"  # rows of published responses
 
 
 def say(name: str, notes: Notes) -> None:

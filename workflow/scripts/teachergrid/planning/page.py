@@ -39,6 +39,7 @@ def build(plan: Document, now: float | None = None) -> str:
             "end": terminal.end_time(schedule["seconds"], now) if schedule else None,
             "takes": units.span(schedule["seconds"]) if schedule else None,
             "basis": remarks.basis(total),
+            "asks": remarks.asked(plan),
             "price": terminal.cost_lines(plan)["cost"],
             "where": terminal.ending(plan, now),
             "most": work(later["total"]) if later else None,

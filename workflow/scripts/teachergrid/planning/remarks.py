@@ -16,7 +16,7 @@ from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..job.reasons import FIRST, FOLLOWS, FORCED, MISSING, OLDER
 from ..store.results import RESULTS
-from ..units import between, count, number, percent
+from ..units import between, count, number, percent, with_range
 from .archive import Document, JobRow
 from .options import config_paths, parse_quietly
 from .sums import summed
@@ -221,6 +221,23 @@ def texts(plan: Document) -> list[str]:
             f"again what exists: they follow from outputs that were deleted ({deleted}). Make these first; they come out as "
             f"they were, and the rest then has nothing to do: {spared['command']}"
         )
+    return lines
+
+
+def asked(plan: Document) -> list[str]:
+    """Return what each endpoint is asked for, and what that costs."""
+    lines = []
+    for row in plan.get("endpoints") or []:
+        tokens = f"{count(row['prompt_tokens'])} tokens in and about {count(row['response_tokens'])} out"
+        price = "price unknown: state its `usd_in` and `usd_out`"
+        if row["usd"]:
+            price = with_range(row["usd"]["expected"], row["usd"]["low"], row["usd"]["high"], "USD")
+        said = (
+            f"{count(row['requests'])} requests, about {tokens}, {price}"
+            if row["requests"]
+            else "nothing new, all is answered"
+        )
+        lines.append(f"{row['endpoint']}: {said}")
     return lines
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
-from ..cost import workload
+from ..cost import resources, workload
 from ..cost.actuals import Actuals
 from ..cost.estimate import Basis, basis
 from ..cost.limits import Limits, Of, Place
@@ -15,7 +15,7 @@ from ..errors import BadInput
 from ..grid.builder import unanswered
 from ..store import artifacts
 from ..store.results import RESULTS
-from .archive import Spread
+from .archive import Asks, Spread
 from .graph import cell, resource
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Request(NamedTuple):
     """What a job needs to run.
 
     row: of grid.cells.Cells, with `gpus` as the job gets them: a profile may overrule the config. threads: CPUs.
-    needs: indices of the jobs whose outputs it reads. place: on SLURM.
+    needs: indices of the jobs whose outputs it reads. place: on SLURM. at_once: how many jobs may ask its endpoint at a time; None for
+    a job that asks none.
     """
 
     rule: str
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     threads: int
     needs: tuple[int, ...] = ()
     place: Place | None = None
+    at_once: int | None = None
 
     @property
     def name(self) -> str:
@@ -50,14 +52,16 @@ def request(job: "Job", n_gpus: int, needs: Iterable[int] = (), limits: Limits |
     rule, key, workflow = job.rule.name, cell(job), job.dag.workflow
     row = workflow.globals["cells"].rows[rule][key] | {"gpus": n_gpus}
     place = limits.sent(rule, key, Of(job.wildcards, job.input, workflow.async_run)) if limits else None
-    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place)
+    of = resources.of_endpoint(row["endpoint"]["name"]) if row.get("endpoint") else ""
+    at_once = workflow.global_resources[of].value if of else None
+    return Request(rule, key, row, resource(job, "_cores", 1), tuple(needs), place, at_once)
 
 
 class Priced(TypedDict):
     """Columns of a job's row in the plan (archive.JobRow)."""
 
     usd: Spread | None
-    asks: NotRequired[dict[str, int]]
+    asks: NotRequired[Asks]
 
 
 class Asked(NamedTuple):
@@ -92,14 +96,21 @@ def priced(request: Request, price: Spread | None) -> Priced:
     found = asked(request)
     if found is None:
         return {"usd": price}
-    entry, asks = request.row["endpoint"], {name: round(value) for name, value in found._asdict().items()}
-    if not found.requests or price is None:
-        return {"usd": price, "asks": asks}
-    if entry["usd_in"] is None or entry["usd_out"] is None:
-        return {"usd": None, "asks": asks}
-    total = (entry["usd_in"] * found.prompt_tokens + entry["usd_out"] * found.response_tokens) / 1e6
-    factors = {"low": 0.5, "expected": 1.0, "high": 2.0}
-    return {"usd": {bound: usd + factors[bound] * total for bound, usd in price.items()}, "asks": asks}
+    entry, answers = request.row["endpoint"], None
+    if not found.requests or None not in (entry["usd_in"], entry["usd_out"]):
+        total = ((entry["usd_in"] or 0) * found.prompt_tokens + (entry["usd_out"] or 0) * found.response_tokens) / 1e6
+        answers = {bound: factor * total for bound, factor in {"low": 0.5, "expected": 1.0, "high": 2.0}.items()}
+    asks: Asks = {
+        "endpoint": entry["name"],
+        "requests": found.requests,
+        "prompt_tokens": round(found.prompt_tokens),
+        "response_tokens": round(found.response_tokens),
+        "usd": answers,
+    }
+    together = (
+        None if price is None or answers is None else {bound: usd + answers[bound] for bound, usd in price.items()}
+    )
+    return {"usd": together, "asks": asks}
 
 
 # the columns of a row that decide what a job costs, and lie outside its spec
@@ -108,7 +119,8 @@ COSTS = ("gpus", "nodes", "gpu_model", "deepspeed", "parameters", "rows", "token
 
 def costs(request: Request) -> dict[str, Any]:
     """Return what decides the price of a job besides its spec and what finished jobs took."""
-    prices = {name: usd for name, usd in (request.row.get("endpoint") or {}).items() if usd is not None}
+    asked_of = request.row.get("endpoint") or {}
+    prices = {name: asked_of[name] for name in ("usd_in", "usd_out") if asked_of.get(name) is not None}
     return {name: request.row[name] for name in COSTS if request.row.get(name)} | prices | {"cpus": request.threads}
 
 

@@ -14,7 +14,7 @@ from ..cost.saved_estimates import BOUNDS
 from ..cost.workload import MODEL_RULES
 from ..store import disk
 from ..store.results import RESULTS
-from .archive import JobRow, Spread, Sums
+from .archive import Asks, JobRow, Spread, Sums
 
 if TYPE_CHECKING:
     from ..grid.cells import Cells
@@ -126,6 +126,21 @@ def by_engine(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
             groups[engine].append(job)
     rows: list[dict[str, Any]] = [{"engine": engine, **summed(group)} for engine, group in groups.items()]
     return sorted(rows, key=lambda row: (-row["gpu_hours"]["expected"], -row["cpu_hours"]["expected"], row["engine"]))
+
+
+def by_endpoint(jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
+    """Return what is asked of each endpoint: jobs, requests, tokens, and their price, which is None where one is unknown."""
+    groups: dict[str, list[Asks]] = defaultdict(list)
+    for job in jobs:
+        if asks := job.get("asks"):
+            groups[asks["endpoint"]].append(asks)
+    rows: list[dict[str, Any]] = []
+    for name, group in sorted(groups.items()):
+        prices = [("generate", asks["usd"], 1) for asks in group if asks["usd"] is not None]
+        numbers = {key: sum(asks[key] for asks in group) for key in ("requests", "prompt_tokens", "response_tokens")}
+        known = together(prices) if len(prices) == len(group) else None
+        rows.append({"endpoint": name, "jobs": len(group), **numbers, "usd": known})
+    return rows
 
 
 def usd(machines: Machines, device: str, hours: Spread) -> Spread | None:

@@ -47,6 +47,7 @@ def headline(plan: Document, width: int) -> list[str]:
     lines = {
         "jobs": f"{count(total['jobs'])} to do{blocked}; {reused(total['reused'])}",
         **cost_lines(plan),
+        "asks": "; ".join(remarks.asked(plan)),
         "basis": remarks.basis(total),
         "end": ending(plan),
         "disk": room(plan),

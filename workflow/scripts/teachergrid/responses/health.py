@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..errors import BadInput
 from ..instructions.files import Notes
-from ..instructions.notes import described
+from ..instructions.notes import UNJOINED, described
 
 LOOP_CHARACTERS = 200  # shorter texts are never loops: a list of ten equal labels is an answer
 LOOP_ROUNDS = 4
@@ -89,12 +89,13 @@ def _ended_by(reason: str, row: dict) -> bool:
 def reading(notes: list[Notes], n: int) -> list[dict]:
     """Return a row of artifacts.HEALTH on what was read in another way than it is written; none where nothing was.
 
-    It counts the rows of what concerns most of them. notes: of each file (instructions.notes). n: number of responses.
+    It counts the responses of what concerns most of them; rows that are no response of this teacher are named, not counted.
+    notes: of each file (instructions.notes). n: number of responses.
     """
     found = sorted({(note, rows) for of_file in notes for note, rows in of_file.items()})
     if not found:
         return []
-    count = min(n, max(rows for _, rows in found))
+    count = min(n, max((rows for note, rows in found if note != UNJOINED), default=0))
     text = "; ".join(starmap(described, found))
     return [{"check": "reading", "count": count, "n": n, "share": count / n, "example_id": None, "example": text}]
 

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from ..cost import limits, storage, weight_files
+from ..engines import spending
 from ..errors import BadInput
 from ..grid import cells, phases, start
 from ..hub import pins
@@ -106,7 +107,7 @@ def refuse_other(request: options.Options) -> None:
 
 
 def begin(request: options.Options) -> None:
-    """Take the lock of the results, and recover what a dead run left. Raises BadInput where an earlier run or its jobs live."""
+    """Take the lock of the results, set what the run's jobs may spend, and recover what a dead run left. Raises BadInput where an earlier run or its jobs live."""
     owner = lock.dead_holder(RESULTS)
     folders = {str(Path.cwd()), *([owner["folder"] or ""] if owner else [])}  # another checkout may share the results
     # a dead run may have submitted jobs though this one does not; a SLURM that never answers must not stop a local run for ever
@@ -118,6 +119,7 @@ def begin(request: options.Options) -> None:
     start.forget()
     start.put_back()
     start.freeze(request.config)
+    spending.begin_run(RESULTS, request.plan.max_usd)
     if owner:
         tell(f"the run of {lock.described(owner)} died; its lock is freed, and this run continues its work")
     if owner or had_jobs:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cost import saved_estimates
+from ..engines import spending
 from ..job import attempts, failures
 from ..slurm import scheduler
 from ..store import disk, history, lock, origin
@@ -172,6 +173,7 @@ def gather(argv: list[str]) -> "View":
         "failures": failures.grouped(shown(cell.failure) for cell in grid if cell.failure),
         "retried": retried(grid),
         "gpu_hours": gpu_hours(grid, took, accounts),
+        "endpoints": spending.spent_at(RESULTS),
         "estimates": saved_estimates.compared(RESULTS, [(cell.rule, cell.cell) for cell in grid if cell.state == DONE]),
         "disk": disk_used(),
         "unread": permissions.unread(RESULTS),

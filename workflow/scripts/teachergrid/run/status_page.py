@@ -14,6 +14,7 @@ from ..pages import estimates, text
 from ..slurm import waits
 
 if TYPE_CHECKING:
+    from ..engines.spending import Spent
     from ..grid.phases import Following
     from ..job.failures import Group
     from .outcome import Report
@@ -52,6 +53,7 @@ class View(TypedDict):
     phase_two: "Following | None"
     failures: list["Group"]
     gpu_hours: dict
+    endpoints: "dict[str, Spent]"
     estimates: dict
     disk: dict[str, int]  # {folder: bytes}
     unread: str  # which files may not be read, in words; "" where all may
@@ -117,6 +119,8 @@ def totals(view: View) -> dict[str, str]:
     }
     if later := view["phase_two"]:
         found["phase two"] = then(later)
+    if view["endpoints"]:
+        found["endpoints"] = asked(view["endpoints"])
     if comparison := estimates.table(view["estimates"]):
         found["estimated"] = " ".join(comparison["sentences"])
     if view["unread"]:
@@ -222,6 +226,16 @@ def spent(gpu_hours: dict) -> str:
     return f"{text.significant(gpu_hours['hours'])} ({gpu_hours['of']})"
 
 
+def asked(endpoints: "dict[str, Spent]") -> str:
+    """Return what these results have cost at endpoints, in words."""
+    words = []
+    for name, sums in endpoints.items():
+        more = {"perhaps, by requests that broke off": sums["perhaps"], "on the way": sums["promised"]}
+        also = "".join(f", up to {usd:.2f} more {how}" for how, usd in more.items() if usd)
+        words.append(f"{name} {sums['spent']:.2f} USD{also}")
+    return "; ".join(words)
+
+
 def disk(used: dict, free: int) -> str:
     """Return the used and free disk space in words, with the folders that hold more than 1 %. used: {folder: bytes}."""
     parts = [f"{stage} {units.size(n)}" for stage, n in used.items() if n >= sum(used.values()) / 100]
@@ -271,6 +285,7 @@ def page(view: View, file: str | Path = "status.html") -> str:
             left=left(view["time_left"]),
             then=then(view["phase_two"]) if view["phase_two"] else None,
             spent=spent(view["gpu_hours"]),
+            asked=asked(view["endpoints"]),
             used=disk(view["disk"], view["disk_free"]),
             estimates=estimates.table(view["estimates"]),
         )

@@ -97,7 +97,7 @@ class Responses:
         messages = self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()
         texts, finished = (
             columns["response"].to_pylist(),
-            (reason != "length" for reason in columns["finish_reason"].to_pylist()),
+            (reason not in artifacts.CUT_OFF for reason in columns["finish_reason"].to_pylist()),
         )
         return [Row(*row) for row in zip(messages, texts, finished, strict=True)]
 

@@ -92,9 +92,15 @@ def stored(responses: pa.Table, values: Mapping[tuple[str, int], float | None], 
         values: {(id, sample): reward}, None for a response without one.
         reward: the config's entry; its `scale` counts.
     Raises:
-        BadInput: no response has a reward.
+        BadInput: no response has a reward, or a reward has no response.
     """
     result = []
+    there = set(zip(responses["id"].to_pylist(), responses["sample"].to_pylist(), strict=True))
+    if alone := sorted(key for key, value in values.items() if value is not None and key not in there):
+        raise BadInput(
+            f"column '{reward['column']}': {len(alone)} rewards belong to no response, such as number {alone[0][1] + 1} of "
+            f"{alone[0][0]}; it has to hold one for each response"
+        )
     for row in responses.select(["id", "sample"]).to_pylist():
         value = values.get((row["id"], row["sample"]))
         scored = (None, NOT_STORED) if value is None else _scaled(value, reward["scale"])
@@ -140,7 +146,7 @@ def score_rows(
     ids = [
         []
         if row["id"] in refused
-        else scorer.tokens(row["messages"], row["response"], row["finish_reason"] != "length")
+        else scorer.tokens(row["messages"], row["response"], row["finish_reason"] not in artifacts.CUT_OFF)
         for row in rows
     ]
     result = [

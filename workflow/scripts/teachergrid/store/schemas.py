@@ -41,6 +41,8 @@ CONTAMINATION = _schema(
     ("prompt", pa.string()),
     optional="similarity",
 )
+# finish reasons of responses that end too early: by max_tokens, or since an endpoint kept the rest to itself; they get no end token
+CUT_OFF = ("length", "content_filter")
 # one row per instruction x sample; a row group is a shard
 RESPONSES = _schema(
     *_KEY,

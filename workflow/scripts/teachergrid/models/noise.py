@@ -7,15 +7,21 @@ number of GPUs changes a draw, except where rounding moves the boundary between 
 
 import hashlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     import torch
 
-    from .requests import Sampling
-
 Key = tuple[str, int]  # id and sample of a prompt
 AHEAD = 64  # numbers that are drawn at once
+
+
+class Filter(TypedDict):
+    """What decides the probabilities of tokens: keys of the config's `sampling`."""
+
+    temperature: float
+    top_p: float
+    top_k: int
 
 
 class Numbers:
@@ -31,7 +37,7 @@ class Numbers:
         return self._drawn[place]
 
 
-def chosen(scores: "torch.Tensor", numbers: "torch.Tensor", sampling: "Sampling") -> "torch.Tensor":
+def chosen(scores: "torch.Tensor", numbers: "torch.Tensor", sampling: Filter) -> "torch.Tensor":
     """Return the token that its random number selects for each prompt, [prompts, 1].
 
     Args:
@@ -42,7 +48,7 @@ def chosen(scores: "torch.Tensor", numbers: "torch.Tensor", sampling: "Sampling"
     return (cumulated <= numbers * cumulated[:, -1:]).sum(-1, keepdim=True)
 
 
-def filtered(scores: "torch.Tensor", sampling: "Sampling") -> "torch.Tensor":
+def filtered(scores: "torch.Tensor", sampling: Filter) -> "torch.Tensor":
     """Return logits divided by the temperature, and -inf for the tokens that top_k and then top_p leave out.
 
     As TopKLogitsWarper and TopPLogitsWarper of transformers (top_p: Holtzman et al. 2020, arXiv:1904.09751), except for

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 from generations import DRAWN
-from teachergrid.engines import noise
+from teachergrid.models import noise
 
 
 def test_seed_id_sample_and_place_decide_a_number():
