@@ -63,3 +63,10 @@ def test_a_better_format_is_claimed_only_where_several_were_tried(data):
 )
 def test_a_gain_or_loss_is_sure_only_where_its_interval_leaves_out_0(gain, low, high, beats):
     assert answer.beats_untuned(gain, low, high) == beats
+
+
+def test_the_marks_are_a_set_and_no_test_of_single_units(data):
+    read = Words(page.build(data)).text
+    assert "such a set holds the truly best teacher in at least 95 of 100 grids" in read
+    assert "That is no 5 % test of a single hollow one, since the best was picked from the same numbers" in read
+    assert "would have chosen steps-l : the best seen" in read

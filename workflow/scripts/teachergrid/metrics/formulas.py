@@ -150,7 +150,8 @@ FORMULAS = {
         "mean(rank)",
     ),
     "length": Formula(
-        "response length in the scorer's tokens; without likelihoods in the teacher's, else in words",
+        "length of the whole response in the scorer's tokens (estimated where likelihood.max_length cut it); without likelihoods "
+        "in the teacher's, else in words",
         "tokens",
         "highest",
         "mean(length)",
