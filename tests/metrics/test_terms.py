@@ -118,7 +118,10 @@ def test_the_length_of_a_cut_answer_is_that_of_the_whole():
 
 
 def test_where_all_answers_were_cut_there_is_no_length():
-    chat = {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"truncated": True} for key, row in CHAT.items()}
+    chat = {
+        key: dict(zip(LIKELIHOOD, row, strict=True)) | {"truncated": True, "reason": "answer cut, no end token"}
+        for key, row in CHAT.items()
+    }
     row = measured({"length": entry("length")}, four(chat=chat))["length"]
     assert (row.get("value"), row["missing"]) == (None, 4)
     assert "answer cut, and none to estimate its length from" in row["reason"]

@@ -21,7 +21,6 @@ from .rows import JoinedRows, LikelihoodKey, Reasons, Table
 _KEY = ["id", "sample"]
 _COUNTS = ["n_question", "n_answer", "n_end"]
 _SUMS = ["question", "answer_given_question", "end_given_question", "answer", "end"]
-_CUT = "truncated"  # 1 where the answer was cut at likelihood.max_length
 
 
 class JobFiles(Protocol):
@@ -80,7 +79,7 @@ def join(
     columns = ["response_tokens", *(["response"] * text)]
     table = keys.take(responses, artifacts.RESPONSES, columns, None if text else _word_counts)
     texts = Texts(table["response"]) if text else None
-    scores = [*_COUNTS, *_SUMS, _CUT, "reason"]
+    scores = [*_COUNTS, *_SUMS, "reason"]
     rank_sums = _rank_sums if ranks else None
     return JoinedRows(
         id=keys.id,

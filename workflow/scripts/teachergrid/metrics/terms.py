@@ -12,6 +12,7 @@ from .variants import Metric
 
 VANISHES = 1e-6  # nats per token; a ratio to a smaller loss says nothing
 LOSSES = {"loss": "loss of the answer", "alone": "loss of the answer alone", "question": "loss of the question"}
+CUT = "answer cut, no end token"  # in the reason of a row that scoring.likelihood cut at its max_length
 NEGATIVE = "reward below 0: CAR is undefined (state `offset`)"
 
 
@@ -156,7 +157,9 @@ def cut(metric: Metric, rows: JoinedRows) -> np.ndarray:
 
 
 def _is_cut(table: Mapping) -> np.ndarray:
-    return (table["truncated"] > 0) & ~np.isnan(table["n_answer"])
+    """Return which rows [n] of a table of likelihoods have values of the beginning of an answer only."""
+    reasons: Reasons = table["reason"]
+    return np.array([CUT in text for text in reasons.texts])[reasons.code] & ~np.isnan(table["n_answer"])
 
 
 def _whole_lengths(table: Mapping, rows: JoinedRows) -> np.ndarray:
