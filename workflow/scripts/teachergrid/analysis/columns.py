@@ -61,8 +61,8 @@ def family_columns(without: tuple[float, float, str] | None, sign: int) -> dict:
     return {"low_family": low, "high_family": high, "family": without and without[2]}
 
 
-def family_p_columns(x: np.ndarray, y: np.ndarray, groups: list[str | None], seed: int) -> dict:
-    """Return the columns of the test over families; empty where no family has two units, or all units are of one family.
+def family_p_columns(x: np.ndarray, y: np.ndarray, groups: list[str | None], rounds: int, seed: int, sign: int) -> dict:
+    """Return the columns of the test and the interval over families; empty where no family has two units, or all units are of one family.
 
     x, y, groups: metric, performance and families of families.family_p.
     """
@@ -70,7 +70,10 @@ def family_p_columns(x: np.ndarray, y: np.ndarray, groups: list[str | None], see
     if number in (1, len(groups)):
         return {}
     found = families.family_p(x, y, groups, seed)
-    return {"p_family": found.p, "families": found.families}
+    low, high = (
+        signed(families.family_interval(x, y, groups, rounds, seed), sign) if found.p is not None else (None, None)
+    )
+    return {"p_family": found.p, "families": found.families, "low_of_families": low, "high_of_families": high}
 
 
 def row_names(
@@ -100,6 +103,14 @@ def signed(interval: Interval | None, sign: int) -> tuple[float | None, float | 
         return None, None
     low, high = sorted(sign * end for end in interval)
     return low, high
+
+
+def turned(columns: dict, sign: int) -> dict:
+    """Return the columns of family_p_columns, computed with sign 1, for metrics whose values have this sign."""
+    if columns.get("low_of_families") is None:
+        return columns
+    low, high = signed((columns["low_of_families"], columns["high_of_families"]), sign)
+    return {**columns, "low_of_families": low, "high_of_families": high}
 
 
 def choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:

@@ -23,6 +23,7 @@ from .columns import (
     family_range,
     nested_columns,
     row_names,
+    turned,
 )
 from .performance import Key, Unit
 from .pooled import pooled_rows
@@ -156,7 +157,7 @@ def _base_rows(table: Table, labels: Mapping[str, Label], rounds: int, seed: int
             correlation = rank.correlation(x, y, seed, rounds)
             without = rank.leave_one_out(x, y, table.families)
             nested = nested_bootstrap.nested_intervals(x, y, table.draws, seed)
-            by_family = family_p_columns(x, y, table.families, seed)
+            by_family = family_p_columns(x, y, table.families, rounds, seed, 1)
             cached[key] = correlation, nested, family_range(correlation.rho, without), by_family
         correlation, nested, range_without, by_family = cached[key]
         rows.append(
@@ -165,6 +166,6 @@ def _base_rows(table: Table, labels: Mapping[str, Label], rounds: int, seed: int
             | correlation_columns(correlation, sign)
             | nested_columns(nested, sign)
             | family_columns(range_without, sign)
-            | by_family
+            | turned(by_family, sign)
         )
     return rows

@@ -75,7 +75,11 @@ def pooled_rows(by_base: Mapping[str, Table], labels: Mapping[str, Label], round
             | _means_over_bases(x, y, used, sign)
             | nested_columns(nested_bootstrap.NestedIntervals(nested), sign)
             | family_columns(family_range(pooled.rho, without), sign)
-            | (family_p_columns(x, y, aligned.families, seed) if metric != BORROWED else {})
+            | (
+                family_p_columns(x[used], y[used], aligned.families, rounds, seed, sign)
+                if metric != BORROWED and used
+                else {}
+            )
         )
     return rows
 

@@ -93,6 +93,9 @@ def firmness(row: dict) -> dict:
             if row["low_nested"] is not None
             else None,
             family,
+            text.within(row["rho"], row["low_of_families"], row["high_of_families"], 2)
+            if row["low_of_families"] is not None
+            else None,
             text.within(row["pairwise_accuracy"], row["low_accuracy"], row["high_accuracy"], 2),
             text.within(row["regret_1"], row["low_regret_1"], row["high_regret_1"]),
             text.within(row["regret_3"], row["low_regret_3"], row["high_regret_3"]),

@@ -201,7 +201,7 @@ GRID_METRICS = pa.schema(
     + [pa.field("unit", pa.string()), pa.field("panel", pa.string())]
     + list(METRICS)
 )
-_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family")
+_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family", "of_families")
 _ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
 # one row per base (or "pooled") x panel x metric
 CORRELATIONS = _schema(
@@ -224,7 +224,8 @@ CORRELATIONS = _schema(
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
     ("ceiling", pa.float64()),  # rho that a perfect metric can expect, given the noise of performance
-    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family
+    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family;
+    # rho with whole families redrawn
     *_ENDS,
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
