@@ -1,5 +1,7 @@
 """Correlations of metrics with performance in a grid whose answer is known."""
 
+import math
+
 import numpy as np
 import pytest
 from known_grid import METRICS, SIX, SIX_REWARD, World, ap, correlation, metric_table
@@ -85,7 +87,38 @@ def test_pooled_is_over_teachers_and_not_over_cells(six):
     row = correlation(six, "pooled", "reward_mean/rm")
     rhos = [correlation(six, base, "reward_mean/rm")["rho"] for base in ("b1", "b2")]
     assert row["rho"] == pytest.approx(np.tanh(np.mean(np.arctanh(rhos)))) and row["n"] == 6
-    assert row.get("regret_1") is None and row["role"] == "primary"
+    assert row["role"] == "primary"
+
+
+def test_a_metric_of_the_reward_that_decides_performance_has_no_verdict():
+    """The judge `wins` decides AP by the reward `rm`: the primary metric, which is that reward, agrees with itself."""
+    world = World(SIX, reward=SIX_REWARD)
+    judged = {(model, suite, "wins"): table for (model, suite, _), table in world.scores.items()}
+    world.scores = judged
+    world.settings["suites"] = {"test": ["wins"]}
+    world.settings["grid"]["performance"] = ["test/wins"]
+    world.settings["judges"] = {"wins": {"reward": "rm"}}
+    found = world.summary()
+    assert {correlation(found, base, "reward_mean/rm")["role"] for base in ("b1", "b2", "pooled")} == {"circular"}
+    assert correlation(found, "b1", "nll_mean/chat")["role"] == "exploratory"
+    answer = found.recommendation["bases"]["b1"]["primary_metric"]
+    assert (answer["choice"], answer["regret"], answer["circular"]) == (None, None, ["wins"])
+    assert "circular" in found.recommendation["cannot_say"][0] and "rm" in found.recommendation["cannot_say"][0]
+    world.settings["judges"] = {"wins": {"reward": "other"}}
+    other = world.summary()
+    assert correlation(other, "b1", "reward_mean/rm")["role"] == "primary"
+    assert "circular" not in str(other.recommendation)
+
+
+def test_families_are_tested_as_families():
+    """Pairs of alike teachers: three of four families in order are weaker evidence than six of eight teachers."""
+    right = {"b1": {name: [i + 2, i + 2] for i, name in enumerate("abcdefgh")}}
+    world = World(right, untuned={"b1": {"chat": 2}}, reward={name: float(i) for i, name in enumerate("abcdefgh")})
+    for i, teacher in enumerate(world.settings["teachers"].values()):
+        teacher["family"] = "stuv"[i // 2]
+    row = correlation(world.summary(), "b1", "reward_mean/rm")
+    assert row["families"] == 4
+    assert row["p"] == pytest.approx(2 / math.factorial(8)) and row["p_family"] == pytest.approx(2 / math.factorial(4))
 
 
 def test_reasons_of_the_pooled_row_name_the_base():

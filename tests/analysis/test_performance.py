@@ -57,6 +57,17 @@ def test_performance_by_hand(whole):
     assert (x["behind_best"], x["tied_with_best"], ap(whole, "b1", "z")["tied_with_best"]) == (0, True, False)
 
 
+def test_the_interval_of_a_gain_holds_the_noise_of_seeds():
+    """b1: x has 16 and 14 right, y 12 and 12. Paired over items alone, y's seeds would count as free of noise."""
+    noisy = World({"b1": {"x": [18, 10], "y": [10, 18], "z": [14, 14]}}, untuned={"b1": {"chat": 4}}).summary()
+    gains = {unit: ap(noisy, "b1", unit) for unit in "xz"}
+    same = World({"b1": {"x": [14, 14], "y": [14, 14], "z": [14, 14]}}, untuned={"b1": {"chat": 4}}).summary()
+    width = {unit: row["gain_high"] - row["gain_low"] for unit, row in gains.items()}
+    items_only = ap(same, "b1", "z")["gain_high"] - ap(same, "b1", "z")["gain_low"]
+    # the noise of seeds is taken to be equal for all units, so that z has it too
+    assert gains["z"]["gain"] == pytest.approx(50) and width["z"] > items_only + 5 and width["x"] > items_only + 5
+
+
 def test_gain_is_over_the_better_format_of_the_untuned_base(whole):
     assert ap(whole, "b2", "y")["gain"] == 0
     references = {

@@ -12,9 +12,13 @@ from workspace import ENV, ROOT
 def test_the_command_says_so_and_ends_well(tmp_path, capsys):
     assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
     said = capsys.readouterr().out
-    assert said.startswith("Ours (published): 132 of 132 numbers agree") and "0.9246 (0.925)" in said
-    assert "8 of 13 steps (exact p 0.481)" in said and "+1.07 sd" in said
-    assert "<strong>132 of 132</strong>" in (tmp_path / "page.html").read_text()
+    assert (
+        said.startswith("Ours (the paper's): 24 of 24 printed numbers agree")
+        and "108 of 108 that follow" in said
+        and "0.9246 (0.925)" in said
+    )
+    assert "8 of 13 steps (exact p 0.481)" in said and "+1.34 sd" in said
+    assert "<strong>24 of 24</strong>" in (tmp_path / "page.html").read_text()
 
 
 def test_a_number_that_does_not_come_out_is_marked_and_fails(monkeypatch, capsys):
@@ -28,7 +32,7 @@ def test_a_number_that_does_not_come_out_is_marked_and_fails(monkeypatch, capsys
     monkeypatch.setattr(published, "rows", tampered)
     assert replicate.main(Namespace(html=None)) == 1
     said = capsys.readouterr().out
-    assert "131 of 132" in said and "0.524 (0.53) !" in said
+    assert "107 of 108" in said and "0.524 (0.53) !" in said
 
 
 def test_it_needs_no_heavy_library():

@@ -80,7 +80,7 @@ def test_all_terms_rest_on_the_same_responses():
 def test_guards_of_formulas_stay_inside_of_an_expression():
     lower = four(reward={key: reward - 2 for key, reward in REWARD.items()})
     row = measured({"m": own("car_mean + 5")}, lower)["(car_mean + 5)/rm/chat/beta=1"]
-    assert row.get("value") is None and row["reason"].startswith("mean reward <= 0: CAR is undefined")
+    assert row.get("value") is None and row["reason"].startswith("mean reward below 0: CAR is undefined")
     vanished = four(chat={**CHAT, ("i1", 0): (4, 3, 1, -8, -3, -1, 0, 0)})
     row = measured({"m": own("2 * ifd_loss", reward=None)}, vanished)["(2 * ifd_loss)/chat"]
     assert row["reason"].endswith("is not above 1e-06")

@@ -51,14 +51,35 @@ def test_beta_sweep_falls_from_the_mean_reward():
     assert swept == pytest.approx([0.5, 0.5 / 1.5, 0.25, 0.125])
 
 
-@pytest.mark.parametrize("shift", [-0.5, -2])
-def test_car_without_a_positive_reward_is_undefined(shift):
+@pytest.mark.parametrize("formula", ["car_mean", "car_pooled", "car_sum", "car_each"])
+def test_car_of_a_teacher_whose_answers_are_all_wrong_is_0(formula):
+    """The surest loser stays in the ranking."""
+    wrong = four(reward=dict.fromkeys(REWARD, 0.0))
+    row = next(iter(measured({"car": entry(formula, reward="rm")}, wrong).values()))
+    assert (row["value"], row["low"], row["high"], row["n"], row["reason"]) == (0, 0, 0, 4, None)
+
+
+@pytest.mark.parametrize("shift", [-0.51, -2])
+def test_car_with_a_negative_mean_reward_is_undefined(shift):
     lower = four(reward={key: reward + shift for key, reward in REWARD.items()})
     row = measured({"car": entry("car_mean", reward="rm")}, lower)["car_mean/rm/chat/beta=1"]
     assert "value" not in row and "low" not in row
-    assert row["reason"] == "mean reward <= 0: CAR is undefined (state `offset`)"
+    assert row["reason"] == "mean reward below 0: CAR is undefined (state `offset`)"
     rows = measured({"car": entry("car_mean", reward="rm", offset=-shift)}, lower)
     assert rows[f"car_mean/rm+offset={-shift:g}/chat/beta=1"]["value"] == pytest.approx(0.25)
+
+
+def test_a_variant_that_is_not_the_papers_says_so():
+    """IC-IFD is published without template and end token, IFD without end token."""
+    rows = measured({"ic": entry("ic_ifd_loss"), "ifd": entry("ifd_loss")}, four(plain=PLAIN))
+    unlike = {name for name, row in rows.items() if "Not the paper's variant" in row["description"]}
+    assert unlike == {f"ic_ifd_loss/{rest}" for rest in ("chat", "chat/no-end", "plain")} | {
+        "ifd_loss/chat",
+        "ifd_loss/plain",
+    }
+    assert rows["ic_ifd_loss/chat"]["description"].endswith(
+        "here in a chat template, with the end token; there without a chat template, without the end token"
+    )
 
 
 def times(factor: float, chat=CHAT):

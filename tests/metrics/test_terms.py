@@ -99,3 +99,29 @@ def test_ranks_that_were_not_kept_are_explained():
     row = measured({"m": entry("rsr")}, four(chat=with_ranks(ranks=part)))["rsr/chat"]
     assert (row["n"], row["missing"], row["value"]) == (3, 1, pytest.approx(5 / 3.5))
     assert RANK_CAP == 100  # that of RSR's code
+
+
+def test_the_length_of_a_cut_answer_is_that_of_the_whole():
+    """i1 and i2 were read whole: 3 and 4 tokens for 3 and 4 words. Of i3's 20 words and i4's 3 the scorer read 2 tokens."""
+    texts = {**TEXT, ("i3", 0): " ".join("w" * 20)}
+    short = {"n_answer": 2, "n_end": 0, "truncated": True, "reason": "answer cut, no end token"}
+    chat = {key: dict(zip(LIKELIHOOD, row, strict=True)) for key, row in CHAT.items()}
+    for key in (("i3", 0), ("i4", 0)):
+        chat[key] |= short
+    row = measured({"length": entry("length")}, four(text=texts, chat=chat))["length"]
+    assert (row["value"], row["cut"], row["n"]) == (pytest.approx((3 + 4 + 20 + 3) / 4), 2, 4)
+    assert row["reason"] == "2 of 4 answers (50 %) are cut at likelihood.max_length: length estimated"
+    loss = measured({"nll": entry("nll_mean")}, four(text=texts, chat=chat))["nll_mean/chat"]
+    assert loss["cut"] == 2 and "losses are those of the beginning, without end token" in loss["reason"]
+    whole = measured({"nll": entry("nll_mean"), "reward": entry("reward_mean", reward="rm")})
+    assert whole["nll_mean/chat"]["cut"] == 0 and whole["reward_mean/rm"].get("cut") is None
+
+
+def test_where_all_answers_were_cut_there_is_no_length():
+    chat = {
+        key: dict(zip(LIKELIHOOD, row, strict=True)) | {"truncated": True, "reason": "answer cut, no end token"}
+        for key, row in CHAT.items()
+    }
+    row = measured({"length": entry("length")}, four(chat=chat))["length"]
+    assert (row.get("value"), row["missing"]) == (None, 4)
+    assert "answer cut, and none to estimate its length from" in row["reason"]

@@ -57,6 +57,7 @@ def test_variants_of_one_entry():
         "high": 0,
         "n": 4,
         "missing": 0,
+        "cut": 0,
         "reason": None,
     }
 

@@ -31,10 +31,11 @@ def test_it_says_first_that_no_student_beats_the_untuned_base(data):
     start = read.index("The answer", 400)
     assert read[start:].startswith("The answer No student beats its untuned base")
     assert "3.2 [1.0, 5.0] points below the untuned base" in read
-    made["recommendation"]["bases"]["bs"]["gain"] = 2.0
+    made["recommendation"]["bases"]["bs"] |= {"gain": -0.1, "gain_low": -3.0, "gain_high": 2.8}
     read = Words(page.build(made)).text
     assert "No student of bm beats its untuned base" in read and "whichever format scores higher" in read
-    assert "The interval of this gain includes 0, so there may be no gain" in read
+    assert "Gain over the untuned base: \u22120.1 [\u22123.0, 2.8] points" in read
+    assert "The interval of this gain includes 0, so whether it beats the untuned base is open" in read
 
 
 def test_a_better_format_is_claimed_only_where_several_were_tried(data):
@@ -49,8 +50,23 @@ def test_a_better_format_is_claimed_only_where_several_were_tried(data):
 
 
 @pytest.mark.parametrize(
-    "gain, low, beats",
-    [(None, None, None), (0.0, -1.0, "no"), (1.0, None, "unsure"), (1.0, 0.0, "unsure"), (1.0, 0.5, "yes")],
+    "gain, low, high, beats",
+    [
+        (None, None, None, None),
+        (-0.1, -3.0, 2.8, "unsure"),
+        (-1.0, -2.0, -0.1, "no"),
+        (-1.0, None, None, "unsure"),
+        (1.0, None, None, "unsure"),
+        (1.0, 0.0, 2.0, "unsure"),
+        (1.0, 0.5, 1.5, "yes"),
+    ],
 )
-def test_a_gain_is_sure_only_where_its_interval_is_above_0(gain, low, beats):
-    assert answer.beats_untuned(gain, low) == beats
+def test_a_gain_or_loss_is_sure_only_where_its_interval_leaves_out_0(gain, low, high, beats):
+    assert answer.beats_untuned(gain, low, high) == beats
+
+
+def test_the_marks_are_a_set_and_no_test_of_single_units(data):
+    read = Words(page.build(data)).text
+    assert "such a set holds the truly best teacher in at least 95 of 100 grids" in read
+    assert "That is no 5 % test of a single hollow one, since the best was picked from the same numbers" in read
+    assert "would have chosen steps-l : the best seen" in read

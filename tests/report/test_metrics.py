@@ -4,7 +4,7 @@ import copy
 import re
 
 from page_words import Words
-from teachergrid.report import metrics
+from teachergrid.report import metrics, page
 from teachergrid.report.data import gather
 
 
@@ -67,3 +67,19 @@ def test_a_metric_has_one_name_on_the_page(data, html):
     assert "car would have chosen" in Words(html).text
     assert metrics.name_of({"entry": "car", "metric": "car_mean (without self-pairs)"}) == "car, without self-pairs"
     assert metrics.name_of({"entry": None, "metric": "size"}) == "size"
+
+
+def test_answers_that_were_cut_are_told_from_one_in_twenty(data):
+    made = copy.deepcopy(data)
+    for row in made["metrics"]:
+        if row["own"] and row["formula"] == "nll_mean":
+            row |= {"n": 100, "cut": {"steps-l": 80, "steps-m": 4}.get(row["unit"], 0)}
+    read = Words(page.build(made)).text
+    assert "Answers are longer than likelihood.max_length and were cut: steps-l 80 %." in read
+    assert "likelihood.max_length and were cut" not in Words(page.build(data)).text
+
+
+def test_a_metric_in_another_variant_than_its_papers_says_so(data):
+    read = Words(page.build(data)).text
+    assert "ifd and ic-ifd: not in the variant of the paper that the name is from" in read
+    assert "Not the paper's variant: here in a chat template, with the end token" in read

@@ -155,10 +155,13 @@ def test_a_run_that_could_not_say_how_it_ended(dead):
 def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
     """Another config's grid may lie in the same results folder; and nothing to "take" is better than the base as it is."""
     bases = {
-        "q": {"best": "a", "value": 41.0, "low": 40.0, "high": 42.0, "tied": ["b"], "gain": 2.0},
+        "q": {"best": "a", "value": 41.0, "low": 40.0, "high": 42.0, "tied": ["b"], "gain": 2.0, "gain_low": 1.0},
         "r": {"best": "b", "value": 31.0, "low": 30.0, "high": 32.0, "gain": -2.0, "untuned_reference": "r-raw"},
+        "t": {"best": "c", "value": 31.0, "low": 30.0, "high": 32.0, "gain": -0.1, "untuned_reference": "t-raw"},
         "s": {"best": None, "reason": "no student has a performance"},
     }
+    bases["r"] |= {"gain_low": -3.0, "gain_high": -1.0}
+    bases["t"] |= {"gain_low": -3.0, "gain_high": 2.8}
     for grid in ("mine", "others"):
         file = tmp_path / "grids" / grid / "recommendation.yaml"
         file.parent.mkdir(parents=True)
@@ -166,5 +169,6 @@ def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
     assert [*outcome.answers(str(tmp_path), ["mine", "unfinished"])] == [
         "mine: for q take a: 41.0 [40.0, 42.0]; statistically tied with b",
         "mine: for r take b: 31.0 [30.0, 32.0]; but no student beats the untuned base (r-raw)",
+        "mine: for t take c: 31.0 [30.0, 32.0]; whether it beats the untuned base (t-raw) is open",
         f"report: {tmp_path}/grids/mine/report.html",
     ]

@@ -95,7 +95,7 @@ def performance(settings: dict, grid_units: list[Unit], scores: dict[tuple[str, 
     """Return values, gains over the untuned base and distances to the best unit of the panel, for every measure.
 
     scores: {(model, suite, judge): source of artifacts.SCORES}. Intervals are bootstrapped over items (the same for all
-    units), and over SFT seeds where there are several; a gain is paired over items, with each unit's mean over seeds.
+    units), and over SFT seeds where there are several; a gain is paired over items, and its interval has the noise of seeds too.
     """
     result, grid = Performance([], {}, {}), settings["grid"]
     bases = [unit.base for unit in grid_units] + [reference["base"] for reference in settings["references"]]
@@ -135,14 +135,14 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
             if unit.students.get(seed) in table.values:
                 scores[i] = table.values[unit.students[seed]]
     results = comparison.best_with_uncertainty(cube, grid["bootstrap"], grid["seed"]).units
+    gains = iter(_gains(grid, [scores for scores in cube if not np.isnan(scores).all()], table, untuned))
     rows = []
     for unit, scores, result in zip(panel_units, cube, results, strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
         row: dict[str, object] = {"kind": "student", "model": any_seed(unit.base, unit.corpus, unit.recipe)}
-        row |= {key: getattr(unit, key) for key in copied}
-        row |= {"measure": measure, "n_items": len(table.items)}
+        row |= {key: getattr(unit, key) for key in copied} | {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
-            rows.append(row | _by_seed(seeds, scores) | _comparison(result) | _gain(grid, scores, table, untuned))
+            rows.append(row | _by_seed(seeds, scores) | _comparison(result) | next(gains))
         elif not _is_part(measure, grid):
             missing = {table.reasons[model] for model in unit.students.values() if model in table.reasons}
             reason = unit.gated or "; ".join(sorted(missing))
@@ -178,30 +178,31 @@ def _comparison(result: comparison.UnitResult) -> dict:
     return {"low": low, "high": high, **distance, "p_best": result.p_best, "tied_with_best": result.not_distinguishable}
 
 
-def _gain(grid: dict, scores: np.ndarray, table: Scores, untuned: str | None) -> dict:
-    """Return the columns of the gain over the untuned base, from scores [seeds, items]."""
+def _gains(grid: dict, cube: list[np.ndarray], table: Scores, untuned: str | None) -> list[dict]:
+    """Return for each unit the columns of the gain over the untuned base, from its scores [seeds, items]."""
     if untuned not in table.values:
-        return {}
-    with_scores = scores[~np.isnan(scores).all(1)]
-    result = comparison.paired(with_scores.mean(0), table.values[untuned], grid["bootstrap"], seed=grid["seed"])
-    assert result.difference is not None  # all scores of a table are finite
-    low, high = _points(result.interval)
-    return {"gain": 100 * result.difference, "gain_low": low, "gain_high": high, "p_gain": result.p}
+        return [{} for _ in cube]
+    by_unit = [scores[~np.isnan(scores).all(1)] for scores in cube]
+    columns = []
+    for result in comparison.gains(by_unit, table.values[untuned], grid["bootstrap"], seed=grid["seed"]):
+        assert result.difference is not None  # all scores of a table are finite
+        low, high = _points(result.interval)
+        columns.append({"gain": 100 * result.difference, "gain_low": low, "gain_high": high, "p_gain": result.p})
+    return columns
 
 
 def _reference_rows(grid: dict, measure: str, table: Scores, references: list[dict], untuned: str | None) -> list[dict]:
     """Return the rows of models that are evaluated as they are."""
     rows = []
     for reference in references:
-        name = reference["name"]
-        row = {"kind": "reference", "model": name, "base": reference["base"], "measure": measure}
-        row |= {"seeds": [], "by_seed": [], "self_pair": False}
+        name, nothing = reference["name"], {"seeds": [], "by_seed": [], "self_pair": False}
+        row = {"kind": "reference", "model": name, "base": reference["base"], "measure": measure, **nothing}
         if name in table.values:
             scores = table.values[name]
             mean = comparison.mean_interval(scores, grid["bootstrap"], grid["seed"])
             assert mean.mean is not None  # all scores of a table are finite
             low, high = _points(mean.interval)
-            gain = {} if name == untuned else _gain(grid, scores[None], table, untuned)
+            gain = {} if name == untuned else _gains(grid, [scores[None]], table, untuned)[0]
             rows.append({**row, "value": 100 * mean.mean, "low": low, "high": high, "n_items": len(scores), **gain})
         elif not _is_part(measure, grid):
             between = _between([table.bounds[name]] if name in table.bounds else [])

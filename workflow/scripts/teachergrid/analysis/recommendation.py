@@ -1,6 +1,8 @@
 """The answer of a grid in plain data: what to take for each base, how sure that is, and what cannot be said."""
 
+from ..metrics.variants import Metric
 from ..stats import sample_size
+from .correlations import circular_in_ap
 from .performance import AP, Performance, Unit
 
 # columns of artifacts.PERFORMANCE that an answer repeats for its best unit
@@ -87,7 +89,7 @@ def _answer(
         "untuned_value": references.get(untuned),
         "licence": terms(settings, best, "licence"),
         "output_terms": terms(settings, best, "output_terms"),
-        "primary_metric": _primary(base, panel, correlations),
+        "primary_metric": _primary(settings, base, panel, correlations),
         "reason": None,
     }
 
@@ -98,13 +100,29 @@ def _detectable(base: str, panel: str, effects: list[dict]) -> float | None:
     return next((row["value"] for row in effects if (row["base"], row["panel"], row["effect"]) == key), None)
 
 
-def _primary(base: str, panel: str, correlations: list[dict]) -> dict | None:
-    """Return what the primary metric would have chosen, and the AP that this choice loses."""
-    for row in correlations:
-        if (row["base"], row["panel"], row["role"]) == (base, panel, "primary"):
+def _primary(settings: dict, base: str, panel: str, correlations: list[dict]) -> dict | None:
+    """Return what the primary metric would have chosen, and the AP that this choice loses.
+
+    A metric that shares a reward with a judge behind AP has no verdict, but {"circular": names of these judges}.
+    """
+    rows = [row for row in correlations if (row["base"], row["panel"]) == (base, panel)]
+    judges = _circular_judges(settings)
+    if judges:
+        name = Metric(settings["metrics"][settings["grid"]["primary"]]).name
+        found = next((row for row in rows if row["metric"] == name), None)
+        blank = {"metric": name, "choice": None, "regret": None, "rho": None}
+        return None if found is None else {**blank, "n": found["n"], "circular": judges}
+    for row in rows:
+        if row["role"] == "primary":
             choice = {"metric": row["metric"], "choice": row.get("choice"), "regret": row.get("regret_1")}
             return {**choice, "rho": row.get("rho"), "n": row["n"]}
     return None
+
+
+def _circular_judges(settings: dict) -> list[str]:
+    """Return the judges behind AP that decide by a reward which the primary metric uses."""
+    primary = settings["grid"]["primary"]
+    return [judge for judge, entries in circular_in_ap(settings).items() if primary in entries]
 
 
 # --- what cannot be said
@@ -114,7 +132,7 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None)
     """Return in sentences what the numbers of one panel on one base do not show."""
     if not rows:
         return ["nothing: no student has a performance."]
-    doubts = _about_ranking(settings["grid"]["compare"], rows, answer)
+    doubts = _about_circularity(settings) + _about_ranking(settings["grid"]["compare"], rows, answer)
     if untuned is None:
         doubts.append("whether tuning helps at all: there is no score of the untuned base.")
     doubts += _against_untuned(rows, untuned)
@@ -123,11 +141,24 @@ def _doubts(settings: dict, rows: list[dict], answer: dict, untuned: str | None)
             f"{answer['best']} descends from this very base: whether another base would gain as much is not known."
         )
     if max(len(row["seeds"]) for row in rows) == 1:
-        doubts.append("how much another SFT seed would change: there is one, and the intervals leave its noise out.")
+        doubts.append(
+            "how much another SFT seed would change: there is one. Intervals, P(best) and the noise ceiling leave its noise out, "
+            "so they look surer than they are."
+        )
     primary = answer["primary_metric"]
-    if primary and primary["rho"] is None:
+    if primary and primary["rho"] is None and "circular" not in primary:
         doubts.append(f"whether {settings['grid']['primary']} predicts performance: its correlation is undefined.")
     return doubts
+
+
+def _about_circularity(settings: dict) -> list[str]:
+    """Return which metrics share a reward with a judge behind AP, so that they cannot be tested."""
+    return [
+        f"whether {', '.join(sorted(entries))} predict{'s' if len(entries) == 1 else ''} performance: the judge {judge} decides "
+        f"performance by the reward {settings['judges'][judge]['reward']}, which is part of "
+        f"{'it' if len(entries) == 1 else 'them'}. That they agree is circular."
+        for judge, entries in circular_in_ap(settings).items()
+    ]
 
 
 def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
@@ -143,7 +174,9 @@ def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
             f"{answer['best']} is statistically tied with {', '.join(answer['tied'])}: the difference is within the noise."
         )
         if answer["detectable"] is not None:
-            doubts.append(f"differences below {answer['detectable']:.1f} points: the power to find them is below 80 %.")
+            doubts.append(
+                f"differences from the best below {answer['detectable']:.1f} points: the power to find them is below 80 %."
+            )
     if note := sample_size.small_n_note(sum(row["teacher"] is not None for row in rows)):
         doubts.append(note)
     return doubts

@@ -101,8 +101,8 @@ def summarise(settings: dict, results: Results) -> Summary:
     What is missing is listed in the recommendation; units of a gated corpus are in no statistic.
 
     Args:
-        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites"} as grid.blocks
-            states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
+        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges"} as
+            grid.blocks states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
     """
     grid_units = units(settings, results.health)
     student_performance = performance(settings, grid_units, results.scores)

@@ -67,6 +67,11 @@ class Block:
         return [suite for suite, judges in self.suites.items() if VERIFY in judges]
 
     @cached_property
+    def judges(self) -> list[str]:
+        """The judges that compare answers, each once."""
+        return list(dict.fromkeys(j for judges in self.suites.values() for j in judges if j != VERIFY))
+
+    @cached_property
     def comparisons(self) -> list[Comparison]:
         return [
             Comparison(model, suite, judge)
@@ -149,6 +154,7 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         pairs=block.pairs,
         metrics={name: config["metrics"][name] for name in entry["metrics"]},
         suites=block.suites,
+        judges={judge: picked(config["judges"][judge], "reward") for judge in block.judges},
         gates=config["health"]["gates"],
         corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},

@@ -26,7 +26,8 @@ from . import diversity
 class Formula(NamedTuple):
     """What a formula is, where it comes from, and how it is computed.
 
-    `text` describes it and names its source. `expression` is over the columns of `expressions.COLUMNS`, which say which
+    `text` describes it and names its source. `published` is the (text format, end token) in which its paper computes it; None
+    where that makes no difference to the name. `expression` is over the columns of `expressions.COLUMNS`, which say which
     files it joins. A response is left out where a loss in `divides_by` is nearly 0. `text_function` maps diversity.Texts
     to a number.
     """
@@ -37,6 +38,7 @@ class Formula(NamedTuple):
     expression: str | None = None
     divides_by: tuple[str, ...] = ()
     text_function: Callable | None = None
+    published: tuple[str | None, bool] | None = None
 
 
 _NATS = "nats per token"
@@ -46,6 +48,8 @@ _SUPER = "(Li et al. 2024, Superfiltering)"
 _IC = "(Hui et al. 2024, equation 2)"
 _LI = "(Li et al. 2016); falls with the size of a corpus"
 _RSR = "(arXiv 2601.14249)"
+_LI_FORM = (None, False)  # any template, no end token
+_HUI_FORM = ("plain", False)
 FORMULAS = {
     "reward_mean": Formula("mean reward", "reward", "highest", "mean(reward)"),
     "reward_median": Formula("median reward", "reward", "highest", "median(reward)"),
@@ -92,10 +96,19 @@ FORMULAS = {
         "exp(mean(given) / mean(tokens))",
     ),
     "ppl_mean": Formula("mean over responses of their perplexities", "perplexity", "lowest", "mean(exp(loss))"),
-    "ifd_loss": Formula(f"IFD in losses {_IFD}", "ratio", "highest", "mean(loss / alone)", ("alone",)),
-    "ifd_ppl": Formula(f"IFD in perplexities {_SUPER}", "ratio", "highest", "mean(exp(loss - alone))", ("alone",)),
+    "ifd_loss": Formula(
+        f"IFD in losses {_IFD}", "ratio", "highest", "mean(loss / alone)", ("alone",), published=_LI_FORM
+    ),
+    "ifd_ppl": Formula(
+        f"IFD in perplexities {_SUPER}", "ratio", "highest", "mean(exp(loss - alone))", ("alone",), published=_LI_FORM
+    ),
     "ic_ifd_loss": Formula(
-        f"IC-IFD in losses {_IC}", "1 / nats", "highest", "mean(loss / alone / question)", ("alone", "question")
+        f"IC-IFD in losses {_IC}",
+        "1 / nats",
+        "highest",
+        "mean(loss / alone / question)",
+        ("alone", "question"),
+        published=_HUI_FORM,
     ),
     "ic_ifd_ppl": Formula(
         "IC-IFD in perplexities, as the same paper's prose says",
@@ -103,6 +116,7 @@ FORMULAS = {
         "highest",
         "mean(exp(loss - alone - question))",
         ("alone", "question"),
+        published=_HUI_FORM,
     ),
     "ic_ifd_reverse_loss": Formula(
         "IFD times the question's loss, as one commit of IC-IFD's code ranks (its direction is not stated)",
@@ -136,7 +150,8 @@ FORMULAS = {
         "mean(rank)",
     ),
     "length": Formula(
-        "response length in the scorer's tokens; without likelihoods in the teacher's, else in words",
+        "length of the whole response in the scorer's tokens (estimated where likelihood.max_length cut it); without likelihoods "
+        "in the teacher's, else in words",
         "tokens",
         "highest",
         "mean(length)",

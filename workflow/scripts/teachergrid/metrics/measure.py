@@ -106,7 +106,8 @@ def _metric_rows(requested: Mapping[str, Variant], rows: JoinedRows, seed: int, 
     for name, variant in requested.items():
         metric, key = variant.metric, _sums_key(variant.metric)
         if key in parts:
-            result = _result(metric, parts[key], means_of[key])
+            result = _result(metric, parts[key], means_of[key]) | _cut(metric, rows, parts[key])
+            result["reason"] = "; ".join(filter(None, [result.pop("cut_note", None), result["reason"]])) or None
         elif name in texts:
             result = texts[name]
         else:
@@ -115,6 +116,18 @@ def _metric_rows(requested: Mapping[str, Variant], rows: JoinedRows, seed: int, 
             result["reason"] = "; ".join(filter(None, [result["reason"], f"counted in {unit}"]))
         metric_rows.append({"entry": variant.entry, "own": variant.own, **metric.labels, **result})
     return metric_rows
+
+
+def _cut(metric: Metric, rows: JoinedRows, part: bootstrap.Part) -> dict:
+    """Return the number of a metric's responses that a scorer read only in part, and what that does to the value."""
+    if not (metric.likelihoods or "text" in metric.needs):
+        return {}
+    number, n = int((terms.cut(metric, rows) & ~part.left_out.rows).sum()), int((~part.left_out.rows).sum())
+    if not number:
+        return {"cut": 0}
+    what = "losses are those of the beginning, without end token" if metric.likelihoods else "length estimated"
+    note = f"{number} of {n} answers ({100 * number / n:.3g} %) are cut at likelihood.max_length: {what}"
+    return {"cut": number, "cut_note": note}
 
 
 def _sums_key(metric: Metric) -> str:

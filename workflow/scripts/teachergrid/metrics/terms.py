@@ -12,6 +12,7 @@ from .variants import Metric
 
 VANISHES = 1e-6  # nats per token; a ratio to a smaller loss says nothing
 LOSSES = {"loss": "loss of the answer", "alone": "loss of the answer alone", "question": "loss of the question"}
+CUT = "answer cut, no end token"  # in the reason of a row that scoring.likelihood cut at its max_length
 NEGATIVE = "reward below 0: CAR is undefined (state `offset`)"
 
 
@@ -84,7 +85,7 @@ def term_values(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, LeftOut]:
     values = np.empty((len(rows.id), len(metric.terms)), order="F")
     with np.errstate(all="ignore"):
         for i, term in enumerate(metric.terms):
-            inputs = _inputs(term, term.resolve(metric.settings), rows, left_out)
+            inputs = _inputs(metric, term, rows, left_out)
             names = {**metric.fixed, **inputs}
             for guarded in expressions.positives(term.tree):
                 left_out.add(expressions.evaluate(guarded, names) < 0, NEGATIVE)
@@ -126,22 +127,62 @@ def undefined(metric: Metric, means: np.ndarray) -> str | None:
     """Return why a corpus with these means [terms] has no value, or None."""
     names = _names(metric, means)
     with np.errstate(all="ignore"):
-        if any(expressions.evaluate(guarded, names) <= 0 for guarded in expressions.positives(metric.tree)):
-            return "mean reward <= 0: CAR is undefined (state `offset`)"
+        # a mean of 0 is a CAR of 0: a teacher whose answers are all wrong is the surest loser, and stays in the ranking
+        if any(expressions.evaluate(guarded, names) < 0 for guarded in expressions.positives(metric.tree)):
+            return "mean reward below 0: CAR is undefined (state `offset`)"
         return None if np.isfinite(combine(metric, means)) else "value is not finite"
 
 
 def lengths(settings: Mapping, rows: JoinedRows) -> tuple[np.ndarray, str | None]:
     """Return (lengths [n], their unit; None for the scorer's tokens).
 
-    All lengths have one unit: the scorer's tokens, else the teacher's tokens, else words.
+    All lengths have one unit: the scorer's tokens, else the teacher's tokens, else words. They are those of whole responses:
+    where the scorer read only a beginning (`cut`), the length is estimated, see `_whole_lengths`.
     """
     likelihoods = rows.likelihoods.get((settings["scorer"], settings["format"]))
     if likelihoods is not None and not np.isnan(likelihoods["n_answer"]).all():
-        return likelihoods["n_answer"], None
+        return _whole_lengths(likelihoods, rows), None
     if not np.isnan(rows.response_tokens).any():
         return rows.response_tokens, "the teacher's tokens"
     return rows.words, "words"
+
+
+def cut(metric: Metric, rows: JoinedRows) -> np.ndarray:
+    """Return which responses [n] any scorer of a metric read only in part, because of `likelihood.max_length`."""
+    cut_rows = np.zeros(len(rows.id), bool)
+    for key in {*metric.likelihoods, *((s["scorer"], s["format"]) for s in metric.settings_for("text"))}:
+        if key in rows.likelihoods:
+            cut_rows |= _is_cut(rows.likelihoods[key])
+    return cut_rows
+
+
+def _is_cut(table: Mapping) -> np.ndarray:
+    """Return which rows [n] of a table of likelihoods have values of the beginning of an answer only."""
+    reasons: Reasons = table["reason"]
+    return np.array([CUT in text for text in reasons.texts])[reasons.code] & ~np.isnan(table["n_answer"])
+
+
+def _whole_lengths(table: Mapping, rows: JoinedRows) -> np.ndarray:
+    """Return the lengths [n] of whole responses in the scorer's tokens; NaN where they cannot be told.
+
+    The scorer counted only the part of a response that it read. So the length of a cut one is that in the teacher's own
+    tokens (in words where these are unknown), times how many of the scorer's tokens these have in the teacher's responses
+    that were not cut; in those of all teachers where all of this one's were. It is at least what the scorer read.
+    """
+    read, cut_rows = table["n_answer"], _is_cut(table)
+    if not cut_rows.any():
+        return read
+    size = rows.words if np.isnan(rows.response_tokens[cut_rows]).any() else rows.response_tokens
+    usable = ~cut_rows & (read > 0) & (size > 0)
+    whole = read.copy()
+    for teacher in np.unique(rows.teacher[cut_rows]):
+        own = rows.teacher == teacher
+        known = usable & own if (usable & own).any() else usable
+        ratio = read[known].sum() / size[known].sum() if known.any() else np.nan
+        estimated = own & cut_rows
+        # fmax would keep what was read where nothing tells the rest
+        whole[estimated] = np.maximum(ratio * size[estimated], read[estimated])
+    return whole
 
 
 def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
@@ -149,13 +190,15 @@ def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
     return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
 
 
-def _inputs(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
-    """Return {one of expressions.COLUMNS: [n]} of all that a term needs."""
+def _inputs(metric: Metric, term: Term, rows: JoinedRows, left_out: LeftOut) -> dict[str, np.ndarray]:
+    """Return {one of expressions.COLUMNS: [n]} of all that a term of a metric needs."""
+    settings = term.resolve(metric.settings)
     inputs = _rewards(settings, rows, left_out) if "reward" in term.needs else {}
     if "likelihood" in term.needs:
         inputs |= _losses(term, settings, rows, left_out)
     if "text" in term.needs:
         inputs["length"] = lengths(settings, rows)[0]
+        left_out.add(np.isnan(inputs["length"]) & cut(metric, rows), "answer cut, and none to estimate its length from")
         left_out.add(np.isnan(inputs["length"]), "no token count")
     return inputs
 

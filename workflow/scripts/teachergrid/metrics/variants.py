@@ -11,6 +11,7 @@ from .expressions import Expression, Term
 from .formulas import FORMULAS, Formula
 
 OWN = "expression"  # the formula of an entry that states an expression of its own
+UNLIKE = "Not the paper's variant"  # in the description of a metric that computes a paper's formula in another way
 OWN_BASE = "self"  # the scorer that is the base for which the metric is computed
 
 
@@ -149,6 +150,23 @@ class Metric:
         """1 where a high value promises a better student, else -1."""
         return 1 if self.direction == "highest" else -1
 
+    def _unlike_published(self) -> str:
+        """Return in words how the variant differs from that of the formula's paper; "" where it does not."""
+        if self.formula.published is None:
+            return ""
+        form, end_token = self.formula.published
+        own, theirs = (
+            (self.settings["format"], self.settings["end_token"]),
+            (form or self.settings["format"], end_token),
+        )
+        if own == theirs:
+            return ""
+        said = [
+            f"{'in' if chat == 'chat' else 'without'} a chat template, {'with' if end else 'without'} the end token"
+            for chat, end in (own, theirs)
+        ]
+        return f". {UNLIKE}: here {said[0]}; there {said[1]}"
+
     @property
     def labels(self) -> dict[str, object]:
         """The columns of artifacts.METRICS that describe the metric."""
@@ -156,7 +174,7 @@ class Metric:
             "metric": self.name,
             "variant_of": self.variant_of,
             "formula": self.settings["formula"],
-            "description": self.formula.text,
+            "description": self.formula.text + self._unlike_published(),
             "value_unit": self.unit,
             "direction": self.direction,
         }

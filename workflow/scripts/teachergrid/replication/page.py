@@ -7,22 +7,20 @@ from markupsafe import Markup
 from ..pages import plots, text
 from ..pages.environment import environment
 from ..stats import rank
-from .study import Section, Study
+from .study import Section, Study, counts
 
 TEMPLATES = Path(__file__).parent / "template"
 
 
 def build(sections: list[Section], more: list[str], study: Study) -> str:
     """Return the page. more: sentences on what the paper does not print."""
-    comparisons = [comparison for section in sections for comparison in section.comparisons]
     return (
         environment(TEMPLATES)
         .get_template("replicate.html")
         .render(
             sections=sections,
             more=more,
-            good=sum(comparison.ok for comparison in comparisons),
-            all=len(comparisons),
+            number=counts(sections),
             plots=[_steps(study), _averages(study)],
         )
     )

@@ -65,10 +65,20 @@ class Section(NamedTuple):
     about: str
     columns: list[str]
     rows: list[tuple[str, dict[str, Comparison]]]  # [(label, {column: comparison})]
+    printed: bool = False  # in the paper; else it follows from its tables, and was worked out once without this package
 
     @property
     def comparisons(self) -> list[Comparison]:
         return [comparison for _, row in self.rows for comparison in row.values()]
+
+
+def counts(sections: list[Section]) -> dict[str, int]:
+    """Return how many numbers the paper prints, how many follow from its tables, and of each how many agree with ours."""
+    found: dict[str, int] = {}
+    for name, printed in (("printed", True), ("derived", False)):
+        comparisons = [one for section in sections if section.printed == printed for one in section.comparisons]
+        found |= {name: len(comparisons), f"{name}_ok": sum(one.ok for one in comparisons)}
+    return found
 
 
 class Study:
@@ -195,7 +205,7 @@ def _tables(study: Study) -> list[Section]:
             if (source, metric) == (table, "AP"):
                 lc, ah = (float(study.printed[table, base, teacher, name]) for name in ("AE2_LC", "AH"))
                 ap_rows.setdefault(teacher, {})[base] = Comparison(printed, published.average_performance(lc, ah))
-        numbers.append(_section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows))
+        numbers.append(_section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows, True))
     rows = {}
     for (source, base, teachers, metric), printed in study.printed.items():
         if (source, base) == ("Table4", "Average"):
@@ -204,12 +214,12 @@ def _tables(study: Study) -> list[Section]:
             comparison = Comparison(printed, sum(rhos) / len(rhos), slack=0.5e-4)
             rows[metric.removeprefix("spearman:")] = {"average": comparison}
     about = "mean of Spearman's rho over five bases, each printed with four digits"
-    return [*numbers, _section("Averages of Table 4", about, rows)]
+    return [*numbers, _section("Averages of Table 4", about, rows, True)]
 
 
-def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]]) -> Section:
+def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]], printed: bool = False) -> Section:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    return Section(title, about, columns, list(rows.items()))
+    return Section(title, about, columns, list(rows.items()), printed)
 
 
 # --- what the paper does not print
@@ -218,10 +228,13 @@ def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]]) -> 
 def beyond(study: Study) -> list[str]:
     """Return, in sentences, further results of the same functions on these tables."""
     from ..pages.text import number, probability
-    from ..stats import families, rank, sample_size
+    from ..stats import families, pooling, rank, sample_size
 
-    borrowed = rank.pooled(study.borrowed, study.ap)
-    sizes = rank.pooled([study.sizes] * len(BASES), study.ap)
+    # shuffling all bases alike would not be the null of a ranking that is the other bases' performance
+    borrowed = rank.pooled(study.borrowed, study.ap)._replace(p=pooling.borrowed_p(study.ap))
+    sizes_of_all = [study.sizes] * len(BASES)
+    of_families = families.family_p(sizes_of_all, study.ap, study.families)
+    sizes = rank.pooled(sizes_of_all, study.ap)
     without = rank.leave_one_out(study.borrowed, study.ap, study.families).values()
     by_family: dict[str, list[float]] = {}
     for family, _, gaps in study.steps():
@@ -233,13 +246,17 @@ def beyond(study: Study) -> list[str]:
     smallest, detectable = sample_size.minimum_detectable_rho(TEACHERS), sample_size.detectable_rho(TEACHERS)
     return [
         f"By mean AP the bigger sibling is the better teacher in {rises.rises:g} of {rises.steps} steps "
-        f"(exact p {probability(rises.p)}). Size pooled over bases: rho {_pooled(sizes)}.",
+        f"(exact p {probability(rises.p)}). Size pooled over bases: rho {_pooled(sizes)}; as members of a family are alike, "
+        f"p with the {of_families.families} families shuffled: {probability(of_families.p)}.",
         f"Teachers that descend from a base teach it {number(self_pairs.mean, 2, sign=True)} sd better than they teach "
         f"the others ({self_pairs.cells} cells, p {probability(self_pairs.p)}); others of its family "
-        f"{number(own_family.mean, 2, sign=True)} sd ({own_family.cells} cells, p {probability(own_family.p)}).",
+        f"{number(own_family.mean, 2, sign=True)} sd ({own_family.cells} cells, p {probability(own_family.p)}), which shows neither "
+        "an effect nor that there is none.",
         f"The borrowed ranking pooled over bases: rho {_pooled(borrowed)}; "
         f"{number(min(without), 2)} to {number(max(without), 2)} with one family left out.",
-        f"Bonett and Wright's intervals of the three highest averages overlap: {'; '.join(intervals)}.",
+        f"The three highest averages of Table 4, with Bonett and Wright's intervals: {'; '.join(intervals)}. Whether one of them is "
+        "better is not known: overlapping intervals are no test for metrics of the same teachers, and the paper prints no "
+        "metric's value for a teacher.",
         f"With {TEACHERS} teachers no rho below {number(smallest, 2)} is significant, and only a true one of "
         f"{number(detectable, 2)} is found in four of five studies.",
     ]
@@ -259,13 +276,15 @@ def _with_interval(value: float | None, interval: tuple[float, float] | None) ->
 
 
 def lines(numbers: list[Section], sentences: list[str]) -> list[str]:
-    """Return our numbers with the published ones in brackets, marked where they disagree."""
-    comparisons = [comparison for section in numbers for comparison in section.comparisons]
-    good = sum(comparison.ok for comparison in comparisons)
-    text = [f"Ours (published): {good} of {len(comparisons)} numbers agree within their printed rounding"]
+    """Return our numbers with the paper's in brackets, marked where they disagree."""
+    number = counts(numbers)
+    text = [
+        f"Ours (the paper's): {number['printed_ok']} of {number['printed']} printed numbers agree within their rounding, and "
+        f"{number['derived_ok']} of {number['derived']} that follow from its tables (worked out once without this code)"
+    ]
     for section in numbers:
         width = max(34, *(len(label) + 2 for label, _ in section.rows))
-        text += ["", f"{section.title}: {section.about}"]
+        text += ["", f"{section.title}{'' if section.printed else ', derived'}: {section.about}"]
         text.append(" " * width + "".join(f"{column.removeprefix('Llama-3.1-'):>20}" for column in section.columns))
         for label, row in section.rows:
             cells = [_marked(row[column]) if column in row else "" for column in section.columns]

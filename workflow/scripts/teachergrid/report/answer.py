@@ -21,6 +21,7 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
     """Return what the page says about one base. recommendation: of recommendation.yaml, {} where there is none."""
     get = recommendation.get
     best, gain, gain_low, gain_high = get("best"), get("gain"), get("gain_low"), get("gain_high")
+    beats = beats_untuned(gain, gain_low, gain_high)
     teacher = data.settings["teachers"].get(best or "") or {}
     untuned = next((row for row in data.references.get(base, []) if row["model"] == get("untuned_reference")), {})
     return {
@@ -28,10 +29,11 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
         "best": best,
         "score": text.within(get("value"), get("low"), get("high")),
         "p_best": get("p_best"),
+        "one_seed": len(get("seeds") or []) < 2,
         "tied": [unit for unit in get("tied") or [] if unit != best],
         "gain": text.within(gain, gain_low, gain_high),
         "behind": text.within(_negative(gain), _negative(gain_high), _negative(gain_low)),
-        "beats_untuned": beats_untuned(gain, gain_low),
+        "beats_untuned": beats,
         "untuned": get("untuned_reference"),
         "untuned_formats": len(untuned_formats(data, base)),
         "untuned_score": get("untuned_value", untuned.get("value")),
@@ -49,20 +51,20 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
 def primary(data: PageData, found: Row) -> Row:
     """Return what the primary metric would have chosen, with the metric's name on the page. found: of recommendation.yaml."""
     name = next((name_of(metric) for metric in own_metrics(data) if metric["metric"] == found.get("metric")), None)
-    return {"choice": None, "regret": None, **found, "metric": name or found.get("metric")}
+    return {"choice": None, "regret": None, "circular": [], **found, "metric": name or found.get("metric")}
 
 
 def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def beats_untuned(gain: float | None, low: float | None) -> str | None:
+def beats_untuned(gain: float | None, low: float | None, high: float | None) -> str | None:
     """Return "yes", "no", or "unsure" where the interval of a gain reaches 0 or is unknown; None without a gain."""
     if gain is None:
         return None
-    if gain <= 0:
-        return "no"
-    return "yes" if low is not None and low > 0 else "unsure"
+    if low is None or high is None:
+        return "unsure"
+    return "yes" if low > 0 else "no" if high < 0 else "unsure"
 
 
 def _panel(name: str, panel: Row) -> dict:

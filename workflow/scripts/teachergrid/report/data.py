@@ -15,7 +15,12 @@ NOT_IN_GRID = "not in this grid"
 UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
 UNITS_NAME = {"teacher": "teachers", "instructions": "instruction sets", "recipe": "recipes"}
 # of a rank correlation
-INTERVALS = (("low", "high"), ("low_nested", "high_nested"), ("low_family", "high_family"))
+INTERVALS = (
+    ("low", "high"),
+    ("low_nested", "high_nested"),
+    ("low_family", "high_family"),
+    ("low_of_families", "high_of_families"),
+)
 Row = dict[str, Any]  # of a table: all its columns, None where unknown
 Cell = tuple[str, str | None, str]  # base, panel, unit
 

@@ -6,11 +6,12 @@ from typing import Any
 from markupsafe import Markup
 
 from ..analysis.correlations import WITHOUT_SELF_PAIRS
+from ..metrics.variants import UNLIKE
 from ..pages import plots, text
 from ..pages.labels import Point
 from .data import PageData, blank, place, places
 
-ROLES = {"primary": 0, "baseline": 1, "exploratory": 2}
+ROLES = {"primary": 0, "baseline": 1, "exploratory": 2, "circular": 3}
 OWN_METRIC = ("metric", "entry", "description", "value_unit", "direction")  # columns of artifacts.GRID_METRICS
 
 
@@ -100,6 +101,32 @@ def own_metrics(data: PageData) -> list[dict]:
             role = roles.get(metric) or ("primary" if entry == primary else "exploratory")
             metrics[metric] = {**{key: row[key] for key in OWN_METRIC}, "role": role}
     return sorted(metrics.values(), key=lambda m: ROLES.get(m["role"], 2))
+
+
+CUT_WARNS_FROM = 0.05  # share of a cell's answers
+
+
+def cut(data: PageData) -> str | None:
+    """Return a warning where the scorer read only the beginning of many answers; None where it read nearly all whole."""
+    worst: dict[str, float] = {}
+    for row in data.inputs["metrics"]:
+        if row["own"] and row["cut"] and row["n"]:
+            worst[row["unit"]] = max(worst.get(row["unit"], 0), row["cut"] / row["n"])
+    many = {unit: share for unit, share in worst.items() if share >= CUT_WARNS_FROM}
+    if not many:
+        return None
+    order = sorted(many, key=lambda unit: -many[unit])
+    named = ", ".join(f"{unit} {100 * many[unit]:.0f} %" for unit in order[:5]) + (" …" if len(order) > 5 else "")
+    return (
+        f"Answers are longer than likelihood.max_length and were cut: {named}. Losses, perplexities, IFD and CAR of these are about "
+        "the beginnings of answers and leave out the end token, so they compare other tokens than those of short answers. "
+        "Their lengths are estimated. A larger likelihood.max_length cures it."
+    )
+
+
+def unlike_papers(data: PageData) -> list[str]:
+    """Return the names of metrics that bear the name of a paper's formula, in a variant that the paper does not have."""
+    return [name_of(metric) for metric in own_metrics(data) if UNLIKE in (metric["description"] or "")]
 
 
 def against_performance(data: PageData) -> list[dict]:

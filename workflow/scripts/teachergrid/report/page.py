@@ -32,6 +32,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             data=data,
             title=data.inputs["title"] or "Which model should teach yours",
             values=tables,
+            cut=metrics.cut(data),
             family_mark=plots.key,
             **agreement.section(data),
             **(_without_students(data, tables) if data.only_measured else _about_students(data)),
@@ -65,6 +66,7 @@ def _about_students(data: PageData) -> dict[str, Any]:
     return {
         "answers": answers,
         "headline": answer.headline(answers),
+        "one_seed": all(found["one_seed"] for found in answers),
         "pilot": pilot.section(data),
         "heat": heat,
         "judges": judges.tables(data),
@@ -75,6 +77,7 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "siblings": siblings.section(data),
         "metrics": metrics.against_performance(data),
         "correlations": correlations,
+        "unlike_papers": metrics.unlike_papers(data),
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),
         "gains": tasks.gains(data),

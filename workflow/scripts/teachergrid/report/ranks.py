@@ -14,7 +14,13 @@ from ..stats import rank, sample_size
 from .data import POOLED, PageData, place
 from .metrics import ROLES, name_of, own_metrics
 
-COLUMNS = {"p_max_t": "p (max-T)", "tau_b": "tau-b", "regret_1": "Regret@1", "regret_3": "Regret@3"}
+COLUMNS = {
+    "p_max_t": "p (max-T)",
+    "p_family": "p (families)",
+    "tau_b": "tau-b",
+    "regret_1": "Regret@1",
+    "regret_3": "Regret@3",
+}
 # rho that is lower by at most this counts as equally good
 FLAT = 0.05
 VARIANTS = [(format, end) for format in ("chat", "plain") for end in (True, False)]
@@ -35,6 +41,7 @@ def tables(data: PageData) -> list[dict]:
         rows = [{**row, "name": name_of(row)} for row in rows]
         n = max(row["n"] or 0 for row in rows)
         ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
+        families = [row["families"] for row in rows if row["families"] is not None]
         name = group_name(data, base, panel)
         result.append(
             {
@@ -46,9 +53,18 @@ def tables(data: PageData) -> list[dict]:
                 "power": power(n),
                 "firm": [firmness(row) for row in rows if row["rho"] is not None],
                 "ceiling": max(ceilings, default=None),
+                "seeds_in_ceiling": all(len(cell["seeds"] or []) > 1 for cell in _cells(data, base, panel)),
+                "families": max(families, default=None),
+                "pooled": base == POOLED,
             }
         )
     return result
+
+
+def _cells(data: PageData, base: str, panel: str | None) -> list[dict]:
+    """Return the cells with a performance of a base, or of all of them."""
+    cells = [(key, cell) for key, cell in data.cells.items() if cell["value"] is not None]
+    return [cell for (of_base, of_panel, _), cell in cells if base in (of_base, POOLED) and of_panel == panel]
 
 
 def power(n: int) -> str | None:
@@ -77,6 +93,9 @@ def firmness(row: dict) -> dict:
             if row["low_nested"] is not None
             else None,
             family,
+            text.within(row["rho"], row["low_of_families"], row["high_of_families"], 2)
+            if row["low_of_families"] is not None
+            else None,
             text.within(row["pairwise_accuracy"], row["low_accuracy"], row["high_accuracy"], 2),
             text.within(row["regret_1"], row["low_regret_1"], row["high_regret_1"]),
             text.within(row["regret_3"], row["low_regret_3"], row["high_regret_3"]),

@@ -197,9 +197,18 @@ def in_words(answer: Mapping) -> str:
     best = f"{answer['best']}: {answer['value']:.1f} [{answer['low']:.1f}, {answer['high']:.1f}]"
     tied = [unit for unit in answer.get("tied") or [] if unit != answer["best"]]
     also = f"; statistically tied with {', '.join(tied)}" if tied else ""
-    gain = answer.get("gain")
-    but = "" if gain is None or gain > 0 else f"; but no student beats the untuned base ({answer['untuned_reference']})"
-    return f"take {best}{also}{but}"
+    return f"take {best}{also}{_against_untuned(answer)}"
+
+
+def _against_untuned(answer: Mapping) -> str:
+    """Return in words that the best student may not beat the untuned base; "" where it does, or nothing is known."""
+    low, high = answer.get("gain_low"), answer.get("gain_high")
+    if answer.get("gain") is None or (low is not None and low > 0):
+        return ""
+    untuned = answer["untuned_reference"]
+    if high is not None and high < 0:
+        return f"; but no student beats the untuned base ({untuned})"
+    return f"; whether it beats the untuned base ({untuned}) is open"
 
 
 def notify(command: str, code: int, told: list[str]) -> None:

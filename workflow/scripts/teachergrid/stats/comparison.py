@@ -6,6 +6,7 @@ from `seed`; the draws themselves are made in `resampling`.
 """
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from . import resampling
 from .rank import spearman
 from .resampling import PERMUTATIONS, Interval
 from .sample_size import POWER
+from .shrinkage import shrunk
 
 
 class Mean(NamedTuple):
@@ -46,7 +48,7 @@ class UnitResult(NamedTuple):
 
     mean: float | None = None
     interval: Interval | None = None
-    p_best: float | None = None  # share of the draws in which it is best
+    p_best: float | None = None  # probability that it is truly best, see `shrinkage.shrunk`
     difference: float | None = None  # its mean minus that of the best unit: 0 or less
     difference_interval: Interval | None = None
     p: float | None = None  # of the difference, Holm-adjusted
@@ -102,6 +104,34 @@ def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = P
     return Paired(mean.mean, mean.se, mean.interval, p, n, dropped, mean.reason)
 
 
+def gains(
+    by_unit: list[np.ndarray], other: np.ndarray, rounds: int = 2000, permutations: int = PERMUTATIONS, seed: int = 0
+) -> list[Paired]:
+    """Return for each unit the difference of its mean over seeds from a model that has no seeds, paired over items.
+
+    Where any unit has two seeds or more, intervals and p also contain the noise of seeds (see `resampling.seed_noise`). Else
+    the result is that of `paired`.
+
+    Args:
+        by_unit: scores [seeds, items] of each unit. other: [items].
+    """
+    found = [paired(scores.mean(0), other, rounds, permutations, seed) for scores in by_unit]
+    if all(len(scores) < 2 for scores in by_unit) or len(other) < 2:
+        return found
+    noise = resampling.seed_noise(by_unit, rounds, np.random.default_rng([seed, 3]))
+    differences = np.array([scores.mean(0) for scores in by_unit]) - other
+    draws = resampling.bootstrap_means(differences, rounds, np.random.default_rng(seed)) + noise
+    p = resampling.p_of_draws(draws, len(other))
+    return [
+        result._replace(
+            interval=resampling.percentiles(draws[:, i]),
+            se=float(draws[:, i].std()),
+            p=max(float(p[i]), result.p or 0.0),  # seeds only add noise
+        )
+        for i, result in enumerate(found)
+    ]
+
+
 def _mcnemar_p(only_a: int, only_b: int) -> float:
     """Return the two-sided exact p of McNemar's test, from the items that only one of two models has right."""
     from scipy.stats import binomtest  # slow to import
@@ -126,9 +156,10 @@ def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -
     """Return which unit of items [units, seeds, items] is best, and which are statistically tied with it.
 
     Bootstrap over items, the same for all units, and over the training seeds of each unit (see `resampling.seed_noise`);
-    with one seed its noise is not in the intervals. A unit is not distinguishable from the best when the Holm-adjusted p
-    of their difference exceeds 0.05; `difference_interval` is unadjusted. An item that one unit lacks is left out for
-    all.
+    with one seed its noise is not in the intervals, nor in p_best. A unit is not distinguishable from the best when the
+    Holm-adjusted p of their difference exceeds 0.05; so the units that are not behind are a set that holds the true best
+    in at least 95 % of studies. It is no 5 % test of a single unit, since the best was picked from the same data.
+    `difference_interval` is unadjusted. An item that one unit lacks is left out for all.
     """
     # has_items [units, seeds], scores [has_items.sum(), items]
     scores, has_items, dropped, reason = resampling.shared_items(items)
@@ -140,7 +171,7 @@ def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -
     means = np.array([unit_scores.mean() for unit_scores in by_unit])
     draws = resampling.unit_means(by_unit, rounds, rng)
     best = int(np.argmax(np.round(means, 12)))
-    differences, p_best = draws - draws[:, [best]], resampling.rank_shares(draws)[:, 0]
+    differences, p_best = draws - draws[:, [best]], resampling.rank_shares(shrunk(means, draws, rng))[:, 0]
     p = holm(np.where(np.arange(len(present)) == best, np.nan, resampling.p_of_draws(differences, n)))
     for i, unit in enumerate(present):
         result = UnitResult(float(means[i]), resampling.percentiles(draws[:, i]), float(p_best[i]))
@@ -157,49 +188,81 @@ def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -
 
 
 def detectable_difference(draws: np.ndarray) -> float | None:
-    """Return the smallest true difference between two units that four of five studies of this size detect at p <= 0.05.
+    """Return the smallest true difference from the best unit that four of five studies of this size would find.
 
-    It is (1.96 + 0.84) times the median standard error of a difference, with 0.84 the normal quantile of POWER.
+    By the rule of `best_with_uncertainty`: of k units, k - 1 are compared with the best, so the first p must reach
+    0.05 / (k - 1). With z the normal quantile of that (two-sided), and 0.84 that of POWER, it is z + 0.84 times the median
+    standard error of a difference.
 
     Args:
         draws: means [rounds, units], see `nested_bootstrap.performance_draws`.
     Returns: the difference in the unit of the draws; None below 2 units.
     """
-    first, second = np.triu_indices(draws.shape[1], 1)
+    units = draws.shape[1]
+    first, second = np.triu_indices(units, 1)
     if not len(first):
         return None
     normal, se = NormalDist(), np.median((draws[:, first] - draws[:, second]).std(0))
-    return float((normal.inv_cdf(0.975) + normal.inv_cdf(POWER)) * se)
+    return float((normal.inv_cdf(1 - 0.025 / (units - 1)) + normal.inv_cdf(POWER)) * se)
 
 
-def reliability(items: ArrayLike, rounds: int = 200, seed: int = 0) -> float | None:
-    """Return the split-half reliability of the ranking of units by their means over items [units, items].
+def reliability(performance: np.ndarray | Sequence[np.ndarray], rounds: int = 200, seed: int = 0) -> float | None:
+    """Return the split-half reliability of the ranking of units by their means over items and training seeds.
 
-    r_xx = 2 r / (1 + r) (Spearman 1910, Brown 1910), with r the mean Spearman correlation between random halves of the
-    items; 0 if r is negative. None below 4 units or 2 items, or where the correlations are undefined.
+    r_xx = m r / (1 + (m - 1) r) (Spearman 1910, Brown 1910), with r the mean Spearman correlation between two random halves
+    of the items; 0 if r is negative. Where every unit has two seeds or more, the halves also have other seeds, so that their
+    noise counts, and m is the number of seeds over those in a half (3 of 3 seeds: a little too low, as half of the items
+    then count as a third). Else m is 2, and the noise of seeds counts as a difference between units. None below 4 units or 2
+    items, or where the correlations are undefined.
+
+    Args:
+        performance: of each unit the scores [seeds, items], or [items] of one seed.
     """
-    scores, _, _, reason = resampling.shared_items(items)
-    if reason or len(scores) < 4:
+    given = [np.atleast_2d(np.asarray(unit, float)) for unit in performance]
+    cube = np.full((len(given), max(map(len, given), default=0), given[0].shape[1] if given else 0), np.nan)
+    for unit, scores in zip(cube, given, strict=True):
+        unit[: len(scores)] = scores
+    rows, has_items, _, reason = resampling.shared_items(cube)
+    has_items = has_items[has_items.any(1)]
+    if reason or len(has_items) < 4:
         return None
-    rng, half = np.random.default_rng(seed), scores.shape[1] // 2
-    rhos = []
+    seeds = has_items.sum(1)
+    in_part = max(1, int(seeds.min()) // 2)
+    split_seeds = int(seeds.min()) > 1
+    times = float(seeds.mean()) / in_part if split_seeds else 2.0
+    half, rng, rhos = rows.shape[1] // 2, np.random.default_rng(seed), []
     for _ in range(rounds):
-        order = rng.permutation(scores.shape[1])
-        rhos.append(spearman(scores[:, order[:half]].mean(1), scores[:, order[half : 2 * half]].mean(1)))
+        order = rng.permutation(rows.shape[1])
+        parts = [rows[:, order[:half]].mean(1), rows[:, order[half : 2 * half]].mean(1)]
+        # the seeds of each unit in random order; those that it lacks are last
+        picks = np.argsort(np.where(has_items, rng.random(has_items.shape), 2), axis=1)
+        first, second = (_by_seed(part, has_items, picks) for part in parts)
+        if split_seeds:
+            first, second = first[:, :in_part], second[:, in_part : 2 * in_part]
+        rhos.append(spearman(np.nanmean(first, axis=1), np.nanmean(second, axis=1)))
     defined = [rho for rho in rhos if not math.isnan(rho)]
     if not defined:
         return None
     r = float(np.mean(defined))
-    return max(0.0, 2 * r / (1 + r))
+    return max(0.0, times * r / (1 + (times - 1) * r))
 
 
-def ceiling(performance: ArrayLike, seed: int = 0) -> float | None:
-    """Return the highest rho that noise lets a perfect metric reach: the square root of reliability (Spearman 1904).
+def _by_seed(means: np.ndarray, has_items: np.ndarray, picks: np.ndarray) -> np.ndarray:
+    """Return the means [rows] of the seeds that units have as [units, seeds] in the order of picks; NaN where one lacks it."""
+    table = np.full(has_items.shape, np.nan)
+    table[has_items] = means
+    return np.take_along_axis(table, picks, axis=1)
 
-    The metric counts as measured without noise. None where the reliability is undefined.
+
+def ceiling(performance: np.ndarray | Sequence[np.ndarray], seed: int = 0) -> float | None:
+    """Return the rho that a perfect metric can expect, given the noise: the square root of reliability (Spearman 1904).
+
+    A single observed rho may lie above it. The metric counts as measured without noise. None where the reliability is
+    undefined.
 
     Args:
-        performance: items [units, items].
+        performance: of each unit the scores [seeds, items], or [items] of one seed. With one seed, its noise is left out,
+            and the figure is too high.
     """
     found = reliability(performance, seed=seed)
     return None if found is None else math.sqrt(found)

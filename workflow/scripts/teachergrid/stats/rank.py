@@ -45,7 +45,7 @@ class Pooled(NamedTuple):
     """One metric over several bases."""
 
     rho: float | None = None
-    n: int = 0  # teachers that have both values on a base that is used
+    n: int = 0  # teachers that have both values, on the base that has the fewest of them
     p: float | None = None
     exact: bool | None = None
     bca: Interval | None = None
@@ -216,10 +216,10 @@ def reweighted(metric: ArrayLike, performance: ArrayLike) -> Statistic:
         signs_x, signs_y = resampling.signs(x), resampling.signs(y)
         return lambda weights: resampling.weighted_rho(signs_x, signs_y, weights * complete)
     bases = [(resampling.signs(a), resampling.signs(b), row) for a, b, row in zip(x, y, complete, strict=True)]
-    return lambda weights: _mean_rho([resampling.weighted_rho(a, b, weights * row) for a, b, row in bases], complete)
+    return lambda weights: mean_rho([resampling.weighted_rho(a, b, weights * row) for a, b, row in bases], complete)
 
 
-def _mean_rho(rhos: list[np.ndarray], complete: np.ndarray) -> np.ndarray:
+def mean_rho(rhos: list[np.ndarray], complete: np.ndarray) -> np.ndarray:
     """Return tanh of the mean atanh of rhos, clipped as `pooled` states: bases of [draws], complete [bases, n] -> [draws]."""
     n = complete.sum(1, keepdims=True)
     limit = 1 - 6 / (n * (n**2 - 1))
@@ -252,7 +252,8 @@ def pooled(
     """Return one metric over several bases: rho = tanh(mean over bases of atanh(rho_b)), from arrays [bases, teachers].
 
     Bases are fixed and share their teachers: permutation and bootstrap take the same teachers in every base, so n is
-    teachers. |rho_b| is clipped at 1 - 6 / (n_b (n_b^2 - 1)), half a step of Spearman's rho below 1, lest one perfect
+    teachers. The p is not that of a ranking borrowed from the other bases, which shuffling alike does not break: see
+    `pooling.borrowed_p`. |rho_b| is clipped at 1 - 6 / (n_b (n_b^2 - 1)), half a step of Spearman's rho below 1, lest one perfect
     base decides alone. A base whose rho is undefined is left out; `reason` names it, by `names` or counting from 1.
     """
     x, y = np.array(metric, float, ndmin=2), np.array(performance, float, ndmin=2)
@@ -270,8 +271,10 @@ def pooled(
     rng = np.random.default_rng(seed)
     rho = float(statistic(np.ones((1, n)))[0])
     orders, exact = resampling.draw_orders(n, PERMUTATIONS, rng)
-    null = _mean_rho([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)], complete)
+    null = mean_rho([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)], complete)
     p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(statistic, n, rounds, rng)
-    reason = "; ".join(reasons + [NO_INTERVAL] * (bca is None)) or None
+    counts = complete.sum(1).tolist()
+    uneven = [f"n: {', '.join(map(str, counts))} teachers on the bases"] if len(set(counts)) > 1 else []
+    reason = "; ".join(reasons + uneven + [NO_INTERVAL] * (bca is None)) or None
     used_rhos = [value for value in rhos if value is not None]
-    return Pooled(rho, n, p, exact, bca, min(used_rhos), max(used_rhos), rhos, dropped, reason)
+    return Pooled(rho, min(counts), p, exact, bca, min(used_rhos), max(used_rhos), rhos, dropped, reason)

@@ -182,10 +182,19 @@ def two_sided_p(null: np.ndarray, observed: float, exact: bool, tolerance: float
 def p_of_draws(differences: np.ndarray, n: int) -> np.ndarray:
     """Return two-sided p values of differences from bootstrap draws of them: [rounds, k] -> [k].
 
-    p is twice the smaller share of draws on one side of 0, and never below what a sign-flip test on n items can reach.
+    p is twice the smaller share of draws on one side of 0. Where no draw crosses 0 the draws cannot tell how small it is, and
+    the tail of Student's t of their mean over their sd does: else no p could survive a correction for many units. It is
+    never below what a sign-flip test on n items can reach.
     """
+    from scipy.special import stdtr  # slow to import
+
     side = np.minimum((differences <= TIE).sum(0), (differences >= -TIE).sum(0))
-    return np.clip(2 * (side + 1) / (len(differences) + 1), 0.5 ** (n - 1), 1)
+    p = 2 * (side + 1) / (len(differences) + 1)
+    sd = differences.std(0)
+    # the sd of a bootstrap is too small by sqrt((n - 1) / n)
+    t = np.abs(differences.mean(0)) / np.where(sd > 0, sd, np.inf) * math.sqrt(1 - 1 / max(2, n))
+    tail = np.where(sd > 0, 2 * stdtr(max(1, n - 1), -t), 0)
+    return np.clip(np.where(side == 0, np.minimum(p, tail), p), 0.5 ** (n - 1), 1)
 
 
 def bca(statistic: Statistic, n: int, rounds: int, rng: np.random.Generator) -> Interval | None:

@@ -162,8 +162,9 @@ METRICS = _schema(
     ("n", pa.int64()),  # responses that it is computed from
     ("missing", pa.int64()),  # responses left out since their value is undefined, see reason
     ("removed", pa.int64()),  # responses left out by the entry's `below`
+    ("cut", pa.int64()),  # of n: responses of which the scorer read only the beginning; null without likelihoods
     ("reason", pa.string()),
-    optional=_METRIC_OPTIONAL + "reward beta threshold power category value low high removed reason",
+    optional=_METRIC_OPTIONAL + "reward beta threshold power category value low high removed cut reason",
 )
 # one row per unit of a grid (base x corpus x recipe, or a reference) x measure
 PERFORMANCE = _schema(
@@ -190,7 +191,7 @@ PERFORMANCE = _schema(
     ("behind_best", pa.float64()),  # paired distance to the best unit of this base; 0 for the best
     ("behind_low", pa.float64()),
     ("behind_high", pa.float64()),
-    ("p_best", pa.float64()),  # share of bootstrap rounds in which it is the best
+    ("p_best", pa.float64()),  # probability that it is truly the best, given the noise of items and of several seeds
     ("tied_with_best", pa.bool_()),
     ("self_pair", pa.bool_()),  # the teacher descends from this very base
     ("reason", pa.string()),  # why value is null
@@ -205,38 +206,42 @@ GRID_METRICS = pa.schema(
     + [pa.field("unit", pa.string()), pa.field("panel", pa.string())]
     + list(METRICS)
 )
-_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family")
+_SPREAD = ("bonett_wright", "nested", "accuracy", "regret_1", "regret_3", "family", "of_families")
 _ENDS = [(f"{end}_{name}", pa.float64()) for name in _SPREAD for end in ("low", "high")]
 # one row per base (or "pooled") x panel x metric
 CORRELATIONS = _schema(
     ("base", pa.string()),
     ("panel", pa.string()),
     *_METRIC,
-    ("role", pa.string()),  # primary, baseline or exploratory
-    ("n", pa.int64()),
+    # primary, baseline, exploratory, or circular: it shares a reward with a judge behind performance
+    ("role", pa.string()),
+    ("n", pa.int64()),  # pooled: on the base that has the fewest
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
     ("tau_b", pa.float64()),
     ("p", pa.float64()),  # two-sided permutation
     ("p_max_t", pa.float64()),  # corrected for all metrics of the table
+    ("p_family", pa.float64()),  # with families shuffled in place of units: members of a family are alike
+    ("families", pa.int64()),  # how many families p_family is over; null where every unit is a family of its own
     ("pairwise_accuracy", pa.float64()),
     ("regret_1", pa.float64()),  # points of performance lost by taking the metric's first choice
     ("regret_3", pa.float64()),
     ("choice", pa.string()),  # the metric's first choice
-    ("ceiling", pa.float64()),  # what a perfect metric could reach, given the noise of performance
-    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family
+    ("ceiling", pa.float64()),  # rho that a perfect metric can expect, given the noise of performance
+    # rho by Bonett and Wright; rho (nested), pairwise accuracy, regret over units, items and seeds; rho without one family;
+    # rho with whole families redrawn
     *_ENDS,
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
     optional=_METRIC_OPTIONAL
-    + "rho low high tau_b p p_max_t pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + "rho low high tau_b p p_max_t p_family families pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
     + " ".join(name for name, _ in _ENDS),
 )
 # one row per base (or "pooled") x panel x statement about the teachers that needs no metric. effect is one of: step (performance
 # with a larger teacher minus that with its next smaller sibling, points); rises (share of steps above 0); self_pair, own_family
-# (mean residual, in standard deviations of a base, of teachers that descend from the base, or of others of its family);
-# detectable (smallest difference of two units that is found with a power of 80 %, points). low, high: 95 % interval over items
+# (how much better, in standard deviations of a base, teachers that descend from the base, or others of its family, are there than
+# on the other bases); detectable (smallest difference from the best unit that is found with a power of 80 %, points). low, high: 95 % interval over items
 # and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells
 EFFECTS = _schema(
     *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
