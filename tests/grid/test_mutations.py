@@ -31,8 +31,14 @@ rewards:
 corpora:
   best: {instructions: seed, teachers: [t, e], by: {car: 1}, share: 0.5}
   drawn: {instructions: seed, teachers: [t, e], choose: random, ratios: {t: 1, e: 2}, tokens: 100}
-tasks: {gsm: {prompts: config/gsm.jsonl, checker: {compare: number}, sampling: {max_tokens: 5}}}
-suites: {math: {tasks: [gsm], judges: [wins]}}
+tasks:
+  gsm: {prompts: config/gsm.jsonl, checker: {compare: number}, sampling: {max_tokens: 5}}
+  sums:
+    prompts: config/gsm.jsonl
+    fields: {answer: {columns: [answer]}}
+    chat: {prompt: "{question}", shots: 1, stop: [x]}
+    shots: {examples: [{question: a, answer: b}]}
+suites: {math: {tasks: [gsm, sums], judges: [wins]}}
 judges: {wins: {reward: rm, baseline: raw}}
 metrics:
   car: {formula: car_mean, reward: rm, beta: [1, 2]}

@@ -17,6 +17,7 @@ The task then has the keys of the file, and those that stand beside `file` in pl
 instruction set of the task's name, so that pins, `prefetch` and the plan know it.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ def expand(config: dict) -> dict:
     Raises:
         BadInput: the file is missing, has a mistake, or another instruction set has the task's name.
     """
-    if not isinstance(config.get("tasks"), dict):
-        return config
-    tasks, sets = dict(config["tasks"]), dict(config.get("instructions") or {})
+    given = config.get("instructions") or {}
+    if not isinstance(config.get("tasks"), dict) or not isinstance(given, dict):
+        return config  # the schema says what is wrong with it
+    tasks, sets = dict(config["tasks"]), dict(given)
     for name, entry in tasks.items():
         if isinstance(entry, dict) and isinstance(entry.get("file"), str):
             tasks[name], more = _task(f"config.tasks.{name}", name, entry)
@@ -78,11 +80,11 @@ def read(name: str, where: str = "file") -> dict[str, Any]:
 
 def _path(name: str, where: str) -> Path:
     if name.endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise BadInput(f"{where}: there is no file '{name}' (paths start at {Path.cwd()})")
         return Path(name)
     for folder in (HERE, SHIPPED):
-        if (path := folder / f"{name}.yaml").is_file():
+        if os.path.isfile(path := folder / f"{name}.yaml"):
             return path
     known = sorted({path.stem for folder in (HERE, SHIPPED) for path in folder.glob("*.yaml")})
     meant = nearest(name, known) or f"; known: {', '.join(known)}"
