@@ -48,6 +48,7 @@ TORCH = (
 HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed"}
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
+    "commands/calibrate": "evaluation/test_trust",
     "commands/status": "run/test_status",
     "engines/prompts": "engines/test_vllm",
     "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",
@@ -60,6 +61,7 @@ WITHOUT_A_FILE = {
     "tasks/guards": "tasks/test_sandbox: it runs in a process of its own",
     "tasks/processes": "tasks/test_sandbox",
     "store/schemas": "store/test_artifacts, and by every test that writes a table",
+    "tasks/worker": "a process: tasks/test_limited starts it",
     "training/training": "types only; training/test_launch and training/test_sft use them",
 }
 # methods of a NamedTuple, which are public

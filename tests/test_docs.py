@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 from teachergrid.commands import arguments, parser
+from teachergrid.evaluation import judge, prompting
+from teachergrid.grid import cells
+from teachergrid.grid.config import checked
+from teachergrid.instructions import loading
+from teachergrid.models.templates import plain
+from teachergrid.spec import canonical
+from teachergrid.spec.settings import of_answers
+from teachergrid.store import artifacts
 from workspace import ROOT, Grid, copy_code
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -165,6 +173,62 @@ def test_existing_responses(grid):
     for config, teachers in zip(blocks(ROOT / "docs/existing-responses.md", "yaml"), (2, 10), strict=True):
         jobs = planned(grid, config)
         assert jobs["generate"] == jobs["likelihood"] == teachers and "finetune" not in jobs
+
+
+def test_benchmarks(grid):
+    """The page's tasks and measures in the README's config: their items come from the hub, and every student answers them."""
+    tasks, _, measures = blocks(ROOT / "docs/benchmarks.md", "yaml")
+    shutil.copytree(ROOT / "config/benchmarks", grid.folder / "config/benchmarks")
+    config = yaml.safe_load(readme_config())
+    config |= yaml.safe_load(tasks)
+    config["grids"]["mine"] |= {"suites": ["exams"], **yaml.safe_load(measures)}
+    jobs = planned(grid, yaml.safe_dump(config))
+    # the set, three tasks, and the examples of one
+    assert jobs["load_instructions"] == 5 and jobs["verify"] == jobs["answer"] == 9 and "judge" not in jobs
+
+
+def test_a_benchmark_of_ones_own_needs_no_code(grid, monkeypatch):
+    """The page's file, a line of the config, and ten items: seven answers of ten are right."""
+    _, file, _ = blocks(ROOT / "docs/benchmarks.md", "yaml")
+    [line] = re.findall(
+        r"The config then says `(colours: .*?)` under `tasks`", (ROOT / "docs/benchmarks.md").read_text()
+    )
+    example = json.loads(re.search(r'each like `({"ask".*?})`', (ROOT / "docs/benchmarks.md").read_text())[1])
+    monkeypatch.chdir(grid.folder)
+    (grid.folder / "data/colours.yaml").write_text(file)
+    rows = [{**example, "ask": f"{example['ask']} {i} times.", "gold": f"{example['gold']} {i}"} for i in range(10)]
+    (grid.folder / "data/colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = yaml.safe_load(readme_config())
+    config |= {"tasks": yaml.safe_load(line), "suites": {"mine": {"tasks": ["colours"]}}}
+    config["grids"]["mine"]["performance"] = ["mine/verify"]
+    table = cells.Cells(checked(config)).rows
+    row = table["answer"]["untuned-plain/mine"]
+    settings = of_answers(canonical.load(row["spec"]))
+    items = loading.load_tasks(settings["tasks"], row["prompts"])
+    examples = prompting.examples_of(settings["tasks"], [], "plain")
+    asked, chat = prompting.asked(items, settings, examples)
+    [prompt] = asked["colours"]["messages"][0].as_py()
+    assert plain([prompt], chat)[0] == (
+        "Q: Mix blue and yellow.\nAnswer: green\n\nQ: Mix black and white.\nAnswer: grey\n\nQ: Mix red and yellow. 0 times.\nAnswer:"
+    )
+    assert prompting.sampling_of(settings["tasks"]["colours"], "plain")["stop"] == ["\nQ:"]
+    said = [
+        " Orange {}.",
+        "orange {}",
+        "It is brown.\nAnswer: orange {}",
+        "**Answer: orange {}**",
+        "\nanswer:  ORANGE {}",
+        " orange {}!",
+    ]
+    said += ["Answer: brown\nAnswer: orange {}", "Answer: red {}", "", "Answer: orange"]
+    answers = [
+        {"task": "colours", "id": id, "sample": 0, "answer": text.format(i), "finish_reason": "stop"}
+        for i, (id, text) in enumerate(zip(items["colours"]["id"].to_pylist(), said, strict=True))
+    ]
+    verify = canonical.load(table["verify"]["untuned-plain/mine"]["spec"])
+    scores = judge.verify_answers(artifacts.table(answers, artifacts.ANSWERS), items, verify["tasks"])
+    assert scores["score"].to_pylist() == [1] * 7 + [0] * 3
+    assert set(items["colours"]["category"].to_pylist()) == {"mix"}
 
 
 def test_a_pilot(grid):

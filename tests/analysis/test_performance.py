@@ -139,14 +139,16 @@ def test_a_missing_seed_leaves_the_other():
     assert "1 results are missing" in doubts(found)
 
 
-def test_items_without_a_score_are_left_out_for_all_models_of_the_base():
+def test_an_item_without_a_score_is_missing_for_that_model_alone():
+    """1 % of unreadable judgments in 20 models would otherwise leave 80 % of the items to all of them."""
     world = World()
     rows = score_rows(16)
     rows[0]["score"] = None
     world.scores["b1__pool__x__sft__s0", "test", "verify"] = artifacts.table(rows, artifacts.SCORES)
     found = world.summary()
-    assert {ap(found, "b1", unit)["n_items"] for unit in "xyz"} == {19}
-    assert ap(found, "b1", "y")["value"] == pytest.approx(100 * 11 / 19)
+    assert {ap(found, "b1", unit)["n_items"] for unit in "xyz"} == {20}
+    assert ap(found, "b1", "y")["value"] == pytest.approx(60)
+    assert ap(found, "b1", "x")["by_seed"] == pytest.approx([100 * 15 / 19, 70])
     assert ap(found, "b2", "y")["n_items"] == 20
 
 
@@ -159,6 +161,47 @@ def test_a_model_that_lacks_many_scores_is_missing_itself():
     found = world.summary()
     assert ap(found, "b1", "x")["n_items"] == 20
     assert ap(found, "b1", "y")["seeds"] == [1]
+
+
+def test_a_model_below_the_gate_is_null_between_bounds():
+    world = World()
+    for seed in (0, 1):
+        rows = score_rows(16)
+        for row in rows[:5]:
+            row["score"] = None
+        world.scores[f"b1__pool__y__sft__s{seed}", "test", "verify"] = artifacts.table(rows, artifacts.SCORES)
+    y = ap(world.summary(), "b1", "y")
+    # 11 of the 15 items that have a score are right, and 5 more may be
+    assert (y.get("value"), y["least"], y["most"]) == (None, 55, 80)
+    assert "15 of 20 items have a score in test/verify, so its value lies between 55.0 and 80.0" in y["reason"]
+
+
+def test_a_task_and_a_measure_of_it_may_be_primary_with_weights():
+    world = World()
+    for model, suite, judge in world.scores:
+        number = int(20 * np.mean(world.scores[model, suite, judge]["score"].to_numpy()))
+        rows = score_rows(number, "sums", ITEMS[:10]) + score_rows(number - 10, "lists", ITEMS[10:])
+        for row in rows[:10]:
+            row["measures"] = [{"measure": "loose", "value": 1.5 - row["score"]}]
+        world.scores[model, suite, judge] = artifacts.table(rows, artifacts.SCORES)
+    grid = world.settings["grid"]
+    grid["performance"] = ["test/verify/lists", "test/verify/sums:loose"]
+    grid["weights"] = {"test/verify/lists": 3}
+    found = world.summary()
+    x = {row["measure"]: row["value"] for row in found.performance if row["model"] == "b1__pool__x__sft"}
+    # 16 and 14 of 20 are right: all 10 sums, 6 and 4 lists. A value of a measure may leave 0 to 1
+    assert (x["test/verify/lists"], x["test/verify/sums:loose"]) == (pytest.approx(50), pytest.approx(50))
+    assert x["AP"] == pytest.approx((3 * 50 + 50) / 4)
+    y = {row["measure"]: row["value"] for row in found.performance if row["model"] == "b1__pool__y__sft"}
+    assert y["AP"] == pytest.approx((3 * y["test/verify/lists"] + y["test/verify/sums:loose"]) / 4)
+    assert y["AP"] != pytest.approx((y["test/verify/lists"] + y["test/verify/sums:loose"]) / 2)
+
+
+def test_a_primary_task_that_a_model_lacks_is_named():
+    world = World()
+    world.settings["grid"]["performance"] = ["test/verify", "test/verify/other:loose"]
+    x = ap(world.summary(), "b1", "x")
+    assert (x.get("value"), x["reason"]) == (None, "no scores in test/verify/other:loose")
 
 
 def test_a_gated_teacher_is_listed_and_in_no_statistic():

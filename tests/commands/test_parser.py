@@ -18,6 +18,7 @@ OWN = {
     "prefetch": "pin dry-run check",
     "replicate": "html",
     "site": "",
+    "calibrate-judge": "json",
 }
 
 
@@ -32,7 +33,7 @@ def test_help_tells_each_option_of_ours(command, capsys):
         [at] = [n for n, line in enumerate(lines) if f"{line} ".startswith(f"  --{name} ")]
         about = lines[at].strip().partition("  ")[2] or lines[at + 1].strip()
         assert about, f"--{name} without a word on what it does"
-    assert ("Snakemake's own options" in text) is (command not in ("replicate", "site"))
+    assert ("Snakemake's own options" in text) is (command not in ("replicate", "site", "calibrate-judge"))
 
 
 def test_all_commands_are_listed(capsys):

@@ -9,7 +9,7 @@ import tiny
 import torch
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, tiny_models
 from teachergrid.engines import engine, huggingface
-from teachergrid.engines.requests import Request, Setup
+from teachergrid.engines.requests import Request, Setup, ended
 from teachergrid.models import chat, loading
 
 
@@ -62,6 +62,48 @@ def test_a_response_ends_before_its_first_stop_token(loaded):
         "response_tokens": length,
         "prompt_tokens": len(chat.prompt(loaded[1], [{"role": "user", "content": "red"}], CHAT).ids),
     }
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
+def test_a_response_ends_before_its_first_stop_text(loaded, sampling, monkeypatch):
+    """What the whole response says is cut; that the model writes no further only saves work."""
+    whole = [*generated(loaded, sampling=sampling).values()]
+    middle = [one["text"][len(one["text"]) // 2 :][:2] for one in whole]
+    stop = [middle[0], middle[1], "no such text"]
+    cut = [*generated(loaded, sampling=sampling | {"stop": stop}).values()]
+    for full, one in zip(whole, cut, strict=True):
+        place = min((p for text in stop if (p := full["text"].find(text)) >= 0), default=None)
+        assert one["text"] == full["text"][:place]
+        assert one["finish_reason"] == ("stop" if place is not None else full["finish_reason"])
+        assert one["response_tokens"] <= full["response_tokens"]
+    assert cut[0]["response_tokens"] < whole[0]["response_tokens"]
+    # the model itself stops
+    lengths = []
+
+    def noted(prompt_tokens, ids, *rest):
+        lengths.append(len(ids))
+        return ended(prompt_tokens, ids, *rest)
+
+    monkeypatch.setattr(huggingface, "ended", noted)
+    generated(loaded, TEXTS[:1], sampling | {"stop": [middle[0]]})
+    assert lengths[0] < sampling["max_tokens"]
+
+
+def test_the_tokens_of_a_cut_response_are_those_that_its_text_takes():
+    words = {1: "So ", 2: "4. ", 3: "Ques", 4: "tion: ", 5: "more", 9: ""}
+
+    def output(ids, limit=9, stops=(9,), texts=("Question:", "4")):
+        one = ended(7, list(ids), limit, list(stops), lambda some: "".join(words[i] for i in some), texts)
+        return one["text"], one["finish_reason"], one["response_tokens"]
+
+    assert output([1, 3, 4, 5], 4, texts=["Question:"]) == ("So ", "stop", 1)
+    # the first of several texts; half of a token that holds it counts as the token
+    assert output([1, 2, 3, 4], 4) == ("So ", "stop", 1)
+    assert output([1, 2, 5], 3, texts=[". "]) == ("So 4", "stop", 2)
+    assert output([3, 4, 5], 3) == ("", "stop", 0)
+    # a stop token comes first, or the limit
+    assert output([1, 9, 3, 4], 4) == ("So ", "stop", 1)
+    assert output([1, 3], 2) == ("So Ques", "length", 2)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])

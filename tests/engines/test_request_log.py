@@ -109,3 +109,23 @@ def test_one_process_writes_to_a_file(tmp_path):
 def test_any_name_of_an_api_is_one_folder(tmp_path, api):
     folder = request_log.folder_of(tmp_path, api)
     assert folder.parent == tmp_path / request_log.REQUESTS and not folder.name.startswith(".")
+
+
+def test_log_probabilities_decide_an_answer_and_old_keys_stay():
+    sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_tokens": 1, "samples": 1, "seed": 0}
+    asked = [{"role": "user", "content": "m or M?"}]
+    keys = [request_log.key_of("api", {**sampling, **more}, asked, 0) for more in ({}, {"top_logprobs": 5})]
+    assert keys[0] != keys[1]
+    assert keys[0] == "028b2df604fe8403e27fe51823a44c1f8073601a9b784ec5dddaa3474faf25b5"
+
+
+def test_log_probabilities_of_a_choice():
+    top = [{"token": "M", "logprob": -0.5}, {"token": "m", "logprob": -1}]
+    assert request_log.logprobs_of({"logprobs": {"content": [{"top_logprobs": top}]}}) == [("M", -0.5), ("m", -1.0)]
+    for none in (
+        {},
+        {"logprobs": None},
+        {"logprobs": {"content": []}},
+        {"logprobs": {"content": [{"top_logprobs": [{}]}]}},
+    ):
+        assert request_log.logprobs_of(none) is None

@@ -1,12 +1,19 @@
 """Scores of answers by a checker, and pairwise comparison by reward."""
 
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from rated_rows import ASKED, FINAL, TEXTS, changed, instruction_set, response_table, reward_entry, reward_model, scored
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge
+from teachergrid.instructions import loading as instruction_files
 from teachergrid.models import loading
+from teachergrid.spec import benchmarks, schema
 from teachergrid.store import artifacts
+
+DATA = Path(__file__).parents[3] / "shared/data"
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +131,46 @@ def test_identical_answers_load_no_model(tmp_path):
     nowhere = {"judge": {"tie": 0}, "reward": reward_entry(), "model": {"repo": "/nowhere"}}
     mine = answer_table(("math", "q0", "same"), ("math", "q1", ""))
     assert judge.compare(mine, mine, ITEMS, nowhere, tmp_path)["score"].to_pylist() == [0.5, 0.5]
+
+
+# {benchmark: (file, its fields, an answer that is right, rows that may fail)}
+GOLDS = {
+    "gsm8k": ("gsm8k/test_1319.jsonl", {}, lambda row: row["answer"], ()),
+    "math500": ("math/math500.jsonl", {}, lambda row: row["solution"], ()),
+    "humaneval": (
+        "code/humaneval-python_164.jsonl",
+        {"answer": {"columns": ["task_id", "prompt", "test"]}},
+        lambda row: row["canonical_solution"],
+        (),
+    ),
+    "mbpp": (
+        "code/mbpp_test_500.jsonl",
+        {"instruction": "prompt", "answer": {"columns": ["task_id", "code", "test"]}},
+        lambda row: f"Here it is:\n```python\n{row['code']}\n```",
+        (112, 356),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [*list(GOLDS)[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in list(GOLDS)[2:])]
+)
+def test_golds_are_right_through_the_benchmarks_files(name):
+    file, fields, answer, may_fail = GOLDS[name]
+    path = DATA / file
+    if not path.exists():
+        pytest.skip(f"no {name} next to the checkout")
+    entry = benchmarks.expand({"tasks": {name: {"file": name, "prompts": str(path), "fields": fields}}})["tasks"][name]
+    task = schema.filled(entry, schema.definition("task"))
+    rows = [json.loads(line) for line in path.open()]
+    items = {name: instruction_files.items_of(str(path), task, name)}
+    assert items[name].num_rows == len(rows), "two items of MBPP have the same prompt and other tests"
+    answers = [
+        {"task": name, "id": id, "sample": 0, "answer": answer(row), "finish_reason": "stop"}
+        for id, row in zip(items[name]["id"].to_pylist(), rows, strict=True)
+    ]
+    scores = judge.verify_answers(artifacts.table(answers, artifacts.ANSWERS), items, {name: task})["score"].to_pylist()
+    assert {i for i, score in enumerate(scores) if score != 1} <= {*may_fail}
+    wrong = [row | {"answer": "I do not know."} for row in answers[:20]]
+    scores = judge.verify_answers(artifacts.table(wrong, artifacts.ANSWERS), items, {name: task})["score"].to_pylist()
+    assert scores == [0] * 20

@@ -19,6 +19,18 @@ BAD = {
         setting("grids", "teachers", "performance", to=["math/wins"]),
         "config.grids.teachers.performance (math/wins): there is no 'wins'",
     ),
+    "performance of an unknown task": (
+        setting("grids", "teachers", "performance", to=["math/verify/ifeval"]),
+        "config.grids.teachers.performance (math/verify/ifeval): there is no 'ifeval'; known: gsm",
+    ),
+    "performance by a measure of none": (
+        setting("grids", "teachers", "performance", to=["math/verify/gsm:loose"]),
+        "the checker of task 'gsm' has no measure beside its score; write math/verify/gsm",
+    ),
+    "a weight of another score": (
+        setting("grids", "teachers", "weights", to={"math/wins": 2}),
+        "config.grids.teachers.weights: there is no 'math/wins'",
+    ),
     "primary outside of the block": (
         setting("grids", "instructions", "primary", to="borrowed"),
         "config.grids.instructions.primary: there is no 'borrowed'",
@@ -87,3 +99,15 @@ def test_blocks_that_can_have_no_pilot(entries):
         change(config)
         with pytest.raises(BadInput, match=message):
             checked(config)
+
+
+def test_a_measure_of_a_checker_may_be_primary(small):
+    small["tasks"]["gsm"]["checker"] = {"kind": "ifeval"}
+    small["grids"]["teachers"] |= {
+        "performance": ["math/verify/gsm", "math/verify/gsm:instruction_loose"],
+        "weights": {"math/verify/gsm": 2},
+    }
+    assert checked(small)["grids"]["teachers"]["weights"] == {"math/verify/gsm": 2}
+    small["grids"]["teachers"]["performance"][1] = "math/verify/gsm:instruction_lose"
+    with pytest.raises(BadInput, match="did you mean 'instruction_loose'"):
+        checked(small)

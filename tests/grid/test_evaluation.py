@@ -1,11 +1,15 @@
 """Rows of answers, their check and their comparison with an opponent's."""
 
+import re
+
 import pytest
+from teachergrid.errors import BadInput
 from teachergrid.grid import evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import canonical
+from teachergrid.tasks import checkers
 
 STUDENT = "w__seed__large__sft__s1"
 
@@ -60,3 +64,167 @@ def test_the_opponent_is_compared_with_itself_without_reading_itself_twice(build
     assert student["spec"] == opponent["spec"] and canonical.load(student["spec"])["model"]["repo"] == "org/rm"
     # both sides are scored
     assert student["rows"] == 2 * evaluation.verify_row(builder, "chat")["rows"] > 0
+
+
+# --- language models as judges
+
+
+@pytest.fixture
+def asking(small):
+    """Return a function: the cells of the small grid with a language model as a judge that has these keys, and a derived one."""
+    small["models"]["far"] = {"api": "gpt-x", "endpoint": "e"}
+    small["endpoints"] = {"e": {"base_url": "http://127.0.0.1:9/v1", "usd_in": 1.0, "usd_out": 2.0}}
+
+    def made(endpoint: dict | None = None, **judge) -> Cells:
+        small["endpoints"]["e"].update(endpoint or {})
+        small["judges"]["lm"] = {"model": "far", "protocol": "pairwise", "baseline": "q-raw"} | judge
+        small["judges"]["lm-style"] = {"of": "lm", "control": "style"}
+        small["suites"]["chat"]["judges"] = ["wins", "lm", "lm-style"]
+        return Cells(checked(small))
+
+    return made
+
+
+def test_what_a_language_model_is_asked_decides_its_verdicts(asking):
+    def specs(**judge) -> tuple[str, str]:
+        rows = asking(**judge).rows
+        return rows["ask"][f"{STUDENT}/chat/lm"]["spec"], rows["score"][f"{STUDENT}/chat/lm"]["spec"]
+
+    asked, read = specs()
+    parts = canonical.load(asked)
+    assert parts["model"]["api"] == "gpt-x" and "endpoint" not in parts["model"]
+    assert parts["judge"]["sampling"]["max_tokens"] == 1024 and "{output_2}" in parts["judge"]["prompts"]["pairwise"]
+    assert "prompts" not in canonical.load(read)["judge"]
+    # what only costs
+    assert specs(endpoint={"base_url": "http://other/v1", "usd_in": 5.0, "at_once": 1}) == (asked, read)
+    longer, same = specs(max_tokens=7)
+    assert longer != asked and same == read
+    assert specs(protocol="alpaca_eval2")[0] != asked
+
+
+def test_derived_judges_read_the_verdicts_of_another(asking):
+    cells = asking()
+    cell = f"{STUDENT}/chat"
+    assert {*cells.rows["ask"]} == {f"{model}/chat/lm" for model in {key.split("/")[0] for key in cells.rows["ask"]}}
+    derived, own = (cells.rows["score"][f"{cell}/{judge}"] for judge in ("lm-style", "lm"))
+    assert derived["asked"] == own["asked"] == ["lm"] and derived["spec"] != own["spec"]
+    assert derived["baselines"] == ["q-raw"] and cells.rows["score"]["q-raw/chat/lm"]["baselines"] == []
+    assert cells.rows["ask"][f"{cell}/lm"]["endpoint"]["name"] == "e"
+    assert cells.rows["ask"][f"{cell}/lm"]["rows"] == 2 * own["rows"], "both orders"
+    assert cells.rows["ask"][f"{cell}/lm"]["gpus"] == 0
+    assert f"{cell}/wins" in cells.rows["judge"] and f"{cell}/lm" not in cells.rows["judge"]
+
+
+def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
+    config = asking().config
+    assert evaluation.pattern(config, "judge") == "wins"
+    assert re.fullmatch(evaluation.pattern(config, "score"), "lm-style")
+    assert not re.fullmatch(evaluation.pattern(config, "score"), "wins")
+    none = evaluation.pattern({"judges": {}}, "judge")
+    assert not re.fullmatch(none, "") and not re.fullmatch(none, "wins")
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"reward": "rm"}, "config.judges.lm: state one of 'reward', 'model'"),
+        ({"model": None}, "config.judges.lm: state one of 'reward', 'model'"),
+        ({"model": "far2"}, "config.judges.lm.model: there is no 'far2', did you mean 'far'?"),
+        ({"model": "q"}, "config.judges.lm.model: 'q' is no model of an endpoint; serve it"),
+        ({"protocol": None}, "config.judges.lm: needs the key 'protocol'"),
+        ({"protocol": "alpaca"}, "config.judges.lm.protocol: 'alpaca' is not one of"),
+        ({"baseline": None}, "config.judges.lm: needs the key 'baseline'"),
+        ({"baseline": "q-row"}, "config.judges.lm.baseline: there is no 'q-row', did you mean 'q-raw'?"),
+        ({"protocol": "single"}, "config.judges.lm.baseline: protocol 'single' judges answers alone; remove it"),
+        ({"tie": 1}, "config.judges.lm.tie: a judge with 'model' does not read it; remove it"),
+        ({"control": "length"}, "config.judges.lm.control: a judge with 'model' does not read it; remove it"),
+        ({"prompt": "none.txt"}, "config.judges.lm.prompt: there is no file 'none.txt'"),
+        ({"prompt": "config/gsm.jsonl"}, "config.judges.lm.prompt: no message of the user at its end"),
+        ({"prompt_version": 9}, "config.judges.lm.prompt_version: its prompt has the versions 1"),
+    ],
+)
+def test_a_judge_that_contradicts_itself(asking, judge, message):
+    with pytest.raises(BadInput, match=re.escape(message)):
+        asking(**judge)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        ({"of": "lm"}, "config.judges.d: needs the key 'control'"),
+        ({"of": "lmm", "control": "style"}, "config.judges.d.of: there is no 'lmm', did you mean 'lm'?"),
+        (
+            {"of": "wins", "control": "style"},
+            "config.judges.d.of: 'wins' is no language model that compares two answers",
+        ),
+        ({"of": "lm", "control": "length"}, "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with"),
+        (
+            {"of": "lm", "control": "style", "gamed": "x.csv"},
+            "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with",
+        ),
+        ({"of": "lm", "control": "length", "gamed": "x.csv"}, "config.judges.d.gamed: there is no file 'x.csv'"),
+        (
+            {"of": "lm", "control": "style", "baseline": "q-raw"},
+            "config.judges.d.baseline: the opponent is that of 'lm'",
+        ),
+    ],
+)
+def test_a_derived_judge_that_contradicts_itself(asking, small, judge, message):
+    small["judges"]["d"] = judge
+    with pytest.raises(BadInput, match=re.escape(message)):
+        asking()
+
+
+def test_a_prompt_of_ones_own_counts_by_its_text(asking, small, tmp_path):
+    text = "<|im_start|>user\nWhich? {QUESTION} {ANSWER_A} {ANSWER_B}\n<|im_end|>"
+    specs = []
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(text)
+        specs.append(asking(prompt=str(tmp_path / name)).rows["ask"][f"{STUDENT}/chat/lm"]["spec"])
+    assert specs[0] == specs[1] and canonical.load(specs[0])["judge"]["prompts"] == {"pairwise": text}
+    (tmp_path / "one.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match="cannot be read as text"):
+        asking(prompt=str(tmp_path / "one.txt"))
+
+
+def test_how_a_task_is_put_concerns_the_models_of_its_format_alone(build, small):
+    small["references"]["w-raw"]["format"] = "plain"
+
+    def specs(**task) -> tuple[str, str, str]:
+        builder = build(tasks={"chat": {}, "plain": {}, **task})
+        return (
+            evaluation.answer_row(builder, STUDENT, "math")["spec"],
+            evaluation.answer_row(builder, "w-raw", "math")["spec"],
+            evaluation.verify_row(builder, "math")["spec"],
+        )
+
+    student, reference, check = specs()
+    changed = specs(plain={"prompt": "Q: {question}", "stop": ["Q:"]})
+    assert (changed[0], changed[2]) == (student, check) and changed[1] != reference
+    changed = specs(chat={"prompt": "{question} Think."})
+    assert changed[1:] == (reference, check) and changed[0] != student
+
+
+def test_a_checker_of_another_kind_reruns_no_model(build):
+    builder = build()
+    before = evaluation.answer_row(builder, STUDENT, "math")["spec"], evaluation.verify_row(builder, "math")["spec"]
+    builder = build(tasks={"checker": {"kind": "math", "seconds": 3}})
+    spec = evaluation.verify_row(builder, "math")["spec"]
+    assert evaluation.answer_row(builder, STUDENT, "math")["spec"] == before[0] and spec != before[1]
+    # another version of the library is another check, whichever is installed where the plan is made
+    assert canonical.load(spec)["libraries"]["math-verify"] == checkers.versions("math")["math-verify"]
+    assert "libraries" not in canonical.load(before[1])
+
+
+def test_examples_are_an_input_where_they_are_shown(build, small):
+    small["references"]["w-raw"]["format"] = "plain"
+    builder = build(tasks={"plain": {"shots": 2}, "shots": {"source": "evolved", "answer": " {answer}"}})
+    shown, student = (evaluation.answer_row(builder, model, "math") for model in ("w-raw", STUDENT))
+    assert shown["prompts"] == ["config/gsm.jsonl", "results/instructions/evolved.parquet"]
+    assert student["prompts"] == ["config/gsm.jsonl"]
+    settings = canonical.load(shown["spec"])["tasks"]["gsm"]
+    # the file counts by its content
+    assert settings["shots"]["answer"] == " {answer}" and settings["shots"]["source"] is None
+    assert shown["asked"] == pytest.approx(3 * student["asked"])
+    table = Cells(builder.config).rows["load_instructions"]
+    assert "evolved" in table

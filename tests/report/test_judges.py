@@ -36,3 +36,24 @@ def test_gains_by_a_circular_judge_are_folded(data):
     assert "rm-wins" not in open_part and section.count("<details>") > 2
     assert re.search(r"<details>\s*<summary>Also scored: miniworld/rm-wins", page.build(copy.deepcopy(shown)))
     assert "Gain by rm-wins" not in page.build(copy.deepcopy({**shown, "circular": {}}))
+
+
+def test_tasks_and_further_measures_have_tables_of_their_own(data):
+    """A suite's only task is the suite; what a checker measures beside the score is another number."""
+    whole = [row for row in data["performance"] if row["measure"] == "miniworld/verify"]
+
+    def shown(*measures: str) -> str:
+        more = [{**row, "measure": measure} for measure in measures for row in whole]
+        return page.build(copy.deepcopy({**data, "performance": data["performance"] + more}))
+
+    assert "Also scored: miniworld/verify/sums:loose." in shown("miniworld/verify/sums:loose")
+    html = shown("exams/verify", "exams/verify/a", "exams/verify/b", "exams/verify/a/hard")
+    assert all(f"Also scored: exams/verify{part}." in html for part in ("", "/a", "/b"))
+    assert "exams/verify/a/hard." not in html
+
+
+def test_weights_are_stated(data):
+    settings = copy.deepcopy(data["settings"])
+    settings["grid"] |= {"performance": ["miniworld/verify", "miniworld/rm-wins"], "weights": {"miniworld/verify": 2}}
+    html = page.build(copy.deepcopy({**data, "settings": settings}))
+    assert "(weights: miniworld/verify 2, others 1) on a scale" in html

@@ -84,6 +84,8 @@ rule judge:
         prompts=cell("judge", "prompts"),
     output:
         scores="<results>/scores/{model}/{suite}/{judge}.parquet",
+    wildcard_constraints:
+        judge=evaluation.pattern(config, "judge"),
     log:
         "<logs>/judge/{model}/{suite}/{judge}.log",
     benchmark:
@@ -96,3 +98,63 @@ rule judge:
         spec=cell("judge", "spec"),
     script:
         "../scripts/judge.py"
+
+
+rule ask:
+    """Ask a language model for verdicts on a model's answers. What it says is paid for, and kept as it is."""
+    input:
+        answers=rules.answer.output.answers,
+        baseline=collect(
+            rules.answer.output.answers,
+            model=cell("ask", "baselines"),
+            suite=cell("ask", "suites"),
+        ),
+        prompts=cell("ask", "prompts"),
+    output:
+        verdicts="<results>/verdicts/{model}/{suite}/{judge}.parquet",
+    log:
+        "<logs>/ask/{model}/{suite}/{judge}.log",
+    benchmark:
+        "<benchmarks>/ask/{model}/{suite}/{judge}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **needs("ask"),
+    params:
+        spec=cell("ask", "spec"),
+    script:
+        "../scripts/ask.py"
+
+
+rule score:
+    """Read what a language model said about a model's answers, as it is or with length or style held fixed. It asks nobody."""
+    input:
+        verdicts=collect(
+            rules.ask.output.verdicts,
+            judge=cell("score", "asked"),
+            allow_missing=True,
+        ),
+        answers=rules.answer.output.answers,
+        baseline=collect(
+            rules.answer.output.answers,
+            model=cell("score", "baselines"),
+            suite=cell("score", "suites"),
+        ),
+        prompts=cell("score", "prompts"),
+        files=cell("score", "files"),
+    output:
+        scores="<results>/scores/{model}/{suite}/{judge}.parquet",
+    wildcard_constraints:
+        judge=evaluation.pattern(config, "score"),
+    log:
+        "<logs>/score/{model}/{suite}/{judge}.log",
+    benchmark:
+        "<benchmarks>/score/{model}/{suite}/{judge}.jsonl"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        **needs("score"),
+    params:
+        spec=cell("score", "spec"),
+    script:
+        "../scripts/score.py"

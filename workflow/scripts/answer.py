@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid.evaluation import answer
+from teachergrid.evaluation import answer, prompting
 from teachergrid.instructions import loading
 from teachergrid.job import context
 from teachergrid.spec.settings import costs_of_answers, of_answers
@@ -17,9 +17,11 @@ if __name__ == "__main__":
     with context.running(snakemake) as (parts, made_from):
         folder = unfinished.folder(snakemake.output.answers, made_from)
         settings = of_answers(costs_of_answers(parts, snakemake.config, *snakemake.wildcards))
-        items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
+        paths = snakemake.input.prompts  # of the tasks, then of their examples
+        items = loading.load_tasks(settings["tasks"], paths[: len(settings["tasks"])])
+        examples = prompting.examples_of(settings["tasks"], paths[len(items) :], settings["format"])
         student = snakemake.input.student
         weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
-        rows, cut = answer.answer(items, settings, folder, weights)
+        rows, cut = answer.answer(items, settings, folder, weights, examples)
         artifacts.write_beside(f"{snakemake.output.answers}.cut", cut, artifacts.ANSWERS, made_from)
         artifacts.write(snakemake.output.answers, rows, artifacts.ANSWERS, made_from)

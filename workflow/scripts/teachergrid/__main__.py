@@ -62,6 +62,10 @@ def execute(options: Namespace, rest: list[str]) -> int:
             from .commands import site
 
             return site.main()
+        case "calibrate-judge":
+            from .commands import calibrate
+
+            return calibrate.main(options)
     raise AssertionError(options.command)
 
 

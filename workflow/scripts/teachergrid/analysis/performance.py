@@ -1,14 +1,9 @@
 """Performance of students and references: per-item scores become values of 0 to 100 with intervals, gains and ranks.
 
-Terms: a score (0..1) belongs to one item; a measure is a named set of items (`AP`, suite/judge, suite/judge/task,
-suite/judge/task/category); performance is a model's mean score over a measure, in points (0..100).
-
-Items are compared within a base. A model that has scores for less than the share `COVERED` of the items counts as missing;
-otherwise the others would lose these items. An item that any remaining model of the base has no score for is left out for
-all of them, so that all numbers of a base are about the same items.
+Terms: a score (0..1) belongs to one item; a measure is a named set of items (see `scores`); performance is a model's mean score
+over a measure, in points (0..100). Items are compared within a base.
 """
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +14,9 @@ from ..stats import comparison
 from ..stats.resampling import Interval
 from ..store import artifacts
 from ..store.artifacts import Source, read
+from .scores import AP, Scores, measures
 
-AP = "AP"
-COVERED = 0.9
 Key = tuple[str, str, str | None]  # base, corpus, recipe; no recipe where a grid only measures
-Item = tuple[str, str, str]  # suite, task, id
 
 
 class Unit(NamedTuple):
@@ -92,15 +85,6 @@ def _gated(responses: list[str], health: dict[str, Source], gates: dict) -> str 
     return f"gated: {', '.join(failed)}" if failed else None
 
 
-class Scores(NamedTuple):
-    """Scores 0..1 of one measure: of the models of a base, on the items that all of them have."""
-
-    items: list[Item]
-    category: list[str | None]  # [items]
-    values: dict[str, np.ndarray]  # {model: [items]}
-    reasons: dict[str, str]  # {model: why it has no values}
-
-
 class Performance(NamedTuple):
     rows: list[dict]  # of artifacts.PERFORMANCE
     items: dict[Key, np.ndarray]  # [seeds, items] behind AP, 0..1
@@ -119,10 +103,10 @@ def performance(settings: dict, grid_units: list[Unit], scores: dict[tuple[str, 
         base_units = [unit for unit in grid_units if unit.base == base]
         references = [reference for reference in settings["references"] if reference["base"] == base]
         models = [model for unit in base_units if not unit.gated for model in unit.students.values()]
-        measures = _measures(settings, [*models, *(reference["name"] for reference in references)], scores)
-        ap = measures[AP].values
+        tables = measures(settings, [*models, *(reference["name"] for reference in references)], scores)
+        ap = tables[AP].values
         untuned = result.untuned[base] = _untuned(references, ap)
-        for measure, table in measures.items():
+        for measure, table in tables.items():
             for panel in dict.fromkeys(unit.panel for unit in base_units):
                 panel_units = [unit for unit in base_units if unit.panel == panel]
                 result.rows.extend(_student_rows(grid, measure, table, panel_units, untuned))
@@ -159,16 +143,22 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
         row |= {key: getattr(unit, key) for key in copied} | {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
             rows.append(row | _by_seed(seeds, scores) | _comparison(result) | next(gains))
-        elif not _is_part(measure):
+        elif not _is_part(measure, grid):
             missing = {table.reasons[model] for model in unit.students.values() if model in table.reasons}
             reason = unit.gated or "; ".join(sorted(missing))
-            rows.append({**row, "n_items": 0, "seeds": [], "by_seed": [], "reason": reason})
+            between = _between([table.bounds[model] for model in unit.students.values() if model in table.bounds])
+            rows.append({**row, **between, "n_items": 0, "seeds": [], "by_seed": [], "reason": reason})
     return rows
 
 
-def _is_part(measure: str) -> bool:
-    """Return whether a measure is part of a suite: a model without scores has a row for a suite, not for its parts."""
-    return measure.count("/") >= 2
+def _is_part(measure: str, grid: dict) -> bool:
+    """Whether a measure is part of a suite and not primary: a model without scores has a row for a suite, not for its parts."""
+    return measure.count("/") >= 2 and measure not in grid["performance"]
+
+
+def _between(bounds: list[tuple[float, float]]) -> dict:
+    """Return the columns of the values between which the unknown one lies."""
+    return {"least": min(bounds)[0], "most": max(high for _, high in bounds)} if bounds else {}
 
 
 def _by_seed(seeds: list[int], scores: np.ndarray) -> dict:
@@ -214,87 +204,12 @@ def _reference_rows(grid: dict, measure: str, table: Scores, references: list[di
             low, high = _points(mean.interval)
             gain = {} if name == untuned else _gains(grid, [scores[None]], table, untuned)[0]
             rows.append({**row, "value": 100 * mean.mean, "low": low, "high": high, "n_items": len(scores), **gain})
-        elif not _is_part(measure):
-            rows.append({**row, "n_items": 0, "reason": table.reasons[name]})
+        elif not _is_part(measure, grid):
+            between = _between([table.bounds[name]] if name in table.bounds else [])
+            rows.append({**row, **between, "n_items": 0, "reason": table.reasons[name]})
     return rows
 
 
 def _points(interval: Interval | None) -> tuple[float, float] | tuple[None, None]:
     """Return an interval of scores 0..1 in points."""
     return (None, None) if interval is None else (100 * interval[0], 100 * interval[1])
-
-
-# --- scores
-
-
-def _measures(settings: dict, models: list[str], scores: dict) -> dict[str, Scores]:
-    """Return {measure: Scores}: AP, then each suite/judge with its tasks and their categories."""
-    suites = {
-        f"{suite}/{judge}": _scores(suite, judge, models, scores)
-        for suite, judges in settings["suites"].items()
-        for judge in judges
-    }
-    measures = {AP: _ap([suites[name] for name in settings["grid"]["performance"]], models)}
-    for name, table in suites.items():
-        measures[name] = table
-        task = [item[1] for item in table.items]
-        with_category = {(t, c) for t, c in zip(task, table.category, strict=True) if c}
-        for part in sorted({(t,) for t in task} | with_category):
-            rows = [i for i, t in enumerate(task) if (t, table.category[i])[: len(part)] == part]
-            measures["/".join([name, *part])] = _subset(table, rows)
-    return measures
-
-
-def _subset(table: Scores, rows: list[int]) -> Scores:
-    items, category = [table.items[i] for i in rows], [table.category[i] for i in rows]
-    return Scores(items, category, {model: values[rows] for model, values in table.values.items()}, table.reasons)
-
-
-def _scores(suite: str, judge: str, models: list[str], scores: dict) -> Scores:
-    """Return the scores of a suite by a judge, with the rules on missing items that the module states."""
-    category: dict[tuple[str, str], str | None] = {}
-    by_model = {m: _items(scores[m, suite, judge], category) for m in models if (m, suite, judge) in scores}
-    items = sorted(category)
-    values = {m: np.array([by_item.get(item, np.nan) for item in items], float) for m, by_item in by_model.items()}
-    reasons = {model: f"no scores in {suite}/{judge}" for model in models if model not in by_model}
-    for model, row in list(values.items()):
-        if not len(row) or np.mean(~np.isnan(row)) < COVERED:
-            reasons[model] = f"{np.count_nonzero(~np.isnan(row))} of {len(row)} items have a score in {suite}/{judge}"
-            del values[model]
-    shared = np.flatnonzero(~np.isnan(list(values.values())).any(0)).tolist() if values else []
-    if values and not shared:
-        reasons |= dict.fromkeys(values, f"no item that all models have a score for in {suite}/{judge}")
-        values = {}
-    table = Scores([(suite, *item) for item in items], [category[item] for item in items], values, reasons)
-    return _subset(table, shared)
-
-
-def _items(source: Source, category: dict[tuple[str, str], str | None]) -> dict[tuple[str, str], float]:
-    """Return {(task, id): score}, the mean over samples that have one; fills in the category of each item."""
-    samples: dict[tuple[str, str], list[float]] = {}
-    for row in read(source, artifacts.SCORES, ["task", "id", "category", "score"]).to_pylist():
-        category[row["task"], row["id"]] = row["category"]
-        samples.setdefault((row["task"], row["id"]), []).append(np.nan if row["score"] is None else row["score"])
-    return {item: np.nan if np.isnan(row).all() else float(np.nanmean(row)) for item, row in samples.items()}
-
-
-def _ap(primary: list[Scores], models: list[str]) -> Scores:
-    """Return the mean of the primary scores with equal weight, as values per item whose mean is AP.
-
-    With N items in all, an item with score x of a primary score j with n_j items and mean m_j has the value
-    m_j + (N / n_j) (x - m_j). So the bootstrap over items gives the variance of AP, and differences between suites do not
-    count as noise. With one primary score the values are its scores.
-    """
-    items = sorted({item for part in primary for item in part.items})
-    index = {item: i for i, item in enumerate(items)}
-    reasons = {}
-    for model in models:
-        if missing := [part.reasons[model] for part in primary if model in part.reasons]:
-            reasons[model] = "; ".join(missing)
-    values = {model: np.zeros(len(items)) for model in models if model not in reasons}
-    for model, part in product(values, primary):
-        x, weight = part.values[model], len(items) / len(part.items)
-        row = np.full(len(items), x.mean())
-        row[[index[item] for item in part.items]] = (1 - weight) * x.mean() + weight * x
-        values[model] += row / len(primary)
-    return Scores(items, [None] * len(items), values, reasons)

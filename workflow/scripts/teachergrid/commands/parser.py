@@ -14,7 +14,7 @@ from ..spec.spelling import nearest
 from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
-WITHOUT_SNAKEMAKE = ("replicate", "site")
+WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge")
 STATUS_PAGE = "results/status.html"
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
 
@@ -196,6 +196,11 @@ def add_replicate_options(parser: Parser) -> None:
     parser.add_argument("--html", metavar="FILE", help="also write the results as an HTML page")
 
 
+def add_calibrate_options(parser: Parser) -> None:
+    """Add the options of `calibrate-judge`."""
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
 def add_no_options(parser: Parser) -> None:
     """Add nothing."""
 
@@ -276,5 +281,13 @@ take the place of `default-resources` in profiles/slurm/profile.yaml, those belo
 On the standard error it says which guards for programs of models (HumanEval, MBPP) hold on the node that it runs on.""",
         "Exit code: 0, 2 where there is no SLURM.",
         add_no_options,
+    ),
+    "calibrate-judge": Command(
+        "how far language models as judges can be trusted, from their stored verdicts",
+        """\
+Print what the verdicts in results/verdicts say of each judge: how many are missing and why, how often the order of the answers changes
+the winner, how often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked.""",
+        "Exit code: 0, 2 where no language model has judged.",
+        add_calibrate_options,
     ),
 }

@@ -104,6 +104,10 @@ def _answer(parts: dict) -> dict:
     return {"engine": parts["suite"]["engine"], "batch": parts["suite"]["batch"], "limit": limit}
 
 
+def _ask(parts: dict) -> dict:
+    return {"engine": "openai", "limit": parts["judge"]["sampling"]["max_tokens"]}
+
+
 def _reward(parts: dict) -> dict:
     return {key: parts["reward"][key] for key in ("batch", "max_length")}
 
@@ -125,6 +129,7 @@ def _finetune(parts: dict) -> dict:
 _SETTINGS: dict[str, Callable[[dict], dict]] = {
     "generate": _generate,
     "answer": _answer,
+    "ask": _ask,
     "reward": _reward,
     "judge": _reward,
     "likelihood": _likelihood,
@@ -169,7 +174,7 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
     parts = cell.split("/")
     if rule in ("generate", "answer"):
         return rule, cell
-    if rule == "judge":
+    if rule in ("judge", "ask"):
         return "answer", "/".join(parts[:2])
     if rule in ("reward", "likelihood"):
         return "generate", parts[-1]
@@ -181,7 +186,7 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
 
 def of_row(rule: str, row: dict) -> Work:
     """Return the work of a planned cell. row: of grid.cells.Cells."""
-    has_model = rule in MODEL_RULES
+    has_model = rule in _SETTINGS
     values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
     size = parameters(row) if has_model else 0
     gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))

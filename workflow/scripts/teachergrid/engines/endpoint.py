@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BadInput
-from .request_log import Line, Log, Reply, line_of
+from .request_log import Line, Log, Reply, line_of, logprobs_of
 from .requests import Endpoint
 from .spending import Purse
 
@@ -238,8 +238,7 @@ def read(body: str) -> Reply:
         tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
     except (ValueError, KeyError, TypeError):
         return Reply(paid=True, problem="an answer that is not of the protocol, or without its numbers of tokens")
-    by = said.get("model")
-    seen = Reply(tokens=tokens, answered_by=by if isinstance(by, str) else None, paid=True)
+    seen = Reply(tokens=tokens, answered_by=by if isinstance(by := said.get("model"), str) else None, paid=True)
     try:
         choice = said["choices"][0]
         text, reason = choice["message"].get("content"), choice.get("finish_reason")
@@ -247,7 +246,7 @@ def read(body: str) -> Reply:
         return seen._replace(problem="an answer without a choice")
     if reason not in REASONS or not isinstance(text, str | None) or (text is None and reason == "stop"):
         return seen._replace(problem=f"an answer without a text, or with finish reason {str(reason)[:40]}")
-    return seen._replace(text=text or "", finish_reason=reason)
+    return seen._replace(text=text or "", finish_reason=reason, logprobs=logprobs_of(choice))
 
 
 def _seconds(said: str) -> float:

@@ -84,7 +84,7 @@ class Generator:
             limit = limits[rows[0]]
             responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
             for i, ids in zip(rows, responses, strict=True):
-                outputs[i] = self._output(len(prompts[i]), ids, limit)
+                outputs[i] = self._output(len(prompts[i]), ids, limit, sampling.get("stop", ()))
         return outputs
 
     def _continue(
@@ -98,7 +98,9 @@ class Generator:
         config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
         numbers = Numbers()
         processors = [numbers] + ([draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else [])
-        sequences = self._generate(inputs, config, LogitsProcessorList(processors))
+        # what comes after a stop text is cut off in any case: to end there saves the rest
+        ends = [self._at_texts(width, stop)] if (stop := sampling.get("stop")) else []
+        sequences = self._generate(inputs, config, LogitsProcessorList(processors), ends)
         numbers.refuse(self.model.name_or_path)
         return sequences[:, width:].tolist()
 
@@ -114,14 +116,43 @@ class Generator:
             "attention_mask": torch.tensor(mask, device=self.model.device),
         }
 
+    def _at_texts(self, width: int, stop_texts: Sequence[str]) -> Callable[..., "torch.Tensor"]:
+        """Return a stopping criterion: which prompts of a batch have written a stop text. width: tokens before the first new one."""
+        import torch
+
+        decode = self._decode()
+        # the last tokens that can hold the longest text; no token is shorter than a byte
+        tail = max(len(text.encode()) for text in stop_texts) + 1
+
+        def written(ids: list[int]) -> bool:
+            near = self.tokenizer.decode(ids[-tail:], clean_up_tokenization_spaces=False)
+            return any(text in near for text in stop_texts) and any(text in decode(ids) for text in stop_texts)
+
+        def ends(input_ids: "torch.Tensor", _scores: "torch.Tensor", **_: Any) -> "torch.Tensor":
+            rows = input_ids[:, width:].tolist()
+            return torch.tensor(list(map(written, rows)), dtype=torch.bool, device=input_ids.device)
+
+        return ends
+
     def _generate(
-        self, inputs: dict, config: "GenerationConfig", processors: "LogitsProcessorList | None" = None
+        self,
+        inputs: dict,
+        config: "GenerationConfig",
+        processors: "LogitsProcessorList | None" = None,
+        ends: Sequence[Callable[..., "torch.Tensor"]] = (),
     ) -> Any:
         """Return what generate() of transformers gives."""
+        from transformers import StoppingCriteriaList
+
         # generate() takes what `config` leaves open from the model's own defaults, so these are replaced for the call
         defaults, self.model.generation_config = self.model.generation_config, type(config)()
         try:
-            return self.model.generate(**inputs, generation_config=config, logits_processor=processors)
+            return self.model.generate(
+                **inputs,
+                generation_config=config,
+                logits_processor=processors,
+                stopping_criteria=StoppingCriteriaList(ends),
+            )
         finally:
             self.model.generation_config = defaults
 
@@ -145,10 +176,12 @@ class Generator:
         logits = self._generate(inputs, config, LogitsProcessorList([given])).logits
         return list(torch.stack(logits, dim=1))  # of each prompt, [NEXT, vocabulary]
 
-    def _output(self, prompt_tokens: int, ids: list[int], limit: int) -> "Output":
+    def _decode(self) -> Callable[[list[int]], str]:
+        return self.text or partial(self.tokenizer.decode, clean_up_tokenization_spaces=False)
+
+    def _output(self, prompt_tokens: int, ids: list[int], limit: int, stop_texts: Sequence[str]) -> "Output":
         """Return the output from the ids that followed a prompt."""
-        decode = self.text or partial(self.tokenizer.decode, clean_up_tokenization_spaces=False)
-        return ended(prompt_tokens, ids, limit, self.stops, decode)
+        return ended(prompt_tokens, ids, limit, self.stops, self._decode(), stop_texts)
 
 
 class Numbers:

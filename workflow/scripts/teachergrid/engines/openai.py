@@ -117,6 +117,8 @@ def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str
         body |= {"top_p": sampling["top_p"]} if sampling["top_p"] < 1 else {}
         body |= {"top_k": sampling["top_k"]} if sampling["top_k"] else {}
         body |= {"seed": seed_of(sampling, request.sample)} if sampling["seed"] is not None else {}
+    if top := sampling.get("top_logprobs"):
+        body |= {"logprobs": True, "top_logprobs": top}
     return body
 
 
@@ -127,9 +129,12 @@ def seed_of(sampling: "Sampling", sample: int) -> int:
 
 def output_of(line: Line) -> "Output":
     """Return the output that a line of the log holds."""
-    return {
+    output: Output = {
         "text": line["text"] or "",
         "finish_reason": line["finish_reason"] or "",
         "prompt_tokens": line["prompt_tokens"],
         "response_tokens": line["response_tokens"],
     }
+    if (logprobs := line.get("logprobs")) is not None:
+        output["logprobs"] = [(token, value) for token, value in logprobs]
+    return output

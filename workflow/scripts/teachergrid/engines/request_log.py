@@ -15,10 +15,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 from urllib.parse import quote
 
 from ..errors import BadInput
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .requests import Endpoint, Sampling
 
 REQUESTS = ".requests"  # in the folder of results
-DECIDES = ("temperature", "top_p", "top_k", "max_tokens", "seed")  # of a sampling, for one sample
+DECIDES = ("temperature", "top_p", "top_k", "max_tokens", "seed", "top_logprobs")  # of a sampling, for one sample
 
 
 class _Line(TypedDict):
@@ -52,9 +52,10 @@ class _Line(TypedDict):
 
 
 class Line(_Line, total=False):
-    """A line. batch: id of the batch that its request was in."""
+    """A line. batch: id of the batch that its request was in. logprobs: of the likeliest first tokens, where they were given."""
 
     batch: str
+    logprobs: list[tuple[str, float]]
 
 
 class Reply(NamedTuple):
@@ -72,6 +73,7 @@ class Reply(NamedTuple):
     problem: str | None = None
     wait: float = 0.0
     final: str | None = None
+    logprobs: list[tuple[str, float]] | None = None  # of the likeliest first tokens
 
 
 class Batch(TypedDict):
@@ -125,7 +127,7 @@ def line_of(endpoint: "Endpoint", key: str, reply: Reply, most: float) -> Line:
     """Return the line of a reply. key: of the request. most: USD that it may have cost."""
     prompt_tokens, response_tokens = reply.tokens or (0, 0)
     cost = endpoint.price.of(*reply.tokens) if reply.tokens else most
-    return {
+    line: Line = {
         "key": key,
         "endpoint": endpoint.name,
         "answered_by": reply.answered_by,
@@ -138,6 +140,16 @@ def line_of(endpoint: "Endpoint", key: str, reply: Reply, most: float) -> Line:
         "problem": reply.problem,
         "time": round(time.time(), 3),
     }
+    return line if reply.logprobs is None else {**line, "logprobs": reply.logprobs}
+
+
+def logprobs_of(choice: Mapping[str, Any]) -> list[tuple[str, float]] | None:
+    """Return the likeliest first tokens of a choice in an endpoint's answer with their log-probabilities; None where it has none."""
+    try:
+        top = choice["logprobs"]["content"][0]["top_logprobs"]
+        return [(str(one["token"]), float(one["logprob"])) for one in top]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
 
 
 def answered(folder: Path, keys: Collection[str]) -> dict[str, Line]:

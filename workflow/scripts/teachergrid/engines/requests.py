@@ -2,6 +2,7 @@
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Sampling(TypedDict):
     max_tokens_again: NotRequired[int | None]  # of a second try, for responses that reach max_tokens
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
+    stop: NotRequired[list[str]]  # texts that end a response, which holds none of them; of a task, none for teachers
+    top_logprobs: NotRequired[int]  # log-probabilities of so many likeliest first tokens; only endpoints give them
 
 
 class Request(NamedTuple):
@@ -47,6 +50,7 @@ class Output(TypedDict):
     finish_reason: str
     prompt_tokens: int
     response_tokens: int  # without the end token
+    logprobs: NotRequired[list[tuple[str, float]] | None]  # of the likeliest first tokens, where they were asked for
 
 
 # requests -> (number of a request, its output) for each of them, in any order, as soon as it is done
@@ -175,21 +179,38 @@ def longest(sampling: Sampling) -> int:
     return sampling.get("max_tokens_again") or sampling["max_tokens"]
 
 
-def ended(prompt_tokens: int, ids: list[int], limit: int, stops: list[int], text: Callable[[list[int]], str]) -> Output:
-    """Return the output from the ids that followed a prompt; the response ends before its first stop token.
+def ended(
+    prompt_tokens: int,
+    ids: list[int],
+    limit: int,
+    stops: list[int],
+    text: Callable[[list[int]], str],
+    stop_texts: Sequence[str] = (),
+) -> Output:
+    """Return the output from the ids that followed a prompt; the response ends before its first stop token, or stop text.
+
+    A response that a text ends has the tokens that it takes to write what comes before that text: the first ones whose text begins
+    with it.
 
     Args:
         limit: new tokens at most.
         stops: ids that end a response.
         text: from the ids of a response to its text.
+        stop_texts: texts that end a response.
     """
     length = next((place for place, token in enumerate(ids) if token in stops), limit)
-    return {
-        "text": text(ids[:length]),
-        "finish_reason": "stop" if length < limit else "length",
-        "prompt_tokens": prompt_tokens,
-        "response_tokens": length,
-    }
+    ids, reason = ids[:length], "stop" if length < limit else "length"
+    whole = text(ids)
+    if (kept := before(whole, stop_texts)) != whole:
+        length = bisect_left(range(len(ids)), True, key=lambda n: text(ids[:n]).startswith(kept))
+        whole, reason = kept, "stop"
+    return {"text": whole, "finish_reason": reason, "prompt_tokens": prompt_tokens, "response_tokens": length}
+
+
+def before(text: str, stop_texts: Sequence[str]) -> str:
+    """Return a text up to the first of some others; all of it where it holds none."""
+    places = [place for stop in stop_texts if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text
 
 
 def without_text(finish_reason: str, prompt_tokens: int) -> Output:

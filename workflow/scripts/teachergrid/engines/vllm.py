@@ -53,7 +53,8 @@ def open_model(setup: "Setup") -> "Generate":
         asked.sort(key=order_of)
         limits = {one.number: one.limit for one in asked}
         for number, ids in loaded.stream(asked, reader.stops):
-            yield number, ended(len(prompts[number]), ids, limits[number], reader.stops, reader.text)
+            stop = requests[number].sampling.get("stop", ())
+            yield number, ended(len(prompts[number]), ids, limits[number], reader.stops, reader.text, stop)
 
     return generate
 

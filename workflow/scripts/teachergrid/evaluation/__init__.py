@@ -1,4 +1,4 @@
 """Models answer benchmarks, and judges compare the answers.
 
-Imports: engines, scoring, spec, store, tasks.
+Imports: engines, instructions, models, responses, scoring, spec, stats, store, tasks.
 """

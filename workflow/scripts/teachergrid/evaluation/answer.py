@@ -1,6 +1,8 @@
 """The answers of a student or a reference to the tasks of a suite."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -8,10 +10,18 @@ from ..engines import engine, rows
 from ..engines.requests import Output, Request, Setup, requests_of
 from ..spec.settings import AnswerSettings
 from ..store import artifacts
+from . import prompting
+from .prompting import Example
+
+NONE: Mapping[str, Sequence[Example]] = MappingProxyType({})
 
 
 def answer(
-    items: dict[str, pa.Table], settings: AnswerSettings, work: Path, weights: Path | None = None
+    items: dict[str, pa.Table],
+    settings: AnswerSettings,
+    work: Path,
+    weights: Path | None = None,
+    examples: Mapping[str, Sequence[Example]] = NONE,
 ) -> tuple[pa.Table, pa.Table]:
     """Return a model's answers to all tasks of a suite (artifacts.ANSWERS), with one model load for all, and those that a second try
     has replaced.
@@ -24,16 +34,18 @@ def answer(
             "suite": {"engine", "batch", "shard"}, "model": a reference's model, or a student's base}.
         work: folder of unfinished shards.
         weights: folder of a student's weights and tokenizer.
+        examples: {task: solved examples}, of tasks that show any (prompting.examples_of).
     Raises:
         BadInput: as models.chat and models.loading do, and when every prompt is too long for the model.
     """
-    suite, of_task = settings["suite"], settings["tasks"]
-    parts = {task: requests_of(asked, of_task[task]["sampling"]) for task, asked in items.items()}
+    suite, of_task, format = settings["suite"], settings["tasks"], settings["format"]
+    shown, chat = prompting.asked(items, settings, examples)
+    parts = {task: requests_of(asked, prompting.sampling_of(of_task[task], format)) for task, asked in shown.items()}
     requests = [(task, request) for task, several in parts.items() for request in several]
     setup = Setup(
         settings["model"],
-        settings["chat"],
-        settings["format"],
+        chat,
+        format,
         weights,
         [request for _, request in requests],
         suite["batch"],

@@ -13,7 +13,10 @@ import pyarrow as pa
 from ..errors import BadInput
 from ..scoring import finite, reward
 from ..store import artifacts
-from ..tasks.verify import Verdict, verdict
+from ..tasks import checkers
+from ..tasks.checkers import Asked, Checked
+from ..tasks.verify import Verdict
+from . import measures
 
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
 
@@ -35,19 +38,29 @@ def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[st
     Args:
         answers: artifacts.ANSWERS.
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
-        tasks: {task: {"checker": {extract, compare} or None}}.
+        tasks: {task: {"checker": the config's, or None}}.
     Raises:
-        BadInput: when an answer's item is not among the prompts.
+        BadInput: when an answer's item is not among the prompts, and as the checkers do.
     """
     references = {row["id"]: row["answer"] for row in _prompts(items).to_pylist()}
-    scores = []
+    by_task: dict[str, list[Answer]] = {}
     for row in answers.to_pylist():
-        checker = tasks[row["task"]]["checker"]
-        if checker:
-            reference = _reference(references, row)
-            result = _PROMPT_TOO_LONG if _too_long(row) else verdict(row["answer"], reference, checker)
-            scores.append(_score(row, result))
+        if tasks[row["task"]]["checker"]:
+            by_task.setdefault(row["task"], []).append(row)
+    scores: list[dict] = []
+    for task, rows in by_task.items():
+        scores += _checked(rows, [_reference(references, row) for row in rows], tasks[task]["checker"])
     return artifacts.table(scores, artifacts.SCORES)
+
+
+def _checked(rows: list[Answer], references: list[str | None], checker: dict) -> list[dict]:
+    """Return rows of artifacts.SCORES of answers to one task."""
+    asked = {i: Asked(row["id"], row["answer"], references[i]) for i, row in enumerate(rows) if not _too_long(row)}
+    found = dict(zip(asked, checkers.check([*asked.values()], checker), strict=True))
+    results = [found.get(i) or Checked(*_PROMPT_TOO_LONG) for i in range(len(rows))]
+    scores = [_score(row, Verdict(*result[:3])) for row, result in zip(rows, results, strict=True)]
+    measures.add(scores, [result.measures for result in results], checker.get("pass_at", []))
+    return scores
 
 
 def compare(

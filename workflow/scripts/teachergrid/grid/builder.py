@@ -79,12 +79,13 @@ class Builder:
             "asked": self.asked(instructions),
             "instructions": [instructions],
             "files": files,
-            **self._endpoint(teacher),
+            **self.endpoint(teacher["model"], teacher["engine"]),
         }
 
-    def _endpoint(self, teacher: dict) -> EndpointPart:
-        model = self.config["models"].get(teacher["model"])
-        name = model["endpoint"] if model and ENGINES[teacher["engine"]].by_endpoint else None
+    def endpoint(self, model_name: str | None, engine: str) -> EndpointPart:
+        """Return the part of a row on the endpoint that serves a model under an engine; {} where none does."""
+        model = self.config["models"].get(model_name)
+        name = model["endpoint"] if model and ENGINES[engine].by_endpoint else None
         return {"endpoint": Endpoint.of(name, self.config["endpoints"][name]).costs()} if name else {}
 
     def raw(self, responses: str) -> str | None:

@@ -25,10 +25,11 @@ from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
 from .config import ANY
-from .config_data import metrics_of, tasks_of
+from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
 
+ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
@@ -115,16 +116,15 @@ class Cells:
         def resource(name: str) -> Callable:
             return signed(lambda wildcards, attempt: resources.need(rule, name, self.row(rule, wildcards), attempt))
 
-        return {name: resource(name) for name in resources.named(rule, self.endpoints() if rule == "generate" else ())}
+        return {name: resource(name) for name in resources.named(rule, self.endpoints() if rule in ASKING else ())}
 
     def endpoints(self) -> set[str]:
         """Return the names of the endpoints that jobs ask."""
-        return {row["endpoint"]["name"] for row in self.rows["generate"].values() if "endpoint" in row}
+        return {row["endpoint"]["name"] for rule in ASKING for row in self.rows[rule].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run: a sentence for each base that is trained or scored inside a block which its chat template
-        opens, for each set of instructions whose rows are not known, and for each engine whose package is not installed.
-        """
+        """Return what to know before a run: on bases whose chat template opens a block, on sets of instructions whose rows are not
+        known, and on engines whose package is not installed."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
@@ -266,17 +266,17 @@ class Cells:
 
     def _add_evaluation(self, name: str, suite: str, judges: list[str]) -> None:
         """Add a model's answers to a suite, their checks and comparisons, and the answers of the opponents."""
-        self._add_prompts(suite)
-        self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
+        row = self.rows["answer"][f"{name}/{suite}"] = evaluation.answer_row(self.build, name, suite)
+        for made in filter(None, map(made_set, row["prompts"])):
+            self._add_instructions(made)
         if student := Model.parse(name).student:
             self._add_free(name, student, suite)
         for judge in judges:
             if judge == VERIFY:
                 self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
                 continue
-            self.rows["judge"][f"{name}/{suite}/{judge}"] = evaluation.judge_row(self.build, name, suite, judge)
-            opponent = self.config["judges"][judge]["baseline"]
-            if f"{opponent}/{suite}" not in self.rows["answer"]:
+            opponent = evaluation.add_judge(self.build, self.rows, name, suite, judge)
+            if opponent and f"{opponent}/{suite}" not in self.rows["answer"]:
                 self._add_evaluation(opponent, suite, [])
 
     def _add_free(self, name: str, student: Student, suite: str) -> None:

@@ -10,10 +10,10 @@ from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
-from ..spec import names, schema, validation, zoos
+from ..spec import benchmarks, names, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
-from ..store.results import RESULTS
+from ..tasks import checkers
 from . import config_data, config_grids, config_paths
 
 MODELED = ("teachers", "bases", "references", "scorers", "rewards")
@@ -29,7 +29,7 @@ def checked(config: dict) -> dict:
         BadInput: for the first mistake that is found.
     """
     names.check_values(config)
-    config = zoos.with_teachers(with_named_models(config))
+    config = benchmarks.expand(zoos.with_teachers(with_named_models(config)))
     schema.refuse_unknown_keys(config)
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
@@ -128,15 +128,6 @@ def _endpoints(config: dict) -> None:
             raise BadInput(f"config.endpoints.{name}.cap_usd: it needs the prices; state 'usd_in' and 'usd_out'")
 
 
-def _tasks(config: dict) -> None:
-    for name, task in config["tasks"].items():
-        where, instructions = f"config.tasks.{name}", task["instructions"]
-        if (task["prompts"] is None) == (instructions is None):
-            raise BadInput(f"{where}: state either 'prompts' or 'instructions'")
-        if instructions is not None:
-            known(f"{where}.instructions", instructions, config["instructions"])
-
-
 def _templates(config: dict) -> None:
     for kind in MODELED:
         for name, entry in config[kind].items():
@@ -166,6 +157,8 @@ def _rewards(config: dict) -> None:
         where = f"config.rewards.{name}"
         if sum(reward[key] is not None for key in ("model", "checker", "column")) != 1:
             raise BadInput(f"{where}: state either 'model' or 'checker', or the 'column' of published rewards")
+        if reward["checker"] is not None:
+            checkers.refuse_wrong(f"{where}.checker", reward)
         ratings.check(where, reward)
         similarity.check(where, reward)
 
@@ -205,37 +198,16 @@ def _references(config: dict) -> None:
             raise BadInput(f"{where}.base: a reference with role '{reference['role']}' names its base")
 
 
-def _judges(config: dict) -> None:
-    if config_grids.VERIFY in config["judges"]:
-        raise BadInput(
-            f"config.judges.{config_grids.VERIFY}: this name is reserved for the checkers of tasks; rename it"
-        )
-    for name, judge in config["judges"].items():
-        known(f"config.judges.{name}.reward", judge["reward"], config["rewards"])
-        if config["rewards"][judge["reward"]]["similarity"]:
-            raise BadInput(
-                f"config.judges.{name}.reward: '{judge['reward']}' compares responses with each other and cannot judge; name another reward"
-            )
-        if config["rewards"][judge["reward"]]["column"] is not None:
-            raise BadInput(
-                f"config.judges.{name}.reward: '{judge['reward']}' reads published rewards, and answers have none; name another reward"
-            )
-        known(f"config.judges.{name}.baseline", judge["baseline"], config["references"])
-    for name, suite in config["suites"].items():
-        for task in suite["tasks"]:
-            known(f"config.suites.{name}.tasks", task, config["tasks"])
-        for judge in suite["judges"]:
-            known(f"config.suites.{name}.judges", judge, config["judges"])
-
-
 # --- completions
 
 
 def _name_prompts(config: dict) -> None:
-    """Set `prompts` of each task that is made from an instruction set: to the file that the set's own job writes."""
+    """Replace the instruction sets that tasks are made from, or show examples from, by the files that the sets' own jobs write."""
     for task in config["tasks"].values():
         if task["instructions"] is not None:
-            task["prompts"] = f"{RESULTS}/instructions/{task['instructions']}.parquet"
+            task["prompts"] = config_data.made_by(task["instructions"])
+        if task["shots"]["source"] in config["instructions"]:
+            task["shots"]["source"] = config_data.made_by(task["shots"]["source"])
 
 
 def _read_templates(config: dict) -> None:
@@ -244,6 +216,9 @@ def _read_templates(config: dict) -> None:
         for entry in config[kind].values():
             if entry["template"] != "own":
                 entry["template"] = Path(entry["template"]).read_text()
+    for judge in config["judges"].values():
+        if judge["prompt"] is not None:
+            judge["prompt"] = Path(judge["prompt"]).read_text()
 
 
 def _derive_seeds(config: dict) -> None:
@@ -274,7 +249,7 @@ CHECKS = (
     names.check,
     _models,
     _endpoints,
-    _tasks,
+    config_data.check_tasks,
     config_data.check_files,
     _templates,
     _teachers,
@@ -285,7 +260,7 @@ CHECKS = (
     _corpora,
     _references,
     config_data.check,
-    _judges,
+    config_grids.check_judges,
     config_grids.check,
     config_data.check_published,
     config_paths.check,

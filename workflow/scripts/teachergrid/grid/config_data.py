@@ -10,6 +10,8 @@ from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec.spelling import known
+from ..store.results import RESULTS
+from ..tasks import checkers
 
 
 def check(config: dict) -> None:
@@ -36,6 +38,8 @@ def check_files(config: dict) -> None:
     """Raise BadInput for a data file that is missing or cannot be read, and for a sample above its rows."""
     paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
     paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
+    shown = ((n, task["shots"]["source"]) for n, task in config["tasks"].items() if shots_of(task))
+    paths |= {f"tasks.{n}.shots.source": path for n, path in shown if path and path not in config["instructions"]}
     for where, path in paths.items():
         _require_rows(f"config.{where}", path)
     for name, entry in config["instructions"].items():
@@ -45,6 +49,34 @@ def check_files(config: dict) -> None:
                 f"config.instructions.{name}.sample: {entry['sample']} rows cannot be drawn from '{entry['source']}', which "
                 f"has {rows}; lower it"
             )
+
+
+def shots_of(task: dict) -> int:
+    """Return how many examples a task shows at most."""
+    return max(task["chat"]["shots"], task["plain"]["shots"])
+
+
+def check_tasks(config: dict) -> None:
+    """Raise BadInput for a task that states no items, or two sources of them, and for examples or a checker that cannot work."""
+    for name, task in config["tasks"].items():
+        where, instructions = f"config.tasks.{name}", task["instructions"]
+        if (task["prompts"] is None) == (instructions is None):
+            raise BadInput(f"{where}: state either 'prompts' or 'instructions'")
+        if instructions is not None:
+            known(f"{where}.instructions", instructions, config["instructions"])
+        _examples(f"{where}.shots", task)
+        if task["checker"] is not None:
+            checkers.refuse_wrong(f"{where}.checker", task)
+
+
+def _examples(where: str, task: dict) -> None:
+    number, shots = shots_of(task), task["shots"]
+    if shots["examples"] and shots["source"]:
+        raise BadInput(f"{where}: state either `source` or `examples`")
+    if number and not shots["source"] and len(shots["examples"]) < number:
+        raise BadInput(
+            f"{where}: {number} examples are to be shown and {len(shots['examples'])} are stated; state more `examples`, or a `source`"
+        )
 
 
 def check_published(config: dict) -> None:
@@ -195,3 +227,14 @@ def _decontaminated(where: str, name: str, suites: list[str], config: dict) -> N
 def tasks_of(config: dict, suite: str) -> dict[str, dict]:
     """Return {name: config entry} of a suite's tasks, sorted by name."""
     return {name: config["tasks"][name] for name in sorted(config["suites"][suite]["tasks"])}
+
+
+def made_by(name: str) -> str:
+    """Return the file that the job of an instruction set writes."""
+    return f"{RESULTS}/instructions/{name}.parquet"
+
+
+def made_set(path: str) -> str | None:
+    """Return the instruction set whose job writes a file; None where no job does."""
+    name = Path(path).name.removesuffix(".parquet")
+    return name if path == made_by(name) else None

@@ -1,11 +1,17 @@
 """Checks of the config's grid blocks: the names in them, their pilots, and the cells of `include` and `exclude`."""
 
+from pathlib import Path
+
 from ..errors import BadInput
+from ..evaluation import judge_prompts
+from ..evaluation.protocols import PROTOCOLS
 from ..metrics.variants import Metric
+from ..spec import schema
 from ..spec.ids import Corpus, pilot_subset
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
-from .config_data import most_rows
+from ..tasks import checkers
+from .config_data import most_rows, require_file
 
 VERIFY = "verify"  # the judge that checks answers
 # keys of a block that list names of the config's entries
@@ -18,6 +24,97 @@ def judges_of(config: dict, suite: str) -> list[str]:
     """Return the judges of a suite, `verify` first where a task has a checker."""
     tasks = [config["tasks"][task] for task in config["suites"][suite]["tasks"]]
     return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
+
+
+# keys that belong to each kind of judge, beside `baseline`; the first says that it is of this kind
+JUDGES = {
+    "reward": ("reward", "tie"),
+    "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens"),
+    "of": ("of", "control", "gamed"),
+}
+
+
+def check_judges(config: dict) -> None:
+    """Raise BadInput for a judge that contradicts itself or names something that the config does not have, and for such a suite."""
+    if VERIFY in config["judges"]:
+        raise BadInput(f"config.judges.{VERIFY}: this name is reserved for the checkers of tasks; rename it")
+    defaults = schema.filled({}, schema.definition("judge"), outside_too=True)
+    for name, judge in config["judges"].items():
+        where = f"config.judges.{name}"
+        kinds = [kind for kind in JUDGES if judge[kind] is not None]
+        if len(kinds) != 1:
+            raise BadInput(f"{where}: state one of 'reward', 'model' (with 'protocol') and 'of' (with 'control')")
+        own = JUDGES[kinds[0]]
+        other = next((k for keys in JUDGES.values() for k in keys if k not in own and judge[k] != defaults[k]), None)
+        if other:
+            raise BadInput(f"{where}.{other}: a judge with '{kinds[0]}' does not read it; remove it")
+        {"reward": _judge_by_reward, "model": _judge_by_model, "of": _derived_judge}[kinds[0]](config, where, judge)
+    for name, suite in config["suites"].items():
+        for task in suite["tasks"]:
+            known(f"config.suites.{name}.tasks", task, config["tasks"])
+        for judge in suite["judges"]:
+            known(f"config.suites.{name}.judges", judge, config["judges"])
+
+
+def _judge_by_reward(config: dict, where: str, judge: dict) -> None:
+    known(f"{where}.reward", judge["reward"], config["rewards"])
+    if config["rewards"][judge["reward"]]["similarity"]:
+        raise BadInput(
+            f"{where}.reward: '{judge['reward']}' compares responses with each other and cannot judge; name another reward"
+        )
+    if config["rewards"][judge["reward"]]["column"] is not None:
+        raise BadInput(
+            f"{where}.reward: '{judge['reward']}' reads published rewards, and answers have none; name another reward"
+        )
+    _opponent(config, where, judge)
+
+
+def _opponent(config: dict, where: str, judge: dict) -> None:
+    if judge["baseline"] is None:
+        raise BadInput(f"{where}: needs the key 'baseline', the opponent")
+    known(f"{where}.baseline", judge["baseline"], config["references"])
+
+
+def _judge_by_model(config: dict, where: str, judge: dict) -> None:
+    known(f"{where}.model", judge["model"], config["models"])
+    if config["models"][judge["model"]]["api"] is None:
+        raise BadInput(
+            f"{where}.model: '{judge['model']}' is no model of an endpoint; serve it (`vllm serve`), and state its 'api' and 'endpoint'"
+        )
+    if judge["protocol"] is None:
+        raise BadInput(f"{where}: needs the key 'protocol': how its model is asked for verdicts")
+    protocol = PROTOCOLS[judge["protocol"]]
+    if not protocol.alone:
+        _opponent(config, where, judge)
+    elif judge["baseline"] is not None:
+        raise BadInput(f"{where}.baseline: protocol '{judge['protocol']}' judges answers alone; remove it")
+    if judge["prompt"] is not None:
+        require_file(f"{where}.prompt", judge["prompt"])
+        judge_prompts.check(f"{where}.prompt", _text(f"{where}.prompt", judge["prompt"]))
+    elif judge["prompt_version"] not in (versions := judge_prompts.versions(protocol.prompt(None))):
+        raise BadInput(f"{where}.prompt_version: its prompt has the versions {', '.join(map(str, versions))}")
+
+
+def _text(where: str, path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{where}: '{path}' cannot be read as text ({error})") from error
+
+
+def _derived_judge(config: dict, where: str, judge: dict) -> None:
+    known(f"{where}.of", judge["of"], config["judges"])
+    if judge["control"] is None:
+        raise BadInput(f"{where}: needs the key 'control': what is held fixed")
+    of = config["judges"][judge["of"]]
+    if of["protocol"] is None or PROTOCOLS[of["protocol"]].alone:
+        raise BadInput(f"{where}.of: '{judge['of']}' is no language model that compares two answers; name one that is")
+    if judge["baseline"] is not None:
+        raise BadInput(f"{where}.baseline: the opponent is that of '{judge['of']}'; remove it")
+    if (judge["control"] == "length") != (judge["gamed"] is not None):
+        raise BadInput(f"{where}.gamed: AlpacaEval's df_gamed.csv goes with 'control: length'; state both, or neither")
+    if judge["gamed"] is not None:
+        require_file(f"{where}.gamed", judge["gamed"])
 
 
 def check(config: dict) -> None:
@@ -41,12 +138,30 @@ def _block(config: dict, where: str, block: dict) -> None:
             f"{where}.{missing[0]}: is empty; students need {', '.join(TRAINING)} (leave all out to only measure)"
         )
     for text in block["performance"]:
-        suite, judge = text.split("/")
-        known(f"{where}.performance", suite, block["suites"])
-        known(f"{where}.performance ({text})", judge, judges_of(config, suite))
+        _primary(config, f"{where}.performance", text, block["suites"])
+    for text in block["weights"]:
+        known(f"{where}.weights", text, block["performance"])
     for key in ("include", "exclude"):
         for index, cell in enumerate(block[key]):
             _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _primary(config: dict, where: str, text: str, suites: list[str]) -> None:
+    """Check the name of a primary score: suite/judge, suite/judge/task or suite/judge/task:measure."""
+    suite, judge, *rest = text.split("/")
+    known(where, suite, suites)
+    known(f"{where} ({text})", judge, judges_of(config, suite))
+    if not rest:
+        return
+    task, _, measure = rest[0].partition(":")
+    known(f"{where} ({text})", task, config["suites"][suite]["tasks"])
+    if measure and judge == VERIFY:
+        measures = checkers.measures_of(config["tasks"][task]["checker"])
+        if not measures:
+            raise BadInput(
+                f"{where} ({text}): the checker of task '{task}' has no measure beside its score; write {suite}/{judge}/{task}"
+            )
+        known(f"{where} ({text})", measure, measures)
 
 
 def _cell(config: dict, where: str, cell: dict) -> None:

@@ -1,17 +1,23 @@
 """The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
+import re
 from functools import cache
+from typing import Any
 
 from ..cost import resources, workload
 from ..engines.engine import ENGINES
+from ..evaluation import asking
+from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
-from .builder import Builder
+from ..tasks import checkers
+from .builder import NO_MODEL, Builder
 from .config_data import tasks_of
-from .rows import AnswerRow, JudgeRow, ScorePart, VerifyRow
+from .rows import AnswerRow, AskRow, JudgeRow, ModelPart, ReadRow, ScorePart, VerifyRow
 
+_PROMPT = 200  # tokens of a judge's prompt around what it judges
 CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
 
 
@@ -19,13 +25,19 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
     prompts, items = _prompts(build, suite)
+    format = format_of(build.config, model)
     return {
         **_answers(build, student.base if student else model, suite),
-        "asked": _asked(build, suite),
+        "asked": _asked(build, suite, format),
         "students": [model] if student else [],
-        "prompts": prompts,
+        "prompts": [*prompts, *_examples(build, suite, format)],
         "rows": items,
     }
+
+
+def format_of(config: dict, model: str) -> str:
+    """Return the format in which a model is asked: a reference's own, and chat for students."""
+    return config["references"][model]["format"] if model in config["references"] else "chat"
 
 
 def verify_row(build: Builder, suite: str) -> VerifyRow:
@@ -53,14 +65,93 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
     }
 
 
+def add_judge(build: Builder, rows: dict[str, dict[str, Any]], model: str, suite: str, judge: str) -> str | None:
+    """Add the jobs in which a judge judges a model's answers to a suite, and return the opponent whose answers they read.
+
+    rows: {rule: {cell: row}}.
+    """
+    cell, entry = f"{model}/{suite}/{judge}", build.config["judges"][judge]
+    if entry["reward"] is not None:
+        rows["judge"][cell] = judge_row(build, model, suite, judge)
+        return entry["baseline"]
+    asked = asked_judge(build.config, judge)
+    rows["ask"][f"{model}/{suite}/{asked}"] = ask_row(build, model, suite, asked)
+    rows["score"][cell] = score_row(build, model, suite, judge)
+    return build.config["judges"][asked]["baseline"]
+
+
+def pattern(config: dict, rule: str) -> str:
+    """Return a pattern of the judges whose scores a rule makes: `judge` by a reward, `score` from a language model's verdicts."""
+    by_reward = {name: judge["reward"] is not None for name, judge in config["judges"].items()}
+    return "|".join(re.escape(name) for name in sorted(by_reward) if by_reward[name] == (rule == "judge")) or "(?!)"
+
+
+def asked_judge(config: dict, judge: str) -> str:
+    """Return the judge whose model is asked for a judge's verdicts: its own, or that of which it is derived."""
+    return config["judges"][judge]["of"] or judge
+
+
+def ask_row(build: Builder, model: str, suite: str, judge: str) -> AskRow:
+    """Return the row of the job that asks a language model for verdicts on a model's answers to a suite."""
+    entry, prompts = build.config["judges"][judge], _prompts(build, suite)[0]
+    alone = PROTOCOLS[entry["protocol"]].alone
+    answered = answer_row(build, model, suite)
+    written = workload.usual(dict(workload.settings("answer", answered["spec"])))
+    orders = 1 if alone or (entry["protocol"] == "alpaca_eval2" and entry["order"] != BOTH) else 2
+    samples = max(task["sampling"]["samples"] for task in tasks_of(build.config, suite).values())
+    return {
+        **_ask(build, judge, suite),
+        **build.endpoint(entry["model"], asking.ENGINE),
+        "asked": _PROMPT + (answered["asked"] or workload.PROMPT) + (1 if alone else 2) * written,
+        "baselines": _baselines(entry, model),
+        "suites": [suite],
+        "prompts": prompts,
+        "rows": orders * samples * answered["rows"],
+    }
+
+
+def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
+    """Return the row of the job that reads a language model's verdicts on a model's answers to a suite."""
+    asked = asked_judge(build.config, judge)
+    prompts, items = _prompts(build, suite)
+    entry = build.config["judges"][judge]
+    return {
+        "spec": _score_spec(build, judge, suite),
+        "asked": [asked],
+        "baselines": _baselines(build.config["judges"][asked], model),
+        "suites": [suite],
+        "prompts": prompts,
+        "files": [entry["gamed"]] if entry["gamed"] else [],
+        "rows": items,
+    }
+
+
+def _baselines(entry: dict, model: str) -> list[str]:
+    return [entry["baseline"]] if entry["baseline"] not in (None, model) else []
+
+
+@cache
+def _ask(build: Builder, judge: str, suite: str) -> ModelPart:
+    entry = build.config["judges"][judge]
+    settings = asking.settings_of(entry) | {"model": entry["model"]}
+    tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
+    return {**build.with_model("judge", settings, unused=ENGINES[asking.ENGINE].unused, tasks=tasks), **NO_MODEL}
+
+
+@cache
+def _score_spec(build: Builder, judge: str, suite: str) -> str:
+    entry = build.config["judges"][judge]
+    asked = build.config["judges"][asked_judge(build.config, judge)]
+    tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
+    return canonical.dump(judge=picked(asked, "protocol", "order") | picked(entry, "control"), tasks=tasks)
+
+
 @cache
 def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     """Return spec and cost of answering a suite. name: of a reference or a base."""
     entry = build.config["references"].get(name) or build.config["bases"][name]
     chat = {**picked(entry, "model", *CHAT), "format": entry.get("format", "chat")}
-    tasks = {
-        n: picked(task, "fields", "prompt_version", "sampling") for n, task in tasks_of(build.config, suite).items()
-    }
+    tasks = {n: _put(task, chat["format"]) for n, task in tasks_of(build.config, suite).items()}
     of_suite = build.config["suites"][suite]
     unused = ENGINES[of_suite["engine"]].unused
     row = build.with_model(
@@ -75,10 +166,29 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
 
 
+def _put(task: dict, format: str) -> dict:
+    """Return what decides a model's answers to a task: of how it is put only what concerns the model's format."""
+    put = picked(task, "fields", "prompt_version", "sampling", format)
+    # the content of a file of examples counts as an input, so its name stays out of the spec
+    return {**put, "shots": without(task["shots"], "source")} if task[format]["shots"] else put
+
+
+@cache
+def _examples(build: Builder, suite: str, format: str) -> list[str]:
+    """Return the files of the examples that a suite's tasks show to a model of a format, in the order of the tasks."""
+    tasks = tasks_of(build.config, suite).values()
+    return [task["shots"]["source"] for task in tasks if task[format]["shots"] and task["shots"]["source"]]
+
+
 @cache
 def _verify_spec(build: Builder, suite: str) -> str:
     tasks = tasks_of(build.config, suite)
-    return canonical.dump(tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()})
+    kinds = {task["checker"]["kind"] for task in tasks.values() if task["checker"]}
+    libraries = {name: version for kind in sorted(kinds) for name, version in checkers.versions(kind).items()}
+    return canonical.dump(
+        tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()},
+        **({"libraries": libraries} if libraries else {}),
+    )
 
 
 @cache
@@ -103,13 +213,13 @@ def _items(build: Builder, task: dict) -> int:
 
 
 @cache
-def _asked(build: Builder, suite: str) -> float | None:
-    """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand."""
+def _asked(build: Builder, suite: str, format: str) -> float | None:
+    """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand. An example counts as much as a question."""
     total = items = 0.0
     for task in tasks_of(build.config, suite).values():
         of_set = task["instructions"] in build.config["instructions"]
         asked = build.asked(task["instructions"]) if of_set else sizes.prompt_tokens(task["prompts"], task)
         if asked is not None:
             number = _items(build, task)
-            total, items = total + number * asked, items + number
+            total, items = total + number * asked * (1 + task[format]["shots"]), items + number
     return total / items if items else None

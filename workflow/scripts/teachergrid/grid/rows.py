@@ -184,6 +184,27 @@ class JudgeRow(ModelPart, Read):
     rows: int
 
 
+class AskRow(ModelPart, EndpointPart):
+    """Rule `ask`."""
+
+    asked: float | None  # mean tokens of what the judge reads, with the answers in it
+    baselines: list[str]  # the opponent; empty for the opponent itself, and where answers are judged alone
+    suites: list[str]
+    prompts: list[str]
+    rows: int  # requests, at most
+
+
+class ReadRow(SpecRow):
+    """Rule `score`. asked: the judge whose verdicts are read. files: that the control of length needs."""
+
+    asked: list[str]
+    baselines: list[str]
+    suites: list[str]
+    prompts: list[str]
+    files: list[str]
+    rows: int
+
+
 class FreeRow(SpecRow):
     """Rule `free`."""
 

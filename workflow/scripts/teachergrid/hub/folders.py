@@ -108,7 +108,11 @@ def of_job(settings: Mapping) -> dict[str, str]:
         BadInput: a file of the model's folder may not be read; also where it has a revision.
     """
     model = settings.get("model")
-    if not model or is_without_model(settings.get("teacher", {}).get("engine")) or not os.path.isdir(model["repo"]):
+    if (
+        not model
+        or is_without_model(settings.get("teacher", {}).get("engine"))
+        or not os.path.isdir(model["repo"] or "")
+    ):
         return {}
     refuse_unreadable(model["repo"])
     folder = unpinned(model)

@@ -47,7 +47,7 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
             if source.startswith(pins.HUB):
                 repo, file = pins.data_set(source)
                 from_hub.add(Need("dataset", repo, entry["revision"], file))
-        if model and not is_without_model(parts.get("teacher", {}).get("engine")):
+        if model and model["repo"] and not is_without_model(parts.get("teacher", {}).get("engine")):
             if pins.on_hub(model):
                 from_hub.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
             else:

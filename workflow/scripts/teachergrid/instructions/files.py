@@ -27,10 +27,11 @@ BROKEN = "\ufffd"  # what a conversion from another encoding leaves where it fai
 BROKEN_NOTE = "texts with the character U+FFFD, which a failed conversion to UTF-8 leaves"
 
 
-def message_id(messages: list[dict]) -> str:
-    """Return the 16 hex digits that name an instruction: a hash of its roles and contents."""
-    turns = [[message["role"], message["content"]] for message in messages]
-    return hashlib.sha256(json.dumps(turns, separators=(",", ":")).encode()).hexdigest()[:16]
+def message_id(messages: list[dict], answer: str | None = None) -> str:
+    """Return the 16 hex digits that name an instruction: a hash of its roles and contents, and of `answer` where it counts."""
+    turns: list = [[message["role"], message["content"]] for message in messages]
+    content = turns if answer is None else [*turns, answer]
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def is_missing(value: object) -> bool:

@@ -95,7 +95,14 @@ def draw(
 
 def load_tasks(tasks: dict[str, dict], paths: Sequence[str]) -> dict[str, pa.Table]:
     """Return the prompts of each task. tasks: {name: {"fields": ...}}; paths: their files in the order of the sorted names."""
-    return {name: load(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
+    return {name: items_of(path, tasks[name], name) for name, path in zip(sorted(tasks), paths, strict=True)}
+
+
+def items_of(path: str, entry: dict, name: str) -> pa.Table:
+    """Return the items of a task's file. A table that `load` has written keeps its ids: they may depend on more than the messages."""
+    if path.endswith(".parquet") and artifacts.holds(path, artifacts.INSTRUCTIONS):
+        return artifacts.read(path, artifacts.INSTRUCTIONS)
+    return load(path, entry, name)
 
 
 def files_of(folder: str, file: str | None, split: str, where: str) -> list[str]:

@@ -4,6 +4,7 @@ Text is kept as it is, only white space around it is removed: no Unicode normali
 benchmark or of code.
 """
 
+import json
 from typing import Any
 
 from ..errors import BadInput
@@ -30,10 +31,15 @@ def item_of(row: dict, entry: dict, name: str, where: str, notes: Notes | None =
     """
     fields, found = entry["fields"], set[str]()
     messages = cut(stripped(chat_of(row, fields, where, found)), entry.get("turns", "last"), where)
+    several = isinstance(fields.get("answer"), dict)
+    answer = (
+        _several(row, fields["answer"]["columns"], where) if several else _label(row, fields, "answer", where, found)
+    )
     item = {
-        "id": files.message_id(messages),
+        # the same prompt may come with other tests
+        "id": files.message_id(messages, answer if several else None),
         "messages": messages,
-        "answer": _label(row, fields, "answer", where, found),
+        "answer": answer,
         "category": _label(row, fields, "category", where, found),
         "source": _text_of(row, None, "source", where) or name,
         "round": 0,
@@ -49,7 +55,9 @@ def columns_of(fields: dict) -> Columns | None:
     """Return the columns that `item_of` reads; None, all of them, where `fields` does not name the one of the instruction."""
     if not fields.get("messages") and not fields.get("instruction"):
         return None
-    names = (fields.get(key) for key in ("messages", "instruction", "input", "system", "answer", "category"))
+    answer = fields.get("answer")
+    several = answer["columns"] if isinstance(answer, dict) else [answer]
+    names = [*(fields.get(key) for key in ("messages", "instruction", "input", "system", "category")), *several]
     usual = ("id", "uuid", "source", "answer", "category", *SYSTEM, *CONTEXT)
     return Columns([(name,) for name in names if name], usual)
 
@@ -174,6 +182,19 @@ def _label(row: dict, fields: dict, kind: str, where: str, notes: set[str]) -> s
     if isinstance(value, float) and value.is_integer():
         notes.add(f"column '{column}': whole numbers with a fraction, as pandas writes them, are read as such ({text})")
     return text
+
+
+def _several(row: dict, columns: list[str], where: str) -> str:
+    """Return several columns of a row as JSON. Numbers and names of its text are as they are, so that equal rows give equal texts."""
+    for column in columns:
+        if column not in row:
+            raise BadInput(
+                f"{where}: no column '{column}', which `fields.answer` names; there are {', '.join(map(repr, row))}"
+            )
+    try:
+        return files.valid(json.dumps({name: row[name] for name in columns}, ensure_ascii=False, sort_keys=True), where)
+    except TypeError as error:
+        raise BadInput(f"{where}: `fields.answer`: {error}; name columns of texts, numbers and lists") from error
 
 
 def _text_of(row: dict, stated: str | None, usual: str | None, where: str) -> str | None:

@@ -30,7 +30,7 @@ class Before(NamedTuple):
 
 
 # rules that load no model, and whose outputs no rule that loads a model reads
-CHEAP = ("metric", "verify", "correlate", "report")
+CHEAP = ("metric", "verify", "score", "correlate", "report")
 # these modules decide how a job runs but not what it makes, so a change in them makes no result older
 NOT_IN_FINGERPRINT = {
     "teachergrid.job.fingerprint",

@@ -112,7 +112,13 @@ OTHER = re.compile(r"(model\.repo|instructions\.source): ")
 NAMED = {"generate": ("teacher",), "load_instructions": ("instructions",), "likelihood": ("base", "scorer")}
 # reasons of jobs for which nobody has changed the config
 UNCHANGED = {FOLLOWS, FORCED, OLDER, FIRST, MISSING, "code changed", "input changed", "interrupted", "origin unknown"}
-NAMED |= {"reward": ("reward",), "judge": ("judge",), "finetune": ("base",), "answer": ("base", "reference", "model")}
+NAMED |= {
+    "reward": ("reward",),
+    "judge": ("judge",),
+    "ask": ("judge",),
+    "finetune": ("base",),
+    "answer": ("base", "reference", "model"),
+}
 
 
 def other_config(argv: Sequence[str]) -> str | None:

@@ -78,7 +78,8 @@ def asked(request: Request) -> Asked | None:
     if row.get("endpoint") is None:
         return None
     requests, work = row["rows"], workload.of_row(request.rule, row)
-    instructions = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
+    instructions = Path(RESULTS, "instructions", f"{row.get('instructions', ['-'])[0]}.parquet")
+    # what a judge is asked depends on answers that may not be there yet: all count
     if instructions.exists():  # else all requests are new, as far as can be known
         with suppress(BadInput, OSError):
             table = artifacts.read(instructions, artifacts.INSTRUCTIONS)

@@ -115,7 +115,8 @@ class Texts:
         tasks = canonical.load(row["spec"])["tasks"]
         return {
             name: loaded(partial(loading.load, path, tasks[name], name))
-            for name, path in zip(sorted(tasks), row["prompts"], strict=True)
+            # after the files of the tasks come those of their examples
+            for name, path in zip(sorted(tasks), row["prompts"][: len(tasks)], strict=True)
         }
 
 

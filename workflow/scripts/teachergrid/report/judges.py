@@ -1,18 +1,23 @@
 """Scores in addition to AP, such as the win rate of a pairwise judge."""
 
+from collections import Counter
+
 from ..pages import text
 from .data import PageData, places
 
 
 def tables(data: PageData) -> list[dict]:
-    """Return per suite and judge {"name", "circular": metrics that take the judge's reward, "columns", "rows"}.
+    """Return per score {"name", "circular": metrics that take the judge's reward, "columns", "rows"}.
 
-    A score is left out where it alone is AP.
+    Scores are those of suites, of the tasks of suites that have several, and what a checker or judge measures of a task beside its
+    score. A score is left out where it alone is AP.
     """
     primary = data.settings["grid"].get("performance") or []
-    rows = [row for row in data.inputs["performance"] if row["measure"].count("/") == 1]
-    names = dict.fromkeys(row["measure"] for row in rows if [row["measure"]] != primary)
-    return [_table(data, name, [row for row in rows if row["measure"] == name]) for name in names]
+    rows = data.inputs["performance"]
+    names = dict.fromkeys(row["measure"] for row in rows if row["measure"].count("/") in (1, 2))
+    tasks = Counter(name.rpartition("/")[0] for name in names if name.count("/") == 2 and ":" not in name)
+    shown = [name for name in names if name.count("/") == 1 or ":" in name or tasks[name.rpartition("/")[0]] > 1]
+    return [_table(data, name, [row for row in rows if row["measure"] == name]) for name in shown if [name] != primary]
 
 
 def _table(data: PageData, name: str, rows: list[dict]) -> dict:

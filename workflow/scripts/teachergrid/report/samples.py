@@ -20,7 +20,7 @@ from ..store.artifacts import Source, read
 # in the order of the workflow
 STAGES = (
     *("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer"),
-    *("verify", "judge", "metric", "pilot", "correlate", "report"),
+    *("verify", "judge", "ask", "score", "metric", "pilot", "correlate", "report"),
 )
 N_RESPONSES, N_ITEMS = 4, 6  # how many instructions and items a page shows
 

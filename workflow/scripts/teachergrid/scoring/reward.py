@@ -17,7 +17,8 @@ import pyarrow as pa
 from ..errors import BadInput
 from ..models.chat import Message
 from ..store import artifacts, shards
-from ..tasks import verify
+from ..tasks import checkers
+from ..tasks.verify import Asked
 from . import classifier, finite, ratings, similarity
 from .entry import RewardEntry
 
@@ -79,7 +80,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
     rows = join(responses, instructions)
     checker = settings["reward"]["checker"]
     if checker:
-        return artifacts.table([_row(row, *_verify(row, checker)) for row in rows], artifacts.REWARDS)
+        return artifacts.table(_verified(rows, checker), artifacts.REWARDS)
     assert work is not None, "scores by a model need a folder for their shards"
     return _score_by_model(rows, settings["reward"], settings["model"], work)
 
@@ -161,12 +162,19 @@ def score_rows(
     return result
 
 
-def _verify(row: Response, checker: dict) -> tuple[float | None, str | None]:
-    """Return reward and reason by rule."""
-    if reason := NO_PROMPT.get(row["finish_reason"]):
-        return None, reason
-    verdict = verify.verdict(row["response"], row["answer"], checker)
-    return verdict.score, verdict.reason
+def _verified(rows: list[Response], checker: dict) -> list[dict]:
+    """Return rows of artifacts.REWARDS by rule."""
+    answered = [row for row in rows if row["finish_reason"] not in NO_PROMPT]
+    asked = [Asked(row["id"], row["response"], row["answer"]) for row in answered]
+    results = iter(checkers.check(asked, checker))
+    rewards = []
+    for row in rows:
+        if reason := NO_PROMPT.get(row["finish_reason"]):
+            rewards.append(_row(row, None, reason))
+        else:
+            result = next(results)
+            rewards.append(_row(row, result.score, result.reason))
+    return rewards
 
 
 def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path) -> pa.Table:

@@ -64,6 +64,12 @@ def costs_of_responses(parts: dict, config: dict, responses: str) -> dict:
     return _with_costs(parts, "teacher", teacher, model) | endpoint
 
 
+def costs_of_verdicts(parts: dict, config: dict, judge: str) -> dict:
+    """Return the same of the rule `ask`: with the endpoint that serves the judge."""
+    name = config["models"][config["judges"][judge]["model"]]["endpoint"]
+    return {**parts, "endpoint": config["endpoints"][name] | {"name": name}}
+
+
 def costs_of_answers(parts: dict, config: dict, model: str, suite: str) -> dict:
     """Return the same of the rule `answer`. model: a student or a reference."""
     student = Model.parse(model).student

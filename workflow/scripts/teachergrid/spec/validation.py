@@ -27,6 +27,17 @@ def refuse_invalid(config: dict) -> None:
         raise BadInput(f"{where}: {_message(error)}{_hint(error)}")
 
 
+def refuse_invalid_part(value: object, name: str, where: str) -> None:
+    """Raise BadInput for the first thing that a definition of the schema does not allow. where: place of the value, for messages."""
+    import jsonschema
+
+    root = {"$ref": f"#/$defs/{name}", "$defs": schema.read()["$defs"]}
+    for error in jsonschema.Draft202012Validator(root).iter_errors(value):
+        error = jsonschema.exceptions.best_match([error])
+        place = ".".join(map(str, error.absolute_path))
+        raise BadInput(f"{where}{place and f', {place}'}: {_message(error)}{_hint(error)}")
+
+
 def _message(error: "ValidationError") -> str:
     """Return what is wrong, with a short form of a long value."""
     whole = repr(error.instance)

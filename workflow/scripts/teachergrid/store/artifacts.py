@@ -31,6 +31,7 @@ from .schemas import (
     REWARDS,
     SCORES,
     TRAINING_LOG,
+    VERDICTS,
 )
 
 __all__ = [
@@ -54,15 +55,19 @@ __all__ = [
     "REWARDS",
     "SCORES",
     "TRAINING_LOG",
+    "VERDICTS",
     "BadTable",
     "Source",
     "batches",
+    "holds",
     "name_of",
     "read",
     "table",
     "write",
     "write_beside",
 ]
+# columns that tables had not from the beginning; only rules that load no model read these tables
+LATER = ("measures",)
 BATCH = 4096  # rows that `batches` reads at once
 Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
 
@@ -140,15 +145,28 @@ def _groups(path: Path, data: pa.Table, lengths: Sequence[int]) -> Iterator[pa.T
 def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
     """Return a table (or some of its columns), checked against the schema.
 
+    A column that may be null is null where an older version has written the file without it.
+
     Raises:
         BadTable: the file is cut off, is not parquet, or lacks a column.
         FileNotFoundError: there is no file.
     """
     if isinstance(source, pa.Table):
         return table(source, schema).select(columns or schema.names)
-    with _opened(source, schema, columns) as file:
-        data = file.read(columns=columns or schema.names)
-    return table(data, pa.schema([schema.field(name) for name in data.column_names]))
+    names = columns or schema.names
+    later = [name for name in LATER if name in names]
+    with _opened(source, schema, [name for name in names if name not in later]) as file:
+        lacking = [name for name in later if name not in file.schema_arrow.names]
+        data = file.read(columns=[name for name in names if name not in lacking])
+    for name in lacking:
+        data = data.append_column(schema.field(name), pa.nulls(data.num_rows, schema.field(name).type))
+    return table(data, pa.schema([schema.field(name) for name in names]))
+
+
+def holds(path: str | Path, schema: pa.Schema) -> bool:
+    """Whether a file is a table with just the columns of a schema. Raises BadTable and FileNotFoundError as `read` does."""
+    with _opened(path, schema, []) as file:
+        return file.schema_arrow.names == schema.names
 
 
 def batches(source: Source, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -169,7 +187,7 @@ def name_of(source: Source) -> str:
 def _opened(path: str | Path, schema: pa.Schema, columns: list[str] | None) -> Iterator[pq.ParquetFile]:
     try:
         file = pq.ParquetFile(path)
-        if missing := set(columns or schema.names) - set(file.schema_arrow.names):
+        if missing := set(schema.names if columns is None else columns) - set(file.schema_arrow.names):
             raise BadTable(
                 f"{path}: no column {', '.join(sorted(missing))}; delete the file and run again, so that this version makes it"
             )

@@ -7,6 +7,7 @@ Units: rewards are raw scores, log-probabilities are natural (nats), counts are 
 import pyarrow as pa
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_MEASURE = pa.struct([("measure", pa.string()), ("value", pa.float64())])
 _KEY = [("id", pa.string()), ("sample", pa.int32())]
 
 
@@ -122,7 +123,9 @@ SCORES = _schema(
     ("raw", pa.list_(pa.string())),  # the judge's output
     ("cost", pa.float64()),  # USD
     ("reason", pa.string()),
-    optional="category score verdict first second raw cost reason",
+    # further named values of the answer; their mean over samples, then items, is the figure of that name (evaluation.measures)
+    ("measures", pa.list_(_MEASURE)),
+    optional="category score verdict first second raw cost reason measures",
 )
 # what a metric is
 _METRIC = (
@@ -174,7 +177,7 @@ PERFORMANCE = _schema(
     ("recipe", pa.string()),
     ("unit", pa.string()),  # the value of the grid's `compare` word
     ("panel", pa.string()),  # the cell's other parts, which are held fixed in a comparison
-    ("measure", pa.string()),  # AP, suite/judge, or suite/judge/task/category
+    ("measure", pa.string()),  # AP, suite/judge, suite/judge/task, suite/judge/task/category, suite/judge/task:measure
     ("value", pa.float64()),  # 0..100, mean over items and seeds
     ("low", pa.float64()),
     ("high", pa.float64()),
@@ -192,7 +195,9 @@ PERFORMANCE = _schema(
     ("tied_with_best", pa.bool_()),
     ("self_pair", pa.bool_()),  # the teacher descends from this very base
     ("reason", pa.string()),  # why value is null
-    optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    ("least", pa.float64()),  # where so many items have no score that value is null: between these it lies
+    ("most", pa.float64()),
+    optional="least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
     "behind_low behind_high p_best tied_with_best reason",
 )
 # metrics of all cells of a grid, with the unit and panel of the performance that they should predict
@@ -262,4 +267,21 @@ LINEAGE = _schema(
     ("weights", pa.string()),  # sha256
     ("notes", pa.string()),  # what was odd about its training, as sentences
     optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
+)
+# what a language model as a judge said: one row per task x item x sample x order in which it was shown the answers. It holds what was
+# paid for and nothing that was concluded from it, so that another way to read replies asks nobody again
+VERDICTS = _schema(
+    ("task", pa.string()),
+    *_KEY,
+    ("order", pa.string()),  # model first, model second, or alone: without an opponent
+    ("text", pa.string()),
+    ("finish_reason", pa.string()),
+    (
+        "logprobs",
+        pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())])),
+    ),  # the likeliest first tokens
+    ("prompt_tokens", pa.int32()),
+    ("response_tokens", pa.int32()),
+    ("cost", pa.float64()),  # USD; null: unknown, or no price
+    optional="logprobs prompt_tokens response_tokens cost",
 )

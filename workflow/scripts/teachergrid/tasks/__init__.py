@@ -1,4 +1,4 @@
 """Benchmarks: how an answer is checked, and where programs of models run.
 
-Imports: nothing of the package.
+Imports: spec.
 """

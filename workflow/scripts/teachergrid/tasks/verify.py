@@ -11,11 +11,13 @@ The reference may be the bare answer, or a text in which the pattern finds it, a
 Patterns come from the config and run as they are. One with nested repeats, such as (a+)+b, can take forever on a long answer.
 """
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..errors import BadInput
 
@@ -33,6 +35,23 @@ class Verdict(NamedTuple):
     score: float | None  # 1 right, 0 wrong, None where it cannot be decided
     verdict: str | None  # right, wrong, no answer found, not a number
     reason: str | None  # why score is None
+
+
+class Asked(NamedTuple):
+    """An answer to check."""
+
+    id: str  # of the item
+    text: str
+    reference: str | None  # the item's `answer`; JSON where the kind needs several columns
+
+
+class Checked(NamedTuple):
+    """What a checker says of an answer: the columns of artifacts.SCORES, and {measure: (met, of)}."""
+
+    score: float | None
+    verdict: str | None
+    reason: str | None
+    measures: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 def extract(text: str, pattern: str) -> str | None:
@@ -73,6 +92,20 @@ def verdict(text: str, answer: str | None, checker: dict) -> Verdict:
     if value is None:
         return Verdict(0.0, "not a number", None)
     return Verdict(1.0, "right", None) if value == reference else Verdict(0.0, "wrong", None)
+
+
+def columns_of(one: Asked) -> dict[str, Any]:
+    """Return the columns of an item that its reference holds. Raises BadInput where it is no JSON."""
+    try:
+        columns = json.loads(one.reference or "")
+    except ValueError:
+        columns = None
+    if not isinstance(columns, dict):
+        raise BadInput(
+            f"item {one.id}: its answer is no JSON of columns ({(one.reference or '')[:60]!r}); name them in the task as "
+            "`fields: {answer: {columns: [...]}}`"
+        )
+    return columns
 
 
 @cache

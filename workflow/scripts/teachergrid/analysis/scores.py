@@ -1,0 +1,162 @@
+"""The scores behind performance: of the models of a base, on the same items, for every measure.
+
+A measure is a named set of values of items: `AP`, suite/judge, suite/judge/task, suite/judge/task/category, and suite/judge/task:name
+for what a checker or judge measures beside its score.
+
+An item that one model lacks is missing for that model alone. Its value there is the mean of the model's other items, and these are
+moved away from the mean so far that their spread stays what it is: with n of N items, x becomes m + (N / n) (x - m). So the mean is
+that of the items it has, intervals are as wide as n items make them, and pairing needs no special case. A model that has less than
+the share `COVERED` of a measure's items counts as missing there.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from ..store import artifacts
+from ..store.artifacts import Source, read
+
+AP = "AP"
+COVERED = 0.9
+Item = tuple[str, str, str]  # suite, task, id
+Bounds = tuple[float, float]
+
+
+class Scores(NamedTuple):
+    """Scores of one measure: of the models of a base, on its items."""
+
+    items: list[Item]
+    category: list[str | None]  # [items]
+    values: dict[str, np.ndarray]  # {model: [items]}, without gaps
+    reasons: dict[str, str]  # {model: why it has no values}
+    bounds: dict[str, Bounds]  # {model without values: its mean if all that it lacks were 0, and if all were 1}
+
+
+class _Raw(NamedTuple):
+    """Scores as they were given: NaN where a model has none."""
+
+    items: list[Item]
+    category: list[str | None]
+    values: dict[str, np.ndarray]
+
+    def part(self, rows: Sequence[int]) -> "_Raw":
+        category = [self.category[i] for i in rows]
+        return _Raw([self.items[i] for i in rows], category, {m: v[rows] for m, v in self.values.items()})
+
+
+def measures(settings: dict, models: list[str], scores: Mapping[tuple[str, str, str], Source]) -> dict[str, Scores]:
+    """Return {measure: Scores}: AP, then each suite/judge with its tasks, their categories and named measures.
+
+    Args:
+        settings: {"suites": {suite: judges}, "grid": {"performance", "weights"}}.
+        scores: {(model, suite, judge): source of artifacts.SCORES}.
+    """
+    found: dict[str, Scores] = {}
+    for suite, judges in settings["suites"].items():
+        for judge in judges:
+            found |= _of_judge(suite, judge, models, scores)
+    grid = settings["grid"]
+    primary = {name: found.get(name) or _nothing(name, models) for name in grid["performance"]}
+    weights = [grid.get("weights", {}).get(name, 1.0) for name in primary]
+    return {AP: _ap(list(primary.values()), weights, models), **found}
+
+
+def _nothing(name: str, models: list[str]) -> Scores:
+    return Scores([], [], {}, {model: f"no scores in {name}" for model in models}, {})
+
+
+def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dict[str, Scores]:
+    """Return the measures of a suite by a judge."""
+    category: dict[tuple[str, str], str | None] = {}
+    named: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # {(task, measure): {model: {id: value}}}
+    by_model = {}
+    for model in models:
+        if (model, suite, judge) in scores:
+            by_model[model] = _items(scores[model, suite, judge], model, category, named)
+    items = sorted(category)
+    raw = _Raw(
+        [(suite, *item) for item in items],
+        [category[item] for item in items],
+        {m: np.array([of_model.get(item, np.nan) for item in items], float) for m, of_model in by_model.items()},
+    )
+    name, task = f"{suite}/{judge}", [item[0] for item in items]
+    found = {name: _complete(name, raw, models)}
+    with_category = {(t, c) for t, c in zip(task, raw.category, strict=True) if c}
+    for part in sorted({(t,) for t in task} | with_category):
+        rows = [i for i, t in enumerate(task) if (t, raw.category[i])[: len(part)] == part]
+        whole = "/".join([name, *part])
+        found[whole] = _complete(whole, raw.part(rows), models)
+    for (of_task, measure), values in sorted(named.items()):
+        whole = f"{name}/{of_task}:{measure}"
+        rows = [i for i, t in enumerate(task) if t == of_task]
+        part_of = raw.part(rows)
+        columns = {m: np.array([of.get(item[2], np.nan) for item in part_of.items]) for m, of in values.items()}
+        found[whole] = _complete(whole, part_of._replace(values=columns), models)
+    return found
+
+
+def _items(
+    source: Source,
+    model: str,
+    category: dict[tuple[str, str], str | None],
+    named: dict[tuple[str, str], dict[str, dict[str, float]]],
+) -> dict[tuple[str, str], float]:
+    """Return {(task, id): score} of a model, the mean over samples that have one; adds categories and named measures."""
+    samples: dict[tuple[str, str], list[float]] = {}
+    further: dict[tuple[str, str, str], list[float]] = {}
+    columns = ["task", "id", "category", "score", "measures"]
+    for row in read(source, artifacts.SCORES, columns).to_pylist():
+        item = row["task"], row["id"]
+        category[item] = row["category"]
+        samples.setdefault(item, []).append(np.nan if row["score"] is None else row["score"])
+        for one in row["measures"] or ():
+            if one["value"] is not None:
+                further.setdefault((*item, one["measure"]), []).append(one["value"])
+    for (task, id, measure), values in further.items():
+        named.setdefault((task, measure), {}).setdefault(model, {})[id] = float(np.mean(values))
+    return {item: np.nan if np.isnan(row).all() else float(np.nanmean(row)) for item, row in samples.items()}
+
+
+def _complete(name: str, raw: _Raw, models: list[str]) -> Scores:
+    """Return the scores of a measure without gaps, and why models have none."""
+    values: dict[str, np.ndarray] = {}
+    bounds: dict[str, Bounds] = {}
+    reasons = {model: f"no scores in {name}" for model in models if model not in raw.values}
+    for model, row in raw.values.items():
+        has, total = ~np.isnan(row), len(row)
+        if total and has.mean() >= COVERED:
+            mean = row[has].mean()
+            # no rounding where nothing is missing
+            values[model] = row if has.all() else np.where(has, mean + total / has.sum() * (row - mean), mean)
+            continue
+        reasons[model] = f"{np.count_nonzero(has)} of {total} items have a score in {name}"
+        if has.any() and row[has].min() >= 0 and row[has].max() <= 1:
+            low = 100 * float(row[has].sum()) / total
+            bounds[model] = low, low + 100 * float((~has).mean())
+            reasons[model] += f", so its value lies between {low:.1f} and {bounds[model][1]:.1f}"
+    return Scores(raw.items, raw.category, values, reasons, bounds)
+
+
+def _ap(primary: list[Scores], weights: list[float], models: list[str]) -> Scores:
+    """Return the weighted mean of the primary scores, as values per item whose mean is AP.
+
+    With N items in all, an item with score x of a primary score j with n_j items and mean m_j has the value
+    m_j + (N / n_j) (x - m_j). So the bootstrap over items gives the variance of AP, and differences between suites do not
+    count as noise. With one primary score the values are its scores.
+    """
+    items = sorted({item for part in primary for item in part.items})
+    index = {item: i for i, item in enumerate(items)}
+    reasons = {}
+    for model in models:
+        if missing := [part.reasons[model] for part in primary if model in part.reasons]:
+            reasons[model] = "; ".join(dict.fromkeys(missing))
+    values = {model: np.zeros(len(items)) for model in models if model not in reasons}
+    for model, (part, weight) in product(values, list(zip(primary, weights, strict=True))):
+        x, more = part.values[model], len(items) / len(part.items)
+        row = np.full(len(items), x.mean())
+        row[[index[item] for item in part.items]] = (1 - more) * x.mean() + more * x
+        values[model] += row * (weight / sum(weights))
+    bounds = primary[0].bounds if len(primary) == 1 else {}
+    return Scores(items, [None] * len(items), values, reasons, bounds)
