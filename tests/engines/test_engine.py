@@ -35,7 +35,7 @@ def test_a_model_is_loaded_once_and_at_its_first_use(tmp_path, monkeypatch):
     both = dict(generate(requests))
     assert both == {i: dict(generate([request]))[0] for i, request in enumerate(requests)}
     assert len(loads) == 1
-    assert set(both[0]) == set(Output.__annotations__)
+    assert set(both[0]) == Output.__required_keys__
 
 
 def test_a_bad_template_fails_before_the_model_is_loaded(tmp_path, monkeypatch):
