@@ -288,7 +288,8 @@ def test_results_of_before_code_was_recorded(grid):
             if text != made_from.decode():
                 pq.write_table(table.replace_schema_metadata({origin.KEY: text}), path)
     why = reasons(grid)
-    assert {job.split()[0] for job in why} == set(fingerprint.CHEAP)
+    # no language model judges in this grid
+    assert {job.split()[0] for job in why} == set(fingerprint.CHEAP) - {"score"}
     assert why["metric q/best"] == ["code changed", ["its code was not recorded"]]
     page = grid.call("teachergrid", "plan").stdout
     assert "made by unrecorded code: 17 answer" in page and "older code" not in page
