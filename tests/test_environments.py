@@ -1,12 +1,15 @@
 """The locks: one set of pins for all kinds of work, and vLLM in the environments that say so."""
 
+import ast
 import hashlib
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 import yaml
+from teachergrid.tasks.checkers import CHECKERS
 from workspace import ROOT
 
 # `pip check` in the environment with vLLM: what it names is known, and left out or overruled on purpose (envs/vllm.lock, envs/gpu.in)
@@ -46,6 +49,34 @@ def test_conda_environments_have_the_pins_of_the_locks():
         "write the new lock's digest there"
     )
     assert "vllm" in pins("gpu.lock")
+
+
+# the modules of jobs that load no model: those that ask an endpoint, and whole rooms
+WITHOUT_A_MODEL = ("engines/endpoint", "engines/batches") + tuple(
+    f"{room}/*"
+    for room in ("analysis", "corpora", "evaluation", "instructions", "metrics", "pages", "report", "stats", "tasks")
+)
+
+
+def imported(pattern: str) -> set[str]:
+    """Return the distributions of all packages that modules import, anywhere in their code."""
+    found: set[str] = set()
+    for path in (ROOT / "workflow/scripts/teachergrid").glob(f"{pattern}.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module or "")
+    tops = {name.split(".")[0] for name in found} - sys.stdlib_module_names
+    return {packages_distributions()[name][0] for name in tops}
+
+
+def test_condas_environment_without_models_has_what_its_jobs_import():
+    lines = yaml.safe_load((ROOT / "envs/cpu.yaml").read_text())["dependencies"][-1]["pip"]
+    has = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
+    needed = set().union(*map(imported, WITHOUT_A_MODEL), *(checker.packages for checker in CHECKERS.values()))
+    # MarkupSafe comes with Jinja2
+    assert {re.sub(r"[-_.]+", "-", name).lower() for name in needed} - has <= {"markupsafe"}
 
 
 def by_name(lock: str) -> dict[str, str]:
