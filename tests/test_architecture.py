@@ -20,8 +20,8 @@ run | replication | probe
 planning | report
 grid
 analysis
-corpora | evaluation
-responses | scoring | metrics | training
+evaluation | training
+responses | scoring | metrics
 instructions
 engines | tasks | job
 models

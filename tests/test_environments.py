@@ -52,9 +52,8 @@ def test_conda_environments_have_the_pins_of_the_locks():
 
 
 # the modules of jobs that load no model: those that ask an endpoint, and whole rooms
-WITHOUT_A_MODEL = ("engines/endpoint", "engines/batches") + tuple(
-    f"{room}/*"
-    for room in ("analysis", "corpora", "evaluation", "instructions", "metrics", "pages", "report", "stats", "tasks")
+WITHOUT_A_MODEL = ("engines/endpoint", "engines/batches", "training/examples", "training/select") + tuple(
+    f"{room}/*" for room in ("analysis", "evaluation", "instructions", "metrics", "pages", "report", "stats", "tasks")
 )
 
 

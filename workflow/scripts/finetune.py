@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid.corpora import examples
 from teachergrid.job import context
 from teachergrid.spec.ids import Student
 from teachergrid.store import inputs, unfinished
-from teachergrid.training import launch, students
+from teachergrid.training import examples, launch, students
 from teachergrid.training.training import Training
 
 if TYPE_CHECKING:

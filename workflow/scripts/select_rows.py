@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid.corpora import select
 from teachergrid.job import context
 from teachergrid.metrics import join, measure
 from teachergrid.store import artifacts, inputs
+from teachergrid.training import select
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

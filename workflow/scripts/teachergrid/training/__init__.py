@@ -1,4 +1,5 @@
-"""Supervised fine-tuning of students, in one process or many, and their weights.
+"""What a student is trained on (the rows that a corpus selects, and the examples made of them), its fine-tuning in one process
+or many, and its weights.
 
-Imports: cost, job, models, slurm, spec, store.
+Imports: cost, job, metrics, models, slurm, spec, store.
 """

@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 from tables import entry, instructions, likelihoods, responses, rewards
-from teachergrid.corpora.examples import examples
-from teachergrid.corpora.select import select, write
 from teachergrid.errors import BadInput
 from teachergrid.metrics.join import join
 from teachergrid.spec import schema
 from teachergrid.store import artifacts, origin
+from teachergrid.training.examples import examples
+from teachergrid.training.select import select, write
 
 INSTRUCTIONS = instructions("i1", "i2", "i3")
 

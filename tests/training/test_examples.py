@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 from tables import instructions, responses
-from teachergrid.corpora import examples
 from teachergrid.errors import BadInput
 from teachergrid.store import artifacts
+from teachergrid.training import examples
 
 INSTRUCTIONS = instructions("i1", "i2", "i3")
 
