@@ -17,7 +17,7 @@ if __name__ == "__main__":
         name, output = snakemake.wildcards.instructions, snakemake.output.instructions
         tasks = loading.load_tasks(settings.get("tasks", {}), given.prompts)
         if "made" in settings:
-            loaded, lineage = make.make(name, settings["made"], given.sets, given.responses, given.tables)
+            loaded, lineage = make.make(name, settings["made"], given.sets, given.responses, given.tables, given.files)
             artifacts.write(f"{output}.lineage", lineage, artifacts.EVOLVED, made_from)
         else:
             loaded = loading.read(given.files[0] if given.files else None, settings["instructions"], name)
