@@ -35,20 +35,37 @@ def teachers(entry: dict[str, Any]) -> list[str]:
     return [judge_of(entry)]
 
 
+def check(where: str, entry: dict[str, Any], teachers: dict[str, dict]) -> None:
+    """Raise BadInput for an entry that contradicts itself. where: the config's key."""
+    own = entry["autoif"]
+    for key, usual in (("rounds", 1), ("operators", []), ("equal_by", None)):
+        if entry[key] != usual:
+            raise BadInput(f"{where}.{key}: method autoif has no such thing; remove the key")
+    if own["longest"] <= own["shortest"] + 1:
+        raise BadInput(
+            f"{where}.autoif.longest: no text has more than {own['shortest']} and fewer than {own['longest']} characters; raise it"
+        )
+    by = teachers[entry["by"]]
+    sampling = teachers.get(by["of"], by)["sampling"]
+    if own["functions"] > 1 and not sampling["temperature"] > 0:
+        raise BadInput(
+            f"{where}.by: teacher '{entry['by']}' is greedy, so that all {own['functions']} functions for a constraint would be the "
+            "same; name one with a temperature, or write `autoif: {functions: 1}`"
+        )
+
+
 def steps(asked: Asked) -> list[Step]:
     """Return the steps of an evolution. Raises BadInput for texts that lack a mark, or seeds that are none."""
     entry, own, name = asked.entry, asked.entry["autoif"], asked.name
     published = entry["as_published"]
-    where = f"config.evolutions.{name}.prompts"
+    where = f"{asked.where}.prompts"
     for text, marks in MARKS.items():
         texts.require(where, text, asked.texts[text], *marks)
     seeds = asked.texts["seeds"]
     if not isinstance(seeds, list) or not seeds or not all(isinstance(one, str) and one.strip() for one in seeds):
         raise BadInput(f"{where}: `seeds` is no list of texts; write each constraint as `- TEXT`")
     if own["shown"] is not None and own["shown"] > len(seeds):
-        raise BadInput(
-            f"config.evolutions.{name}.autoif.shown: there are {len(seeds)} seeds; lower it, or leave it out"
-        )
+        raise BadInput(f"{asked.where}.autoif.shown: there are {len(seeds)} seeds; lower it, or leave it out")
     constraints = len(seeds) + own["calls"] * own["each"]
     first = _constraints(asked, seeds, constraints)
     functions = _functions(asked, constraints)
@@ -60,16 +77,11 @@ def steps(asked: Asked) -> list[Step]:
         f"{name}.r1",
         "autoif.join",
         (verified, entry["of"]),
-        settings | {"seed": _seed(asked)},
+        settings | {"seed": asked.seed},
         number * own["queries"],
         ancestors=(*asked.ancestors, entry["of"]),
     )
     return [*first, *functions, *checked, joined]
-
-
-def _seed(asked: Asked) -> int:
-    stated = asked.entry["seed"]
-    return asked.seed if stated is None else stated
 
 
 def _answers(name: str, teacher: str) -> tuple[str]:
@@ -87,7 +99,7 @@ def _constraints(asked: Asked, seeds: list[str], most: int) -> list[Step]:
         "shown": own["shown"],
         # the published run has put the same prompt each time
         "shuffle": not published,
-        "seed": _seed(asked),
+        "seed": asked.seed,
     }
     return [
         Step(prompts, "autoif.instruct.ask", (), settings, own["calls"]),
