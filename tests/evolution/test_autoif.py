@@ -4,7 +4,9 @@ import copy
 
 import pytest
 import yaml
+from teachergrid.cost import machines, throughput, workload
 from teachergrid.errors import BadInput
+from teachergrid.evolution import methods
 from teachergrid.grid import config
 from teachergrid.grid.builder import Builder
 from teachergrid.spec import canonical
@@ -154,6 +156,16 @@ def test_what_contradicts_itself(entry, said, tmp_path):
 
 def test_one_function_may_be_written_greedily():
     config.checked(changed(by="greedy", autoif={"functions": 1}))
+
+
+def test_a_plan_knows_that_functions_take_time():
+    full = config.checked(changed())
+    spec = Builder(full).instructions("one.functions")["spec"]
+    assert workload.CALLS_FUNCTIONS in methods.STAGES
+    assert workload.settings("load_instructions", spec) == (("calls_functions", True),)
+    work = workload.Work("load_instructions", 780, 0, 0, 0, 0, 1, workload.settings("load_instructions", spec))
+    assert 300 < throughput.seconds(work, machines.read().device("cpu")).work < 600
+    assert throughput.seconds(work._replace(settings=()), machines.read().device("cpu")).work < 1
 
 
 def test_the_seeds_are_single_and_different():

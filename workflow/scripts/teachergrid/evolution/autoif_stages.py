@@ -147,40 +147,12 @@ def read_functions(given: Given, settings: Settings) -> Made:
         outcome = crosscheck.validated(item, found, rule)
         row = None
         if outcome.why is None:
-            row = {**one, "answer": _answer(_text(one), outcome), "source": given.name}
+            row = {**one, "answer": crosscheck.answer(_text(one), outcome), "source": given.name}
             rows.append(row)
         fates.append(Fate(one["id"], "instruction", row, outcome.why, _text(one)))
-        fates += _fates(one["id"], item, found, outcome, row)
+        for what, text, reason in crosscheck.parts(item, found, outcome):
+            fates.append(Fate(one["id"], what, None if reason else row, reason, text))
     return Made(rows, fates)
-
-
-def _answer(instruction: str, outcome: crosscheck.Outcome) -> str:
-    cases = [{"input": case.text, "output": case.wanted} for case in outcome.cases]
-    held = {"instruction": instruction, "functions": outcome.functions, "cases": cases}
-    return json.dumps(held, ensure_ascii=False, sort_keys=True)
-
-
-def _fates(
-    parent: str,
-    item: functions.Written,
-    found: Sequence[verifiers.Function],
-    outcome: crosscheck.Outcome,
-    row: Row | None,
-) -> Iterator[Fate]:
-    """Yield what became of the replies that could not be read, of all functions and of all cases."""
-    gone = "its instruction is left out" if row is None else None
-    yield from (Fate(parent, "reply", None, problem, "") for problem in item.problems)
-    for source, function in zip(item.functions, found, strict=True):
-        kept = source in outcome.functions
-        reason = (
-            None if kept else f"cannot be loaded: {function.broken}" if function.broken else gone or "wrong too often"
-        )
-        yield Fate(parent, "function", row if kept else None, reason, source)
-    for case in item.cases:
-        kept = case in outcome.cases
-        yield Fate(
-            parent, "case", row if kept else None, None if kept else gone or "too few functions agree", case.text
-        )
 
 
 # --- back-translation, and whether it says the same

@@ -11,8 +11,9 @@ A function that cannot be loaded does not take part. One that fails on a case, o
 called with all cases of their instruction, in the sandbox; what they are to say stays outside.
 """
 
+import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,6 +139,26 @@ def validated(item: Written, found: Sequence[verifiers.Function], rule: Rule) ->
     if not functions:
         return outcome("no function that is right often enough")
     return outcome(None, functions, cases)
+
+
+def answer(instruction: str, outcome: Outcome) -> str:
+    """Return what is left of an instruction's functions and cases as JSON, with its text."""
+    cases = [{"input": case.text, "output": case.wanted} for case in outcome.cases]
+    held = {"instruction": instruction, "functions": outcome.functions, "cases": cases}
+    return json.dumps(held, ensure_ascii=False, sort_keys=True)
+
+
+def parts(
+    item: Written, found: Sequence[verifiers.Function], outcome: Outcome
+) -> Iterator[tuple[str, str, str | None]]:
+    """Yield (reply, function or case; its text; why it is left out, None where it stays) of what was written for an instruction."""
+    gone = "its instruction is left out" if outcome.why else None
+    yield from (("reply", "", problem) for problem in item.problems)
+    for source, function in zip(item.functions, found, strict=True):
+        broken = f"cannot be loaded: {function.broken}" if function.broken else None
+        yield "function", source, None if source in outcome.functions else broken or gone or "wrong too often"
+    for case in item.cases:
+        yield "case", case.text, None if case in outcome.cases else gone or "too few functions agree"
 
 
 def _number(count: int, noun: str) -> str:
