@@ -108,6 +108,7 @@ def _evolved(name: str, config: dict) -> set[str]:
         most_of(seeds),
         ancestors_of(seeds),
         texts.read(f"{where}.prompts", entry["prompts"] or method.prompts, method.prompts),
+        source=None if "made" in seeds else seeds,
     )
     steps = method.steps(asked)
     for step in steps:

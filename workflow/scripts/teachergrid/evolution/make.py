@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import units
 from ..errors import BadInput
-from ..instructions.loading import Loaded
+from ..instructions.loading import Loaded, rows_of
+from ..instructions.rows import columns_of, input_of, item_of
 from ..store import artifacts
 from .lineage import roots_within
 from .methods import STAGES
@@ -22,21 +23,25 @@ def make(
     step: dict[str, Any],
     sets: Sequence[str],
     responses: Sequence[str],
-    tables: Sequence[str],
-    work: Path | None = None,
+    tables: Sequence[str] = (),
+    files: Sequence[str] = (),
 ) -> tuple[Loaded, list[dict]]:
     """Return (the rows of a set, its lineage: rows of artifacts.EVOLVED).
 
     Args:
         name: of the set.
-        step: of its spec: `stage` and `settings`.
+        step: of its spec: `stage` and `settings`; with `work`, a folder for unfinished work, where there is one.
         sets, responses, tables: paths of what it reads, in the order of its step.
-        work: folder of unfinished work.
+        files: the source of the seeds, where texts below the instructions are read from a file.
     Raises:
         BadInput: no row is left.
     """
-    given = Given(name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], work)
-    made = STAGES[step["stage"]](given, step["settings"])
+    settings = step["settings"]
+    beside = _beside(files[0] if files else None, settings["beside"], name) if "beside" in settings else {}
+    given = Given(
+        name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], beside, step.get("work")
+    )
+    made = STAGES[step["stage"]](given, settings)
     rows: dict[str, Row] = {}
     for row in made.rows:
         rows.setdefault(row["id"], {"answer": None, "category": None, "parent_id": None, "operator": None, **row})
@@ -59,6 +64,15 @@ def _replies(path: str) -> Replies:
     for reply in artifacts.read(path, artifacts.RESPONSES).to_pylist():
         by_id[reply["id"]].append(reply)
     return {id: sorted(replies, key=lambda reply: reply["sample"]) for id, replies in by_id.items()}
+
+
+def _beside(path: str | None, entry: dict, name: str) -> dict[str, str]:
+    """Return {id of a seed: the text below its instruction} of a source. entry: of the config, with `fields`."""
+    found = {}
+    for place, row in rows_of(path, entry, columns_of(entry["fields"])):
+        if text := input_of(row, entry, place):
+            found[item_of(row, entry, name, place)["id"]] = text
+    return found
 
 
 def _lineage(given: Given, made: Made) -> list[dict]:
