@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import units
 from ..errors import BadInput
 from ..instructions.loading import Loaded, rows_of
@@ -16,6 +18,14 @@ from .steps import Fate, Given, Made, Replies, Row
 
 LINEAGE = ".lineage"  # after the name of the table
 KEPT = "kept"
+# one row per kind of thing that was asked for, and what became of it; beside the set (x.parquet.yields). what: the operator, or line,
+# reply, function, case, instruction. outcome: kept, or why it was left out
+YIELDS = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in (("what", pa.string()), ("outcome", pa.string()), ("rows", pa.int64()))
+    ]
+)
 
 
 def make(
@@ -93,10 +103,11 @@ def _lineage(given: Given, made: Made) -> list[dict]:
     ]
 
 
-def yields(lineage: list[dict]) -> list[dict]:
-    """Return rows of artifacts.YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
+def yields(lineage: list[dict]) -> pa.Table:
+    """Return YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
     counts = Counter((row["operator"] or "", row["reason"] or KEPT) for row in lineage)
-    return [{"what": what, "outcome": outcome, "rows": rows} for (what, outcome), rows in sorted(counts.items())]
+    rows = [{"what": what, "outcome": outcome, "rows": number} for (what, outcome), number in sorted(counts.items())]
+    return artifacts.table(rows, YIELDS)
 
 
 def _say(name: str, made: Made, rows: int) -> None:
