@@ -48,7 +48,15 @@ def test_contamination(data):
 
 
 def test_evolved_sets(data):
-    row = {"instructions": "e.r1", "round": 1, "operator": "deepen", "asked": 4, "kept": 1, "words": 4.0, "distinct_2": 0.5}
+    row = {
+        "instructions": "e.r1",
+        "round": 1,
+        "operator": "deepen",
+        "asked": 4,
+        "kept": 1,
+        "words": 4.0,
+        "distinct_2": 0.5,
+    }
     found = [
         {**row, "left_out": {"equal": 1, "refusal": 2}},
         {"instructions": "joined", "round": 2, "operator": "breadth", "kept": 7},

@@ -142,7 +142,7 @@ def _paper(turn: Turn, operators: list[str]) -> str:
 
 
 def _random(turn: Turn, operators: list[str]) -> str:
-    """Return a random operator that hangs on the root and the round alone: all evolvers use the same one on the same instruction."""
+    """Return a random operator that follows from the seed, the root and the round: all evolvers use the same one on an instruction."""
 
     def draw_order(operator: str) -> bytes:
         return hashlib.sha256(f"{turn.seed}/{turn.root}/{turn.number}/{operator}".encode()).digest()

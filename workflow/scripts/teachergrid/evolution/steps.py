@@ -79,7 +79,7 @@ class Asked(NamedTuple):
 
     name: of the evolution. entry: its settings, with all defaults. seed: derived from the root seed. seeds: rows of the set
     `of` at most. ancestors: of the set `of`, from the oldest on. texts: of the prompts, by their names.
-    tables: (rule, cell) of other rules' outputs that the entry's method hangs on, such as that of `optimise`.
+    tables: (rule, cell) of other rules' outputs that the entry's method reads, such as that of `optimise`.
     source: entry of the set `of`, where that is read from a source.
     """
 
