@@ -56,6 +56,15 @@ def spec(build: Generating, name: str) -> str:
     return canonical.dump(instructions=without(source, *names), **parts)
 
 
+def specs(build: Generating, name: str) -> dict[str, str]:
+    """Return {job: its spec} of the job that makes a set, and of all jobs that make what a set is evolved or joined from."""
+    made = build.config["instructions"][name].get("made") or NOTHING
+    found = {f"load_instructions {name}": spec(build, name)}
+    for one in made["sets"]:
+        found |= specs(build, one)
+    return found | {f"generate {one}": build.generate(one)["spec"] for one in made["responses"]}
+
+
 def table(build: Generating, rule: str, cell: str) -> SpecRow:
     """Return the row of another rule whose output an evolution reads (methods.OUTPUTS)."""
     raise AssertionError(f"no rule {rule} makes {cell} of {len(build.config)}")
@@ -66,7 +75,7 @@ def drawn(build: Generating, name: str) -> int:
     """Return how many instructions a set has at most; of one that is made from others exactly, once it is made."""
     entry = build.config["instructions"][name]
     is_known = "made" in entry and _is_made(build, name)
-    return sizes.count(entry["source"]) if is_known else sizes.drawn(entry)
+    return sizes.count(made_by(name)) if is_known else sizes.drawn(entry)
 
 
 def bounded(build: Generating, names: Iterable[str]) -> list[str]:
