@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,14 +146,15 @@ def run_to_the_end(folder: Path, kills: bool) -> tuple[Evolver, int]:
 def waited(folder: Path, evolver: Evolver, in_functions: bool) -> int:
     """Return the exit status of a run. in_functions: kill it while functions are called in the sandbox."""
     assert evolver.run is not None
-    log = folder / "logs/load_instructions/auto.functions.log"
+    log = folder / "results/logs/load_instructions/auto.functions.log"
     while in_functions and not log.exists():
         try:
             return evolver.run.wait(0.2)
         except subprocess.TimeoutExpired:
             continue
     if in_functions:
-        evolver.run.wait(0) if evolver.run.poll() is not None else evolver.kill("functions")
+        time.sleep(1)  # one of them hangs for longer than that
+        evolver.kill("functions")
     return evolver.run.wait()
 
 
