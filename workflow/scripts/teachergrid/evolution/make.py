@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import units
 from ..errors import BadInput
 from ..instructions.loading import Loaded, rows_of
@@ -16,6 +18,14 @@ from .steps import Fate, Given, Made, Replies, Row
 
 LINEAGE = ".lineage"  # after the name of the table
 KEPT = "kept"
+# one row per kind of thing that was asked for, and what became of it; beside the set (x.parquet.yields). what: the operator, or line,
+# reply, function, case, instruction. outcome: kept, or why it was left out
+YIELDS = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in (("what", pa.string()), ("outcome", pa.string()), ("rows", pa.int64()))
+    ]
+)
 
 
 def make(
@@ -30,7 +40,7 @@ def make(
 
     Args:
         name: of the set.
-        step: of its spec: `stage` and `settings`.
+        step: of its spec: `stage` and `settings`; with `work`, a folder for unfinished work, where there is one.
         sets, responses, tables: paths of what it reads, in the order of its step.
         files: the source of the seeds, where texts below the instructions are read from a file.
     Raises:
@@ -38,7 +48,9 @@ def make(
     """
     settings = step["settings"]
     beside = _beside(files[0] if files else None, settings["beside"], name) if "beside" in settings else {}
-    given = Given(name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], beside)
+    given = Given(
+        name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], beside, step.get("work")
+    )
     made = STAGES[step["stage"]](given, settings)
     rows: dict[str, Row] = {}
     for row in made.rows:
@@ -89,6 +101,13 @@ def _lineage(given: Given, made: Made) -> list[dict]:
         }
         for fate in made.fates
     ]
+
+
+def yields(lineage: list[dict]) -> pa.Table:
+    """Return YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
+    counts = Counter((row["operator"] or "", row["reason"] or KEPT) for row in lineage)
+    rows = [{"what": what, "outcome": outcome, "rows": number} for (what, outcome), number in sorted(counts.items())]
+    return artifacts.table(rows, YIELDS)
 
 
 def _say(name: str, made: Made, rows: int) -> None:

@@ -38,7 +38,8 @@ class Step(NamedTuple):
 class Given(NamedTuple):
     """What a stage gets, each list in the order in which its step names them.
 
-    name: of the set to make. tables: paths. beside: {id of a seed: the text below it that is not rewritten}.
+    name: of the set to make. tables: paths. beside: {id of a seed: the text below it that is not rewritten}. work: folder in which long
+    work may save its finished parts; None: there is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Given(NamedTuple):
     responses: list[Replies]
     tables: list[Path]
     beside: Mapping[str, str] = {}
+    work: Path | None = None
 
 
 class Fate(NamedTuple):
