@@ -24,7 +24,6 @@ from ..store.results import RESULTS
 from . import blocks, evaluation, pilot
 from .builder import Builder, sets_of
 from .combinations import Combination, combinations
-from .config import ANY
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
@@ -231,7 +230,7 @@ class Cells:
         entry = self.config["corpora"][corpus]
         counted_by = entry["counted_by"] if entry["tokens"] else None
         measures = self._add_measures(metrics_of(entry), base, sources, counted_by)
-        variant = base if base in measures["scorers"] else ANY
+        variant = blocks.variant(self.build, base, corpus)
         self.rows["select"][f"{corpus}/{variant}"] = self.build.select(corpus, measures)
         return {**part, "derived": [corpus], "variant": [variant]}
 

@@ -224,7 +224,8 @@ class PilotRow(SpecRow):
 class CorrelateRow(SpecRow):
     """Rule `correlate`.
 
-    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons.
+    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons;
+    derived and variants of one list of derived corpora (see `blocks.variant`).
     """
 
     models: list[str]
@@ -236,6 +237,8 @@ class CorrelateRow(SpecRow):
     judges: list[str]
     students: list[str]
     responses: list[str]
+    derived: list[str]
+    variants: list[str]
     rows: int
 
 
