@@ -20,7 +20,7 @@ run | replication | probe
 planning | report
 grid
 analysis
-evaluation | training
+evaluation | training | evolution
 responses | scoring | metrics
 instructions
 engines | tasks | job

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from ..spec import canonical
 from ..spec.canonical import picked
-from ..spec.ids import Corpus, Responses
+from ..spec.combinations import Combination, describe, student_of
+from ..spec.ids import Corpus, Responses, sets_of
 from . import evaluation, pilot
-from .builder import Builder, sets_of
-from .combinations import Combination, describe, student_of
+from .builder import Builder
 from .config import ANY
 from .config_data import metrics_of
 from .config_grids import VERIFY, judges_of

@@ -14,19 +14,20 @@ from typing import Any
 from ..cost import resources, workload
 from ..engines.engine import missing
 from ..errors import BadInput
+from ..evolution.entries import NOTHING
 from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names
-from ..spec.ids import Corpus, Model, Responses, Student
+from ..spec.combinations import Combination, combinations
+from ..spec.ids import Corpus, Model, Responses, Student, sets_of
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, evaluation, pilot
-from .builder import Builder, sets_of
-from .combinations import Combination, combinations
+from . import blocks, evaluation, pilot, sets
+from .builder import Builder
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside
 
 ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
@@ -101,9 +102,7 @@ class Cells:
         *folders, name = output.split("/")[2:]
         cell = "/".join(folders if rule in ("verify", "report") else [*folders, name.rpartition(".")[0]])
         row = self.rows[rule].get(cell)
-        if row is None:
-            return None
-        return outside(row)
+        return None if row is None else outside(row)
 
     def all_outside_files(self) -> set[str]:
         """Return the paths of all inputs from outside the results."""
@@ -173,8 +172,15 @@ class Cells:
         if name in self.rows["load_instructions"]:
             return
         self.rows["load_instructions"][name] = self.build.instructions(name)
-        for suite in self.config["instructions"][name]["decontaminate"]:
+        for suite in (entry := self.config["instructions"][name])["decontaminate"]:
             self._add_prompts(suite)
+        made = entry.get("made", NOTHING)
+        for one in made["sets"]:
+            self._add_instructions(one)
+        for one in made["responses"]:
+            self._add_responses(one)
+        for rule, cell in made["tables"]:
+            self.rows[rule].setdefault(cell, sets.table(self.build, rule, cell))
 
     def _add_prompts(self, suite: str) -> None:
         """Add the instructions that are the prompts of a suite's tasks."""
@@ -285,11 +291,6 @@ class Cells:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
-
-
-def outside(row: Any) -> list[str]:
-    """Return the paths of the inputs from outside the results that a row names, in their order."""
-    return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
 
 
 def signed(function: Callable) -> Callable:

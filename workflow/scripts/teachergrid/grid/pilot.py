@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..spec import canonical
+from ..spec.combinations import Combination, combinations
 from ..spec.ids import Corpus, Responses, pilot_subset
 from .builder import Builder
-from .combinations import Combination, combinations
 from .rows import PilotRow
 
 # What a pilot chose: {base: [teachers]}, the best-ranked teacher first.

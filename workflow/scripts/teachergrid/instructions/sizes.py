@@ -42,8 +42,11 @@ def rows(entry: Mapping[str, Any]) -> Rows:
     """Return how many rows the source of a set of instructions has.
 
     entry: the config's, with `source`, and for the hub `revision` and `split`. Raises BadInput for a file that cannot be read.
+    A set that is made from others has at most the rows that its steps allow; how many are left is known when it is made.
     """
     source = entry["source"]
+    if entry.get("made"):
+        return Rows(entry["made"]["most"], False)
     if not source.startswith(pins.HUB):
         return Rows(count(source))
     repo, file = pins.data_set(source)

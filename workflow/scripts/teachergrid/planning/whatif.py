@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..grid.combinations import combinations, matches
 from ..grid.config import MODELED
 from ..instructions import sizes
 from ..spec import schema
+from ..spec.combinations import combinations, matches
 from ..spec.spelling import known, nearest
 from ..units import count, span
 from . import options

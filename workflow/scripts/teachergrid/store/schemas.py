@@ -29,6 +29,17 @@ INSTRUCTIONS = _schema(
     ("round", pa.int32()),
     optional="answer category parent_id operator",
 )
+# one row per instruction that a model was asked to rewrite: what it became, or why it was left out
+EVOLVED = _schema(
+    ("id", pa.string()),  # null: left out
+    ("parent_id", pa.string()),
+    ("root", pa.string()),  # id in the set that the evolution began with
+    ("round", pa.int32()),
+    ("operator", pa.string()),
+    ("reason", pa.string()),
+    ("text", pa.string()),  # what the model wrote
+    optional="id operator reason",
+)
 # one row per instruction x benchmark task that share text (see instructions.contamination)
 CONTAMINATION = _schema(
     ("instructions", pa.string()),

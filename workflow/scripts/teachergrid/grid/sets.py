@@ -1,0 +1,78 @@
+"""The rows of the jobs that make sets of instructions: read from a source, or made from other sets and what models said of them."""
+
+from functools import cache
+from typing import Protocol
+
+from ..evolution.entries import NOTHING, made_by, up_to_date
+from ..evolution.methods import OUTPUTS
+from ..hub import pins
+from ..instructions import sizes
+from ..spec import canonical
+from ..spec.canonical import picked, without
+from ..store.results import RESULTS
+from .config_data import removed_tasks
+from .rows import GenerateRow, InstructionsRow, SpecRow
+
+
+class Generating(Protocol):
+    """What the functions here need of builder.Builder."""
+
+    config: dict
+
+    def generate(self, responses: str) -> GenerateRow:
+        """Return the row that makes a teacher's responses."""
+
+    def __hash__(self) -> int: ...
+
+
+def row(build: Generating, name: str) -> InstructionsRow:
+    """Return the row that makes a set."""
+    source = build.config["instructions"][name]
+    made = source.get("made") or NOTHING
+    is_file = "made" not in source and not pins.is_data_set(source)
+    return {
+        "spec": spec(build, name),
+        "files": [source["source"]] if is_file else [],
+        "prompts": [task["prompts"] for task in removed_tasks(build.config, source).values()],
+        "rows": drawn(build, name),
+        "sets": [made_by(one) for one in made["sets"]],
+        "responses": [f"{RESULTS}/responses/{one}.parquet" for one in made["responses"]],
+        "tables": [OUTPUTS[rule].format(cell) for rule, cell in made["tables"]],
+    }
+
+
+@cache
+def spec(build: Generating, name: str) -> str:
+    """Return the spec of a set."""
+    source = build.config["instructions"][name]
+    # the content of a file counts as an input, so its name stays out of the spec; so do the names of other sets, and of suites, whose
+    # prompts count
+    names = ["decontaminate", "join", "paired_with", "made", *([] if pins.is_data_set(source) else ["source"])]
+    parts: dict[str, object] = {"made": picked(source["made"], "stage", "settings")} if "made" in source else {}
+    if tasks := removed_tasks(build.config, source):
+        parts["tasks"] = {task: picked(entry, "fields") for task, entry in tasks.items()}
+    return canonical.dump(instructions=without(source, *names), **parts)
+
+
+def table(build: Generating, rule: str, cell: str) -> SpecRow:
+    """Return the row of another rule whose output an evolution reads (methods.OUTPUTS)."""
+    raise AssertionError(f"no rule {rule} makes {cell} of {len(build.config)}")
+
+
+@cache
+def drawn(build: Generating, name: str) -> int:
+    """Return how many instructions a set has at most; of one that is made from others exactly, once it is made."""
+    entry = build.config["instructions"][name]
+    is_known = "made" in entry and _is_made(build, name)
+    return sizes.count(entry["source"]) if is_known else sizes.drawn(entry)
+
+
+@cache
+def _is_made(build: Generating, name: str) -> bool:
+    """Whether a set is there, made as the config says it, and so are all sets and responses that it was made from."""
+    entry = build.config["instructions"][name]
+    made = entry.get("made") or NOTHING
+    specs = {f"{RESULTS}/responses/{one}.parquet": build.generate(one)["spec"] for one in made["responses"]}
+    source = None if "made" in entry else entry["source"]
+    is_own = up_to_date({made_by(name): spec(build, name), **specs}, source)
+    return is_own and all(_is_made(build, one) for one in made["sets"])
