@@ -12,7 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/small"
-PARTS = ["Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
+WORKFLOW = ("rules", "report", "schemas", "evolution", "scripts")
+PARTS = ["Snakefile", *(f"workflow/{part}" for part in WORKFLOW), "profiles", "envs"]
 # one thread a process, and none of the checkout's own package
 ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
 

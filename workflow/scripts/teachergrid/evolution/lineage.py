@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import BadInput
-from ..instructions.contamination import normal
 from .steps import Given, Made, Row
 
 
@@ -82,8 +81,3 @@ def last_turn(row: Row) -> str:
 def with_last_turn(row: Row, text: str) -> list[dict]:
     """Return the messages of a row with another text in its last turn."""
     return [*row["messages"][:-1], {**row["messages"][-1], "content": text}]
-
-
-def same_words(one: str, other: str) -> bool:
-    """Whether two texts have the same words, whatever their punctuation, capitals and layout."""
-    return normal(one) == normal(other)

@@ -57,7 +57,7 @@ def _replies(path: str) -> Replies:
 
 def _lineage(given: Given, made: Made) -> list[dict]:
     """Return one row for each instruction that was asked: what it became, or why it was left out."""
-    root = roots_within(given.sets[0], given.sets[1:])
+    root = roots_within(given.sets[0], given.sets[1:]) if given.sets else {}
     number = max((row["round"] for row in made.rows), default=0)
     return [
         {

@@ -15,9 +15,13 @@ def evol_instruct(asked: Asked) -> list[Step]:
     prompts: dict[str, str] = {}
     for name in asked.entry["operators"] or asked.texts["order"]:
         known(f"{where}.operators", name, operators)
-        operator = (
-            {"frame": "rewrite", "duty": operators[name]} if isinstance(operators[name], str) else operators[name]
-        )
+        value = operators[name]
+        operator = {"frame": "rewrite", "duty": value} if isinstance(value, str) else value
+        if {*operator} != {"frame", "duty"}:
+            raise BadInput(
+                f"{where}.prompts: operator `{name}` needs a `frame` and a `duty`, or is a text; write either"
+            )
+        known(f"{where}.prompts, operator `{name}`", operator["frame"], frames)
         prompts[name] = texts.filled(frames[operator["frame"]], {"duty": operator["duty"].strip()})
         texts.require(f"{where}.prompts", name, prompts[name], "instruction")
     return _rounds(asked, prompts, [], ())

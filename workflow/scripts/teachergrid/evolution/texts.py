@@ -4,6 +4,7 @@ The texts themselves stand in the specs of the sets that they make. So another t
 says, and a text that a set does not use makes nothing again.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from ..errors import BadInput
 from ..spec.spelling import nearest
 
+SHOWN = 60  # characters of a wrong name that a message repeats
 FOLDER = Path(__file__).parents[3] / "evolution"
 
 
@@ -29,9 +31,19 @@ def read(where: str, name: str, shipped: str) -> dict[str, Any]:
     """
     if not name.endswith((".yaml", ".yml")):
         return _file(where, _shipped(where, name))
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         raise BadInput(f"{where}: there is no file '{name}' (paths start at {Path.cwd()})")
-    return _merged(_file(where, _shipped(where, shipped)), _file(where, Path(name)))
+    texts, own = _file(where, _shipped(where, shipped)), _file(where, Path(name))
+    for key, value in own.items():
+        if key not in texts:
+            raise BadInput(
+                f"{where}: '{name}' has an unknown text '{key}'{nearest(str(key), texts)}; known: {', '.join(texts)}"
+            )
+        if not _is_like(value, texts[key]):
+            raise BadInput(
+                f"{where}: `{key}` of '{name}' has another form than in {shipped}.yaml; look at that file for it"
+            )
+    return _merged(texts, own)
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -48,14 +60,13 @@ def require(where: str, name: str, text: str, *marks: str) -> None:
 
 
 def _shipped(where: str, name: str) -> Path:
-    path = FOLDER / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    if name not in known:
         raise BadInput(
-            f"{where}: there are no prompts '{name}'{nearest(name, known)}; known: {', '.join(known)}, or write the path of a "
-            "file that ends with .yaml"
+            f"{where}: there are no prompts '{name[:SHOWN]}'{nearest(name, known)}; known: {', '.join(known)}, or write the path of "
+            "a file that ends with .yaml"
         )
-    return path
+    return FOLDER / f"{name}.yaml"
 
 
 def _file(where: str, path: Path) -> dict[str, Any]:
@@ -66,6 +77,17 @@ def _file(where: str, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadInput(f"{where}: '{path}' is no mapping of texts; write `NAME: TEXT` lines")
     return content
+
+
+def _is_like(value: Any, shipped: Any) -> bool:
+    """Whether a user's value has the form of the shipped one: a text, a number, a list of texts, or a mapping of these."""
+    if isinstance(shipped, dict):
+        plain = [item for item in value.values() if not isinstance(item, dict)] if isinstance(value, dict) else [None]
+        inner = [item for item in value.values() if isinstance(item, dict)] if isinstance(value, dict) else []
+        return all(isinstance(item, str) for item in plain) and all(_is_like(item, {}) for item in inner)
+    if isinstance(shipped, list):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return type(value) is type(shipped)
 
 
 def _merged(shipped: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Cells:
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *sizes.guessed(entries), *self.lacking()]
+        return [*opened, *sizes.guessed(entries), *sets.bounded(self.build, entries), *self.lacking()]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""

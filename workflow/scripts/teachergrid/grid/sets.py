@@ -1,8 +1,10 @@
 """The rows of the jobs that make sets of instructions: read from a source, or made from other sets and what models said of them."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Protocol
 
+from .. import units
 from ..evolution.entries import NOTHING, made_by, up_to_date
 from ..evolution.methods import OUTPUTS
 from ..hub import pins
@@ -65,6 +67,24 @@ def drawn(build: Generating, name: str) -> int:
     entry = build.config["instructions"][name]
     is_known = "made" in entry and _is_made(build, name)
     return sizes.count(entry["source"]) if is_known else sizes.drawn(entry)
+
+
+def bounded(build: Generating, names: Iterable[str]) -> list[str]:
+    """Return a sentence where a plan cannot know yet how many rows models leave of sets. names: of the sets that it makes."""
+    entries = build.config["instructions"]
+    unknown = [name for name in names if entries[name].get("made", NOTHING)["responses"] and not _is_made(build, name)]
+    if not unknown:
+        return []
+    most = max(drawn(build, name) for name in unknown)
+    sets = (
+        f"{len(unknown)} evolved sets, such as {unknown[0]},"
+        if len(unknown) > 3
+        else f"evolved sets ({', '.join(unknown)})"
+    )
+    return [
+        f"how many instructions {sets} keep is known once they are made; the plan takes all, at most {units.count(most)} each, so "
+        "the costs that follow from it are upper bounds"
+    ]
 
 
 @cache
