@@ -20,6 +20,8 @@ teachers:
   s: {engine: stripped, of: t}
   f: {engine: openai, model: far}
   e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}
+evolutions:
+  rules: {of: seed, by: t, method: autoif, autoif: {calls: 1, crosscheck: {rule: code}}}
 bases: {q: {model: b, template: own, system: Be brief.}}
 references: {raw: {model: b, base: q, role: untuned}}
 scorers: {other: {model: a, template: own}}
@@ -32,6 +34,7 @@ rewards:
 corpora:
   best: {instructions: seed, teachers: [t, e], by: {car: 1}, share: 0.5}
   drawn: {instructions: seed, teachers: [t, e], choose: random, ratios: {t: 1, e: 2}, tokens: 100}
+  good: {instructions: seed, teachers: [t], least: {car: 1}, pairs: {by: car}}
 tasks:
   gsm: {prompts: config/gsm.jsonl, checker: {compare: number}, sampling: {max_tokens: 5}}
   sums:
@@ -53,7 +56,7 @@ grids:
     compare: teacher
     instructions: [seed]
     teachers: all
-    corpora: [best, drawn]
+    corpora: [best, drawn, good]
     bases: [q]
     recipes: [sft]
     seeds: [1, 2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from teachergrid.evolution import make
 from teachergrid.instructions import contamination, loading, notes
 from teachergrid.job import context
-from teachergrid.store import artifacts
+from teachergrid.store import artifacts, unfinished
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -17,8 +17,11 @@ if __name__ == "__main__":
         name, output = snakemake.wildcards.instructions, snakemake.output.instructions
         tasks = loading.load_tasks(settings.get("tasks", {}), given.prompts)
         if "made" in settings:
-            loaded, lineage = make.make(name, settings["made"], given.sets, given.responses, given.tables)
+            work = unfinished.folder(output, made_from)
+            loaded, lineage = make.make(name, settings["made"], given.sets, given.responses, given.tables, work)
             artifacts.write(f"{output}.lineage", lineage, artifacts.EVOLVED, made_from)
+            counts = artifacts.table(make.yields(lineage), artifacts.YIELDS)
+            artifacts.write_beside(f"{output}.yields", counts, artifacts.YIELDS, made_from)
         else:
             loaded = loading.read(given.files[0] if given.files else None, settings["instructions"], name)
         rows, removed, found = contamination.clean(tasks, loaded, settings["instructions"], name)

@@ -14,6 +14,8 @@ from . import architecture
 
 # the rules that load a model, on a GPU where there is one
 MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
+# the stage of an evolution that calls verifier functions in the sandbox, each in a process of its own
+CALLS_FUNCTIONS = "autoif.functions.read"
 # sorted (name, value) pairs
 Settings = tuple[tuple[str, Any], ...]
 # {part of a repository's name: bits per weight}, for quantised models
@@ -126,7 +128,12 @@ def _finetune(parts: dict) -> dict:
     return values | {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
 
 
+def _load_instructions(parts: dict) -> dict:
+    return {"calls_functions": True} if (parts.get("made") or {}).get("stage") == CALLS_FUNCTIONS else {}
+
+
 _SETTINGS: dict[str, Callable[[dict], dict]] = {
+    "load_instructions": _load_instructions,
     "generate": _generate,
     "answer": _answer,
     "ask": _ask,

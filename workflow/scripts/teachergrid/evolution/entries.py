@@ -99,6 +99,7 @@ def _evolved(name: str, config: dict) -> set[str]:
     """Add the sets of an evolution and return their names."""
     entry, sets, where = config["evolutions"][name], config["instructions"], f"config.evolutions.{name}"
     method = METHODS[entry["method"]]
+    method.check(where, entry, config["teachers"])
     seeds = sets[entry["of"]]
     asked = Asked(
         name,

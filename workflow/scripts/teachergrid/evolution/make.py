@@ -18,7 +18,12 @@ KEPT = "kept"
 
 
 def make(
-    name: str, step: dict[str, Any], sets: Sequence[str], responses: Sequence[str], tables: Sequence[str]
+    name: str,
+    step: dict[str, Any],
+    sets: Sequence[str],
+    responses: Sequence[str],
+    tables: Sequence[str],
+    work: Path | None = None,
 ) -> tuple[Loaded, list[dict]]:
     """Return (the rows of a set, its lineage: rows of artifacts.EVOLVED).
 
@@ -26,10 +31,11 @@ def make(
         name: of the set.
         step: of its spec: `stage` and `settings`.
         sets, responses, tables: paths of what it reads, in the order of its step.
+        work: folder of unfinished work.
     Raises:
         BadInput: no row is left.
     """
-    given = Given(name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)])
+    given = Given(name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], work)
     made = STAGES[step["stage"]](given, step["settings"])
     rows: dict[str, Row] = {}
     for row in made.rows:
@@ -71,6 +77,12 @@ def _lineage(given: Given, made: Made) -> list[dict]:
         }
         for fate in made.fates
     ]
+
+
+def yields(lineage: list[dict]) -> list[dict]:
+    """Return rows of artifacts.YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
+    counts = Counter((row["operator"] or "", row["reason"] or KEPT) for row in lineage)
+    return [{"what": what, "outcome": outcome, "rows": rows} for (what, outcome), rows in sorted(counts.items())]
 
 
 def _say(name: str, made: Made, rows: int) -> None:

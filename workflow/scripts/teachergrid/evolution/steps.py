@@ -34,12 +34,16 @@ class Step(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a stage gets, each list in the order in which its step names them. name: of the set to make; tables: paths."""
+    """What a stage gets, each list in the order in which its step names them. name: of the set to make; tables: paths.
+
+    work: folder in which long work may save its finished parts; None: there is none.
+    """
 
     name: str
     sets: list[list[Row]]
     responses: list[Replies]
     tables: list[Path]
+    work: Path | None = None
 
 
 class Fate(NamedTuple):

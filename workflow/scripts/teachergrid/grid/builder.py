@@ -243,11 +243,11 @@ class Builder:
         """Return the row that makes a derived corpus. measures: the responses, rewards and likelihoods that it reads."""
         entry = self.config["corpora"][corpus]
         metrics = {name: self.config["metrics"][name] for name in metrics_of(entry)}
-        by_category = "category" in entry["each"]
+        reads_them = "category" in entry["each"] or entry["pairs"]
         return {
             **measures,
             "spec": canonical.dump(corpus=without(entry, "teachers"), metrics=metrics),
-            "instructions": sets_of(measures["responses"]) if by_category else [],
+            "instructions": sets_of(measures["responses"]) if reads_them else [],
             "rows": self.rows_of(measures["responses"]),
         }
 

@@ -133,23 +133,36 @@ def label_stripped(config: dict) -> None:
 
 def metrics_of(corpus: dict) -> list[str]:
     """Return the names of the metrics that a corpus chooses by, sorted."""
-    if isinstance(corpus["by"], dict):
-        return sorted(corpus["by"])
-    return [corpus["by"]] if corpus["by"] else []
+    by = corpus["by"] if isinstance(corpus["by"], dict) else [corpus["by"]] if corpus["by"] else []
+    pairs = [corpus["pairs"]["by"]] if corpus["pairs"] else []
+    return sorted({*by, *corpus["least"], *pairs})
 
 
 def _choice(where: str, corpus: dict, config: dict) -> None:
     for metric in metrics_of(corpus):
-        known(f"{where}.by", metric, config["metrics"])
+        known(_key_of(where, metric, corpus), metric, config["metrics"])
         formula = config["metrics"][metric]["formula"]
         if Metric(config["metrics"][metric]).expression is None:
             raise BadInput(
-                f"{where}.by: '{metric}' ({formula}) has no value of a single response; choose by another metric"
+                f"{_key_of(where, metric, corpus)}: '{metric}' ({formula}) has no value of a single response; choose by another metric"
+            )
+    if corpus["pairs"] and corpus["pairs"]["by"] in config["metrics"]:
+        sign, pairs = Metric(config["metrics"][corpus["pairs"]["by"]]).sign, corpus["pairs"]
+        if sign * pairs["good"] <= sign * pairs["bad"]:
+            raise BadInput(
+                f"{where}.pairs.bad: {pairs['bad']:g} is as good as `good`, {pairs['good']:g}; state a worse one"
             )
     if corpus["choose"] in ("best", "worst") and not corpus["by"]:
         raise BadInput(
             f"{where}.by: `choose: {corpus['choose']}` needs a metric; known: {', '.join(config['metrics'])}"
         )
+
+
+def _key_of(where: str, metric: str, corpus: dict) -> str:
+    """Return the key that names a metric."""
+    if metric in corpus["least"]:
+        return f"{where}.least"
+    return f"{where}.pairs.by" if corpus["pairs"] and corpus["pairs"]["by"] == metric else f"{where}.by"
 
 
 def _ratios(where: str, corpus: dict, config: dict) -> None:
