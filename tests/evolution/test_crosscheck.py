@@ -2,8 +2,7 @@
 
 import pytest
 from teachergrid.evolution import crosscheck
-from teachergrid.evolution.crosscheck import PUBLISHED, RULES, rule_of, validated
-from teachergrid.evolution.functions import Case, Written
+from teachergrid.evolution.crosscheck import PUBLISHED, RULES, Case, Written, rule_of, validated
 from teachergrid.tasks import sandbox
 from teachergrid.tasks.sandbox import Limits
 from teachergrid.tasks.verifiers import Function, Said

@@ -22,6 +22,7 @@ teachers:
   e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}
 evolutions:
   rules: {of: seed, by: t, method: autoif, autoif: {calls: 1, crosscheck: {rule: code}}}
+  back: {of: seed, by: t, method: crab, crab: {responses: e}}
 bases: {q: {model: b, template: own, system: Be brief.}}
 references: {raw: {model: b, base: q, role: untuned}}
 scorers: {other: {model: a, template: own}}

@@ -15,7 +15,7 @@ from ..errors import BadInput
 from ..instructions.files import message_id
 from ..tasks import verifiers
 from ..tasks.sandbox import Limits
-from . import crosscheck, functions
+from . import crosscheck
 from .steps import Fate, Given, Made, Row
 from .texts import filled
 
@@ -138,7 +138,7 @@ def read_functions(given: Given, settings: Settings) -> Made:
     replies: dict[str, list[str]] = {}
     for one in asked:
         replies.setdefault(one["parent_id"], []).extend(_responses(given, one))
-    written = [functions.written(replies.get(one["id"], [])) for one in instructions]
+    written = [crosscheck.written(replies.get(one["id"], [])) for one in instructions]
     limits = Limits(seconds=settings["seconds"], megabytes=settings["megabytes"])
     rule = crosscheck.Rule(*(settings[name] for name in crosscheck.Rule._fields))
     said = crosscheck.called(written, limits, given.work)

@@ -1,4 +1,7 @@
-"""Cross-validation of verifier functions and test cases: each is trusted as far as the others agree.
+"""Verifier functions and test cases that a model wrote: each is trusted as far as the others agree.
+
+A reply is JSON with `func`, the source of `evaluate(response) -> bool`, and `cases`, each with `input` and `output`. It may stand in a
+fence, or in prose; strings may hold real line breaks, and a function a fence of its own.
 
 There are two rules, as AutoIF's paper (arXiv 2406.13542, section 3) and its code differ:
 
@@ -11,6 +14,7 @@ A function that cannot be loaded does not take part. One that fails on a case, o
 called with all cases of their instruction, in the sandbox; what they are to say stays outside.
 """
 
+import ast
 import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +24,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from ..store import shards
-from ..tasks import verifiers
+from ..tasks import answers, verifiers
 from ..tasks.sandbox import Limits
-from .functions import Case, Written
+from ..tasks.verifiers import truth
 
+ENTRY = "evaluate"
+OTHER_NAMES = {"func": ("func", "function", "code"), "cases": ("cases", "test_cases", "tests")}
 SHARD = 64  # instructions after which what their functions said is saved
 SAID = pa.schema(
     [
@@ -34,6 +40,101 @@ SAID = pa.schema(
         ("why", pa.list_(pa.string())),
     ]
 )
+
+
+class Case(NamedTuple):
+    """A response, and whether it follows the instruction."""
+
+    text: str
+    wanted: bool
+
+
+class Reply(NamedTuple):
+    """What a reply holds. source: of the function, None where there is none that could run; `problem` says why."""
+
+    source: str | None
+    cases: list[Case]
+    problem: str | None
+
+
+class Written(NamedTuple):
+    """All that was written for one instruction. problems: of its replies, in their order."""
+
+    functions: list[str]
+    cases: list[Case]
+    problems: list[str]
+
+
+def written(replies: Sequence[str]) -> Written:
+    """Return the distinct functions and cases of all replies about one instruction, in the order in which they come first."""
+    found = [read(reply) for reply in replies]
+    functions = dict.fromkeys(one.source for one in found if one.source is not None)
+    cases = dict.fromkeys(case for one in found for case in one.cases)
+    return Written([*functions], [*cases], [one.problem for one in found if one.problem])
+
+
+def read(reply: str) -> Reply:
+    """Return the function and the cases of a reply. Cases without a text, or without a truth value, do not count."""
+    held = next((one for one in objects(reply) if _value(one, "func") is not None), None)
+    if held is None:
+        return Reply(None, [], "no JSON")
+    cases = [*_cases(_value(held, "cases"))]
+    text = _value(held, "func")
+    if not isinstance(text, str) or not text.strip():
+        return Reply(None, cases, "no function")
+    source = _source(text)
+    if answers.parsed(source) is None:
+        return Reply(None, cases, "no Python")
+    if not answers.defines(source, ENTRY):
+        return Reply(None, cases, f"no `{ENTRY}`")
+    return Reply(source, cases, None)
+
+
+def objects(reply: str) -> Iterator[dict]:
+    """Yield the JSON objects that a reply holds: in its fences, as a whole, from its first brace to its last."""
+    inner = reply[reply.find("{") : reply.rfind("}") + 1]
+    for text in (*answers.blocks(reply), reply, inner):
+        value = _loaded(text.strip())
+        if isinstance(value, dict):
+            yield value
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _value(held: Mapping[str, Any], key: str) -> Any:
+    return next((held[name] for name in OTHER_NAMES[key] if name in held), None)
+
+
+def _source(text: str) -> str:
+    """Return the source of a function, out of its fence, with the line breaks that a model wrote as two characters."""
+    code = next((block for block in answers.blocks(text) if answers.defines(block, ENTRY)), text).strip()
+    if (
+        answers.parsed(code) is None
+        and "\\n" in code
+        and answers.parsed(broken := code.replace("\\n", "\n")) is not None
+    ):
+        return broken
+    return code
+
+
+def _cases(value: Any) -> Iterator[Case]:
+    for one in value if isinstance(value, list) else []:
+        if isinstance(one, dict) and isinstance(one.get("input"), str):
+            wanted = truth(one.get("output"))
+            if wanted is not None:
+                yield Case(one["input"], wanted)
+
+
+# --- which of them are trusted
 
 
 class Rule(NamedTuple):

@@ -6,7 +6,7 @@ A new method is a line in METHODS, its stages are lines in STAGES, and its promp
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import autoif, autoif_stages, elimination, lineage, plans, rewriting
+from . import autoif, autoif_stages, crab, elimination, lineage, plans, rewriting
 from .steps import Method, Stage
 
 
@@ -37,6 +37,7 @@ METHODS: dict[str, Kind] = {
     "evol-instruct": Kind(plans.evol_instruct, "evol-instruct.1"),
     "auto-evol": Kind(plans.auto_evol, "auto-evol.1"),
     "autoif": Kind(autoif.steps, "autoif.1", teachers=autoif.teachers, check=autoif.check),
+    "crab": Kind(crab.steps, "crab.1", check=crab.check),
 }
 
 JOINED = "joined"
@@ -54,6 +55,8 @@ STAGES: dict[str, Stage] = {
     "autoif.nli.ask": autoif_stages.ask_entailment,
     "autoif.nli.read": autoif_stages.read_entailment,
     "autoif.join": autoif_stages.join_queries,
+    "crab.ask": crab.ask,
+    "crab.read": crab.read,
 }
 
 # where the outputs of other rules lie that steps may read: {rule: path with {} for the cell}

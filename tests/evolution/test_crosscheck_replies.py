@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from teachergrid.evolution.functions import Case, read, written
+from teachergrid.evolution.crosscheck import Case, read, written
 
 CODE = "def evaluate(response):\n    return '\\n' in response"
 CASES = [{"input": "a\nb", "output": True}, {"input": "ab", "output": False}]
