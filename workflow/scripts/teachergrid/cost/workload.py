@@ -193,9 +193,9 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
 
 def of_row(rule: str, row: dict) -> Work:
     """Return the work of a planned cell. row: of grid.cells.Cells."""
-    has_model = rule in _SETTINGS
-    values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
-    size = parameters(row) if has_model else 0
+    has_settings = rule in _SETTINGS
+    values = with_cost(settings(rule, row["spec"]) if has_settings else (), row.get("deepspeed"))
+    size = parameters(row) if has_settings and rule != "load_instructions" else 0
     gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))
     read = row.get("asked") or PROMPT
     return Work(rule, row.get("rows", 0), read, written, size, gpus, row.get("nodes", 1), values)
