@@ -9,6 +9,7 @@ import pytest
 import yaml
 from teachergrid.grid import cells, config
 from teachergrid.hub import pins
+from teachergrid.spec.ids import Student
 from workspace import ENV, ROOT, copy_code
 
 PATH = ROOT / "config/paper_evol.yaml"
@@ -102,7 +103,8 @@ def test_recipes_of_tables_6_and_7(paper):
 
 
 def test_each_size_has_its_recipe(rows):
-    found = {(name.split("__")[0], name.split("__")[3]) for name in rows["finetune"] if name.split("__")[3] != "paper"}
+    students = map(Student.parse, rows["finetune"])
+    found = {(student.base, student.recipe) for student in students if student.recipe != "paper"}
     small, middle, large = ("0.5b", "1.5b"), ("3b", "7b"), ("14b", "32b", "72b")
     assert found == {
         *((f"qwen2.5-{size}", "scaling-small") for size in small),

@@ -29,7 +29,7 @@ from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside
 
-ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
+ASKING = ("generate", "ask", "optimise")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 

@@ -61,7 +61,7 @@ class EndpointPart(TypedDict, total=False):
 
 
 class GenerateRow(ModelPart, EndpointPart):
-    """Rule `generate`."""
+    """Rules `generate` and `optimise`, whose rows are prompts."""
 
     rows: int
     tokens: int  # of a response: its usual length, or the limit where that is lower
