@@ -236,10 +236,10 @@ def test_the_last_verdict_counts(said, found):
 LONG = "What is the best way to cook rice for number {}?"
 
 
-def joined(constraints, **more):
+def joined(verified_rows, **more):
     queries = [row(LONG.format(i), category="food") for i in range(50)] + [row("Hi."), row("x" * 400)]
     settings = {"constraints": None, "queries": 4, "shortest": 20, "longest": 300, "seed": 7}
-    return stages.join_queries(given(constraints, queries), settings | more)
+    return stages.join_queries(given(verified_rows, queries), settings | more)
 
 
 def test_a_query_and_a_constraint_are_one_user_turn_with_the_functions_beside():

@@ -40,7 +40,7 @@ def test_the_rule_of_the_paper_asks_for_more_than_half():
 
 def test_a_function_that_cannot_be_loaded_has_no_vote():
     assert stays(PAPER, "11", "x", "x", "x") == (["f0"], [0, 1])
-    assert stays(PAPER, "x") == "no function that can be loaded; the rule asks for 1"
+    assert stays(PAPER, "x") == "no functions that can be loaded; the rule asks for 1"
 
 
 def test_the_rule_of_the_code_asks_for_enough_and_lets_any_function_save_a_case():

@@ -115,6 +115,11 @@ def test_the_config_is_not_changed_and_a_checked_one_may_be_frozen(small):
             "config.instructions.j.paired_with",
         ),
         ({"wiz": WIZ}, {"wiz.r1": {"join": ["seed"]}}, "config.instructions.wiz.r1: evolution 'wiz' needs this name"),
+        (
+            {"a": WIZ, "b": WIZ | {"of": "a.r1", "input": "beside"}},
+            {},
+            "config.evolutions.b.input: `beside` needs a set with",
+        ),
         ({"wiz": WIZ | {"prompts": "own.yaml"}}, {}, "config.evolutions.wiz.prompts: there is no file 'own.yaml'"),
     ],
 )

@@ -1,9 +1,12 @@
 """A set of instructions from files of other sets and of responses, with its lineage."""
 
+import json
+
 import pytest
 from evolved_rows import ASK, READ, said, seed_row
 from teachergrid.errors import BadInput
 from teachergrid.evolution import make
+from teachergrid.instructions import loading
 from teachergrid.store import artifacts
 
 SEEDS = [seed_row("Name two cities of France"), seed_row("Name three cities of France")]
@@ -58,3 +61,17 @@ def test_rows_with_the_same_id_are_one(tmp_path):
     step = {"stage": "joined", "settings": {"join": [[0, []], [1, []]], "paired": []}}
     loaded, lineage = make.make("j", step, [seeds, seeds], [], [])
     assert said(loaded.items) == said(SEEDS) and lineage == []
+
+
+def test_the_text_below_an_instruction_is_read_from_the_source(tmp_path):
+    """As `item_of` joins them: Alpaca's columns, or those that `fields` names."""
+    rows = [{"instruction": "Sort these words", "input": "pear fig"}, {"instruction": "Name a city", "input": ""}]
+    source = tmp_path / "alpaca.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entry = {"fields": {}, "turns": "last"}
+    items = loading.read(str(source), entry, "q").items
+    seeds = written(tmp_path, "seeds", items)
+    step = {"stage": "rewrite.ask", "settings": ASK | {"beside": entry}}
+    loaded, _ = make.make("e.r1.asked", step, [seeds], [], files=[str(source)])
+    assert said(items)[0] == "Sort these words\n\npear fig"
+    assert said(loaded.items) == ["A: Sort these words", "B: Name a city"]

@@ -11,7 +11,8 @@ FILE = {"evol-instruct": "evol-instruct.1", "auto-evol": "auto-evol.1"}
 
 def asked(method="evol-instruct", **entry):
     entry = schema.filled({"of": "seed", "by": "t", **entry}, schema.definition("evolution"), outside_too=True)
-    return Asked("e", entry, 7, 10, (), texts.read("config", FILE[method], FILE[method]))
+    source = {"source": "a.jsonl", "fields": {"input": "table"}, "turns": "last"}
+    return Asked("e", entry, 7, 10, (), texts.read("config", FILE[method], FILE[method]), source=source)
 
 
 def settings(**entry):
@@ -67,3 +68,10 @@ def test_a_text_without_the_instruction_is_refused():
     given.texts["frames"]["rewrite"] = "{duty}"
     with pytest.raises(BadInput, match=r"config\.evolutions\.e\.prompts: the text `constraint` has no \{instruction\}"):
         plans.evol_instruct(given)
+
+
+def test_what_stays_beside_an_instruction_is_read_by_columns_of_the_source():
+    assert not any("beside" in how for how in settings().values())
+    made = {step.name: step for step in plans.evol_instruct(asked(input="beside"))}
+    assert all(step.settings["beside"] == {"fields": {"input": "table"}, "turns": "last"} for step in made.values())
+    assert {step.file for step in made.values()} == {"a.jsonl"}

@@ -138,6 +138,25 @@ def test_a_missing_response_is_a_fate_and_no_error():
     assert [fate.reason for fate in read(SEEDS[:1], asked, answers={}).fates] == ["no response"]
 
 
+def test_a_text_beside_the_instruction_is_not_shown_and_comes_back_in_every_round():
+    seeds, table = [seed_row("Sort these words by length\n\npear apple fig")], "pear apple fig"
+
+    def of(*sets, answers=()):
+        return Given("e", list(sets), list(answers), [], {seeds[0]["id"]: table})
+
+    asked = rewriting.ask(of(seeds), ASK).rows
+    assert said(asked) == ["A: Sort these words by length"]
+    first = rewriting.read(
+        of(seeds, asked, answers=[replies(asked, "Sort these words by their last letter")]), READ
+    ).rows
+    assert said(first) == [f"Sort these words by their last letter\n\n{table}"]
+    assert said(rewriting.ask(of(seeds, first), ASK | {"round": 2}).rows) == [
+        "B: Sort these words by their last letter"
+    ]
+    same = rewriting.read(of(seeds, asked, answers=[replies(asked, "sort these words by length!")]), READ)
+    assert [fate.reason for fate in same.fates] == ["equal"]
+
+
 def test_the_method_of_an_optimisation_takes_the_place_of_the_text(tmp_path):
     (tmp_path / "m.json").write_text('{"method": "M {instruction}"}')
     made = rewriting.ask(Given("e", [SEEDS[:1]], [], [tmp_path / "m.json"]), ASK | {"texts": {"auto": "old"}})

@@ -9,7 +9,7 @@ READ = {
     "final": [],
     "labels": ["given task", "revised task"],
     "eliminate": ["cut-off", "refusal", "labels", "punctuation", "language", "long", "equal"],
-    "least_change": 3,
+    "least_change": 2,
     "most_words": 50,
 }
 ASK = {

@@ -17,11 +17,10 @@ if __name__ == "__main__":
         name, output = snakemake.wildcards.instructions, snakemake.output.instructions
         tasks = loading.load_tasks(settings.get("tasks", {}), given.prompts)
         if "made" in settings:
-            work = unfinished.folder(output, made_from)
-            loaded, lineage = make.make(name, settings["made"], given.sets, given.responses, given.tables, work)
+            step = {**settings["made"], "work": unfinished.folder(output, made_from)}
+            loaded, lineage = make.make(name, step, given.sets, given.responses, given.tables, given.files)
             artifacts.write(f"{output}.lineage", lineage, artifacts.EVOLVED, made_from)
-            counts = artifacts.table(make.yields(lineage), artifacts.YIELDS)
-            artifacts.write_beside(f"{output}.yields", counts, artifacts.YIELDS, made_from)
+            artifacts.write_beside(f"{output}.yields", make.yields(lineage), make.YIELDS, made_from)
         else:
             loaded = loading.read(given.files[0] if given.files else None, settings["instructions"], name)
         rows, removed, found = contamination.clean(tasks, loaded, settings["instructions"], name)

@@ -75,7 +75,7 @@ def copies(job: Work, memory_gb: float | None) -> int:
 def settings(rule: str, text: str) -> Settings:
     """Return the settings that decide the speed and memory of a cell, from its spec."""
     parts = canonical.load(text)
-    of_rule = _SETTINGS.get(rule)
+    of_rule = {**_SETTINGS, **_WITHOUT_MODEL}.get(rule)
     values = of_rule(parts) if of_rule else {}
     if model := parts.get("model"):
         values |= {"bytes": bytes_per_weight(model)}
@@ -133,7 +133,6 @@ def _load_instructions(parts: dict) -> dict:
 
 
 _SETTINGS: dict[str, Callable[[dict], dict]] = {
-    "load_instructions": _load_instructions,
     "optimise": _generate,
     "generate": _generate,
     "answer": _answer,
@@ -143,6 +142,7 @@ _SETTINGS: dict[str, Callable[[dict], dict]] = {
     "likelihood": _likelihood,
     "finetune": _finetune,
 }
+_WITHOUT_MODEL: dict[str, Callable[[dict], dict]] = {"load_instructions": _load_instructions}
 
 
 def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
@@ -194,9 +194,10 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
 
 def of_row(rule: str, row: dict) -> Work:
     """Return the work of a planned cell. row: of grid.cells.Cells."""
-    has_settings = rule in _SETTINGS
-    values = with_cost(settings(rule, row["spec"]) if has_settings else (), row.get("deepspeed"))
-    size = parameters(row) if has_settings and rule != "load_instructions" else 0
+    has_model = rule in _SETTINGS
+    known = has_model or rule in _WITHOUT_MODEL
+    values = with_cost(settings(rule, row["spec"]) if known else (), row.get("deepspeed"))
+    size = parameters(row) if has_model else 0
     gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))
     read = row.get("asked") or PROMPT
     return Work(rule, row.get("rows", 0), read, written, size, gpus, row.get("nodes", 1), values)

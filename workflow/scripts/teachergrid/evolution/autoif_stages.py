@@ -82,11 +82,13 @@ def read_instructions(given: Given, settings: Settings) -> Made:
         for number, line in enumerate("\n".join(_responses(given, asked)).splitlines()):
             if not (text := line.strip()):
                 continue
-            reason, key = None, f"{asked['id']}/{number}"
+            reason = key = None
             if settings["clean"]:
-                text, key = _bare(text), None
+                text = _bare(text)
                 reason = _why_not(text, seen)
                 seen.add(_normal(text))
+            else:
+                key = f"{asked['id']}/{number}"  # lines may be equal
             row = None if reason else _row(text, given, parent_id=asked["id"], operator="self-instruct", key=key)
             rows += [row] if row else []
             fates.append(Fate(asked["id"], "line", row, reason, line))

@@ -19,7 +19,7 @@ from .steps import Fate, Given, Made, Row
 
 # a first line that only announces what follows
 _ANNOUNCEMENT = re.compile(r"(?:sure|certainly|of course|okay|ok|here|below|absolutely)\b[^\n]{0,200}:\s*\n+", re.I)
-_FENCE = re.compile(r"```[\w-]*\n(.*)\n```", re.S)
+_FENCE = re.compile(r"```[\w-]*\n((?:(?!```).)*)\n```", re.S)
 _QUOTES = ('"', '"'), ("\u201c", "\u201d"), ("'", "'")
 # words that carry no request
 _STOP = set(

@@ -61,14 +61,14 @@ def made_by(name: str) -> str:
 
 def up_to_date(specs: dict[str, str], source: str | None) -> bool:
     """Whether files are there and were made by jobs of these specs. specs: {path: spec}. source: a file that is older, or None."""
-    paths = [*specs]
-    if source is not None and not source.startswith(HUB):
-        paths.insert(0, source)
+    is_file = source is not None and not source.startswith(HUB)
     try:
-        times = [os.path.getmtime(path) for path in paths]
+        times = [os.path.getmtime(path) for path in specs]
+        if is_file and os.path.getmtime(str(source)) > min(times):
+            return False
     except OSError:
         return False
-    return times[0] == min(times) and all((origin.read(path) or {}).get("spec") == spec for path, spec in specs.items())
+    return all((origin.read(path) or {}).get("spec") == spec for path, spec in specs.items())
 
 
 def _source(where: str, entry: dict) -> None:
@@ -88,8 +88,9 @@ def _teachers(where: str, entry: dict, config: dict) -> None:
         if name is None:
             continue
         known(f"{where}.{key}", name, config["teachers"])
-        engine = config["teachers"][name]["engine"]
-        if not (generates(engine) or engine == "stripped"):
+        teacher = config["teachers"][name]
+        # one without its reasoning answers as the teacher that it is made from
+        if not generates(config["teachers"].get(teacher["of"], teacher)["engine"]):
             raise BadInput(
                 f"{where}.{key}: teacher '{name}' has published responses, and answers no prompt; name one that generates"
             )
@@ -108,7 +109,8 @@ def _evolved(name: str, config: dict) -> set[str]:
         most_of(seeds),
         ancestors_of(seeds),
         texts.read(f"{where}.prompts", entry["prompts"] or method.prompts, method.prompts),
-        _optimised(where, name, entry),
+        tables=_optimised(where, name, entry),
+        source=None if "made" in seeds else seeds,
     )
     steps = method.steps(asked)
     for step in steps:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from .. import units
 from ..errors import BadInput
-from ..instructions.loading import Loaded
+from ..instructions.loading import Loaded, rows_of
+from ..instructions.rows import columns_of, input_of, item_of
 from ..store import artifacts
 from .lineage import roots_within
 from .methods import STAGES
@@ -15,6 +18,14 @@ from .steps import Fate, Given, Made, Replies, Row
 
 LINEAGE = ".lineage"  # after the name of the table
 KEPT = "kept"
+# one row per kind of thing that was asked for, and what became of it; beside the set (x.parquet.yields). what: the operator, or line,
+# reply, function, case, instruction. outcome: kept, or why it was left out
+YIELDS = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in (("what", pa.string()), ("outcome", pa.string()), ("rows", pa.int64()))
+    ]
+)
 
 
 def make(
@@ -22,21 +33,25 @@ def make(
     step: dict[str, Any],
     sets: Sequence[str],
     responses: Sequence[str],
-    tables: Sequence[str],
-    work: Path | None = None,
+    tables: Sequence[str] = (),
+    files: Sequence[str] = (),
 ) -> tuple[Loaded, list[dict]]:
     """Return (the rows of a set, its lineage: rows of artifacts.EVOLVED).
 
     Args:
         name: of the set.
-        step: of its spec: `stage` and `settings`.
+        step: of its spec: `stage` and `settings`; with `work`, a folder for unfinished work, where there is one.
         sets, responses, tables: paths of what it reads, in the order of its step.
-        work: folder of unfinished work.
+        files: the source of the seeds, where texts below the instructions are read from a file.
     Raises:
         BadInput: no row is left.
     """
-    given = Given(name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], work)
-    made = STAGES[step["stage"]](given, step["settings"])
+    settings = step["settings"]
+    beside = _beside(files[0] if files else None, settings["beside"], name) if "beside" in settings else {}
+    given = Given(
+        name, [*map(_rows, sets)], [*map(_replies, responses)], [*map(Path, tables)], beside, step.get("work")
+    )
+    made = STAGES[step["stage"]](given, settings)
     rows: dict[str, Row] = {}
     for row in made.rows:
         rows.setdefault(row["id"], {"answer": None, "category": None, "parent_id": None, "operator": None, **row})
@@ -61,6 +76,15 @@ def _replies(path: str) -> Replies:
     return {id: sorted(replies, key=lambda reply: reply["sample"]) for id, replies in by_id.items()}
 
 
+def _beside(path: str | None, entry: dict, name: str) -> dict[str, str]:
+    """Return {id of a seed: the text below its instruction} of a source. entry: of the config, with `fields`."""
+    found = {}
+    for place, row in rows_of(path, entry, columns_of(entry["fields"])):
+        if text := input_of(row, entry, place):
+            found[item_of(row, entry, name, place)["id"]] = text
+    return found
+
+
 def _lineage(given: Given, made: Made) -> list[dict]:
     """Return one row for each instruction that was asked: what it became, or why it was left out."""
     root = roots_within(given.sets[0], given.sets[1:]) if given.sets else {}
@@ -79,10 +103,11 @@ def _lineage(given: Given, made: Made) -> list[dict]:
     ]
 
 
-def yields(lineage: list[dict]) -> list[dict]:
-    """Return rows of artifacts.YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
+def yields(lineage: list[dict]) -> pa.Table:
+    """Return YIELDS: how many of what were kept, or left out for which reason. lineage: as `make` returns it."""
     counts = Counter((row["operator"] or "", row["reason"] or KEPT) for row in lineage)
-    return [{"what": what, "outcome": outcome, "rows": rows} for (what, outcome), rows in sorted(counts.items())]
+    rows = [{"what": what, "outcome": outcome, "rows": number} for (what, outcome), number in sorted(counts.items())]
+    return artifacts.table(rows, YIELDS)
 
 
 def _say(name: str, made: Made, rows: int) -> None:

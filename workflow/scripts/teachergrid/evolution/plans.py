@@ -3,6 +3,8 @@
 from typing import Any
 
 from ..errors import BadInput
+from ..hub.pins import is_data_set
+from ..spec.canonical import picked
 from ..spec.ids import Responses
 from ..spec.spelling import known
 from . import elimination, texts
@@ -39,14 +41,17 @@ def _rounds(asked: Asked, prompts: dict[str, str], final: list[str], tables: tup
     entry, chain, steps = asked.entry, [asked.entry["of"]], list[Step]()
     published = entry["as_published"]
     failed = "drop" if published else entry["failed"]
-    pool: dict[str, Any] = {"retry": failed == "retry"}
+    beside, file = _beside(asked)
+    pool: dict[str, Any] = {"retry": failed == "retry", **beside}
     for number in range(1, entry["rounds"] + 1):
         name, before, most = f"{asked.name}.r{number}", (*asked.ancestors, *chain), asked.seeds
         schedule = "paper" if published else entry["schedule"]
         how = {"round": number, "texts": prompts, "schedule": schedule, **pool}
         if schedule == "random":
             how["seed"] = asked.seed
-        prompt = Step(f"{name}.asked", "rewrite.ask", tuple(chain), how, most, tables=tables, ancestors=before)
+        prompt = Step(
+            f"{name}.asked", "rewrite.ask", tuple(chain), how, most, tables=tables, ancestors=before, file=file
+        )
         judged = entry["equal_by"] is not None and not published
         read = {
             **pool,
@@ -60,11 +65,28 @@ def _rounds(asked: Asked, prompts: dict[str, str], final: list[str], tables: tup
         }
         replies = (str(Responses(prompt.name, entry["by"])),)
         result = f"{name}.drafts" if judged else name
-        steps += [prompt, Step(result, "rewrite.read", (*chain, prompt.name), read, most, replies, ancestors=before)]
+        steps += [
+            prompt,
+            Step(result, "rewrite.read", (*chain, prompt.name), read, most, replies, ancestors=before, file=file),
+        ]
         if judged:
-            steps += _judged(asked, name, tuple(chain), pool, failed == "keep")
+            steps += _judged(asked, name, tuple(chain), {"retry": pool["retry"]}, failed == "keep")
         chain.append(name)
     return steps
+
+
+def _beside(asked: Asked) -> tuple[dict[str, Any], str | None]:
+    """Return (settings with which the texts below the instructions are read again, the file that holds them; None: a hub set)."""
+    if asked.entry["input"] == "evolve":
+        return {}, None
+    if asked.source is None:
+        raise BadInput(
+            f"{asked.where}.input: `beside` needs a set with a `source`, and '{asked.entry['of']}' is made from others; write `input: "
+            "evolve`, or evolve the set with the source"
+        )
+    if is_data_set(asked.source):
+        return {"beside": picked(asked.source, "fields", "turns", "source", "revision", "split")}, None
+    return {"beside": picked(asked.source, "fields", "turns")}, asked.source["source"]
 
 
 def _judged(asked: Asked, name: str, chain: tuple[str, ...], pool: dict[str, Any], keep: bool) -> list[Step]:

@@ -1,7 +1,7 @@
 """The two stages of a round: a prompt asks the evolver to rewrite each instruction, then the rewritten ones are read.
 
-The evolver sees the last user turn of an instruction, with Alpaca's `input` in it; turns before it stay as they are. What it
-writes replaces that turn. A rewritten instruction has no reference answer: the old one may be wrong for it.
+The evolver sees the last user turn of an instruction, with Alpaca's `input` in it (unless that stays beside); turns before it stay
+as they are. What it writes replaces that turn. A rewritten instruction has no reference answer: the old one may be wrong for it.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def ask(given: Given, settings: dict[str, Any]) -> Made:
         origin = root[row["id"]]
         turn = Turn(place[origin], origin, settings["round"], settings.get("seed"))
         operator = SCHEDULES[settings["schedule"]](turn, [*prompts])
-        text = texts.filled(prompts[operator], {"instruction": last_turn(row)})
+        text = texts.filled(prompts[operator], {"instruction": _shown(row, given.beside.get(origin))})
         messages = [{"role": "user", "content": text}]
         rows.append(
             {
@@ -67,12 +67,22 @@ def read(given: Given, settings: dict[str, Any]) -> Made:
     fates = []
     for prompt in asked:
         parent = parents[prompt["parent_id"]]
-        key = root[parent["id"]] if settings["published"] else None
-        fate = _fate(prompt, parent, given.responses[0], settings, taken, key)
+        origin = root[parent["id"]]
+        how = _How(settings, taken, origin if settings["published"] else None, given.beside.get(origin))
+        fate = _fate(prompt, parent, given.responses[0], how)
         if fate.row is not None:
             taken.add(fate.row["id"])
         fates.append(fate)
     return Made(elimination.surviving([*parents.values()], fates, settings["keep"]), fates)
+
+
+class _How(NamedTuple):
+    """How a row is read. taken: ids that no new row may have. key: makes the ids of equal texts differ. beside: stays below it."""
+
+    settings: dict[str, Any]
+    taken: set[str]
+    key: str | None
+    beside: str | None
 
 
 class _Tried(NamedTuple):
@@ -81,33 +91,37 @@ class _Tried(NamedTuple):
     text: str
 
 
-def _fate(
-    prompt: Row, parent: Row, replies: Replies, settings: dict[str, Any], taken: set[str], key: str | None
-) -> Fate:
-    """Return what became of a row. taken: ids that no new row may have. key: makes the ids of equal texts differ."""
-    tried = [_tried(prompt, parent, reply, settings, taken, key) for reply in replies.get(prompt["id"], ())]
+def _fate(prompt: Row, parent: Row, replies: Replies, how: _How) -> Fate:
+    """Return what became of a row."""
+    tried = [_tried(prompt, parent, reply, how) for reply in replies.get(prompt["id"], ())]
     first = next((one for one in tried if one.row is not None), tried[0] if tried else _Tried(None, "no response", ""))
     return Fate(parent["id"], prompt["operator"], *first)
 
 
-def _tried(prompt: Row, parent: Row, reply: dict, settings: dict[str, Any], taken: set[str], key: str | None) -> _Tried:
-    text = elimination.written(reply["response"], settings)
-    reason = elimination.verdict(elimination.Draft(text, last_turn(parent), reply["finish_reason"]), settings)
-    if reason is None:
-        messages = with_last_turn(parent, text)
-        row = {
-            "id": message_id(messages, key),
-            "messages": messages,
-            "category": parent["category"],
-            "source": parent["source"],
-            "parent_id": parent["id"],
-            "operator": prompt["operator"],
-            "round": prompt["round"],
-        }
-        if row["id"] not in taken:
-            return _Tried(row, None, reply["response"])
-        reason = "duplicate"
-    return _Tried(None, reason, reply["response"])
+def _tried(prompt: Row, parent: Row, reply: dict, how: _How) -> _Tried:
+    text = elimination.written(reply["response"], how.settings)
+    draft = elimination.Draft(text, _shown(parent, how.beside), reply["finish_reason"])
+    reason = elimination.verdict(draft, how.settings)
+    if reason is not None:
+        return _Tried(None, reason, reply["response"])
+    messages = with_last_turn(parent, f"{text}\n\n{how.beside}" if how.beside else text)
+    row = {
+        "id": message_id(messages, how.key),
+        "messages": messages,
+        "category": parent["category"],
+        "source": parent["source"],
+        "parent_id": parent["id"],
+        "operator": prompt["operator"],
+        "round": prompt["round"],
+    }
+    if row["id"] in how.taken:
+        return _Tried(None, "duplicate", reply["response"])
+    return _Tried(row, None, reply["response"])
+
+
+def _shown(row: Row, beside: str | None) -> str:
+    """Return what the evolver sees of an instruction. beside: the text below it that stays as it is."""
+    return last_turn(row).removesuffix(f"\n\n{beside}") if beside else last_turn(row)
 
 
 # --- which operator an instruction gets
@@ -128,7 +142,7 @@ def _paper(turn: Turn, operators: list[str]) -> str:
 
 
 def _random(turn: Turn, operators: list[str]) -> str:
-    """Return a random operator that hangs on the root and the round alone: all evolvers use the same one on the same instruction."""
+    """Return a random operator that follows from the seed, the root and the round: all evolvers use the same one on an instruction."""
 
     def draw_order(operator: str) -> bytes:
         return hashlib.sha256(f"{turn.seed}/{turn.root}/{turn.number}/{operator}".encode()).digest()

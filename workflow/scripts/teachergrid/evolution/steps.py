@@ -21,6 +21,7 @@ class Step(NamedTuple):
     tables: (rule, cell) of the outputs of other rules that it reads.
     settings: all that decides its rows besides these inputs; they are its spec, so the names of sets and teachers stay out.
     ancestors: sets over which `parent_id` leads from its rows back to their roots. most: rows at most.
+    file: the source of the seeds, where the texts below the instructions are read from it (setting `beside`).
     """
 
     name: str
@@ -31,18 +32,21 @@ class Step(NamedTuple):
     responses: tuple[str, ...] = ()
     tables: tuple[tuple[str, str], ...] = ()
     ancestors: tuple[str, ...] = ()
+    file: str | None = None
 
 
 class Given(NamedTuple):
-    """What a stage gets, each list in the order in which its step names them. name: of the set to make; tables: paths.
+    """What a stage gets, each list in the order in which its step names them.
 
-    work: folder in which long work may save its finished parts; None: there is none.
+    name: of the set to make. tables: paths. beside: {id of a seed: the text below it that is not rewritten}. work: folder in which long
+    work may save its finished parts; None: there is none.
     """
 
     name: str
     sets: list[list[Row]]
     responses: list[Replies]
     tables: list[Path]
+    beside: Mapping[str, str] = {}
     work: Path | None = None
 
 
@@ -75,7 +79,8 @@ class Asked(NamedTuple):
 
     name: of the evolution. entry: its settings, with all defaults. seed: derived from the root seed. seeds: rows of the set
     `of` at most. ancestors: of the set `of`, from the oldest on. texts: of the prompts, by their names.
-    tables: (rule, cell) of other rules' outputs that the entry's method hangs on, such as that of `optimise`.
+    tables: (rule, cell) of other rules' outputs that the entry's method reads, such as that of `optimise`.
+    source: entry of the set `of`, where that is read from a source.
     """
 
     name: str
@@ -85,6 +90,7 @@ class Asked(NamedTuple):
     ancestors: tuple[str, ...]
     texts: dict[str, Any]
     tables: tuple[tuple[str, str], ...] = ()
+    source: dict[str, Any] | None = None
 
     @property
     def where(self) -> str:

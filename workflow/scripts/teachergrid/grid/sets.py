@@ -34,10 +34,10 @@ def row(build: Generating, name: str) -> InstructionsRow:
     """Return the row that makes a set."""
     source = build.config["instructions"][name]
     made = source.get("made") or NOTHING
-    is_file = "made" not in source and not pins.is_data_set(source)
+    file: str | None = source["made"]["file"] if "made" in source else source["source"]
     return {
         "spec": spec(build, name),
-        "files": [source["source"]] if is_file else [],
+        "files": [file] if file and not file.startswith(pins.HUB) else [],
         "prompts": [task["prompts"] for task in removed_tasks(build.config, source).values()],
         "rows": drawn(build, name),
         "sets": [made_by(one) for one in made["sets"]],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from ..analysis.evolution import COLUMNS as EVOLVED
 from ..spec import schema
 from ..store import artifacts
 
@@ -53,6 +54,7 @@ class Inputs(TypedDict):
     effects: list[Row]
     lineage: list[Row]
     contamination: list[Row]
+    evolved: list[Row]  # of analysis.evolution
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -75,6 +77,7 @@ COLUMNS: dict[str, Iterable[str]] = {
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "contamination": artifacts.CONTAMINATION.names,
+    "evolved": EVOLVED,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -181,6 +184,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         effects=_rows("effects", data.get("effects")),
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
+        evolved=_rows("evolved", data.get("evolved")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},

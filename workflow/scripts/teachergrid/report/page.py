@@ -43,6 +43,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             estimates=estimates.table(data.inputs["estimates"]),
             training=records.training(data),
             contamination=records.contamination(data),
+            evolved=records.evolved(data),
             provenance=records.flat(data.inputs["provenance"]),
             reproduce=reproduce(data.inputs["config_files"]),
             gated=gated,

@@ -102,25 +102,6 @@ LIKELIHOODS = _schema(
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
 # the same as SFT reads it: `why` is in a file of its own (x.parquet.why), so that the same rows are the same bytes
 CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
-# one row per pair of responses to an instruction, for preference training; beside a corpus (x.parquet.pairs)
-PAIRS = _schema(
-    ("id", pa.string()),
-    ("prompt", pa.list_(_MESSAGE)),
-    ("chosen", pa.string()),
-    ("rejected", pa.string()),
-    ("chosen_teacher", pa.string()),
-    ("chosen_sample", pa.int32()),
-    ("chosen_value", pa.float64()),
-    ("rejected_teacher", pa.string()),
-    ("rejected_sample", pa.int32()),
-    ("rejected_value", pa.float64()),
-)
-# one row per kind of thing that an evolution's set was made of, and what became of it; beside the set (x.parquet.yields)
-YIELDS = _schema(
-    ("what", pa.string()),  # line, reply, function, case, instruction, or the operator
-    ("outcome", pa.string()),  # kept, or why it was left out
-    ("rows", pa.int64()),
-)
 # one row per logged training step
 TRAINING_LOG = _schema(
     ("step", pa.int32()),

@@ -19,6 +19,13 @@ from ..metrics.variants import Metric
 from ..store import artifacts
 
 SUFFIX = ".pairs"  # after the name of the corpus
+# one row per pair
+_SIDE = (("", pa.string()), ("_teacher", pa.string()), ("_sample", pa.int32()), ("_value", pa.float64()))
+_BOTH = [(f"{side}{name}", kind) for side in ("chosen", "rejected") for name, kind in _SIDE]
+_PROMPT = artifacts.INSTRUCTIONS.field("messages").type
+PAIRS = pa.schema(
+    [pa.field(name, kind, nullable=False) for name, kind in [("id", pa.string()), ("prompt", _PROMPT), *_BOTH]]
+)
 
 
 class Response(NamedTuple):
@@ -86,7 +93,7 @@ def write(
     responses: Mapping[str, str],
     made_from: dict,
 ) -> None:
-    """Write pairs beside a corpus, as artifacts.PAIRS; without `pairs` there is no such file.
+    """Write pairs beside a corpus, as PAIRS; without `pairs` there is no such file.
 
     Args:
         corpus: path of the corpus. instructions: paths of the sets. responses: {teacher: path}.
@@ -96,11 +103,11 @@ def write(
         path.unlink(missing_ok=True)
         return
     print(f"{len(pairs)} pairs of {len({pair.id for pair in pairs})} instructions")
-    artifacts.write(path, table(pairs, instructions, responses), artifacts.PAIRS, made_from)
+    artifacts.write(path, table(pairs, instructions, responses), PAIRS, made_from)
 
 
 def table(pairs: Sequence[Pair], instructions: Sequence[str], responses: Mapping[str, str]) -> pa.Table:
-    """Return artifacts.PAIRS: pairs with their texts.
+    """Return PAIRS: pairs with their texts.
 
     Args:
         instructions: paths of the sets. responses: {teacher: path}.
@@ -115,7 +122,7 @@ def table(pairs: Sequence[Pair], instructions: Sequence[str], responses: Mapping
         for row in artifacts.read(path, artifacts.RESPONSES, ["id", "sample", "response"]).to_pylist():
             if (key := (row["id"], teacher, row["sample"])) in needed:
                 texts[key] = row["response"]
-    return artifacts.table([_row(pair, prompts, texts) for pair in pairs], artifacts.PAIRS)
+    return artifacts.table([_row(pair, prompts, texts) for pair in pairs], PAIRS)
 
 
 def _row(pair: Pair, prompts: Mapping[str, Any], texts: Mapping[tuple[str, str, int], str]) -> dict:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BadInput
-from ..metrics.measure import per_response
+from ..metrics.measure import per_response, reached
 from ..metrics.rows import JoinedRows
 from ..metrics.variants import Metric
 from ..store import artifacts
@@ -104,26 +104,13 @@ def usable(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedRo
             values[teacher],
             rows.words,
             _tokens(entry, rows),
-            enough(entry, metrics, rows),
+            reached(entry["least"], metrics, rows),
         )
         for id, sample, value, words, tokens, fits in zip(*(column.tolist() for column in columns), strict=True):
             responses = by_id.setdefault(id, [])
             if words and fits and math.isfinite(value):
                 responses.append(Row(id, teacher, sample, value, words, tokens))
     return by_id
-
-
-def enough(entry: dict, metrics: dict[str, dict], rows: JoinedRows) -> np.ndarray:
-    """Return whether each response [n] reaches all values of `least`; one without a value does not."""
-    fits = np.ones(len(rows.id), bool)
-    for name, least in sorted(entry["least"].items()):
-        metric = Metric(metrics[name])
-        reached = metric.sign * per_response(metric, rows)[0] >= metric.sign * least
-        print(
-            f"{int((fits & ~reached).sum())} of {len(fits)} responses left out: not {metric.name} of {least:g} or better"
-        )
-        fits &= reached
-    return fits
 
 
 def choose(ranking: Ranking, rows: list[Row]) -> list[Row]:
