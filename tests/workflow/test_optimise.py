@@ -15,6 +15,8 @@ import yaml
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells
 from teachergrid.grid import config as grid_config
+from teachergrid.planning.requests import Request, asked
+from teachergrid.store import artifacts, origin
 
 METHOD, BETTER = "Final task: {instruction}", "Final task: think, then {instruction}"
 ANALYSE, IMPROVE = "What failed?", "Write a better one."
@@ -129,6 +131,20 @@ def test_the_plan_has_one_job_that_optimises_with_its_cost(tmp_path, monkeypatch
     assert row["instructions"] == ["q"] and row["rows"] == 2 * 3 + 3 * (2 + 1 * (2 + 2 * 3)) and row["gpus"] == 0
     assert row["endpoint"]["name"] == "hostile"
     assert rows["load_instructions"]["auto.r1.asked"]["tables"] == ["results/methods/auto.json"]
+
+
+def test_all_that_it_may_ask_an_endpoint_counts(tmp_path, monkeypatch):
+    """What the log answers is not known before: each prompt hangs on what the model wrote. A limit of cost must hold."""
+    row = rows_of(tmp_path, monkeypatch)["optimise"]["auto"]
+    # one instruction is there, and not answered
+    messages = [{"role": "user", "content": "Add."}]
+    blank = dict.fromkeys(("answer", "category", "parent_id", "operator")) | {"round": 0}
+    path = Path("results/instructions/q.parquet")
+    path.parent.mkdir(parents=True)
+    instructions = [{"id": "a", "messages": messages, "source": "q.jsonl", **blank}]
+    artifacts.write(path, instructions, artifacts.INSTRUCTIONS, origin.of("load_instructions", "{}", []))
+    assert asked(Request("optimise", "auto", row, 1)).requests == row["rows"] > 1
+    assert asked(Request("generate", "q__far", row, 1)).requests == 1
 
 
 def test_only_its_own_settings_change_the_optimisation(tmp_path, monkeypatch):
