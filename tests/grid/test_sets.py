@@ -94,8 +94,8 @@ def test_a_damaged_table_is_no_set(small):
 
 
 def test_a_table_of_no_rule_is_a_mistake_of_ours(small):
-    with pytest.raises(AssertionError, match="no rule optimise"):
-        sets.table(table(small).build, "optimise", "wiz")
+    with pytest.raises(AssertionError, match="no rule judge"):
+        sets.table(table(small).build, "judge", "wiz")
 
 
 def test_tasks_are_removed_from_joined_sets_too(small):

@@ -58,6 +58,7 @@ BY_HAND = {
     "ic_ifd_loss": (0.25 + 2 + 0.0625 + 0.5) / 4,
     "ic_ifd_ppl": (math.exp(-3) + math.exp(0) + math.exp(-5.5) + math.exp(-1.5)) / 4,
     "length": 4.25,
+    "length_question": 3.0,
     "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
     "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
 }

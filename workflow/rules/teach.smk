@@ -51,6 +51,29 @@ rule generate:
         "../scripts/generate.py"
 
 
+rule optimise:
+    """Let a model improve the method by which it evolves instructions (Auto Evol-Instruct)."""
+    input:
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("optimise", "instructions"),
+        ),
+    output:
+        method="<results>/methods/{evolution}.json",
+    log:
+        "<logs>/optimise/{evolution}.log",
+    benchmark:
+        "<benchmarks>/optimise/{evolution}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        **needs("optimise"),
+    params:
+        spec=cell("optimise", "spec"),
+    script:
+        "../scripts/optimise.py"
+
+
 rule check:
     """Count what is wrong with a teacher's responses: truncated, empty, refused, caught in a loop ..."""
     input:

@@ -13,7 +13,7 @@ from ..spec.ids import Corpus, Student
 from . import architecture
 
 # the rules that load a model, on a GPU where there is one
-MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
+MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "likelihood", "finetune")
 # the stage of an evolution that calls verifier functions in the sandbox, each in a process of its own
 CALLS_FUNCTIONS = "autoif.functions.read"
 # sorted (name, value) pairs
@@ -133,6 +133,7 @@ def _load_instructions(parts: dict) -> dict:
 
 
 _SETTINGS: dict[str, Callable[[dict], dict]] = {
+    "optimise": _generate,
     "generate": _generate,
     "answer": _answer,
     "ask": _ask,

@@ -109,6 +109,7 @@ def _evolved(name: str, config: dict) -> set[str]:
         most_of(seeds),
         ancestors_of(seeds),
         texts.read(f"{where}.prompts", entry["prompts"] or method.prompts, method.prompts),
+        tables=_optimised(where, name, entry),
         source=None if "made" in seeds else seeds,
     )
     steps = method.steps(asked)
@@ -117,6 +118,17 @@ def _evolved(name: str, config: dict) -> set[str]:
             raise BadInput(f"config.instructions.{step.name}: evolution '{name}' needs this name; rename it")
         sets[step.name] = _entry(step)
     return {step.name for step in steps}
+
+
+def _optimised(where: str, name: str, entry: dict) -> tuple[tuple[str, str], ...]:
+    """Return the result of rule `optimise` that an evolution hangs on, if it does."""
+    if entry["optimise"] is None:
+        return ()
+    if entry["method"] != "auto-evol":
+        raise BadInput(f"{where}.optimise: only `method: auto-evol` has a method to improve; remove the key")
+    if entry["as_published"]:
+        raise BadInput(f"{where}.optimise: the published run left this out; remove the key, or `as_published`")
+    return (("optimise", name),)
 
 
 def _entry(step: Step) -> dict:

@@ -6,6 +6,7 @@ A new method is a line in METHODS, its stages are lines in STAGES, and its promp
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..store.results import RESULTS
 from . import autoif, autoif_stages, crab, elimination, lineage, plans, rewriting
 from .steps import Method, Stage
 
@@ -60,4 +61,4 @@ STAGES: dict[str, Stage] = {
 }
 
 # where the outputs of other rules lie that steps may read: {rule: path with {} for the cell}
-OUTPUTS: dict[str, str] = {}
+OUTPUTS: dict[str, str] = {"optimise": f"{RESULTS}/methods/{{}}.json"}

@@ -24,12 +24,11 @@ from ..spec.spelling import nearest
 from ..store.results import RESULTS
 from . import blocks, evaluation, pilot, sets
 from .builder import Builder
-from .config import ANY
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
 
-ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
+ASKING = ("generate", "ask", "optimise")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
@@ -237,7 +236,7 @@ class Cells:
         entry = self.config["corpora"][corpus]
         counted_by = entry["counted_by"] if entry["tokens"] else None
         measures = self._add_measures(metrics_of(entry), base, sources, counted_by)
-        variant = base if base in measures["scorers"] else ANY
+        variant = blocks.variant(self.build, base, corpus)
         self.rows["select"][f"{corpus}/{variant}"] = self.build.select(corpus, measures)
         return {**part, "derived": [corpus], "variant": [variant]}
 

@@ -63,7 +63,7 @@ class EndpointPart(TypedDict, total=False):
 
 
 class GenerateRow(ModelPart, EndpointPart):
-    """Rule `generate`."""
+    """Rules `generate` and `optimise`, whose rows are prompts."""
 
     rows: int
     tokens: int  # of a response: its usual length, or the limit where that is lower
@@ -231,7 +231,8 @@ class PilotRow(SpecRow):
 class CorrelateRow(SpecRow):
     """Rule `correlate`.
 
-    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons.
+    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons;
+    derived and variants of one list of derived corpora (see `blocks.variant`).
     """
 
     models: list[str]
@@ -243,6 +244,8 @@ class CorrelateRow(SpecRow):
     judges: list[str]
     students: list[str]
     responses: list[str]
+    derived: list[str]
+    variants: list[str]
     rows: int
 
 

@@ -5,15 +5,18 @@ from functools import cache
 from typing import Protocol
 
 from .. import units
+from ..evolution import optimise, texts
 from ..evolution.entries import NOTHING, made_by, up_to_date
-from ..evolution.methods import OUTPUTS
+from ..evolution.methods import METHODS, OUTPUTS
 from ..hub import pins
 from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
+from ..spec.ids import Responses
+from ..spec.seeds import derived_seed
 from ..store.results import RESULTS
 from .config_data import removed_tasks
-from .rows import GenerateRow, InstructionsRow, SpecRow
+from .rows import GenerateRow, InstructionsRow
 
 
 class Generating(Protocol):
@@ -65,9 +68,21 @@ def specs(build: Generating, name: str) -> dict[str, str]:
     return found | {f"generate {one}": build.generate(one)["spec"] for one in made["responses"]}
 
 
-def table(build: Generating, rule: str, cell: str) -> SpecRow:
-    """Return the row of another rule whose output an evolution reads (methods.OUTPUTS)."""
-    raise AssertionError(f"no rule {rule} makes {cell} of {len(build.config)}")
+def table(build: Generating, rule: str, name: str) -> GenerateRow:
+    """Return the row of another rule whose output an evolution reads (methods.OUTPUTS). name: of the evolution."""
+    assert rule == "optimise", f"no rule {rule} makes {name}"
+    entry = build.config["evolutions"][name]
+    model = build.generate(str(Responses(entry["of"], entry["by"])))
+    words = texts.read(
+        "prompts", entry["prompts"] or METHODS[entry["method"]].prompts, METHODS[entry["method"]].prompts
+    )
+    settings = {
+        **entry["optimise"],
+        "seed": derived_seed(build.config["seed"], "evolution") if entry["seed"] is None else entry["seed"],
+        "texts": {key: words[key] for key in ("method", "analyse", "improve", "final", "labels")},
+    }
+    spec = canonical.dump(**canonical.load(model["spec"]), optimise=settings)
+    return {**model, "spec": spec, "rows": optimise.calls(settings)}
 
 
 @cache

@@ -30,7 +30,8 @@ BYTES, TEMPLATE = 4, 20
 class Rows(NamedTuple):
     """How many rows a source has.
 
-    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: the data set's card says it.
+    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: the data set's card says it, or
+    the config's `items`.
     """
 
     number: int
@@ -51,8 +52,9 @@ def rows(entry: Mapping[str, Any]) -> Rows:
         return Rows(count(source))
     repo, file = pins.data_set(source)
     folder = _snapshot(repo, entry.get("revision"))
+    unseen = Rows(entry["items"], False) if entry.get("items") else Rows(UNKNOWN_ROWS, False, True)
     if folder is None:
-        return Rows(UNKNOWN_ROWS, False, True)
+        return unseen
     split = entry.get("split") or "train"
     with suppress(BadInput, OSError):  # the job that loads it says what is wrong
         names = _all_files(folder)
@@ -61,7 +63,7 @@ def rows(entry: Mapping[str, Any]) -> Rows:
             return Rows(counted)
         if not file and (stated := _stated(folder, split)) is not None:
             return Rows(stated, False)
-    return Rows(UNKNOWN_ROWS, False, True)
+    return unseen
 
 
 def drawn(entry: Mapping[str, Any]) -> int:

@@ -32,6 +32,7 @@ SETTINGS = [
     (r"teacher\.sampling", "sampling changed"),
     (r"model\b", "model settings changed"),
     (r"(teacher|suite)\b", "generation settings changed"),
+    (r"optimise\b", "evolution changed"),
     (r"recipe\b", "recipe changed"),
     (r"tasks\..*\.(prompt_version|checker_version)", "task version changed"),
     (r"tasks\..*|suites\b", "task changed"),
@@ -48,7 +49,7 @@ SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, stude
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
 # the parts of a cell: where several of them are new, the first in this order is the reason
 WORDS = [
-    *("teacher", "base", "instructions", "corpus", "recipe", "reward"),
+    *("teacher", "base", "evolution", "instructions", "corpus", "recipe", "reward"),
     *("scorer", "seed", "reference", "suite", "judge", "grid"),
 ]
 DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students

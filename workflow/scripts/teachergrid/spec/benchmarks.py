@@ -32,7 +32,7 @@ HERE = Path("config/benchmarks")
 SHIPPED = Path(__file__).parents[4] / HERE
 HUB = "hub:"
 ABOUT = ("about", "licence", "citation")  # they describe, and decide nothing
-PLACE = ("source", "revision", "split")  # where the items are
+PLACE = ("source", "revision", "split", "items")  # where the items are, and how many
 # a task's own: a file says the same as `source`
 NOT_IN_A_FILE = ("file", "prompts", "instructions")
 
