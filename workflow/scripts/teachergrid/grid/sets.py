@@ -65,6 +65,7 @@ def specs(build: Generating, name: str) -> dict[str, str]:
     found = {f"load_instructions {name}": spec(build, name)}
     for one in made["sets"]:
         found |= specs(build, one)
+    found |= {f"{rule} {cell}": table(build, rule, cell)["spec"] for rule, cell in made["tables"]}
     return found | {f"generate {one}": build.generate(one)["spec"] for one in made["responses"]}
 
 
