@@ -216,7 +216,8 @@ class Cells:
             for name in scorers:
                 by_scorer: ScoreRow = {**build.scorer(name), **read, "instructions": instructions, "rows": scored}
                 self.rows["likelihood"][f"{name}/{source}"] = by_scorer
-        return {"responses": sources, "rewards": rewards, "scorers": scorers}
+        expecting = build.expecting(metrics, scorers)
+        return {"responses": sources, "rewards": rewards, "scorers": scorers, "expecting": expecting}
 
     # --- corpora and students
 
