@@ -17,7 +17,7 @@ from ..errors import BadInput
 from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
-from ..spec import canonical, names
+from ..spec import canonical, names, recipes
 from ..spec.ids import Corpus, Model, Responses, Student
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
@@ -27,7 +27,7 @@ from .combinations import Combination, combinations
 from .config import ANY
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside
 
 ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
@@ -123,12 +123,14 @@ class Cells:
         return {row["endpoint"]["name"] for rule in ASKING for row in self.rows[rule].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run: on bases whose chat template opens a block, on sets of instructions whose rows are not
-        known, and on engines whose package is not installed."""
+        """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
+        whose rows are not known, and on engines whose package is not installed."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
-        opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
+        students = [Student.parse(name) for name in self.rows["finetune"]]
+        opened = openings.warnings(self.config, measured | {student.base for student in students})
+        rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *sizes.guessed(entries), *self.lacking()]
+        return [*opened, *rates, *sizes.guessed(entries), *self.lacking()]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
@@ -287,11 +289,6 @@ class Cells:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
-
-
-def outside(row: Any) -> list[str]:
-    """Return the paths of the inputs from outside the results that a row names, in their order."""
-    return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
 
 
 def signed(function: Callable) -> Callable:

@@ -10,7 +10,7 @@ from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
-from ..spec import benchmarks, names, schema, validation, zoos
+from ..spec import benchmarks, names, recipes, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..tasks import checkers
@@ -29,7 +29,7 @@ def checked(config: dict) -> dict:
         BadInput: for the first mistake that is found.
     """
     names.check_values(config)
-    config = benchmarks.expand(zoos.with_teachers(with_named_models(config)))
+    config = recipes.expand(benchmarks.expand(zoos.with_teachers(with_named_models(config))))
     schema.refuse_unknown_keys(config)
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
@@ -175,6 +175,15 @@ def _recipes(config: dict) -> None:
     for name, recipe in config["recipes"].items():
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; write model or none")
+        divides = recipe["deepspeed"] in ("zero3", "zero3_offload")
+        if divides and recipe["lora"] and recipe["lora"]["quantize"]:
+            raise BadInput(
+                f"config.recipes.{name}.lora.quantize: ZeRO-3 cannot divide 4-bit weights; write `deepspeed: zero2`, or null"
+            )
+        if recipe["deepspeed"] == "zero3_offload" and recipe["optim"] != "adamw_torch_fused":
+            raise BadInput(
+                f"config.recipes.{name}.optim: zero3_offload has an AdamW of its own; leave `optim` out, or write `deepspeed: zero3`"
+            )
 
 
 def _metrics(config: dict) -> None:

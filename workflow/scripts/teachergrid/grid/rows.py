@@ -4,9 +4,10 @@ A row holds the spec of a job, the numbers from which cost.resources computes it
 Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These are plain dicts at run time.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from ..engines.requests import EndpointCosts
+from ..store.results import RESULTS
 
 
 class SpecRow(TypedDict):
@@ -258,3 +259,8 @@ class ReportRow(SpecRow):
     suites: list[str]
     prompts: list[str]
     rows: int
+
+
+def outside(row: Any) -> list[str]:
+    """Return the paths of the inputs from outside the results that a row names, in their order."""
+    return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
