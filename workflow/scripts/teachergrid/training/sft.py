@@ -23,7 +23,7 @@ from trl import SFTConfig
 
 from ..errors import BadInput
 from ..models import chat, checks, loading
-from . import adapters, divergence, packing
+from . import adapters, divergence, packing, proof
 from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
 from .training import Trained, Training
 
@@ -160,6 +160,7 @@ def train(
     examples, counts = encode(
         tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished, training.ids
     )
+    proof.write(training, tokenizer, training.work / proof.NAME)
     # float32 weights; the recipe's bfloat16 is mixed precision
     network = adapters.base(training.model, recipe, spread=processes == 1 and deepspeed is None).train()
     checks.check_ids(tokenizer, network)
