@@ -9,7 +9,7 @@ from ..engines.engine import ENGINES
 from ..errors import BadInput
 from ..hub import pins
 from ..metrics import entry_checks
-from ..scoring import ratings, similarity
+from ..scoring import classifier, ratings, similarity
 from ..spec import benchmarks, names, recipes, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
@@ -159,6 +159,7 @@ def _rewards(config: dict) -> None:
             raise BadInput(f"{where}: state either 'model' or 'checker', or the 'column' of published rewards")
         if reward["checker"] is not None:
             checkers.refuse_wrong(f"{where}.checker", reward)
+        classifier.check(where, reward)
         ratings.check(where, reward)
         similarity.check(where, reward)
 

@@ -123,7 +123,7 @@ def load_model(
 
     Args:
         model: the model's entry in the config.
-        kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head).
+        kind: `causal`, `reward` (a sequence classifier with one output), `classifier` (with several) or `encoder` (without any head).
         folder: a student's folder; its weights are loaded in place of the entry's own. If it holds only the adapter,
             see `load_merged`.
         dtype: in place of the entry's own, such as `float32`.
@@ -266,7 +266,8 @@ def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
     """Return the class of transformers that loads a kind of model."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
+    heads = {"causal": AutoModelForCausalLM, "encoder": AutoModel}
+    return heads.get(kind, AutoModelForSequenceClassification)
 
 
 def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:
