@@ -30,7 +30,7 @@ BYTES, TEMPLATE = 4, 20
 class Rows(NamedTuple):
     """How many rows a source has.
 
-    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: the data set's card says it.
+    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: its card or the config says it.
     """
 
     number: int
@@ -41,15 +41,16 @@ class Rows(NamedTuple):
 def rows(entry: Mapping[str, Any]) -> Rows:
     """Return how many rows the source of a set of instructions has.
 
-    entry: the config's, with `source`, and for the hub `revision` and `split`. Raises BadInput for a file that cannot be read.
+    entry: the config's, with `source`, and for the hub `revision`, `split` and `rows`. Raises BadInput for a file that cannot be read.
     """
     source = entry["source"]
     if not source.startswith(pins.HUB):
         return Rows(count(source))
     repo, file = pins.data_set(source)
     folder = _snapshot(repo, entry.get("revision"))
+    unseen = Rows(entry["rows"], False) if entry.get("rows") else Rows(UNKNOWN_ROWS, False, True)
     if folder is None:
-        return Rows(UNKNOWN_ROWS, False, True)
+        return unseen
     split = entry.get("split") or "train"
     with suppress(BadInput, OSError):  # the job that loads it says what is wrong
         names = _all_files(folder)
@@ -58,7 +59,7 @@ def rows(entry: Mapping[str, Any]) -> Rows:
             return Rows(counted)
         if not file and (stated := _stated(folder, split)) is not None:
             return Rows(stated, False)
-    return Rows(UNKNOWN_ROWS, False, True)
+    return unseen
 
 
 def drawn(entry: Mapping[str, Any]) -> int:
