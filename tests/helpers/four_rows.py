@@ -79,7 +79,9 @@ def with_ranks(chat=CHAT, ranks=RANKS):
     return {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"token_ranks": ranks.get(key)} for key, row in chat.items()}
 
 
-def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, sure=SURE, ranks=True, instructions=(), **settings):
+def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, sure=None, ranks=True, instructions=(), **settings):
+    # of another corpus: those of the instruction, or of the first
+    sure = sure or {key: SURE.get((key[0], 0), SURE["i1", 0]) for key in chat}
     tables = {
         ("self", "chat"): {"t": likelihoods(chat)},
         ("self", "plain"): {"t": likelihoods(plain)},

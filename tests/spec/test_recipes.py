@@ -37,8 +37,8 @@ def test_a_file_of_ones_own(tmp_path, monkeypatch):
 WRONG = [
     ("like: modern", "mine.yaml: `like` is a key of a config's recipe"),
     ("max_lenght: 5", "mine.yaml: unknown key 'max_lenght', did you mean 'max_length'?"),
-    ("packing: 3", "mine.yaml.packing: "),
-    ("[1]", "mine.yaml: holds no keys"),
+    ("packing: 3", "mine.yaml, packing: 3 is not of type 'boolean'"),
+    ("[1]", "mine.yaml: holds a list"),
 ]
 
 

@@ -60,7 +60,7 @@ def advice(config: dict, names: Iterable[str]) -> list[str]:
     low = [
         f"{name} ({recipe['learning_rate']:g})"
         for name in sorted(names)
-        if (recipe := config["recipes"][name])["lora"] and recipe["learning_rate"] < LEAST_FOR_ADAPTERS
+        if (recipe := config["recipes"][name])["lora"] is not None and recipe["learning_rate"] < LEAST_FOR_ADAPTERS
     ]
     if not low:
         return []
