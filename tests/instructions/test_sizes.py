@@ -132,5 +132,5 @@ def test_a_config_may_say_how_many_rows_a_set_has_that_is_not_here(cache):
     assert sizes.rows(elsewhere) == sizes.Rows(541, False) and sizes.guessed({"other": elsewhere}) == []
     assert sizes.guessed({"other": entry("hub:org/other")})
     # what the files say goes before
-    (cache / "train.jsonl").write_text("{}\n" * 3)
-    assert sizes.rows(entry(rows=541)) == sizes.Rows(3)
+    (cache / "some.jsonl").write_text("{}\n" * 3)
+    assert sizes.rows(entry("hub:org/name/some.jsonl", rows=541)) == sizes.Rows(3)

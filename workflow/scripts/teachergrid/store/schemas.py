@@ -89,14 +89,10 @@ LIKELIHOODS = _schema(
 )
 # one row per response: what the scorer expected at each of its tokens, from the same pass as LIKELIHOODS; sums over the answer's
 # tokens, and over its end tokens apart, given the question. p is the distribution of the next token
+_EXPECTED = ("probability", "squares", "entropy")  # of the token itself; the sum of p squared; of p, in nats
 DISTRIBUTIONS = _schema(
     *_KEY,
-    ("probability", pa.float64()),  # sum of the probabilities of the tokens themselves
-    ("end_probability", pa.float64()),
-    ("squares", pa.float64()),  # sum of the sums of p squared
-    ("end_squares", pa.float64()),
-    ("entropy", pa.float64()),  # sum of the entropies of p, in nats
-    ("end_entropy", pa.float64()),
+    *[(f"{end}{name}", pa.float64()) for name in _EXPECTED for end in ("", "end_")],
     ("token_squares", pa.list_(pa.float32())),  # of each token of the answer, then of its end tokens
     ("token_entropies", pa.list_(pa.float32())),
     ("reason", pa.string()),
