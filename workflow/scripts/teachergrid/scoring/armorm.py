@@ -9,6 +9,7 @@ where T is `reward_transform_matrix`, and the MLP has ReLU between its layers.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,9 @@ class ArmoRM(Classifier):
         self._gate = tokenizer(GATE, add_special_tokens=False)["input_ids"]
         self._head = {name: values.to(model.device).float() for name, values in head(model).items()}
         self._temperature = float(getattr(model.config, "gating_temperature", None) or TEMPERATURE)
-        if len(self._gate) != len(("<|eot_id|>", "<|start_header_id|>", "assistant", "<|end_header_id|>")):
-            raise BadInput(
-                f"{model.name_or_path}: its tokenizer does not know {GATE}; `head: armorm` is for ArmoRM on Llama 3"
-            )
+        known = tokenizer.get_vocab()
+        if any(token not in known for token in re.findall(r"<[^>]*>", GATE)):
+            raise BadInput(f"{model.name_or_path}: its tokenizer does not know {GATE}; `head: armorm` is for ArmoRM on Llama 3")
 
     def _score(self, batch: list[list[int]]) -> list[float]:
         import torch
