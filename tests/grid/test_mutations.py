@@ -13,7 +13,7 @@ import yaml
 EVERY_KIND = """
 models: {a: {repo: org/a, revision: 0123456789abcdef0123456789abcdef01234567, gpus: 1, parent: b}, b: {repo: org/b}, far: {api: gpt-4o, endpoint: there}}
 endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2, token_limit: max_tokens}}
-instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, items: 9, sample: 8, decontaminate: [math]}, both: {join: [seed, wiz.r1], paired_with: [wiz.r1]}}
+instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, rows: 9, sample: 8, decontaminate: [math]}, both: {join: [seed, wiz.r1], paired_with: [wiz.r1]}}
 evolutions:
   rules: {of: seed, by: t, method: autoif, autoif: {calls: 1, crosscheck: {rule: code}}}
   back: {of: seed, by: t, method: crab, crab: {responses: e}}

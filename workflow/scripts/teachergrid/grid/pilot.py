@@ -77,6 +77,7 @@ def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow
         "responses": responses,
         "rewards": rewards,
         "scorers": [scorer for scorer, _ in scored],
+        "expecting": build.expecting(settings["by"], [scorer for scorer, _ in scored]),
         "scored": [source for _, source in scored],
         "rows": build.rows_of(responses),
     }

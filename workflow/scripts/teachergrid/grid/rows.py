@@ -106,11 +106,15 @@ class RewardPart(ScorePart):
 
 
 class Measures(TypedDict):
-    """Ids of what a job joins: each of the responses with each of the rewards and scorers."""
+    """Ids of what a job joins: each of the responses with each of the rewards and scorers.
+
+    expecting: the scorers whose distributions it reads, too.
+    """
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
 
 
 class CorpusPart(TypedDict):
@@ -138,6 +142,7 @@ class MetricRow(CorpusPart):
 
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]  # as in Measures
     rows: int
     metrics: list[str]
     spec: str
@@ -219,11 +224,12 @@ class FreeRow(SpecRow):
 
 
 class PilotRow(SpecRow):
-    """Rule `pilot`. scorers and scored are columns of one list of pairs."""
+    """Rule `pilot`. scorers and scored are columns of one list of pairs. expecting: the scorers, or none, as in Measures."""
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
     scored: list[str]
     rows: int
 

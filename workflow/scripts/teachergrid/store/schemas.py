@@ -98,6 +98,17 @@ LIKELIHOODS = _schema(
     optional="n_question n_answer n_end question answer_given_question end_given_question answer end token_logprobs "
     "token_ranks reason",
 )
+# one row per response: what the scorer expected at each of its tokens, from the same pass as LIKELIHOODS; sums over the answer's
+# tokens, and over its end tokens apart, given the question. p is the distribution of the next token
+_EXPECTED = ("probability", "squares", "entropy")  # of the token itself; the sum of p squared; of p, in nats
+DISTRIBUTIONS = _schema(
+    *_KEY,
+    *[(f"{end}{name}", pa.float64()) for name in _EXPECTED for end in ("", "end_")],
+    ("token_squares", pa.list_(pa.float32())),  # of each token of the answer, then of its end tokens
+    ("token_entropies", pa.list_(pa.float32())),
+    ("reason", pa.string()),
+    optional="probability end_probability squares end_squares entropy end_entropy token_squares token_entropies reason",
+)
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
 # the same as SFT reads it: `why` is in a file of its own (x.parquet.why), so that the same rows are the same bytes
