@@ -8,6 +8,7 @@ from teachergrid.grid import evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
+from teachergrid.hub import needs
 from teachergrid.instructions import loading
 from teachergrid.spec import canonical
 from teachergrid.store import artifacts
@@ -251,3 +252,61 @@ def test_examples_are_an_input_where_they_are_shown(build, small):
     assert shown["asked"] == pytest.approx(3 * student["asked"])
     table = Cells(builder.config).rows["load_instructions"]
     assert "evolved" in table
+
+
+# --- published answers
+
+
+@pytest.fixture
+def answered(small):
+    """Return a function: the cells of the small grid, whose judge's opponent are published answers with these keys."""
+
+    def made(**keys) -> Cells:
+        small["references"]["told"] = {"engine": "existing", "source": "config/ifeval.jsonl"} | keys
+        small["judges"]["wins"]["baseline"] = "told"
+        return Cells(checked(small))
+
+    return made
+
+
+def test_published_answers_are_an_opponent_without_a_model(answered, small):
+    cells = answered()
+    row = cells.rows["answer"]["told/chat"]
+    assert (row["files"], row["gpus"], row["parameters"], row["students"]) == (["config/ifeval.jsonl"], 0, 0, [])
+    assert cells.rows["judge"][f"{STUDENT}/chat/wins"]["baselines"] == ["told"]
+    # they are evaluated only where a block names them: they answer one suite
+    assert [key for key in cells.rows["answer"] if key.startswith("told")] == ["told/chat"]
+    assert "told/chat" not in cells.rows["verify"]
+    # a file counts by its content, a data set by its name and commit
+    assert "config/ifeval" not in row["spec"]
+    published = {"source": "hub:org/name", "revision": "0" * 40}
+    hub = answered(**published).rows["answer"]["told/chat"]
+    assert hub["files"] == [] and "hub:org/name" in hub["spec"]
+    assert [need.repo for need in needs.needs({hub["spec"]})[0]] == ["org/name"]
+    assert answered(**published | {"revision": "1" * 40}).rows["answer"]["told/chat"]["spec"] != hub["spec"]
+    # a setting that only decides how models answer
+    small["tasks"]["ifeval"]["sampling"] = {"max_tokens": 7}
+    assert answered().rows["answer"]["told/chat"]["spec"] == row["spec"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"model": "q"}, "state either 'model', or 'source'"),
+        ({"source": None}, "state either 'model', or 'source'"),
+        ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
+        ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
+        ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
+        ({"source": "none.jsonl"}, "references.told.source: there is no file 'none.jsonl'"),
+        ({"role": "untuned"}, "told.base: a reference with role 'untuned' names its base"),
+    ],
+)
+def test_published_answers_that_contradict_themselves(answered, keys, said):
+    with pytest.raises(BadInput, match=said):
+        answered(**keys)
+
+
+def test_a_model_reads_no_file_of_answers(small):
+    small["references"]["w-raw"]["allow_missing"] = True
+    with pytest.raises(BadInput, match="w-raw.allow_missing: a reference that is a model does not read it"):
+        checked(small)

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from ..engines import engine, rows
 from ..engines.requests import Output, Request, Setup, requests_of
+from ..errors import BadInput
+from ..responses import published
 from ..spec.settings import AnswerSettings
 from ..store import artifacts
 from . import prompting
@@ -60,6 +62,36 @@ def answer(
     table = pa.concat_tables([artifacts.ANSWERS.empty_table(), *made.tables])
     engine.check_prompts_fit(table, settings["model"])
     return table, made.cut
+
+
+def read(items: Mapping[str, pa.Table], reference: dict, path: str | None) -> pa.Table:
+    """Return answers that were published (artifacts.ANSWERS), task by task, in the order of the prompts.
+
+    Args:
+        items: {task: its prompts (artifacts.INSTRUCTIONS)}.
+        reference: the config's entry: how the source is read.
+        path: of the file; None for a hub data set.
+    Raises:
+        BadInput: as published.load does: an item has no answer or two, or no row answers any.
+    """
+    made: list[dict] = []
+    for task, table in items.items():
+        asked = table.to_pylist()
+        categories = {row["id"]: row["category"] for row in asked}
+        try:
+            found = published.load(asked, reference, path)
+        except BadInput as error:
+            raise BadInput(f"task {task}: {error}") from error
+        made += [
+            {
+                **{key: row[key] for key in ("id", "sample", "finish_reason")},
+                "task": task,
+                "category": categories[row["id"]],
+                "answer": row["response"],
+            }
+            for row in found
+        ]
+    return artifacts.table(made, artifacts.ANSWERS)
 
 
 def _row(task: str, request: Request, output: Output) -> dict:

@@ -79,7 +79,9 @@ def _expand_all(config: dict) -> None:
                 block[key] = sorted(config[key])
         if block["references"] == "all":
             bases = (None, *block["bases"])
-            block["references"] = sorted(r for r, entry in config["references"].items() if entry["base"] in bases)
+            # published answers are those to one suite, so they stand only where a block names them
+            running = ((r, entry) for r, entry in config["references"].items() if entry["source"] is None)
+            block["references"] = sorted(r for r, entry in running if entry["base"] in bases)
 
 
 # --- checks
@@ -192,6 +194,7 @@ def _corpora(config: dict) -> None:
 def _references(config: dict) -> None:
     for name, reference in config["references"].items():
         where = f"config.references.{name}"
+        config_data.check_answers(where, reference)
         if reference["base"] is not None:
             known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":

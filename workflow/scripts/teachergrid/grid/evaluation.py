@@ -10,6 +10,7 @@ from ..engines import openai
 from ..engines.engine import ENGINES
 from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
+from ..hub import pins
 from ..instructions import loading, sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
@@ -29,11 +30,15 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
     prompts, items = _prompts(build, suite)
+    if (reference := build.config["references"].get(model)) and reference["source"] is not None:
+        part, files = _published(build, model, suite), pins.files(reference)
+        return {**part, "asked": None, "students": [], "files": files, "prompts": prompts, "rows": items}
     format = format_of(build.config, model)
     return {
         **_answers(build, student.base if student else model, suite),
         "asked": _asked(build, suite, format),
         "students": [model] if student else [],
+        "files": [],
         "prompts": [*prompts, *_examples(build, suite, format)],
         "rows": items,
     }
@@ -187,6 +192,17 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     )
     longest = max(workload.longest(task["sampling"]) for task in tasks.values())
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
+
+
+@cache
+def _published(build: Builder, name: str, suite: str) -> ScorePart:
+    """Return spec and cost of reading answers that were published. The content of a file counts as an input."""
+    entry = build.config["references"][name]
+    place = ["source", "revision", "split"] if pins.is_data_set(entry) else []
+    reference = picked(entry, "engine", "fields", "written_by", "allow_missing", *place)
+    tasks = {task: picked(settings, "fields") for task, settings in tasks_of(build.config, suite).items()}
+    spec = canonical.dump(reference=reference, tasks=tasks, suite={})
+    return {"spec": spec, **NO_MODEL, "nodes": 1, "tokens": resources.USUAL_TOKENS}
 
 
 def _put(task: dict, format: str) -> dict:

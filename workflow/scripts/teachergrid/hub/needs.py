@@ -41,8 +41,8 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
     for text in specs:
         parts = canonical.load(text)
         model = parts.get("model")
-        # instructions, and responses that exist already
-        for entry in (parts.get("instructions", {}), parts.get("teacher", {})):
+        # instructions, responses that exist already, published answers
+        for entry in (parts.get(name, {}) for name in ("instructions", "teacher", "reference")):
             source = entry.get("source") or ""
             if source.startswith(pins.HUB):
                 repo, file = pins.data_set(source)
