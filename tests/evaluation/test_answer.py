@@ -89,7 +89,9 @@ def test_published_answers_belong_to_the_items_with_their_text(tmp_path):
         }
         for n, text in enumerate(TEXTS)
     ]
-    tables = [answer.read(items, PUBLISHED, written(tmp_path / f"{n}.jsonl", rows)) for n, rows in enumerate((flat, chats))]
+    tables = [
+        answer.read(items, PUBLISHED, written(tmp_path / f"{n}.jsonl", rows)) for n, rows in enumerate((flat, chats))
+    ]
     assert tables[0] == tables[1]
     asked = [*TEXTS[:2], *TEXTS[1:]]
     assert tables[0]["answer"].to_pylist() == [f"to {text}" for text in asked]

@@ -66,7 +66,7 @@ STEPS = [
     {"example_id": 1, "category": "style", "source": "quora", "level": level, "instruction": text, "target": ""}
     for level, text in enumerate(["Greet me.", "Greet me in French."])
 ]
-PLUS = 'import numpy as np\n\ninputs = [[0], [1]]\nfor inp in inputs:\n    assert np.allclose(add{0}(*inp), inp[0] + {0})\n'
+PLUS = "import numpy as np\n\ninputs = [[0], [1]]\nfor inp in inputs:\n    assert np.allclose(add{0}(*inp), inp[0] + {0})\n"
 ROWS = {
     "alpaca_eval2": WISHES,
     "arena_hard_v0.1": HARD,

@@ -297,8 +297,8 @@ def test_published_answers_are_an_opponent_without_a_model(answered, small):
         ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
         ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
         ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
-        ({"source": "none.jsonl"}, "references.told.source: there is no file 'none.jsonl'"),
-        ({"role": "untuned"}, "told.base: a reference with role 'untuned' names its base"),
+        ({"source": "none.jsonl"}, r"references\.told\.source: there is no file 'none.jsonl'"),
+        ({"role": "untuned"}, r"told\.base: a reference with role 'untuned' names its base"),
     ],
 )
 def test_published_answers_that_contradict_themselves(answered, keys, said):
@@ -308,5 +308,5 @@ def test_published_answers_that_contradict_themselves(answered, keys, said):
 
 def test_a_model_reads_no_file_of_answers(small):
     small["references"]["w-raw"]["allow_missing"] = True
-    with pytest.raises(BadInput, match="w-raw.allow_missing: a reference that is a model does not read it"):
+    with pytest.raises(BadInput, match=r"w-raw\.allow_missing: a reference that is a model does not read it"):
         checked(small)

@@ -139,7 +139,9 @@ def test_shipped_files_name_licence_source_and_versions(name):
 
 def test_all_of_them_are_shipped():
     assert {"gsm8k", "math", "math500", "ifeval", "ifbench", "humaneval", "mbpp"} <= {*SHIPPED}
-    assert {"alpaca_eval2", "arena_hard_v0.1", "arena_hard_v2", "followbench", "humaneval_plus", "mbpp_plus"} <= {*SHIPPED}
+    assert {"alpaca_eval2", "arena_hard_v0.1", "arena_hard_v2", "followbench", "humaneval_plus", "mbpp_plus"} <= {
+        *SHIPPED
+    }
 
 
 def test_a_config_without_tasks_stays_as_it_is():

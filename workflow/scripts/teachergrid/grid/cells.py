@@ -124,11 +124,11 @@ class Cells:
 
     def warnings(self) -> list[str]:
         """Return what to know before a run: on bases whose chat template opens a block, on sets of instructions whose rows are not
-        known, and on engines whose package is not installed."""
+        known, on engines whose package is not installed, and on programs of models without a guard."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         opened = openings.warnings(self.config, measured | {Student.parse(name).base for name in self.rows["finetune"]})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *sizes.guessed(entries), *self.lacking()]
+        return [*opened, *sizes.guessed(entries), *self.lacking(), *evaluation.unguarded(self.config)]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""

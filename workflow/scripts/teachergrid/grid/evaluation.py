@@ -1,6 +1,7 @@
 """The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..instructions import loading, sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
+from ..stats.sample_size import detectable_difference
 from ..store import artifacts
 from ..store.results import RESULTS
 from ..tasks import checkers
@@ -249,6 +251,32 @@ def _prompts(build: Builder, suite: str) -> tuple[list[str], int]:
 def _items(build: Builder, task: dict) -> int:
     prompts = build.config["instructions"].get(task["instructions"])
     return sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
+
+
+def detectable(build: Builder, answered: Iterable[str]) -> list[dict[str, Any]]:
+    """Return {suite, task, items, unpaired, paired} of each benchmark: differences of two models, in points, that it mostly detects.
+
+    answered: model/suite of the jobs `answer`. See sample_size.detectable_difference.
+    """
+    found = []
+    for suite in sorted({cell.split("/")[1] for cell in answered}):
+        for name, task in tasks_of(build.config, suite).items():
+            if items := _items(build, task):
+                points = {
+                    word: round(100 * detectable_difference(items, word == "paired"), 1)
+                    for word in ("unpaired", "paired")
+                }
+                found.append({"suite": suite, "task": name, "items": items, **points})
+    return found
+
+
+def unguarded(config: dict) -> list[str]:
+    """Return a sentence where suites of the grids run programs of models and this machine has no guard for them."""
+    suites = sorted({suite for block in config["grids"].values() for suite in block["suites"]})
+    checks = {suite: [task["checker"] for task in tasks_of(config, suite).values()] for suite in suites}
+    running = [suite for suite in suites if any(one and checkers.runs_programs(one) for one in checks[suite])]
+    lack = checkers.no_guard() if running else None
+    return [f"suite {', '.join(running)}: {lack}"] if lack else []
 
 
 @cache
