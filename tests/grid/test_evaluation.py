@@ -4,7 +4,8 @@ import re
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.grid import evaluation
+from teachergrid.evaluation import judge_prompts
+from teachergrid.grid import config_grids, evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -12,7 +13,7 @@ from teachergrid.hub import needs
 from teachergrid.instructions import loading
 from teachergrid.spec import canonical
 from teachergrid.store import artifacts
-from teachergrid.tasks import checkers
+from teachergrid.tasks import checkers, sandbox
 
 STUDENT = "w__seed__large__sft__s1"
 
@@ -164,6 +165,7 @@ def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
         ({"control": "length"}, "config.judges.lm.control: a judge with 'model' does not read it; remove it"),
         ({"prompt": "none.txt"}, "config.judges.lm.prompt: there is no file 'none.txt'"),
         ({"prompt": "config/gsm.jsonl"}, "config.judges.lm.prompt: no message of the user at its end"),
+        ({"prompt": "official"}, "config.judges.lm.prompt: protocol 'pairwise' has no official prompt; leave it out"),
         ({"prompt_version": 9}, "config.judges.lm.prompt_version: its prompt has the versions 1"),
     ],
 )
@@ -181,7 +183,18 @@ def test_a_judge_that_contradicts_itself(asking, judge, message):
             {"of": "wins", "control": "style"},
             "config.judges.d.of: 'wins' is no language model that compares two answers",
         ),
-        ({"of": "lm", "control": "length"}, "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with"),
+        (
+            {"of": "lm", "control": "length", "gamed": "hub:org/name/x.csv"},
+            "config.judges.d.gamed_revision: a file on the hub, and no other, needs its commit",
+        ),
+        (
+            {"of": "lm", "control": "length", "gamed": "config/gsm.jsonl", "gamed_revision": "0" * 40},
+            "config.judges.d.gamed_revision: a file on the hub, and no other",
+        ),
+        (
+            {"of": "lm", "control": "length", "gamed": "hub:org/name", "gamed_revision": "0" * 40},
+            "config.judges.d.gamed: name one file of the data set",
+        ),
         (
             {"of": "lm", "control": "style", "gamed": "x.csv"},
             "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with",
@@ -209,6 +222,56 @@ def test_a_prompt_of_ones_own_counts_by_its_text(asking, small, tmp_path):
     (tmp_path / "one.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read as text"):
         asking(prompt=str(tmp_path / "one.txt"))
+
+
+def test_a_benchmarks_own_files_count_by_their_commit_and_digest(asking, small):
+    small["judges"]["lc"] = {"of": "lm", "control": "length"}
+    small["suites"]["chat"]["judges"] = ["lm", "lc"]
+
+    def rows(**keys) -> tuple[dict, dict]:
+        small["judges"]["lc"].update(keys)
+        cells = asking(protocol="alpaca_eval2", prompt="official")
+        small["suites"]["chat"]["judges"] = ["lm", "lc"]
+        cells = Cells(checked(small))
+        return cells.rows["ask"][f"{STUDENT}/chat/lm"], cells.rows["score"][f"{STUDENT}/chat/lc"]
+
+    ask, score = rows()
+    # where the config names no file, it is AlpacaEval's own
+    assert score["files"] == [] and config_grids.GAMED in score["spec"] and config_grids.GAMED_REVISION in score["spec"]
+    [need] = needs.needs({score["spec"]})[0]
+    assert (need.repo, need.file, need.revision) == (
+        "tatsu-lab/alpaca_eval",
+        "df_gamed.csv",
+        config_grids.GAMED_REVISION,
+    )
+    assert canonical.load(ask["spec"])["judge"]["prompts"] == {"alpaca_eval2": judge_prompts.mark("alpaca_eval2")}
+    assert judge_prompts.needed({ask["spec"]}) == [*judge_prompts.OFFICIAL["alpaca_eval2"].files]
+    assert rows(gamed="hub:org/name/x.csv", gamed_revision="1" * 40)[1]["spec"] != score["spec"]
+    # a file that is here counts by its content
+    _, local = rows(gamed="config/gsm.jsonl", gamed_revision=None)
+    assert local["files"] == ["config/gsm.jsonl"] and "gsm.jsonl" not in local["spec"]
+    assert needs.needs({local["spec"]}) == ([], [])
+
+
+def test_what_benchmarks_detect(build):
+    builder = build()
+    found = evaluation.detectable(builder, [f"{STUDENT}/math", "w-raw/math", f"{STUDENT}/chat"])
+    assert [(row["suite"], row["task"]) for row in found] == [("chat", "ifeval"), ("math", "gsm")]
+    items = evaluation.verify_row(builder, "math")["rows"]
+    assert found[1]["items"] == items
+    assert found[1]["unpaired"] == pytest.approx(280.16 * (0.5 / items) ** 0.5, abs=0.06)
+    assert found[1]["paired"] == pytest.approx(0.8 * found[1]["unpaired"], abs=0.06)
+
+
+def test_programs_without_a_guard_are_named_before_a_run(small, monkeypatch):
+    monkeypatch.setattr(sandbox, "gap", lambda level: "it is not installed")
+    assert evaluation.unguarded(checked(small)) == []
+    small["tasks"]["gsm"]["checker"] = {"kind": "program"}
+    [said] = evaluation.unguarded(checked(small))
+    assert said.startswith("suite math: sandbox for programs of models: ") and "none can be run here: install" in said
+    assert said in Cells(checked(small)).warnings()
+    monkeypatch.setattr(sandbox, "gap", lambda level: None)
+    assert evaluation.unguarded(checked(small)) == []
 
 
 def test_how_a_task_is_put_concerns_the_models_of_its_format_alone(build, small):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..engines.engine import ENGINES
 from ..errors import BadInput
+from ..evaluation import judge_prompts
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import ratings, similarity
@@ -220,7 +221,7 @@ def _read_templates(config: dict) -> None:
             if entry["template"] != "own":
                 entry["template"] = Path(entry["template"]).read_text()
     for judge in config["judges"].values():
-        if judge["prompt"] is not None:
+        if judge["prompt"] not in (None, judge_prompts.OWN):
             judge["prompt"] = Path(judge["prompt"]).read_text()
 
 
@@ -273,6 +274,7 @@ COMPLETIONS = (
     _name_prompts,
     config_data.label_stripped,
     config_grids.add_pilot_subsets,
+    config_grids.name_gamed,
     _read_templates,
     _derive_seeds,
 )

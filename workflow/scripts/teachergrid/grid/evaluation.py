@@ -132,7 +132,7 @@ def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
         "baselines": _baselines(build.config["judges"][asked], model),
         "suites": [suite],
         "prompts": prompts,
-        "files": [entry["gamed"]] if entry["gamed"] else [],
+        "files": [entry["gamed"]] if entry["gamed"] and entry["gamed_revision"] is None else [],
         "rows": items,
     }
 
@@ -173,7 +173,9 @@ def _score_spec(build: Builder, judge: str, suite: str) -> str:
     entry = build.config["judges"][judge]
     asked = build.config["judges"][asked_judge(build.config, judge)]
     tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
-    return canonical.dump(judge=picked(asked, "protocol", "order") | picked(entry, "control"), tasks=tasks)
+    # a file counts by its content
+    own = picked(entry, "control", *(["gamed", "gamed_revision"] if entry["gamed_revision"] else []))
+    return canonical.dump(judge=picked(asked, "protocol", "order") | own, tasks=tasks)
 
 
 @cache
