@@ -226,11 +226,10 @@ def test_a_prompt_of_ones_own_counts_by_its_text(asking, small, tmp_path):
 
 def test_a_benchmarks_own_files_count_by_their_commit_and_digest(asking, small):
     small["judges"]["lc"] = {"of": "lm", "control": "length"}
-    small["suites"]["chat"]["judges"] = ["lm", "lc"]
 
     def rows(**keys) -> tuple[dict, dict]:
         small["judges"]["lc"].update(keys)
-        cells = asking(protocol="alpaca_eval2", prompt="official")
+        asking(protocol="alpaca_eval2", prompt="official")
         small["suites"]["chat"]["judges"] = ["lm", "lc"]
         cells = Cells(checked(small))
         return cells.rows["ask"][f"{STUDENT}/chat/lm"], cells.rows["score"][f"{STUDENT}/chat/lc"]
