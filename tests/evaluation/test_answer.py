@@ -65,6 +65,7 @@ PUBLISHED = {
     "source": "answers.jsonl",
     "fields": schema.filled({}, schema.definition("fields")),
     "written_by": None,
+    "by_category": {},
     "allow_missing": False,
 }
 
@@ -90,7 +91,7 @@ def test_published_answers_belong_to_the_items_with_their_text(tmp_path):
         for n, text in enumerate(TEXTS)
     ]
     tables = [
-        answer.read(items, PUBLISHED, written(tmp_path / f"{n}.jsonl", rows)) for n, rows in enumerate((flat, chats))
+        answer.read(items, PUBLISHED, [written(tmp_path / f"{n}.jsonl", rows)]) for n, rows in enumerate((flat, chats))
     ]
     assert tables[0] == tables[1]
     asked = [*TEXTS[:2], *TEXTS[1:]]
@@ -104,5 +105,20 @@ def test_items_without_a_published_answer_are_named(tmp_path):
     items = {"sums": instructions(TEXTS)}
     path = written(tmp_path / "some.jsonl", [{"instruction": text, "output": "x"} for text in TEXTS[1:]])
     with pytest.raises(BadInput, match=rf"task sums: .*1 of {len(TEXTS)} instructions have no response, .*{TEXTS[0]}"):
-        answer.read(items, PUBLISHED, path)
-    assert answer.read(items, PUBLISHED | {"allow_missing": True}, path).num_rows == len(TEXTS) - 1
+        answer.read(items, PUBLISHED, [path])
+    assert answer.read(items, PUBLISHED | {"allow_missing": True}, [path]).num_rows == len(TEXTS) - 1
+
+
+def test_a_category_may_have_a_source_of_its_own(tmp_path):
+    """As Arena-Hard v2's creative prompts, whose opponent is another model. Rows come in the order of the prompts."""
+    table = instructions(TEXTS)
+    categories = [("story" if number % 2 else "c") for number in range(len(TEXTS))]
+    table = table.set_column(table.schema.get_field_index("category"), table.schema.field("category"), [categories])
+    paths = [
+        written(tmp_path / f"{name}.jsonl", [{"instruction": text, "output": f"{name} to {text}"} for text in TEXTS])
+        for name in ("usual", "own")
+    ]
+    found = answer.read({"t": table}, PUBLISHED | {"by_category": {"story": "1"}}, paths)
+    names = ["own" if category == "story" else "usual" for category in categories]
+    assert found["answer"].to_pylist() == [f"{name} to {text}" for name, text in zip(names, TEXTS, strict=True)]
+    assert found["category"].to_pylist() == categories

@@ -346,6 +346,12 @@ def test_published_answers_are_an_opponent_without_a_model(answered, small):
     assert hub["files"] == [] and "hub:org/name" in hub["spec"]
     assert [need.repo for need in needs.needs({hub["spec"]})[0]] == ["org/name"]
     assert answered(**published | {"revision": "1" * 40}).rows["answer"]["told/chat"]["spec"] != hub["spec"]
+    # a category with a source of its own
+    files = answered(by_category={"b": "config/gsm.jsonl", "a": "config/seed.jsonl"}).rows["answer"]["told/chat"]
+    assert files["files"] == ["config/ifeval.jsonl", "config/seed.jsonl", "config/gsm.jsonl"]
+    assert canonical.load(files["spec"])["reference"]["by_category"] == {"a": "1", "b": "2"}
+    of_hub = answered(**published, by_category={"a": "hub:org/name/other.jsonl"}).rows["answer"]["told/chat"]
+    assert {need.file for need in needs.needs({of_hub["spec"]})[0]} == {None, "other.jsonl"}
     # a setting that only decides how models answer
     small["tasks"]["ifeval"]["sampling"] = {"max_tokens": 7}
     assert answered().rows["answer"]["told/chat"]["spec"] == row["spec"]
@@ -359,6 +365,8 @@ def test_published_answers_are_an_opponent_without_a_model(answered, small):
         ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
         ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
         ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
+        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, or all of one data set"),
+        ({"by_category": {"a": "none.jsonl"}}, r"references\.told\.by_category\.a: there is no file 'none.jsonl'"),
         ({"source": "none.jsonl"}, r"references\.told\.source: there is no file 'none.jsonl'"),
         ({"role": "untuned"}, r"told\.base: a reference with role 'untuned' names its base"),
     ],

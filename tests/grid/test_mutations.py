@@ -22,7 +22,7 @@ teachers:
 bases: {q: {model: b, template: own, system: Be brief.}}
 references:
   raw: {model: b, base: q, role: untuned}
-  told: {engine: existing, source: config/seed.jsonl, fields: {response: answer}, allow_missing: true}
+  told: {engine: existing, source: config/seed.jsonl, fields: {response: answer}, by_category: {x: config/seed.jsonl}, allow_missing: true}
 scorers: {other: {model: a, template: own}}
 recipes: {sft: {learning_rate: 1.0e-5, keep: adapter, lora: {r: 8}}}
 rewards:

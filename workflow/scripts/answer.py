@@ -19,8 +19,7 @@ if __name__ == "__main__":
         paths = snakemake.input.prompts  # of the tasks, then of their examples
         items = loading.load_tasks(parts["tasks"], paths[: len(parts["tasks"])])
         if parts["reference"]["engine"] is not None:
-            source = snakemake.input.files[0] if snakemake.input.files else None
-            rows, cut = answer.read(items, parts["reference"], source), artifacts.ANSWERS.empty_table()
+            rows, cut = answer.read(items, parts["reference"], snakemake.input.files), artifacts.ANSWERS.empty_table()
         else:
             folder = unfinished.folder(output, made_from)
             settings = of_answers(costs_of_answers(parts, snakemake.config, *snakemake.wildcards))

@@ -64,34 +64,51 @@ def answer(
     return table, made.cut
 
 
-def read(items: Mapping[str, pa.Table], reference: dict, path: str | None) -> pa.Table:
+def read(items: Mapping[str, pa.Table], reference: dict, paths: Sequence[str]) -> pa.Table:
     """Return answers that were published (artifacts.ANSWERS), task by task, in the order of the prompts.
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
         reference: the config's entry: how the source is read.
-        path: of the file; None for a hub data set.
+        paths: of the files, that of `source` and those of `by_category` in the order of its sorted names; none for a hub data set.
     Raises:
         BadInput: as published.load does: an item has no answer or two, or no row answers any.
     """
     made: list[dict] = []
     for task, table in items.items():
-        asked = table.to_pylist()
-        categories = {row["id"]: row["category"] for row in asked}
-        try:
-            found = published.load(asked, reference, path)
-        except BadInput as error:
-            raise BadInput(f"task {task}: {error}") from error
-        made += [
-            {
-                **{key: row[key] for key in ("id", "sample", "finish_reason")},
-                "task": task,
-                "category": categories[row["id"]],
-                "answer": row["response"],
-            }
-            for row in found
-        ]
+        order = {id: place for place, id in enumerate(table["id"].to_pylist())}
+        rows: list[dict] = []
+        for number, category in enumerate([None, *sorted(reference["by_category"])]):
+            asked = [item for item in table.to_pylist() if _source_of(item, reference) == category]
+            if not asked:
+                continue
+            source = reference if category is None else reference | {"source": reference["by_category"][category]}
+            try:
+                found = published.load(asked, source, paths[number] if paths else None)
+            except BadInput as error:
+                raise BadInput(f"task {task}: {error}") from error
+            rows += _published(task, asked, found)
+        made += sorted(rows, key=lambda row: (order[row["id"]], row["sample"]))
     return artifacts.table(made, artifacts.ANSWERS)
+
+
+def _source_of(item: dict, reference: dict) -> str | None:
+    """Return the category that has a source of its own; None where the item belongs to the usual one."""
+    return item["category"] if item["category"] in reference["by_category"] else None
+
+
+def _published(task: str, asked: list[dict], found: list[dict]) -> list[dict]:
+    """Return rows of artifacts.ANSWERS. asked: the items; found: responses to them."""
+    categories = {item["id"]: item["category"] for item in asked}
+    return [
+        {
+            **{key: row[key] for key in ("id", "sample", "finish_reason")},
+            "task": task,
+            "category": categories[row["id"]],
+            "answer": row["response"],
+        }
+        for row in found
+    ]
 
 
 def _row(task: str, request: Request, output: Output) -> dict:

@@ -81,7 +81,7 @@ def _examples(where: str, task: dict) -> None:
 
 
 # keys of a reference that say how published answers are read, and those that say how a model is asked
-_READ = ("revision", "split", "written_by", "fields", "allow_missing")
+_READ = ("revision", "split", "written_by", "fields", "by_category", "allow_missing")
 _TALK = ("template", "template_args", "system", "refused_prompts", "plain", "format")
 
 
@@ -96,6 +96,14 @@ def check_answers(where: str, reference: dict) -> None:
     for key in other:
         if reference[key] != defaults[key]:
             raise BadInput(f"{where}.{key}: a reference that is {kind} does not read it; remove it")
+    if reference["source"] is not None:
+        places = [
+            source.startswith(pins.HUB) and pins.data_set(source)[0] for source in pins.answers(reference).values()
+        ]
+        if len({*places}) > 1:
+            raise BadInput(
+                f"{where}.by_category: the sources are not all files, or all of one data set; save them as files"
+            )
     if (reference["written_by"] is None) != (reference["fields"]["teacher"] is None):
         raise BadInput(f"{where}.written_by: state it together with `fields.teacher`, or leave out both")
 
@@ -120,8 +128,10 @@ def check_published(config: dict) -> None:
         if teacher["source"] is not None:
             _require_rows(f"config.teachers.{name}.source", teacher["source"])
     for name in sorted(_opponents(config)):
-        if (source := config["references"][name]["source"]) is not None:
-            _require_rows(f"config.references.{name}.source", source)
+        if config["references"][name]["source"] is not None:
+            for category, source in pins.answers(config["references"][name]).items():
+                key = f"by_category.{category}" if category else "source"
+                _require_rows(f"config.references.{name}.{key}", source)
 
 
 def require_file(where: str, path: str) -> None:

@@ -33,7 +33,8 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     student = Model.parse(model).student
     prompts, items = _prompts(build, suite)
     if (reference := build.config["references"].get(model)) and reference["source"] is not None:
-        part, files = _published(build, model, suite), pins.files(reference)
+        part = _published(build, model, suite)
+        files = [] if pins.is_data_set(reference) else [*pins.answers(reference).values()]
         return {**part, "asked": None, "students": [], "files": files, "prompts": prompts, "rows": items}
     format = format_of(build.config, model)
     return {
@@ -202,8 +203,11 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
 def _published(build: Builder, name: str, suite: str) -> ScorePart:
     """Return spec and cost of reading answers that were published. The content of a file counts as an input."""
     entry = build.config["references"][name]
-    place = ["source", "revision", "split"] if pins.is_data_set(entry) else []
-    reference = picked(entry, "engine", "fields", "written_by", "allow_missing", *place)
+    reference = picked(entry, "engine", "fields", "written_by", "allow_missing", "by_category")
+    if pins.is_data_set(entry):
+        reference |= picked(entry, "source", "revision", "split")
+    else:  # of a file only the place in the inputs
+        reference["by_category"] = {name: str(number) for number, name in enumerate(sorted(entry["by_category"]), 1)}
     tasks = {task: picked(settings, "fields") for task, settings in tasks_of(build.config, suite).items()}
     spec = canonical.dump(reference=reference, tasks=tasks, suite={})
     return {"spec": spec, **NO_MODEL, "nodes": 1, "tokens": resources.USUAL_TOKENS}

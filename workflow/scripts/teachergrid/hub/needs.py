@@ -43,10 +43,10 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
         model = parts.get("model")
         # instructions, responses that exist already, published answers
         for entry in (parts.get(name, {}) for name in ("instructions", "teacher", "reference")):
-            source = entry.get("source") or ""
-            if source.startswith(pins.HUB):
-                repo, file = pins.data_set(source)
-                from_hub.add(Need("dataset", repo, entry["revision"], file))
+            for source in (entry.get("source") or "", *entry.get("by_category", {}).values()):
+                if source.startswith(pins.HUB):
+                    repo, file = pins.data_set(source)
+                    from_hub.add(Need("dataset", repo, entry["revision"], file))
         if gamed := parts.get("judge", {}).get("gamed"):  # a file; those that are no data set's stay out of specs
             repo, file = pins.data_set(gamed)
             from_hub.add(Need("dataset", repo, parts["judge"]["gamed_revision"], file))
