@@ -4,11 +4,15 @@ import json
 
 import pytest
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEACHER, TEXTS, instructions, tiny_models
+from stored_judgments import ALPACA, needs_alpaca
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import answer
+from teachergrid.evaluation.cases import cases
+from teachergrid.evaluation.protocols import without_call
+from teachergrid.instructions.loading import items_of as loading_items
 from teachergrid.models import loading
 from teachergrid.responses import generate
-from teachergrid.spec import schema
+from teachergrid.spec import benchmarks, schema
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +126,14 @@ def test_a_category_may_have_a_source_of_its_own(tmp_path):
     names = ["own" if category == "story" else "usual" for category in categories]
     assert found["answer"].to_pylist() == [f"{name} to {text}" for name, text in zip(names, TEXTS, strict=True)]
     assert found["category"].to_pylist() == categories
+
+
+@needs_alpaca
+def test_the_opponent_of_alpaca_eval_answers_all_its_items():
+    path = ALPACA / "instructions_805.json"
+    task = benchmarks.expand({"tasks": {"a": {"file": "alpaca_eval2", "prompts": str(path)}}})["tasks"]["a"]
+    items = {"a": loading_items(str(path), schema.filled(task, schema.definition("task")), "a")}
+    opponent = answer.read(items, PUBLISHED, [str(ALPACA / "reference_gpt4_1106_preview.parquet")])
+    assert opponent.num_rows == 805 and opponent["id"] == items["a"]["id"]
+    against_itself = map(without_call, cases(opponent, opponent, items, "alpaca_eval2"))
+    assert {verdict.score for verdict in against_itself} == {0.5}

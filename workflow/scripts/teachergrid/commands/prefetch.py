@@ -113,12 +113,15 @@ def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
         for snapshot in snapshots:
             clear_stale(cache, snapshot.need)
     refuse_small_disk(snapshots, cache)
+    prompts = [file for file in judge_prompts.needed(texts) if github.lacks(file)]
+    for file in prompts:
+        print(f"{file.name}: to fetch", flush=True)
     if not dry:
         for number, snapshot in enumerate(snapshots, 1):
             print(f"[{number} of {len(snapshots)}] {snapshot.need.name}", flush=True)
             if problem := download(snapshot):
                 problems.append(problem)
-        problems += filter(None, map(github.fetch, judge_prompts.needed(texts)))
+        problems += filter(None, map(github.fetch, prompts))
     return list(dict.fromkeys(problems))
 
 
