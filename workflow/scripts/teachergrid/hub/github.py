@@ -54,11 +54,7 @@ def read(file: File) -> str:
 
 
 def fetch(file: File, address: str = ADDRESS) -> str | None:
-    """Fetch a file that the cache lacks. Return a sentence on what went wrong, or None.
-
-    Raises:
-        ConnectionError: without a network.
-    """
+    """Fetch a file that the cache lacks. Return a sentence on what went wrong, with its remedy, or None."""
     if lacks(file) is None:
         return None
     url = f"{address}/{file.repository}/{file.commit}/{file.path}"
@@ -68,7 +64,7 @@ def fetch(file: File, address: str = ADDRESS) -> str | None:
     except urllib.error.HTTPError as error:
         return f"{file.name}: {url} answers {error.code}; try again later, or write the text into a file and name that"
     except OSError as error:
-        raise ConnectionError(f"{url}: {error}; run this where there is a network") from error
+        return f"{file.name}: {url} cannot be reached ({error}); run this where there is a network"
     if hashlib.sha256(content).hexdigest() != file.sha256:
         return f"{file.name}: {url} sent another file than this version knows; it is not used"
     place(file).parent.mkdir(parents=True, exist_ok=True)
