@@ -147,6 +147,10 @@ def test_models_are_asked_all_items(done):
     assert 0 < values == pytest.approx(fit["rate"]) < 1 and fit["missing"] == 0
     style = json.loads((done.folder / "results/scores/known/arena/battles-style.parquet.fit").read_text())
     assert {*style} == {"arena/hard_prompt", "arena/creative_writing"}
+    rates = {name.removeprefix("arena/"): one["rate"] for name, one in style.items()}
+    assert means(done.scores("arena", "battles-style"), "category") == pytest.approx(rates)
+    # short and long answers win and lose, so that style moves the rates a little
+    assert all(0 < abs(rates[name] - BATTLES[name]) < 0.1 for name in BATTLES)
 
 
 def test_nothing_is_done_twice(done, server):
