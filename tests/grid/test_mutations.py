@@ -25,7 +25,9 @@ teachers:
   f: {engine: openai, model: far}
   e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}
 bases: {q: {model: b, template: own, system: Be brief.}}
-references: {raw: {model: b, base: q, role: untuned}}
+references:
+  raw: {model: b, base: q, role: untuned}
+  told: {engine: existing, source: config/seed.jsonl, fields: {response: answer}, by_category: {x: config/seed.jsonl}, allow_missing: true}
 scorers: {other: {model: a, template: own}}
 recipes: {sft: {learning_rate: 1.0e-5, keep: adapter, lora: {r: 8}}}
 rewards:
@@ -44,8 +46,8 @@ tasks:
     fields: {answer: {columns: [answer]}}
     chat: {prompt: "{question}", shots: 1, stop: [x]}
     shots: {examples: [{question: a, answer: b}]}
-suites: {math: {tasks: [gsm, sums], judges: [wins]}}
-judges: {wins: {reward: rm, baseline: raw}}
+suites: {math: {tasks: [gsm, sums], judges: [wins, beats]}}
+judges: {wins: {reward: rm, baseline: raw}, beats: {reward: rm, baseline: told}}
 metrics:
   car: {formula: car_mean, reward: rm, beta: [1, 2]}
   own: {expression: reward_mean - nll_mean, best: highest, reward: rm, scorer: other}
@@ -65,6 +67,7 @@ grids:
     suites: [math]
     performance: [math/verify, math/wins]
     primary: car
+    references: [raw, told]
     exclude: [{teacher: s, seed: 2}]
     include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
   second:

@@ -261,7 +261,7 @@ reads, so it can be used while a run is alive.""",
         "fetch every model and data set that the planned jobs need; --pin records their commits",
         """\
 Fetch what the planned jobs need from the hub, on a machine with a network; jobs can then run with HF_HUB_OFFLINE=1. Only what
-remaining jobs need is fetched, and of a model only the files that are loaded.""",
+remaining jobs need is fetched, and of a model only the files that are loaded. Official prompts of judges come from GitHub.""",
         "Exit code: 0 nothing is missing; 1 something is missing (listed with its remedy); 2 not started.",
         add_prefetch_options,
     ),

@@ -175,6 +175,7 @@ class AnswerRow(ModelPart):
     tokens: int
     asked: float | None  # mean tokens of a prompt, as in Read
     students: list[str]  # the student; empty for a reference
+    files: list[str]  # with answers that were published
     prompts: list[str]
     rows: int
 
