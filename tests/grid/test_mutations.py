@@ -58,6 +58,7 @@ grids:
     seeds: [1, 2]
     suites: [math]
     performance: [math/verify, math/wins]
+    primary_judges: [wins]
     primary: car
     exclude: [{teacher: s, seed: 2}]
     include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
