@@ -65,6 +65,8 @@ def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
     correlations, answers, heat = ranks.tables(data), answer.answers(data), answer.heat(data)
     gains, benchmarks = tasks.gains(data), tasks.benchmarks(data)
+    for row in benchmarks["rows"] if benchmarks else []:
+        row["mark"] = judges.marks(data, row["score"])
     recommendation, primary = data.inputs["recommendation"], data.settings["grid"]["performance"] or []
     return {
         "answers": answers,

@@ -123,9 +123,7 @@ def benchmarks(data: PageData) -> dict | None:
         of_score = [row for row in students if row["measure"] == score]
         cells = [_best([row for row in of_score if (row["base"], row["panel"]) == column]) for column in columns]
         n = max((row["n_items"] or 0 for row in of_score), default=0)
-        rows.append(
-            {"name": short(score, scores), "score": score, "n": n, "cells": cells, "drawn": _drawn(of_score)}
-        )
+        rows.append({"name": short(score, scores), "score": score, "n": n, "cells": cells, "drawn": _drawn(of_score)})
     tables = [_differences(data, base, panel, scores, of_cell) for base, panel in columns]
     return {"scores": scores, "rows": rows, "tables": [table for table in tables if table["rows"]], "columns": columns}
 
