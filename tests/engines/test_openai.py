@@ -3,6 +3,7 @@
 import hostile_endpoint as hostile
 import pytest
 from teachergrid.engines import openai
+from teachergrid.errors import BadInput
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +49,19 @@ def test_a_system_message_is_sent_and_decides(tmp_path):
             )
         )
     assert [request["messages"][0]["role"] for request in server.asked] == ["user", "system"]
+
+
+def test_a_model_that_knows_another_name_for_the_limit_gets_it_and_else_the_remedy_is_said(tmp_path):
+    """Newer models of some APIs refuse `max_tokens`."""
+    refused = b'{"error": {"message": "Unsupported parameter: \'max_tokens\'. Use \'max_completion_tokens\' instead."}}'
+
+    def newer(server, item):
+        known = "max_completion_tokens" in server.asked[-1] and "max_tokens" not in server.asked[-1]
+        return (200, hostile.body(item), b"") if known else (400, refused, b"")
+
+    with hostile.serving(newer) as server:
+        with pytest.raises(BadInput, match="set its `token_limit: max_completion_tokens`"):
+            list(hostile.asker(tmp_path, hostile.endpoint(server.url)).generate(hostile.requests(1)))
+        asker = hostile.asker(tmp_path, hostile.endpoint(server.url, token_limit="max_completion_tokens"))
+        assert [output["text"] for _, output in asker.generate(hostile.requests(1))] == ["item 0"]
+    assert server.asked[-1]["max_completion_tokens"] == 8

@@ -12,7 +12,7 @@ import yaml
 # each kind of entry, with most of its keys
 EVERY_KIND = """
 models: {a: {repo: org/a, revision: 0123456789abcdef0123456789abcdef01234567, gpus: 1, parent: b}, b: {repo: org/b}, far: {api: gpt-4o, endpoint: there}}
-endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2}}
+endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2, token_limit: max_tokens}}
 instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, sample: 8, decontaminate: [math]}}
 teachers:
   t: {model: a, sampling: {temperature: 1, samples: 2}, template_args: {enable_thinking: false}}

@@ -89,6 +89,13 @@ def setting(*path, to):
     return change
 
 
+def one_base(config: dict) -> None:
+    """Cut the small grid to its base q, where a test runs it whole."""
+    config["bases"].pop("w")
+    config["references"].pop("w-raw")
+    config["grids"]["teachers"]["bases"] = ["q"]
+
+
 def file_of_size(path: Path, size: int) -> Path:
     """Write a file of so many bytes, with its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,8 @@ class Asker:
         messages = with_system(request.messages, self.chat)
         size = sum(len(message["content"].encode()) + AROUND for message in messages) + AROUND
         key = key_of(self.api, request.sampling, messages, request.sample)
-        return Query(number, key, body_of(self.api, messages, request), size, request.sampling["max_tokens"])
+        body = body_of(self.api, messages, request, self.endpoint.token_limit)
+        return Query(number, key, body, size, request.sampling["max_tokens"])
 
 
 def open_model(setup: "Setup") -> "Generate":
@@ -104,13 +105,13 @@ def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> 
     return len(keys - answered(folder, keys).keys() - flying(folder))
 
 
-def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:
+def body_of(api: str, messages: "list[Message]", request: "Request", token_limit: str = "max_tokens") -> dict[str, Any]:
     """Return what is sent for a request. What decides nothing is left out, since not all endpoints know all settings."""
     sampling = request.sampling
     body = {
         "model": api,
         "messages": messages,
-        "max_tokens": sampling["max_tokens"],
+        token_limit: sampling["max_tokens"],
         "temperature": sampling["temperature"],
     }
     if sampling["temperature"] > 0:

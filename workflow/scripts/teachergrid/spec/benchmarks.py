@@ -25,6 +25,7 @@ import yaml
 
 from ..errors import BadInput
 from . import config_files, schema, validation
+from .schema import LOADER
 from .spelling import nearest
 
 HERE = Path("config/benchmarks")
@@ -65,7 +66,7 @@ def read(name: str, where: str = "file") -> dict[str, Any]:
     """
     path = _path(name, where)
     config_files.refuse([path], str(path))
-    content = yaml.safe_load(path.read_text())
+    content = yaml.load(path.read_text(), Loader=LOADER)
     if not isinstance(content, dict):
         raise BadInput(f"{path}: holds no keys; a benchmark's file has those of a task, and `source`")
     task = {key: value for key, value in content.items() if key not in (*ABOUT, *PLACE)}
