@@ -70,7 +70,8 @@ def _candidates(suite: str, model: str, scores: Mapping[str, Mapping[Item, dict]
         for item, row in scores[one].items():
             second = scores[other].get(item)
             if second is not None and _side(row["score"]) != _side(second["score"]):
-                rank = (-abs(_side(row["score"]) - _side(second["score"])), _digest(suite, model, one, *map(str, item)))
+                apart = float(abs(_side(row["score"]) - _side(second["score"])))
+                rank = (-apart, _digest(suite, model, one, *map(str, item)))
                 yield Chosen(rank, DISAGREE, suite, one, model, item, {other: second["score"]})
     for judge, rows in scores.items():
         for item, row in rows.items():

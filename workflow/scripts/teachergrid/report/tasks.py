@@ -158,14 +158,12 @@ def _differences(data: PageData, base: str, panel: str | None, scores: list[str]
     units = [unit for unit in data.units if any((base, panel, unit, score) in of_cell for score in scores)]
     units.sort(key=lambda unit: -(data.cell(base, panel, unit)["value"] or 0))
     columns = [*scores, "AP"]
-    rows = [
-        {"unit": u, "cells": [_difference(of_cell.get((base, panel, u, score))) for score in columns]} for u in units
-    ]
-    widest = [max((row["cells"][i].get("behind") or 0 for row in rows), default=0) for i in range(len(columns))]
-    for row in rows:
-        for cell, most in zip(row["cells"], widest, strict=True):
-            if cell:
-                cell["shade"] = f"{1 - (cell['behind'] or 0) / most if most else 1:.2f}"
+    cells = [[_difference(of_cell.get((base, panel, unit, score))) for score in columns] for unit in units]
+    for column in zip(*cells, strict=True):
+        widest = max(cell.get("behind") or 0 for cell in column)
+        for cell in filter(None, column):
+            cell["shade"] = f"{1 - (cell['behind'] or 0) / widest if widest else 1:.2f}"
+    rows = [{"unit": unit, "cells": row} for unit, row in zip(units, cells, strict=True)]
     return {"name": place(data, base, panel), "columns": [short(score, scores) for score in scores], "rows": rows}
 
 
