@@ -66,6 +66,7 @@ grids:
     seeds: [1, 2]
     suites: [math]
     performance: [math/verify, math/wins]
+    primary_judges: [wins]
     primary: car
     references: [raw, told]
     exclude: [{teacher: s, seed: 2}]

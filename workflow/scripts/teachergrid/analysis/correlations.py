@@ -25,34 +25,15 @@ from .columns import (
     row_names,
     turned,
 )
+from .evidence import circular_in_ap
 from .performance import Key, Unit
 from .pooled import pooled_rows
 
-__all__ = ["POOLED", "WITHOUT_SELF_PAIRS", "by_panel", "circular", "correlations", "family_of", "performance_draws"]
+__all__ = ["POOLED", "WITHOUT_SELF_PAIRS", "by_panel", "correlations", "family_of", "performance_draws"]
 
 POOLED = "pooled"  # in place of a base: over all bases
 BASELINES = ("length", "reward_mean", *OF_A_GRID)  # what needs no new idea
 CIRCULAR = "circular"  # role of a metric that shares a reward with a judge behind AP
-
-
-def circular(judges: Mapping[str, Mapping], entries: Mapping[str, Mapping]) -> dict[str, list[str]]:
-    """Return {judge: the metrics that use the reward by which it decides}. That such a metric agrees with it proves nothing.
-
-    judges: {name: settings}; entries: of the config's metrics. Judges without such a metric are left out.
-    """
-    metrics_of = {}
-    for name, judge in judges.items():
-        shared = [entry for entry, settings in entries.items() if judge.get("reward") in Metric(settings).rewards]
-        if judge.get("reward") and shared:
-            metrics_of[name] = shared
-    return metrics_of
-
-
-def circular_in_ap(settings: Mapping) -> dict[str, list[str]]:
-    """Return `circular` of the judges whose scores are AP, or part of it. settings: of `summary.summarise`."""
-    judges = settings.get("judges", {})
-    names = {measure.split("/")[1] for measure in settings["grid"]["performance"]}
-    return circular({name: judges[name] for name in sorted(names & set(judges))}, settings["metrics"])
 
 
 # --- metrics against performance

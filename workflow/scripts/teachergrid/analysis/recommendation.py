@@ -2,7 +2,7 @@
 
 from ..metrics.variants import Metric
 from ..stats import sample_size
-from .correlations import circular_in_ap
+from .evidence import circular_in_ap
 from .performance import AP, Performance, Unit
 
 # columns of artifacts.PERFORMANCE that an answer repeats for its best unit

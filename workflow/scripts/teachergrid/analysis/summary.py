@@ -13,6 +13,7 @@ from ..store.artifacts import Source
 from .baselines import grid_metrics, student_ap
 from .correlations import correlations
 from .effects import effects
+from .evidence import primary, with_primary
 from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 from .selection import overlaps, selections
@@ -109,9 +110,11 @@ def summarise(settings: dict, results: Results) -> Summary:
     What is missing is listed in the recommendation; units of a gated corpus are in no statistic.
 
     Args:
-        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges"} as
+        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges", "kin"} as
             grid.blocks states them, and "corpora" {name: how its rows are chosen} of derived corpora.
     """
+    found = primary(settings)
+    settings = with_primary(settings, found)
     grid_units = units(settings, results.health)
     student_performance = performance(settings, grid_units, results.scores)
     ap = student_ap(student_performance.rows)
@@ -124,6 +127,7 @@ def summarise(settings: dict, results: Results) -> Summary:
         effect_rows += overlaps(settings, grid_units, results.chosen)
     missing = _missing(settings, grid_units, results)
     answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)
+    answer |= {"left_out": found.left_out, "evidence": found.evidence}
     origins = lineage(settings, results.students)
     return Summary(student_performance.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
 

@@ -284,11 +284,11 @@ On the standard error it says which guards for programs of models (HumanEval, MB
         add_no_options,
     ),
     "calibrate-judge": Command(
-        "how far language models as judges can be trusted, from their stored verdicts",
+        "how far judges can be trusted, from their stored verdicts",
         """\
-Print what the verdicts in results/verdicts say of each judge: how many are missing and why, how often the order of the answers changes
-the winner, how often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked.""",
-        "Exit code: 0, 2 where no language model has judged.",
+Print what the stored verdicts say of each judge: how many are missing and why, how often the order of the answers changes the winner, how
+often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked. A report says it of its own judges.""",
+        "Exit code: 0, 2 where no judge has judged.",
         add_calibrate_options,
     ),
 }

@@ -260,6 +260,9 @@ class ReportRow(SpecRow):
     """Rule `report`."""
 
     models: list[str]
+    judged_models: list[str]
+    judged_suites: list[str]
+    judges: list[str]
     verified: list[str]
     pilots: list[str]
     complete: list[str]  # grids that also train the teachers that the pilot drops

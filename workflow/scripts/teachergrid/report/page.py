@@ -39,6 +39,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             health=records.health(data),
             failed=records.failed(data),
             samples=records.samples(data),
+            verdicts=judges.verdicts(data),
             stages=records.stages(data),
             estimates=estimates.table(data.inputs["estimates"]),
             training=records.training(data),
@@ -64,6 +65,10 @@ def reproduce(config_files: Sequence[str]) -> str:
 def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
     correlations, answers, heat = ranks.tables(data), answer.answers(data), answer.heat(data)
+    gains, benchmarks = tasks.gains(data), tasks.benchmarks(data)
+    for row in benchmarks["rows"] if benchmarks else []:
+        row["mark"] = judges.marks(data, row["score"])
+    recommendation, primary = data.inputs["recommendation"], data.settings["grid"]["performance"] or []
     return {
         "answers": answers,
         "headline": answer.headline(answers),
@@ -71,6 +76,12 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "pilot": pilot.section(data),
         "heat": heat,
         "judges": judges.tables(data),
+        "behind_ap": judges.behind(data, primary),
+        "left_out": recommendation.get("left_out") or {},
+        "evidence": recommendation.get("evidence") or [],
+        "benchmarks": benchmarks,
+        "behind_benchmarks": judges.behind(data, benchmarks["scores"]) if benchmarks else [],
+        "behind_gains": judges.behind(data, [name for one in gains for name in one["measures"]]),
         "empty": heat["empty"],
         "budgets": records.budgets(data),
         "items": _items(data),
@@ -82,9 +93,9 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "unlike_papers": metrics.unlike_papers(data),
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),
-        "gains": tasks.gains(data),
+        "gains": gains,
         "circular_gains": tasks.gains(data, circular=True),
-        "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
+        "cannot_say": recommendation.get("cannot_say") or [],
     }
 
 

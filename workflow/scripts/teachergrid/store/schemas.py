@@ -219,7 +219,10 @@ PERFORMANCE = _schema(
     ("reason", pa.string()),  # why value is null
     ("least", pa.float64()),  # where so many items have no score that value is null: between these it lies
     ("most", pa.float64()),
-    optional="least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    ("p_gain_holm", pa.float64()),  # p_gain, adjusted over the units of the panel (Holm); of a reference p_gain
+    ("p_behind", pa.float64()),  # of the distance to the best unit, adjusted over units (Holm)
+    ("se_drawn", pa.float64()),  # standard error by drawing answers, in points; null with one answer an item
+    optional="p_gain_holm p_behind se_drawn least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
     "behind_low behind_high p_best tied_with_best reason",
 )
 # metrics of all cells of a grid, with the unit and panel of the performance that they should predict
