@@ -59,6 +59,7 @@ grids:
     suites: [math]
     performance: [math/verify, math/wins]
     primary: car
+    smallest_difference: 1
     exclude: [{teacher: s, seed: 2}]
     include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
   second:

@@ -156,7 +156,7 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         suites=block.suites,
         judges={judge: picked(config["judges"][judge], "reward") for judge in block.judges},
         gates=config["health"]["gates"],
-        corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
+        corpora={name: picked(corpus, "instructions", "teachers", "tokens") for name, corpus in corpora.items()},
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
         bases=labels(config, "bases", {base for base, _ in block.pairs}),

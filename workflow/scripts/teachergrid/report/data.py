@@ -34,6 +34,7 @@ class Settings(TypedDict):
     bases: dict[str, Row]
     suites: dict[str, Any]
     recipes: dict[str, Row]
+    corpora: dict[str, Row]  # derived ones
     students: list[Row]
     references: list[Row]
 
@@ -205,6 +206,7 @@ def _settings(settings: Mapping[str, Any]) -> Settings:
         bases=settings.get("bases") or {},
         suites=settings.get("suites") or {},
         recipes=settings.get("recipes") or {},
+        corpora=settings.get("corpora") or {},
         students=settings.get("students") or [],
         references=settings.get("references") or [],
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..pages import estimates, plots
 from ..pages.environment import environment
-from . import agreement, answer, judges, metrics, pilot, ranks, records, siblings, tasks, values
+from . import agreement, answer, effects, judges, metrics, pilot, ranks, records, tasks, values
 from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -74,7 +74,11 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "budgets": records.budgets(data),
         "items": _items(data),
         "strength": metrics.strength(data),
-        "siblings": siblings.section(data),
+        "siblings": effects.siblings(data),
+        "effects": effects.section(data),
+        "matched": effects.matched(data),
+        "known": data.inputs["recommendation"].get("known") or [],
+        "proposals": data.inputs["recommendation"].get("next") or [],
         "metrics": metrics.against_performance(data),
         "correlations": correlations,
         "unlike_papers": metrics.unlike_papers(data),
