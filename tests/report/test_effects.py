@@ -37,10 +37,7 @@ def test_a_whole_corpus_is_paired_with_its_part_of_equal_tokens(data):
     row = next(r for r in made["performance"] if (r["unit"], r["base"], r["measure"]) == ("steps-l", "bs", "AP"))
     made["performance"].append({**row, "unit": "l-8k", "teacher": None, "corpus": "l-8k", "value": 12.3, "gain": -4.5})
     table = Words(page.build(made)).text
-    table = table[table.index("At equal training tokens.") :][:700]
-    assert (
-        f"steps-l 8\u202f000 {text.number(row['value'])} → 12.3" in table
-        and "gain \u22124.5" in table
-        and "mix" not in table
-    )
+    table = " ".join(table[table.index("At equal training tokens.") :][:500].split())
+    assert f"steps-l 8 000 {text.number(row['value'])} → 12.3" in table and "gain \u22124.5" in table
+    assert "mix" not in table
     assert "At equal training tokens" not in Words(page.build(data)).text

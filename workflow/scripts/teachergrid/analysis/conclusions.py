@@ -58,7 +58,7 @@ def _of_base(settings: Mapping, base: str, answer: dict) -> Iterable[str]:
         return
     word, behind = settings["grid"]["compare"], answer["units"] - 1 - len(answer["tied"])
     if answer["tied"] and behind:
-        yield f"{base}: the best {word} is among {_listed([answer['best'], *answer['tied']])}; the other {behind} score lower."
+        yield f"{base}: the best {word} is among {_listed([answer['best'], *answer['tied']])}; {'the other one scores' if behind == 1 else f'the other {behind} score'} lower."
     elif behind:
         yield f"{base}: {answer['best']} is the best of the {answer['units']}."
     if answer["equivalent"]:
@@ -83,7 +83,7 @@ def _over_bases(effects: Effects, panel: str) -> Iterable[str]:
     if depends and depends["p"] <= FIRM:
         yield (
             f"Which base you have matters: {100 * depends['value']:.0f} % of the true differences are peculiar to a base "
-            f"({_p(depends['p'])}, against the noise of items{'' if _has_seeds(effects) else '; that of seeds is not known'})."
+            f"({_p(depends['p'])}, against the noise of items{' and seeds' if _has_seeds(effects) else '; that of seeds is unknown'})."
         )
 
 
@@ -107,7 +107,7 @@ def _of_metrics(effects: Effects, panel: str, names: Mapping[str, str]) -> Itera
             how = "better" if row["value"] > 0 else "worse"
             yield (
                 f"{names[row['subject']]} ranks them {how} than {names[row['other']]}: rho differs by "
-                f"{row['value']:+.2f}{_within(row)} ({_p(p)}, Holm)."
+                f"{row['value']:+.2f} ({_p(p)}, Holm)."
             )
 
 
@@ -118,11 +118,11 @@ def unknown(effect_rows: list[dict], bases: Mapping[str, dict], names: Mapping[s
         alike = effects.one(across.CONCORDANCE, panel=panel, subject=AP)
         if alike and alike["p"] > FIRM:
             texts.append(f"whether the bases rank them alike: Kendall's W {alike['value']:.2f}, {_p(alike['p'])}.")
-        open_ones = [row for row, p in _planned(effects, panel, names) if p > FIRM]
+        open_ones = [(row, p) for row, p in _planned(effects, panel, names) if p > FIRM]
         if open_ones:
-            listed = [f"{names[row['other']]} ({row['value']:+.2f}{_within(row)})" for row in open_ones]
+            listed = [f"{names[row['other']]} ({row['value']:+.2f}, {_p(p)})" for row, p in open_ones]
             texts.append(
-                f"whether {names[open_ones[0]['subject']]} ranks better than {_listed(listed)}: difference of rho."
+                f"whether {names[open_ones[0][0]['subject']]} ranks better than {_listed(listed)}: difference of rho, Holm-adjusted p."
             )
     return texts
 
@@ -173,7 +173,3 @@ def _listed(names: list[str]) -> str:
 
 def _p(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-
-
-def _within(row: dict) -> str:
-    return "" if row.get("low") is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
