@@ -64,6 +64,6 @@ def test_the_next_cells_are_lines_of_a_config():
     assert found[0]["text"].startswith("One more training seed of u on b1 (0.40), w on b1 (0.20) and x on b1 (0.10)")
     assert found[0]["text"].endswith(" It assumes that.")
     assert found[0]["include"][0] == {"base": "b1", "corpus": "pool__u", "recipe": "sft", "seed": 2}
-    assert "300 more benchmark items would lower the standard error of a difference from 3.0 to 2.0" in found[1]["text"]
+    assert found[1]["text"].endswith("the standard error of a difference: pooled from 3.0 to 2.0 points.")
     nothing = [row | {"value": 0.001} for row in rows if row["effect"] == "next"]
     assert conclusions.proposals(grid_units, nothing) == []

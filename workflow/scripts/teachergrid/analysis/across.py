@@ -43,11 +43,12 @@ def _equivalent(settings: Mapping, table: Table) -> Iterable[dict]:
             row = {"effect": EQUIVALENT, "subject": name, "other": table.names[best], "value": difference}
             yield {**row, "low": found.interval[0], "high": found.interval[1], "p": found.p, "n": len(table.names)}
             as_good += [name] if found.equivalent else []
-    sizes = {name: (settings["teachers"].get(name) or {}).get("parameters") for name in as_good}
-    if len(as_good) > 1 and None not in sizes.values():
+    stated = [(settings["teachers"].get(name) or {}).get("parameters") for name in as_good]
+    sizes = {name: float(size) for name, size in zip(as_good, stated, strict=True) if size is not None}
+    if len(as_good) > 1 and len(sizes) == len(as_good):
         smallest = min(as_good, key=lambda name: sizes[name])
         row = {"effect": SMALLEST, "subject": smallest, "other": table.names[best], "n": len(as_good)}
-        yield {**row, "value": float(sizes[smallest])}
+        yield {**row, "value": sizes[smallest]}
 
 
 def _over_bases(settings: Mapping, tables: Mapping[str, Table]) -> Iterable[dict]:

@@ -129,7 +129,8 @@ def unknown(effect_rows: list[dict], bases: Mapping[str, dict], names: Mapping[s
 
 def proposals(units: list[Unit], effect_rows: list[dict]) -> list[dict]:
     """Return what to run next, the most useful first: {"text", "include": cells to add to the grid's `include`, or None}."""
-    effects, found = Effects(effect_rows), []
+    effects = Effects(effect_rows)
+    found: list[dict] = []
     rows = sorted(effects.all(components.NEXT), key=lambda row: -row["value"])
     cells = {(unit.base, unit.panel, unit.unit): unit for unit in units}
     chosen = [(row, cells[row["base"], row["panel"], row["subject"]]) for row in rows[:SHOWN] if row["value"] >= WORTH]
@@ -145,19 +146,16 @@ def proposals(units: list[Unit], effect_rows: list[dict]) -> list[dict]:
                 "include": [_cell(unit) for _, unit in chosen],
             }
         )
+    errors = []
     for base in dict.fromkeys(row["base"] for row in effects.all(components.AFTER)):
         now, more = (
             effects.one(components.AFTER, base=base, subject=subject, other="error")
             for subject in ("now", f"{components.MORE_ITEMS} more items")
         )
-        if now and more:
-            found.append(
-                {
-                    "text": f"{base}: {components.MORE_ITEMS} more benchmark items would lower the standard error of a difference from "
-                    f"{now['value']:.1f} to {more['value']:.1f} points.",
-                    "include": None,
-                }
-            )
+        errors += [f"{base} from {now['value']:.1f} to {more['value']:.1f}"] if now and more else []
+    if errors:
+        text = f"{components.MORE_ITEMS} more benchmark items would lower the standard error of a difference: {_listed(errors)} points."
+        found.append({"text": text, "include": None})
     return found
 
 

@@ -156,7 +156,7 @@ def combination_rows(tables: Mapping[str, Table], labels: Mapping[str, Label]) -
         row = {
             "base": base,
             "effect": effect,
-            "subject": " + ".join(labels[name].columns["entry"] for name in picked.names),
+            "subject": " + ".join(str(labels[name].columns["entry"]) for name in picked.names),
         }
         rows.append({**row, "value": picked.nested, "n": n})
     return rows

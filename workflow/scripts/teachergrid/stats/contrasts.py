@@ -66,9 +66,8 @@ class Contrasts:
         complete = ~np.isnan(y)
         for name in names:
             complete = complete & ~np.isnan(self.metrics[name])
-        used = [
-            b for b, row in enumerate(complete) if all(_varies(v[b], row) for v in (y, *map(self.metrics.get, names)))
-        ]
+        sides = [y, *(self.metrics[name] for name in names)]
+        used = [b for b, row in enumerate(complete) if all(_varies(values[b], row) for values in sides)]
         if not used:
             return Contrast(
                 n=int(complete.sum(1).max(initial=0)), reason="fewer than 4 teachers have both, or all are equal"
@@ -88,11 +87,11 @@ class Contrasts:
                 if key not in self._draws:
                     self._draws[key] = statistic(weights)
             drawn[over] = self._draws[keys[0]] - self._draws[keys[1]]
-        ranks = [_ranks(values) for values in (*own, y)]
+        first_ranks, second_ranks, y_ranks = (_ranks(values) for values in (*own, y))
         result = Contrast(
             difference=float(difference(np.ones((1, n)))[0]),
             interval=resampling.bca_of_draws(difference, n, drawn[UNITS]),
-            p=_swap_p(*ranks, np.arange(n), self.seed),
+            p=_swap_p(first_ranks, second_ranks, y_ranks, np.arange(n), self.seed),
             n=int(mask.sum(1).min()),
         )
         if FAMILIES not in drawn:
@@ -100,7 +99,7 @@ class Contrasts:
         defined = drawn[FAMILIES][~np.isnan(drawn[FAMILIES])]
         return result._replace(
             of_families=resampling.percentiles(defined) if len(defined) > len(drawn[FAMILIES]) / 2 else None,
-            p_family=_swap_p(*ranks, self.groups, self.seed),
+            p_family=_swap_p(first_ranks, second_ranks, y_ranks, self.groups, self.seed),
         )
 
 
@@ -171,7 +170,7 @@ def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike
         metric, performance, and each of fixed: [n], or [bases, n] for the mean over bases of atanh(rho), as in `rank.pooled`.
     """
     sides = [np.array(values, float, ndmin=2) for values in (metric, performance, *fixed)]
-    complete = ~np.isnan(sides).any(0)
+    complete = ~np.isnan(np.array(sides)).any(axis=0)
     least = 4 + len(fixed)
     used = [b for b, row in enumerate(complete) if row.sum() >= least and all(_varies(v[b], row) for v in sides)]
     n = int(complete[used].sum(1).min()) if used else int(complete.sum(1).max(initial=0))
