@@ -365,7 +365,7 @@ def test_published_answers_are_an_opponent_without_a_model(answered, small):
         ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
         ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
         ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
-        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, or all of one data set"),
+        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, nor of one data set"),
         ({"by_category": {"a": "none.jsonl"}}, r"references\.told\.by_category\.a: there is no file 'none.jsonl'"),
         ({"source": "none.jsonl"}, r"references\.told\.source: there is no file 'none.jsonl'"),
         ({"role": "untuned"}, r"told\.base: a reference with role 'untuned' names its base"),

@@ -243,9 +243,7 @@ def _rows(where: str, corpus: dict, config: dict) -> None:
 def _second_try(where: str, sampling: dict) -> None:
     first, again = sampling["max_tokens"], sampling["max_tokens_again"]
     if again is not None and again <= first:
-        raise BadInput(
-            f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or leave it out"
-        )
+        raise BadInput(f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or remove it")
 
 
 def _greedy(where: str, sampling: dict) -> None:
