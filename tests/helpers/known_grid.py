@@ -63,6 +63,7 @@ class World:
             "primary": "reward",
             "bootstrap": 400,
             "seed": 5,
+            "smallest_difference": 2,
             "suites": ["test"],
             **grid,
         }

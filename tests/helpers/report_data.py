@@ -76,6 +76,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             "primary": "car" if metrics else None,
             "bootstrap": 500,
             "seed": 1,
+            "smallest_difference": 2,
         },
         "students": students,
         "references": [

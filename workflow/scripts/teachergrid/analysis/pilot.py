@@ -36,6 +36,7 @@ class InputFiles(Protocol):
     responses: Sequence[str]
     rewards: Sequence[str]
     health: Sequence[str]
+    distributions: Sequence[str]
 
     def __getitem__(self, text_format: str) -> Sequence[str]: ...
 
@@ -90,6 +91,11 @@ def joined_rows(entries: dict[str, dict], files: InputFiles, base: str, teacher:
             teacher_files = SimpleNamespace(
                 responses=[path],
                 rewards=[other for other in files.rewards if Path(other).stem == name],
+                distributions=[
+                    other
+                    for other in files.distributions
+                    if Path(other).stem == name and Path(other).parts[-3] in scorers
+                ],
                 **{
                     text_format: [
                         other

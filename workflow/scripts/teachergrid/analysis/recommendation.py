@@ -2,7 +2,9 @@
 
 from ..metrics.variants import Metric
 from ..stats import sample_size
-from .correlations import circular_in_ap
+from . import conclusions
+from .correlations import WITHOUT_SELF_PAIRS
+from .evidence import circular_in_ap
 from .performance import AP, Performance, Unit
 
 # columns of artifacts.PERFORMANCE that an answer repeats for its best unit
@@ -20,7 +22,7 @@ def recommendation(
     effects: list[dict],
     missing: list[str],
 ) -> dict:
-    """Return {"bases": {base: answer}, "cannot_say": [sentences], "gated": ..., "missing": ...}, of plain YAML types.
+    """Return {"bases": {base: answer}, "known" and "cannot_say": [sentences], "next": what to run, "gated", "missing"}, of plain YAML types.
 
     An answer is that of the base's best panel; with several panels all of them are listed under "panels".
 
@@ -37,19 +39,33 @@ def recommendation(
             rows = [row for row in rows if row.get("value") is not None]
             panels[panel] = _answer(settings, rows, performance, base, panel, correlations)
             panels[panel]["detectable"] = _detectable(base, panel, effects)
+            limit = settings["grid"]["smallest_difference"]
+            panels[panel] |= conclusions.equals(effects, base, panel, limit)
             where = base if len(panels) == 1 else f"{base} ({panel})"
             doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], untuned)]
         best = max(panels, key=lambda panel: -1 if panels[panel]["value"] is None else panels[panel]["value"])
         bases[base] = {**panels[best], **({"panels": panels} if len(panels) > 1 else {})}
     gated = {unit.corpus: unit.gated for unit in units if unit.gated}
+    names = _planned_metrics(correlations)
+    doubts_of_all = conclusions.unknown(effects, bases, names) + _about_all(list(bases), list(gated), missing)
     return {
         "compare": settings["grid"]["compare"],
         "performance": list(settings["grid"]["performance"]),
         "bases": bases,
-        "cannot_say": _grouped(doubts) + _about_all(list(bases), list(gated), missing),
+        "known": conclusions.known(settings, bases, effects, names),
+        "cannot_say": _grouped(doubts) + doubts_of_all,
+        "next": conclusions.proposals(units, effects),
         "gated": gated,
         "missing": missing,
     }
+
+
+def _planned_metrics(correlations: list[dict]) -> dict[str, str]:
+    """Return {metric: its name in the config} of the primary metric and then the baselines; {} without a primary one."""
+    roles = {row["metric"]: (row["role"], row["entry"]) for row in correlations if row["own"]}
+    found = {role: {m: entry for m, (own, entry) in roles.items() if own == role} for role in ("primary", "baseline")}
+    own = {metric: entry for metric, entry in found["primary"].items() if not metric.endswith(WITHOUT_SELF_PAIRS)}
+    return {**own, **found["baseline"]} if own else {}
 
 
 def teachers_of(settings: dict, cell: dict) -> list[str]:

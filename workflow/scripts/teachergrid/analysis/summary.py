@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,9 +10,14 @@ import yaml
 
 from ..store import artifacts, origin
 from ..store.artifacts import Source
+from .across import across_rows
 from .baselines import grid_metrics, student_ap
-from .correlations import correlations
+from .columns import Label
+from .components import component_rows, policy_rows
+from .contrasts import combination_rows, contrast_rows
+from .correlations import Panels, correlations, labels_of, tables_of
 from .effects import effects
+from .evidence import primary, with_primary
 from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
 from .selection import overlaps, selections
@@ -109,23 +114,43 @@ def summarise(settings: dict, results: Results) -> Summary:
     What is missing is listed in the recommendation; units of a gated corpus are in no statistic.
 
     Args:
-        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges"} as
+        settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges", "kin"} as
             grid.blocks states them, and "corpora" {name: how its rows are chosen} of derived corpora.
     """
+    found = primary(settings)
+    settings = with_primary(settings, found)
     grid_units = units(settings, results.health)
     student_performance = performance(settings, grid_units, results.scores)
     ap = student_ap(student_performance.rows)
     metric_rows = grid_metrics(settings, grid_units, results.metrics, student_performance.rows)
     overall = [row for row in metric_rows if row.get("category") is None]
-    correlation_rows = correlations(settings, grid_units, overall, ap, student_performance.items)
+    panels = tables_of(settings, grid_units, overall, ap, student_performance.items)
+    labels = labels_of(settings, overall)
+    correlation_rows = correlations(settings, panels, labels)
     effect_rows = effects(settings, grid_units, ap, student_performance.items)
     if settings.get("corpora"):
         effect_rows += selections(settings, grid_units, student_performance.items)
         effect_rows += overlaps(settings, grid_units, results.chosen)
+    effect_rows += _answers(settings, panels, labels, student_performance.rows)
     missing = _missing(settings, grid_units, results)
     answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)
+    answer |= {"left_out": found.left_out, "evidence": found.evidence}
     origins = lineage(settings, results.students)
     return Summary(student_performance.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
+
+
+def _answers(settings: dict, panels: Panels, labels: Mapping[str, Label], performance_rows: list[dict]) -> list[dict]:
+    """Return the rows of artifacts.EFFECTS that compare metrics, bases and equals, and say where differences come from."""
+    rows = []
+    for panel, by_base in panels.items():
+        tables = {base: table for base, table in by_base.items() if len(table.names) > 1}
+        if not tables:
+            continue
+        own = contrast_rows(settings, tables, labels) + combination_rows(tables, labels)
+        own += component_rows(tables) + policy_rows(settings, tables, labels)
+        own += across_rows(settings, tables, performance_rows, panel)
+        rows += [{"panel": panel, **row} for row in own]
+    return rows
 
 
 def lineage(settings: dict, students: dict[str, dict]) -> list[dict]:

@@ -1,4 +1,4 @@
 """Models answer benchmarks, and judges compare the answers.
 
-Imports: engines, instructions, models, responses, scoring, spec, stats, store, tasks.
+Imports: engines, hub, instructions, models, responses, scoring, spec, stats, store, tasks.
 """

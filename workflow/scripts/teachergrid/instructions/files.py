@@ -156,7 +156,10 @@ def turn(message: object, where: str, notes: set[str]) -> dict:
 
 
 def _joined(content: object) -> object:
-    """Return the text of a content that consists of text parts, [{type: text, text}, ...]; any other one as it is."""
+    """Return the text of a content that consists of text parts, [{type: text, text}, ...], or of an answer alone, {answer: text}, as
+    Arena-Hard's files have it; any other one as it is."""
+    if isinstance(content, dict) and [*content] == ["answer"]:
+        return content["answer"]
     if not isinstance(content, list) or not content:
         return content
     texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
