@@ -2,7 +2,7 @@
 
 import yaml
 from tables import entry
-from teachergrid.analysis.summary import Results, summarise
+from teachergrid.decisions.summary import Results, summarise
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
 

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from ..analysis import selection as of_selections
+from ..decisions import selection as of_selections
 from ..pages import plots, text
 from .data import PageData, Row, place, places
 
