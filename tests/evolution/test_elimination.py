@@ -108,6 +108,7 @@ def judged(*answers, **settings):
 
 
 def test_a_judge_leaves_out_what_asks_for_the_same():
+    """It compares with the parent; a published script puts the evolved text itself there (bug 7)."""
     made = judged("Equal.", "different", "They are not equal: different", "**equal**", "", "no idea")
     reasons = [fate.reason for fate in made.fates]
     assert reasons == ["equal, by a judge", None, None, "equal, by a judge", None, None]

@@ -75,3 +75,28 @@ def test_the_text_below_an_instruction_is_read_from_the_source(tmp_path):
     loaded, _ = make.make("e.r1.asked", step, [seeds], [], files=[str(source)])
     assert said(items)[0] == "Sort these words\n\npear fig"
     assert said(loaded.items) == ["A: Sort these words", "B: Name a city"]
+
+
+def test_a_set_that_is_made_from_no_other():
+    settings = {
+        "text": "{number} like {seeds}",
+        "seeds": ["Use no commas."],
+        "calls": 2,
+        "each": 3,
+        "shown": None,
+        "shuffle": True,
+        "seed": 1,
+    }
+    loaded, lineage = make.make("a.instruct.asked", {"stage": "autoif.instruct.ask", "settings": settings}, [], [])
+    assert [row["messages"][0]["content"] for row in loaded.items] == ["3 like Use no commas."] * 2 and lineage == []
+    assert make.yields(lineage).num_rows == 0
+
+
+def test_yields_count_what_became_of_each_kind():
+    fates = [("line", None), ("line", None), ("line", "repeated"), (None, None)]
+    rows = make.yields([{"operator": what, "reason": reason} for what, reason in fates]).to_pylist()
+    assert [(row["what"], row["outcome"], row["rows"]) for row in rows] == [
+        ("", "kept", 1),
+        ("line", "kept", 2),
+        ("line", "repeated", 1),
+    ]

@@ -104,3 +104,19 @@ def test_tasks_are_removed_from_joined_sets_too(small):
     row = cells.Cells(config.checked(small)).rows["load_instructions"]["both"]
     assert row["prompts"] == ["config/gsm.jsonl"]
     assert {"tasks", "made"} < canonical.load(row["spec"]).keys()
+
+
+def test_what_only_evolution_reads_is_not_checked_for_training(small):
+    """Its health decides about no student, so no job would make it, and `status` would show it as still to do."""
+    rows = table(small).rows
+    assert {*rows["check"]} == {*rows["generate"]} - {"wiz.r1.asked__small", "wiz.r2.asked__small"}
+    assert {*rows["gate"]} == {*rows["check"]}
+
+
+def test_a_pilot_on_an_evolved_set_is_out_of_date_with_its_evolver(small):
+    small["grids"]["instructions"] |= {"compare": "teacher", "teachers": ["small", "large"]}
+    small["grids"]["instructions"]["pilot"] = {"sample": 2, "by": ["car"], "keep": 1}
+    Path("config/seed.jsonl").write_text("".join(json.dumps({"instruction": f"q{i}"}) + "\n" for i in range(9)))
+    before = table(small).rows["pilot"]["instructions"]["spec"]
+    small["teachers"]["evolver"] = {"model": "large", "sampling": {"temperature": 0.5}}
+    assert table(small, by="evolver").rows["pilot"]["instructions"]["spec"] != before

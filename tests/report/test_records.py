@@ -61,9 +61,11 @@ def test_evolved_sets(data):
         {**row, "left_out": {"equal": 1, "refusal": 2}},
         {"instructions": "joined", "round": 2, "operator": "breadth", "kept": 7},
     ]
-    shown = Words(page.build(copy.deepcopy({**data, "evolved": found}))).text.replace("\u202f", " ")
-    assert "e.r1 1 deepen 4 1 25.0 % refusal 2, equal 1 4.0 0.500 —" in shown
-    assert "joined 2 breadth — 7 — — — — —" in shown
+    first, second = records.evolved(gather({"evolved": found}))
+    assert (first["reasons"], first["share"]) == ("refusal 2, equal 1", 0.25)
+    assert (second["reasons"], second["share"], second["asked"]) == ("—", None, None)
+    shown = Words(page.build(copy.deepcopy({**data, "evolved": found}))).text
+    assert "e.r1 1 deepen 4 1" in shown and "joined 2 breadth" in shown
     assert "How the instructions were evolved" not in Words(page.build(copy.deepcopy(data))).text
 
 

@@ -113,4 +113,8 @@ def test_a_response_is_worth_the_share_of_functions_that_say_yes():
     found = verifiers.check(answers, {"seconds": 1, "megabytes": 512})
     assert [one.score for one in found] == [pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0, None]
     assert [one.verdict for one in found] == ["partly right", "partly right", "wrong", None]
+    others = [Asked("e", "AB", text) for text in ("42", "four", "[1]", '{"functions": 3}', "{}")]
+    assert {one.reason for one in verifiers.check(others, {"seconds": 1, "megabytes": 512})} == {
+        "no verifier functions"
+    }
     assert found[0].measures == {"functions": (2, 3)} and found[3].reason == "no verifier functions"

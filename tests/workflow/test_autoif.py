@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import workspace
 import yaml
+from teachergrid.engines import openai
+from teachergrid.spec.seeds import derived_seed
 from teachergrid.tasks import sandbox
 
 SEEDS = ["Use no commas.", "Write in capital letters."]
@@ -21,15 +24,21 @@ COMMAS = "def evaluate(response):\n    return ',' not in response"
 HELPED = "import re\nPATTERN = ','\ndef none(text):\n    return not re.search(PATTERN, text)\ndef evaluate(response):\n    return none(response)"
 CAPITALS = "def evaluate(response):\n    return str(response.isupper())"
 FEW = "def evaluate(response):\n    return len(response.split()) <= 5"
+FEWER = "def evaluate(response):\n    return response.count(' ') < 5"
 MANY = "def evaluate(response):\n    return len(response.split()) > 5"
 HANGS = "def evaluate(response):\n    while True:\n        pass"
 # constraint: the functions of its samples, what a right one says to a response, and what a function is said to mean
 WRITTEN = {
-    SEEDS[0]: ([COMMAS, HELPED], {"a b": True, "a, b": False}, "Leave out commas."),
-    SEEDS[1]: ([CAPITALS], {"AB": True, "Ab": False}, "Write in small letters."),
-    "Write at most five words.": ([FEW, MANY], {"a": True, "a b c": True, "a b c d e f": False}, "Be short."),
-    "Wait for a very long time.": ([HANGS], {"a": True}, "Wait."),
+    SEEDS[0]: ([COMMAS, HELPED, COMMAS, None], {"a b": True, "a, b": False}, "Leave out commas."),
+    SEEDS[1]: ([CAPITALS] * 4, {"AB": True, "Ab": False}, "Write in small letters."),
+    "Write at most five words.": (
+        [FEW, FEWER, MANY, FEW],
+        {"a": True, "a b c": True, "a b c d e f": False},
+        "Be short.",
+    ),
+    "Wait for a very long time.": ([HANGS] * 4, {"a": True}, "Wait."),
 }
+SAMPLES = [openai.seed_of({"seed": derived_seed(1, "generation")}, sample) for sample in range(4)]
 STAGES = (
     "build a collection",
     "experienced Python programmer",
@@ -66,12 +75,13 @@ class Evolver:
         if stage == STAGES[1]:
             functions, cases, _ = next(value for text, value in WRITTEN.items() if text in prompt)
             held = [{"input": text, "output": str(wanted)} for text, wanted in cases.items()]
-            return json.dumps({"func": functions[seed % len(functions)], "cases": held})
+            source = functions[SAMPLES.index(seed)]
+            return json.dumps({"func": source, "cases": held}) if source else "I cannot write that."
         if stage == STAGES[2]:
             return next(
                 f"Instruction: {back}"
                 for functions, _, back in WRITTEN.values()
-                if any(one in prompt for one in functions)
+                if any(one and one in prompt for one in functions)
             )
         if stage == STAGES[3]:
             return f"Verdict: {'contradiction' if 'small letters' in prompt else 'entailment'}"
@@ -136,14 +146,15 @@ def run_to_the_end(folder: Path, kills: bool) -> tuple[Evolver, int]:
 def waited(folder: Path, evolver: Evolver, in_functions: bool) -> int:
     """Return the exit status of a run. in_functions: kill it while functions are called in the sandbox."""
     assert evolver.run is not None
-    log = folder / "logs/load_instructions/auto.functions.log"
+    log = folder / "results/logs/load_instructions/auto.functions.log"
     while in_functions and not log.exists():
         try:
             return evolver.run.wait(0.2)
         except subprocess.TimeoutExpired:
             continue
     if in_functions:
-        evolver.run.wait(0) if evolver.run.poll() is not None else evolver.kill("functions")
+        time.sleep(1)  # one of them hangs for longer than that
+        evolver.kill("functions")
     return evolver.run.wait()
 
 
@@ -188,8 +199,16 @@ def test_yields_are_counted_at_each_stage(folders):
     # both calls say the same: one of four lines is about the list, one repeats a seed
     assert found["instruct"] == {("line", "kept"): 2, ("line", "talks about the list"): 2, ("line", "repeated"): 4}
     functions = found["functions"]
-    assert functions["instruction", "kept"] == 3 and functions["instruction", "no case on which functions agree"] == 1
-    assert functions["function", "kept"] == 4 and functions["case", "kept"] == 2 + 2 + 3
+    assert functions == {
+        ("instruction", "kept"): 3,
+        ("instruction", "no case on which functions agree"): 1,
+        ("reply", "no JSON"): 1,
+        ("function", "kept"): 2 + 1 + 2,
+        ("function", "wrong too often"): 1,
+        ("function", "its instruction is left out"): 1,
+        ("case", "kept"): 2 + 2 + 3,
+        ("case", "its instruction is left out"): 1,
+    }
     assert found["verified"]["instruction", "kept"] == 2
     assert found["verified"]["instruction", "a back-translation contradicts it"] == 1
     assert found["r1"] == {("autoif", "kept"): 4}

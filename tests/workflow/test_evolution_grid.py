@@ -206,7 +206,8 @@ def behind_endpoint(folder, url):
 
 def run(folder):
     env = ENV | {endpoint.KEY_ENV: endpoint.KEY}
-    command = [sys.executable, "-m", "teachergrid", "run", "--cores", "1"]
+    # what is evolved, and neither the answers to it nor a report
+    command = [sys.executable, "-m", "teachergrid", "run", "--cores", "1", "results/instructions/both.parquet"]
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -246,7 +247,7 @@ def test_a_run_that_is_killed_in_its_second_round_ends_as_an_undisturbed_one(tmp
     with endpoint.serving(scripted(delay=0.5)) as server:
         behind_endpoint(tmp_path / "killed", server.url)
         killed = run(tmp_path / "killed")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not in_second_round(server.asked) and time.monotonic() < deadline and killed.poll() is None:
             time.sleep(0.1)
         assert in_second_round(server.asked) and killed.poll() is None

@@ -21,6 +21,10 @@ def summary(path: str) -> list[dict]:
     Args:
         path: of the set. Its lineage lies beside it.
     """
+    # most sets were read from a source: their texts are not read for this
+    operators = artifacts.read(path, artifacts.INSTRUCTIONS, ["operator"])["operator"]
+    if operators.null_count == len(operators):
+        return []
     rows = artifacts.read(path, artifacts.INSTRUCTIONS, ["messages", "operator", "round"]).to_pylist()
     kept: dict[tuple[int, str], list[str]] = defaultdict(list)
     for row in rows:

@@ -4,8 +4,10 @@ The texts themselves stand in the specs of the sets that they make. So another t
 says, and a text that a set does not use makes nothing again.
 """
 
+import copy
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,10 @@ def read(where: str, name: str, shipped: str) -> dict[str, Any]:
         BadInput: there is no such file, or it holds something else than texts.
     """
     if not name.endswith((".yaml", ".yml")):
-        return _file(where, _shipped(where, name))
+        return _shipped(where, name)
     if not os.path.isfile(name):
         raise BadInput(f"{where}: there is no file '{name}' (paths start at {Path.cwd()})")
-    texts, own = _file(where, _shipped(where, shipped)), _file(where, Path(name))
+    texts, own = _shipped(where, shipped), _file(where, Path(name))
     for key, value in own.items():
         if key not in texts:
             raise BadInput(
@@ -59,14 +61,20 @@ def require(where: str, name: str, text: str, *marks: str) -> None:
             raise BadInput(f"{where}: the text `{name}` has no {{{mark}}}; write it where the {mark} belongs")
 
 
-def _shipped(where: str, name: str) -> Path:
+def _shipped(where: str, name: str) -> dict[str, Any]:
     known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
     if name not in known:
         raise BadInput(
             f"{where}: there are no prompts '{name[:SHOWN]}'{nearest(name, known)}; known: {', '.join(known)}, or write the path of "
             "a file that ends with .yaml"
         )
-    return FOLDER / f"{name}.yaml"
+    return copy.deepcopy(_parsed(name))
+
+
+@cache
+def _parsed(name: str) -> dict[str, Any]:
+    """Return a shipped file. YAML is slow, and a grid has many evolutions."""
+    return _file("config", FOLDER / f"{name}.yaml")
 
 
 def _file(where: str, path: Path) -> dict[str, Any]:

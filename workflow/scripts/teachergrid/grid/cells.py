@@ -4,7 +4,6 @@
 jobs whose outputs it reads.
 """
 
-import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from . import blocks, evaluation, pilot, sets
 from .builder import Builder
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
 
 ASKING = ("generate", "ask", "optimise")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
@@ -178,7 +177,7 @@ class Cells:
         for one in made["sets"]:
             self._add_instructions(one)
         for one in made["responses"]:
-            self._add_responses(one)
+            self._add_responses(one, checked=False)
         for rule, cell in made["tables"]:
             self.rows[rule].setdefault(cell, sets.table(self.build, rule, cell))
 
@@ -188,15 +187,16 @@ class Cells:
             if task["instructions"] is not None:
                 self._add_instructions(task["instructions"])
 
-    def _add_responses(self, responses: str) -> None:
-        if responses in self.rows["generate"]:
-            return
-        self._add_instructions(Responses.parse(responses).instructions)
-        if raw := self.build.raw(responses):
-            self._add_responses(raw)
-        self.rows["generate"][responses] = self.build.generate(responses)
-        self.rows["check"][responses] = self.build.check(responses)
-        self.rows["gate"][responses] = {"spec": canonical.dump()}
+    def _add_responses(self, responses: str, checked: bool = True) -> None:
+        """Add a teacher's responses. checked: with their health, which decides about training; evolution looks at rows alone."""
+        if responses not in self.rows["generate"]:
+            self._add_instructions(Responses.parse(responses).instructions)
+            if raw := self.build.raw(responses):
+                self._add_responses(raw, checked)
+            self.rows["generate"][responses] = self.build.generate(responses)
+        if checked and responses not in self.rows["check"]:
+            self.rows["check"][responses] = self.build.check(responses)
+            self.rows["gate"][responses] = {"spec": canonical.dump()}
 
     def _add_measures(
         self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None
@@ -291,9 +291,3 @@ class Cells:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
-
-
-def signed(function: Callable) -> Callable:
-    """Return a function with its signature noted: Snakemake asks for it several times a job, a tenth of a plan's time."""
-    vars(function)["__signature__"] = inspect.signature(function)
-    return function

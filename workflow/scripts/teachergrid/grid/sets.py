@@ -59,6 +59,16 @@ def spec(build: Generating, name: str) -> str:
     return canonical.dump(instructions=without(source, *names), **parts)
 
 
+def specs(build: Generating, name: str) -> dict[str, str]:
+    """Return {job: its spec} of the job that makes a set, and of all jobs that make what a set is evolved or joined from."""
+    made = build.config["instructions"][name].get("made") or NOTHING
+    found = {f"load_instructions {name}": spec(build, name)}
+    for one in made["sets"]:
+        found |= specs(build, one)
+    found |= {f"{rule} {cell}": table(build, rule, cell)["spec"] for rule, cell in made["tables"]}
+    return found | {f"generate {one}": build.generate(one)["spec"] for one in made["responses"]}
+
+
 def table(build: Generating, rule: str, name: str) -> GenerateRow:
     """Return the row of another rule whose output an evolution reads (methods.OUTPUTS). name: of the evolution."""
     assert rule == "optimise", f"no rule {rule} makes {name}"
@@ -72,8 +82,8 @@ def table(build: Generating, rule: str, name: str) -> GenerateRow:
         "seed": derived_seed(build.config["seed"], "evolution") if entry["seed"] is None else entry["seed"],
         "texts": {key: words[key] for key in ("method", "analyse", "improve", "final", "labels")},
     }
-    spec = canonical.dump(**canonical.load(model["spec"]), optimise=settings)
-    return {**model, "spec": spec, "rows": optimise.calls(settings)}
+    whole = canonical.dump(**canonical.load(model["spec"]), optimise=settings)
+    return {**model, "spec": whole, "rows": optimise.calls(settings)}
 
 
 @cache
@@ -81,7 +91,7 @@ def drawn(build: Generating, name: str) -> int:
     """Return how many instructions a set has at most; of one that is made from others exactly, once it is made."""
     entry = build.config["instructions"][name]
     is_known = "made" in entry and _is_made(build, name)
-    return sizes.count(entry["source"]) if is_known else sizes.drawn(entry)
+    return sizes.count(made_by(name)) if is_known else sizes.drawn(entry)
 
 
 def bounded(build: Generating, names: Iterable[str]) -> list[str]:

@@ -36,6 +36,7 @@ SETTINGS = [
     (r"recipe\b", "recipe changed"),
     (r"tasks\..*\.(prompt_version|checker_version)", "task version changed"),
     (r"tasks\..*|suites\b", "task changed"),
+    (r"made\b", "evolution changed"),
     (r"instructions\b", "instructions changed"),
     (r"corpus\b", "corpus changed"),
     (r"metrics\b", "metrics changed"),
@@ -272,7 +273,7 @@ def _derived_seeds(job: "Job") -> set[int]:
     """Return the seeds that a job has where the config states the root seed alone."""
     root, names = job.dag.workflow.globals["cells"].config["seed"], words_of(job).values()
     own = (f"{kind}/{name}" for kind in ("instructions", "corpora") for name in names)
-    return {derived_seed(root, purpose) for purpose in ("generation", "evaluation", "bootstrap", *own)}
+    return {derived_seed(root, purpose) for purpose in ("generation", "evaluation", "bootstrap", "evolution", *own)}
 
 
 def _other_input(job: "Job", record: Record, remade: set[str]) -> tuple[str, list[str]]:

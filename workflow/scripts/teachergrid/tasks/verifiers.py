@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import BadInput
 from .processes import Outcome
 from .sandbox import Limits, Program, Sandbox
-from .verify import Asked, Checked, columns_of
+from .verify import Asked, Checked
 
 USUAL = Limits(seconds=5, megabytes=512)
 PATIENCE = 3  # limits that a function may meet
@@ -153,23 +153,28 @@ MEASURE = "functions"
 NO_FUNCTIONS = Checked(None, None, "no verifier functions")
 
 
-def functions_of(columns: Mapping[str, Any]) -> list[str]:
-    """Return the functions that an item's reference holds; none where it holds none."""
-    found = columns.get("functions")
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+def functions_of(reference: str | None) -> list[str]:
+    """Return the functions that an item's reference holds; none where it is no JSON that names them."""
+    try:
+        found = json.loads(reference or "null")
+    except ValueError:
+        return []
+    functions = found.get("functions") if isinstance(found, dict) else None
+    return [one for one in functions if isinstance(one, str)] if isinstance(functions, list) else []
 
 
 def check(answers: Sequence[Asked], checker: Mapping[str, Any]) -> list[Checked]:
     """Return which share of its item's functions says yes to each answer, in their order.
 
-    A function that fails, or says nothing, has not said yes. The references are JSON with `functions`, as AutoIF's sets have them.
+    A function that fails, or says nothing, has not said yes. The references are JSON with `functions`, as AutoIF's sets have them; an
+    answer to any other item has no score.
 
     Args:
         checker: the config's entry, of which `seconds` (of CPU time) and `megabytes` count.
     Raises:
-        BadInput: a reference is no JSON; sandbox.Refused when no guard holds here, before any answer is checked.
+        Refused: of sandbox, when no guard holds here, before any answer is checked.
     """
-    sources = [functions_of(columns_of(one)) if one.reference is not None else [] for one in answers]
+    sources = [functions_of(one.reference) for one in answers]
     texts: dict[str, dict[str, None]] = {}
     for one, own in zip(answers, sources, strict=True):
         for source in own:
