@@ -26,6 +26,7 @@ def copy_code(to: Path, stand_in: bool = True) -> None:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy2(source, target)
     (to / "config").mkdir()
+    shutil.copytree(ROOT / "config/recipes", to / "config/recipes")
     for path in [ROOT / "config/machines.yaml", SMALL / "config.yaml", *SMALL.glob("*.jsonl")]:
         shutil.copy2(path, to / "config" / path.name)
     if stand_in:

@@ -125,7 +125,11 @@ def _finetune(parts: dict) -> dict:
         "packing gradient_checkpointing group_by_length dtype max_length gradient_accumulation_steps num_train_epochs"
     )
     values = {name: recipe[name] for name in names.split()}
-    return values | {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
+    values |= {"batch": recipe["per_device_train_batch_size"], "lora": recipe["lora"] is not None}
+    # only where they are not the default, so that jobs which were measured before are still alike
+    if recipe["lora"] and recipe["lora"]["quantize"]:
+        values["quantize"] = recipe["lora"]["quantize"]
+    return values | ({"optim": recipe["optim"]} if "8bit" in recipe["optim"] else {})
 
 
 def _load_instructions(parts: dict) -> dict:

@@ -4,11 +4,11 @@ import math
 from functools import cache
 
 from ..cost import gpu_shares, resources, workload
+from ..data import sizes
 from ..engines.engine import ENGINES, generates
 from ..engines.requests import Endpoint
 from ..errors import BadInput
 from ..hub import pins
-from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
@@ -215,7 +215,7 @@ class Builder:
 
     @cache
     def joins(self, metric: str, need: str) -> list[dict]:
-        """Return the settings of each reward (likelihood) that a metric reads. need: `reward` or `likelihood`."""
+        """Return the settings of each term of a metric with this need, such as `reward` or `likelihood`."""
         return Metric(self.config["metrics"][metric]).settings_for(need)
 
     def rewards_of(self, metrics: list[str]) -> list[str]:
@@ -226,6 +226,10 @@ class Builder:
         """Return the names of the scorers whose likelihoods these metrics read under a base, sorted."""
         names = {join["scorer"] for metric in metrics for join in self.joins(metric, "likelihood")}
         return sorted({base if name == "self" else name for name in names})
+
+    def expecting(self, metrics: list[str], scorers: list[str]) -> list[str]:
+        """Return those scorers whose distributions these metrics read: all, or none."""
+        return scorers if any(self.joins(metric, "distributions") for metric in metrics) else []
 
     @cache
     def metric_spec(self, metrics: tuple[str, ...]) -> str:

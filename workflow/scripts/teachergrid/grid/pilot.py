@@ -77,6 +77,7 @@ def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow
         "responses": responses,
         "rewards": rewards,
         "scorers": [scorer for scorer, _ in scored],
+        "expecting": build.expecting(settings["by"], [scorer for scorer, _ in scored]),
         "scored": [source for _, source in scored],
         "rows": build.rows_of(responses),
     }
@@ -115,6 +116,7 @@ def complete(config: dict, block: dict, all_cells: list[Combination]) -> list[st
         for name, other in config["grids"].items()
         if other["pilot"] is None
         and other["performance"] == block["performance"]
+        and other["primary_judges"] == block["primary_judges"]
         and other["compare"] == block["compare"]
         and set(all_cells) <= set(combinations(name, other))
     ]

@@ -106,11 +106,15 @@ class RewardPart(ScorePart):
 
 
 class Measures(TypedDict):
-    """Ids of what a job joins: each of the responses with each of the rewards and scorers."""
+    """Ids of what a job joins: each of the responses with each of the rewards and scorers.
+
+    expecting: the scorers whose distributions it reads, too.
+    """
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
 
 
 class CorpusPart(TypedDict):
@@ -138,6 +142,7 @@ class MetricRow(CorpusPart):
 
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]  # as in Measures
     rows: int
     metrics: list[str]
     spec: str
@@ -170,6 +175,7 @@ class AnswerRow(ModelPart):
     tokens: int
     asked: float | None  # mean tokens of a prompt, as in Read
     students: list[str]  # the student; empty for a reference
+    files: list[str]  # with answers that were published
     prompts: list[str]
     rows: int
 
@@ -219,11 +225,12 @@ class FreeRow(SpecRow):
 
 
 class PilotRow(SpecRow):
-    """Rule `pilot`. scorers and scored are columns of one list of pairs."""
+    """Rule `pilot`. scorers and scored are columns of one list of pairs. expecting: the scorers, or none, as in Measures."""
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
     scored: list[str]
     rows: int
 
@@ -253,6 +260,9 @@ class ReportRow(SpecRow):
     """Rule `report`."""
 
     models: list[str]
+    judged_models: list[str]
+    judged_suites: list[str]
+    judges: list[str]
     verified: list[str]
     pilots: list[str]
     complete: list[str]  # grids that also train the teachers that the pilot drops

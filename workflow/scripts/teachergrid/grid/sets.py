@@ -5,11 +5,11 @@ from functools import cache
 from typing import Protocol
 
 from .. import units
+from ..data import sizes
 from ..evolution import optimise, texts
 from ..evolution.entries import NOTHING, made_by, up_to_date
 from ..evolution.methods import METHODS, OUTPUTS
 from ..hub import pins
-from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Responses
@@ -82,8 +82,8 @@ def table(build: Generating, rule: str, name: str) -> GenerateRow:
         "seed": derived_seed(build.config["seed"], "evolution") if entry["seed"] is None else entry["seed"],
         "texts": {key: words[key] for key in ("method", "analyse", "improve", "final", "labels")},
     }
-    whole = canonical.dump(**canonical.load(model["spec"]), optimise=settings)
-    return {**model, "spec": whole, "rows": optimise.calls(settings)}
+    spec = canonical.dump(**canonical.load(model["spec"]), optimise=settings)
+    return {**model, "spec": spec, "rows": optimise.calls(settings)}
 
 
 @cache

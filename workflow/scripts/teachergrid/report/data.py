@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from ..analysis.evolution import COLUMNS as EVOLVED
+from ..analysis import evolution
 from ..spec import schema
 from ..store import artifacts
 
@@ -38,6 +38,7 @@ class Settings(TypedDict):
     corpora: dict[str, Row]
     students: list[Row]
     references: list[Row]
+    kin: dict[str, Row]  # judge -> "family" and "names" of the teachers and bases that it may favour
 
 
 class Inputs(TypedDict):
@@ -55,6 +56,7 @@ class Inputs(TypedDict):
     lineage: list[Row]
     contamination: list[Row]
     evolved: list[Row]  # of analysis.evolution
+    evolution_costs: list[Row]
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -62,6 +64,9 @@ class Inputs(TypedDict):
     rewards: dict[str, dict[str, float] | None]  # responses id -> reward -> mean
     reward_quality: list[Row]
     circular: dict[str, list[str]]  # judge -> metrics that use its reward
+    derived: dict[str, str]  # judge -> the one whose verdicts it takes
+    trust: Row  # of trust.as_json: what the verdicts say about the judges
+    verdicts: list[Row]  # of analysis.verdicts, with the question
     samples: dict[str, list[Row]]
     failures: list[Row]
     stages: list[Row]
@@ -77,7 +82,8 @@ COLUMNS: dict[str, Iterable[str]] = {
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "contamination": artifacts.CONTAMINATION.names,
-    "evolved": EVOLVED,
+    "evolved": evolution.COLUMNS,
+    "evolution_costs": evolution.COSTS,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -176,7 +182,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     return Inputs(
         title=data.get("title"),
         config_files=data.get("config_files") or [],
-        settings=_settings(data.get("settings") or {}),
+        settings=_settings(data.get("settings") or {}, data.get("recommendation") or {}),
         performance=_rows("performance", data.get("performance")),
         metrics=[row for row in metrics if row["category"] is None],
         by_category=[row for row in metrics if row["category"] is not None],
@@ -185,6 +191,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
         evolved=_rows("evolved", data.get("evolved")),
+        evolution_costs=_rows("evolution_costs", data.get("evolution_costs")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},
@@ -192,6 +199,9 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         rewards=data.get("rewards") or {},
         reward_quality=_rows("reward_quality", data.get("reward_quality")),
         circular=data.get("circular") or {},
+        derived=data.get("derived") or {},
+        trust={"judges": [], "pairs": [], **(data.get("trust") or {})},
+        verdicts=data.get("verdicts") or [],
         samples=data.get("samples") or {},
         failures=_rows("failures", data.get("failures")),
         stages=_rows("stages", data.get("stages")),
@@ -201,10 +211,13 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> Settings:
+def _settings(settings: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Settings:
     metrics = (settings.get("metrics") or {}).items()
+    grid = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})}
+    # what AP is the mean of: scores of judges that are not independent may be left out of it
+    grid["performance"] = recommendation.get("performance") or grid["performance"]
     return Settings(
-        grid={**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})},
+        grid=grid,
         metrics={name: schema.filled(entry, schema.definition("metric")) for name, entry in metrics},
         teachers=settings.get("teachers") or {},
         bases=settings.get("bases") or {},
@@ -213,6 +226,7 @@ def _settings(settings: Mapping[str, Any]) -> Settings:
         corpora=settings.get("corpora") or {},
         students=settings.get("students") or [],
         references=settings.get("references") or [],
+        kin=settings.get("kin") or {},
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BadInput
-from ..metrics.measure import per_response, reached
+from ..metrics.measure import per_teacher, reached
 from ..metrics.rows import JoinedRows
 from ..metrics.variants import Metric
 from ..store import artifacts
@@ -207,16 +207,14 @@ def _values(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedR
         return _mixed_values(entry["by"], metrics, rows_of)
     if not entry["by"]:
         return {teacher: np.zeros(len(rows.id)) for teacher, rows in rows_of.items()}
-    return {teacher: per_response(Metric(metrics[entry["by"]]), rows)[0] for teacher, rows in rows_of.items()}
+    return per_teacher(Metric(metrics[entry["by"]]), rows_of)
 
 
 def _mixed_values(
     weights: dict[str, float], metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows]
 ) -> dict[str, np.ndarray]:
     """Return {teacher: weighted sums [n] of standardised metrics}; NaN where one of them is undefined."""
-    values = {
-        name: {t: per_response(Metric(metrics[name]), rows)[0] for t, rows in rows_of.items()} for name in weights
-    }
+    values = {name: per_teacher(Metric(metrics[name]), rows_of) for name in weights}
     # a row without one of the values cannot be chosen, so it does not count in the means of the others either
     defined = {
         teacher: (rows.words > 0) & np.all([np.isfinite(by_teacher[teacher]) for by_teacher in values.values()], axis=0)
