@@ -120,10 +120,11 @@ def bounded(build: Generating, names: Iterable[str]) -> list[str]:
 
 @cache
 def _is_made(build: Generating, name: str) -> bool:
-    """Whether a set is there, made as the config says it, and so are all sets and responses that it was made from."""
+    """Whether a set is there, made as the config says it, and so is all that it was made from."""
     entry = build.config["instructions"][name]
     made = entry.get("made") or NOTHING
     specs = {f"{RESULTS}/responses/{one}.parquet": build.generate(one)["spec"] for one in made["responses"]}
+    specs |= {OUTPUTS[rule].format(cell): table(build, rule, cell)["spec"] for rule, cell in made["tables"]}
     source = None if "made" in entry else entry["source"]
     is_own = up_to_date({made_by(name): spec(build, name), **specs}, source)
     return is_own and all(_is_made(build, one) for one in made["sets"])
