@@ -23,7 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import yaml
-from teachergrid.analysis import summary
+from teachergrid.decisions import summary
 from teachergrid.metrics import join
 from teachergrid.metrics import measure as metrics_measure
 from teachergrid.spec import schema
@@ -194,7 +194,7 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
         "gates": {},
     }
     made = {"steps": 1, "examples": 1, "trained_tokens": 1, "weights": {}}
-    results = summary.Results(scores, measured, {student["student"]: made for student in students}, {})
+    results = summary.Results(scores, measured, {student["student"]: made for student in students}, {}, {})
     summary.summarise(settings, results)
 
 

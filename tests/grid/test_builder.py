@@ -50,6 +50,25 @@ def test_what_a_corpus_reads(small):
     assert selected(small, by="rm", tokens=9, counted_by="w")[1]["scorers"] == ["w"]
 
 
+def test_distributions_are_read_where_a_metric_needs_them(small):
+    plain = cells(small)
+    small["likelihood"] = {"distributions": True}
+    kept = cells(small)
+    assert not any(row["expecting"] for row in kept.rows["metric"].values())
+    for name, row in plain.rows["likelihood"].items():
+        changed = json.loads(kept.rows["likelihood"][name]["spec"])
+        assert changed.pop("likelihood") == {"distributions": True}
+        assert changed == {key: value for key, value in json.loads(row["spec"]).items() if key != "likelihood"}
+    # a metric of them changes no spec of a job that loads a model
+    small["metrics"]["lark"] = {"formula": "lark"}
+    measured = cells(small)
+    for row in measured.rows["metric"].values():
+        assert row["expecting"] == (row["scorers"] if "lark" in row["metrics"] else [])
+    assert all(not row["expecting"] for row in measured.rows["select"].values())
+    assert measured.rows["likelihood"] == kept.rows["likelihood"]
+    assert selected(small, by="lark")[1]["expecting"] == ["q"]
+
+
 def test_defaults_stay_out_of_the_spec(small):
     defaults = {
         key: part["default"] for key, part in schema.definition("corpus")["properties"].items() if "default" in part

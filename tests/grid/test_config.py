@@ -35,6 +35,22 @@ BAD = {
         setting("teachers", "new", to={"model": {"repo": "a/b", "revison": "1"}}),
         "unknown key 'revison', did you mean 'revision'?",
     ),
+    "ZeRO-3 of 4-bit weights": (
+        setting("recipes", "sft", to={"deepspeed": "zero3", "lora": {"quantize": "nf4"}}),
+        "config.recipes.sft.lora.quantize: ZeRO-3 cannot divide 4-bit weights; write `deepspeed: zero2`, or null",
+    ),
+    "an optimizer beside that of DeepSpeed": (
+        setting("recipes", "sft", to={"deepspeed": "zero3_offload", "optim": "adafactor"}),
+        "config.recipes.sft.optim: zero3_offload has an AdamW of its own",
+    ),
+    "an unknown recipe": (
+        setting("recipes", "sft", to={"like": "moderm"}),
+        "config.recipes.sft.like: no recipe has the name 'moderm', did you mean 'modern'?",
+    ),
+    "a metric of distributions that are not kept": (
+        setting("metrics", "lark", to={"formula": "lark"}),
+        "config.metrics.lark: needs the scorer's distributions; set `likelihood: {distributions: true}`",
+    ),
     "number as text": (setting("recipes", "sft", "learning_rate", to="1e-5"), "YAML reads 1e-5 as text, write 1.0e-5"),
     "bad name": (rename("teachers", "small", to="Small Teacher"), "names are lower-case letters and digits"),
     "double underscore": (rename("teachers", "small", to="a__b"), "names are lower-case letters and digits"),

@@ -48,3 +48,4 @@ def test_pairs_of_columns_go_together(tables):
         assert len(row["judges"]) == len(row["judged_models"]) == len(row["judged_suites"])
     for row in piloted.rows["pilot"].values():
         assert len(row["scorers"]) == len(row["scored"]) > 0
+        assert row["expecting"] in ([], row["scorers"])

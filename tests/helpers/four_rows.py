@@ -3,11 +3,11 @@
 import math
 import zlib
 
-from tables import LIKELIHOOD, entry, likelihoods, responses, rewards
+from tables import LIKELIHOOD, distributions, entry, likelihoods, responses, rewards
 from teachergrid.metrics.join import join
 from teachergrid.metrics.measure import measure
 from teachergrid.metrics.variants import Metric
-from teachergrid.store import artifacts
+from teachergrid.store import artifacts, inputs
 
 TEXT = {("i1", 0): "a b c", ("i2", 0): "a b a b", ("i3", 0): "c", ("i4", 0): "x y z"}
 REWARD = {("i1", 0): 1.0, ("i2", 0): 0.5, ("i3", 0): 0.5, ("i4", 0): 0.0}
@@ -27,6 +27,13 @@ PLAIN = {
 }
 # of each token of the response, then of the end token: means 2, 2, 50.5 (of 1 and 300, capped at 100) and 1
 RANKS = {("i1", 0): [1, 1, 2, 4], ("i2", 0): [1, 1, 1, 1, 6], ("i3", 0): [1, 300], ("i4", 0): [1] * 10}
+# sums of p, p squared and entropies, end tokens apart: with them B = 0.5, 1, 0.25, 0.3 and entropies of 1, 2, 0.5, 0.5 a token
+SURE = {
+    ("i1", 0): (1.5, 0.5, 1.5, 0.5, 3, 1),
+    ("i2", 0): (0.5, 0.5, 1.5, 0.5, 8, 2),
+    ("i3", 0): (0.75, 0.75, 0.75, 0.75, 0.5, 0.5),
+    ("i4", 0): (5.5, 0.5, 4.5, 0.5, 4, 1),
+}
 NOT_ASKED = dict.fromkeys(CHAT, "format not asked for")
 
 # the value of each formula, computed by hand
@@ -57,7 +64,11 @@ BY_HAND = {
     "ifd_ppl": (math.exp(-1) + math.exp(1) + math.exp(-1.5) + math.exp(-0.5)) / 4,
     "ic_ifd_loss": (0.25 + 2 + 0.0625 + 0.5) / 4,
     "ic_ifd_ppl": (math.exp(-3) + math.exp(0) + math.exp(-5.5) + math.exp(-1.5)) / 4,
+    "lark": (0.5 + 0.5 + 0.5 + 0.6) / 4,  # B / L, since each instruction has one response
+    "brier": (0.5 + 1 + 0.25 + 0.3) / 4,
+    "entropy": (1 + 2 + 0.5 + 0.5) / 4,
     "length": 4.25,
+    "length_question": 3.0,
     "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
     "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
 }
@@ -69,8 +80,14 @@ def with_ranks(chat=CHAT, ranks=RANKS):
     return {key: dict(zip(LIKELIHOOD, row, strict=True)) | {"token_ranks": ranks.get(key)} for key, row in chat.items()}
 
 
-def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, ranks=True, instructions=(), **settings):
-    tables = {("self", "chat"): {"t": likelihoods(chat)}, ("self", "plain"): {"t": likelihoods(plain)}}
+def four(text=TEXT, reward=REWARD, chat=CHAT, plain=NOT_ASKED, sure=None, ranks=True, instructions=(), **settings):
+    # of another corpus: those of the instruction, or of the first
+    sure = sure or {key: SURE.get((key[0], 0), SURE["i1", 0]) for key in chat}
+    tables = {
+        ("self", "chat"): {"t": likelihoods(chat)},
+        ("self", "plain"): {"t": likelihoods(plain)},
+        ("self", f"{inputs.DISTRIBUTIONS}chat"): {"t": distributions(sure)},
+    }
     rows = join({"t": responses(text)}, {"rm": {"t": rewards(reward)}}, tables, ranks=ranks, **settings)
     return rows.with_categories(instructions)
 

@@ -71,6 +71,15 @@ def likelihoods(rows: dict) -> pa.Table:
     )
 
 
+def distributions(rows: dict) -> pa.Table:
+    """rows: {(id, sample): (probability, end_probability, squares, end_squares, entropy, end_entropy)}."""
+    names = ("probability", "end_probability", "squares", "end_squares", "entropy", "end_entropy")
+    return artifacts.table(
+        [{"id": id, "sample": sample, **dict(zip(names, row, strict=True))} for (id, sample), row in rows.items()],
+        artifacts.DISTRIBUTIONS,
+    )
+
+
 def entry(formula: str, **settings) -> dict:
     """A metric of the config with all its defaults."""
     return schema.filled({"formula": formula, **settings}, schema.definition("metric"))

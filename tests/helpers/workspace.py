@@ -12,7 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/small"
-PARTS = ["Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
+WORKFLOW = ("rules", "report", "schemas", "evolution", "scripts")
+PARTS = ["Snakefile", *(f"workflow/{part}" for part in WORKFLOW), "profiles", "envs"]
 # one thread a process, and none of the checkout's own package
 ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
 
@@ -25,6 +26,7 @@ def copy_code(to: Path, stand_in: bool = True) -> None:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy2(source, target)
     (to / "config").mkdir()
+    shutil.copytree(ROOT / "config/recipes", to / "config/recipes")
     for path in [ROOT / "config/machines.yaml", SMALL / "config.yaml", *SMALL.glob("*.jsonl")]:
         shutil.copy2(path, to / "config" / path.name)
     if stand_in:

@@ -9,7 +9,7 @@ CONFIG = {
     "rewards": {"rm": {}},
     "bases": {"q": {}},
     "scorers": {"gpt2": {}},
-    "likelihood": {"tokens": True, "rank_cap": 100},
+    "likelihood": {"tokens": True, "rank_cap": 100, "distributions": False},
 }
 REFUSED = [
     ({"formula": "expression"}, "config.metrics.m: state either 'formula' or 'expression'"),
@@ -37,5 +37,14 @@ def test_config_errors_name_the_key_and_the_remedy(settings, message):
 @pytest.mark.parametrize("likelihood", [{"tokens": False, "rank_cap": 100}, {"tokens": True, "rank_cap": 50}])
 def test_ranks_need_lists_that_hold_them(likelihood):
     with pytest.raises(BadInput, match="needs ranks of tokens up to 100"):
-        check({**CONFIG, "likelihood": likelihood}, "config.metrics.m", entry("rsr"))
+        check({**CONFIG, "likelihood": CONFIG["likelihood"] | likelihood}, "config.metrics.m", entry("rsr"))
     check(CONFIG, "config.metrics.m", entry("rsr"))
+
+
+@pytest.mark.parametrize("metric", [entry("lark"), entry("brier"), own("mean(entropy)", reward=None)])
+def test_what_needs_distributions_says_how_to_get_them(metric):
+    with pytest.raises(
+        BadInput, match=r"set `likelihood: \{distributions: true\}`.* computed again: `teachergrid plan` shows"
+    ):
+        check(CONFIG, "config.metrics.m", metric)
+    check({**CONFIG, "likelihood": CONFIG["likelihood"] | {"distributions": True}}, "config.metrics.m", metric)

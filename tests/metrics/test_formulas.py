@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from four_rows import ALL, BY_HAND, CHAT, PLAIN, RANKS, REWARD, TEXT, four, measured, value, with_ranks
+from four_rows import ALL, BY_HAND, CHAT, PLAIN, RANKS, REWARD, SURE, TEXT, four, measured, value, with_ranks
 from tables import entry
 from teachergrid.metrics.formulas import FORMULAS
 from teachergrid.metrics.measure import per_response
@@ -38,6 +38,37 @@ WITHOUT_END = {
 def test_end_tokens_are_left_out_where_the_entry_says_so(formula):
     rows = four(chat=with_ranks())
     assert value(formula, rows, reward="rm", end_token=False) == pytest.approx(WITHOUT_END[formula], rel=1e-12)
+
+
+def test_lark_compares_the_responses_to_an_instruction():
+    """Against the formula as it is printed, with the losses and Brier scores of the four rows; two and two answer the same."""
+
+    def same_instruction(rows):
+        return {("i1" if i < 2 else "i2", i): row for i, row in enumerate(rows.values())}
+
+    rows = four(*map(same_instruction, (TEXT, REWARD, CHAT)), same_instruction(PLAIN), same_instruction(SURE))
+    values, reasons = per_response(Metric(entry("lark")), rows)
+    loss, brier = [1, 2, 0.5, 0.5], [0.5, 1, 0.25, 0.3]
+    for i, others in enumerate(([0, 1], [0, 1], [2, 3], [2, 3])):
+        whole = sum(loss[j] for j in others)
+        rho = [b / x for b, x in zip(brier, loss, strict=True)]
+        mean = sum(rho[j] * loss[j] for j in others) / whole
+        assert values[i] == pytest.approx(loss[i] / whole * (2 * rho[i] - mean), rel=1e-12)
+    assert reasons.tolist() == [""] * 4
+    # a response without likelihoods is no candidate
+    alone = dict(same_instruction(CHAT)) | {("i1", 1): "question too long"}
+    values, reasons = per_response(
+        Metric(entry("lark")),
+        four(*map(same_instruction, (TEXT, REWARD)), alone, sure=same_instruction(SURE), plain=same_instruction(PLAIN)),
+    )
+    assert values[0] == pytest.approx(0.5) and reasons[1] == "question too long"
+
+
+def test_without_distributions_the_metrics_of_them_say_so():
+    rows = measured({"m": entry("lark", format="plain")}, four(plain=PLAIN))
+    assert rows["lark/plain"]["reason"] == (
+        "no distributions by 'self' in plain format (config.likelihood.distributions)"
+    )
 
 
 def test_plain_format():
@@ -132,7 +163,8 @@ def test_share_above_a_threshold_falls_with_it():
 def test_ties_everywhere():
     same = dict.fromkeys(CHAT, CHAT["i1", 0])
     ranks = dict.fromkeys(CHAT, RANKS["i1", 0])
-    rows = four(dict.fromkeys(TEXT, "a b c d"), dict.fromkeys(TEXT, 1.0), with_ranks(same, ranks))
+    sure = dict.fromkeys(SURE, SURE["i1", 0])
+    rows = four(dict.fromkeys(TEXT, "a b c d"), dict.fromkeys(TEXT, 1.0), with_ranks(same, ranks), sure=sure)
     for row in measured(ALL, rows, rounds=50).values():
         assert row["value"] is not None
         if not FORMULAS[row["formula"]].text_function:

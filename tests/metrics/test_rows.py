@@ -3,6 +3,7 @@
 from four_rows import four
 from tables import entry
 from teachergrid.metrics.measure import per_response
+from teachergrid.metrics.rows import together
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
 
@@ -39,3 +40,15 @@ def test_an_instruction_without_a_category_has_an_empty_one():
 
     rows = four().with_categories([table(i1="maths", i2=None), table(i3="code")])
     assert rows.category.tolist() == ["maths", "", "code", ""]
+
+
+def test_rows_of_several_joins_keep_values_and_reasons():
+    first, second = (
+        four(chat={key: why if key == ("i3", 0) else (4, 2, 0, -8, -2, 0, -6, 0) for key in four_keys()})
+        for why in ("cut", "lost")
+    )
+    rows = together([first, second])
+    values, reasons = per_response(NLL, rows)
+    assert values[[0, 1, 3, 4]].tolist() == [1] * 4
+    assert reasons.tolist() == ["", "", "cut", "", "", "", "lost", ""]
+    assert rows.id.tolist() == [id for id, _ in four_keys()] * 2

@@ -29,7 +29,8 @@ def info(**keys):
 
 
 def network(labels):
-    return SimpleNamespace(config=SimpleNamespace(num_labels=labels, model_type="x"))
+    names = {i: f"LABEL_{i}" for i in range(labels)}
+    return SimpleNamespace(config=SimpleNamespace(num_labels=labels, model_type="x", id2label=names))
 
 
 def test_weights_that_are_missing_are_refused():

@@ -137,3 +137,73 @@ def test_positions_that_begin_after_the_padding_token_are_not_counted_twice(tmp_
 
 def asked(answer: str) -> list[dict]:
     return [{"role": "user", "content": "sort q0"}, {"role": "assistant", "content": answer}]
+
+
+# --- several outputs
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> dict:
+    """A classifier with three outputs, as those of entailment."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    folder = tiny.make(tmp_path_factory.mktemp("three"), kind="reward")
+    labels = {0: "Contradiction", 1: "neutral", 2: "entailment"}
+    torch.manual_seed(1)
+    net = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        num_labels=3,
+        id2label=labels,
+        label2id={name: i for i, name in labels.items()},
+        ignore_mismatched_sizes=True,
+    )
+    net.save_pretrained(folder)
+    return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
+
+
+@pytest.mark.parametrize("scale", ["raw", "sigmoid", "softmax"])
+def test_one_of_several_outputs_is_the_reward(three, tmp_path, scale):
+    import torch
+
+    tokenizer, net = loading.load_tokenizer(three, reward_entry()), loading.load_model(three, kind="classifier")
+    rows = [
+        classifier.Classifier(tokenizer, net, reward_entry()).tokens(
+            [{"role": "user", "content": f"sort q{i}"}], text, True
+        )
+        for i, text in enumerate(TEXTS)
+    ]
+    with torch.no_grad():
+        logits = torch.stack([net(torch.tensor([ids])).logits[0] for ids in rows])
+    values = {"raw": logits, "sigmoid": logits.sigmoid(), "softmax": logits.softmax(1)}[scale]
+    for output, number in ((0, 0), ("entailment", 2), ("contradiction", 0)):
+        table = scored(three, tmp_path / f"{output}", output=output, scale=scale, batch=4)
+        assert table["reward"].to_pylist() == pytest.approx(values[:, number].tolist(), abs=1e-5)
+
+
+def test_several_outputs_need_a_choice_that_the_model_has(three, tmp_path):
+    known = r"0 \(Contradiction\), 1 \(neutral\), 2 \(entailment\)"
+    with pytest.raises(BadInput, match=rf"one output, this one has 3; name the one .* as `output`: {known}"):
+        scored(three, tmp_path / "a")
+    for output in (3, "yes"):
+        with pytest.raises(BadInput, match=rf"has no output {output!r}; `output` is one of {known}"):
+            scored(three, tmp_path / f"{output}", output=output)
+
+
+WRONG = [
+    ({"output": 1}, "r.output: it belongs to a classifier"),
+    (
+        {"model": "m", "output": 1, "rating": {"prompt": "x"}},
+        "r.output: it belongs to a classifier; state a 'model', and no rating",
+    ),
+    ({"model": "m", "head": "armorm", "output": 1}, "r.output: the head 'armorm' gives one number"),
+    ({"model": "m", "scale": "softmax"}, "r.scale: softmax compares several outputs; state which"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_outputs_and_heads_belong_to_classifiers(options, message):
+    with pytest.raises(BadInput) as error:
+        classifier.check("r", reward_entry(**options))
+    assert str(error.value).startswith(message)
+    classifier.check("r", reward_entry(model="m", output=1, scale="softmax"))

@@ -1,5 +1,6 @@
 """The batched likelihood is the naive one, example by example, and says where it is undefined."""
 
+import math
 import os
 from functools import partial
 
@@ -10,11 +11,11 @@ import pytest
 import tiny
 import torch
 from generations import MODEL
+from teachergrid.data import files
 from teachergrid.errors import BadInput
-from teachergrid.instructions import files
 from teachergrid.models import chat, loading
 from teachergrid.scoring import likelihood, logprobs
-from teachergrid.store import artifacts, origin
+from teachergrid.store import artifacts, inputs, origin
 
 CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
@@ -307,10 +308,24 @@ def test_a_subset_is_the_same_instructions_for_all_teachers_and_the_rest_says_so
     assert [reason == "not in the subset" for reason in table["reason"].to_pylist()] == [True, False, True, False]
 
 
-def test_a_larger_subset_holds_a_smaller_one():
-    ids = [files.message_id([{"role": "user", "content": str(i)}]) for i in range(50)]
-    assert likelihood.subset(ids, 7) < likelihood.subset(ids[::-1], 20) < likelihood.subset(ids, None) == set(ids)
-    assert len(likelihood.subset(ids, 7)) == 7
+def test_distributions_come_from_the_same_pass_into_a_table_of_their_own(folders, tmp_path):
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["llama"])}, "likelihood": OPTIONS}
+    more = settings | {"likelihood": OPTIONS | {"distributions": True, "formats": ["chat"]}}
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    plain, both = whole(given, asked, settings, tmp_path / "a"), whole(given, asked, more, tmp_path / "b")
+    assert both["chat"] == plain["chat"]
+    table = both[f"{inputs.DISTRIBUTIONS}chat"]
+    assert table.schema.equals(artifacts.DISTRIBUTIONS)
+    rows = table.to_pylist()
+    for row, scored in zip(rows, plain["chat"].to_pylist(), strict=True):
+        n = scored["n_answer"]
+        p = [math.exp(value) for value in scored["token_logprobs"]]
+        assert row["probability"] == pytest.approx(sum(p[:n]), rel=1e-6) if n else row["probability"] is None
+        assert row["end_probability"] == pytest.approx(sum(p[n:]), rel=1e-6)
+        for column, sums in (("token_squares", "squares"), ("token_entropies", "entropy")):
+            assert len(row[column]) == len(p)
+            assert (row[sums] or 0) + row[f"end_{sums}"] == pytest.approx(sum(row[column]), rel=1e-6)
+    assert {row["reason"] for row in both[f"{inputs.DISTRIBUTIONS}plain"].to_pylist()} == {"format not asked for"}
 
 
 @pytest.mark.parametrize("name", ["every part", "first", "qwen3", "qwen3.5", "gpt-oss"])

@@ -101,6 +101,33 @@ def test_a_batched_sequence_scores_as_it_does_alone(name, attention, monkeypatch
     assert len(spread) > 50
 
 
+@pytest.mark.parametrize("chunks", ["one", "many"])
+@pytest.mark.parametrize("name", ["llama", "gemma2", "granite"])
+def test_squares_and_entropies_are_those_of_the_logits_in_float64(name, chunks, monkeypatch):
+    if chunks == "many":
+        monkeypatch.setattr(logprobs, "LOGITS", 7 * 512)
+        monkeypatch.setattr(logprobs, "NORMALISED", {"cpu": 2 * 512})
+    model, all_ids = network(name), sequences()
+    places = [list(range(1, len(ids))) for ids in all_ids]
+    without = logprobs.score(model, all_ids, places, 128)
+    for ids, found, same in zip(all_ids, logprobs.score(model, all_ids, places, 128, True), without, strict=True):
+        with torch.inference_mode():
+            p = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, :-1].double().softmax(1)
+        assert found.squares == pytest.approx(p.square().sum(1).tolist(), abs=1e-5)
+        assert found.entropies == pytest.approx((-p * p.log()).sum(1).tolist(), abs=1e-5, rel=1e-5)
+        assert (found.logprobs, found.ranks) == (same.logprobs, same.ranks)
+        assert same.squares == same.entropies == []
+
+
+def test_a_token_that_is_impossible_adds_nothing_to_the_entropy():
+    model = network("llama", tie_word_embeddings=False)
+    model.lm_head.register_forward_hook(
+        lambda _module, _args, output: output.index_fill(-1, torch.tensor([7]), float("-inf"))
+    )
+    found = logprobs.score(model, [[1, 2, 3]], [[1, 2]], 128, True)[0]
+    assert all(0 < value < 7 for value in found.entropies)
+
+
 @pytest.mark.parametrize("name", ["mistral sliding", "phi3 sliding", "starcoder2"])
 def test_the_window_slides_in_a_batch_too(name):
     model, (longest, *rest) = network(name), sequences()

@@ -6,11 +6,11 @@ import math
 from collections import Counter
 
 import pytest
-from tables import entry, instructions, likelihoods, responses, rewards
+from tables import distributions, entry, instructions, likelihoods, responses, rewards
 from teachergrid.errors import BadInput
 from teachergrid.metrics.join import join
 from teachergrid.spec import schema
-from teachergrid.store import artifacts, origin
+from teachergrid.store import artifacts, inputs, origin
 from teachergrid.training.examples import examples
 from teachergrid.training.select import select, write
 
@@ -42,7 +42,7 @@ def corpus(**settings) -> dict:
 def taken(given: dict, metrics: dict | None = None, categories=None, **settings) -> list[dict]:
     settings = corpus(**settings)
     metrics = metrics if metrics is not None else {"rm": REWARD}
-    rows = select(settings, metrics if settings["by"] else {}, given, categories)
+    rows = select(settings, metrics if settings["by"] or settings["least"] else {}, given, categories)
     artifacts.table(rows, artifacts.CORPUS)
     return rows
 
@@ -53,6 +53,19 @@ def chosen(choose: str, scores: dict, metric=REWARD, seed=0, **settings) -> dict
 
 
 SCORES = {"a": [1, 5, -2, 0.5], "b": [2, 4, -1, 0.25], "c": [3, 3, -3, 0.75]}
+
+
+def test_least_leaves_out_what_does_not_reach_it():
+    long = {"rm": REWARD, "other": entry("reward_mean", reward="rm", offset=1)}
+    rows = taken(frames(SCORES), long, choose="all", by=None, least={"other": 4})
+    assert {(row["id"], row["teacher"]) for row in rows} == {("i1", "c"), ("i2", "a"), ("i2", "b"), ("i2", "c")}
+    assert {row["id"] for row in taken(frames(SCORES), long, choose="best", least={"other": 5})} == {"i2"}
+    one = {"a": [1, "no answer", 1, 1]}
+    assert {row["id"] for row in taken(frames(one), {"rm": REWARD}, choose="all", by=None, least={"rm": 0})} == {
+        "i1",
+        "i3",
+        "i4",
+    }
 
 
 def test_best_and_worst():
@@ -78,6 +91,21 @@ def test_the_best_of_a_metric_where_lower_is_better_is_the_lowest():
     }
     rows = taken(both, {"nll": entry("nll_mean")}, by="nll")
     assert [row["teacher"] for row in rows] == ["x", "x", "y", "y"]
+
+
+def test_lark_compares_the_teachers_of_a_prompt():
+    """Losses 1 and 3, Brier scores 0.2 and 0.9; each alone has B / L."""
+
+    def scored(loss, brier):
+        table = {("i1", 0): (1, 1, 0, -1, -loss, 0, -1, 0)}
+        sure = {("i1", 0): (0.5, 0, brier, 0, 1, 0)}
+        both = {("self", "chat"): {"t": likelihoods(table)}}
+        both["self", f"{inputs.DISTRIBUTIONS}chat"] = {"t": distributions(sure)}
+        return join({"t": responses({("i1", 0): "yes"})}, {}, both, text=False)
+
+    rows = taken({"a": scored(1, 0.2), "b": scored(3, 0.9)}, {"lark": entry("lark")}, by="lark")
+    value = 3 / 4 * (2 * 0.9 / 3 - (0.2 + 0.9) / 4)
+    assert [(row["teacher"], row["why"]) for row in rows] == [("b", f"best of 2 by lark/chat: {value:.3g}")]
 
 
 def test_undefined_values_and_empty_responses_are_never_chosen(capsys):

@@ -1,6 +1,7 @@
 """A real TRL training of a tiny model: what trains is what generates, a kill costs nothing, and the weights move."""
 
 import hashlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,30 @@ def test_packing_trains_the_same_tokens(model, undisturbed, tmp_path):
     found = train(model, tmp_path, packing=True)
     assert found["facts"]["trained_tokens"] == undisturbed[0]["facts"]["trained_tokens"]
     assert found["facts"]["steps"] < undisturbed[0]["facts"]["steps"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
+def test_qlora_gives_the_same_adapter_twice_and_after_a_kill(model, tmp_path):
+    settings = {"lora": LORA | {"quantize": "nf4", "lora_dropout": 0.1}}
+    found = train(model, tmp_path / "one", **settings)
+    train(model, tmp_path / "two", **settings)
+    train(model, tmp_path / "killed", stop=10, **settings)
+    train(model, tmp_path / "killed", **settings)
+    digests = {
+        hashlib.sha256((tmp_path / name / "final" / file).read_bytes()).hexdigest()
+        for name in ("one", "two", "killed")
+        for file in ("adapter/adapter_model.safetensors",)
+    }
+    assert len(digests) == 1
+    assert {weights(tmp_path / name) for name in ("one", "two", "killed")} == {weights(tmp_path / "one")}
+    (note,) = (note for note in found["facts"]["notes"] if note.startswith("Trained on 4-bit weights"))
+    assert "nats on average" in note
+
+
+@pytest.mark.slow
+def test_another_optimizer_gives_another_student(model, undisturbed, tmp_path):
+    found = train(model, tmp_path, optim="adafactor")
+    assert found["log"][-1]["loss"] < found["log"][0]["loss"]
+    assert weights(tmp_path) != undisturbed[1]
+    assert (tmp_path / "proof.html").is_file()

@@ -38,6 +38,8 @@ rule likelihood:
     output:
         chat="<results>/likelihoods/{scorer}/chat/{responses}.parquet",
         plain="<results>/likelihoods/{scorer}/plain/{responses}.parquet",
+        # in both formats, where the config asks for them
+        distributions=start.distributions,
     log:
         "<logs>/likelihood/{scorer}/{responses}.log",
     benchmark:
@@ -55,7 +57,7 @@ rule likelihood:
 rule select:
     """Choose the rows of a derived corpus."""
     input:
-        # only where categories are used
+        # only where categories or pairs are used
         instructions=collect(
             rules.load_instructions.output.instructions,
             instructions=cell("select", "instructions"),
@@ -76,6 +78,12 @@ rule select:
         plain=collect(
             rules.likelihood.output.plain,
             scorer=cell("select", "scorers"),
+            responses=cell("select", "responses"),
+        ),
+        # only where a metric needs them
+        distributions=collect(
+            rules.likelihood.output.distributions,
+            scorer=cell("select", "expecting"),
             responses=cell("select", "responses"),
         ),
     output:
@@ -120,6 +128,12 @@ rule metric:
         plain=collect(
             rules.likelihood.output.plain,
             scorer=cell("metric", "scorers"),
+            responses=cell("metric", "responses"),
+        ),
+        # only where a metric needs them
+        distributions=collect(
+            rules.likelihood.output.distributions,
+            scorer=cell("metric", "expecting"),
             responses=cell("metric", "responses"),
         ),
     output:

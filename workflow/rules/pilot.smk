@@ -25,6 +25,13 @@ rule pilot:
             scorer=cell("pilot", "scorers"),
             responses=cell("pilot", "scored"),
         ),
+        # only where a metric needs them
+        distributions=collect(
+            rules.likelihood.output.distributions,
+            zip,
+            scorer=cell("pilot", "expecting"),
+            responses=cell("pilot", "scored"),
+        ),
     output:
         pilot="<results>/grids/{grid}/pilot.json",
     log:

@@ -43,6 +43,16 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
+        # which rows derived corpora have in common
+        chosen=inputs.existing(
+            collect(
+                rules.select.output.corpus,
+                zip,
+                corpus=cell("correlate", "derived"),
+                scorer=cell("correlate", "variants"),
+            ),
+            only_made=config["partial"],
+        ),
     output:
         metrics="<results>/grids/{grid}/metrics.parquet",
         performance="<results>/grids/{grid}/performance.parquet",
@@ -106,6 +116,17 @@ rule report:
                 rules.verify.output.scores,
                 model=cell("report", "models"),
                 suite=cell("report", "verified"),
+            ),
+            only_made=config["partial"],
+        ),
+        # of all seeds, which show how far the judges can be trusted
+        judged=inputs.existing(
+            collect(
+                rules.judge.output.scores,
+                zip,
+                model=cell("report", "judged_models"),
+                suite=cell("report", "judged_suites"),
+                judge=cell("report", "judges"),
             ),
             only_made=config["partial"],
         ),

@@ -13,12 +13,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ..data import health
 from ..errors import BadInput
 from ..metrics import measure
 from ..metrics.join import join_teacher
 from ..metrics.rows import JoinedRows
 from ..metrics.variants import Metric
-from ..responses import health
 from ..spec.ids import Responses
 from ..spec.seeds import derived_seed
 from ..stats import resampling
@@ -36,6 +36,7 @@ class InputFiles(Protocol):
     responses: Sequence[str]
     rewards: Sequence[str]
     health: Sequence[str]
+    distributions: Sequence[str]
 
     def __getitem__(self, text_format: str) -> Sequence[str]: ...
 
@@ -90,6 +91,11 @@ def joined_rows(entries: dict[str, dict], files: InputFiles, base: str, teacher:
             teacher_files = SimpleNamespace(
                 responses=[path],
                 rewards=[other for other in files.rewards if Path(other).stem == name],
+                distributions=[
+                    other
+                    for other in files.distributions
+                    if Path(other).stem == name and Path(other).parts[-3] in scorers
+                ],
                 **{
                     text_format: [
                         other

@@ -15,6 +15,8 @@ from .machines import CPU, Device, Machines
 RESERVED, USABLE = 1.0, 0.97
 # bytes a trained parameter: weight, gradient, Adam's two, and autocast's 16-bit copy; a frozen one, with its copy in use
 MIXED, FULL, FROZEN = 18, 16, 4
+# a frozen one in 4 bits with its scales; and what an optimizer in 8 bits saves
+NF4, SAVED_BY_8_BITS = 0.55, 6
 # DeepSpeed, bytes a parameter: 16-bit weight | its gradient, and float32 master and Adam's two
 ZERO_WEIGHTS, ZERO_REST = 2, 14
 # with ZeRO-3: parameters of a few layers at once, and its buffers (GB)
@@ -117,8 +119,8 @@ def weights(job: workload.Work) -> float:
     half = job.get("dtype") == "bfloat16"
     trained = ADAPTER * size if job.get("lora") else size
     if stage is None:
-        frozen = FROZEN * (size - trained) if job.get("lora") else 0
-        return frozen + (MIXED if half else FULL) * trained
+        frozen = (NF4 if job.get("quantize") else FROZEN) * (size - trained) if job.get("lora") else 0
+        return frozen + ((MIXED if half else FULL) - (SAVED_BY_8_BITS if job.get("optim") else 0)) * trained
     held = ZERO_WEIGHTS if half else FROZEN
     if stage == "zero2":
         return held * size + ZERO_REST * trained / gpus

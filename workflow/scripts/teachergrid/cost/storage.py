@@ -18,6 +18,8 @@ ADAPTER_SHARE = 0.03
 SHARE_KEPT = {"model": 1, "adapter": ADAPTER_SHARE, "none": 0}
 # Bytes: a row's id and counts; a token's text; its log-probability and rank (measured, compressed).
 ROW, TEXT, LIKELIHOOD = 25, 3, 8
+# in the spec of likelihoods that keep distributions, too: these take as much again
+DISTRIBUTIONS = '"distributions": true'
 
 
 class HasRows(Protocol):
@@ -41,7 +43,8 @@ def peak(cells: HasRows, at_once: int) -> dict[str, int]:
         "responses": sum(table(row, TEXT) for row in rows["generate"].values()),
         # two text formats; the passes of a job see the tokens several times
         "likelihoods": sum(
-            2 * table(row, LIKELIHOOD / resources.LIKELIHOOD_PASSES) for row in rows["likelihood"].values()
+            2 * (1 + (DISTRIBUTIONS in row["spec"])) * table(row, LIKELIHOOD / resources.LIKELIHOOD_PASSES)
+            for row in rows["likelihood"].values()
         ),
         "answers": sum(table(row, TEXT) for row in rows["answer"].values()),
     }

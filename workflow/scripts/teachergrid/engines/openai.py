@@ -4,6 +4,7 @@ Whatever an earlier job has asked with the same words, whether for this teacher 
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -89,7 +90,33 @@ class Asker:
 def open_model(setup: "Setup") -> "Generate":
     """Return what asks the endpoint of a model. Nothing is sent before it is called."""
     assert setup.model is not None and setup.endpoint is not None, "config.check sees to it"
-    return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
+    asker, samples = (
+        Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat),
+        numbered(setup.requests),
+    )
+
+    def generate(requests: "Sequence[Request]") -> "Iterator[tuple[int, Output]]":
+        return asker.generate([one._replace(sample=samples.get(one[:2], one.sample)) for one in requests])
+
+    return generate
+
+
+def numbered(requests: "Sequence[Request]") -> dict[tuple[str, int], int]:
+    """Return {(id, sample) of a request: number of the sample under which it is asked}, where the two numbers differ.
+
+    Instructions of equal text are asked for draws of their own, as an engine with a model gives them. Without that, the log would
+    give the first one's answer to all of them. Greedy decoding has one answer. requests: all of a job.
+    """
+    seen: dict[str, int] = defaultdict(int)
+    found: dict[tuple[str, int], int] = {}
+    for request in requests:
+        sampling = request.sampling
+        if sampling["temperature"] > 0:
+            text = json.dumps([request.messages, request.sample])
+            place, seen[text] = seen[text], seen[text] + 1
+            if place:
+                found[request.id, request.sample] = request.sample + place * sampling["samples"]
+    return found
 
 
 def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> int:
@@ -100,7 +127,11 @@ def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> 
         settings: {"teacher": its config entry, "model": its model}.
     """
     api, teacher = settings["model"]["api"], settings["teacher"]
-    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in requests}
+    samples = numbered(requests)
+    keys = {
+        key_of(api, one.sampling, with_system(one.messages, teacher), samples.get(one[:2], one.sample))
+        for one in requests
+    }
     folder = folder_of(results, api)
     return len(keys - answered(folder, keys).keys() - flying(folder))
 

@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 from ..spec import canonical
 from ..spec.canonical import picked
-from ..spec.ids import Responses
+from ..spec.combinations import Combination, describe, student_of
+from ..spec.ids import Corpus, Responses, sets_of
 from . import evaluation, pilot
-from .builder import Builder, sets_of
-from .combinations import Combination, describe, student_of
+from .builder import Builder
+from .config import ANY
+from .config_data import metrics_of
 from .config_grids import VERIFY, judges_of
 from .rows import CorrelateRow, ReportRow
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
+# how the rows of a derived corpus are chosen, as far as its students are compared by it
+CHOICE = ("instructions", "teachers", "by", "choose", "share", "rows", "tokens", "each", "ratios")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
@@ -98,6 +102,9 @@ class Block:
 def correlate_row(build: Builder, block: Block) -> CorrelateRow:
     """Return the row of a block's summary."""
     responses = block.responses(build)
+    made = list(
+        dict.fromkeys((corpus, variant(build, base, corpus)) for base, corpus in block.pairs if _derived(corpus))
+    )
     return {
         "models": block.models,
         "verified": block.verified,
@@ -109,9 +116,23 @@ def correlate_row(build: Builder, block: Block) -> CorrelateRow:
         "judges": [comparison.judge for comparison in block.comparisons],
         "students": block.students,
         "responses": responses,
+        "derived": [corpus for corpus, _ in made],
+        "variants": [of for _, of in made],
         # a suite has some hundreds to a thousand items
         "rows": 1_000 * len(block.models),
     }
+
+
+def _derived(corpus: str) -> bool:
+    return not Corpus.parse(corpus).responses
+
+
+def variant(build: Builder, base: str, corpus: str) -> str:
+    """Return whose selection of rows a derived corpus is: the base's, or ANY where it is the same for all bases."""
+    entry = build.config["corpora"][corpus]
+    scorers = build.scorers_of(metrics_of(entry), base)
+    counted = entry["tokens"] and entry["counted_by"] in ("self", base)
+    return base if base in scorers or counted else ANY
 
 
 def report_row(build: Builder, block: Block) -> ReportRow:
@@ -130,6 +151,9 @@ def report_row(build: Builder, block: Block) -> ReportRow:
         "pilots": [block.name] if entry["pilot"] else [],
         "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
         "models": block.shown_students + entry["references"],
+        "judged_models": [comparison.model for comparison in block.comparisons],
+        "judged_suites": [comparison.suite for comparison in block.comparisons],
+        "judges": [comparison.judge for comparison in block.comparisons],
         "instructions": sets_of(responses),
         "responses": responses,
         "rewards": build.rewards_of(entry["metrics"]),
@@ -156,11 +180,44 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         suites=block.suites,
         judges={judge: picked(config["judges"][judge], "reward") for judge in block.judges},
         gates=config["health"]["gates"],
-        corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
+        corpora={name: picked(corpus, *CHOICE) for name, corpus in corpora.items()},
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
         bases=labels(config, "bases", {base for base, _ in block.pairs}),
+        **({"kin": related} if (related := kin(config, block, responses)) else {}),
     )
+
+
+def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:
+    """Return {judge: {"family", "names"}} of the judges that may favour a teacher or base: they are of its family, or that very model.
+
+    Args:
+        responses: ids of those that the block's corpora take rows from.
+    Returns: the family that judge and teachers share, None where they share the model itself; the names of teachers and bases.
+    """
+    entries = {name: config["teachers"][name]["model"] for name in teachers_of(responses)}
+    entries |= {base: config["bases"][base]["model"] for base, _ in block.pairs}
+    found = {}
+    for judge in block.judges:
+        model = judging_model(config, judge)
+        family = _family(config, model)
+        for shared, names in (
+            (family, sorted(name for name, other in entries.items() if family and _family(config, other) == family)),
+            (None, sorted(name for name, other in entries.items() if model is not None and other == model)),
+        ):
+            if names and judge not in found:
+                found[judge] = {"family": shared, "names": names}
+    return found
+
+
+def judging_model(config: dict, judge: str) -> str | None:
+    """Return the model that decides for a judge, None where a checker does: its own, or that of its reward or of the judge it derives from."""
+    entry = config["judges"][evaluation.asked_judge(config, judge)]
+    return entry["model"] if entry["reward"] is None else config["rewards"][entry["reward"]]["model"]
+
+
+def _family(config: dict, model: str | None) -> str | None:
+    return (config["models"].get(model) or {}).get("family")
 
 
 def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:

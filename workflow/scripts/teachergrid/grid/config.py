@@ -8,10 +8,11 @@ from pathlib import Path
 from ..engines.engine import ENGINES
 from ..errors import BadInput
 from ..evaluation import judge_prompts
+from ..evolution import entries
 from ..hub import pins
 from ..metrics import entry_checks
-from ..scoring import ratings, similarity
-from ..spec import benchmarks, names, schema, validation, zoos
+from ..scoring import classifier, ratings, similarity
+from ..spec import benchmarks, names, recipes, schema, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..tasks import checkers
@@ -30,13 +31,14 @@ def checked(config: dict) -> dict:
         BadInput: for the first mistake that is found.
     """
     names.check_values(config)
-    config = benchmarks.expand(zoos.with_teachers(with_named_models(config)))
+    config = recipes.expand(benchmarks.expand(zoos.with_teachers(with_named_models(config))))
     schema.refuse_unknown_keys(config)
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
     zoos.expand(config)
     pins.fill(config)
     _expand_all(config)
+    entries.expand(config)
     for check in CHECKS:
         check(config)
     for complete in COMPLETIONS:
@@ -162,6 +164,7 @@ def _rewards(config: dict) -> None:
             raise BadInput(f"{where}: state either 'model' or 'checker', or the 'column' of published rewards")
         if reward["checker"] is not None:
             checkers.refuse_wrong(f"{where}.checker", reward)
+        classifier.check(where, reward)
         ratings.check(where, reward)
         similarity.check(where, reward)
 
@@ -178,6 +181,15 @@ def _recipes(config: dict) -> None:
     for name, recipe in config["recipes"].items():
         if recipe["keep"] == "adapter" and recipe["lora"] is None:
             raise BadInput(f"config.recipes.{name}.keep: 'adapter' needs 'lora'; write model or none")
+        divides = recipe["deepspeed"] in ("zero3", "zero3_offload")
+        if divides and recipe["lora"] and recipe["lora"]["quantize"]:
+            raise BadInput(
+                f"config.recipes.{name}.lora.quantize: ZeRO-3 cannot divide 4-bit weights; write `deepspeed: zero2`, or null"
+            )
+        if recipe["deepspeed"] == "zero3_offload" and recipe["optim"] != "adamw_torch_fused":
+            raise BadInput(
+                f"config.recipes.{name}.optim: zero3_offload has an AdamW of its own; leave `optim` out, or write `deepspeed: zero3`"
+            )
 
 
 def _metrics(config: dict) -> None:

@@ -161,6 +161,9 @@ def _block(config: dict, where: str, block: dict) -> None:
         _primary(config, f"{where}.performance", text, block["suites"])
     for text in block["weights"]:
         known(f"{where}.weights", text, block["performance"])
+    behind = list(dict.fromkeys(text.split("/")[1] for text in block["performance"]))
+    for judge in block["primary_judges"]:
+        known(f"{where}.primary_judges", judge, behind)
     for key in ("include", "exclude"):
         for index, cell in enumerate(block[key]):
             _cell(config, f"{where}.{key}[{index}]", cell)

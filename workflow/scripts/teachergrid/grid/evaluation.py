@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..cost import resources, workload
+from ..data import loading, sizes
 from ..engines import openai
 from ..engines.engine import ENGINES
+from ..engines.requests import requests_of
 from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..hub import pins
-from ..instructions import loading, sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
@@ -138,6 +139,13 @@ def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
     }
 
 
+def unanswered_responses(row: dict) -> int:
+    """Return how many requests of a teacher that an endpoint serves its log does not answer. row: rows.GenerateRow."""
+    path = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
+    instructions, parts = artifacts.read(path, artifacts.INSTRUCTIONS), canonical.load(row["spec"])
+    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))
+
+
 def unanswered(row: dict, cell: str) -> int:
     """Return how many requests about answers that are there the log of requests does not answer.
 
@@ -255,8 +263,8 @@ def _prompts(build: Builder, suite: str) -> tuple[list[str], int]:
 
 
 def _items(build: Builder, task: dict) -> int:
-    prompts = build.config["instructions"].get(task["instructions"])
-    return sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
+    is_set = task["instructions"] in build.config["instructions"]
+    return build.drawn(task["instructions"]) if is_set else sizes.count(task["prompts"])
 
 
 def detectable(build: Builder, answered: Iterable[str]) -> list[dict[str, Any]]:

@@ -4,9 +4,12 @@ A row holds the spec of a job, the numbers from which cost.resources computes it
 Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These are plain dicts at run time.
 """
 
-from typing import TypedDict
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 from ..engines.requests import EndpointCosts
+from ..store.results import RESULTS
 
 
 class SpecRow(TypedDict):
@@ -46,7 +49,11 @@ class InstructionsRow(SpecRow):
 
     files: list[str]  # none where the set comes from the hub
     prompts: list[str]  # files of prompts that are removed from the set
-    rows: int
+    rows: int  # at most
+    # paths of the sets, responses and other tables that an evolved or joined set is made from
+    sets: list[str]
+    responses: list[str]
+    tables: list[str]
 
 
 class EndpointPart(TypedDict, total=False):
@@ -56,7 +63,7 @@ class EndpointPart(TypedDict, total=False):
 
 
 class GenerateRow(ModelPart, EndpointPart):
-    """Rule `generate`."""
+    """Rules `generate` and `optimise`, whose rows are prompts."""
 
     rows: int
     tokens: int  # of a response: its usual length, or the limit where that is lower
@@ -99,11 +106,15 @@ class RewardPart(ScorePart):
 
 
 class Measures(TypedDict):
-    """Ids of what a job joins: each of the responses with each of the rewards and scorers."""
+    """Ids of what a job joins: each of the responses with each of the rewards and scorers.
+
+    expecting: the scorers whose distributions it reads, too.
+    """
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
 
 
 class CorpusPart(TypedDict):
@@ -131,6 +142,7 @@ class MetricRow(CorpusPart):
 
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]  # as in Measures
     rows: int
     metrics: list[str]
     spec: str
@@ -213,11 +225,12 @@ class FreeRow(SpecRow):
 
 
 class PilotRow(SpecRow):
-    """Rule `pilot`. scorers and scored are columns of one list of pairs."""
+    """Rule `pilot`. scorers and scored are columns of one list of pairs. expecting: the scorers, or none, as in Measures."""
 
     responses: list[str]
     rewards: list[str]
     scorers: list[str]
+    expecting: list[str]
     scored: list[str]
     rows: int
 
@@ -225,7 +238,8 @@ class PilotRow(SpecRow):
 class CorrelateRow(SpecRow):
     """Rule `correlate`.
 
-    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons.
+    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons;
+    derived and variants of one list of derived corpora (see `blocks.variant`).
     """
 
     models: list[str]
@@ -237,6 +251,8 @@ class CorrelateRow(SpecRow):
     judges: list[str]
     students: list[str]
     responses: list[str]
+    derived: list[str]
+    variants: list[str]
     rows: int
 
 
@@ -244,6 +260,9 @@ class ReportRow(SpecRow):
     """Rule `report`."""
 
     models: list[str]
+    judged_models: list[str]
+    judged_suites: list[str]
+    judges: list[str]
     verified: list[str]
     pilots: list[str]
     complete: list[str]  # grids that also train the teachers that the pilot drops
@@ -253,3 +272,14 @@ class ReportRow(SpecRow):
     suites: list[str]
     prompts: list[str]
     rows: int
+
+
+def outside(row: Any) -> list[str]:
+    """Return the paths of the inputs from outside the results that a row names, in their order."""
+    return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
+
+
+def signed(function: Callable) -> Callable:
+    """Return a function with its signature noted: Snakemake asks for it several times a job, a tenth of a plan's time."""
+    vars(function)["__signature__"] = inspect.signature(function)
+    return function

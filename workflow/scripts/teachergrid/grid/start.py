@@ -26,6 +26,7 @@ from .cells import Cells
 from .config import checked
 from .pilot import Chosen
 
+FORMATS = ("chat", "plain")  # in the order of scoring.likelihood
 FROZEN = ".runs"  # in the results
 VARIABLE = "TEACHERGRID_RUN"  # names the frozen file, for the processes of a run; sbatch passes it on
 
@@ -65,6 +66,7 @@ class Start:
     """One start of Snakemake, or of one of its jobs.
 
     config: checked and complete. files: that it was read from. cells: its table of cells. corrected: see store.recall; {} in a job.
+    distributions: further outputs of the rule `likelihood`, which has none unless the config asks for them.
     """
 
     def __init__(self, config: dict, files: list[str], is_main_process: bool) -> None:
@@ -93,6 +95,10 @@ class Start:
             )
         with config_files.located([] if saved else files):
             self.cells = Cells(self.config, {} if is_main_process or not saved else saved["chosen"])
+        asked = self.config["likelihood"]["distributions"]
+        self.distributions = [
+            f"{RESULTS}/distributions/{{scorer}}/{form}/{{responses}}.parquet" for form in FORMATS if asked
+        ]
         self.corrected = self._correct() if is_main_process else {}
 
     def _correct(self) -> dict[str, history.Record]:

@@ -29,6 +29,12 @@ def check(config: dict, where: str, entry: dict) -> None:
             f"least {RANK_CAP} (which computes the likelihoods again), or leave this metric out"
         )
 
+    if "distributions" in metric.needs and not likelihood["distributions"]:
+        raise BadInput(
+            f"{where}: needs the scorer's distributions; set `likelihood: {{distributions: true}}`. Likelihoods that are there already "
+            "are then computed again: `teachergrid plan` shows what that costs. Or leave this metric out"
+        )
+
 
 def _check_formula(where: str, metric: Metric) -> None:
     own = metric.settings["formula"] == OWN

@@ -27,7 +27,11 @@ COLUMNS = {
     "loss": ("likelihood",),  # s(A|Q) = given / tokens
     "alone": ("likelihood",),  # s(A), of the same tokens without the question
     "question": ("likelihood",),  # s(Q), nats per token
+    "asked": ("likelihood",),  # the question's tokens
     "rank": ("likelihood", "ranks"),  # mean over the response's tokens, each at most RANK_CAP
+    "brier": ("likelihood", "distributions"),  # mean over the response's tokens of 1 - 2 p + sum of p squared
+    "entropy": ("likelihood", "distributions"),  # nats per token
+    "lark": ("likelihood", "distributions"),  # see formulas: against the other responses to the instruction
     "length": ("text",),
 }
 PARAMETERS = ("beta", "threshold", "power")  # a metric sweeps one at most

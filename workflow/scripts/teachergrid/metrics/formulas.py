@@ -10,6 +10,8 @@ under the untuned base, and r the reward:
     CAR     mean r / (1 + beta mean s(A|Q))   Xu et al. 2025, "Stronger Models are NOT Stronger Teachers" (arXiv 2411.07133)
     IFD     s(A|Q) / s(A)                     Li et al. 2024, "Cherry LLM" (arXiv 2308.12032)
     IC-IFD  s(A|Q) / (s(Q) s(A))              Hui et al. 2024, equation 2 (arXiv 2412.11231)
+    LARK    L / sum L (2 B / L - sum B / sum L)   arXiv 2605.30651, score_lark.py; L = s(A|Q), B its Brier score, sums over the
+                                              responses to the same question in the corpus
 
 Not here, since no stage computes what they need: reverse IFD (log p of the question given the answer), LALP (passes over short
 windows; their width is not stated), GRACE (a gradient per example), ASLEC (where the steps of an answer begin; its
@@ -149,12 +151,40 @@ FORMULAS = {
         "lowest",
         "mean(rank)",
     ),
+    "lark": Formula(
+        "LARK (arXiv 2605.30651, as its code has it): with a response's loss L and Brier score B, (L / sum L) (2 B / L - sum B / sum L), "
+        "sums over the responses to the same instruction; B / L where there is one. Here over the whole vocabulary, there over the "
+        "50 likeliest tokens; mean over responses",
+        "1 / nats",
+        "highest",
+        "mean(lark)",
+        ("loss",),
+    ),
+    "brier": Formula(
+        "Brier score of a token, 1 - 2 p + the sum of squared probabilities of all tokens; mean over the response's tokens, then over "
+        "responses",
+        "score",
+        "lowest",
+        "mean(brier)",
+    ),
+    "entropy": Formula(
+        "entropy of the next token's distribution, mean over the response's tokens, then over responses",
+        _NATS,
+        "lowest",
+        "mean(entropy)",
+    ),
     "length": Formula(
         "length of the whole response in the scorer's tokens (estimated where likelihood.max_length cut it); without likelihoods "
         "in the teacher's, else in words",
         "tokens",
         "highest",
         "mean(length)",
+    ),
+    "length_question": Formula(
+        "length of the question in the scorer's tokens, as its format writes it; a baseline of selections by IC-IFD",
+        "tokens",
+        "highest",
+        "mean(asked)",
     ),
     "distinct_1": Formula(f"distinct over all words {_LI}", "share", text_function=partial(diversity.distinct, n=1)),
     "distinct_2": Formula(

@@ -21,6 +21,7 @@ from .rows import JoinedRows, LikelihoodKey, Reasons, Table
 _KEY = ["id", "sample"]
 _COUNTS = ["n_question", "n_answer", "n_end"]
 _SUMS = ["question", "answer_given_question", "end_given_question", "answer", "end"]
+_DISTRIBUTIONS = ["probability", "end_probability", "squares", "end_squares", "entropy", "end_entropy"]
 
 
 class JobFiles(Protocol):
@@ -30,6 +31,7 @@ class JobFiles(Protocol):
     rewards: Sequence[str]
     chat: Sequence[str]  # likelihoods in chat format
     plain: Sequence[str]
+    distributions: Sequence[str]  # in both formats; none where no metric needs them
 
 
 def join_files(
@@ -41,7 +43,7 @@ def join_files(
     ranks: bool = False,
 ) -> JoinedRows:
     """Return the rows of a corpus with all that scored them. corpus, text, ranks: as of `join`; instructions: for categories."""
-    likelihoods = inputs.likelihoods(files.chat, files.plain)
+    likelihoods = inputs.likelihoods(files.chat, files.plain, files.distributions)
     responses, rewards = inputs.by_teacher(files.responses), inputs.by_folder(files.rewards)
     rows = join(responses, rewards, likelihoods, corpus, text=text, ranks=ranks)
     return rows.with_own(base).with_categories(instructions)
@@ -50,7 +52,8 @@ def join_files(
 def join_teacher(files: JobFiles, base: str, teacher: str, text: bool = True, ranks: bool = False) -> JoinedRows:
     """Return the rows of one teacher's responses with all that scored them. text, ranks: as of `join`."""
     rewards = {name: {teacher: paths[teacher]} for name, paths in inputs.by_folder(files.rewards).items()}
-    likelihoods = {key: {teacher: paths[teacher]} for key, paths in inputs.likelihoods(files.chat, files.plain).items()}
+    every = inputs.likelihoods(files.chat, files.plain, files.distributions)
+    likelihoods = {key: {teacher: paths[teacher]} for key, paths in every.items()}
     responses = {teacher: inputs.by_teacher(files.responses)[teacher]}
     return join(responses, rewards, likelihoods, text=text, ranks=ranks).with_own(base)
 
@@ -68,7 +71,7 @@ def join(
     Args:
         responses: {teacher: source}.
         rewards: {reward: {teacher: source}}.
-        likelihoods: {(scorer, format): {teacher: source}}.
+        likelihoods: {(scorer, format): {teacher: source}}, and under (scorer, inputs.DISTRIBUTIONS + format) the distributions.
         corpus: the rows of a derived corpus; None takes all rows.
         text: hold the responses' text, which is most of the memory.
         ranks: add up the ranks of tokens.
@@ -81,6 +84,14 @@ def join(
     texts = Texts(table["response"]) if text else None
     scores = [*_COUNTS, *_SUMS, "reason"]
     rank_sums = _rank_sums if ranks else None
+
+    def scored(key: LikelihoodKey, sources: Mapping[str, Source]) -> Table:
+        table = _arrays(keys.take(sources, artifacts.LIKELIHOODS, scores, rank_sums))
+        if more_of := likelihoods.get((key[0], inputs.DISTRIBUTIONS + key[1])):
+            more = keys.take(more_of, artifacts.DISTRIBUTIONS, _DISTRIBUTIONS)
+            table |= {name: _floats(more[name]) for name in _DISTRIBUTIONS}
+        return table
+
     return JoinedRows(
         id=keys.id,
         sample=keys.sample,
@@ -93,8 +104,9 @@ def join(
             for name, sources in rewards.items()
         },
         likelihoods={
-            key: _arrays(keys.take(sources, artifacts.LIKELIHOODS, scores, rank_sums))
+            key: scored(key, sources)
             for key, sources in likelihoods.items()
+            if not key[1].startswith(inputs.DISTRIBUTIONS)
         },
         category=np.full(len(keys.id), ""),
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import BadInput
 from . import bootstrap, terms
-from .rows import JoinedRows
+from .rows import JoinedRows, together
 from .variants import Metric, Variant, variants
 
 # --- values
@@ -28,6 +28,18 @@ def per_response(metric: Metric, rows: JoinedRows) -> tuple[np.ndarray, np.ndarr
         )
     values, left_out = terms.term_values(metric, rows)
     return terms.response_values(metric, values, left_out), left_out.reasons()
+
+
+def per_teacher(metric: Metric, rows_of: Mapping[str, JoinedRows]) -> dict[str, np.ndarray]:
+    """Return {teacher: values [n] of its responses}, as `per_response` gives them; candidates of all teachers are compared.
+
+    rows_of: {teacher: joined rows of its responses}.
+    """
+    if not metric.compares:
+        return {teacher: per_response(metric, rows)[0] for teacher, rows in rows_of.items()}
+    values = per_response(metric, together([*rows_of.values()]))[0]
+    bounds = np.cumsum([len(rows.id) for rows in rows_of.values()])[:-1]
+    return dict(zip(rows_of, np.split(values, bounds), strict=True))
 
 
 class Extras(TypedDict):
@@ -177,3 +189,20 @@ def _of_texts(metric: Metric, rows: JoinedRows) -> dict:
     if np.isnan(value):
         return {**result, "reason": "too little text"}
     return {**result, "value": float(value), "reason": f"{empty} responses have no text" if empty else None}
+
+
+def reached(least: Mapping[str, float], entries: Mapping[str, Mapping], rows: JoinedRows) -> np.ndarray:
+    """Return whether each response [n] reaches all of some values, in its metric's direction; one without a value does not.
+
+    Args:
+        least: {name of a metric: value}. entries: {name: entry of the config}.
+    """
+    fits = np.ones(len(rows.id), bool)
+    for name, value in sorted(least.items()):
+        metric = Metric(entries[name])
+        enough = metric.sign * per_response(metric, rows)[0] >= metric.sign * value
+        print(
+            f"{int((fits & ~enough).sum())} of {len(fits)} responses left out: not {metric.name} of {value:g} or better"
+        )
+        fits &= enough
+    return fits

@@ -1,6 +1,6 @@
 """The responses of a corpus with all that scored them, as aligned arrays. `join` makes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ class JoinedRows(NamedTuple):
     response_tokens: np.ndarray  # [n], in the teacher's own tokens
     rewards: dict[str, Table]  # of each reward the column `reward`
     # the columns of artifacts.LIKELIHOODS that hold one number per response, and with `ranks` ranks_answer and ranks_end:
-    # sums of the ranks of its tokens, each at most RANK_CAP
+    # sums of the ranks of its tokens, each at most RANK_CAP; and the sums of artifacts.DISTRIBUTIONS where they were joined
     likelihoods: dict[LikelihoodKey, Table]
     category: np.ndarray  # [n] of str, "" where the instruction has none
 
@@ -73,6 +73,29 @@ class JoinedRows(NamedTuple):
         """The texts [n]. Only of rows that were joined with texts."""
         assert self.texts is not None, "these rows were joined without texts"
         return self.texts.rows
+
+
+def together(parts: Sequence[JoinedRows]) -> JoinedRows:
+    """Return the rows of several joins of the same scores, one after the other, without their texts."""
+    first = parts[0]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("id", "sample", "teacher", "words", "response_tokens", "category")
+    }
+    rewards = {name: _below([part.rewards[name] for part in parts]) for name in first.rewards}
+    likelihoods = {key: _below([part.likelihoods[key] for part in parts]) for key in first.likelihoods}
+    return JoinedRows(**columns, texts=None, rewards=rewards, likelihoods=likelihoods)
+
+
+def _below(tables: Sequence[Table]) -> Table:
+    """Return the rows of several tables, one table after the other."""
+    table: Table = {name: np.concatenate([each[name] for each in tables]) for name in tables[0] if name != "reason"}
+    codes, texts = [], [""]
+    for each in tables:
+        reasons: Reasons = each["reason"]
+        codes.append(np.where(reasons.code > 0, reasons.code + len(texts) - 1, 0))
+        texts += reasons.texts[1:]
+    return {**table, "reason": Reasons(np.concatenate(codes), texts)}
 
 
 def _masked(values: np.ndarray | Reasons, mask: np.ndarray) -> np.ndarray | Reasons:

@@ -65,6 +65,9 @@ def lacking(metric: Metric, rows: JoinedRows) -> str | None:
     for scorer, text_format in metric.likelihoods:
         if (scorer, text_format) not in rows.likelihoods:
             return f"no likelihoods by '{scorer}' in {text_format} format"
+    for scorer, text_format in metric.distributions:
+        if "squares" not in rows.likelihoods[scorer, text_format]:
+            return f"no distributions by '{scorer}' in {text_format} format (config.likelihood.distributions)"
     return None
 
 
@@ -185,6 +188,18 @@ def _whole_lengths(table: Mapping, rows: JoinedRows) -> np.ndarray:
     return whole
 
 
+def lark(ids: np.ndarray, loss: np.ndarray, brier: np.ndarray) -> np.ndarray:
+    """Return the values [n] of LARK; NaN where loss or Brier score is undefined. Sums are over the other responses with the same id."""
+    group = np.unique(ids, return_inverse=True)[1]
+    defined = np.isfinite(loss) & np.isfinite(brier)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(group, np.where(defined, values, 0))[group]
+
+    values = loss / total(loss) * (2 * brier / loss - total(brier) / total(loss))
+    return np.where(defined, values, np.nan)
+
+
 def _names(metric: Metric, means: np.ndarray) -> dict[str, object]:
     """Return the values of the names in a metric's tree: its parameter, and its terms by their numbers."""
     return {**metric.fixed, **{str(i): means[..., i] for i in range(means.shape[-1])}}
@@ -223,10 +238,14 @@ def _losses(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) 
     left_out.add(np.isnan(given), "no likelihood")
     left_out.add(~(table["n_answer"] > 0), "response has no tokens")
     losses = {"given": given, "tokens": tokens, "loss": given / tokens, "alone": -with_end("answer", "end") / tokens}
-    losses["question"] = -table["question"] / table["n_question"]
+    losses |= {"question": -table["question"] / table["n_question"], "asked": table["n_question"]}
     if "ranks" in term.needs:
         losses["rank"] = with_end("ranks_answer", "ranks_end") / tokens
         left_out.add(np.isnan(losses["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")
+    if "distributions" in term.needs:
+        brier = 1 + (with_end("squares", "end_squares") - 2 * with_end("probability", "end_probability")) / tokens
+        losses |= {"brier": brier, "entropy": with_end("entropy", "end_entropy") / tokens}
+        losses["lark"] = lark(rows.id, losses["loss"], brier)
     for name in {*term.columns} & {*losses}:
         left_out.add_reasons(np.isnan(losses[name]), table["reason"])
     for name in term.divides_by:

@@ -58,7 +58,7 @@ class Metric:
 
     @cached_property
     def needs(self) -> set[str]:
-        """What it settings_for: "reward", "likelihood", "ranks", "text"; nothing where the whole grid computes it."""
+        """What it settings_for: "reward", "likelihood", "ranks", "distributions", "text"; nothing where the whole grid computes it."""
         if self.expression:
             return set().union(*(term.needs for term in self.terms))
         return {"text"} if self.formula.text_function else set()
@@ -76,6 +76,16 @@ class Metric:
     def likelihoods(self) -> list[tuple[str, str]]:
         """The (scorer, format) whose likelihoods its terms take, one per term."""
         return [(settings["scorer"], settings["format"]) for settings in self.settings_for("likelihood")]
+
+    @property
+    def distributions(self) -> list[tuple[str, str]]:
+        """The (scorer, format) whose distributions its terms take, one per term."""
+        return [(settings["scorer"], settings["format"]) for settings in self.settings_for("distributions")]
+
+    @property
+    def compares(self) -> bool:
+        """Whether a response's value depends on the other responses to its instruction."""
+        return any("lark" in term.columns for term in self.terms)
 
     def uses(self, setting: str) -> bool:
         """Return whether any term takes this setting (reward, offset, scorer, format, end_token) from the entry."""

@@ -33,7 +33,9 @@ def check_weights(network: "PreTrainedModel", kind: str, source: str, info: Mapp
     if mismatched := sorted(info["mismatched_keys"]):
         name, found, wanted = mismatched[0]
         remedy = (
-            "correct `num_labels` or `id2label` in its config.json" if kind == "reward" else "correct its config.json"
+            "correct `num_labels` or `id2label` in its config.json"
+            if kind in ("reward", "classifier")
+            else "correct its config.json"
         )
         raise BadInput(
             f"{source}: {name} is {tuple(found)} in the weights, and {tuple(wanted)} by the config; {remedy}"
@@ -49,7 +51,11 @@ def check_weights(network: "PreTrainedModel", kind: str, source: str, info: Mapp
             "its config.json names another architecture or leaves out an option (a bias, for example)"
         )
     if kind == "reward" and network.config.num_labels != 1:
-        raise BadInput(f"{source}: a reward model has one output, this one has {network.config.num_labels}")
+        labels = ", ".join(f"{number} ({label})" for number, label in sorted(network.config.id2label.items()))
+        raise BadInput(
+            f"{source}: a reward model has one output, this one has {network.config.num_labels}; name the one that is the reward as "
+            f"`output`: {labels}"
+        )
 
 
 def _in_body(network: "PreTrainedModel", key: str) -> bool:

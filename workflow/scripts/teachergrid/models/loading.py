@@ -123,7 +123,7 @@ def load_model(
 
     Args:
         model: the model's entry in the config.
-        kind: `causal`, `reward` (a sequence classifier with one output) or `encoder` (without any head).
+        kind: `causal`, `reward` (a sequence classifier with one output), `classifier` (with several) or `encoder` (without any head).
         folder: a student's folder; its weights are loaded in place of the entry's own. If it holds only the adapter,
             see `load_merged`.
         dtype: in place of the entry's own, such as `float32`.
@@ -184,6 +184,7 @@ def load_plain(
             dtype=dtype or model["dtype"],
             attn_implementation=model["attention"],
             device_map=device or device_map(spread),
+            **_quantized(model),
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # check_weights names them
             **_padding(source, options),
@@ -196,6 +197,18 @@ def load_plain(
     if device is None:
         check_fits(network, source)
     return network.eval()
+
+
+def _quantized(model: dict) -> dict:
+    """Return what loads a model's weights in 4 bits, where `quantize` in its entry says so (training.adapters); {} elsewhere."""
+    if model.get("quantize") is None:
+        return {}
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    kind, computes = model["quantize"], getattr(torch, model["computes"])
+    four_bits = {"bnb_4bit_quant_type": kind, "bnb_4bit_compute_dtype": computes, "bnb_4bit_use_double_quant": True}
+    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, **four_bits)}
 
 
 def device_map(spread: bool) -> str | None:
@@ -253,7 +266,8 @@ def _auto_class(kind: str) -> "type[_BaseAutoModelClass]":
     """Return the class of transformers that loads a kind of model."""
     from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    return {"causal": AutoModelForCausalLM, "reward": AutoModelForSequenceClassification, "encoder": AutoModel}[kind]
+    heads = {"causal": AutoModelForCausalLM, "encoder": AutoModel}
+    return heads.get(kind, AutoModelForSequenceClassification)
 
 
 def _source(model: dict, folder: Path | str | None) -> tuple[str, dict]:

@@ -95,7 +95,7 @@ class Texts:
     @cache
     def instructions(self, name: str) -> "pa.Table | None":
         """Return rows of an instruction set; None where neither the results nor this machine have it."""
-        from ..instructions import loading
+        from ..data import loading
         from ..store import artifacts
 
         path = Path(RESULTS, "instructions", f"{name}.parquet")
@@ -103,14 +103,15 @@ class Texts:
             return artifacts.read(path, artifacts.INSTRUCTIONS).slice(0, MOST)
         row = self.cells.rows["load_instructions"][name]
         wanted, _ = needs.needs({row["spec"]})
-        if any(map(needs.lacks, wanted)):
+        settings = canonical.load(row["spec"])
+        if "made" in settings or any(map(needs.lacks, wanted)):
             return None
-        entry = canonical.load(row["spec"])["instructions"]
+        entry = settings["instructions"]
         return loaded(lambda: loading.load(next(iter(row["files"]), None), entry, name))
 
     def items(self, row: dict) -> "dict[str, pa.Table | None]":
         """Return the prompts of each task of a suite, None for those that are missing."""
-        from ..instructions import loading
+        from ..data import loading
 
         tasks = canonical.load(row["spec"])["tasks"]
         return {
@@ -178,7 +179,7 @@ class Given:
 
     def made_up(self, rows: int) -> "pa.Table":
         """Return made-up INSTRUCTIONS with different texts."""
-        from ..instructions import files
+        from ..data import files
         from ..store import artifacts
 
         asked = self.text(self.read)

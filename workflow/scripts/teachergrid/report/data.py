@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from ..analysis.evolution import COLUMNS as EVOLVED
 from ..spec import schema
 from ..store import artifacts
 
@@ -34,8 +35,10 @@ class Settings(TypedDict):
     bases: dict[str, Row]
     suites: dict[str, Any]
     recipes: dict[str, Row]
+    corpora: dict[str, Row]
     students: list[Row]
     references: list[Row]
+    kin: dict[str, Row]  # judge -> "family" and "names" of the teachers and bases that it may favour
 
 
 class Inputs(TypedDict):
@@ -52,6 +55,7 @@ class Inputs(TypedDict):
     effects: list[Row]
     lineage: list[Row]
     contamination: list[Row]
+    evolved: list[Row]  # of analysis.evolution
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -59,6 +63,9 @@ class Inputs(TypedDict):
     rewards: dict[str, dict[str, float] | None]  # responses id -> reward -> mean
     reward_quality: list[Row]
     circular: dict[str, list[str]]  # judge -> metrics that use its reward
+    derived: dict[str, str]  # judge -> the one whose verdicts it takes
+    trust: Row  # of trust.as_json: what the verdicts say about the judges
+    verdicts: list[Row]  # of analysis.verdicts, with the question
     samples: dict[str, list[Row]]
     failures: list[Row]
     stages: list[Row]
@@ -74,6 +81,7 @@ COLUMNS: dict[str, Iterable[str]] = {
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "contamination": artifacts.CONTAMINATION.names,
+    "evolved": EVOLVED,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -172,7 +180,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     return Inputs(
         title=data.get("title"),
         config_files=data.get("config_files") or [],
-        settings=_settings(data.get("settings") or {}),
+        settings=_settings(data.get("settings") or {}, data.get("recommendation") or {}),
         performance=_rows("performance", data.get("performance")),
         metrics=[row for row in metrics if row["category"] is None],
         by_category=[row for row in metrics if row["category"] is not None],
@@ -180,6 +188,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         effects=_rows("effects", data.get("effects")),
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
+        evolved=_rows("evolved", data.get("evolved")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},
@@ -187,6 +196,9 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         rewards=data.get("rewards") or {},
         reward_quality=_rows("reward_quality", data.get("reward_quality")),
         circular=data.get("circular") or {},
+        derived=data.get("derived") or {},
+        trust={"judges": [], "pairs": [], **(data.get("trust") or {})},
+        verdicts=data.get("verdicts") or [],
         samples=data.get("samples") or {},
         failures=_rows("failures", data.get("failures")),
         stages=_rows("stages", data.get("stages")),
@@ -196,17 +208,22 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> Settings:
+def _settings(settings: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Settings:
     metrics = (settings.get("metrics") or {}).items()
+    grid = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})}
+    # what AP is the mean of: scores of judges that are not independent may be left out of it
+    grid["performance"] = recommendation.get("performance") or grid["performance"]
     return Settings(
-        grid={**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})},
+        grid=grid,
         metrics={name: schema.filled(entry, schema.definition("metric")) for name, entry in metrics},
         teachers=settings.get("teachers") or {},
         bases=settings.get("bases") or {},
         suites=settings.get("suites") or {},
         recipes=settings.get("recipes") or {},
+        corpora=settings.get("corpora") or {},
         students=settings.get("students") or [],
         references=settings.get("references") or [],
+        kin=settings.get("kin") or {},
     )
 
 

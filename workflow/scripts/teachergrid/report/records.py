@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..instructions.contamination import WAYS
+from ..data.contamination import WAYS
 from ..job.failures import UNKNOWN, Group, grouped
 from ..pages import text
 from ..spec.ids import Responses, Student
@@ -108,6 +108,17 @@ def contamination(data: PageData) -> dict:
                 for row in matches
             ]
     return {"rows": rows, "examples": examples}
+
+
+def evolved(data: PageData) -> list[Row]:
+    """Return the operators and rounds of evolved sets, with the reasons in words, the most frequent first."""
+    rows = []
+    for row in data.inputs["evolved"]:
+        reasons = sorted((row["left_out"] or {}).items(), key=lambda item: -item[1])
+        words = ", ".join(f"{reason} {text.count(number)}" for reason, number in reasons)
+        share = row["kept"] / row["asked"] if row["asked"] else None
+        rows.append({**row, "share": share, "reasons": words or text.DASH})
+    return rows
 
 
 def stages(data: PageData) -> dict:

@@ -19,7 +19,18 @@ from ..store.artifacts import Source, read
 
 # in the order of the workflow
 STAGES = (
-    *("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer"),
+    *(
+        "load_instructions",
+        "optimise",
+        "generate",
+        "check",
+        "gate",
+        "reward",
+        "likelihood",
+        "select",
+        "finetune",
+        "answer",
+    ),
     *("verify", "judge", "ask", "score", "metric", "pilot", "correlate", "report"),
 )
 N_RESPONSES, N_ITEMS = 4, 6  # how many instructions and items a page shows
@@ -126,6 +137,15 @@ def question(row: dict) -> str:
     """Return an instruction as text; the turns of a conversation with their roles."""
     turns = row["messages"]
     return turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
+
+
+def with_questions(rows: list[dict], prompts: Mapping[str, pa.Table]) -> list[dict]:
+    """Return rows with a task and an id, each with the item's `question`; None where the prompts do not hold it."""
+    asked: dict[tuple[str, str], str] = {}
+    for task in {row["task"] for row in rows} & set(prompts):
+        ids = [row["id"] for row in rows if row["task"] == task]
+        asked |= {(task, row["id"]): question(row) for row in _rows_of(ids, prompts[task])}
+    return [{**row, "question": asked.get((row["task"], row["id"]))} for row in rows]
 
 
 # --- cost

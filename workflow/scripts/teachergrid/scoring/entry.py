@@ -14,7 +14,9 @@ class RewardEntry(ChatSettings):
     rating: Any  # of a chat model: {prompt, numbers}
     similarity: Any  # of an encoder: {text, pooling}
     column: str | None  # of rewards that were published with the responses; all of these null: a reward model
-    scale: str  # raw or sigmoid
+    scale: str  # raw, sigmoid, or of several outputs softmax
+    output: int | str | None  # of a classifier with several: which one is the reward
+    head: str | None  # armorm
     read_at: str  # end or template: where a reward model is read
     max_length: int  # tokens
     batch: int  # rows

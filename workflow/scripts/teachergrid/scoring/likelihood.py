@@ -10,21 +10,19 @@ the answer's tokens are selected by their positions and not by matching text, an
 sequences.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from ..errors import BadInput
 from ..models import logits
 from ..spec.settings import LikelihoodSettings
-from ..store import artifacts, shards
+from ..store import artifacts, inputs, shards
 from . import finite, logprobs
+from .given import Responses, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from ..spec.settings import ChatSettings
 
 FORMATS = ("chat", "plain")
+# the columns of both tables, which one pass makes
+BOTH = pa.schema(list(dict.fromkeys([*artifacts.LIKELIHOODS, *artifacts.DISTRIBUTIONS])))
 
 
 class Pair(NamedTuple):
@@ -47,65 +47,12 @@ class Pair(NamedTuple):
     truncated: bool
 
 
-class Row(NamedTuple):
-    """A response to be scored, with its question."""
-
-    messages: "list[Message]"
-    text: str
-    finished: bool = True  # False where max_tokens cut it off, so that no end token follows
-
-
-class Responses:
-    """The responses that are to be scored, in shards, with the messages of their instructions."""
-
-    def __init__(self, responses: pa.Table, instructions: pa.Table, options: dict) -> None:
-        """options: the config's `likelihood`. Raises BadInput when a response has no instruction."""
-        self._responses, self._instructions = responses, instructions
-        self._index = {id: i for i, id in enumerate(instructions["id"].to_pylist())}
-        ids = responses["id"].to_pylist()
-        unknown = [id for id in ids if id not in self._index]
-        if unknown:
-            raise BadInput(
-                f"{len(unknown)} of {len(ids)} responses answer no instruction of this set, such as {unknown[0]}; take the "
-                "instructions they were made from"
-            )
-        self.subset = subset(self._index, options["subset"])
-        scored_rows = [i for i, id in enumerate(ids) if id in self.subset]
-        self._bounds = _bounds(scored_rows, len(ids), options["shard"])
-
-    def __len__(self) -> int:
-        """Return the number of shards."""
-        return len(self._bounds)
-
-    def keys(self, shard: int) -> list[dict]:
-        """Return id and sample of each response of a shard."""
-        return self._responses.select(["id", "sample"]).slice(*self._bounds[shard]).to_pylist()
-
-    def prompts(self) -> "Iterator[tuple[str, list[Message]]]":
-        """Yield (id, messages) of each instruction whose responses are scored."""
-        ids = [id for id in dict.fromkeys(self._responses["id"].to_pylist()) if id in self.subset]
-        yield from zip(
-            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), strict=True
-        )
-
-    def texts(self, shard: int, without: Set[str] = frozenset()) -> list[Row]:
-        """Return those responses of a shard that are in the subset. without: ids of instructions to leave out."""
-        ids = [key["id"] for key in self.keys(shard)]
-        wanted = self.subset - without
-        in_subset = pa.array([id in wanted for id in ids])
-        columns = self._responses.select(["response", "finish_reason"]).slice(*self._bounds[shard]).filter(in_subset)
-        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()
-        texts, finished = (
-            columns["response"].to_pylist(),
-            (reason not in artifacts.CUT_OFF for reason in columns["finish_reason"].to_pylist()),
-        )
-        return [Row(*row) for row in zip(messages, texts, finished, strict=True)]
-
-
 def score(
     responses: pa.Table, instructions: pa.Table, settings: LikelihoodSettings, work: Path
 ) -> dict[str, Iterator[pa.Table]]:
     """Return for each text format one row of artifacts.LIKELIHOODS per response, in their order, as one table per shard.
+
+    With the option `distributions` there is also {inputs.DISTRIBUTIONS + format: rows of artifacts.DISTRIBUTIONS} of the same pass.
 
     Sums are in nats over the counted tokens. n_question does not count the first token of a sequence, which has no log-probability. If a text is
     longer than max_length or the model's context, the answer is cut alike in both sequences, its end token is not scored
@@ -153,7 +100,12 @@ def score(
             chat.report(copies[0][0], scorer, format)
         return copies
 
-    def tables(format: str) -> Iterator[pa.Table]:
+    schema = BOTH if options.get("distributions") else artifacts.LIKELIHOODS
+
+    def tables(format: str) -> Iterable[pa.Table]:
+        if format not in options["formats"]:
+            return [_other_format(rows.keys(i), schema) for i in range(len(rows))]
+
         def make(i: int, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> list[dict]:
             without = refused(format)
             values = iter(score_rows(tokenizer, model, rows.texts(i, without), scorer, format, options))
@@ -168,30 +120,9 @@ def score(
                 for key in rows.keys(i)
             ]
 
-        label = f"likelihoods, {format}"
-        made = shards.ensure(Path(work, format), len(rows), make, artifacts.LIKELIHOODS, label, load)
-        return finite.checked(made, settings["model"]["repo"], label)
+        return shards.ensure(Path(work, format), len(rows), make, schema, f"likelihoods, {format}", load)
 
-    return {
-        format: tables(format)
-        if format in options["formats"]
-        else (_other_format(rows.keys(i)) for i in range(len(rows)))
-        for format in FORMATS
-    }
-
-
-def subset(ids: Iterable[str], size: int | None) -> set[str]:
-    """Return the ids of the instructions that are scored: the `size` ids with the smallest sha256, or all where it is None.
-
-    So every scorer scores all teachers' answers to the same instructions, and a larger subset contains a smaller one.
-    """
-    return set(ids if size is None else sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())[:size])
-
-
-def _bounds(scored_rows: list[int], rows: int, size: int) -> list[tuple[int, int]]:
-    """Return (first row, number of rows) of each shard. Shards cover all rows; all but the last have `size` scored ones."""
-    cuts = [0, *scored_rows[size::size], rows]
-    return [(first, last - first) for first, last in pairwise(cuts)] if rows else []
+    return _by_table({format: tables(format) for format in FORMATS}, schema, settings["model"]["repo"])
 
 
 def score_rows(
@@ -202,7 +133,7 @@ def score_rows(
     format: str,
     options: dict,
 ) -> list[dict]:
-    """Return the values of artifacts.LIKELIHOODS, without id and sample, for responses with their questions.
+    """Return the values of artifacts.LIKELIHOODS (with `distributions`, of BOTH), without id and sample, for responses with questions.
 
     The same rows always make the same batches.
     """
@@ -216,7 +147,8 @@ def score_rows(
             for ids, question in ((pair.with_prompt, pair.question), (pair.without_prompt, [])):
                 sequences.append(ids)
                 positions.append(question + list(range(len(ids) - pair.n_answer - pair.n_end, len(ids))))
-    scores = iter(logprobs.score(model, sequences, positions, options["batch_tokens"]))
+    distributions = options.get("distributions", False)
+    scores = iter(logprobs.score(model, sequences, positions, options["batch_tokens"], distributions))
     return [
         _undefined("question too long") if pair is None else _values(pair, next(scores), next(scores), options)
         for pair in pairs
@@ -256,7 +188,7 @@ def tokenized_pairs(
 
 
 def _values(pair: Pair, with_prompt: logprobs.Scores, without_prompt: logprobs.Scores, options: dict) -> dict:
-    """Return the columns of artifacts.LIKELIHOODS without the key. A sum over no tokens is null.
+    """Return the columns of artifacts.LIKELIHOODS (with `distributions`, of BOTH) without the key. A sum over no tokens is null.
 
     with_prompt: scores of the question's tokens, then of answer and end. without_prompt: of answer and end.
     """
@@ -284,7 +216,24 @@ def _values(pair: Pair, with_prompt: logprobs.Scores, without_prompt: logprobs.S
         "token_logprobs": values[q:] if tokens else None,
         "token_ranks": [min(rank, options["rank_cap"]) for rank in with_prompt.ranks[q:]] if tokens else None,
         "reason": "; ".join(reason for reason, holds in reasons.items() if holds) or None,
+        **(_distributions(with_prompt, q, a, tokens) if options.get("distributions") else {}),
     }
+
+
+def _distributions(scores: logprobs.Scores, q: int, a: int, tokens: bool) -> dict:
+    """Return the columns that artifacts.DISTRIBUTIONS has of its own.
+
+    scores: of q tokens of the question, then a of the answer, then of the end. tokens: with the lists.
+    """
+    columns = {
+        "probability": [math.exp(value) for value in scores.logprobs],
+        "squares": scores.squares,
+        "entropy": scores.entropies,
+    }
+    sums = {name: _sum(values[q : q + a]) for name, values in columns.items()}
+    ends = {f"end_{name}": _sum(values[q + a :]) for name, values in columns.items()}
+    lists = {"token_squares": scores.squares[q:], "token_entropies": scores.entropies[q:]}
+    return sums | ends | (lists if tokens else {})
 
 
 def _sum(values: list[float]) -> float | None:
@@ -295,6 +244,22 @@ def _undefined(reason: str, truncated: bool = False) -> dict:
     return {"truncated": truncated, "reason": reason}
 
 
-def _other_format(keys: list[dict]) -> pa.Table:
+def _other_format(keys: list[dict], schema: pa.Schema) -> pa.Table:
     """Return the rows of a format that the settings do not ask for."""
-    return artifacts.table([key | _undefined("format not asked for") for key in keys], artifacts.LIKELIHOODS)
+    return artifacts.table([key | _undefined("format not asked for") for key in keys], schema)
+
+
+def _by_table(made: Mapping[str, Iterable[pa.Table]], schema: pa.Schema, repo: str) -> dict[str, Iterator[pa.Table]]:
+    """Return what `score` does. made: {format: tables of the schema}."""
+    result: dict[str, Iterator[pa.Table]] = {}
+    for format, tables in made.items():
+        likelihoods = _columns(tables, artifacts.LIKELIHOODS)
+        result[format] = finite.checked(likelihoods, repo, f"likelihoods, {format}")
+        if schema is BOTH:
+            result[inputs.DISTRIBUTIONS + format] = _columns(tables, artifacts.DISTRIBUTIONS)
+    return result
+
+
+def _columns(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield those columns of tables that a schema has."""
+    return (table.select(schema.names) for table in tables)

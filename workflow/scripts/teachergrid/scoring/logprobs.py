@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PADDING = 0.04  # largest share of padding in a batch, so that a small shard wastes no more than a large one
 LOGITS = 2**26  # computed at once (256 MB in float32), so that a large vocabulary needs no matrix over all positions
+LEAST = -1e4  # nats: a smaller log-probability has p = 0 in float32
 # logits that are normalised at once: on a CPU as many as fit into its cache
 NORMALISED = {"cuda": 2**24, "cpu": 2**18}
 
@@ -21,10 +22,17 @@ class Scores(NamedTuple):
 
     logprobs: list[float]  # in nats
     ranks: list[int]  # 1 + the number of tokens with a larger logit
+    # of the whole distribution at each token; empty unless `score` was asked for them
+    squares: list[float]  # sum of p squared
+    entropies: list[float]  # in nats
 
 
 def score(
-    model: "PreTrainedModel", sequences: list[list[int]], positions: list[list[int]], batch_tokens: int
+    model: "PreTrainedModel",
+    sequences: list[list[int]],
+    positions: list[list[int]],
+    batch_tokens: int,
+    distributions: bool = False,
 ) -> list[Scores]:
     """Return the scores of some tokens of each sequence, each token given all tokens before it.
 
@@ -35,6 +43,7 @@ def score(
         sequences: token ids of each sequence.
         positions: of each sequence, the positions of the tokens to score; none is 0.
         batch_tokens: tokens in a batch with padding, at most, unless a single sequence has more.
+        distributions: also return the squares and entropies of the distributions.
     """
     import torch
 
@@ -49,10 +58,13 @@ def score(
             line = torch.tensor([number for number, i in enumerate(rows) for _ in positions[i]], device=hidden.device)
             column = torch.tensor([position for i in rows for position in positions[i]], device=hidden.device)
             # a token is predicted from the position before it
-            values, ranks = _score_targets(model, hidden[line, column - 1], ids.to(hidden.device)[line, column])
+            targets = ids.to(hidden.device)[line, column]
+            columns = _score_targets(model, hidden[line, column - 1], targets, distributions)
             counts = [len(positions[i]) for i in rows]
-            for i, value, rank in zip(rows, values.split(counts), ranks.split(counts), strict=True):
-                scores[i] = Scores(value.tolist(), rank.tolist())
+            for i, *values in zip(rows, *(column.split(counts) for column in columns), strict=True):
+                logprob, rank, *more = (value.tolist() for value in values)
+                squares, entropies = more or ([], [])
+                scores[i] = Scores(logprob, rank, squares, entropies)
     return [scores[i] for i in range(len(sequences))]
 
 
@@ -75,9 +87,9 @@ def batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
 
 
 def _score_targets(
-    model: "PreTrainedModel", hidden: "torch.Tensor", targets: "torch.Tensor"
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Return log-probabilities [tokens] (float32, nats) and ranks [tokens] of target tokens, on the CPU.
+    model: "PreTrainedModel", hidden: "torch.Tensor", targets: "torch.Tensor", distributions: bool
+) -> "list[torch.Tensor]":
+    """Return the columns of Scores [tokens] of target tokens, on the CPU: without the last two unless `distributions`.
 
     hidden: [tokens, hidden size], the last hidden state before each target. targets: [tokens], ids.
     """
@@ -87,10 +99,14 @@ def _score_targets(
     vocabulary = head.weight.shape[0]
     chunks = math.ceil(len(hidden) * vocabulary / LOGITS)
     normalised = max(1, NORMALISED["cuda" if hidden.is_cuda else "cpu"] // vocabulary)
-    values, ranks = [], []
+    parts: list[list[torch.Tensor]] = []
     for states, chunk in zip(hidden.tensor_split(chunks), targets[:, None].tensor_split(chunks), strict=True):
         for raw, target in zip(head(states).split(normalised), chunk.split(normalised), strict=True):
             scaled = logits.scaled(model, raw)
-            values.append(scaled.log_softmax(1).gather(1, target)[:, 0])
-            ranks.append(1 + (scaled > scaled.gather(1, target)).sum(1))
-    return torch.cat(values).cpu(), torch.cat(ranks).cpu()
+            values = scaled.log_softmax(1)
+            parts.append([values.gather(1, target)[:, 0], 1 + (scaled > scaled.gather(1, target)).sum(1)])
+            if distributions:
+                p = values.exp()
+                # a token that is impossible has p log p = 0, and not NaN
+                parts[-1] += [p.square().sum(1), -(p * values.clamp(min=LEAST)).sum(1)]
+    return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]

@@ -1,6 +1,6 @@
 """Score responses: by rule against the reference answer (a verifier), with a model, or by rewards that were published with them.
 
-There are three kinds of models. A reward model gives a logit (classifier.py), which has no fixed scale: the config's scale
+There are three kinds of models. A reward model gives a logit (classifier.py, armorm.py), which has no fixed scale: the config's scale
 `raw` leaves it as it is, `sigmoid` turns it into a probability above 0, which the metric CAR needs. A chat model rates (ratings.py).
 An encoder compares responses with each other (similarity.py).
 """
@@ -19,7 +19,7 @@ from ..models.chat import Message
 from ..store import artifacts, shards
 from ..tasks import checkers
 from ..tasks.verify import Asked
-from . import classifier, finite, ratings, similarity
+from . import armorm, classifier, finite, ratings, similarity
 from .entry import RewardEntry
 
 SHARD = 1024  # rows after which a model's scores are written: a killed job loses no more (a probe sets its own `shard`)
@@ -134,7 +134,11 @@ def scorer_class(
     """Return the class of the scorer of a reward that needs a model."""
     if reward["similarity"]:
         return similarity.Encoder
-    return ratings.Rater if reward["rating"] else classifier.Classifier
+    if reward["rating"]:
+        return ratings.Rater
+    if reward["head"]:
+        return armorm.ArmoRM
+    return classifier.Classifier if reward["output"] is None else classifier.Outputs
 
 
 def score_rows(
@@ -185,7 +189,7 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
     def refused() -> set[str]:
         from ..models import chat, checks, loading
 
-        if scorer_of is not classifier.Classifier:
+        if not issubclass(scorer_of, classifier.Classifier):
             return set()  # their prompts are one user turn
         words = loading.load_tokenizer(model, reward)
         check_turns = checks.check_turns(words, reward)
@@ -232,10 +236,10 @@ def _unscorable(row: Response, tokens: int, limit: float) -> str | None:
 
 
 def _scaled(value: float | np.ndarray, scale: str) -> tuple[float | np.ndarray | None, str | None]:
-    """Return a score on the config's scale (`raw` or `sigmoid`), and the reason where there is none."""
+    """Return a score on the config's scale (a softmax is taken already), and the reason where there is none."""
     if not np.isfinite(value).all():
         return None, NOT_FINITE
-    if scale == "raw" or isinstance(value, np.ndarray):
+    if scale in ("raw", "softmax") or isinstance(value, np.ndarray):
         return value, None
     small = math.exp(-abs(value))  # this form never overflows, and rounds to 0 below -745 only
     return (1 if value >= 0 else small) / (1 + small), None

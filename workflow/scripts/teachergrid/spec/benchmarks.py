@@ -29,10 +29,11 @@ from .schema import LOADER
 from .spelling import nearest
 
 HERE = Path("config/benchmarks")
-SHIPPED = Path(__file__).parents[4] / HERE
+CHECKOUT = Path(__file__).parents[4]
+SHIPPED = CHECKOUT / HERE
 HUB = "hub:"
 ABOUT = ("about", "licence", "citation")  # they describe, and decide nothing
-PLACE = ("source", "revision", "split")  # where the items are
+PLACE = ("source", "revision", "split", "rows")  # where the items are, and how many
 # a task's own: a file says the same as `source`
 NOT_IN_A_FILE = ("file", "prompts", "instructions")
 
@@ -64,7 +65,7 @@ def read(name: str, where: str = "file") -> dict[str, Any]:
 
     Raises BadInput for a missing file, and for the first mistake in it. where: the config's key, for messages.
     """
-    path = _path(name, where)
+    path = file_of("benchmark", HERE, name, where)
     config_files.refuse([path], str(path))
     content = yaml.load(path.read_text(), Loader=LOADER)
     if not isinstance(content, dict):
@@ -79,18 +80,27 @@ def read(name: str, where: str = "file") -> dict[str, Any]:
     return content
 
 
-def _path(name: str, where: str) -> Path:
+def file_of(kind: str, here: Path, name: str, where: str) -> Path:
+    """Return the file of a benchmark or a recipe that an entry of the config names. Raises BadInput where there is none.
+
+    Args:
+        kind: such as "benchmark", for messages.
+        here: the folder of such files, in the working directory and in the checkout of this package.
+        name: without the ending; or a path that ends with .yaml.
+        where: the config's key, for messages.
+    """
     if name.endswith((".yaml", ".yml")):
         if not os.path.isfile(name):
             raise BadInput(f"{where}: there is no file '{name}' (paths start at {Path.cwd()})")
         return Path(name)
-    for folder in (HERE, SHIPPED):
+    folders = (here, CHECKOUT / here)
+    for folder in folders:
         if os.path.isfile(path := folder / f"{name}.yaml"):
             return path
-    known = sorted({path.stem for folder in (HERE, SHIPPED) for path in folder.glob("*.yaml")})
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     meant = nearest(name, known) or f"; known: {', '.join(known)}"
     raise BadInput(
-        f"{where}: no benchmark has the name '{name}'{meant} (a file of your own is named by its path, which ends with .yaml)"
+        f"{where}: no {kind} has the name '{name}'{meant} (a file of your own is named by its path, which ends with .yaml)"
     )
 
 
@@ -108,7 +118,7 @@ def _task(where: str, name: str, entry: dict) -> tuple[dict, dict[str, dict]]:
     """Return a task as without `file`, and the instruction sets that it needs."""
     content = read(entry["file"], f"{where}.file")
     place = {key: content[key] for key in PLACE if key in content}
-    task = _merged({key: value for key, value in content.items() if key not in (*ABOUT, *PLACE)}, entry)
+    task = merged({key: value for key, value in content.items() if key not in (*ABOUT, *PLACE)}, entry)
     sets: dict[str, dict] = {}
     if not entry.get("prompts") and not entry.get("instructions"):
         if place["source"].startswith(HUB):
@@ -135,10 +145,10 @@ def _shots(name: str, task: dict, shots: dict, sets: dict[str, dict]) -> dict:
     return {**{key: value for key, value in kept.items() if key != "fields"}, "source": f"{name}.shots"}
 
 
-def _merged(below: dict, above: dict) -> dict:
+def merged(below: dict, above: dict) -> dict:
     """Return a mapping in which the values of `above` replace those of `below`, inside of mappings, too."""
     both = {
-        key: _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        key: merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
         for key, value in above.items()
     }
     return {**below, **both}

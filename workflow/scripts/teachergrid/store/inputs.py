@@ -27,9 +27,20 @@ def by_folder(paths: Iterable[str | Path], up: int = 1) -> dict[str, dict[str, s
     return {name: by_teacher(group) for name, group in groups.items()}
 
 
-def likelihoods(chat: Iterable[str | Path], plain: Iterable[str | Path]) -> dict[tuple[str, str], dict[str, str]]:
-    """Return {(scorer, format): {teacher: path}}. chat, plain: paths of likelihoods in each format."""
-    return {
+DISTRIBUTIONS = "distributions of "  # before a format: the other table of the same pass
+
+
+def likelihoods(
+    chat: Iterable[str | Path], plain: Iterable[str | Path], distributions: Iterable[str | Path] = ()
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Return {(scorer, format): {teacher: path}}, and the same of distributions under (scorer, DISTRIBUTIONS + format).
+
+    chat, plain: paths of likelihoods in each format. distributions: paths, in both formats.
+    """
+    groups = defaultdict(list)
+    for path in distributions:
+        groups[Path(path).parts[-3], DISTRIBUTIONS + Path(path).parts[-2]].append(path)
+    return {key: by_teacher(group) for key, group in groups.items()} | {
         (scorer, text_format): files
         for text_format, paths in (("chat", chat), ("plain", plain))
         for scorer, files in by_folder(paths, up=2).items()

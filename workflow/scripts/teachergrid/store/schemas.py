@@ -29,6 +29,17 @@ INSTRUCTIONS = _schema(
     ("round", pa.int32()),
     optional="answer category parent_id operator",
 )
+# one row per instruction that a model was asked to rewrite: what it became, or why it was left out
+EVOLVED = _schema(
+    ("id", pa.string()),  # null: left out
+    ("parent_id", pa.string()),
+    ("root", pa.string()),  # id in the set that the evolution began with
+    ("round", pa.int32()),
+    ("operator", pa.string()),
+    ("reason", pa.string()),
+    ("text", pa.string()),  # what the model wrote
+    optional="id operator reason",
+)
 # one row per instruction x benchmark task that share text (see instructions.contamination)
 CONTAMINATION = _schema(
     ("instructions", pa.string()),
@@ -86,6 +97,17 @@ LIKELIHOODS = _schema(
     ("reason", pa.string()),
     optional="n_question n_answer n_end question answer_given_question end_given_question answer end token_logprobs "
     "token_ranks reason",
+)
+# one row per response: what the scorer expected at each of its tokens, from the same pass as LIKELIHOODS; sums over the answer's
+# tokens, and over its end tokens apart, given the question. p is the distribution of the next token
+_EXPECTED = ("probability", "squares", "entropy")  # of the token itself; the sum of p squared; of p, in nats
+DISTRIBUTIONS = _schema(
+    *_KEY,
+    *[(f"{end}{name}", pa.float64()) for name in _EXPECTED for end in ("", "end_")],
+    ("token_squares", pa.list_(pa.float32())),  # of each token of the answer, then of its end tokens
+    ("token_entropies", pa.list_(pa.float32())),
+    ("reason", pa.string()),
+    optional="probability end_probability squares end_squares entropy end_entropy token_squares token_entropies reason",
 )
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))
@@ -197,7 +219,10 @@ PERFORMANCE = _schema(
     ("reason", pa.string()),  # why value is null
     ("least", pa.float64()),  # where so many items have no score that value is null: between these it lies
     ("most", pa.float64()),
-    optional="least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
+    ("p_gain_holm", pa.float64()),  # p_gain, adjusted over the units of the panel (Holm); of a reference p_gain
+    ("p_behind", pa.float64()),  # of the distance to the best unit, adjusted over units (Holm)
+    ("se_drawn", pa.float64()),  # standard error by drawing answers, in points; null with one answer an item
+    optional="p_gain_holm p_behind se_drawn least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
     "behind_low behind_high p_best tied_with_best reason",
 )
 # metrics of all cells of a grid, with the unit and panel of the performance that they should predict
@@ -216,6 +241,10 @@ CORRELATIONS = _schema(
     # primary, baseline, exploratory, or circular: it shares a reward with a judge behind performance
     ("role", pa.string()),
     ("n", pa.int64()),  # pooled: on the base that has the fewest
+    (
+        "n_effective",
+        pa.float64(),
+    ),  # independent units that would tell as much; null where every unit is a family of its own
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
@@ -235,20 +264,26 @@ CORRELATIONS = _schema(
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
     optional=_METRIC_OPTIONAL
-    + "rho low high tau_b p p_max_t p_family families pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + "n_effective rho low high tau_b p p_max_t p_family families pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
     + " ".join(name for name, _ in _ENDS),
 )
 # one row per base (or "pooled") x panel x statement about the teachers that needs no metric. effect is one of: step (performance
 # with a larger teacher minus that with its next smaller sibling, points); rises (share of steps above 0); self_pair, own_family
 # (how much better, in standard deviations of a base, teachers that descend from the base, or others of its family, are there than
 # on the other bases); detectable (smallest difference from the best unit that is found with a power of 80 %, points). low, high: 95 % interval over items
-# and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells
+# and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells.
+# With `subject` and `other` (analysis.contrasts, components, across, combination): metric_rho, metric_rho_families, metric_regret (those
+# of metric `subject` minus those of `other`; intervals over teachers, families, items); partial (rho of `subject` at equal `other`);
+# variance (of AP, points squared: teacher, family, base x teacher, seed, items); after (`other` once the grid has `subject`);
+# equivalent (AP of `subject` minus that of the best, `other`; interval 90 %); concordance (Kendall's W of `subject` over bases);
+# interaction (share of AP's variance that is base x teacher); one_for_all (regret of taking `subject` on all bases; `other`: by which
+# mean it is best); own (regret of taking the best seen of each base); combination, picked_metric (rho on families left out)
 EFFECTS = _schema(
-    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
+    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger", "subject", "other")],
     *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
     ("n", pa.int64()),
     ("reason", pa.string()),  # why value is null
-    optional="family smaller larger value low high p p_holm reason",
+    optional="family smaller larger subject other value low high p p_holm reason",
 )
 # what every student was trained from, and under which terms its training data may be used
 LINEAGE = _schema(

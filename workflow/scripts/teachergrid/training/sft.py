@@ -23,12 +23,11 @@ from trl import SFTConfig
 
 from ..errors import BadInput
 from ..models import chat, checks, loading
-from . import divergence, packing
+from . import adapters, divergence, packing, proof
 from .checkpoints import Checkpoints, Trainer, last_checkpoint, readers
 from .training import Trained, Training
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # before tokenizers start their threads
@@ -37,6 +36,7 @@ TRL_ARGUMENTS = [
     "num_train_epochs",
     "per_device_train_batch_size",
     "lr_scheduler_type",
+    "optim",
     "warmup_steps",
     "weight_decay",
     "adam_beta1",
@@ -148,6 +148,7 @@ def train(
         RuntimeError: when fewer processes than stated, or no DeepSpeed, came up.
     """
     recipe = training.recipe
+    adapters.check(recipe, torch.cuda.is_available())
     torch.set_num_threads(recipe["threads"])
     disable_progress_bars()
     set_seed(training.seed)
@@ -159,9 +160,9 @@ def train(
     examples, counts = encode(
         tokenizer, training.rows, training.chat, recipe["max_length"], training.unfinished, training.ids
     )
+    proof.write(training, tokenizer, training.work / proof.NAME)
     # float32 weights; the recipe's bfloat16 is mixed precision
-    spread = processes == 1 and deepspeed is None
-    network = loading.load_model(training.model, dtype="float32", spread=spread).train()
+    network = adapters.base(training.model, recipe, spread=processes == 1 and deepspeed is None).train()
     checks.check_ids(tokenizer, network)
     try_save(network, tokenizer)
     name_experts(network.config)
@@ -170,7 +171,7 @@ def train(
         args=options,
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
-        peft_config=lora(recipe["lora"]),
+        peft_config=adapters.config(recipe["lora"]),
     )
     refuse_fallback(trainer, processes, deepspeed)
     apart = packing.prepare(trainer, tokenizer.pad_token_id, examples, recipe["packing"])
@@ -183,11 +184,12 @@ def train(
         trainer.add_callback(callback)
     print(f"{len(examples)} examples, {'from ' + checkpoint.name if checkpoint else 'from the start'}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    final = save(trainer, tokenizer, training.work / "final", training.model, recipe["dtype"])
+    final, moved = save(trainer, tokenizer, training, examples)
     log = log_rows(trainer.state.log_history)
     notes = [
         *chat.warnings(tokenizer, training.chat),
         apart and apart.note,
+        moved,
         divergence.growth([row["loss"] for row in log]),
     ]
     facts = {
@@ -212,20 +214,17 @@ def refuse_fallback(trainer: Trainer, processes: int, deepspeed: Path | None) ->
         raise RuntimeError(f"DeepSpeed is {'on' if is_on else 'off'}, asked for was {deepspeed}")
 
 
-def lora(settings: dict | None) -> LoraConfig | None:
-    """Return the LoRA of a recipe; None for full fine-tuning."""
-    if settings is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(task_type="CAUSAL_LM", **settings)
-
-
-def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, model: dict, dtype: str) -> Path:
-    """Save weights in the recipe's dtype, and the tokenizer. Return the folder. All ranks must call it.
+def save(
+    trainer: Trainer, tokenizer: PreTrainedTokenizerBase, training: Training, examples: Sequence[dict]
+) -> tuple[Path, str | None]:
+    """Save weights in the recipe's dtype, and the tokenizer. All ranks must call it.
 
     An adapter is merged into the weights, and is also saved by itself, in adapter/.
+
+    Returns:
+        the folder; and where 4-bit weights were trained, a sentence on what merging into the base's own weights moved.
     """
+    folder, recipe, moved = training.work / "final", training.recipe, None
     network = trainer.accelerator.unwrap_model(trainer.model)
     # under ZeRO each rank holds a part; this collects all, in the recipe's dtype
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_deepspeed_enabled else None
@@ -233,16 +232,22 @@ def save(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, folder: Path, mod
         shutil.rmtree(folder, ignore_errors=True)
         if hasattr(network, "merge_and_unload"):
             network.save_pretrained(folder / loading.ADAPTER, state_dict=state)
-            network = network.merge_and_unload() if state is None else merged_anew(model, folder)
+            if adapters.is_quantized(recipe):
+                trained, network = network, adapters.merged(training.model, folder / loading.ADAPTER)
+                moved = adapters.difference(trained, network, examples)
+            elif state is None:
+                network = network.merge_and_unload()
+            else:
+                network = adapters.merged(training.model, folder / loading.ADAPTER)
             state = None
         if state is None:
-            network = network.to(getattr(torch, dtype))
+            network = network.to(getattr(torch, recipe["dtype"]))
         divergence.refuse_weights(network.named_parameters() if state is None else state.items())
         network.save_pretrained(folder, state_dict=state)
         tokenizer.padding_side = "left"
         tokenizer.save_pretrained(folder)
     PartialState().wait_for_everyone()
-    return folder
+    return folder, moved
 
 
 def name_experts(config: PretrainedConfig) -> None:
@@ -280,14 +285,6 @@ def try_save(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> No
                     f"{network.name_or_path}: its {name} cannot be saved, so a student of it would be lost: "
                     f"{loading.first_line(error)}; correct the model's files"
                 ) from error
-
-
-def merged_anew(model: dict, folder: Path) -> PreTrainedModel:
-    """Return the base with the adapter merged in. This rank loads it by itself, since under ZeRO no rank has the whole base."""
-    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
-
-    unset_hf_deepspeed_config()
-    return loading.with_adapter(loading.load_model(model, dtype="float32", spread=False), folder / loading.ADAPTER)
 
 
 def log_rows(history: list[dict]) -> list[dict]:

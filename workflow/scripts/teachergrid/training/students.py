@@ -1,4 +1,4 @@
-"""A student's folder: weights/, training.parquet, and student.json, which describes both."""
+"""A student's folder: weights/, training.parquet, proof.html (what it was trained on), and student.json, which describes them."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from ..cost import weight_files
 from ..errors import BadInput
 from ..spec.ids import Student
 from ..store import artifacts, origin, unfinished
-from . import launch
+from . import launch, proof
 from .training import Training
 
 # a file in weights/ from the end of a training until student.json is written
@@ -26,6 +26,8 @@ def train_student(folder: Path, training: Training, team: launch.Team, recipe: s
     artifacts.write(folder / "training.parquet", trained.log, artifacts.TRAINING_LOG, made_from)
     origin.replace_text(trained.final / MADE, json.dumps({"key": origin.key(made_from), "facts": trained.facts}))
     origin.share(trained.final)
+    if (page := training.work / proof.NAME).is_file():
+        os.replace(page, folder / proof.NAME)
     unfinished.set_folder_aside(folder / "weights")
     os.replace(trained.final, folder / "weights")
     return trained.facts
