@@ -5,13 +5,13 @@ import json
 import pytest
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEACHER, TEXTS, instructions, tiny_models
 from stored_judgments import ALPACA, needs_alpaca
+from teachergrid.data import generate
+from teachergrid.data.loading import items_of as loading_items
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import answer
 from teachergrid.evaluation.cases import cases
 from teachergrid.evaluation.protocols import without_call
-from teachergrid.instructions.loading import items_of as loading_items
 from teachergrid.models import loading
-from teachergrid.responses import generate
 from teachergrid.spec import benchmarks, schema
 
 

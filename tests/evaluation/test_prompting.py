@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import tiny
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import prompting
-from teachergrid.instructions import loading
 from teachergrid.models.templates import plain, render
 from teachergrid.spec import benchmarks, schema
 

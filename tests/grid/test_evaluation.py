@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge_prompts
 from teachergrid.grid import config_grids, evaluation
@@ -10,7 +11,6 @@ from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.hub import needs
-from teachergrid.instructions import loading
 from teachergrid.spec import canonical
 from teachergrid.store import artifacts
 from teachergrid.tasks import checkers, sandbox

@@ -69,6 +69,7 @@ grids:
     primary_judges: [wins]
     primary: car
     references: [raw, told]
+    smallest_difference: 1
     exclude: [{teacher: s, seed: 2}]
     include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
   second:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from teachergrid.analysis import verdicts
+from teachergrid.data import loading
 from teachergrid.evaluation import trust
-from teachergrid.instructions import loading
 from teachergrid.job import context
 from teachergrid.report import page, read, samples
 from teachergrid.store import artifacts, origin

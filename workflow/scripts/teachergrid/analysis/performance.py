@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..responses.health import limited
+from ..data.health import limited
 from ..spec.ids import Corpus, Responses, any_seed
 from ..stats import comparison
 from ..stats.resampling import Interval

@@ -14,7 +14,7 @@ from ..spec.spelling import nearest
 from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
-WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge")
+WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge", "next")
 STATUS_PAGE = "results/status.html"
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
 
@@ -201,6 +201,12 @@ def add_calibrate_options(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 
 
+def add_next_options(parser: Parser) -> None:
+    """Add the options of `next`."""
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many cells (default 5)")
+    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
+
+
 def add_no_options(parser: Parser) -> None:
     """Add nothing."""
 
@@ -290,5 +296,13 @@ Print what the stored verdicts say of each judge: how many are missing and why, 
 often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked. A report says it of its own judges.""",
         "Exit code: 0, 2 where no judge has judged.",
         add_calibrate_options,
+    ),
+    "next": Command(
+        "which further training seeds would make the choice of a teacher safer, for their hours",
+        """\
+List the cells of which one more training seed lowers the expected loss of taking the best teacher seen most, per hour of GPU (or
+of job, without one), as lines for the grid's `include`. It reads the tables of finished grids; nothing runs.""",
+        "Exit code: 0, 2 where no grid has a summary.",
+        add_next_options,
     ),
 }

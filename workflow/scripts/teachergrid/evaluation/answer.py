@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from ..data import published
 from ..engines import engine, rows
 from ..engines.requests import Output, Request, Setup, requests_of
 from ..errors import BadInput
-from ..responses import published
 from ..spec.settings import AnswerSettings
 from ..store import artifacts
 from . import prompting

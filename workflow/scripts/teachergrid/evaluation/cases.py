@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from ..data.reasoning import strip
 from ..errors import BadInput
-from ..responses.reasoning import strip
 from . import followbench
 from .protocols import PROTOCOLS, Case
 

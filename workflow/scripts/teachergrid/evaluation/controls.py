@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from ..data.reasoning import strip
 from ..errors import BadInput
 from ..hub import needs
-from ..responses.reasoning import strip
 from ..stats.battles import Rate, Style, difference, style_controlled
 from ..stats.length_control import Anchor, Benchmark, Controlled, Judged, length_controlled
 from ..store import artifacts

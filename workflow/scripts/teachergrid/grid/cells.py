@@ -11,10 +11,10 @@ from itertools import chain, product
 from typing import Any
 
 from ..cost import resources, workload
+from ..data import sizes
 from ..engines.engine import missing
 from ..errors import BadInput
 from ..evolution.entries import NOTHING
-from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names, recipes

@@ -4,11 +4,11 @@ import math
 import os
 from pathlib import Path
 
+from ..data import sizes
 from ..engines.engine import generates
 from ..errors import BadInput
 from ..evolution.entries import made_by
 from ..hub import pins
-from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import schema
 from ..spec.spelling import known

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..cost import resources, workload
+from ..data import loading, sizes
 from ..engines import openai
 from ..engines.engine import ENGINES
 from ..engines.requests import requests_of
 from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..hub import pins
-from ..instructions import loading, sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model

@@ -69,7 +69,7 @@ REWRITTEN = {
     # more that it uses now go with `dict`
     "3fbaccdd6bbe8e064eed13290ffdbf569d7098d84870faee38f03a356ca88519": Before(
         "530515d01dae1bc93b062d3e9cbea8ba4e208ee6a946352f2f924184702ccc1d",
-        ("teachergrid.instructions.files", "dict"),
+        ("teachergrid.data.files", "dict"),
         (),
     ),
 }

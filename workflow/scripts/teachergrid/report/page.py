@@ -7,7 +7,7 @@ from typing import Any
 
 from ..pages import estimates, plots
 from ..pages.environment import environment
-from . import agreement, answer, effects, judges, metrics, pilot, ranks, records, tasks, values
+from . import agreement, answer, effects, judges, metrics, ranks, records, selection, tasks, values
 from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -73,7 +73,7 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "answers": answers,
         "headline": answer.headline(answers),
         "one_seed": all(found["one_seed"] for found in answers),
-        "pilot": pilot.section(data),
+        "pilot": answer.pilot(data),
         "heat": heat,
         "judges": judges.tables(data),
         "behind_ap": judges.behind(data, primary),
@@ -87,7 +87,11 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "items": _items(data),
         "strength": metrics.strength(data),
         "siblings": effects.siblings(data),
-        "selection": effects.selection(data),
+        "selection": selection.section(data),
+        "effects": effects.section(data),
+        "matched": effects.matched(data),
+        "known": data.inputs["recommendation"].get("known") or [],
+        "proposals": data.inputs["recommendation"].get("next") or [],
         "metrics": metrics.against_performance(data),
         "correlations": correlations,
         "unlike_papers": metrics.unlike_papers(data),

@@ -15,10 +15,9 @@ from ..analysis import evolution
 from ..analysis.evidence import circular, in_words
 from ..analysis.pilot import regret
 from ..cost.saved_estimates import compared
+from ..data import contamination, health
 from ..hub import folders
-from ..instructions import contamination
 from ..job import attempts, failures
-from ..responses import health
 from ..spec import canonical, config_files
 from ..spec.ids import Responses
 from ..store import artifacts, inputs, origin

@@ -241,6 +241,10 @@ CORRELATIONS = _schema(
     # primary, baseline, exploratory, or circular: it shares a reward with a judge behind performance
     ("role", pa.string()),
     ("n", pa.int64()),  # pooled: on the base that has the fewest
+    (
+        "n_effective",
+        pa.float64(),
+    ),  # independent units that would tell as much; null where every unit is a family of its own
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
@@ -260,20 +264,26 @@ CORRELATIONS = _schema(
     ("family", pa.string()),  # the one without which rho moves most
     ("reason", pa.string()),
     optional=_METRIC_OPTIONAL
-    + "rho low high tau_b p p_max_t p_family families pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
+    + "n_effective rho low high tau_b p p_max_t p_family families pairwise_accuracy regret_1 regret_3 choice ceiling family reason "
     + " ".join(name for name, _ in _ENDS),
 )
 # one row per base (or "pooled") x panel x statement about the teachers that needs no metric. effect is one of: step (performance
 # with a larger teacher minus that with its next smaller sibling, points); rises (share of steps above 0); self_pair, own_family
 # (how much better, in standard deviations of a base, teachers that descend from the base, or others of its family, are there than
 # on the other bases); detectable (smallest difference from the best unit that is found with a power of 80 %, points). low, high: 95 % interval over items
-# and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells
+# and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells.
+# With `subject` and `other` (analysis.contrasts, components, across, combination): metric_rho, metric_rho_families, metric_regret (those
+# of metric `subject` minus those of `other`; intervals over teachers, families, items); partial (rho of `subject` at equal `other`);
+# variance (of AP, points squared: teacher, family, base x teacher, seed, items); after (`other` once the grid has `subject`);
+# equivalent (AP of `subject` minus that of the best, `other`; interval 90 %); concordance (Kendall's W of `subject` over bases);
+# interaction (share of AP's variance that is base x teacher); one_for_all (regret of taking `subject` on all bases; `other`: by which
+# mean it is best); own (regret of taking the best seen of each base); combination, picked_metric (rho on families left out)
 EFFECTS = _schema(
-    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger")],
+    *[(name, pa.string()) for name in ("base", "panel", "effect", "family", "smaller", "larger", "subject", "other")],
     *[(name, pa.float64()) for name in ("value", "low", "high", "p", "p_holm")],
     ("n", pa.int64()),
     ("reason", pa.string()),  # why value is null
-    optional="family smaller larger value low high p p_holm reason",
+    optional="family smaller larger subject other value low high p p_holm reason",
 )
 # what every student was trained from, and under which terms its training data may be used
 LINEAGE = _schema(
