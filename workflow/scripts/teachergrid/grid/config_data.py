@@ -37,9 +37,8 @@ def check(config: dict) -> None:
 
 def check_files(config: dict) -> None:
     """Raise BadInput for a data file that is missing or cannot be read, and for a sample above its rows."""
-    paths = {
-        f"instructions.{n}.source": entry["source"] for n, entry in config["instructions"].items() if not is_made(entry)
-    }
+    read = {name: entry["source"] for name, entry in config["instructions"].items() if not is_made(entry)}
+    paths = {f"instructions.{name}.source": source for name, source in read.items()}
     paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
     shown = ((n, task["shots"]["source"]) for n, task in config["tasks"].items() if shots_of(task))
     paths |= {f"tasks.{n}.shots.source": path for n, path in shown if path and path not in config["instructions"]}
@@ -104,12 +103,10 @@ def check_answers(where: str, reference: dict) -> None:
         if reference[key] != defaults[key]:
             raise BadInput(f"{where}.{key}: a reference that is {kind} does not read it; remove it")
     if reference["source"] is not None:
-        places = [
-            source.startswith(pins.HUB) and pins.data_set(source)[0] for source in pins.answers(reference).values()
-        ]
-        if len({*places}) > 1:
+        sources = pins.answers(reference).values()
+        if len({source.startswith(pins.HUB) and pins.data_set(source)[0] for source in sources}) > 1:
             raise BadInput(
-                f"{where}.by_category: the sources are not all files, or all of one data set; save them as files"
+                f"{where}.by_category: the sources are not all files, nor of one data set; save them as files"
             )
     if (reference["written_by"] is None) != (reference["fields"]["teacher"] is None):
         raise BadInput(f"{where}.written_by: state it together with `fields.teacher`, or leave out both")
