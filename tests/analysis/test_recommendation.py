@@ -1,7 +1,7 @@
 """What a grid recommends, and what it says it cannot say."""
 
 import pytest
-from known_grid import RIGHT, SIX_REWARD, World, ap, correlation, doubts, scores_of
+from known_grid import CHOICE, RIGHT, SIX_REWARD, World, ap, correlation, doubts, scores_of
 from teachergrid.store import artifacts
 
 
@@ -14,7 +14,7 @@ def test_a_derived_corpus_competes_but_does_not_test_metrics():
         world.scores[name, "test", "verify"] = scores_of(18)
         world.students[name] = {"weights": {}}
         world.settings["pairs"].append([base, "routed"])
-    world.settings["corpora"] = {"routed": {"instructions": "pool", "teachers": ["x", "y"]}}
+    world.settings["corpora"] = {"routed": {"instructions": "pool", "teachers": ["x", "y"], **CHOICE}}
     world.settings["teachers"]["y"]["output_terms"] = "not for sale"
     found = world.summary()
     answer = found.recommendation["bases"]["b1"]

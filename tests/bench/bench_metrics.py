@@ -194,7 +194,7 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
         "gates": {},
     }
     made = {"steps": 1, "examples": 1, "trained_tokens": 1, "weights": {}}
-    results = summary.Results(scores, measured, {student["student"]: made for student in students}, {})
+    results = summary.Results(scores, measured, {student["student"]: made for student in students}, {}, {})
     summary.summarise(settings, results)
 
 

@@ -1,4 +1,4 @@
-"""The first paper's numbers as the command prints them, its exit code, and what it imports."""
+"""The papers' numbers as the command prints them, its exit code, and what it imports."""
 
 import subprocess
 import sys
@@ -13,10 +13,11 @@ def test_the_command_says_so_and_ends_well(tmp_path, capsys):
     assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
     said = capsys.readouterr().out
     assert (
-        said.startswith("Ours (the paper's): 24 of 24 printed numbers agree")
+        said.startswith("Which teacher? (Xu et al. 2025)\nOurs (the paper's): 24 of 24 printed numbers agree")
         and "108 of 108 that follow" in said
         and "0.9246 (0.925)" in said
     )
+    assert "Which evolver? (Hui et al. 2024)\nOurs (the paper's): 14 of 14" in said and "70 of 70 that follow" in said
     assert "8 of 13 steps (exact p 0.481)" in said and "+1.34 sd" in said
     assert "<strong>24 of 24</strong>" in (tmp_path / "page.html").read_text()
 

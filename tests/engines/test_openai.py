@@ -3,6 +3,8 @@
 import hostile_endpoint as hostile
 import pytest
 from teachergrid.engines import openai
+from teachergrid.engines.requests import Setup
+from teachergrid.errors import BadInput
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +50,42 @@ def test_a_system_message_is_sent_and_decides(tmp_path):
             )
         )
     assert [request["messages"][0]["role"] for request in server.asked] == ["user", "system"]
+
+
+def test_instructions_of_equal_text_get_draws_of_their_own(tmp_path):
+    """Else eight functions for one instruction would be one function eight times."""
+    one, other = hostile.requests(2, temperature=0.7, seed=3, samples=2)
+    asked = [one, one._replace(sample=1), one._replace(id="twin"), one._replace(id="twin", sample=1), other]
+    model = {"api": hostile.API}
+    with hostile.serving(lambda server, item: (200, hostile.body(f"{item} {len(server.asked)}"), b"")) as server:
+        endpoint = hostile.endpoint(server.url, at_once=1)
+        chat = {"template": "own", "template_args": {}, "system": None}
+        setup = Setup(model, chat, requests=asked, endpoint=endpoint, job=hostile.JOB, results=tmp_path)
+        assert openai.unanswered(asked, {"model": model, "teacher": chat}, tmp_path) == 5
+        answers = dict(openai.open_model(setup)(asked))
+        # after a kill the rest is asked for alone, and has the same answers
+        assert dict(openai.open_model(setup)(asked[2:])) == {number - 2: answers[number] for number in (2, 3, 4)}
+    assert len(server.asked) == 5 and len({answer["text"] for answer in answers.values()}) == 5
+    assert len({request["seed"] for request in server.asked[:4]}) == 4
+    assert openai.unanswered(asked, {"model": model, "teacher": chat}, tmp_path) == 0
+
+
+def test_greedy_instructions_of_equal_text_share_one_answer():
+    (one,) = hostile.requests(1)
+    assert openai.numbered([one, one._replace(id="twin")]) == {}
+
+
+def test_a_model_that_knows_another_name_for_the_limit_gets_it_and_else_the_remedy_is_said(tmp_path):
+    """Newer models of some APIs refuse `max_tokens`."""
+    refused = b'{"error": {"message": "Unsupported parameter: \'max_tokens\'. Use \'max_completion_tokens\' instead."}}'
+
+    def newer(server, item):
+        known = "max_completion_tokens" in server.asked[-1] and "max_tokens" not in server.asked[-1]
+        return (200, hostile.body(item), b"") if known else (400, refused, b"")
+
+    with hostile.serving(newer) as server:
+        with pytest.raises(BadInput, match="set its `token_limit: max_completion_tokens`"):
+            list(hostile.asker(tmp_path, hostile.endpoint(server.url)).generate(hostile.requests(1)))
+        asker = hostile.asker(tmp_path, hostile.endpoint(server.url, token_limit="max_completion_tokens"))
+        assert [output["text"] for _, output in asker.generate(hostile.requests(1))] == ["item 0"]
+    assert server.asked[-1]["max_completion_tokens"] == 8

@@ -52,7 +52,7 @@ def with_logprobs(server: hostile.Server, item: str) -> hostile.Answer:
 def endpoint(url: str, **more) -> dict:
     entry = {
         "name": "hostile", "base_url": url, "key_env": hostile.KEY_ENV, "usd_in": 2.0, "usd_out": 8.0, "cap_usd": None,
-        "requests_per_minute": None, "tokens_per_minute": None, "at_once": 4, "timeout": 5.0, "tries": 3, "batch": False, "batch_price": 0.5,
+        "requests_per_minute": None, "tokens_per_minute": None, "at_once": 4, "timeout": 5.0, "tries": 3, "batch": False, "batch_price": 0.5, "token_limit": "max_tokens",
     }  # fmt: skip
     return entry | more
 

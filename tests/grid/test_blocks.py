@@ -3,8 +3,8 @@
 import pytest
 from teachergrid.grid.blocks import Block, Comparison, correlate_row, labels, models_of, report_row
 from teachergrid.grid.cells import Cells
-from teachergrid.grid.combinations import combinations
 from teachergrid.grid.config import checked
+from teachergrid.spec.combinations import combinations
 
 
 @pytest.fixture

@@ -12,8 +12,13 @@ import yaml
 # each kind of entry, with most of its keys
 EVERY_KIND = """
 models: {a: {repo: org/a, revision: 0123456789abcdef0123456789abcdef01234567, gpus: 1, parent: b}, b: {repo: org/b}, far: {api: gpt-4o, endpoint: there}}
-endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2}}
-instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, sample: 8, decontaminate: [math]}}
+endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2, token_limit: max_tokens}}
+instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, items: 9, sample: 8, decontaminate: [math]}, both: {join: [seed, wiz.r1], paired_with: [wiz.r1]}}
+evolutions:
+  rules: {of: seed, by: t, method: autoif, autoif: {calls: 1, crosscheck: {rule: code}}}
+  back: {of: seed, by: t, method: crab, crab: {responses: e}}
+  auto: {of: seed, by: t, method: auto-evol, optimise: {steps: 1, batch: 1, dev: 1, candidates: 1, rounds: 1}}
+  wiz: {of: seed, by: t, rounds: 1, operators: [deepen], equal_by: f, eliminate: [equal], prompts: evol-instruct.1}
 teachers:
   t: {model: a, sampling: {temperature: 1, samples: 2}, template_args: {enable_thinking: false}}
   s: {engine: stripped, of: t}
@@ -31,6 +36,7 @@ rewards:
 corpora:
   best: {instructions: seed, teachers: [t, e], by: {car: 1}, share: 0.5}
   drawn: {instructions: seed, teachers: [t, e], choose: random, ratios: {t: 1, e: 2}, tokens: 100}
+  good: {instructions: seed, teachers: [t], choose: all, least: {car: 1}, pairs: {by: car}}
 tasks:
   gsm: {prompts: config/gsm.jsonl, checker: {compare: number}, sampling: {max_tokens: 5}}
   sums:
@@ -52,7 +58,7 @@ grids:
     compare: teacher
     instructions: [seed]
     teachers: all
-    corpora: [best, drawn]
+    corpora: [best, drawn, good]
     bases: [q]
     recipes: [sft]
     seeds: [1, 2]

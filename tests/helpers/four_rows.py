@@ -68,6 +68,7 @@ BY_HAND = {
     "brier": (0.5 + 1 + 0.25 + 0.3) / 4,
     "entropy": (1 + 2 + 0.5 + 0.5) / 4,
     "length": 4.25,
+    "length_question": 3.0,
     "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz
     "compression": len(zlib.compress(b"a b c\na b a b\nc\nx y z\n", 1)) / 22,
 }

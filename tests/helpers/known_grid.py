@@ -12,6 +12,8 @@ RIGHT = {"b1": {"x": [16, 14], "y": [12, 12], "z": [4, 4]}, "b2": {"x": [8, 8], 
 UNTUNED = {"b1": {"chat": 8, "plain": 6}, "b2": {"chat": 10, "plain": 12}}
 REWARD = {"x": 3.0, "y": 2.0, "z": 1.0}
 METRICS = {"reward": entry("reward_mean", reward="rm"), "loss": entry("nll_mean"), "size": entry("size")}
+# how a derived corpus chooses its rows, as a config states it in full
+CHOICE = {"by": None, "choose": "best", "share": None, "rows": None, "tokens": None, "each": [], "ratios": {}}
 SIX = {
     "b1": {name: [number, number] for name, number in zip("uvwxyz", (4, 6, 8, 16, 10, 12), strict=True)},
     "b2": {name: [number, number] for name, number in zip("uvwxyz", (5, 4, 9, 8, 11, 15), strict=True)},
@@ -101,9 +103,10 @@ class World:
         made = {"steps": 3, "examples": 4, "trained_tokens": 50, "weights": {"model.safetensors": "sha256:1"}}
         self.students = {student["student"]: made for student in self.settings["students"]}
         self.health = {}
+        self.chosen = {}
 
     def summary(self):
-        found = summarise(self.settings, Results(self.scores, self.metrics, self.students, self.health))
+        found = summarise(self.settings, Results(self.scores, self.metrics, self.students, self.health, self.chosen))
         artifacts.table(found.performance, artifacts.PERFORMANCE)
         artifacts.table(found.metrics, artifacts.GRID_METRICS)
         artifacts.table(found.correlations, artifacts.CORRELATIONS)

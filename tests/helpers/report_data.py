@@ -207,6 +207,7 @@ def grid(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics=Tru
             for s in students
         },
         {name: artifacts.table(rows, artifacts.HEALTH) for name, rows in checks.items()},
+        {},
     )
     found = summarise(chosen, results)
     return {

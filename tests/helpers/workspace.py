@@ -12,7 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/small"
-PARTS = ["Snakefile", "workflow/rules", "workflow/report", "workflow/schemas", "workflow/scripts", "profiles", "envs"]
+WORKFLOW = ("rules", "report", "schemas", "evolution", "scripts")
+PARTS = ["Snakefile", *(f"workflow/{part}" for part in WORKFLOW), "profiles", "envs"]
 # one thread a process, and none of the checkout's own package
 ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
 
@@ -88,6 +89,13 @@ def setting(*path, to):
         config[path[-1]] = to
 
     return change
+
+
+def one_base(config: dict) -> None:
+    """Cut the small grid to its base q, where a test runs it whole."""
+    config["bases"].pop("w")
+    config["references"].pop("w-raw")
+    config["grids"]["teachers"]["bases"] = ["q"]
 
 
 def file_of_size(path: Path, size: int) -> Path:

@@ -131,12 +131,12 @@ def test_removed_before_the_draw(tmp_path, capsys):
     texts = [f"question number {i} about the colour of {'abcdefghij'[i] * 4}" for i in range(10)]
     path.write_text("".join(json.dumps({"instruction": text}) + "\n" for text in texts))
     tasks = {"t": table(texts[3].upper(), "nothing")}
-    kept, removed, _ = contamination.load_clean(tasks, str(path), entry(), "set")
+    kept, removed, _ = contamination.clean(tasks, loading.read(str(path), entry(), "set"), entry(), "set")
     assert [row["messages"][0]["content"] for row in kept.to_pylist()] == texts[:3] + texts[4:]
     assert [(row["how"], row["task"], row["item"]) for row in removed] == [("equal", "t", "i0")]
     assert "9 of 9 instructions" in (log := capsys.readouterr().out) and "; 1 removed for t" in log
     whole = loading.load(str(path), entry(sample=9), "set")
-    drawn, *_ = contamination.load_clean(tasks, str(path), entry(sample=9), "set")
+    drawn, *_ = contamination.clean(tasks, loading.read(str(path), entry(), "set"), entry(sample=9), "set")
     # a sample is as large as asked for
     assert drawn.num_rows == whole.num_rows == 9 and removed[0]["id"] not in drawn["id"].to_pylist()
 

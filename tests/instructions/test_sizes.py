@@ -125,14 +125,3 @@ def test_rows_that_the_older_kind_of_card_states(cache):
     (cache.parents[1] / "refs").mkdir()
     (cache.parents[1] / "refs/main").write_text(COMMIT)
     assert sizes.rows(entry()) == sizes.rows(entry(revision=None)) == sizes.Rows(9, False)
-
-
-def test_a_config_may_say_how_many_rows_a_set_has_that_is_not_here(cache):
-    elsewhere = entry("hub:org/other", rows=541)
-    assert sizes.rows(elsewhere) == sizes.Rows(541, False) and sizes.guessed({"other": elsewhere}) == []
-    assert sizes.guessed({"other": entry("hub:org/other")})
-    # what the data set itself says goes before
-    assert sizes.rows(entry(rows=541)) == sizes.Rows(541, False)
-    splits = {"train": {"name": "train", "num_examples": 9}}
-    (cache / "dataset_infos.json").write_text(json.dumps({"x": {"splits": splits}}))
-    assert sizes.rows(entry(rows=541)) == sizes.Rows(9, False)

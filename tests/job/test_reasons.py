@@ -96,6 +96,7 @@ def test_swapped_and_renamed(grid):
         (["corpus.choose"], "corpus changed"),
         (["likelihood.max_length"], "scoring settings changed"),
         (["judge.tie"], "scoring settings changed"),
+        (["made.settings.texts.deepen"], "evolution changed"),
         (["health.repeats"], "health checks changed"),
         (["seed"], "seed changed"),
         (["teacher.sampling.seed"], "seed changed"),

@@ -9,7 +9,7 @@ import pytest
 from plan_documents import job
 from teachergrid.cost import actuals, workload
 from teachergrid.planning import remarks
-from workspace import ENV
+from workspace import ENV, one_base
 
 
 def document(grid, *argv: str) -> dict:
@@ -112,6 +112,7 @@ def test_a_second_config_replaces_what_the_first_has_made_under_its_names(grid):
 def test_a_second_study_has_a_folder_of_its_own(grid):
     """As README.md says: the config's paths start there, and so do its results."""
     before = {path: path.stat().st_mtime_ns for path in (grid.folder / "results").rglob("*.parquet")}
+    grid.edit(one_base)
     second = grid.folder / "second"
     shutil.copytree(grid.folder / "config", second / "config")
     env = {**ENV, "PYTHONPATH": str(grid.folder / "workflow/scripts")}

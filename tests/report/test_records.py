@@ -47,6 +47,28 @@ def test_contamination(data):
     assert "No such instruction was found" in Words(page.build(copy.deepcopy(data))).text
 
 
+def test_evolved_sets(data):
+    row = {
+        "instructions": "e.r1",
+        "round": 1,
+        "operator": "deepen",
+        "asked": 4,
+        "kept": 1,
+        "words": 4.0,
+        "distinct_2": 0.5,
+    }
+    found = [
+        {**row, "left_out": {"equal": 1, "refusal": 2}},
+        {"instructions": "joined", "round": 2, "operator": "breadth", "kept": 7},
+    ]
+    first, second = records.evolved(gather({"evolved": found}))
+    assert (first["reasons"], first["share"]) == ("refusal 2, equal 1", 0.25)
+    assert (second["reasons"], second["share"], second["asked"]) == ("—", None, None)
+    shown = Words(page.build(copy.deepcopy({**data, "evolved": found}))).text
+    assert "e.r1 1 deepen 4 1" in shown and "joined 2 breadth" in shown
+    assert "How the instructions were evolved" not in Words(page.build(copy.deepcopy(data))).text
+
+
 def test_health_shows_checks_that_stop_or_found_something():
     def row(check, count, limit, passed=True, example=None):
         return {"check": check, "count": count, "n": 10, "limit": limit, "passed": passed, "example": example}

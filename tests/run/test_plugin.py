@@ -328,6 +328,23 @@ def test_the_end_waits_for_no_sleep_and_no_timer():
     assert all(timer.daemon for timer in threading.enumerate() if isinstance(timer, threading.Timer))
 
 
+def test_it_asks_before_the_watchdog_takes_the_run_for_hung(monkeypatch):
+    """The plugin's pauses grow to 180 s, and a job may end right after a query."""
+    now = [1000.0]
+    monkeypatch.setattr(plugin.time, "monotonic", lambda: now[0])
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(plugin.asyncio, "sleep", sleep)
+    for hang, pause, slept in ((60, 180, 20), (60, 15, 15), (Patience().hang, 180, 180)):
+        executor = Executor([])
+        executor.patience, executor.next_seconds_between_status_checks = Patience(hang=hang), pause
+        before = now[0]
+        asyncio.run(executor.sleep())
+        assert now[0] - before == pytest.approx(slept, abs=plugin.STEP_S)
+
+
 def test_a_scheduler_looks_for_jobs_once_a_second_however_many_jobs_have_ended(monkeypatch):
     """Each look asks for the next one. Snakemake's own timers add up: after 100 jobs it looks 100 times a second."""
     now, timers = [1000.0], []

@@ -127,7 +127,7 @@ def test_shipped_files_name_licence_source_and_versions(name):
     assert content["licence"] and content["citation"] and content["about"]
     assert content["prompt_version"] == content["checker_version"] == 1
     assert content["source"].startswith("hub:") and len(content["revision"]) == 40
-    assert content["rows"] >= 100  # for plans before the items are here
+    assert content["items"] >= 100  # for plans before the items are here
     shots = content.get("shots")
     assert shots is None or len(shots["revision"]) == 40
     assert "seed" not in content["sampling"]

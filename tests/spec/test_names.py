@@ -8,7 +8,7 @@ from teachergrid.errors import BadInput
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec import names
-from workspace import setting
+from workspace import one_base, setting
 
 NO_NAMES = {
     "7": 'YAML reads the name 7 as a number; put it into quotes: "7"',
@@ -131,6 +131,7 @@ ODD = {
 @pytest.mark.slow
 def test_names_of_our_folders_and_names_that_repeat_a_part_make_all_jobs(grid):
     """Also names with a part that stands 20 times in a row: Snakemake leaves out their jobs without a word."""
+    grid.edit(one_base)
     before = len(grid.jobs("--forceall"))
     path = grid.folder / "config/config.yaml"
     config = yaml.safe_load(path.read_text())

@@ -42,7 +42,7 @@ def corpus(**settings) -> dict:
 def taken(given: dict, metrics: dict | None = None, categories=None, **settings) -> list[dict]:
     settings = corpus(**settings)
     metrics = metrics if metrics is not None else {"rm": REWARD}
-    rows = select(settings, metrics if settings["by"] else {}, given, categories)
+    rows = select(settings, metrics if settings["by"] or settings["least"] else {}, given, categories)
     artifacts.table(rows, artifacts.CORPUS)
     return rows
 
@@ -53,6 +53,19 @@ def chosen(choose: str, scores: dict, metric=REWARD, seed=0, **settings) -> dict
 
 
 SCORES = {"a": [1, 5, -2, 0.5], "b": [2, 4, -1, 0.25], "c": [3, 3, -3, 0.75]}
+
+
+def test_least_leaves_out_what_does_not_reach_it():
+    long = {"rm": REWARD, "other": entry("reward_mean", reward="rm", offset=1)}
+    rows = taken(frames(SCORES), long, choose="all", by=None, least={"other": 4})
+    assert {(row["id"], row["teacher"]) for row in rows} == {("i1", "c"), ("i2", "a"), ("i2", "b"), ("i2", "c")}
+    assert {row["id"] for row in taken(frames(SCORES), long, choose="best", least={"other": 5})} == {"i2"}
+    one = {"a": [1, "no answer", 1, 1]}
+    assert {row["id"] for row in taken(frames(one), {"rm": REWARD}, choose="all", by=None, least={"rm": 0})} == {
+        "i1",
+        "i3",
+        "i4",
+    }
 
 
 def test_best_and_worst():

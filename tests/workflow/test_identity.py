@@ -30,6 +30,8 @@ from workspace import ROOT, SMALL
 STORED = ROOT / "tests/workflow/specs.json"
 CONFIGS = ("config/config.yaml", "config/paper_car.yaml", "tests/small/config.yaml")
 SHOWN = 3  # cells that a failure names
+# none of these configs lets a model improve a method of evolution
+RULES = tuple(rule for rule in MODEL_RULES if rule != "optimise")
 
 Specs = dict[str, dict[str, dict[str, str]]]  # {config: {rule: {cell: spec}}}
 
@@ -49,7 +51,7 @@ def specs_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
     else:
         monkeypatch.chdir(ROOT)
     table = cells.Cells(config.checked(yaml.safe_load((ROOT / name).read_text())))
-    return {rule: {cell: row["spec"] for cell, row in sorted(table.rows[rule].items())} for rule in MODEL_RULES}
+    return {rule: {cell: row["spec"] for cell, row in sorted(table.rows[rule].items())} for rule in RULES}
 
 
 def hashes(specs: dict[str, str]) -> dict:
@@ -66,7 +68,7 @@ def by_cell(hashes: dict) -> dict[str, str]:
     return {cell: spec for spec, of_spec in hashes["specs"].items() for cell in of_spec}
 
 
-@pytest.mark.parametrize("rule", MODEL_RULES)
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_specs_are_those_of_before(name, rule, tmp_path, monkeypatch):
     specs = specs_of(name, tmp_path, monkeypatch)[rule]
@@ -89,7 +91,7 @@ def test_specs_are_those_of_before(name, rule, tmp_path, monkeypatch):
 def test_every_rule_has_cells():
     """A rule without cells would pass whatever its specs."""
     stored = json.loads(STORED.read_text())
-    assert {name: {*rules} for name, rules in stored.items()} == {name: {*MODEL_RULES} for name in CONFIGS}
+    assert {name: {*rules} for name, rules in stored.items()} == {name: {*RULES} for name in CONFIGS}
     assert all(rules[rule]["specs"] for rules in stored.values() for rule in rules)
 
 

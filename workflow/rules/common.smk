@@ -36,6 +36,7 @@ onerror:
 
 wildcard_constraints:
     instructions=ids.NAME,
+    evolution=ids.NAME,
     responses=ids.RESPONSES,
     reward=ids.NAME,
     scorer=ids.NAME,

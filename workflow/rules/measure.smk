@@ -57,7 +57,7 @@ rule likelihood:
 rule select:
     """Choose the rows of a derived corpus."""
     input:
-        # only where categories are used
+        # only where categories or pairs are used
         instructions=collect(
             rules.load_instructions.output.instructions,
             instructions=cell("select", "instructions"),

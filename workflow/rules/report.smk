@@ -43,6 +43,16 @@ rule correlate:
             ),
             only_made=config["partial"],
         ),
+        # which rows derived corpora have in common
+        chosen=inputs.existing(
+            collect(
+                rules.select.output.corpus,
+                zip,
+                corpus=cell("correlate", "derived"),
+                scorer=cell("correlate", "variants"),
+            ),
+            only_made=config["partial"],
+        ),
     output:
         metrics="<results>/grids/{grid}/metrics.parquet",
         performance="<results>/grids/{grid}/performance.parquet",

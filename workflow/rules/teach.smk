@@ -2,11 +2,15 @@
 
 
 rule load_instructions:
-    """Read, normalise, de-duplicate and sample one set of instructions."""
+    """Read, normalise, de-duplicate and sample one set of instructions, or make it from others: evolved, joined."""
     input:
         files=cell("load_instructions", "files"),
         # prompts of the suites that are removed from the set
         prompts=cell("load_instructions", "prompts"),
+        # what an evolved or joined set is made from
+        sets=cell("load_instructions", "sets"),
+        responses=cell("load_instructions", "responses"),
+        tables=cell("load_instructions", "tables"),
     output:
         instructions="<results>/instructions/{instructions}.parquet",
     log:
@@ -45,6 +49,29 @@ rule generate:
         spec=cell("generate", "spec"),
     script:
         "../scripts/generate.py"
+
+
+rule optimise:
+    """Let a model improve the method by which it evolves instructions (Auto Evol-Instruct)."""
+    input:
+        instructions=collect(
+            rules.load_instructions.output.instructions,
+            instructions=cell("optimise", "instructions"),
+        ),
+    output:
+        method="<results>/methods/{evolution}.json",
+    log:
+        "<logs>/optimise/{evolution}.log",
+    benchmark:
+        "<benchmarks>/optimise/{evolution}.jsonl"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        **needs("optimise"),
+    params:
+        spec=cell("optimise", "spec"),
+    script:
+        "../scripts/optimise.py"
 
 
 rule check:

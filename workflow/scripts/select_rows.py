@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from teachergrid.job import context
 from teachergrid.metrics import join, measure
 from teachergrid.store import artifacts, inputs
-from teachergrid.training import select
+from teachergrid.training import pairs, select
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -20,4 +20,6 @@ if __name__ == "__main__":
             table = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "category"])
             categories |= zip(table["id"].to_pylist(), table["category"].to_pylist(), strict=True)
         rows = select.select(settings["corpus"], settings["metrics"], rows_of, categories)
+        found = pairs.paired(settings["corpus"], settings["metrics"], rows_of)
+        pairs.write(snakemake.output.corpus, found, snakemake.input.instructions, teachers, made_from)
         select.write(snakemake.output.corpus, rows, made_from)

@@ -15,6 +15,7 @@ from .correlations import correlations
 from .effects import effects
 from .performance import Unit, performance, units
 from .recommendation import recommendation, teachers_of, terms
+from .selection import overlaps, selections
 
 
 class Results(NamedTuple):
@@ -24,6 +25,7 @@ class Results(NamedTuple):
     metrics: dict[tuple[str, str], Source]  # {(base, corpus): artifacts.METRICS}
     students: dict[str, dict]  # {student: its student.json}
     health: dict[str, Source]  # {responses: artifacts.HEALTH}
+    chosen: dict[tuple[str, str], Source]  # {(derived corpus, base, or `any` for all bases): artifacts.CORPUS_ROWS}
 
 
 class Summary(NamedTuple):
@@ -48,6 +50,7 @@ class InputFiles(Protocol):
     judged: Sequence[str]
     metrics: Sequence[str]
     health: Sequence[str]
+    chosen: Sequence[str]
 
 
 class OutputFiles(Protocol):
@@ -72,7 +75,12 @@ def read_results(files: InputFiles) -> Results:
         base, corpus = _cell(path, 2)
         metrics[base, corpus] = path
     students = {Path(path).parent.name: json.loads(Path(path).read_text()) for path in files.students}
-    return Results(scores, metrics, students, health={_cell(path, 1)[0]: path for path in files.health})
+    health: dict[str, Source] = {_cell(path, 1)[0]: path for path in files.health}
+    chosen: dict[tuple[str, str], Source] = {}
+    for path in files.chosen:
+        corpus, base = _cell(path, 2)
+        chosen[corpus, base] = path
+    return Results(scores, metrics, students, health, chosen)
 
 
 def _cell(path: str, depth: int) -> tuple[str, ...]:
@@ -102,7 +110,7 @@ def summarise(settings: dict, results: Results) -> Summary:
 
     Args:
         settings: {"grid", "students", "references", "pairs", "metrics", "teachers", "bases", "suites", "judges"} as
-            grid.blocks states them, and "corpora" {name: {"instructions", "teachers"}} of derived corpora.
+            grid.blocks states them, and "corpora" {name: how its rows are chosen} of derived corpora.
     """
     grid_units = units(settings, results.health)
     student_performance = performance(settings, grid_units, results.scores)
@@ -111,6 +119,9 @@ def summarise(settings: dict, results: Results) -> Summary:
     overall = [row for row in metric_rows if row.get("category") is None]
     correlation_rows = correlations(settings, grid_units, overall, ap, student_performance.items)
     effect_rows = effects(settings, grid_units, ap, student_performance.items)
+    if settings.get("corpora"):
+        effect_rows += selections(settings, grid_units, student_performance.items)
+        effect_rows += overlaps(settings, grid_units, results.chosen)
     missing = _missing(settings, grid_units, results)
     answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)
     origins = lineage(settings, results.students)

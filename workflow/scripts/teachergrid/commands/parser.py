@@ -266,10 +266,11 @@ remaining jobs need is fetched, and of a model only the files that are loaded.""
         add_prefetch_options,
     ),
     "replicate": Command(
-        "recompute the first paper's results from its tables; --html FILE writes a page",
+        "recompute two papers' results from their tables; --html FILE writes a page",
         """\
-Recompute the results that the first paper prints from its own tables, with the functions that also make a grid's tables, and
-show which are reproduced. Exit code: 1 if a number is not reproduced within its printed rounding.""",
+Recompute the results of two papers from their own tables, with the functions that also make a grid's tables, and show which are
+reproduced: Xu et al. 2025 (which teacher) and Hui et al. 2024 (which evolver). It also says what these tables do not show, and lists
+printed numbers that cannot be right. Exit code: 1 if a number is not reproduced within its printed rounding.""",
         "",
         add_replicate_options,
     ),

@@ -1,18 +1,23 @@
-"""teachergrid replicate: recompute the first paper's numbers from its published tables."""
+"""teachergrid replicate: recompute two papers' numbers from their published tables."""
 
 from argparse import Namespace
 
-from ..replication.study import beyond, lines, load, sections
+from ..replication import evidence, evolvers, study
+from ..replication.comparisons import lines
 from . import output
 
 
 def main(own: Namespace) -> int:
     """Print the comparison, and write the page with --html. Return 1 when a number is not reproduced."""
-    study = load()
-    numbers, sentences = sections(study), beyond(study)
-    print(*lines(numbers, sentences), sep="\n")
+    first, second = study.load(), evolvers.load()
+    teachers = study.sections(first), study.beyond(first)
+    small_evolvers = evolvers.sections(second), evidence.beyond(second)
+    print("Which teacher? (Xu et al. 2025)", *lines(*teachers), "", sep="\n")
+    print("Which evolver? (Hui et al. 2024)", *lines(*small_evolvers), sep="\n")
     if own.html:
         from ..replication import page
 
-        output.write_page(own.html, page.build(numbers, sentences, study))
-    return 0 if all(comparison.ok for section in numbers for comparison in section.comparisons) else 1
+        parts = [page.teachers(*teachers, first), page.evolvers(*small_evolvers, second)]
+        output.write_page(own.html, page.build(parts))
+    numbers = [comparison for section in (*teachers[0], *small_evolvers[0]) for comparison in section.comparisons]
+    return 0 if all(comparison.ok for comparison in numbers) else 1

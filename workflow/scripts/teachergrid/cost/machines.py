@@ -11,6 +11,7 @@ import yaml
 
 from ..errors import BadInput
 from ..spec import config_files
+from ..spec.schema import LOADER
 from ..spec.spelling import nearest
 
 CPU = "cpu"
@@ -169,7 +170,7 @@ def gigabytes(name: str) -> int | None:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), Loader=LOADER)
     except (OSError, yaml.YAMLError) as error:
         raise BadInput(
             f"{path}: cannot read machines ({str(error).splitlines()[0]}); fix the file of --machines"

@@ -13,7 +13,9 @@ from ..spec.ids import Corpus, Student
 from . import architecture
 
 # the rules that load a model, on a GPU where there is one
-MODEL_RULES = ("generate", "answer", "reward", "judge", "likelihood", "finetune")
+MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "likelihood", "finetune")
+# the stage of an evolution that calls verifier functions in the sandbox, each in a process of its own
+CALLS_FUNCTIONS = "autoif.functions.read"
 # sorted (name, value) pairs
 Settings = tuple[tuple[str, Any], ...]
 # {part of a repository's name: bits per weight}, for quantised models
@@ -73,7 +75,7 @@ def copies(job: Work, memory_gb: float | None) -> int:
 def settings(rule: str, text: str) -> Settings:
     """Return the settings that decide the speed and memory of a cell, from its spec."""
     parts = canonical.load(text)
-    of_rule = _SETTINGS.get(rule)
+    of_rule = {**_SETTINGS, **_WITHOUT_MODEL}.get(rule)
     values = of_rule(parts) if of_rule else {}
     if model := parts.get("model"):
         values |= {"bytes": bytes_per_weight(model)}
@@ -130,7 +132,12 @@ def _finetune(parts: dict) -> dict:
     return values | ({"optim": recipe["optim"]} if "8bit" in recipe["optim"] else {})
 
 
+def _load_instructions(parts: dict) -> dict:
+    return {"calls_functions": True} if (parts.get("made") or {}).get("stage") == CALLS_FUNCTIONS else {}
+
+
 _SETTINGS: dict[str, Callable[[dict], dict]] = {
+    "optimise": _generate,
     "generate": _generate,
     "answer": _answer,
     "ask": _ask,
@@ -139,6 +146,7 @@ _SETTINGS: dict[str, Callable[[dict], dict]] = {
     "likelihood": _likelihood,
     "finetune": _finetune,
 }
+_WITHOUT_MODEL: dict[str, Callable[[dict], dict]] = {"load_instructions": _load_instructions}
 
 
 def with_cost(values: Settings, deepspeed: str | None = None) -> Settings:
@@ -191,7 +199,8 @@ def read_by(rule: str, cell: str) -> tuple[str, str] | None:
 def of_row(rule: str, row: dict) -> Work:
     """Return the work of a planned cell. row: of grid.cells.Cells."""
     has_model = rule in _SETTINGS
-    values = with_cost(settings(rule, row["spec"]) if has_model else (), row.get("deepspeed"))
+    known = has_model or rule in _WITHOUT_MODEL
+    values = with_cost(settings(rule, row["spec"]) if known else (), row.get("deepspeed"))
     size = parameters(row) if has_model else 0
     gpus, written = row.get("gpus") or 0, usual(dict(values), row.get("limit"))
     read = row.get("asked") or PROMPT

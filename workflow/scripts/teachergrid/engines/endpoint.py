@@ -218,10 +218,10 @@ def refusal(endpoint: Endpoint, code: int, said: str, retry_after: str = "") -> 
         return Reply("", "content_filter")
     if code in (400, 413) and TOO_LONG.search(said):
         return Reply("", "prompt_too_long")
-    shown = plain(endpoint, said)
-    return Reply(
-        final=f"endpoint {name} refuses a request with code {code}: {shown}; fix its `base_url`, or `api` of the model"
-    )
+    remedy = "fix its `base_url`, or `api` of the model"
+    if "max_completion_tokens" in said and endpoint.token_limit != "max_completion_tokens":
+        remedy = "set its `token_limit: max_completion_tokens`"
+    return Reply(final=f"endpoint {name} refuses a request with code {code}: {plain(endpoint, said)}; {remedy}")
 
 
 def plain(endpoint: Endpoint, text: str) -> str:

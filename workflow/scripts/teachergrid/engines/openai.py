@@ -4,6 +4,7 @@ Whatever an earlier job has asked with the same words, whether for this teacher 
 """
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -82,13 +83,40 @@ class Asker:
         messages = with_system(request.messages, self.chat)
         size = sum(len(message["content"].encode()) + AROUND for message in messages) + AROUND
         key = key_of(self.api, request.sampling, messages, request.sample)
-        return Query(number, key, body_of(self.api, messages, request), size, request.sampling["max_tokens"])
+        body = body_of(self.api, messages, request, self.endpoint.token_limit)
+        return Query(number, key, body, size, request.sampling["max_tokens"])
 
 
 def open_model(setup: "Setup") -> "Generate":
     """Return what asks the endpoint of a model. Nothing is sent before it is called."""
     assert setup.model is not None and setup.endpoint is not None, "config.check sees to it"
-    return Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat).generate
+    asker, samples = (
+        Asker(setup.endpoint, setup.model["api"], setup.results, setup.job, setup.chat),
+        numbered(setup.requests),
+    )
+
+    def generate(requests: "Sequence[Request]") -> "Iterator[tuple[int, Output]]":
+        return asker.generate([one._replace(sample=samples.get(one[:2], one.sample)) for one in requests])
+
+    return generate
+
+
+def numbered(requests: "Sequence[Request]") -> dict[tuple[str, int], int]:
+    """Return {(id, sample) of a request: number of the sample under which it is asked}, where the two numbers differ.
+
+    Instructions of equal text are asked for draws of their own, as an engine with a model gives them. Without that, the log would
+    give the first one's answer to all of them. Greedy decoding has one answer. requests: all of a job.
+    """
+    seen: dict[str, int] = defaultdict(int)
+    found: dict[tuple[str, int], int] = {}
+    for request in requests:
+        sampling = request.sampling
+        if sampling["temperature"] > 0:
+            text = json.dumps([request.messages, request.sample])
+            place, seen[text] = seen[text], seen[text] + 1
+            if place:
+                found[request.id, request.sample] = request.sample + place * sampling["samples"]
+    return found
 
 
 def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> int:
@@ -99,18 +127,22 @@ def unanswered(requests: "Sequence[Request]", settings: dict, results: Path) -> 
         settings: {"teacher": its config entry, "model": its model}.
     """
     api, teacher = settings["model"]["api"], settings["teacher"]
-    keys = {key_of(api, one.sampling, with_system(one.messages, teacher), one.sample) for one in requests}
+    samples = numbered(requests)
+    keys = {
+        key_of(api, one.sampling, with_system(one.messages, teacher), samples.get(one[:2], one.sample))
+        for one in requests
+    }
     folder = folder_of(results, api)
     return len(keys - answered(folder, keys).keys() - flying(folder))
 
 
-def body_of(api: str, messages: "list[Message]", request: "Request") -> dict[str, Any]:
+def body_of(api: str, messages: "list[Message]", request: "Request", token_limit: str = "max_tokens") -> dict[str, Any]:
     """Return what is sent for a request. What decides nothing is left out, since not all endpoints know all settings."""
     sampling = request.sampling
     body = {
         "model": api,
         "messages": messages,
-        "max_tokens": sampling["max_tokens"],
+        token_limit: sampling["max_tokens"],
         "temperature": sampling["temperature"],
     }
     if sampling["temperature"] > 0:

@@ -95,7 +95,7 @@ class Endpoint:
 
     base_url: ends before /chat/completions. key_env: name of the environment variable with its key; None: it needs none. at_once:
     requests on their way. timeout: seconds for a whole answer. tries: of each request. pause: seconds before the second try. batch:
-    whether requests go as batches; the price is then that of a batch.
+    whether requests go as batches; the price is then that of a batch. token_limit: what requests call the most tokens of a response.
     """
 
     name: str
@@ -108,6 +108,7 @@ class Endpoint:
     tries: int = 8
     pause: float = 1.0
     batch: bool = False
+    token_limit: str = "max_tokens"
 
     @classmethod
     def of(cls, name: str, entry: dict) -> "Endpoint":
@@ -115,7 +116,7 @@ class Endpoint:
         factor = entry["batch_price"] if entry["batch"] else 1.0
         price = Price(*(usd and usd * factor for usd in (entry["usd_in"], entry["usd_out"])))
         limits = Limits(entry["cap_usd"], entry["requests_per_minute"], entry["tokens_per_minute"])
-        how = {key: entry[key] for key in ("at_once", "timeout", "tries", "batch")}
+        how = {key: entry[key] for key in ("at_once", "timeout", "tries", "batch", "token_limit")}
         return cls(name, entry["base_url"], entry["key_env"], price, limits, **how)
 
     def costs(self) -> EndpointCosts:

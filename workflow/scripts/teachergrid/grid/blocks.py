@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 from ..spec import canonical
 from ..spec.canonical import picked
-from ..spec.ids import Responses
+from ..spec.combinations import Combination, describe, student_of
+from ..spec.ids import Corpus, Responses, sets_of
 from . import evaluation, pilot
-from .builder import Builder, sets_of
-from .combinations import Combination, describe, student_of
+from .builder import Builder
+from .config import ANY
+from .config_data import metrics_of
 from .config_grids import VERIFY, judges_of
 from .rows import CorrelateRow, ReportRow
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
+# how the rows of a derived corpus are chosen, as far as its students are compared by it
+CHOICE = ("instructions", "teachers", "by", "choose", "share", "rows", "tokens", "each", "ratios")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
@@ -98,6 +102,9 @@ class Block:
 def correlate_row(build: Builder, block: Block) -> CorrelateRow:
     """Return the row of a block's summary."""
     responses = block.responses(build)
+    made = list(
+        dict.fromkeys((corpus, variant(build, base, corpus)) for base, corpus in block.pairs if _derived(corpus))
+    )
     return {
         "models": block.models,
         "verified": block.verified,
@@ -109,9 +116,23 @@ def correlate_row(build: Builder, block: Block) -> CorrelateRow:
         "judges": [comparison.judge for comparison in block.comparisons],
         "students": block.students,
         "responses": responses,
+        "derived": [corpus for corpus, _ in made],
+        "variants": [of for _, of in made],
         # a suite has some hundreds to a thousand items
         "rows": 1_000 * len(block.models),
     }
+
+
+def _derived(corpus: str) -> bool:
+    return not Corpus.parse(corpus).responses
+
+
+def variant(build: Builder, base: str, corpus: str) -> str:
+    """Return whose selection of rows a derived corpus is: the base's, or ANY where it is the same for all bases."""
+    entry = build.config["corpora"][corpus]
+    scorers = build.scorers_of(metrics_of(entry), base)
+    counted = entry["tokens"] and entry["counted_by"] in ("self", base)
+    return base if base in scorers or counted else ANY
 
 
 def report_row(build: Builder, block: Block) -> ReportRow:
@@ -156,7 +177,7 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         suites=block.suites,
         judges={judge: picked(config["judges"][judge], "reward") for judge in block.judges},
         gates=config["health"]["gates"],
-        corpora={name: picked(corpus, "instructions", "teachers") for name, corpus in corpora.items()},
+        corpora={name: picked(corpus, *CHOICE) for name, corpus in corpora.items()},
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
         bases=labels(config, "bases", {base for base, _ in block.pairs}),

@@ -2,23 +2,20 @@
 
 import math
 from functools import cache
-from pathlib import Path
-
-import pyarrow as pa
 
 from ..cost import gpu_shares, resources, workload
-from ..engines import openai
 from ..engines.engine import ENGINES, generates
-from ..engines.requests import Endpoint, requests_of
+from ..engines.requests import Endpoint
 from ..errors import BadInput
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without
-from ..spec.ids import Corpus, Responses
+from ..spec.ids import Corpus, Responses, sets_of
 from ..store.results import RESULTS
-from .config_data import metrics_of, tasks_of
+from . import sets
+from .config_data import metrics_of
 from .rows import (
     CheckRow,
     EndpointPart,
@@ -49,21 +46,12 @@ class Builder:
     # --- instructions and responses
 
     def instructions(self, name: str) -> InstructionsRow:
-        """Return the row that loads a set of instructions."""
-        source = self.config["instructions"][name]
-        hub = source["source"].startswith(pins.HUB)
-        # the content of a file counts as an input, so its name stays out of the spec; so do the names of suites, whose prompts count
-        entry = without(source, "decontaminate") if hub else without(source, "source", "decontaminate")
-        tasks = {
-            task: entry for suite in source["decontaminate"] for task, entry in tasks_of(self.config, suite).items()
-        }
-        removed = {"tasks": {task: picked(tasks[task], "fields") for task in sorted(tasks)}} if tasks else {}
-        return {
-            "spec": canonical.dump(instructions=entry, **removed),
-            "files": [] if hub else [source["source"]],
-            "prompts": [tasks[task]["prompts"] for task in sorted(tasks)],
-            "rows": sizes.rows(source).number,
-        }
+        """Return the row that loads a set of instructions, or makes it from other sets."""
+        return sets.row(self, name)
+
+    def drawn(self, instructions: str) -> int:
+        """Return how many instructions a set has at most; of one that is made from others exactly, once it is made."""
+        return sets.drawn(self, instructions)
 
     def generate(self, responses: str) -> GenerateRow:
         """Return the row that makes a teacher's responses."""
@@ -141,8 +129,7 @@ class Builder:
     def rows_of_one(self, responses: str, subset: int | None = None) -> int:
         """Return the number of responses as far as the plan can know it. subset: at most so many instructions."""
         instructions, teacher = Responses.parse(responses)
-        source = self.config["instructions"][instructions]
-        number = min(sizes.drawn(source), subset or math.inf)
+        number = min(self.drawn(instructions), subset or math.inf)
         return number * self.config["teachers"][teacher]["sampling"]["samples"]
 
     def rows_of(self, sources: list[str]) -> int:
@@ -260,11 +247,11 @@ class Builder:
         """Return the row that makes a derived corpus. measures: the responses, rewards and likelihoods that it reads."""
         entry = self.config["corpora"][corpus]
         metrics = {name: self.config["metrics"][name] for name in metrics_of(entry)}
-        by_category = "category" in entry["each"]
+        reads_them = "category" in entry["each"] or entry["pairs"]
         return {
             **measures,
             "spec": canonical.dump(corpus=without(entry, "teachers"), metrics=metrics),
-            "instructions": sets_of(measures["responses"]) if by_category else [],
+            "instructions": sets_of(measures["responses"]) if reads_them else [],
             "rows": self.rows_of(measures["responses"]),
         }
 
@@ -275,22 +262,10 @@ class Builder:
             return rows
         entry = self.config["corpora"][corpus]
         if entry["choose"] != "all":
-            source = self.config["instructions"][entry["instructions"]]
-            rows = sizes.drawn(source)
+            rows = self.drawn(entry["instructions"])
         return min(entry["rows"] or rows, math.ceil(rows * (entry["share"] or 1)))
 
 
 def cost_of(model: dict) -> ModelCost:
     """Return what a job that loads a model costs. model: its config entry."""
     return {"gpus": model["gpus"], "gpu_model": model["gpu_model"], "parameters": model["parameters"]}
-
-
-def sets_of(responses: list[str]) -> list[str]:
-    """Return the sets of instructions of these responses, each once."""
-    return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))
-
-
-def unanswered(spec: str, instructions: pa.Table) -> int:
-    """Return how many requests of a teacher that an endpoint serves its log does not answer. instructions: artifacts.INSTRUCTIONS."""
-    parts = canonical.load(spec)
-    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))

@@ -4,7 +4,6 @@
 jobs whose outputs it reads.
 """
 
-import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,22 +13,22 @@ from typing import Any
 from ..cost import resources, workload
 from ..engines.engine import missing
 from ..errors import BadInput
+from ..evolution.entries import NOTHING
 from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names, recipes
-from ..spec.ids import Corpus, Model, Responses, Student
+from ..spec.combinations import Combination, combinations
+from ..spec.ids import Corpus, Model, Responses, Student, sets_of
 from ..spec.spelling import nearest
 from ..store.results import RESULTS
-from . import blocks, evaluation, pilot
-from .builder import Builder, sets_of
-from .combinations import Combination, combinations
-from .config import ANY
+from . import blocks, evaluation, pilot, sets
+from .builder import Builder
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
-from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside
+from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
 
-ASKING = ("generate", "ask")  # the rules whose jobs may ask an endpoint
+ASKING = ("generate", "ask", "optimise")  # the rules whose jobs may ask an endpoint
 LISTED = "; `teachergrid plan --details` lists all that there is"
 WILDCARD = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")  # of a rule, with a pattern that may have braces of its own
 
@@ -102,9 +101,7 @@ class Cells:
         *folders, name = output.split("/")[2:]
         cell = "/".join(folders if rule in ("verify", "report") else [*folders, name.rpartition(".")[0]])
         row = self.rows[rule].get(cell)
-        if row is None:
-            return None
-        return outside(row)
+        return None if row is None else outside(row)
 
     def all_outside_files(self) -> set[str]:
         """Return the paths of all inputs from outside the results."""
@@ -130,7 +127,7 @@ class Cells:
         opened = openings.warnings(self.config, measured | {student.base for student in students})
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *rates, *sizes.guessed(entries), *self.lacking()]
+        return [*opened, *rates, *sizes.guessed(entries), *sets.bounded(self.build, entries), *self.lacking()]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
@@ -176,8 +173,15 @@ class Cells:
         if name in self.rows["load_instructions"]:
             return
         self.rows["load_instructions"][name] = self.build.instructions(name)
-        for suite in self.config["instructions"][name]["decontaminate"]:
+        for suite in (entry := self.config["instructions"][name])["decontaminate"]:
             self._add_prompts(suite)
+        made = entry.get("made", NOTHING)
+        for one in made["sets"]:
+            self._add_instructions(one)
+        for one in made["responses"]:
+            self._add_responses(one, checked=False)
+        for rule, cell in made["tables"]:
+            self.rows[rule].setdefault(cell, sets.table(self.build, rule, cell))
 
     def _add_prompts(self, suite: str) -> None:
         """Add the instructions that are the prompts of a suite's tasks."""
@@ -185,15 +189,16 @@ class Cells:
             if task["instructions"] is not None:
                 self._add_instructions(task["instructions"])
 
-    def _add_responses(self, responses: str) -> None:
-        if responses in self.rows["generate"]:
-            return
-        self._add_instructions(Responses.parse(responses).instructions)
-        if raw := self.build.raw(responses):
-            self._add_responses(raw)
-        self.rows["generate"][responses] = self.build.generate(responses)
-        self.rows["check"][responses] = self.build.check(responses)
-        self.rows["gate"][responses] = {"spec": canonical.dump()}
+    def _add_responses(self, responses: str, checked: bool = True) -> None:
+        """Add a teacher's responses. checked: with their health, which decides about training; evolution looks at rows alone."""
+        if responses not in self.rows["generate"]:
+            self._add_instructions(Responses.parse(responses).instructions)
+            if raw := self.build.raw(responses):
+                self._add_responses(raw, checked)
+            self.rows["generate"][responses] = self.build.generate(responses)
+        if checked and responses not in self.rows["check"]:
+            self.rows["check"][responses] = self.build.check(responses)
+            self.rows["gate"][responses] = {"spec": canonical.dump()}
 
     def _add_measures(
         self, metrics: list[str], base: str, sources: list[str], counted_by: str | None = None
@@ -234,7 +239,7 @@ class Cells:
         entry = self.config["corpora"][corpus]
         counted_by = entry["counted_by"] if entry["tokens"] else None
         measures = self._add_measures(metrics_of(entry), base, sources, counted_by)
-        variant = base if base in measures["scorers"] else ANY
+        variant = blocks.variant(self.build, base, corpus)
         self.rows["select"][f"{corpus}/{variant}"] = self.build.select(corpus, measures)
         return {**part, "derived": [corpus], "variant": [variant]}
 
@@ -289,9 +294,3 @@ class Cells:
             new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
-
-
-def signed(function: Callable) -> Callable:
-    """Return a function with its signature noted: Snakemake asks for it several times a job, a tenth of a plan's time."""
-    vars(function)["__signature__"] = inspect.signature(function)
-    return function

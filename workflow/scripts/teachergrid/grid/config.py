@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..engines.engine import ENGINES
 from ..errors import BadInput
+from ..evolution import entries
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import classifier, ratings, similarity
@@ -36,6 +37,7 @@ def checked(config: dict) -> dict:
     zoos.expand(config)
     pins.fill(config)
     _expand_all(config)
+    entries.expand(config)
     for check in CHECKS:
         check(config)
     for complete in COMPLETIONS:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ..engines.engine import generates
 from ..errors import BadInput
+from ..evolution.entries import made_by
 from ..hub import pins
 from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec.spelling import known
-from ..store.results import RESULTS
 from ..tasks import checkers
 
 
@@ -36,7 +36,9 @@ def check(config: dict) -> None:
 
 def check_files(config: dict) -> None:
     """Raise BadInput for a data file that is missing or cannot be read, and for a sample above its rows."""
-    paths = {f"instructions.{name}.source": entry["source"] for name, entry in config["instructions"].items()}
+    paths = {
+        f"instructions.{n}.source": entry["source"] for n, entry in config["instructions"].items() if not is_made(entry)
+    }
     paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
     shown = ((n, task["shots"]["source"]) for n, task in config["tasks"].items() if shots_of(task))
     paths |= {f"tasks.{n}.shots.source": path for n, path in shown if path and path not in config["instructions"]}
@@ -49,6 +51,11 @@ def check_files(config: dict) -> None:
                 f"config.instructions.{name}.sample: {entry['sample']} rows cannot be drawn from '{entry['source']}', which "
                 f"has {rows}; lower it"
             )
+
+
+def is_made(entry: dict) -> bool:
+    """Whether a set is made from other sets, and not read from a source. entry: of config.instructions."""
+    return "made" in entry
 
 
 def shots_of(task: dict) -> int:
@@ -126,23 +133,36 @@ def label_stripped(config: dict) -> None:
 
 def metrics_of(corpus: dict) -> list[str]:
     """Return the names of the metrics that a corpus chooses by, sorted."""
-    if isinstance(corpus["by"], dict):
-        return sorted(corpus["by"])
-    return [corpus["by"]] if corpus["by"] else []
+    by = corpus["by"] if isinstance(corpus["by"], dict) else [corpus["by"]] if corpus["by"] else []
+    pairs = [corpus["pairs"]["by"]] if corpus["pairs"] else []
+    return sorted({*by, *corpus["least"], *pairs})
 
 
 def _choice(where: str, corpus: dict, config: dict) -> None:
     for metric in metrics_of(corpus):
-        known(f"{where}.by", metric, config["metrics"])
+        known(_key_of(where, metric, corpus), metric, config["metrics"])
         formula = config["metrics"][metric]["formula"]
         if Metric(config["metrics"][metric]).expression is None:
             raise BadInput(
-                f"{where}.by: '{metric}' ({formula}) has no value of a single response; choose by another metric"
+                f"{_key_of(where, metric, corpus)}: '{metric}' ({formula}) has no value of a single response; choose by another metric"
+            )
+    if corpus["pairs"] and corpus["pairs"]["by"] in config["metrics"]:
+        sign, pairs = Metric(config["metrics"][corpus["pairs"]["by"]]).sign, corpus["pairs"]
+        if sign * pairs["good"] <= sign * pairs["bad"]:
+            raise BadInput(
+                f"{where}.pairs.bad: {pairs['bad']:g} is as good as `good`, {pairs['good']:g}; state a worse one"
             )
     if corpus["choose"] in ("best", "worst") and not corpus["by"]:
         raise BadInput(
             f"{where}.by: `choose: {corpus['choose']}` needs a metric; known: {', '.join(config['metrics'])}"
         )
+
+
+def _key_of(where: str, metric: str, corpus: dict) -> str:
+    """Return the key that names a metric."""
+    if metric in corpus["least"]:
+        return f"{where}.least"
+    return f"{where}.pairs.by" if corpus["pairs"] and corpus["pairs"]["by"] == metric else f"{where}.by"
 
 
 def _ratios(where: str, corpus: dict, config: dict) -> None:
@@ -229,9 +249,10 @@ def tasks_of(config: dict, suite: str) -> dict[str, dict]:
     return {name: config["tasks"][name] for name in sorted(config["suites"][suite]["tasks"])}
 
 
-def made_by(name: str) -> str:
-    """Return the file that the job of an instruction set writes."""
-    return f"{RESULTS}/instructions/{name}.parquet"
+def removed_tasks(config: dict, entry: dict) -> dict[str, dict]:
+    """Return {name: config entry}, sorted by name, of the tasks whose prompts are removed from a set. entry: the set's."""
+    tasks = {task: of for suite in entry["decontaminate"] for task, of in tasks_of(config, suite).items()}
+    return {task: tasks[task] for task in sorted(tasks)}
 
 
 def made_set(path: str) -> str | None:

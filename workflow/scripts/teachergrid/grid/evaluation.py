@@ -8,6 +8,7 @@ from typing import Any
 from ..cost import resources, workload
 from ..engines import openai
 from ..engines.engine import ENGINES
+from ..engines.requests import requests_of
 from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..instructions import loading, sizes
@@ -130,6 +131,13 @@ def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
     }
 
 
+def unanswered_responses(row: dict) -> int:
+    """Return how many requests of a teacher that an endpoint serves its log does not answer. row: rows.GenerateRow."""
+    path = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
+    instructions, parts = artifacts.read(path, artifacts.INSTRUCTIONS), canonical.load(row["spec"])
+    return openai.unanswered(requests_of(instructions, parts["teacher"]["sampling"]), parts, Path(RESULTS))
+
+
 def unanswered(row: dict, cell: str) -> int:
     """Return how many requests about answers that are there the log of requests does not answer.
 
@@ -231,8 +239,8 @@ def _prompts(build: Builder, suite: str) -> tuple[list[str], int]:
 
 
 def _items(build: Builder, task: dict) -> int:
-    prompts = build.config["instructions"].get(task["instructions"])
-    return sizes.drawn(prompts) if prompts else sizes.count(task["prompts"])
+    is_set = task["instructions"] in build.config["instructions"]
+    return build.drawn(task["instructions"]) if is_set else sizes.count(task["prompts"])
 
 
 @cache

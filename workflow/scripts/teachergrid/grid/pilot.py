@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..spec import canonical
+from ..spec.combinations import Combination, combinations
 from ..spec.ids import Corpus, Responses, pilot_subset
+from . import sets
 from .builder import Builder
-from .combinations import Combination, combinations
 from .rows import PilotRow
 
 # What a pilot chose: {base: [teachers]}, the best-ranked teacher first.
@@ -84,7 +85,7 @@ def row(build: Builder, draft: Draft, scored: list[tuple[str, str]]) -> PilotRow
 
 def input_specs(build: Builder, draft: Draft, rewards: list[str], scorers: set[str]) -> dict[str, str]:
     """Return {job: digest of its spec} of all jobs that a pilot's result depends on: it is out of date when one changes."""
-    specs = {f"load_instructions {name}": build.instructions(name)["spec"] for name in draft.sets}
+    specs = {job: spec for name in draft.sets for job, spec in sets.specs(build, name).items()}
     specs |= {f"generate {name}": build.generate(name)["spec"] for name in draft.responses}
     specs |= {f"reward {name}": build.reward(name)["spec"] for name in rewards}
     specs |= {f"likelihood {name}": build.scorer(name)["spec"] for name in sorted(scorers)}

@@ -4,6 +4,8 @@ A row holds the spec of a job, the numbers from which cost.resources computes it
 Snakemake's rules take a column by its name: `cell("finetune", "spec")`. These are plain dicts at run time.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 from ..engines.requests import EndpointCosts
@@ -47,7 +49,11 @@ class InstructionsRow(SpecRow):
 
     files: list[str]  # none where the set comes from the hub
     prompts: list[str]  # files of prompts that are removed from the set
-    rows: int
+    rows: int  # at most
+    # paths of the sets, responses and other tables that an evolved or joined set is made from
+    sets: list[str]
+    responses: list[str]
+    tables: list[str]
 
 
 class EndpointPart(TypedDict, total=False):
@@ -57,7 +63,7 @@ class EndpointPart(TypedDict, total=False):
 
 
 class GenerateRow(ModelPart, EndpointPart):
-    """Rule `generate`."""
+    """Rules `generate` and `optimise`, whose rows are prompts."""
 
     rows: int
     tokens: int  # of a response: its usual length, or the limit where that is lower
@@ -231,7 +237,8 @@ class PilotRow(SpecRow):
 class CorrelateRow(SpecRow):
     """Rule `correlate`.
 
-    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons.
+    bases and corpora are columns of one list of pairs; judged_models, judged_suites and judges of one list of comparisons;
+    derived and variants of one list of derived corpora (see `blocks.variant`).
     """
 
     models: list[str]
@@ -243,6 +250,8 @@ class CorrelateRow(SpecRow):
     judges: list[str]
     students: list[str]
     responses: list[str]
+    derived: list[str]
+    variants: list[str]
     rows: int
 
 
@@ -264,3 +273,9 @@ class ReportRow(SpecRow):
 def outside(row: Any) -> list[str]:
     """Return the paths of the inputs from outside the results that a row names, in their order."""
     return [path for path in (*row.get("files", ()), *row.get("prompts", ())) if not path.startswith(f"{RESULTS}/")]
+
+
+def signed(function: Callable) -> Callable:
+    """Return a function with its signature noted: Snakemake asks for it several times a job, a tenth of a plan's time."""
+    vars(function)["__signature__"] = inspect.signature(function)
+    return function

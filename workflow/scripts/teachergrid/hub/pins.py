@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import BadInput
+from ..spec.schema import LOADER
 from ..store import origin
 
 LOCK = Path("config/revisions.lock")
@@ -77,7 +78,7 @@ def read() -> dict[str, dict[str, str]]:
     if not LOCK.exists():
         return {}
     try:
-        pinned = yaml.safe_load(LOCK.read_text()) or {}
+        pinned = yaml.load(LOCK.read_text(), Loader=LOADER) or {}
         commits = [commit for by_key in pinned.values() for commit in by_key.values()]
     except (yaml.YAMLError, AttributeError) as error:
         raise BadInput(f"{LOCK}: broken ({error}); restore it from git, or remove it and {REMEDY}") from error

@@ -53,15 +53,14 @@ Pairs = Iterator[tuple[int, int, float]]  # (index of an instruction, index of a
 NOTHING = Text("", (), "")
 
 
-def load_clean(
-    tasks: dict[str, pa.Table], path: str | None, entry: dict, name: str
+def clean(
+    tasks: dict[str, pa.Table], loaded: loading.Loaded, entry: dict, name: str
 ) -> tuple[pa.Table, list[dict], Notes]:
     """Return (instructions of a set without those that a task also holds, what was removed: rows of `find`, notes of reading).
 
     They are removed before the draw, so a sample has its full size. tasks: {name: table of artifacts.INSTRUCTIONS}; the
-    other arguments, and errors, are those of loading.load.
+    other arguments, and errors, are those of loading.draw.
     """
-    loaded = loading.read(path, entry, name)
     removed = find(artifacts.table(loaded.items, artifacts.INSTRUCTIONS), tasks) if tasks else []
     return loading.draw(loaded, entry, name, {row["id"] for row in removed}, tasks), removed, loaded.notes
 

@@ -51,6 +51,20 @@ def item_of(row: dict, entry: dict, name: str, where: str, notes: Notes | None =
     return item
 
 
+def input_of(row: dict, entry: dict, where: str) -> str:
+    """Return the text that stands below the instruction of a row, such as Alpaca's `input`; "" where there is none.
+
+    Arguments and errors: `item_of`.
+    """
+    fields = entry["fields"]
+    stated = fields.get("messages") or fields.get("instruction")
+    for column in [stated] if stated else USUAL:
+        if _turns(row, fields, column, where, set()):
+            value = row[column]
+            return "" if column in CHATS or not isinstance(value, str) else _input(row, fields, column, where)
+    return ""
+
+
 def columns_of(fields: dict) -> Columns | None:
     """Return the columns that `item_of` reads; None, all of them, where `fields` does not name the one of the instruction."""
     if not fields.get("messages") and not fields.get("instruction"):

@@ -30,7 +30,8 @@ BYTES, TEMPLATE = 4, 20
 class Rows(NamedTuple):
     """How many rows a source has.
 
-    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: its card or the config says it.
+    is_counted: in its files. is_guess: nothing says it, and the number is UNKNOWN_ROWS. Neither: the data set's card says it, or
+    the config's `items`.
     """
 
     number: int
@@ -41,14 +42,17 @@ class Rows(NamedTuple):
 def rows(entry: Mapping[str, Any]) -> Rows:
     """Return how many rows the source of a set of instructions has.
 
-    entry: the config's, with `source`, and for the hub `revision`, `split` and `rows`. Raises BadInput for a file that cannot be read.
+    entry: the config's, with `source`, and for the hub `revision` and `split`. Raises BadInput for a file that cannot be read.
+    A set that is made from others has at most the rows that its steps allow; how many are left is known when it is made.
     """
     source = entry["source"]
+    if entry.get("made"):
+        return Rows(entry["made"]["most"], False)
     if not source.startswith(pins.HUB):
         return Rows(count(source))
     repo, file = pins.data_set(source)
     folder = _snapshot(repo, entry.get("revision"))
-    unseen = Rows(entry["rows"], False) if entry.get("rows") else Rows(UNKNOWN_ROWS, False, True)
+    unseen = Rows(entry["items"], False) if entry.get("items") else Rows(UNKNOWN_ROWS, False, True)
     if folder is None:
         return unseen
     split = entry.get("split") or "train"

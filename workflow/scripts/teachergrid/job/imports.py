@@ -6,12 +6,14 @@ import sys
 # objects made between two looks of the garbage collector, which Python sets to 700: importing torch and transformers makes
 # millions that stay; this takes a fifth off their time
 LOOK_AFTER = 10_000
-# transformers imports it wherever it is installed, which takes a second, for a kind of generation that no job uses
-UNUSED = "sklearn"
+# transformers imports them wherever they are installed, for a kind of generation and for losses of object detection: a job that
+# loads a model uses neither, and they take more than a second
+UNUSED = ("sklearn", "scipy")
 
 
 def spare(loads_model: bool) -> None:
-    """Make later imports of this process cheaper. loads_model: such a process never needs scikit-learn, and now cannot import it."""
+    """Make later imports of this process cheaper. loads_model: such a process never needs UNUSED, and now cannot import it."""
     gc.set_threshold(LOOK_AFTER, *gc.get_threshold()[1:])
     if loads_model:
-        sys.modules.setdefault(UNUSED, None)  # type: ignore[arg-type]  # None: Python's way to say that there is none
+        for name in UNUSED:
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: Python's way to say that there is none

@@ -32,9 +32,11 @@ SETTINGS = [
     (r"teacher\.sampling", "sampling changed"),
     (r"model\b", "model settings changed"),
     (r"(teacher|suite)\b", "generation settings changed"),
+    (r"optimise\b", "evolution changed"),
     (r"recipe\b", "recipe changed"),
     (r"tasks\..*\.(prompt_version|checker_version)", "task version changed"),
     (r"tasks\..*|suites\b", "task changed"),
+    (r"made\b", "evolution changed"),
     (r"instructions\b", "instructions changed"),
     (r"corpus\b", "corpus changed"),
     (r"metrics\b", "metrics changed"),
@@ -47,7 +49,7 @@ SUMMARY = "summary changed"  # for the keys of a grid block: its teachers, stude
 IDENTITY = {"generate": "teacher", "likelihood": "base"}
 # the parts of a cell: where several of them are new, the first in this order is the reason
 WORDS = [
-    *("teacher", "base", "instructions", "corpus", "recipe", "reward"),
+    *("teacher", "base", "evolution", "instructions", "corpus", "recipe", "reward"),
     *("scorer", "seed", "reference", "suite", "judge", "grid"),
 ]
 DETAILS = 20  # lines of a reason that a document holds: that of a summary may name thousands of students
@@ -271,7 +273,7 @@ def _derived_seeds(job: "Job") -> set[int]:
     """Return the seeds that a job has where the config states the root seed alone."""
     root, names = job.dag.workflow.globals["cells"].config["seed"], words_of(job).values()
     own = (f"{kind}/{name}" for kind in ("instructions", "corpora") for name in names)
-    return {derived_seed(root, purpose) for purpose in ("generation", "evaluation", "bootstrap", *own)}
+    return {derived_seed(root, purpose) for purpose in ("generation", "evaluation", "bootstrap", "evolution", *own)}
 
 
 def _other_input(job: "Job", record: Record, remade: set[str]) -> tuple[str, list[str]]:

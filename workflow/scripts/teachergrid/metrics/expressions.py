@@ -27,6 +27,7 @@ COLUMNS = {
     "loss": ("likelihood",),  # s(A|Q) = given / tokens
     "alone": ("likelihood",),  # s(A), of the same tokens without the question
     "question": ("likelihood",),  # s(Q), nats per token
+    "asked": ("likelihood",),  # the question's tokens
     "rank": ("likelihood", "ranks"),  # mean over the response's tokens, each at most RANK_CAP
     "brier": ("likelihood", "distributions"),  # mean over the response's tokens of 1 - 2 p + sum of p squared
     "entropy": ("likelihood", "distributions"),  # nats per token

@@ -180,6 +180,12 @@ FORMULAS = {
         "highest",
         "mean(length)",
     ),
+    "length_question": Formula(
+        "length of the question in the scorer's tokens, as its format writes it; a baseline of selections by IC-IFD",
+        "tokens",
+        "highest",
+        "mean(asked)",
+    ),
     "distinct_1": Formula(f"distinct over all words {_LI}", "share", text_function=partial(diversity.distinct, n=1)),
     "distinct_2": Formula(
         f"distinct over all pairs of adjacent words {_LI}", "share", text_function=partial(diversity.distinct, n=2)

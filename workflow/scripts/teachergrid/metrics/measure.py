@@ -189,3 +189,20 @@ def _of_texts(metric: Metric, rows: JoinedRows) -> dict:
     if np.isnan(value):
         return {**result, "reason": "too little text"}
     return {**result, "value": float(value), "reason": f"{empty} responses have no text" if empty else None}
+
+
+def reached(least: Mapping[str, float], entries: Mapping[str, Mapping], rows: JoinedRows) -> np.ndarray:
+    """Return whether each response [n] reaches all of some values, in its metric's direction; one without a value does not.
+
+    Args:
+        least: {name of a metric: value}. entries: {name: entry of the config}.
+    """
+    fits = np.ones(len(rows.id), bool)
+    for name, value in sorted(least.items()):
+        metric = Metric(entries[name])
+        enough = metric.sign * per_response(metric, rows)[0] >= metric.sign * value
+        print(
+            f"{int((fits & ~enough).sum())} of {len(fits)} responses left out: not {metric.name} of {value:g} or better"
+        )
+        fits &= enough
+    return fits

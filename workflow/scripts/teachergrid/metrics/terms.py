@@ -238,7 +238,7 @@ def _losses(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) 
     left_out.add(np.isnan(given), "no likelihood")
     left_out.add(~(table["n_answer"] > 0), "response has no tokens")
     losses = {"given": given, "tokens": tokens, "loss": given / tokens, "alone": -with_end("answer", "end") / tokens}
-    losses["question"] = -table["question"] / table["n_question"]
+    losses |= {"question": -table["question"] / table["n_question"], "asked": table["n_question"]}
     if "ranks" in term.needs:
         losses["rank"] = with_end("ranks_answer", "ranks_end") / tokens
         left_out.add(np.isnan(losses["rank"]), "no ranks of its tokens were kept (config.likelihood.tokens)")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from ..cost import resources, workload
@@ -13,8 +12,6 @@ from ..cost.machines import Machines
 from ..cost.saved_estimates import Estimate
 from ..errors import BadInput
 from ..grid import evaluation
-from ..grid.builder import unanswered
-from ..store import artifacts
 from ..store.results import RESULTS
 from .archive import Asks, Spread
 from .graph import cell, resource
@@ -84,9 +81,9 @@ def asked(request: Request) -> Asked | None:
         if request.rule == "ask":
             # answers that are yet to be made ask for other verdicts
             requests = requests if request.needs else evaluation.unanswered(row, request.cell)
-        else:
-            instructions = Path(RESULTS, "instructions", f"{row['instructions'][0]}.parquet")
-            requests = unanswered(row["spec"], artifacts.read(instructions, artifacts.INSTRUCTIONS))
+        elif request.rule == "generate":
+            # so do instructions that are yet to be evolved. What `optimise` asks hangs on what it is answered: all of it counts
+            requests = requests if request.needs else evaluation.unanswered_responses(row)
     return Asked(requests, requests * work.read, requests * work.written)
 
 

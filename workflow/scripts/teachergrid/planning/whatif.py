@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..grid.combinations import combinations, matches
 from ..grid.config import MODELED
 from ..instructions import sizes
 from ..spec import schema
+from ..spec.combinations import combinations, matches
 from ..spec.spelling import known, nearest
 from ..units import count, span
 from . import options
@@ -187,11 +187,13 @@ def without(kind: str) -> Callable[[dict, str], None]:
 
 
 def share_of_instructions(config: dict, value: str) -> None:
-    """Reduce each instruction set to a share of its rows. Raises BadInput for a value that is not a share."""
+    """Reduce each instruction set that has a source to a share of its rows; what is made from it follows. Raises BadInput for a value that is not a share."""
     share = positive("instructions", value)
     if share > 1:
         raise BadInput(f"--what-if instructions={value}: give a share of at most 1, such as 0.5")
     for source in config["instructions"].values():
+        if not source.get("source"):
+            continue
         source["sample"] = max(1, int(share * sizes.drawn(source)))
     for block in config["grids"].values():
         if block.get("pilot"):

@@ -103,9 +103,10 @@ class Texts:
             return artifacts.read(path, artifacts.INSTRUCTIONS).slice(0, MOST)
         row = self.cells.rows["load_instructions"][name]
         wanted, _ = needs.needs({row["spec"]})
-        if any(map(needs.lacks, wanted)):
+        settings = canonical.load(row["spec"])
+        if "made" in settings or any(map(needs.lacks, wanted)):
             return None
-        entry = canonical.load(row["spec"])["instructions"]
+        entry = settings["instructions"]
         return loaded(lambda: loading.load(next(iter(row["files"]), None), entry, name))
 
     def items(self, row: dict) -> "dict[str, pa.Table | None]":

@@ -1,4 +1,4 @@
-"""The first paper's published tables through the same statistics.
+"""Two papers' published tables through the same statistics.
 
 Imports: pages, stats.
 """

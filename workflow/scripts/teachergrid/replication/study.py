@@ -6,9 +6,10 @@ reproduced within its printed rounding.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import published
+from .comparisons import Comparison, Section, section
 from .pilot import size
 
 if TYPE_CHECKING:
@@ -34,51 +35,6 @@ TITLES = {  # what in derived.csv: (title, about)
     ),
 }
 Values = dict[str, dict[str, float]]  # {row: {column: value}}
-
-
-class Comparison(NamedTuple):
-    """A printed number and ours."""
-
-    printed: str  # with the digits of its source
-    ours: float
-    slack: float = 0.0  # the largest error that rounded inputs can cause
-
-    @property
-    def digits(self) -> int:
-        return len(self.printed.partition(".")[2])
-
-    @property
-    def ok(self) -> bool:
-        """Whether ours rounds to the printed number."""
-        return abs(self.ours - float(self.printed)) <= 0.5 * 10**-self.digits + self.slack + 1e-9
-
-    @property
-    def text(self) -> str:
-        """0.9246 (0.925)"""
-        return f"{self.ours:.{self.digits + 1 if self.digits else 0}f} ({self.printed})"
-
-
-class Section(NamedTuple):
-    """One table of numbers and their comparison."""
-
-    title: str
-    about: str
-    columns: list[str]
-    rows: list[tuple[str, dict[str, Comparison]]]  # [(label, {column: comparison})]
-    printed: bool = False  # in the paper; else it follows from its tables, and was worked out once without this package
-
-    @property
-    def comparisons(self) -> list[Comparison]:
-        return [comparison for _, row in self.rows for comparison in row.values()]
-
-
-def counts(sections: list[Section]) -> dict[str, int]:
-    """Return how many numbers the paper prints, how many follow from its tables, and of each how many agree with ours."""
-    found: dict[str, int] = {}
-    for name, printed in (("printed", True), ("derived", False)):
-        comparisons = [one for section in sections if section.printed == printed for one in section.comparisons]
-        found |= {name: len(comparisons), f"{name}_ok": sum(one.ok for one in comparisons)}
-    return found
 
 
 class Study:
@@ -143,7 +99,7 @@ def sections(study: Study) -> list[Section]:
             name: {column: Comparison(printed, float(values[name][column])) for column, printed in row.items()}
             for name, row in study.derived[what].items()
         }
-        numbers.append(_section(*TITLES[what], rows))
+        numbers.append(section(*TITLES[what], rows))
     return numbers
 
 
@@ -205,7 +161,7 @@ def _tables(study: Study) -> list[Section]:
             if (source, metric) == (table, "AP"):
                 lc, ah = (float(study.printed[table, base, teacher, name]) for name in ("AE2_LC", "AH"))
                 ap_rows.setdefault(teacher, {})[base] = Comparison(printed, published.average_performance(lc, ah))
-        numbers.append(_section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows, True))
+        numbers.append(section(f"AP of {table[:5]} {table[5:]}", "(AlpacaEval 2 LC + Arena-Hard) / 2", ap_rows, True))
     rows = {}
     for (source, base, teachers, metric), printed in study.printed.items():
         if (source, base) == ("Table4", "Average"):
@@ -214,12 +170,7 @@ def _tables(study: Study) -> list[Section]:
             comparison = Comparison(printed, sum(rhos) / len(rhos), slack=0.5e-4)
             rows[metric.removeprefix("spearman:")] = {"average": comparison}
     about = "mean of Spearman's rho over five bases, each printed with four digits"
-    return [*numbers, _section("Averages of Table 4", about, rows, True)]
-
-
-def _section(title: str, about: str, rows: dict[str, dict[str, Comparison]], printed: bool = False) -> Section:
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    return Section(title, about, columns, list(rows.items()), printed)
+    return [*numbers, section("Averages of Table 4", about, rows, True)]
 
 
 # --- what the paper does not print
@@ -273,24 +224,3 @@ def _with_interval(value: float | None, interval: tuple[float, float] | None) ->
 
     low, high = interval or (None, None)
     return within(value, low, high, digits=2)
-
-
-def lines(numbers: list[Section], sentences: list[str]) -> list[str]:
-    """Return our numbers with the paper's in brackets, marked where they disagree."""
-    number = counts(numbers)
-    text = [
-        f"Ours (the paper's): {number['printed_ok']} of {number['printed']} printed numbers agree within their rounding, and "
-        f"{number['derived_ok']} of {number['derived']} that follow from its tables (worked out once without this code)"
-    ]
-    for section in numbers:
-        width = max(34, *(len(label) + 2 for label, _ in section.rows))
-        text += ["", f"{section.title}{'' if section.printed else ', derived'}: {section.about}"]
-        text.append(" " * width + "".join(f"{column.removeprefix('Llama-3.1-'):>20}" for column in section.columns))
-        for label, row in section.rows:
-            cells = [_marked(row[column]) if column in row else "" for column in section.columns]
-            text.append(f"{label:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
-    return [*text, "", "Not in the paper:", *(f"- {sentence}" for sentence in sentences)]
-
-
-def _marked(comparison: Comparison) -> str:
-    return f"{comparison.text}{'' if comparison.ok else ' !'}"

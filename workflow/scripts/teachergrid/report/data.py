@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from ..analysis.evolution import COLUMNS as EVOLVED
 from ..spec import schema
 from ..store import artifacts
 
@@ -34,6 +35,7 @@ class Settings(TypedDict):
     bases: dict[str, Row]
     suites: dict[str, Any]
     recipes: dict[str, Row]
+    corpora: dict[str, Row]
     students: list[Row]
     references: list[Row]
 
@@ -52,6 +54,7 @@ class Inputs(TypedDict):
     effects: list[Row]
     lineage: list[Row]
     contamination: list[Row]
+    evolved: list[Row]  # of analysis.evolution
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -74,6 +77,7 @@ COLUMNS: dict[str, Iterable[str]] = {
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "contamination": artifacts.CONTAMINATION.names,
+    "evolved": EVOLVED,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -180,6 +184,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         effects=_rows("effects", data.get("effects")),
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
+        evolved=_rows("evolved", data.get("evolved")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},
@@ -205,6 +210,7 @@ def _settings(settings: Mapping[str, Any]) -> Settings:
         bases=settings.get("bases") or {},
         suites=settings.get("suites") or {},
         recipes=settings.get("recipes") or {},
+        corpora=settings.get("corpora") or {},
         students=settings.get("students") or [],
         references=settings.get("references") or [],
     )

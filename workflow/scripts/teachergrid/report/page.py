@@ -7,7 +7,7 @@ from typing import Any
 
 from ..pages import estimates, plots
 from ..pages.environment import environment
-from . import agreement, answer, judges, metrics, pilot, ranks, records, siblings, tasks, values
+from . import agreement, answer, effects, judges, metrics, pilot, ranks, records, tasks, values
 from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -43,6 +43,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             estimates=estimates.table(data.inputs["estimates"]),
             training=records.training(data),
             contamination=records.contamination(data),
+            evolved=records.evolved(data),
             provenance=records.flat(data.inputs["provenance"]),
             reproduce=reproduce(data.inputs["config_files"]),
             gated=gated,
@@ -74,7 +75,8 @@ def _about_students(data: PageData) -> dict[str, Any]:
         "budgets": records.budgets(data),
         "items": _items(data),
         "strength": metrics.strength(data),
-        "siblings": siblings.section(data),
+        "siblings": effects.siblings(data),
+        "selection": effects.selection(data),
         "metrics": metrics.against_performance(data),
         "correlations": correlations,
         "unlike_papers": metrics.unlike_papers(data),

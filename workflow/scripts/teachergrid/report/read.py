@@ -11,6 +11,7 @@ from typing import Protocol
 import pyarrow.parquet as pq
 import yaml
 
+from ..analysis import evolution
 from ..analysis.correlations import circular
 from ..analysis.pilot import regret
 from ..cost.saved_estimates import compared
@@ -66,6 +67,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
         "pilot": pilot(files, settings),
         "contamination": [row for path in files.instructions for row in contaminated(path, prompts)],
+        "evolved": [row for path in files.instructions for row in evolution.summary(path)],
         "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in files.instructions},
         "health": {Path(path).stem: checks(path, grid_settings["gates"]) for path in files.health},
         "samples": samples.samples(

@@ -110,6 +110,17 @@ def contamination(data: PageData) -> dict:
     return {"rows": rows, "examples": examples}
 
 
+def evolved(data: PageData) -> list[Row]:
+    """Return the operators and rounds of evolved sets, with the reasons in words, the most frequent first."""
+    rows = []
+    for row in data.inputs["evolved"]:
+        reasons = sorted((row["left_out"] or {}).items(), key=lambda item: -item[1])
+        words = ", ".join(f"{reason} {text.count(number)}" for reason, number in reasons)
+        share = row["kept"] / row["asked"] if row["asked"] else None
+        rows.append({**row, "share": share, "reasons": words or text.DASH})
+    return rows
+
+
 def stages(data: PageData) -> dict:
     """Return the stages with their share of the jobs' wall time, and the sums over all."""
     rows = data.inputs["stages"]

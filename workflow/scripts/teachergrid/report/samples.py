@@ -19,7 +19,18 @@ from ..store.artifacts import Source, read
 
 # in the order of the workflow
 STAGES = (
-    *("load_instructions", "generate", "check", "gate", "reward", "likelihood", "select", "finetune", "answer"),
+    *(
+        "load_instructions",
+        "optimise",
+        "generate",
+        "check",
+        "gate",
+        "reward",
+        "likelihood",
+        "select",
+        "finetune",
+        "answer",
+    ),
     *("verify", "judge", "ask", "score", "metric", "pilot", "correlate", "report"),
 )
 N_RESPONSES, N_ITEMS = 4, 6  # how many instructions and items a page shows

@@ -80,7 +80,7 @@ def _cells(workflow: "Workflow") -> Iterator[CellStatus]:
     from snakemake.iocontainers import Wildcards
 
     rows = workflow.globals["cells"].rows
-    # in the order of the rule files, in which a rule comes after those whose outputs it reads
+    # in the order of the rule files
     for rule in workflow.rules:
         names = re.findall(r"\{([a-z]\w*)", str(rule.output[0])) if rule.output else []
         for cell, row in rows.get(rule.name, {}).items():

@@ -77,7 +77,7 @@ def patch() -> str | None:
 
 
 def note(text: str) -> None:
-    """Say something on the terminal of the run (progress.Events passes it on)."""
+    """Say something on the terminal of the run."""
     logger.info(text, extra={"teachergrid": text})
 
 
@@ -144,8 +144,8 @@ class Executor(slurm.Executor):
         super().__init__(*args)
 
     async def sleep(self) -> None:
-        """Sleep until the next query, or until the executor is shut down. Ask sooner while a job may be lost."""
-        pause = self.next_seconds_between_status_checks
+        """Sleep until the next query or the end; not long while a job may be lost, nor until the watchdog ends the run."""
+        pause = min(self.next_seconds_between_status_checks, self.patience.hang / 3)
         end = time.monotonic() + (min(pause, self.patience.lost / 2) if self.missed else pause)
         while self.wait and (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, STEP_S))

@@ -59,12 +59,17 @@ def look(grid: list[CellStatus], queue: list[scheduler.Job], accounts: list[sche
             cell.state, cell.failure = FAILED, failure
         elif not any(map(os.path.exists, cell.outputs)):
             gone.add(cell)
-    done = complete(grid, made, gone)
-    for cell in grid:
-        if cell in done:
-            cell.state = DONE
-        elif cell.state == TO_DO and any(needed.state in (FAILED, BLOCKED) for needed in cell.upstream):
+    for cell in complete(grid, made, gone):
+        cell.state = DONE
+    # pass by pass, since an evolved set is read by jobs of rules that come before its own
+    while blocked := [cell for cell in grid if cell.state == TO_DO and any(map(is_stuck, cell.upstream))]:
+        for cell in blocked:
             cell.state = BLOCKED
+
+
+def is_stuck(cell: CellStatus) -> bool:
+    """Whether what reads a cell's output has to wait until somebody does something."""
+    return cell.state in (FAILED, BLOCKED)
 
 
 def in_flight(cell: CellStatus, host: str | None, begun: float, on_cluster: bool) -> None:

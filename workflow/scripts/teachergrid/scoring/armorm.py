@@ -43,7 +43,9 @@ class ArmoRM(Classifier):
         self._temperature = float(getattr(model.config, "gating_temperature", None) or TEMPERATURE)
         known = tokenizer.get_vocab()
         if any(token not in known for token in re.findall(r"<[^>]*>", GATE)):
-            raise BadInput(f"{model.name_or_path}: its tokenizer does not know {GATE}; `head: armorm` is for ArmoRM on Llama 3")
+            raise BadInput(
+                f"{model.name_or_path}: its tokenizer does not know {GATE}; `head: armorm` is for ArmoRM on Llama 3"
+            )
 
     def _score(self, batch: list[list[int]]) -> list[float]:
         import torch

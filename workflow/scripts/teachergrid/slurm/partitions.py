@@ -15,6 +15,7 @@ import yaml
 
 from ..errors import BadInput
 from ..spec import config_files
+from ..spec.schema import LOADER
 from ..spec.spelling import nearest
 
 CLUSTERS = ("slurm_cluster", "cluster", "clusters")
@@ -75,7 +76,7 @@ class Need(NamedTuple):
 def read(path: str | Path) -> list[Partition]:
     """Return the entries of a file of partitions. Raises BadInput, which names file, entry and key."""
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.load(Path(path).read_text(), Loader=LOADER)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{path}: cannot read the partitions ({reason}); `teachergrid site` prints the lines") from error

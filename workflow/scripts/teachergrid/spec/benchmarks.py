@@ -25,6 +25,7 @@ import yaml
 
 from ..errors import BadInput
 from . import config_files, schema, validation
+from .schema import LOADER
 from .spelling import nearest
 
 HERE = Path("config/benchmarks")
@@ -32,7 +33,7 @@ CHECKOUT = Path(__file__).parents[4]
 SHIPPED = CHECKOUT / HERE
 HUB = "hub:"
 ABOUT = ("about", "licence", "citation")  # they describe, and decide nothing
-PLACE = ("source", "revision", "split", "rows")  # where the items are, and how many
+PLACE = ("source", "revision", "split", "items")  # where the items are, and how many
 # a task's own: a file says the same as `source`
 NOT_IN_A_FILE = ("file", "prompts", "instructions")
 
@@ -66,7 +67,7 @@ def read(name: str, where: str = "file") -> dict[str, Any]:
     """
     path = file_of("benchmark", HERE, name, where)
     config_files.refuse([path], str(path))
-    content = yaml.safe_load(path.read_text())
+    content = yaml.load(path.read_text(), Loader=LOADER)
     if not isinstance(content, dict):
         raise BadInput(f"{path}: holds no keys; a benchmark's file has those of a task, and `source`")
     task = {key: value for key, value in content.items() if key not in (*ABOUT, *PLACE)}

@@ -107,6 +107,11 @@ def pilot_subset(instructions: str, sample: int) -> str:
     return f"{instructions}.pilot{sample}"
 
 
+def sets_of(responses: list[str]) -> list[str]:
+    """Return the sets of instructions of these responses, each once."""
+    return list(dict.fromkeys(Responses.parse(name).instructions for name in responses))
+
+
 def whole_set(instructions: str) -> str:
     """Return the name of the set from which a pilot's set is drawn; that of any other set as it is."""
     whole, _, drawn = instructions.rpartition(".pilot")
@@ -117,5 +122,6 @@ def never_endless(_: object, value: str) -> None:
     """Stand in for Snakemake's `PeriodicityDetector.is_periodic`: no value of a wildcard shows an endless chain of jobs.
 
     Snakemake guesses one from a value that ends with the same part 20 times in a row, such as a name with 20 zeros, and then
-    silently leaves out every job that has it. Our rules are not recursive, so there is no such chain.
+    silently leaves out every job that has it. Only evolution lets a rule feed itself, over the rounds that the config states, so no
+    chain is endless.
     """

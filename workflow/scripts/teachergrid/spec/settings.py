@@ -64,6 +64,12 @@ def costs_of_responses(parts: dict, config: dict, responses: str) -> dict:
     return _with_costs(parts, "teacher", teacher, model) | endpoint
 
 
+def costs_of_methods(parts: dict, config: dict, evolution: str) -> dict:
+    """Return the same of the rule `optimise`: those of the evolution's teacher."""
+    entry = config["evolutions"][evolution]
+    return costs_of_responses(parts, config, str(Responses(entry["of"], entry["by"])))
+
+
 def costs_of_verdicts(parts: dict, config: dict, judge: str) -> dict:
     """Return the same of the rule `ask`: with the endpoint that serves the judge."""
     name = config["models"][config["judges"][judge]["model"]]["endpoint"]

@@ -95,7 +95,7 @@ def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = P
         return Paired(n=n, dropped=dropped, reason="infinite values" if n else "no items")
     d = x - y
     if np.isin([x, y], (0, 1)).all():
-        p = _mcnemar_p(int((d > 0).sum()), int((d < 0).sum()))
+        p = sign_p(int((d > 0).sum()), int((d < 0).sum()))
     else:
         rng = np.random.default_rng(seed)
         sums = resampling.sign_flip_sums(d, permutations, rng)
@@ -132,11 +132,13 @@ def gains(
     ]
 
 
-def _mcnemar_p(only_a: int, only_b: int) -> float:
-    """Return the two-sided exact p of McNemar's test, from the items that only one of two models has right."""
-    from scipy.stats import binomtest  # slow to import
+def sign_p(better: int, worse: int) -> float:
+    """Return the two-sided exact p of a sign test: the binomial chance of a split this uneven. Ties do not count.
 
-    return float(binomtest(min(only_a, only_b), only_a + only_b).pvalue) if only_a + only_b else 1.0
+    On items that only one of two models has right, this is McNemar's test.
+    """
+    as_uneven = sum(math.comb(better + worse, k) for k in range(min(better, worse) + 1))
+    return min(1.0, 2 * as_uneven / 2 ** (better + worse))
 
 
 def holm(p: ArrayLike) -> np.ndarray:

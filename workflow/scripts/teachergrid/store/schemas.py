@@ -29,6 +29,17 @@ INSTRUCTIONS = _schema(
     ("round", pa.int32()),
     optional="answer category parent_id operator",
 )
+# one row per instruction that a model was asked to rewrite: what it became, or why it was left out
+EVOLVED = _schema(
+    ("id", pa.string()),  # null: left out
+    ("parent_id", pa.string()),
+    ("root", pa.string()),  # id in the set that the evolution began with
+    ("round", pa.int32()),
+    ("operator", pa.string()),
+    ("reason", pa.string()),
+    ("text", pa.string()),  # what the model wrote
+    optional="id operator reason",
+)
 # one row per instruction x benchmark task that share text (see instructions.contamination)
 CONTAMINATION = _schema(
     ("instructions", pa.string()),
@@ -48,10 +59,8 @@ CUT_OFF = ("length", "content_filter")
 RESPONSES = _schema(
     *_KEY,
     ("response", pa.string()),
-    (
-        "finish_reason",
-        pa.string(),
-    ),  # stop, length, content_filter, prompt_too_long, prompt_refused; unknown: from elsewhere
+    # stop, length, content_filter, prompt_too_long, prompt_refused; unknown: from elsewhere
+    ("finish_reason", pa.string()),
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("seed", pa.int64()),
@@ -89,12 +98,12 @@ LIKELIHOODS = _schema(
 )
 # one row per response: what the scorer expected at each of its tokens, from the same pass as LIKELIHOODS; sums over the answer's
 # tokens, and over its end tokens apart, given the question. p is the distribution of the next token
-_EXPECTED = ("probability", "squares", "entropy")  # of the token itself; the sum of p squared; of p, in nats
 DISTRIBUTIONS = _schema(
     *_KEY,
-    *[(f"{end}{name}", pa.float64()) for name in _EXPECTED for end in ("", "end_")],
-    ("token_squares", pa.list_(pa.float32())),  # of each token of the answer, then of its end tokens
-    ("token_entropies", pa.list_(pa.float32())),
+    # of the tokens themselves; the sum of p squared; entropy in nats
+    *[(f"{end}{name}", pa.float64()) for name in ("probability", "squares", "entropy") for end in ("", "end_")],
+    # of each token of the answer, then of its end tokens
+    *[(f"token_{name}", pa.list_(pa.float32())) for name in ("squares", "entropies")],
     ("reason", pa.string()),
     optional="probability end_probability squares end_squares entropy end_entropy token_squares token_entropies reason",
 )
@@ -105,10 +114,7 @@ CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
 # one row per logged training step
 TRAINING_LOG = _schema(
     ("step", pa.int32()),
-    ("epoch", pa.float64()),
-    ("loss", pa.float64()),
-    ("learning_rate", pa.float64()),
-    ("grad_norm", pa.float64()),
+    *[(name, pa.float64()) for name in ("epoch", "loss", "learning_rate", "grad_norm")],
     optional="loss learning_rate grad_norm",
 )
 # one row per task x item x sample
@@ -143,10 +149,8 @@ _METRIC = (
     ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
     ("variant_of", pa.string()),  # the name shared with metrics of other format, end token and parameter value
     ("entry", pa.string()),  # its name in the config
-    (
-        "own",
-        pa.bool_(),
-    ),  # true: the variant that the entry states; false: one with another format, end token or parameter value
+    # true: the variant that the entry states; false: one with another format, end token or parameter value
+    ("own", pa.bool_()),
     ("value_unit", pa.string()),
     ("direction", pa.string()),  # which values promise a better student: highest or lowest
     ("scorer", pa.string()),

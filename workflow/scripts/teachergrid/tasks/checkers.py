@@ -64,6 +64,12 @@ def _program(answers: Sequence[Asked], checker: dict) -> list[Checked]:
     return [Checked(*one) for one in programs.verdicts([one.text for one in answers], references, checker)]
 
 
+def _functions(answers: Sequence[Asked], checker: dict) -> list[Checked]:
+    from . import verifiers
+
+    return verifiers.check(answers, checker)
+
+
 FOLLOWED = ("prompt_strict", "instruction_strict", "prompt_loose", "instruction_loose")
 RULES = ("if-verifiable", "langdetect", "nltk")
 CHECKERS = {
@@ -72,6 +78,7 @@ CHECKERS = {
     "ifeval": Checker(_ifeval, FOLLOWED, ("key", "instruction_id_list", "kwargs", "prompt"), RULES),
     "ifbench": Checker(_ifbench, FOLLOWED, ("key", "instruction_id_list", "kwargs", "prompt"), RULES),
     "program": Checker(_program),
+    "functions": Checker(_functions, ("functions",)),
 }
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BadInput
-from ..metrics.measure import per_teacher
+from ..metrics.measure import per_teacher, reached
 from ..metrics.rows import JoinedRows
 from ..metrics.variants import Metric
 from ..store import artifacts
@@ -53,7 +53,7 @@ def select(
 
     Args:
         entry: the corpus' settings with all defaults.
-        metrics: {name: entry} of the metrics in its `by`.
+        metrics: {name: entry} of the metrics in its `by` and `least`.
         rows_of: {teacher: joined rows of its responses}.
         categories: needed where `each` has category.
     Raises:
@@ -94,14 +94,21 @@ def write(path: str | Path, rows: list[dict], made_from: dict) -> None:
 
 
 def usable(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedRows]) -> dict[str, list[Row]]:
-    """Return {instruction id: its responses that have text and a finite value}; the list may be empty."""
+    """Return {instruction id: its responses that have text, a finite value and all of `least`}; the list may be empty."""
     values = _values(entry, metrics, rows_of)
     by_id: dict[str, list[Row]] = {}
     for teacher, rows in sorted(rows_of.items()):
-        columns = (rows.id, rows.sample, values[teacher], rows.words, _tokens(entry, rows))
-        for id, sample, value, words, tokens in zip(*(column.tolist() for column in columns), strict=True):
+        columns = (
+            rows.id,
+            rows.sample,
+            values[teacher],
+            rows.words,
+            _tokens(entry, rows),
+            reached(entry["least"], metrics, rows),
+        )
+        for id, sample, value, words, tokens, fits in zip(*(column.tolist() for column in columns), strict=True):
             responses = by_id.setdefault(id, [])
-            if words and math.isfinite(value):
+            if words and fits and math.isfinite(value):
                 responses.append(Row(id, teacher, sample, value, words, tokens))
     return by_id
 
@@ -198,7 +205,7 @@ def _values(entry: dict, metrics: dict[str, dict], rows_of: Mapping[str, JoinedR
     """Return {teacher: values [n]}: of the metric, of the mix, or 0 without any."""
     if isinstance(entry["by"], dict):
         return _mixed_values(entry["by"], metrics, rows_of)
-    if not metrics:
+    if not entry["by"]:
         return {teacher: np.zeros(len(rows.id)) for teacher, rows in rows_of.items()}
     return per_teacher(Metric(metrics[entry["by"]]), rows_of)
 
@@ -226,14 +233,14 @@ def _mixed_values(
 
 
 def _sign(entry: dict, metrics: dict[str, dict]) -> int:
-    direction = 1 if isinstance(entry["by"], dict) or not metrics else Metric(metrics[entry["by"]]).sign
+    direction = 1 if isinstance(entry["by"], dict) or not entry["by"] else Metric(metrics[entry["by"]]).sign
     return {"best": 1, "all": 1, "worst": -1, "random": 0}[entry["choose"]] * direction
 
 
 def _name(entry: dict, metrics: dict[str, dict]) -> str:
     if isinstance(entry["by"], dict):
         return " + ".join(f"{weight:g} {Metric(metrics[name]).name}" for name, weight in sorted(entry["by"].items()))
-    return Metric(metrics[entry["by"]]).name if metrics else ""
+    return Metric(metrics[entry["by"]]).name if entry["by"] else ""
 
 
 def _tokens(entry: dict, rows: JoinedRows) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.grid.combinations import Combination, combinations, matches, student_of
 from teachergrid.grid.config import checked
+from teachergrid.spec.combinations import Combination, combinations, matches, student_of
 
 
 @pytest.fixture

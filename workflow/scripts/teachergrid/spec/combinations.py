@@ -4,7 +4,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ..errors import BadInput
-from ..spec.ids import Corpus, Responses, Student
+from .ids import Corpus, Responses, Student
 
 
 class Combination(NamedTuple):
