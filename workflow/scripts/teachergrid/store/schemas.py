@@ -291,10 +291,8 @@ VERDICTS = _schema(
     ("order", pa.string()),  # model first, model second, or alone: without an opponent
     ("text", pa.string()),
     ("finish_reason", pa.string()),
-    (
-        "logprobs",
-        pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())])),
-    ),  # the likeliest first tokens
+    # the likeliest first tokens
+    ("logprobs", pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())]))),
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("cost", pa.float64()),  # USD; null: unknown, or no price
