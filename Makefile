@@ -10,7 +10,7 @@ PURELIB = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 COMMAND = printf '%s\n' '\#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(1)/bin/teachergrid && chmod +x $(1)/bin/teachergrid
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup vllm demo test test-slow test-all test-vllm test-slurm test-slurm-long bench-scorer bench-sft bench-metrics lint clean help
+.PHONY: setup vllm demo test test-slow test-all test-vllm test-slurm test-slurm-long bench-scorer bench-sft bench-metrics bench-statistics lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -73,6 +73,9 @@ bench-sft: setup ## tokens/s of SFT, packed and padded, against a bare TRL scrip
 bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+
+bench-statistics: setup ## do intervals cover, tests keep their level, P(best) and ceiling say the truth? Over simulated grids, about 20 minutes
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_statistics.py --grids 1000
 
 lint: setup ## formats, lint, types, the workflow's own lint
 	$(VENV)/bin/ruff check .

@@ -19,10 +19,11 @@ commands
 run | replication | probe
 planning | report
 grid
+decisions
 analysis
 evaluation | training | evolution
-responses | scoring | metrics
-instructions
+scoring | metrics
+data
 engines | tasks | job
 models
 cost | pages

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from teachergrid.commands import arguments, parser
+from teachergrid.data import loading
 from teachergrid.evaluation import judge, prompting
 from teachergrid.grid import cells
 from teachergrid.grid.config import checked
-from teachergrid.instructions import loading
 from teachergrid.models.templates import plain
 from teachergrid.spec import canonical
 from teachergrid.spec.settings import of_answers

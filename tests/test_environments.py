@@ -53,7 +53,8 @@ def test_conda_environments_have_the_pins_of_the_locks():
 
 # the modules of jobs that load no model: those that ask an endpoint, and whole rooms
 WITHOUT_A_MODEL = ("engines/endpoint", "engines/batches", "training/examples", "training/select") + tuple(
-    f"{room}/*" for room in ("analysis", "evaluation", "instructions", "metrics", "pages", "report", "stats", "tasks")
+    f"{room}/*"
+    for room in ("analysis", "data", "decisions", "evaluation", "metrics", "pages", "report", "stats", "tasks")
 )
 
 

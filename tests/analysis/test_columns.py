@@ -27,7 +27,9 @@ def test_one_family_or_all_different_ones_need_no_test_over_families(families):
 def test_too_few_families_for_a_test_are_counted():
     x = np.arange(6.0)
     few = columns.family_p_columns(x, x, list("aabbcc"), 50, 0, 1)
-    assert few == {"p_family": None, "families": 3, "low_of_families": None, "high_of_families": None}
+    wanted = {"p_family": None, "families": 3, "low_of_families": None, "high_of_families": None}
+    # ranks of 0 1 | 2 3 | 4 5: mean squares 8 between and 0.5 within, so the ICC is 7.5 / 8.5; n / (1 + ICC^2)
+    assert few == wanted | {"n_effective": pytest.approx(6 / (1 + (7.5 / 8.5) ** 2))}
     assert columns.turned(few, -1) == few
 
 

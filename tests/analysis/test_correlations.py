@@ -7,7 +7,6 @@ import pytest
 from known_grid import METRICS, SIX, SIX_REWARD, World, ap, correlation, metric_table
 from scipy.stats import spearmanr
 from tables import entry
-from teachergrid.analysis import correlations
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
 
@@ -151,14 +150,3 @@ def test_correlations_say_how_firm_they_are():
     assert (down["low_regret_3"], down["low_accuracy"]) == (row["low_regret_3"], row["low_accuracy"])
     pooled = found["pooled", "reward_mean/rm"]
     assert pooled["low_nested"] <= pooled["rho"] <= pooled["high_nested"] and pooled["family"] == "g"
-
-
-def test_a_judge_and_a_metric_of_one_reward_are_circular():
-    judges = {"wins": {"reward": "rm"}, "others": {"reward": "other"}, "rules": {"reward": None}}
-    metrics = {
-        "car": entry("car_mean", reward="rm"),
-        "loss": entry("nll_mean"),
-        "mean": entry("reward_mean", reward="rm"),
-    }
-    shared = correlations.circular(judges, metrics)
-    assert {name: sorted(metrics) for name, metrics in shared.items()} == {"wins": ["car", "mean"]}

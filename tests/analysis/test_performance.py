@@ -82,6 +82,14 @@ def test_with_one_seed_p_is_mcnemars():
     one = {base: {teacher: seeds[:1] for teacher, seeds in row.items()} for base, row in RIGHT.items()}
     found = World(one).summary()
     assert ap(found, "b1", "x")["p_gain"] == pytest.approx(binomtest(0, 8).pvalue)
+    # Holm over the three teachers of b1: x has the least p of 8, 4 and 4 items
+    p = {unit: (row["p_gain"], row["p_gain_holm"]) for unit in "xyz" for row in [ap(found, "b1", unit)]}
+    assert p == {
+        "x": pytest.approx((2 / 2**8, 3 * 2 / 2**8)),
+        "y": pytest.approx((2 / 2**4, 2 * 2 / 2**4)),
+        "z": pytest.approx((2 / 2**4, 2 * 2 / 2**4)),
+    }
+    assert ap(found, "b1", "z")["p_behind"] < 0.05 and ap(found, "b1", "x")["p_behind"] is None
     assert "another SFT seed" in doubts(found)
 
 

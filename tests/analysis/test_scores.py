@@ -65,3 +65,16 @@ def test_files_of_before_have_no_named_values(tmp_path):
     pq.write_table(table(EVEN).drop(["measures"]), tmp_path / "old.parquet")
     by = found({"m": tmp_path / "old.parquet"})
     assert {*by} == {"AP", "s/j", "s/j/t"} and by["AP"].values["m"].mean() == 0.5
+
+
+def test_several_answers_an_item_tell_how_much_noise_drawing_them_makes():
+    """Of 2 items with answers (1, 0) and (1, 1): the first item's mean has variance 1/2 / 2, and the mean over items a quarter of it."""
+    rows = [
+        {"task": "t", "id": id, "sample": i, "score": score}
+        for id, both in (("a", (1.0, 0.0)), ("b", (1.0, 1.0)))
+        for i, score in enumerate(both)
+    ]
+    by = found({"m": artifacts.table(rows, artifacts.SCORES), "one": table({"a": 1.0, "b": 0.0})})
+    assert by["s/j"].values["m"].tolist() == [0.5, 1.0]
+    assert by["s/j"].drawn == {"m": pytest.approx((0.25 / 4) ** 0.5)}, "one answer an item tells nothing"
+    assert by["AP"].drawn == by["s/j/t"].drawn == by["s/j"].drawn

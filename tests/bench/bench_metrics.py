@@ -23,7 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import yaml
-from teachergrid.analysis import summary
+from teachergrid.decisions import summary
 from teachergrid.metrics import join
 from teachergrid.metrics import measure as metrics_measure
 from teachergrid.spec import schema

@@ -21,7 +21,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import tiny
-from teachergrid.instructions import files
+from teachergrid.data import files
 from teachergrid.models import caches, chat
 from teachergrid.scoring import likelihood, logprobs
 from teachergrid.store import artifacts

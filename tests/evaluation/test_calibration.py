@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 from stored_judgments import ALPACA, annotations, lines, needs_alpaca
-from teachergrid.evaluation.calibration import agreement, cost, length, position, rank_agreement, repeats
-from teachergrid.evaluation.protocols import Case, Verdict
+from teachergrid.evaluation.calibration import agreement, correct, cost, length, position, rank_agreement, repeats
+from teachergrid.evaluation.protocols import Verdict
 
 
 def of(scores: str) -> dict:
@@ -39,13 +39,14 @@ def test_position():
 
 
 def test_length():
-    cases = [
-        Case("t", "i", 0, None, "?", answer, opponent) for answer, opponent in (("aaa", "b"), ("a", "bb"), ("a", "b"))
-    ]
-    verdicts = [Verdict(1), Verdict(1), Verdict(1)]
-    assert length(cases, verdicts) == (2, 0.5)  # equal lengths tell nothing
-    assert length(cases, [Verdict(0.5), Verdict(None), Verdict(0.2)]) == (0, None)
-    assert length([cases[0]._replace(opponent=None)], [Verdict(1)]).n == 0
+    assert length([2, -1, 0], [1, 1, 1]) == (2, 0.5)  # equal lengths tell nothing
+    assert length([2, -1, 0], [0.5, None, 0.2]) == (0, None)
+
+
+def test_whether_the_right_answer_wins():
+    # a right answer wins, one loses, a wrong one loses, a tie counts half; two right answers and a missing verdict tell nothing
+    assert correct([1, 1, -1, 1, 0, 1], [0.9, 0, 0, 0.5, 1, None]) == (4, 2.5 / 4)
+    assert correct([0, 0.5], [1, 1]) == (0, None)
 
 
 def test_repeats():

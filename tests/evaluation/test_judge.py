@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from rated_rows import ASKED, FINAL, TEXTS, changed, instruction_set, response_table, reward_entry, reward_model, scored
+from teachergrid.data import loading as instruction_files
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge
-from teachergrid.instructions import loading as instruction_files
 from teachergrid.models import loading
 from teachergrid.spec import benchmarks, schema
 from teachergrid.store import artifacts

@@ -1,10 +1,12 @@
 """Judges' prompts: their texts, and how they are filled."""
 
 import hashlib
+import json
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.evaluation.judge_prompts import FOLDER, OFFICIAL, check, filled, load, versions
+from teachergrid.evaluation.judge_prompts import FOLDER, OFFICIAL, check, filled, load, mark, needed, resolved, versions
+from teachergrid.hub import github
 
 # A prompt that a judge was asked with never changes: a better one is a file with the next number, with a line here.
 KNOWN = {
@@ -84,4 +86,46 @@ def test_versions():
 
 
 def test_official_prompts_are_named_at_one_commit():
-    assert all(len(one.commit) == 40 and one.licence == "Apache-2.0" for one in OFFICIAL.values())
+    files = {file for one in OFFICIAL.values() for file in one.files}
+    assert all(len(file.commit) == 40 and len(file.sha256) == 64 for file in files)
+    assert {one.licence for one in OFFICIAL.values()} == {"Apache-2.0"}
+
+
+PROGRAM = """
+import json
+USUAL = "Judge.\\nSay [[A>B]]."
+JUDGE_SETTINGS = {
+    "hard_prompt": {"baseline": "x", "system_prompt": USUAL},
+    "creative_writing": {"baseline": "y", "system_prompt": "Judge the text."},
+}
+raise SystemExit("it is read, and never run")
+"""
+SETTINGS = 'judge_model: x\nprompt_template: "<|User Prompt|>\\n{QUESTION}\\n{ANSWER_A}\\n{ANSWER_B}"\n'
+
+
+def test_arena_hards_own_prompts_are_read_out_of_its_program():
+    usual, creative = (OFFICIAL[name].read([PROGRAM, SETTINGS]) for name in ("arena_hard", "arena_hard_creative"))
+    check("its prompt", usual)
+    user = {"role": "user", "content": "<|User Prompt|>\nq\na\nb"}
+    assert filled(usual, "q", ["a", "b"]) == [{"role": "system", "content": "Judge.\nSay [[A>B]]."}, user]
+    assert filled(creative, "q", ["a", "b"]) == [{"role": "system", "content": "Judge the text."}, user]
+
+
+def test_an_official_prompt_stands_in_a_spec_by_its_digest(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    text = "<|im_start|>user\n{instruction} {output_1} {output_2}<|im_end|>"
+    [file] = OFFICIAL["alpaca_eval2"].files
+    file = file._replace(sha256=hashlib.sha256(text.encode()).hexdigest())
+    monkeypatch.setitem(OFFICIAL, "alpaca_eval2", OFFICIAL["alpaca_eval2"]._replace(files=(file,)))
+    marked = mark("alpaca_eval2")
+    assert marked == f"official:{file.sha256}"
+    assert needed({json.dumps({"judge": {"prompts": {"alpaca_eval2": marked}}}), json.dumps({"suite": {}})}) == [file]
+    with pytest.raises(
+        BadInput, match=r"alpaca_eval_clf\.txt at cd543a149df8: not in the cache; run `teachergrid prefetch`"
+    ):
+        resolved("alpaca_eval2", marked)
+    github.place(file).parent.mkdir(parents=True)
+    github.place(file).write_text(text)
+    assert resolved("alpaca_eval2", marked) == text and resolved("pairwise", "own text") == "own text"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import tiny
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import prompting
-from teachergrid.instructions import loading
 from teachergrid.models.templates import plain, render
 from teachergrid.spec import benchmarks, schema
 
@@ -58,7 +58,22 @@ TASKS = [
     }
     for n in range(1, 6)
 ]
+WISHES = [
+    {"instruction": "Name three rivers of {land}.", "output": "A, B, C", "generator": "x", "dataset": "selfinstruct"}
+]
+HARD = [{"uid": "1", "category": "hard_prompt", "cluster": "Rivers", "prompt": "Prove that {x} is even."}]
+STEPS = [
+    {"example_id": 1, "category": "style", "source": "quora", "level": level, "instruction": text, "target": ""}
+    for level, text in enumerate(["Greet me.", "Greet me in French."])
+]
+PLUS = "import numpy as np\n\ninputs = [[0], [1]]\nfor inp in inputs:\n    assert np.allclose(add{0}(*inp), inp[0] + {0})\n"
 ROWS = {
+    "alpaca_eval2": WISHES,
+    "arena_hard_v0.1": HARD,
+    "arena_hard_v2": HARD,
+    "followbench": STEPS,
+    "humaneval_plus": FUNCTIONS,
+    "mbpp_plus": [{**task, "prompt": task["text"], "test": PLUS.format(task["task_id"])} for task in TASKS],
     "gsm8k": SUMS,
     "math": FORMULAS,
     "math500": FORMULAS,

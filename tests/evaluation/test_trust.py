@@ -69,7 +69,34 @@ def test_the_command(results, capsys):
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(as_json(calibrated(results))))
 
 
+def test_a_checker_tells_whether_the_right_answer_wins(results, capsys):
+    """m1 is right in q1 and q3, the opponent in none: `a` lets q1 win and calls q3 a tie; of m2 nothing is known."""
+    for model, right in (("m1", (1.0, 0.0, 1.0)), ("base", (0.0, 0.0, 0.0))):
+        rows = [{"task": "open", "id": f"q{n}", "sample": 0, "score": score} for n, score in enumerate(right, 1)]
+        artifacts.write(results / f"scores/{model}/s/verify.parquet", rows_of(rows), artifacts.SCORES, None)
+    a, b = calibrated(results).judges
+    assert a.correct == (2, 0.75) and b.correct == (1, 1)
+    assert calibrate.main(Namespace(json=False)) == 0
+    assert "  checker: the right answer wins 75.0 % of 2 over a wrong one" in capsys.readouterr().out
+
+
+def test_a_reward_judges_too_and_a_checker_or_a_derived_judge_does_not(results):
+    """A reward reads one answer at a time: its equal scores in both orders are no finding."""
+    path = results / "scores/m1/s/a.parquet"
+    table = artifacts.read(path, artifacts.SCORES)
+    inputs = {f"results/answers/{name}/s.parquet": "x" for name in ("m1", "base")}
+    for judge, rule in (("rm", "judge"), ("verify", "verify"), ("styled", "score")):
+        made_from = {"rule": rule, "spec": "{}", "inputs": inputs}
+        artifacts.write(path.with_name(f"{judge}.parquet"), table, artifacts.SCORES, made_from)
+    found = calibrated(results)
+    assert [one.judge for one in found.judges] == ["a", "b", "rm"]
+    reward = found.judges[-1]
+    assert reward.by_reward and reward.position.n == 0 and reward.length == (1, 1)
+    assert {pair.judges for pair in found.pairs} == {("a", "b"), ("a", "rm"), ("b", "rm")}
+    assert "  order: a reward reads one answer at a time, so no order can matter" in lines(found)
+
+
 def test_nothing_was_judged(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert calibrate.main(Namespace(json=False)) == 2
-    assert "no language model has judged yet" in capsys.readouterr().out
+    assert "no judge has judged yet" in capsys.readouterr().out

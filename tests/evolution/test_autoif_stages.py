@@ -4,11 +4,11 @@ import json
 from collections import Counter
 
 import pytest
+from teachergrid.data.files import message_id
 from teachergrid.errors import BadInput
 from teachergrid.evolution import autoif_stages as stages
 from teachergrid.evolution.crosscheck import PUBLISHED, RULES
 from teachergrid.evolution.steps import Given
-from teachergrid.instructions.files import message_id
 from teachergrid.tasks import sandbox
 
 SEEDS = ["Use no commas.", "Write in capital letters."]

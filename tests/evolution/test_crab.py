@@ -4,10 +4,10 @@ import json
 import random
 
 import pytest
+from teachergrid.data.files import message_id
 from teachergrid.errors import BadInput
 from teachergrid.evolution import crab
 from teachergrid.evolution.steps import Given
-from teachergrid.instructions.files import message_id
 
 RESPONSE = (
     "Harbours shelter ships; harbours feed towns. They are old!\n\nMost harbours have a light. "

@@ -1,9 +1,9 @@
 """Evolutions and joined sets as entries of `instructions`: names, order, circles, and what users get wrong."""
 
 import pytest
+from teachergrid.data import sizes
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells, config
-from teachergrid.instructions import sizes
 
 WIZ = {"of": "seed", "by": "small", "rounds": 2}
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 from evolved_rows import ASK, READ, said, seed_row
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.evolution import make
-from teachergrid.instructions import loading
 from teachergrid.store import artifacts
 
 SEEDS = [seed_row("Name two cities of France"), seed_row("Name three cities of France")]

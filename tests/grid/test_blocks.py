@@ -1,7 +1,9 @@
 """What one block of the config names, and the row of its summary."""
 
+import json
+
 import pytest
-from teachergrid.grid.blocks import Block, Comparison, correlate_row, labels, models_of, report_row
+from teachergrid.grid.blocks import Block, Comparison, correlate_row, kin, labels, models_of, report_row
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
 from teachergrid.spec.combinations import combinations
@@ -33,6 +35,36 @@ def test_a_report_shows_one_seed_and_every_reference(small):
     assert row["instructions"] == ["seed"] and sorted(row["responses"]) == ["seed__large", "seed__small"]
     assert row["prompts"] == ["config/gsm.jsonl", "config/ifeval.jsonl"] and row["rewards"] == ["rm"]
     assert row["pilots"] == row["complete"] == []
+    # how far a judge can be trusted is told from all that it has judged
+    assert len(row["judges"]) == len(block.models) == len(row["judged_models"])
+
+
+def test_judges_are_kin_of_teachers_and_bases_of_their_family(small):
+    """By a reward, by a language model, and by one that derives from it; the very model of a teacher is kin without a family."""
+    small["models"]["far"] = {"api": "gpt", "endpoint": "there"}
+    small["endpoints"] = {"there": {"base_url": "http://there/v1"}}
+    small["judges"] |= {
+        "lm": {"model": "far", "protocol": "pairwise", "baseline": "q-raw"},
+        "styled": {"of": "lm", "control": "style"},
+    }
+    small["suites"]["chat"]["judges"] = ["wins", "lm", "styled"]
+
+    def found() -> dict:
+        config = checked(small)
+        cells = combinations("teachers", config["grids"]["teachers"])
+        block = Block(config, "teachers", cells, cells)
+        related = kin(config, block, block.responses(Cells(config).build))
+        text = correlate_row(Cells(config).build, block)["spec"]
+        assert json.loads(text).get("kin", {}) == related
+        return related
+
+    assert found() == {}
+    small["models"]["large"]["family"] = small["models"]["far"]["family"] = "F"
+    assert found() == {judge: {"family": "F", "names": ["large"]} for judge in ("lm", "styled")}
+    small["rewards"]["rm"]["model"] = "large"
+    assert found()["wins"] == {"family": "F", "names": ["large"]}
+    del small["models"]["large"]["family"]
+    assert found() == {"wins": {"family": None, "names": ["large"]}}
 
 
 def test_labels_say_what_a_model_is(small):

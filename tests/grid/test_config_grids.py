@@ -31,6 +31,10 @@ BAD = {
         setting("grids", "teachers", "weights", to={"math/wins": 2}),
         "config.grids.teachers.weights: there is no 'math/wins'",
     ),
+    "a wanted judge that is not behind performance": (
+        setting("grids", "teachers", "primary_judges", to=["wins"]),
+        "config.grids.teachers.primary_judges: there is no 'wins'",
+    ),
     "primary outside of the block": (
         setting("grids", "instructions", "primary", to="borrowed"),
         "config.grids.instructions.primary: there is no 'borrowed'",

@@ -3,15 +3,17 @@
 import re
 
 import pytest
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
-from teachergrid.grid import evaluation
+from teachergrid.evaluation import judge_prompts
+from teachergrid.grid import config_grids, evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
-from teachergrid.instructions import loading
+from teachergrid.hub import needs
 from teachergrid.spec import canonical
 from teachergrid.store import artifacts
-from teachergrid.tasks import checkers
+from teachergrid.tasks import checkers, sandbox
 
 STUDENT = "w__seed__large__sft__s1"
 
@@ -163,6 +165,7 @@ def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
         ({"control": "length"}, "config.judges.lm.control: a judge with 'model' does not read it; remove it"),
         ({"prompt": "none.txt"}, "config.judges.lm.prompt: there is no file 'none.txt'"),
         ({"prompt": "config/gsm.jsonl"}, "config.judges.lm.prompt: no message of the user at its end"),
+        ({"prompt": "official"}, "config.judges.lm.prompt: protocol 'pairwise' has no official prompt; leave it out"),
         ({"prompt_version": 9}, "config.judges.lm.prompt_version: its prompt has the versions 1"),
     ],
 )
@@ -180,7 +183,18 @@ def test_a_judge_that_contradicts_itself(asking, judge, message):
             {"of": "wins", "control": "style"},
             "config.judges.d.of: 'wins' is no language model that compares two answers",
         ),
-        ({"of": "lm", "control": "length"}, "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with"),
+        (
+            {"of": "lm", "control": "length", "gamed": "hub:org/name/x.csv"},
+            "config.judges.d.gamed_revision: a file on the hub, and no other, needs its commit",
+        ),
+        (
+            {"of": "lm", "control": "length", "gamed": "config/gsm.jsonl", "gamed_revision": "0" * 40},
+            "config.judges.d.gamed_revision: a file on the hub, and no other",
+        ),
+        (
+            {"of": "lm", "control": "length", "gamed": "hub:org/name", "gamed_revision": "0" * 40},
+            "config.judges.d.gamed: name one file of the data set",
+        ),
         (
             {"of": "lm", "control": "style", "gamed": "x.csv"},
             "config.judges.d.gamed: AlpacaEval's df_gamed.csv goes with",
@@ -208,6 +222,55 @@ def test_a_prompt_of_ones_own_counts_by_its_text(asking, small, tmp_path):
     (tmp_path / "one.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read as text"):
         asking(prompt=str(tmp_path / "one.txt"))
+
+
+def test_a_benchmarks_own_files_count_by_their_commit_and_digest(asking, small):
+    small["judges"]["lc"] = {"of": "lm", "control": "length"}
+
+    def rows(**keys) -> tuple[dict, dict]:
+        small["judges"]["lc"].update(keys)
+        asking(protocol="alpaca_eval2", prompt="official")
+        small["suites"]["chat"]["judges"] = ["lm", "lc"]
+        cells = Cells(checked(small))
+        return cells.rows["ask"][f"{STUDENT}/chat/lm"], cells.rows["score"][f"{STUDENT}/chat/lc"]
+
+    ask, score = rows()
+    # where the config names no file, it is AlpacaEval's own
+    assert score["files"] == [] and config_grids.GAMED in score["spec"] and config_grids.GAMED_REVISION in score["spec"]
+    [need] = needs.needs({score["spec"]})[0]
+    assert (need.repo, need.file, need.revision) == (
+        "tatsu-lab/alpaca_eval",
+        "df_gamed.csv",
+        config_grids.GAMED_REVISION,
+    )
+    assert canonical.load(ask["spec"])["judge"]["prompts"] == {"alpaca_eval2": judge_prompts.mark("alpaca_eval2")}
+    assert judge_prompts.needed({ask["spec"]}) == [*judge_prompts.OFFICIAL["alpaca_eval2"].files]
+    assert rows(gamed="hub:org/name/x.csv", gamed_revision="1" * 40)[1]["spec"] != score["spec"]
+    # a file that is here counts by its content
+    _, local = rows(gamed="config/gsm.jsonl", gamed_revision=None)
+    assert local["files"] == ["config/gsm.jsonl"] and "gsm.jsonl" not in local["spec"]
+    assert needs.needs({local["spec"]}) == ([], [])
+
+
+def test_what_benchmarks_detect(build):
+    builder = build()
+    found = evaluation.detectable(builder, [f"{STUDENT}/math", "w-raw/math", f"{STUDENT}/chat"])
+    assert [(row["suite"], row["task"]) for row in found] == [("chat", "ifeval"), ("math", "gsm")]
+    items = evaluation.verify_row(builder, "math")["rows"]
+    assert found[1]["items"] == items
+    assert found[1]["unpaired"] == pytest.approx(280.16 * (0.5 / items) ** 0.5, abs=0.06)
+    assert found[1]["paired"] == pytest.approx(0.8 * found[1]["unpaired"], abs=0.06)
+
+
+def test_programs_without_a_guard_are_named_before_a_run(small, monkeypatch):
+    monkeypatch.setattr(sandbox, "gap", lambda level: "it is not installed")
+    assert evaluation.unguarded(checked(small)) == []
+    small["tasks"]["gsm"]["checker"] = {"kind": "program"}
+    [said] = evaluation.unguarded(checked(small))
+    assert said.startswith("suite math: sandbox for programs of models: ") and "none can be run here: install" in said
+    assert said in Cells(checked(small)).warnings()
+    monkeypatch.setattr(sandbox, "gap", lambda level: None)
+    assert evaluation.unguarded(checked(small)) == []
 
 
 def test_how_a_task_is_put_concerns_the_models_of_its_format_alone(build, small):
@@ -251,3 +314,69 @@ def test_examples_are_an_input_where_they_are_shown(build, small):
     assert shown["asked"] == pytest.approx(3 * student["asked"])
     table = Cells(builder.config).rows["load_instructions"]
     assert "evolved" in table
+
+
+# --- published answers
+
+
+@pytest.fixture
+def answered(small):
+    """Return a function: the cells of the small grid, whose judge's opponent are published answers with these keys."""
+
+    def made(**keys) -> Cells:
+        small["references"]["told"] = {"engine": "existing", "source": "config/ifeval.jsonl"} | keys
+        small["judges"]["wins"]["baseline"] = "told"
+        return Cells(checked(small))
+
+    return made
+
+
+def test_published_answers_are_an_opponent_without_a_model(answered, small):
+    cells = answered()
+    row = cells.rows["answer"]["told/chat"]
+    assert (row["files"], row["gpus"], row["parameters"], row["students"]) == (["config/ifeval.jsonl"], 0, 0, [])
+    assert cells.rows["judge"][f"{STUDENT}/chat/wins"]["baselines"] == ["told"]
+    # they are evaluated only where a block names them: they answer one suite
+    assert [key for key in cells.rows["answer"] if key.startswith("told")] == ["told/chat"]
+    assert "told/chat" not in cells.rows["verify"]
+    # a file counts by its content, a data set by its name and commit
+    assert "config/ifeval" not in row["spec"]
+    published = {"source": "hub:org/name", "revision": "0" * 40}
+    hub = answered(**published).rows["answer"]["told/chat"]
+    assert hub["files"] == [] and "hub:org/name" in hub["spec"]
+    assert [need.repo for need in needs.needs({hub["spec"]})[0]] == ["org/name"]
+    assert answered(**published | {"revision": "1" * 40}).rows["answer"]["told/chat"]["spec"] != hub["spec"]
+    # a category with a source of its own
+    files = answered(by_category={"b": "config/gsm.jsonl", "a": "config/seed.jsonl"}).rows["answer"]["told/chat"]
+    assert files["files"] == ["config/ifeval.jsonl", "config/seed.jsonl", "config/gsm.jsonl"]
+    assert canonical.load(files["spec"])["reference"]["by_category"] == {"a": "1", "b": "2"}
+    of_hub = answered(**published, by_category={"a": "hub:org/name/other.jsonl"}).rows["answer"]["told/chat"]
+    assert {need.file for need in needs.needs({of_hub["spec"]})[0]} == {None, "other.jsonl"}
+    # a setting that only decides how models answer
+    small["tasks"]["ifeval"]["sampling"] = {"max_tokens": 7}
+    assert answered().rows["answer"]["told/chat"]["spec"] == row["spec"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"model": "q"}, "state either 'model', or 'source'"),
+        ({"source": None}, "state either 'model', or 'source'"),
+        ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
+        ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
+        ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
+        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, or all of one data set"),
+        ({"by_category": {"a": "none.jsonl"}}, r"references\.told\.by_category\.a: there is no file 'none.jsonl'"),
+        ({"source": "none.jsonl"}, r"references\.told\.source: there is no file 'none.jsonl'"),
+        ({"role": "untuned"}, r"told\.base: a reference with role 'untuned' names its base"),
+    ],
+)
+def test_published_answers_that_contradict_themselves(answered, keys, said):
+    with pytest.raises(BadInput, match=said):
+        answered(**keys)
+
+
+def test_a_model_reads_no_file_of_answers(small):
+    small["references"]["w-raw"]["allow_missing"] = True
+    with pytest.raises(BadInput, match=r"w-raw\.allow_missing: a reference that is a model does not read it"):
+        checked(small)

@@ -13,7 +13,7 @@ import yaml
 EVERY_KIND = """
 models: {a: {repo: org/a, revision: 0123456789abcdef0123456789abcdef01234567, gpus: 1, parent: b}, b: {repo: org/b}, far: {api: gpt-4o, endpoint: there}}
 endpoints: {there: {base_url: "http://there/v1", usd_in: 1, usd_out: 2, token_limit: max_tokens}}
-instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, items: 9, sample: 8, decontaminate: [math]}, both: {join: [seed, wiz.r1], paired_with: [wiz.r1]}}
+instructions: {seed: {source: config/seed.jsonl, fields: {answer: answer}, rows: 9, sample: 8, decontaminate: [math]}, both: {join: [seed, wiz.r1], paired_with: [wiz.r1]}}
 evolutions:
   rules: {of: seed, by: t, method: autoif, autoif: {calls: 1, crosscheck: {rule: code}}}
   back: {of: seed, by: t, method: crab, crab: {responses: e}}
@@ -25,7 +25,9 @@ teachers:
   f: {engine: openai, model: far}
   e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}
 bases: {q: {model: b, template: own, system: Be brief.}}
-references: {raw: {model: b, base: q, role: untuned}}
+references:
+  raw: {model: b, base: q, role: untuned}
+  told: {engine: existing, source: config/seed.jsonl, fields: {response: answer}, by_category: {x: config/seed.jsonl}, allow_missing: true}
 scorers: {other: {model: a, template: own}}
 recipes: {sft: {learning_rate: 1.0e-5, keep: adapter, lora: {r: 8}}}
 rewards:
@@ -44,8 +46,8 @@ tasks:
     fields: {answer: {columns: [answer]}}
     chat: {prompt: "{question}", shots: 1, stop: [x]}
     shots: {examples: [{question: a, answer: b}]}
-suites: {math: {tasks: [gsm, sums], judges: [wins]}}
-judges: {wins: {reward: rm, baseline: raw}}
+suites: {math: {tasks: [gsm, sums], judges: [wins, beats]}}
+judges: {wins: {reward: rm, baseline: raw}, beats: {reward: rm, baseline: told}}
 metrics:
   car: {formula: car_mean, reward: rm, beta: [1, 2]}
   own: {expression: reward_mean - nll_mean, best: highest, reward: rm, scorer: other}
@@ -64,7 +66,10 @@ grids:
     seeds: [1, 2]
     suites: [math]
     performance: [math/verify, math/wins]
+    primary_judges: [wins]
     primary: car
+    references: [raw, told]
+    smallest_difference: 1
     exclude: [{teacher: s, seed: 2}]
     include: [{base: q, corpus: seed__s, recipe: sft, seed: 2}]
   second:

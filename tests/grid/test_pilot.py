@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from pilot_grid import chose, names, with_pilot
+from teachergrid.data import loading
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
-from teachergrid.instructions import loading
 
 
 @pytest.fixture

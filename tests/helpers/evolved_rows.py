@@ -1,6 +1,6 @@
 """Rows of instruction sets and of what an evolver wrote, for tests of evolution."""
 
-from teachergrid.instructions.files import message_id
+from teachergrid.data.files import message_id
 
 READ = {
     "retry": True,

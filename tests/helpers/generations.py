@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import tiny
-from teachergrid.instructions import files
+from teachergrid.data import files
 from teachergrid.store import artifacts
 
 MODEL = {"revision": None, "dtype": "float32", "attention": "sdpa", "trust_remote_code": False}

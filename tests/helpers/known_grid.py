@@ -2,7 +2,7 @@
 
 import yaml
 from tables import entry
-from teachergrid.analysis.summary import Results, summarise
+from teachergrid.decisions.summary import Results, summarise
 from teachergrid.metrics.variants import Metric
 from teachergrid.store import artifacts
 
@@ -63,6 +63,7 @@ class World:
             "primary": "reward",
             "bootstrap": 400,
             "seed": 5,
+            "smallest_difference": 2,
             "suites": ["test"],
             **grid,
         }

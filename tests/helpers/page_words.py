@@ -48,5 +48,7 @@ def ids(html, tag="section"):
 def body_of(html, label):
     """The rows of the table whose box has this label, as texts: the first cell is the row's head."""
     box = html[html.index(f'aria-label="{label}"') :]
-    table = ElementTree.fromstring(re.search(r"<table.*?</table>", box, re.S)[0].replace("<br>", " "))
+    table = ElementTree.fromstring(
+        re.search(r"<table.*?</table>", box, re.S)[0].replace("<br>", " ").replace("<wbr>", "")
+    )
     return [[" ".join("".join(cell.itertext()).split()) for cell in row] for row in table.iter("tr")]

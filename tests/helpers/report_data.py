@@ -2,9 +2,9 @@
 student dead. Its numbers are drawn around those of the mini world; the statistics are computed as the workflow does."""
 
 import numpy as np
-from teachergrid.analysis.summary import Results, summarise
+from teachergrid.data.health import limited
+from teachergrid.decisions.summary import Results, summarise
 from teachergrid.metrics.variants import variants
-from teachergrid.responses.health import limited
 from teachergrid.spec import schema
 from teachergrid.store import artifacts
 
@@ -76,6 +76,7 @@ def settings(bases=("bs", "bm"), teachers=tuple(TEACHERS), seeds=(1, 2), metrics
             "primary": "car" if metrics else None,
             "bootstrap": 500,
             "seed": 1,
+            "smallest_difference": 2,
         },
         "students": students,
         "references": [

@@ -35,7 +35,7 @@ def checked() -> dict:
 
 
 def asked(full: dict, name: str):
-    from teachergrid.instructions import loading
+    from teachergrid.data import loading
 
     entry = full["instructions"][name]
     return loading.load(entry["source"], entry, name).slice(0, ROWS)
@@ -45,7 +45,7 @@ def sha256(
     name: str, engine: str, folder: Path, shard: int = 1024, backwards: bool = False, shared: int | None = None
 ) -> str:
     """Write a teacher's responses to `responses.parquet` in the folder, without an origin, and return the file's sha256."""
-    from teachergrid.responses import generate
+    from teachergrid.data import generate
     from teachergrid.store import artifacts
 
     full = checked()
@@ -61,7 +61,7 @@ def sha256(
 
 def suite() -> tuple[dict, dict]:
     """Return the settings of answers to a suite of two tasks, greedy and drawn, and the tasks' prompts."""
-    from teachergrid.instructions import loading
+    from teachergrid.data import loading
 
     full = checked()
     [reference, *_] = [entry for entry in full["references"].values() if entry["format"] == "chat"]
@@ -106,7 +106,7 @@ def nan(folder: Path) -> None:
     """Let a model whose weights are not numbers generate."""
     import torch
     from safetensors.torch import load_file, save_file
-    from teachergrid.responses import generate
+    from teachergrid.data import generate
 
     full = checked()
     teacher = full["teachers"][TEACHERS[0]] | {"engine": "vllm"}
@@ -122,10 +122,10 @@ def nan(folder: Path) -> None:
 
 def speed(folder: Path) -> None:
     """Print tokens a CPU-second: of LLM.generate, and of our engine greedy and drawn, each with a load of its own."""
+    from teachergrid.data import loading
     from teachergrid.engines import vllm, vllm_copy
     from teachergrid.engines.prompts import Reader
     from teachergrid.engines.requests import Setup, requests_of
-    from teachergrid.instructions import loading
 
     full = checked()
     greedy, drawn = (full["teachers"][TEACHERS[temperature]] for temperature in (0, 1.5))

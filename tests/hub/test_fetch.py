@@ -11,9 +11,9 @@ import pytest
 import yaml
 from hub_grid import CONFIG, USELESS, WEIGHTS, got, planned
 from teachergrid.commands import prefetch
+from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.grid.config import checked
-from teachergrid.instructions import loading
 from workspace import ENV, ROOT, setting
 
 

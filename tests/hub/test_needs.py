@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hub_grid import planned
 from teachergrid.commands import prefetch
-from teachergrid.hub import model_files
+from teachergrid.errors import BadInput
+from teachergrid.hub import model_files, needs
 from workspace import setting
 
 
@@ -45,3 +46,11 @@ def test_a_folder_is_checked_by_its_digest(hub):
     shutil.rmtree("own")
     [said] = prefetch.absent(right)
     assert said.startswith("./own: no such folder")
+
+
+def test_one_file_of_a_data_set_is_found_in_the_cache(hub):
+    source, commit = "hub:org/many/some/asked.jsonl", hub.repos["dataset", "org/many"].commit
+    with pytest.raises(BadInput, match=r"org/many at [0-9a-f]{40}: not in the cache; run `teachergrid prefetch`"):
+        needs.file_of(source, commit)
+    prefetch.fetch(planned(), pin=True, dry=False)
+    assert needs.file_of(source, commit).read_bytes() == b'{"prompt": "why"}\n'

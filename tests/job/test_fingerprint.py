@@ -75,15 +75,15 @@ REACHED_BY = {
     ("metrics/measure", "measure"): {"metric"},
     # what corpora are chosen by
     ("metrics/terms", "term_values"): {"metric", "pilot", "select"},
-    ("responses/health", "gate"): {"gate", "pilot"},
-    ("responses/health", "check"): {"check"},
+    ("data/health", "gate"): {"gate", "pilot"},
+    ("data/health", "check"): {"check"},
     ("tasks/verify", "verdict"): {"verify", "reward", "judge"},
     ("evaluation/judge", "verify_answers"): {"verify"},
     ("training/sft", "train"): {"finetune"},
-    ("analysis/summary", "summarise"): {"correlate"},
+    ("decisions/summary", "summarise"): {"correlate"},
     ("report/page", "build"): {"report"},
     # imported inside a function
-    ("responses/published", "load"): {"generate"},
+    ("data/published", "load"): {"generate"},
     ("engines/huggingface", "generate"): {"generate", "answer"},
     ("models/loading", "load_model"): {"generate", "answer", "reward", "judge", "likelihood", "finetune"},
     # how a job runs, and the tools around the grid
@@ -92,7 +92,7 @@ REACHED_BY = {
     ("commands/plan", "shown"): set(),
     ("grid/evaluation", "answer_row"): set(),
     # an answer or a judgement reads the prompts of tasks, and no instructions are left out of these
-    ("instructions/contamination", "near"): {"load_instructions", "report"},
+    ("data/contamination", "near"): {"load_instructions", "report"},
     ("spec/seeds", "derived_seed"): {"metric", "pilot"},
     ("grid/config", "checked"): set(),
 }
@@ -214,12 +214,12 @@ def test_local_names_are_no_names_of_the_package(scripts):
     """A parameter, a variable and one of a comprehension are called like modules of the package."""
     path = scripts / "teachergrid/spec/seeds.py"
     text = path.read_text().replace("    return int", "    f({}, 1)\n    return int")
-    text = f"from ..responses import health\nfrom ..stats import rank\nfrom ..tasks import verify\n{text}"
+    text = f"from ..data import health\nfrom ..stats import rank\nfrom ..tasks import verify\n{text}"
     text += (
         "\ndef f(health, x):\n    verify = x\n    return [rank for rank in health.items()], verify.extract(health)\n"
     )
     path.write_text(text)
-    for module, function in (("responses/health", "check"), ("stats/rank", "pooled"), ("tasks/verify", "verdict")):
+    for module, function in (("data/health", "check"), ("stats/rank", "pooled"), ("tasks/verify", "verdict")):
         path = scripts / f"teachergrid/{module}.py"
         assert not {"metric"} & changed(lambda path=path, function=function: put_into(path, function, "assert True"))
 
@@ -232,8 +232,8 @@ ROOMS = {"pages": "drawing"}
 # a module -> where it goes: into other rooms, deeper, under other names. Some are imported inside functions or started as
 # programs, read data files, or are left out of the fingerprint
 MOVES = {
-    "responses.health": "answers.quality",
-    "responses.generate": "answers.made",
+    "data.health": "answers.quality",
+    "data.generate": "answers.made",
     "metrics.join": "metrics.table",
     "metrics.terms": "tables.words",
     "metrics.measure": "tables.measured",

@@ -5,9 +5,9 @@ import pytest
 import tiny
 from generations import CHAT, GREEDY, MODEL, TEACHER
 from rated_rows import response_table
+from teachergrid.data import generate, health
 from teachergrid.errors import BadInput
 from teachergrid.models import checks, loading
-from teachergrid.responses import generate, health
 from teachergrid.scoring import likelihood, reward
 from teachergrid.spec import schema
 from teachergrid.store import artifacts

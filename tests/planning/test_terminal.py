@@ -159,3 +159,14 @@ def test_what_endpoints_are_asked_for_is_in_the_headline():
     )
     assert "old: nothing new, all is answered" in said
     assert "asks " not in terminal.page(chain(), 120), "a plan saved by an older version"
+
+
+def test_what_benchmarks_detect_is_in_the_headline():
+    rows = [{"suite": "exams", "task": f"t{n}", "items": 1319, "unpaired": 5.5, "paired": 4.4} for n in range(8)]
+    said = " ".join(terminal.page(chain() | {"detectable": rows}, 120).split())
+    assert (
+        "four of five runs detect at p <= 0.05 where half is right: exams/t0 (1,319 items) 4.4 points (5.5), exams/t1"
+        in said
+    )
+    assert "and 2 more (--json)" in said
+    assert "detect" not in terminal.page(chain(), 120), "a plan saved by an older version"

@@ -1,11 +1,10 @@
-"""Steps within families, kinship and selections, in words and plots."""
+"""The effects of a grid on its page: siblings and kinship, what decides, and what more would buy."""
 
 import copy
 
-import pytest
 from page_words import Words
-from teachergrid.report import effects, page
-from teachergrid.report.data import gather
+from teachergrid.pages import text
+from teachergrid.report import page
 
 
 def test_siblings_and_kinship(html):
@@ -14,50 +13,31 @@ def test_siblings_and_kinship(html):
     assert "Teachers that descend from a base: " in read and "Steps within families, students of bs" in html
 
 
-@pytest.mark.parametrize(
-    ("entry", "words"),
-    [
-        ({"by": "ifd", "choose": "best", "share": 0.25}, "best by ifd, 25 %"),
-        ({"by": "nll", "choose": "worst", "rows": 1200}, "worst by nll, 1\u202f200 rows"),
-        ({"by": {"ifd": 0.5, "nll": 1}, "choose": "all", "tokens": 900}, "best by 0.5 ifd + 1 nll, 900 tokens"),
-        ({"by": None, "choose": "random", "share": 0.1}, "random, 10 %"),
-    ],
-)
-def test_a_choice_in_words(entry, words):
-    assert effects.choice(entry) == words
-
-
-def effect(effect, smaller, larger, **values):
-    columns = dict.fromkeys(("family", "value", "low", "high", "p", "p_holm", "n", "reason"))
-    return {"base": "bm", "panel": None, "effect": effect, "smaller": smaller, "larger": larger, **columns, **values}
-
-
-@pytest.fixture
-def selected(data):
-    made = copy.deepcopy(data)
-    panel = next(row["panel"] for row in made["effects"] if row["base"] == "bm")
-    made["settings"]["corpora"] = {"top": {"by": "ifd", "choose": "best", "share": 0.25, "each": ["length"]}}
-    made["effects"] += [
-        {**row, "panel": panel}
-        for row in (
-            effect("against_random", "lot-1, lot-2", "top", value=3.25, low=1.0, high=5.5, p=0.01, p_holm=0.02, n=300),
-            effect("against_all", "pool__steps-l", "top", value=-1.5, low=-4.0, high=1.0, p=0.3, p_holm=0.3, n=300),
-            effect("overlap", "top", "lot-1", value=0.26, n=150),
-        )
-    ]
-    made["effects"].append(effect("scorers", "bs", "bm", value=0.61, n=150, family="top") | {"base": "pooled"})
-    return made
-
-
-def test_selections_against_random_and_all_rows(selected):
-    html = page.build(selected)
+def test_the_first_screen_says_what_is_shown_and_what_to_run_next(data, html):
     read = Words(html).text
-    assert "What is choosing rows worth?" in read and "best by ifd, 25 %" in read and "length" in read
-    assert "+3.2 [+1.0, +5.5], p 0.020" in read and "\u22121.5 [\u22124.0, +1.0], p 0.300" in read
-    assert "26\u00a0%" in html and "top: bs and bm choose 61\u00a0% of 150 rows alike." in html
-    assert 'href="#selection"' in html
+    answer = read[: read.index("What decides, and what more would buy", 600)]
+    for sentence in data["recommendation"]["known"][:6]:
+        assert " ".join(sentence.split()) in " ".join(answer.split())
+    assert "What this shows" in answer and "What this does not show" in answer and "What to run next" in answer
 
 
-def test_a_grid_without_selections_has_no_such_section(data, html):
-    assert effects.selection(gather(data)) is None
-    assert 'id="selection"' not in html
+def test_what_decides(html):
+    read = Words(html).text
+    for words in ("What each way to choose is expected to lose", "Does it matter which base you have?", "Where differences in AP come from",
+                  "What more would buy", "Which are as good as the best?", "Every pair of metrics", "At equal length", "Primary minus this"):  # fmt: skip
+        assert words in read
+
+
+def test_a_whole_corpus_is_paired_with_its_part_of_equal_tokens(data):
+    made = copy.deepcopy(data)
+    made["settings"]["corpora"] = {
+        "l-8k": {"instructions": "pool", "teachers": ["steps-l"], "tokens": 8000},
+        "mix": {"instructions": "pool", "teachers": ["steps-l", "steps-s"], "tokens": 8000},
+    }
+    row = next(r for r in made["performance"] if (r["unit"], r["base"], r["measure"]) == ("steps-l", "bs", "AP"))
+    made["performance"].append({**row, "unit": "l-8k", "teacher": None, "corpus": "l-8k", "value": 12.3, "gain": -4.5})
+    table = Words(page.build(made)).text
+    table = " ".join(table[table.index("At equal training tokens.") :][:500].split())
+    assert f"steps-l 8 000 {text.number(row['value'])} → 12.3" in table and "gain \u22124.5" in table
+    assert "mix" not in table
+    assert "At equal training tokens" not in Words(page.build(data)).text

@@ -32,17 +32,11 @@ def test_a_judge_whose_reward_is_in_a_metric_is_named():
 
 
 def test_a_judge_of_a_teachers_family_is_told():
-    models = {
-        "gpt": {"family": "GPT", "api": "gpt-x"},
-        "gpt-mini": {"family": "GPT"},
-        "qwen": {"family": "Qwen"},
-        "nameless": {"family": None},
-        "judge": {"family": None},
-    }
-    judges = {"lm": {"model": "gpt"}, "lm-style": {"of": "lm"}, "other": {"model": "judge"}, "wins": {"reward": "rm"}}
-    (note,) = read.family_notes(judges, models)
-    assert note.startswith("The judge lm and lm-style is of the family GPT, as gpt-mini: it may favour")
-    assert read.family_notes({"wins": {"reward": "rm"}}, models) == []
+    kin = {"lm": {"family": "GPT", "names": ["gpt-mini"]}, "wins": {"family": None, "names": ["t"]}}
+    first, second = read.family_notes(kin)
+    assert first.startswith("The judge lm is of the family GPT, as gpt-mini: it may favour")
+    assert second.startswith("The judge wins is the model behind t: it may favour")
+    assert read.family_notes({}) == []
 
 
 def test_a_reward_that_hardly_tells_right_from_wrong_is_named():

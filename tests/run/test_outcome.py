@@ -165,8 +165,9 @@ def test_the_answers_are_of_the_grids_of_the_config_alone(tmp_path):
     for grid in ("mine", "others"):
         file = tmp_path / "grids" / grid / "recommendation.yaml"
         file.parent.mkdir(parents=True)
-        file.write_text(json.dumps({"bases": bases}))
+        file.write_text(json.dumps({"bases": bases, "evidence": ["Performance rests on x."]}))
     assert [*outcome.answers(str(tmp_path), ["mine", "unfinished"])] == [
+        "mine: Performance rests on x.",
         "mine: for q take a: 41.0 [40.0, 42.0]; statistically tied with b",
         "mine: for r take b: 31.0 [30.0, 32.0]; but no student beats the untuned base (r-raw)",
         "mine: for t take c: 31.0 [30.0, 32.0]; whether it beats the untuned base (t-raw) is open",

@@ -1,6 +1,6 @@
 """Which responses a scorer reads."""
 
-from teachergrid.instructions import files
+from teachergrid.data import files
 from teachergrid.scoring.given import subset
 
 

@@ -11,8 +11,8 @@ import pytest
 import tiny
 import torch
 from generations import MODEL
+from teachergrid.data import files
 from teachergrid.errors import BadInput
-from teachergrid.instructions import files
 from teachergrid.models import chat, loading
 from teachergrid.scoring import likelihood, logprobs
 from teachergrid.store import artifacts, inputs, origin

@@ -1,5 +1,6 @@
 """Benchmarks as files: what a config's task becomes, and what is wrong with a file."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_file_that_is_not_there(folder):
         BadInput, match=r"no benchmark has the name 'gsm8', did you mean 'gsm8k'\? \(a file of your own"
     ):
         expanded(file="gsm8")
-    with pytest.raises(BadInput, match=r"no benchmark has the name 'x'; known: gsm8k, humaneval"):
+    with pytest.raises(BadInput, match=r"no benchmark has the name 'x'; known: alpaca_eval2, .*gsm8k, humaneval"):
         expanded(file="x")
     (folder / "bad.yaml").write_text("a: [")
     with pytest.raises(BadInput, match=r"bad\.yaml"):
@@ -126,8 +127,12 @@ def test_shipped_files_name_licence_source_and_versions(name):
     content = benchmarks.read(name)
     assert content["licence"] and content["citation"] and content["about"]
     assert content["prompt_version"] == content["checker_version"] == 1
-    assert content["source"].startswith("hub:") and len(content["revision"]) == 40
-    assert content["items"] >= 100  # for plans before the items are here
+    assert content["rows"] >= 100  # for plans before the items are here
+    if content["source"].startswith("hub:"):
+        assert len(content["revision"]) == 40
+    else:  # a file that is on no hub: where it is, at which commit
+        text = (benchmarks.SHIPPED / f"{name}.yaml").read_text()
+        assert re.search(r"files of github\.com/\S+/\S+, folder \w+, at commit [0-9a-f]{40}\.", text)
     shots = content.get("shots")
     assert shots is None or len(shots["revision"]) == 40
     assert "seed" not in content["sampling"]
@@ -135,6 +140,9 @@ def test_shipped_files_name_licence_source_and_versions(name):
 
 def test_all_of_them_are_shipped():
     assert {"gsm8k", "math", "math500", "ifeval", "ifbench", "humaneval", "mbpp"} <= {*SHIPPED}
+    assert {"alpaca_eval2", "arena_hard_v0.1", "arena_hard_v2", "followbench", "humaneval_plus", "mbpp_plus"} <= {
+        *SHIPPED
+    }
 
 
 def test_a_config_without_tasks_stays_as_it_is():

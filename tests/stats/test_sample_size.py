@@ -108,3 +108,15 @@ def test_a_detectable_rho_is_found_in_four_of_five_studies(n):
     rhos = 1 - 6 * (d**2).sum(1) / (n * (n * n - 1))
     assert (rhos >= sample_size.minimum_detectable_rho(n) - 1e-9).mean() == pytest.approx(0.8, abs=0.06)
     assert sample_size.detectable_rho(4) is None
+
+
+def test_detectable_differences_of_shares():
+    """In four of five draws of two models' answers a difference as large as it says is significant."""
+    items = 400
+    difference = sample_size.detectable_difference(items, paired=False)
+    assert difference == pytest.approx(2.8016 * math.sqrt(0.5 / items), rel=1e-4)
+    rng = np.random.default_rng(0)
+    draws = [rng.binomial(items, 0.5 + sign * difference / 2, 4000) / items for sign in (1, -1)]
+    errors = np.sqrt(sum(share * (1 - share) for share in draws) / items)
+    assert np.mean((draws[0] - draws[1]) / errors > 1.96) == pytest.approx(sample_size.POWER, abs=0.02)
+    assert sample_size.detectable_difference(items, paired=True) == pytest.approx(0.8 * difference)

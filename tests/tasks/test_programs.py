@@ -111,6 +111,10 @@ def test_without_a_reference_there_is_no_score():
             {"text": "x", "test_list": ["assert math.isclose(f(g(1)), 2)"], "test_imports": ["import math"], "test_setup_code": "y = 1"},
             ("f", "", "y = 1\nimport math", "assert math.isclose(f(g(1)), 2)"),
         ),
+        (
+            {"task_id": 2, "code": "def f(x):\n    return x", "test_list": ["assert f(1)"], "test": "def same(a, b):\n    assert a == b\n\nsame(f(1), 1)"},
+            ("f", "", "", "def same(a, b):\n    assert a == b\n\nsame(f(1), 1)"),
+        ),
         ({"test_list": ["assert set(f(g(1))) == 2"], "code": "def g(x): pass"}, ("g", "", "", "assert set(f(g(1))) == 2")),
     ],
 )  # fmt: skip
@@ -134,6 +138,55 @@ def test_items(row, item):
 def test_rows_without_tests(row, message):
     with pytest.raises(BadInput, match=message):
         programs.verdicts(["x"], [row], {})
+
+
+# the form of the tests of HumanEval+ and MBPP+, whose numbers are compared by numpy
+CLOSE = """
+import numpy as np
+
+def is_floats(x):
+    return isinstance(x, float) or isinstance(x, np.ndarray) and x.dtype == np.float32
+
+def assertion(out, exp, atol):
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if out != exp and atol != 0:
+        assert np.allclose(out, exp, rtol=1e-07, atol=atol)
+    else:
+        assert out == exp
+"""
+HALVES = {
+    "task_id": "Mini/1",
+    "prompt": 'def half(x):\n    """Return half of x."""\n',
+    "entry_point": "half",
+    "test": f"{CLOSE}\ndef check(candidate):\n    for inp, exp in [(1, 0.5), (3, 1.5)]:\n        assertion(candidate(inp), exp, 0)\n",
+}
+SHARES = {
+    "task_id": 8,
+    "code": "def shares(x):\n    return [one / sum(x) for one in x]",
+    "test_list": ["assert shares([1]) == [1]"],
+    "test": f"{CLOSE}\nfor inp, exp in [([1, 2], [1 / 3, 2 / 3]), ([5], [1.0])]:\n    assertion(shares(inp), exp, 1e-6)\n",
+}
+
+
+def test_tests_that_need_numpy():
+    """The sandbox has none. What comes near enough is right, and an answer that needs numpy is an error as before."""
+    cases = [
+        (HALVES, "    return x / 2\n", RIGHT),
+        (HALVES, "    return x / 2 + 1e-9\n", RIGHT),
+        (HALVES, "    return x / 2 + 1e-3\n", WRONG),
+        (HALVES, "    return None\n", ERROR),
+        (HALVES, "    import numpy\n    return numpy.array(x) / 2\n", ERROR),
+        (HALVES, fenced("import numpy as np\ndef half(x):\n    return x / 2"), ERROR),
+        (SHARES, fenced("def shares(x):\n    return [one / sum(x) for one in x]"), RIGHT),
+        (SHARES, fenced("def shares(x):\n    return tuple(one / sum(x) + 1e-8 for one in x)"), RIGHT),
+        (SHARES, fenced("def shares(x):\n    return [one / (sum(x) + 1) for one in x]"), WRONG),
+        (SHARES, fenced("def shares(x):\n    return [1.0]"), ERROR),
+        (SHARES, fenced("def share(x):\n    return x"), NOTHING),
+    ]
+    rows, answers, expected = zip(*cases, strict=True)
+    found = programs.verdicts(answers, rows, QUICK)
+    assert [one for one in zip(answers, found, expected, strict=True) if one[1] != one[2]] == []
 
 
 def test_without_a_guard_there_is_no_score(monkeypatch):

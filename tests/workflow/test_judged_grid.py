@@ -15,7 +15,7 @@ from teachergrid.store import artifacts
 ANSWER = """
 from typing import TYPE_CHECKING
 
-from teachergrid.instructions import loading
+from teachergrid.data import loading
 from teachergrid.job import context
 from teachergrid.store import artifacts
 

@@ -33,7 +33,8 @@ def test_dag_of_shipped_configs(path, tmp_path):
     clone = Grid(tmp_path / "clone")
     shutil.copy2(path, clone.folder / "config/mine.yaml")
     (clone.folder / "workflow/miniworld").symlink_to(ROOT / "workflow/miniworld")
-    (clone.folder / "config/templates").symlink_to(ROOT / "config/templates")
+    for part in ("config/templates", "config/benchmarks", "tests"):
+        (clone.folder / part).symlink_to(ROOT / part)
     (clone.folder / "data").mkdir()
     (clone.folder / "data/alpaca_eval").symlink_to(data)
     planned = clone.jobs("--configfile", "config/mine.yaml")

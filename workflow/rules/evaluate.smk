@@ -2,12 +2,13 @@
 
 
 rule answer:
-    """Let one model answer all tasks of a suite with one model load."""
+    """Let one model answer all tasks of a suite with one model load, or read answers that were published."""
     input:
         # empty for a reference, which is not trained
         student=collect(
             rules.finetune.output.student, student=cell("answer", "students")
         ),
+        files=cell("answer", "files"),
         prompts=cell("answer", "prompts"),
     output:
         answers="<results>/answers/{model}/{suite}.parquet",
@@ -140,8 +141,8 @@ rule score:
             model=cell("score", "baselines"),
             suite=cell("score", "suites"),
         ),
-        prompts=cell("score", "prompts"),
         files=cell("score", "files"),
+        prompts=cell("score", "prompts"),
     output:
         scores="<results>/scores/{model}/{suite}/{judge}.parquet",
     log:

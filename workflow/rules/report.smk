@@ -119,6 +119,17 @@ rule report:
             ),
             only_made=config["partial"],
         ),
+        # of all seeds, which show how far the judges can be trusted
+        judged=inputs.existing(
+            collect(
+                rules.judge.output.scores,
+                zip,
+                model=cell("report", "judged_models"),
+                suite=cell("report", "judged_suites"),
+                judge=cell("report", "judges"),
+            ),
+            only_made=config["partial"],
+        ),
         prompts=cell("report", "prompts"),
         pilots=inputs.existing(
             collect(rules.pilot.output.pilot, grid=cell("report", "pilots")),

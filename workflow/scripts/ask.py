@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from teachergrid.data import loading
 from teachergrid.evaluation import asking, cases
-from teachergrid.instructions import loading
 from teachergrid.job import context
 from teachergrid.spec.settings import costs_of_verdicts
 from teachergrid.store import artifacts, unfinished

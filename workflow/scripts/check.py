@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid.instructions import notes
+from teachergrid.data import health, notes
 from teachergrid.job import context
-from teachergrid.responses import health
 from teachergrid.store import artifacts
 
 if TYPE_CHECKING:

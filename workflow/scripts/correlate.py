@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid.analysis import summary
+from teachergrid.decisions import summary
 from teachergrid.job import context
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from teachergrid.data import health
 from teachergrid.errors import BadInput
 from teachergrid.job import context
-from teachergrid.responses import health
 from teachergrid.store import artifacts, origin
 
 if TYPE_CHECKING:

@@ -4,10 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachergrid.instructions import notes
-from teachergrid.instructions.files import Notes
+from teachergrid.data import generate, notes
+from teachergrid.data.files import Notes
 from teachergrid.job import context
-from teachergrid.responses import generate
 from teachergrid.spec.settings import costs_of_responses
 from teachergrid.store import artifacts, unfinished
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from teachergrid.data import loading
 from teachergrid.evaluation import judge
-from teachergrid.instructions import loading
 from teachergrid.job import context
 from teachergrid.store import artifacts, unfinished
 

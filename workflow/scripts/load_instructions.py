@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from teachergrid.data import contamination, loading, notes
 from teachergrid.evolution import make
-from teachergrid.instructions import contamination, loading, notes
 from teachergrid.job import context
 from teachergrid.store import artifacts, unfinished
 

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from teachergrid.instructions import loading
+from teachergrid.analysis import verdicts
+from teachergrid.data import loading
+from teachergrid.evaluation import trust
 from teachergrid.job import context
-from teachergrid.report import page, read
+from teachergrid.report import page, read, samples
 from teachergrid.store import artifacts, origin
 from teachergrid.store.results import RESULTS
 
@@ -16,6 +18,9 @@ if __name__ == "__main__":
         files = snakemake.input
         prompts = loading.load_tasks(settings["tasks"], files.prompts)
         data = read.grid(files, prompts, settings, RESULTS)
+        judged = trust.first_hand(files.judged)
+        data["trust"] = trust.as_json(trust.of_files(judged))
+        data["verdicts"] = samples.with_questions(verdicts.shown(judged), prompts)
         artifacts.write(snakemake.output.contamination, data["contamination"], artifacts.CONTAMINATION, made_from)
         origin.write_beside(snakemake.output.report, made_from)
         origin.replace_text(snakemake.output.report, page.build(data))

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from teachergrid.data import published
 from teachergrid.job import context
-from teachergrid.responses import published
 from teachergrid.scoring import reward
 from teachergrid.store import artifacts, unfinished
 

@@ -66,6 +66,10 @@ def execute(options: Namespace, rest: list[str]) -> int:
             from .commands import calibrate
 
             return calibrate.main(options)
+        case "next":
+            from .commands import next as next_cells
+
+            return next_cells.main(options)
     raise AssertionError(options.command)
 
 

@@ -1,4 +1,4 @@
 """A grid's result: performance, correlations of metrics with it, effects, a recommendation.
 
-Imports: metrics, responses, spec, stats, store.
+Imports: data, metrics, spec, stats, store.
 """

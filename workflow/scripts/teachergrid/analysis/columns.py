@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..stats import families, nested_bootstrap, rank
+from ..stats import families, nested_bootstrap, rank, resampling, variance
 from ..stats.resampling import Interval
 
 WITHOUT_SELF_PAIRS = " (without self-pairs)"
@@ -20,6 +20,7 @@ class Table(NamedTuple):
     self_pair: np.ndarray  # [units], bool
     families: list[str | None]  # [units]
     draws: np.ndarray  # [rounds, units]: performance under other items and seeds
+    items: list[np.ndarray]  # [units] of [seeds, items]: the scores behind performance, 0 to 1
     ceiling: float | None  # rho that a perfect metric can expect, see comparison.ceiling
 
 
@@ -73,7 +74,22 @@ def family_p_columns(x: np.ndarray, y: np.ndarray, groups: list[str | None], rou
     low, high = (
         signed(families.family_interval(x, y, groups, rounds, seed), sign) if found.p is not None else (None, None)
     )
-    return {"p_family": found.p, "families": found.families, "low_of_families": low, "high_of_families": high}
+    effective = _effective_n(np.array(x, ndmin=2), np.array(y, ndmin=2), groups)
+    ends = {"low_of_families": low, "high_of_families": high}
+    return {"p_family": found.p, "families": found.families, "n_effective": effective, **ends}
+
+
+def _effective_n(x: np.ndarray, y: np.ndarray, groups: list[str | None]) -> float | None:
+    """Return how many independent units tell as much as these, from how alike members of a family are; the mean over bases."""
+    found = []
+    for metric, performance in zip(x, y, strict=True):
+        has = ~(np.isnan(metric) | np.isnan(performance))
+        own = [group for group, both in zip(groups, has, strict=True) if both]
+        if has.sum() < 2:
+            continue
+        alike = [variance.family_icc(resampling.signs(side[has]).sum(1), own) or 0.0 for side in (metric, performance)]
+        found.append(variance.effective_n(own, *alike))
+    return float(np.mean(found)) if found else None
 
 
 def row_names(
@@ -122,3 +138,10 @@ def choice(x: np.ndarray, y: np.ndarray, names: list[str]) -> str | None:
         if is_complete and value == x[complete].max()
     ]
     return ", ".join(sorted(first)) or None
+
+
+def first_choice(values: np.ndarray) -> np.ndarray:
+    """Return the chance of each unit [n] to be the first choice by these values: those that tie share it. -inf is never chosen."""
+    rounded = np.round(values, 9)
+    first = rounded == rounded.max()
+    return first / first.sum()

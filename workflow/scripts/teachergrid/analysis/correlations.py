@@ -25,57 +25,50 @@ from .columns import (
     row_names,
     turned,
 )
+from .evidence import circular_in_ap
 from .performance import Key, Unit
 from .pooled import pooled_rows
 
-__all__ = ["POOLED", "WITHOUT_SELF_PAIRS", "by_panel", "circular", "correlations", "family_of", "performance_draws"]
+__all__ = ["POOLED", "WITHOUT_SELF_PAIRS", "by_panel", "correlations", "family_of", "performance_draws"]
 
 POOLED = "pooled"  # in place of a base: over all bases
 BASELINES = ("length", "reward_mean", *OF_A_GRID)  # what needs no new idea
 CIRCULAR = "circular"  # role of a metric that shares a reward with a judge behind AP
 
 
-def circular(judges: Mapping[str, Mapping], entries: Mapping[str, Mapping]) -> dict[str, list[str]]:
-    """Return {judge: the metrics that use the reward by which it decides}. That such a metric agrees with it proves nothing.
-
-    judges: {name: settings}; entries: of the config's metrics. Judges without such a metric are left out.
-    """
-    metrics_of = {}
-    for name, judge in judges.items():
-        shared = [entry for entry, settings in entries.items() if judge.get("reward") in Metric(settings).rewards]
-        if judge.get("reward") and shared:
-            metrics_of[name] = shared
-    return metrics_of
-
-
-def circular_in_ap(settings: Mapping) -> dict[str, list[str]]:
-    """Return `circular` of the judges whose scores are AP, or part of it. settings: of `summary.summarise`."""
-    judges = settings.get("judges", {})
-    names = {measure.split("/")[1] for measure in settings["grid"]["performance"]}
-    return circular({name: judges[name] for name in sorted(names & set(judges))}, settings["metrics"])
-
-
 # --- metrics against performance
 
 
-def correlations(
-    settings: Mapping, units: list[Unit], rows: list[dict], ap: Mapping[Key, float], items: Mapping[Key, np.ndarray]
-) -> list[dict]:
-    """Return the rows of artifacts.CORRELATIONS: per base and panel, then pooled over bases.
+Panels = dict[str, dict[str, Table]]  # {panel: {base: table}}
 
-    rho keeps the sign of the metric's values; regret, first choice and pairwise accuracy take the direction that the formula
-    states. The primary metric has a second row without the teachers that descend from the base. p_max_t is over the own
-    variants of a table. A metric that shares a reward with a judge behind AP has the role "circular", and never "primary".
+
+def tables_of(
+    settings: Mapping, units: list[Unit], rows: list[dict], ap: Mapping[Key, float], items: Mapping[Key, np.ndarray]
+) -> Panels:
+    """Return metrics and performance of the units that can test a metric, by panel and base.
 
     Args:
         rows: of grid_metrics, over all responses.
         ap: {(base, corpus, recipe): AP, 0 to 100}.
         items: {(base, corpus, recipe): [seeds, items], the scores behind AP}.
     """
-    labels = _labels(settings, rows)
+    return {
+        panel: {base: _base_table(settings, base_units, rows, ap, items) for base, base_units in by_base.items()}
+        for panel, by_base in by_panel(units, ap).items()
+    }
+
+
+def correlations(settings: Mapping, panels: Panels, labels: Mapping[str, Label]) -> list[dict]:
+    """Return the rows of artifacts.CORRELATIONS: per base and panel, then pooled over bases.
+
+    rho keeps the sign of the metric's values; regret, first choice and pairwise accuracy take the direction that the formula
+    states. The primary metric has a second row without the teachers that descend from the base. p_max_t is over the own
+    variants of a table. A metric that shares a reward with a judge behind AP has the role "circular", and never "primary".
+
+    panels: of `tables_of`. labels: of `labels_of`.
+    """
     table_rows, seed, rounds = [], settings["grid"]["seed"], settings["grid"]["bootstrap"]
-    for panel, by_base in by_panel(units, ap).items():
-        tables = {base: _base_table(settings, base_units, rows, ap, items) for base, base_units in by_base.items()}
+    for panel, tables in panels.items():
         for base, table in tables.items():
             table_rows += [{"base": base, "panel": panel, **row} for row in _base_rows(table, labels, rounds, seed)]
         if len(tables) > 1:
@@ -103,8 +96,8 @@ def performance_draws(settings: Mapping, base_units: list[Unit], items: Mapping[
     return 100 * nested_bootstrap.performance_draws(cubes, settings["grid"]["bootstrap"], settings["grid"]["seed"])
 
 
-def _labels(settings: Mapping, rows: list[dict]) -> dict[str, Label]:
-    """Return {metric: its label}."""
+def labels_of(settings: Mapping, rows: list[dict]) -> dict[str, Label]:
+    """Return {metric: its label}. rows: of grid_metrics."""
     entry = settings["grid"]["primary"]
     primary = Metric(settings["metrics"][entry]).name if entry else None
     labels, shared = {}, {entry for entries in circular_in_ap(settings).values() for entry in entries}
@@ -139,6 +132,7 @@ def _base_table(
         self_pair=np.array([unit.self_pair for unit in base_units]),
         families=[family_of(settings, unit) for unit in base_units],
         draws=performance_draws(settings, base_units, items),
+        items=[items[key] for key in keys],
         ceiling=comparison.ceiling([items[key] for key in keys], seed=settings["grid"]["seed"]),
     )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..responses.health import limited
+from ..data.health import limited
 from ..spec.ids import Corpus, Responses, any_seed
 from ..stats import comparison
 from ..stats.resampling import Interval
@@ -142,13 +142,19 @@ def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Uni
         row: dict[str, object] = {"kind": "student", "model": any_seed(unit.base, unit.corpus, unit.recipe)}
         row |= {key: getattr(unit, key) for key in copied} | {"measure": measure, "n_items": len(table.items)}
         if not np.isnan(scores).all():
-            rows.append(row | _by_seed(seeds, scores) | _comparison(result) | next(gains))
+            drawn = _drawn([table.drawn[model] for model in unit.students.values() if model in table.drawn])
+            rows.append(row | _by_seed(seeds, scores) | _comparison(result) | drawn | next(gains))
         elif not _is_part(measure, grid):
             missing = {table.reasons[model] for model in unit.students.values() if model in table.reasons}
             reason = unit.gated or "; ".join(sorted(missing))
             between = _between([table.bounds[model] for model in unit.students.values() if model in table.bounds])
             rows.append({**row, **between, "n_items": 0, "seeds": [], "by_seed": [], "reason": reason})
     return rows
+
+
+def _drawn(noise: list[float]) -> dict:
+    """Return the column of the noise of drawn answers in the mean over seeds. noise: standard error of each seed's mean, in scores."""
+    return {"se_drawn": 100 * float(np.sqrt(np.sum(np.square(noise)))) / len(noise)} if noise else {}
 
 
 def _is_part(measure: str, grid: dict) -> bool:
@@ -175,7 +181,8 @@ def _comparison(result: comparison.UnitResult) -> dict:
     # `behind` is the negative of the difference, so the ends of its interval change places
     behind_high, behind_low = (None if end is None else -end for end in _points(result.difference_interval))
     distance = {"behind_best": behind, "behind_low": behind_low, "behind_high": behind_high}
-    return {"low": low, "high": high, **distance, "p_best": result.p_best, "tied_with_best": result.not_distinguishable}
+    told = {"p_behind": result.p, "p_best": result.p_best, "tied_with_best": result.not_distinguishable}
+    return {"low": low, "high": high, **distance, **told}
 
 
 def _gains(grid: dict, cube: list[np.ndarray], table: Scores, untuned: str | None) -> list[dict]:
@@ -188,7 +195,8 @@ def _gains(grid: dict, cube: list[np.ndarray], table: Scores, untuned: str | Non
         assert result.difference is not None  # all scores of a table are finite
         low, high = _points(result.interval)
         columns.append({"gain": 100 * result.difference, "gain_low": low, "gain_high": high, "p_gain": result.p})
-    return columns
+    adjusted = comparison.holm([np.nan if row["p_gain"] is None else row["p_gain"] for row in columns])
+    return [row | {"p_gain_holm": None if np.isnan(p) else float(p)} for row, p in zip(columns, adjusted, strict=True)]
 
 
 def _reference_rows(grid: dict, measure: str, table: Scores, references: list[dict], untuned: str | None) -> list[dict]:
@@ -203,7 +211,10 @@ def _reference_rows(grid: dict, measure: str, table: Scores, references: list[di
             assert mean.mean is not None  # all scores of a table are finite
             low, high = _points(mean.interval)
             gain = {} if name == untuned else _gains(grid, [scores[None]], table, untuned)[0]
-            rows.append({**row, "value": 100 * mean.mean, "low": low, "high": high, "n_items": len(scores), **gain})
+            drawn = _drawn([table.drawn[name]] if name in table.drawn else [])
+            rows.append(
+                {**row, "value": 100 * mean.mean, "low": low, "high": high, "n_items": len(scores), **drawn, **gain}
+            )
         elif not _is_part(measure, grid):
             between = _between([table.bounds[name]] if name in table.bounds else [])
             rows.append({**row, **between, "n_items": 0, "reason": table.reasons[name]})

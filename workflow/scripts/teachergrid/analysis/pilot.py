@@ -13,12 +13,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ..data import health
 from ..errors import BadInput
 from ..metrics import measure
 from ..metrics.join import join_teacher
 from ..metrics.rows import JoinedRows
 from ..metrics.variants import Metric
-from ..responses import health
 from ..spec.ids import Responses
 from ..spec.seeds import derived_seed
 from ..stats import resampling

@@ -20,6 +20,7 @@ from ..store.artifacts import Source, read
 
 AP = "AP"
 COVERED = 0.9
+_NONE = (np.nan, np.nan)  # score of an item without one, and its variance
 Item = tuple[str, str, str]  # suite, task, id
 Bounds = tuple[float, float]
 
@@ -32,6 +33,7 @@ class Scores(NamedTuple):
     values: dict[str, np.ndarray]  # {model: [items]}, without gaps
     reasons: dict[str, str]  # {model: why it has no values}
     bounds: dict[str, Bounds]  # {model without values: its mean if all that it lacks were 0, and if all were 1}
+    drawn: dict[str, float]  # {model with several answers an item: standard error of its mean by drawing answers}
 
 
 class _Raw(NamedTuple):
@@ -40,10 +42,12 @@ class _Raw(NamedTuple):
     items: list[Item]
     category: list[str | None]
     values: dict[str, np.ndarray]
+    noise: dict[str, np.ndarray]  # {model: [items]}, variance of an item's mean over answers; NaN: there is one
 
     def part(self, rows: Sequence[int]) -> "_Raw":
         category = [self.category[i] for i in rows]
-        return _Raw([self.items[i] for i in rows], category, {m: v[rows] for m, v in self.values.items()})
+        values, noise = ({m: v[rows] for m, v in of.items()} for of in (self.values, self.noise))
+        return _Raw([self.items[i] for i in rows], category, values, noise)
 
 
 def measures(settings: dict, models: list[str], scores: Mapping[tuple[str, str, str], Source]) -> dict[str, Scores]:
@@ -64,7 +68,7 @@ def measures(settings: dict, models: list[str], scores: Mapping[tuple[str, str, 
 
 
 def _nothing(name: str, models: list[str]) -> Scores:
-    return Scores([], [], {}, {model: f"no scores in {name}" for model in models}, {})
+    return Scores([], [], {}, {model: f"no scores in {name}" for model in models}, {}, {})
 
 
 def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dict[str, Scores]:
@@ -76,11 +80,11 @@ def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dic
         if (model, suite, judge) in scores:
             by_model[model] = _items(scores[model, suite, judge], model, category, named)
     items = sorted(category)
-    raw = _Raw(
-        [(suite, *item) for item in items],
-        [category[item] for item in items],
-        {m: np.array([of_model.get(item, np.nan) for item in items], float) for m, of_model in by_model.items()},
+    means, noise = (
+        {m: np.array([of_model.get(item, _NONE)[i] for item in items], float) for m, of_model in by_model.items()}
+        for i in (0, 1)
     )
+    raw = _Raw([(suite, *item) for item in items], [category[item] for item in items], means, noise)
     name, task = f"{suite}/{judge}", [item[0] for item in items]
     found = {name: _complete(name, raw, models)}
     with_category = {(t, c) for t, c in zip(task, raw.category, strict=True) if c}
@@ -93,7 +97,7 @@ def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dic
         rows = [i for i, t in enumerate(task) if t == of_task]
         part_of = raw.part(rows)
         columns = {m: np.array([of.get(item[2], np.nan) for item in part_of.items]) for m, of in values.items()}
-        found[whole] = _complete(whole, part_of._replace(values=columns), models)
+        found[whole] = _complete(whole, part_of._replace(values=columns, noise={}), models)
     return found
 
 
@@ -102,8 +106,8 @@ def _items(
     model: str,
     category: dict[tuple[str, str], str | None],
     named: dict[tuple[str, str], dict[str, dict[str, float]]],
-) -> dict[tuple[str, str], float]:
-    """Return {(task, id): score} of a model, the mean over samples that have one; adds categories and named measures."""
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return {(task, id): (score, its variance)} of a model, the mean over samples that have one; adds categories and named measures."""
     samples: dict[tuple[str, str], list[float]] = {}
     further: dict[tuple[str, str, str], list[float]] = {}
     columns = ["task", "id", "category", "score", "measures"]
@@ -116,13 +120,22 @@ def _items(
                 further.setdefault((*item, one["measure"]), []).append(one["value"])
     for (task, id, measure), values in further.items():
         named.setdefault((task, measure), {}).setdefault(model, {})[id] = float(np.mean(values))
-    return {item: np.nan if np.isnan(row).all() else float(np.nanmean(row)) for item, row in samples.items()}
+    return {item: _mean_of(row) for item, row in samples.items()}
+
+
+def _mean_of(samples: list[float]) -> tuple[float, float]:
+    """Return the mean of an item's scores, and the variance that it has since these answers were drawn and no others."""
+    known = [score for score in samples if score == score]
+    if len(known) < 2:
+        return (known[0], np.nan) if known else _NONE
+    return float(np.mean(known)), float(np.var(known, ddof=1)) / len(known)
 
 
 def _complete(name: str, raw: _Raw, models: list[str]) -> Scores:
     """Return the scores of a measure without gaps, and why models have none."""
     values: dict[str, np.ndarray] = {}
     bounds: dict[str, Bounds] = {}
+    drawn: dict[str, float] = {}
     reasons = {model: f"no scores in {name}" for model in models if model not in raw.values}
     for model, row in raw.values.items():
         has, total = ~np.isnan(row), len(row)
@@ -130,13 +143,17 @@ def _complete(name: str, raw: _Raw, models: list[str]) -> Scores:
             mean = row[has].mean()
             # no rounding where nothing is missing
             values[model] = row if has.all() else np.where(has, mean + total / has.sum() * (row - mean), mean)
+            noise = raw.noise.get(model, np.full(total, np.nan))
+            if not np.isnan(noise).all():
+                # items with one answer say nothing of it; they count as the others do
+                drawn[model] = float(np.sqrt(np.nanmean(noise) / has.sum()))
             continue
         reasons[model] = f"{np.count_nonzero(has)} of {total} items have a score in {name}"
         if has.any() and row[has].min() >= 0 and row[has].max() <= 1:
             low = 100 * float(row[has].sum()) / total
             bounds[model] = low, low + 100 * float((~has).mean())
             reasons[model] += f", so its value lies between {low:.1f} and {bounds[model][1]:.1f}"
-    return Scores(raw.items, raw.category, values, reasons, bounds)
+    return Scores(raw.items, raw.category, values, reasons, bounds, drawn)
 
 
 def _ap(primary: list[Scores], weights: list[float], models: list[str]) -> Scores:
@@ -159,4 +176,9 @@ def _ap(primary: list[Scores], weights: list[float], models: list[str]) -> Score
         row[[index[item] for item in part.items]] = (1 - more) * x.mean() + more * x
         values[model] += row * (weight / sum(weights))
     bounds = primary[0].bounds if len(primary) == 1 else {}
-    return Scores(items, [None] * len(items), values, reasons, bounds)
+    drawn: dict[str, float] = {}
+    for model in values:
+        parts = [(part.drawn[model], w) for part, w in zip(primary, weights, strict=True) if model in part.drawn]
+        if parts:
+            drawn[model] = float(np.sqrt(sum((w * se) ** 2 for se, w in parts))) / sum(weights)
+    return Scores(items, [None] * len(items), values, reasons, bounds, drawn)

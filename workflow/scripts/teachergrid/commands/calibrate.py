@@ -9,10 +9,10 @@ from ..store.results import RESULTS
 
 
 def main(own: Namespace) -> int:
-    """Print a table for each suite, or JSON with --json. Return 2 where no language model has judged."""
+    """Print a table for each suite, or JSON with --json. Return 2 where no judge has compared or rated answers."""
     found = trust.calibrated(Path(RESULTS))
     if not found.judges:
-        print(f"{RESULTS}/verdicts: no language model has judged yet; name one in `judges`, and run", flush=True)
+        print(f"{RESULTS}/scores: no judge has judged yet; name one in `judges`, and run", flush=True)
         return 2
     if own.json:
         print(json.dumps(trust.as_json(found), indent=1))

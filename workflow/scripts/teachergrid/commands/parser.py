@@ -14,7 +14,7 @@ from ..spec.spelling import nearest
 from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
-WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge")
+WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge", "next")
 STATUS_PAGE = "results/status.html"
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
 
@@ -123,13 +123,8 @@ def add_plan_options(parser: Parser) -> None:
         help="for better estimates, first run a few rows of each kind of job (stage, model, settings) that was never measured, on "
         "this machine: on its GPUs, or on its CPUs where the plan uses only CPUs (--cluster cpu=8)",
     )
-    add(
-        "--probe-seconds",
-        type=float,
-        default=PROBE_SECONDS,
-        metavar="S",
-        help="time limit of one probe in seconds (%(default)g)",
-    )
+    limit = "time limit of one probe in seconds (%(default)g)"
+    add("--probe-seconds", type=float, default=PROBE_SECONDS, metavar="S", help=limit)
     add("--older", metavar="RULE", help="only list the files of a rule that were made by older code")
 
 
@@ -142,11 +137,8 @@ def add_machines(parser: Parser) -> None:
         help="plan for these GPUs and CPUs, such as h100=16,a100=32@48h,cpu=128 (@48h: time limit of jobs there); by default for "
         "the partitions of a SLURM profile, or for this machine. With CPUs only, every job is planned on CPUs",
     )
-    add(
-        "--gpu",
-        metavar="TYPE",
-        help="GPU type to plan with where a job may run on several, or the cluster does not name its types",
-    )
+    gpu = "GPU type to plan with where a job may run on several, or the cluster does not name its types"
+    add("--gpu", metavar="TYPE", help=gpu)
     add("--machines", metavar="FILE", help="your GPU types and prices, which override config/machines.yaml")
     add("--start-delay", type=float, metavar="S", help="seconds from submission to start of a job (60 on a cluster)")
 
@@ -176,9 +168,8 @@ def add_why_options(parser: Parser) -> None:
 def add_status_options(parser: Parser) -> None:
     """Add the options of `status`."""
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument(
-        "--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=f"write it as an HTML page ({STATUS_PAGE})"
-    )
+    page = f"write it as an HTML page ({STATUS_PAGE})"
+    parser.add_argument("--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=page)
 
 
 def add_prefetch_options(parser: Parser) -> None:
@@ -199,6 +190,12 @@ def add_replicate_options(parser: Parser) -> None:
 def add_calibrate_options(parser: Parser) -> None:
     """Add the options of `calibrate-judge`."""
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def add_next_options(parser: Parser) -> None:
+    """Add the options of `next`."""
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many cells (default 5)")
+    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
 
 
 def add_no_options(parser: Parser) -> None:
@@ -261,7 +258,7 @@ reads, so it can be used while a run is alive.""",
         "fetch every model and data set that the planned jobs need; --pin records their commits",
         """\
 Fetch what the planned jobs need from the hub, on a machine with a network; jobs can then run with HF_HUB_OFFLINE=1. Only what
-remaining jobs need is fetched, and of a model only the files that are loaded.""",
+remaining jobs need is fetched, and of a model only the files that are loaded. Official prompts of judges come from GitHub.""",
         "Exit code: 0 nothing is missing; 1 something is missing (listed with its remedy); 2 not started.",
         add_prefetch_options,
     ),
@@ -284,11 +281,19 @@ On the standard error it says which guards for programs of models (HumanEval, MB
         add_no_options,
     ),
     "calibrate-judge": Command(
-        "how far language models as judges can be trusted, from their stored verdicts",
+        "how far judges can be trusted, from their stored verdicts",
         """\
-Print what the verdicts in results/verdicts say of each judge: how many are missing and why, how often the order of the answers changes
-the winner, how often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked.""",
-        "Exit code: 0, 2 where no language model has judged.",
+Print what the stored verdicts say of each judge: how many are missing and why, how often the order of the answers changes the winner, how
+often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked. A report says it of its own judges.""",
+        "Exit code: 0, 2 where no judge has judged.",
         add_calibrate_options,
+    ),
+    "next": Command(
+        "which further training seeds would make the choice of a teacher safer, for their hours",
+        """\
+List the cells of which one more training seed lowers the expected loss of taking the best teacher seen most, per hour of GPU (or
+of job, without one), as lines for the grid's `include`. It reads the tables of finished grids; nothing runs.""",
+        "Exit code: 0, 2 where no grid has a summary.",
+        add_next_options,
     ),
 }

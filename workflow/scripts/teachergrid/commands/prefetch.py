@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..evaluation import judge_prompts
 from ..grid import phases
 from ..hub import folders as model_folders
+from ..hub import github, pins
 from ..hub import needs as hub_needs
-from ..hub import pins
 from ..hub.fetch import Hub, clear_stale, download
 from ..hub.needs import Need, Snapshot
 from ..store import disk
@@ -68,9 +69,11 @@ def specs(jobs: "list[Job]") -> set[str]:
 
 def absent(jobs: "list[Job]") -> list[str]:
     """Return what these jobs need and the cache lacks, each with its remedy. Uses no network and reads no weights."""
-    needs, folders = hub_needs.needs(specs(jobs))
+    texts = specs(jobs)
+    needs, folders = hub_needs.needs(texts)
     show(folders)
-    problems = [*map(hub_needs.lacks, needs), *(hub_needs.wrong_folder(model, digest=False) for model in folders)]
+    problems = [*map(hub_needs.lacks, needs), *map(github.lacks, judge_prompts.needed(texts))]
+    problems += [hub_needs.wrong_folder(model, digest=False) for model in folders]
     return [problem for problem in problems if problem]
 
 
@@ -95,7 +98,8 @@ def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
     if constants.HF_HUB_OFFLINE:
         raise BadInput("HF_HUB_OFFLINE is set: unset it here, and set it for the jobs alone")
     hub, cache = Hub(), Path(constants.HF_HUB_CACHE)
-    needs, folders = hub_needs.needs(specs(jobs))
+    texts = specs(jobs)
+    needs, folders = hub_needs.needs(texts)
     show(folders)
     problems = [problem for model in folders if (problem := hub_needs.wrong_folder(model, digest=True))]
     if pin and jobs:
@@ -109,11 +113,15 @@ def fetch(jobs: "list[Job]", pin: bool, dry: bool) -> list[str]:
         for snapshot in snapshots:
             clear_stale(cache, snapshot.need)
     refuse_small_disk(snapshots, cache)
+    prompts = [file for file in judge_prompts.needed(texts) if github.lacks(file)]
+    for file in prompts:
+        print(f"{file.name}: to fetch", flush=True)
     if not dry:
         for number, snapshot in enumerate(snapshots, 1):
             print(f"[{number} of {len(snapshots)}] {snapshot.need.name}", flush=True)
             if problem := download(snapshot):
                 problems.append(problem)
+        problems += filter(None, map(github.fetch, prompts))
     return list(dict.fromkeys(problems))
 
 

@@ -1,4 +1,4 @@
 """Models answer benchmarks, and judges compare the answers.
 
-Imports: engines, instructions, models, responses, scoring, spec, stats, store, tasks.
+Imports: data, engines, hub, models, scoring, spec, stats, store, tasks.
 """

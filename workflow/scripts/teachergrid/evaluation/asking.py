@@ -44,8 +44,9 @@ class Judge:
 
     @classmethod
     def of(cls, settings: Mapping) -> "Judge":
-        """Return the judge of the part `judge` of a spec."""
-        return cls(settings["protocol"], settings["order"] == BOTH, settings["prompts"], settings["sampling"])
+        """Return the judge of the part `judge` of a spec. Raises BadInput, with the remedy, where an official prompt was not fetched."""
+        prompts = {name: judge_prompts.resolved(name, text) for name, text in settings["prompts"].items()}
+        return cls(settings["protocol"], settings["order"] == BOTH, prompts, settings["sampling"])
 
     def questions(self, cases: Sequence[Case]) -> list[Question]:
         """Return all that the judge has to be asked about cases, case by case."""
@@ -68,7 +69,12 @@ def settings_of(entry: Mapping) -> dict:
     return {
         "protocol": entry["protocol"],
         "order": entry["order"],
-        "prompts": {name: entry["prompt"] or judge_prompts.load(name, version) for name in sorted(names)},
+        "prompts": {
+            name: judge_prompts.mark(name)
+            if entry["prompt"] == judge_prompts.OWN
+            else entry["prompt"] or judge_prompts.load(name, version)
+            for name in sorted(names)
+        },
         "sampling": sampling,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..stats.rank import spearman
-from .protocols import Case, Verdict
+from .protocols import Verdict
 
 WON, TIE, LOST = "won", "tie", "lost"
 Item = tuple[str, str, str]  # model, task, id: what two judges both judged
@@ -39,6 +39,13 @@ class Length(NamedTuple):
 
     n: int
     longer: float | None = None  # share of cases that the longer answer wins
+
+
+class Correct(NamedTuple):
+    """Whether a judge prefers the right answer, over cases of which a checker calls one answer right and the other wrong."""
+
+    n: int
+    right: float | None = None  # share of cases that the right answer wins; a tie counts half, and a half is chance
 
 
 class Repeats(NamedTuple):
@@ -101,14 +108,27 @@ def position(verdicts: Sequence[Verdict]) -> Position:
     )
 
 
-def length(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> Length:
-    """Return how often the longer answer wins. A share above a half may be right: longer answers may be better."""
-    longer = []
-    for case, verdict in zip(cases, verdicts, strict=True):
-        more = len(case.answer) - len(case.opponent or "")
-        if verdict.score is not None and verdict.score != 0.5 and more and case.opponent:
-            longer.append((more > 0) == (verdict.score > 0.5))
-    return Length(len(longer), sum(longer) / len(longer) if longer else None)
+def length(more: Sequence[int], scores: Sequence[float | None]) -> Length:
+    """Return how often the longer answer wins. A share above a half may be right: longer answers may be better.
+
+    Args:
+        more: by how many characters the model's answer is longer than its opponent's, of each case.
+        scores: of the same cases.
+    """
+    known = [(a, score) for a, score in zip(more, scores, strict=True) if a and score is not None and score != 0.5]
+    return Length(len(known), sum((a > 0) == (score > 0.5) for a, score in known) / len(known) if known else None)
+
+
+def correct(truth: Sequence[float], scores: Sequence[float | None]) -> Correct:
+    """Return how often a judge prefers the right answer.
+
+    Args:
+        truth: by how much a checker's score of the model's answer is above that of its opponent's, of each case: 1, 0 or -1.
+        scores: the judge's, of the same cases.
+    """
+    known = [(sign, score) for sign, score in zip(truth, scores, strict=True) if abs(sign) == 1 and score is not None]
+    won = [(word(score) == TIE) / 2 + (word(score) == (WON if sign > 0 else LOST)) for sign, score in known]
+    return Correct(len(won), sum(won) / len(won) if won else None)
 
 
 def repeats(scores: Mapping[Item, Sequence[float | None]]) -> Repeats:

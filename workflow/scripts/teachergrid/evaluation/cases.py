@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from ..data.reasoning import strip
 from ..errors import BadInput
-from ..responses.reasoning import strip
 from . import followbench
 from .protocols import PROTOCOLS, Case
 
@@ -36,7 +36,8 @@ def cases(answers: pa.Table, opponent: pa.Table | None, items: Mapping[str, pa.T
             raise BadInput(
                 f"an answer to {row['task']}/{row['id']}, which is not among the task's prompts; answer the suite again"
             )
-        other = others.get(key_of(row))
+        # published answers are one an item, whatever the number of the model's
+        other = others.get(key_of(row)) or others.get((row["task"], row["id"], 0))
         case = Case(
             *key_of(row),
             row["category"],

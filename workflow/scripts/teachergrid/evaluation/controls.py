@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from ..data.reasoning import strip
 from ..errors import BadInput
-from ..responses.reasoning import strip
+from ..hub import needs
 from ..stats.battles import Rate, Style, difference, style_controlled
 from ..stats.length_control import Anchor, Benchmark, Controlled, Judged, length_controlled
 from ..store import artifacts
@@ -46,10 +47,10 @@ def scored(
         answers, opponent: artifacts.ANSWERS.
         items: {task: its prompts}.
         rows: artifacts.VERDICTS.
-        settings: {"protocol", "order", "control"}.
-        gamed: AlpacaEval's file, where length is controlled.
+        settings: {"protocol", "order", "control", "gamed", "gamed_revision"}; the last two where length is controlled by a file of the hub.
+        gamed: AlpacaEval's file, where length is controlled by one that is here.
     Raises:
-        BadInput: as cases.cases, length_benchmark and by_length do.
+        BadInput: as cases.cases, length_benchmark and by_length do, and where the hub's file was not fetched.
     """
     judged = cases(answers, opponent, items, settings["protocol"])
     verdicts = decided(judged, rows, settings["protocol"], settings["order"] == BOTH)
@@ -62,13 +63,13 @@ def scored(
         controlled, rates = by_style(judged, verdicts, table)
         return Scored(controlled, {name: {"rate": rate.rate, "reason": rate.reason} for name, rate in rates.items()})
     if settings["control"] == "length":
-        assert gamed is not None, "config.check sees to it"
+        path = Path(gamed) if gamed else needs.file_of(settings["gamed"], settings["gamed_revision"])
         if len(items) != 1:
             raise BadInput(
                 "control of length: the suite has other tasks than AlpacaEval's; judge that in a suite of its own"
             )
         [(name, prompts)] = items.items()
-        benchmark = length_benchmark(prompts, opponent.filter(pc.equal(opponent["task"], name)), Path(gamed))
+        benchmark = length_benchmark(prompts, opponent.filter(pc.equal(opponent["task"], name)), path)
         controlled, fitted = by_length(judged, table, benchmark)
         return Scored(controlled, {task: _told(fit) for task, fit in fitted.items()})
     return Scored(table, None)

@@ -4,12 +4,18 @@ A prompt has its messages between <|im_start|>role and <|im_end|>, as AlpacaEval
 with it: a better prompt is a file with the next number, since a prompt's text is part of what a verdict is made from.
 """
 
+import ast
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import yaml
+
 from ..errors import BadInput
+from ..hub import github
+from ..hub.github import File
 
 if TYPE_CHECKING:
     from ..models.templates import Message
@@ -22,32 +28,84 @@ _PLACES = {"QUESTION": "instruction", "ANSWER_A": "output_1", "ANSWER_B": "outpu
 
 
 class Official(NamedTuple):
-    """Where the prompt of a benchmark's own judge lies."""
+    """The prompt of a benchmark's own judge. files: that hold it. licence: of these. read: the prompt, from the files' texts."""
 
-    repository: str  # on GitHub
-    commit: str
-    path: str
+    files: tuple[File, ...]
     licence: str
+    read: Callable[[list[str]], str]
 
 
+def _arena(category: str) -> Callable[[list[str]], str]:
+    """Return what finds the prompt of a category in Arena-Hard's program and settings. The program is read, and never run."""
+
+    def read(texts: list[str]) -> str:
+        program, settings = texts
+        values = {
+            target.id: statement.value
+            for statement in ast.parse(program).body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        of_category = _member(values["JUDGE_SETTINGS"], category)
+        system = _member(of_category, "system_prompt")
+        system = values[system.id] if isinstance(system, ast.Name) else system
+        user = yaml.safe_load(settings)["prompt_template"]
+        return f"<|im_start|>system\n{ast.literal_eval(system)}\n<|im_end|>\n<|im_start|>user\n{user}\n<|im_end|>\n"
+
+    return read
+
+
+def _member(mapping: ast.expr, key: str) -> ast.expr:
+    assert isinstance(mapping, ast.Dict)
+    keys = [one.value if isinstance(one, ast.Constant) else None for one in mapping.keys]
+    return mapping.values[keys.index(key)]
+
+
+_ALPACA = "tatsu-lab/alpaca_eval", "cd543a149df89434d8a54582c0151c0b945c3d20"
+_ARENA = "lmarena/arena-hard-auto", "196f6b826783b3da7310e361a805fa36f0be83f3"
+_ARENA_FILES = (
+    File(*_ARENA, "utils/judge_utils.py", "cbb093f4fc27408d8447e946392f26f98538b1e3950f574aca91a0f7595167b4"),
+    File(*_ARENA, "config/arena-hard-v2.0.yaml", "ee68e5c6ac98a79720bf11014fc3f7fc3c3e5899153b3b08efe3db0e174215a0"),
+)
+# by the names of our prompts. FollowBench's is put together by its program (YJiangcm/FollowBench, code/gpt4_based_evaluation.py)
 OFFICIAL = {
     "alpaca_eval2": Official(
-        "tatsu-lab/alpaca_eval",
-        "cd543a149df89434d8a54582c0151c0b945c3d20",
-        "src/alpaca_eval/evaluators_configs/alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt",
+        (
+            File(
+                *_ALPACA,
+                "src/alpaca_eval/evaluators_configs/alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt",
+                "784227e6dc2832fc08c43d2c8ea3a308e7523780187a1aaad2f85e30bac85f62",
+            ),
+        ),
         "Apache-2.0",
+        "".join,
     ),
-    # the system prompts; the user's prompt is `prompt_template` in config/arena-hard-v2.0.yaml
-    "arena_hard": Official(
-        "lmarena/arena-hard-auto", "196f6b826783b3da7310e361a805fa36f0be83f3", "utils/judge_utils.py", "Apache-2.0"
-    ),
-    "followbench": Official(
-        "YJiangcm/FollowBench",
-        "6278f4c1377b4eafab737267b8b21acd52ea0e52",
-        "code/gpt4_based_evaluation.py",
-        "Apache-2.0",
-    ),
+    "arena_hard": Official(_ARENA_FILES, "Apache-2.0", _arena("hard_prompt")),
+    "arena_hard_creative": Official(_ARENA_FILES, "Apache-2.0", _arena("creative_writing")),
 }
+OWN = "official"  # in place of a file, in a judge's entry
+_MARK = "official:"  # and the digests, in its spec
+
+
+def mark(name: str) -> str:
+    """Return what stands in a spec for an official prompt, whose text may not be here yet: the digests of its files."""
+    return _MARK + "+".join(file.sha256 for file in OFFICIAL[name].files)
+
+
+def resolved(name: str, text: str) -> str:
+    """Return the text of a prompt of a spec. Raises BadInput, with the remedy, where an official one was not fetched."""
+    if not text.startswith(_MARK):
+        return text
+    official = OFFICIAL[name]
+    return official.read([github.read(file) for file in official.files])
+
+
+def needed(specs: Iterable[str]) -> list[File]:
+    """Return the files of the official prompts that jobs with these specs need."""
+    prompts = [json.loads(spec).get("judge", {}).get("prompts", {}) for spec in specs]
+    names = {name for of_judge in prompts for name, text in of_judge.items() if text.startswith(_MARK)}
+    return list(dict.fromkeys(file for name in sorted(names) for file in OFFICIAL[name].files))
 
 
 def versions(name: str) -> list[int]:

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from ..data import loading
 from ..engines.requests import Sampling
 from ..errors import BadInput
-from ..instructions import loading
 from ..models.templates import plain
 from ..spec.settings import AnswerSettings, ChatSettings
 from ..store import artifacts

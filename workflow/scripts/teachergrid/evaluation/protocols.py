@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..data.reasoning import strip
 from ..engines.requests import Request, Sampling
-from ..responses.reasoning import strip
 from ..stats.battles import battles
 from . import judge_prompts, replies
 from .replies import Read, Reply

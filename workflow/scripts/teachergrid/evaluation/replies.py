@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..responses.reasoning import strip
+from ..data.reasoning import strip
 from ..stats.battles import LABELS
 
 ONE, TWO = "m", "M"  # names of the answer shown first and of the one shown second

@@ -1,4 +1,4 @@
 """Models rewrite instructions: which sets a method adds to the config, and what each set is made of.
 
-Imports: engines, hub, instructions, responses, spec, store, tasks.
+Imports: data, engines, hub, spec, store, tasks.
 """

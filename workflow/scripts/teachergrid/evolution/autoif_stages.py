@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..data.files import message_id
 from ..errors import BadInput
-from ..instructions.files import message_id
 from ..tasks import verifiers
 from ..tasks.sandbox import Limits
 from . import crosscheck

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from ..data.files import message_id
 from ..errors import BadInput
-from ..instructions.files import message_id
 from ..spec.ids import Responses
 from ..spec.spelling import known
 from . import crosscheck, texts

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..instructions.contamination import normal
-from ..instructions.files import message_id
-from ..responses.health import refused, script
+from ..data.contamination import normal
+from ..data.files import message_id
+from ..data.health import refused, script
 from ..store.artifacts import CUT_OFF
 from . import texts
 from .lineage import last_turn, pool

@@ -8,10 +8,10 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from ..data import sizes
 from ..engines.engine import generates
 from ..errors import BadInput
 from ..hub.pins import HUB
-from ..instructions import sizes
 from ..spec import schema
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known, nearest

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from .. import units
+from ..data.loading import Loaded, rows_of
+from ..data.rows import columns_of, input_of, item_of
 from ..errors import BadInput
-from ..instructions.loading import Loaded, rows_of
-from ..instructions.rows import columns_of, input_of, item_of
 from ..store import artifacts
 from .lineage import roots_within
 from .methods import STAGES

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..instructions.files import message_id
+from ..data.files import message_id
 from . import elimination, texts
 from .lineage import last_turn, pool, roots_within, with_last_turn
 from .steps import Fate, Given, Made, Replies, Row

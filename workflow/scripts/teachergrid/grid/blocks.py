@@ -151,6 +151,9 @@ def report_row(build: Builder, block: Block) -> ReportRow:
         "pilots": [block.name] if entry["pilot"] else [],
         "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
         "models": block.shown_students + entry["references"],
+        "judged_models": [comparison.model for comparison in block.comparisons],
+        "judged_suites": [comparison.suite for comparison in block.comparisons],
+        "judges": [comparison.judge for comparison in block.comparisons],
         "instructions": sets_of(responses),
         "responses": responses,
         "rewards": build.rewards_of(entry["metrics"]),
@@ -181,7 +184,40 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
         bases=labels(config, "bases", {base for base, _ in block.pairs}),
+        **({"kin": related} if (related := kin(config, block, responses)) else {}),
     )
+
+
+def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:
+    """Return {judge: {"family", "names"}} of the judges that may favour a teacher or base: they are of its family, or that very model.
+
+    Args:
+        responses: ids of those that the block's corpora take rows from.
+    Returns: the family that judge and teachers share, None where they share the model itself; the names of teachers and bases.
+    """
+    entries = {name: config["teachers"][name]["model"] for name in teachers_of(responses)}
+    entries |= {base: config["bases"][base]["model"] for base, _ in block.pairs}
+    found = {}
+    for judge in block.judges:
+        model = judging_model(config, judge)
+        family = _family(config, model)
+        for shared, names in (
+            (family, sorted(name for name, other in entries.items() if family and _family(config, other) == family)),
+            (None, sorted(name for name, other in entries.items() if model is not None and other == model)),
+        ):
+            if names and judge not in found:
+                found[judge] = {"family": shared, "names": names}
+    return found
+
+
+def judging_model(config: dict, judge: str) -> str | None:
+    """Return the model that decides for a judge, None where a checker does: its own, or that of its reward or of the judge it derives from."""
+    entry = config["judges"][evaluation.asked_judge(config, judge)]
+    return entry["model"] if entry["reward"] is None else config["rewards"][entry["reward"]]["model"]
+
+
+def _family(config: dict, model: str | None) -> str | None:
+    return (config["models"].get(model) or {}).get("family")
 
 
 def labels(config: dict, kind: str, names: Collection[str]) -> dict[str, dict]:

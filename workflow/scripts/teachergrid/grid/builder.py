@@ -4,11 +4,11 @@ import math
 from functools import cache
 
 from ..cost import gpu_shares, resources, workload
+from ..data import sizes
 from ..engines.engine import ENGINES, generates
 from ..engines.requests import Endpoint
 from ..errors import BadInput
 from ..hub import pins
-from ..instructions import sizes
 from ..metrics.variants import Metric
 from ..spec import canonical
 from ..spec.canonical import picked, without

@@ -11,10 +11,10 @@ from itertools import chain, product
 from typing import Any
 
 from ..cost import resources, workload
+from ..data import sizes
 from ..engines.engine import missing
 from ..errors import BadInput
 from ..evolution.entries import NOTHING
-from ..instructions import sizes
 from ..job import fingerprint
 from ..models import openings
 from ..spec import canonical, names, recipes
@@ -121,13 +121,14 @@ class Cells:
 
     def warnings(self) -> list[str]:
         """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
-        whose rows are not known, and on engines whose package is not installed."""
+        whose rows are not known, on engines whose package is not installed, and on programs of models without a guard."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         students = [Student.parse(name) for name in self.rows["finetune"]]
         opened = openings.warnings(self.config, measured | {student.base for student in students})
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
-        return [*opened, *rates, *sizes.guessed(entries), *sets.bounded(self.build, entries), *self.lacking()]
+        unknown = [*sizes.guessed(entries), *sets.bounded(self.build, entries)]
+        return [*opened, *rates, *unknown, *self.lacking(), *evaluation.unguarded(self.config)]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..engines.engine import ENGINES
 from ..errors import BadInput
+from ..evaluation import judge_prompts
 from ..evolution import entries
 from ..hub import pins
 from ..metrics import entry_checks
@@ -81,7 +82,9 @@ def _expand_all(config: dict) -> None:
                 block[key] = sorted(config[key])
         if block["references"] == "all":
             bases = (None, *block["bases"])
-            block["references"] = sorted(r for r, entry in config["references"].items() if entry["base"] in bases)
+            # published answers are those to one suite, so they stand only where a block names them
+            running = ((r, entry) for r, entry in config["references"].items() if entry["source"] is None)
+            block["references"] = sorted(r for r, entry in running if entry["base"] in bases)
 
 
 # --- checks
@@ -204,6 +207,7 @@ def _corpora(config: dict) -> None:
 def _references(config: dict) -> None:
     for name, reference in config["references"].items():
         where = f"config.references.{name}"
+        config_data.check_answers(where, reference)
         if reference["base"] is not None:
             known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":
@@ -229,7 +233,7 @@ def _read_templates(config: dict) -> None:
             if entry["template"] != "own":
                 entry["template"] = Path(entry["template"]).read_text()
     for judge in config["judges"].values():
-        if judge["prompt"] is not None:
+        if judge["prompt"] not in (None, judge_prompts.OWN):
             judge["prompt"] = Path(judge["prompt"]).read_text()
 
 
@@ -282,6 +286,7 @@ COMPLETIONS = (
     _name_prompts,
     config_data.label_stripped,
     config_grids.add_pilot_subsets,
+    config_grids.name_gamed,
     _read_templates,
     _derive_seeds,
 )

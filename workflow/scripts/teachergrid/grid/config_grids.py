@@ -5,6 +5,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..evaluation import judge_prompts
 from ..evaluation.protocols import PROTOCOLS
+from ..hub import pins
 from ..metrics.variants import Metric
 from ..spec import schema
 from ..spec.ids import Corpus, pilot_subset
@@ -30,8 +31,10 @@ def judges_of(config: dict, suite: str) -> list[str]:
 JUDGES = {
     "reward": ("reward", "tie"),
     "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens"),
-    "of": ("of", "control", "gamed"),
+    "of": ("of", "control", "gamed", "gamed_revision"),
 }
+# AlpacaEval's own file for the control of length
+GAMED, GAMED_REVISION = "hub:tatsu-lab/alpaca_eval/df_gamed.csv", "2edc6fad8be6b14ea7230aabfd08188da6b8b814"
 
 
 def check_judges(config: dict) -> None:
@@ -88,7 +91,12 @@ def _judge_by_model(config: dict, where: str, judge: dict) -> None:
         _opponent(config, where, judge)
     elif judge["baseline"] is not None:
         raise BadInput(f"{where}.baseline: protocol '{judge['protocol']}' judges answers alone; remove it")
-    if judge["prompt"] is not None:
+    if judge["prompt"] == judge_prompts.OWN:
+        if protocol.prompt(None) not in judge_prompts.OFFICIAL:
+            raise BadInput(
+                f"{where}.prompt: protocol '{judge['protocol']}' has no official prompt; leave it out, or name a file"
+            )
+    elif judge["prompt"] is not None:
         require_file(f"{where}.prompt", judge["prompt"])
         judge_prompts.check(f"{where}.prompt", _text(f"{where}.prompt", judge["prompt"]))
     elif judge["prompt_version"] not in (versions := judge_prompts.versions(protocol.prompt(None))):
@@ -111,10 +119,22 @@ def _derived_judge(config: dict, where: str, judge: dict) -> None:
         raise BadInput(f"{where}.of: '{judge['of']}' is no language model that compares two answers; name one that is")
     if judge["baseline"] is not None:
         raise BadInput(f"{where}.baseline: the opponent is that of '{judge['of']}'; remove it")
-    if (judge["control"] == "length") != (judge["gamed"] is not None):
-        raise BadInput(f"{where}.gamed: AlpacaEval's df_gamed.csv goes with 'control: length'; state both, or neither")
-    if judge["gamed"] is not None:
+    if judge["control"] != "length" and judge["gamed"] is not None:
+        raise BadInput(f"{where}.gamed: AlpacaEval's df_gamed.csv goes with 'control: length'; remove it")
+    on_hub = judge["gamed"] is not None and judge["gamed"].startswith(pins.HUB)
+    if on_hub and not pins.data_set(judge["gamed"])[1]:
+        raise BadInput(f"{where}.gamed: name one file of the data set, as in hub:org/name/df_gamed.csv")
+    if on_hub != (judge["gamed_revision"] is not None) or (on_hub and not pins.is_commit(judge["gamed_revision"])):
+        raise BadInput(f"{where}.gamed_revision: a file on the hub, and no other, needs its commit of 40 hex digits")
+    if judge["gamed"] is not None and not on_hub:
         require_file(f"{where}.gamed", judge["gamed"])
+
+
+def name_gamed(config: dict) -> None:
+    """Name AlpacaEval's own file where length is controlled and the config names none."""
+    for judge in config["judges"].values():
+        if judge["control"] == "length" and judge["gamed"] is None:
+            judge |= {"gamed": GAMED, "gamed_revision": GAMED_REVISION}
 
 
 def check(config: dict) -> None:
@@ -141,6 +161,9 @@ def _block(config: dict, where: str, block: dict) -> None:
         _primary(config, f"{where}.performance", text, block["suites"])
     for text in block["weights"]:
         known(f"{where}.weights", text, block["performance"])
+    behind = list(dict.fromkeys(text.split("/")[1] for text in block["performance"]))
+    for judge in block["primary_judges"]:
+        known(f"{where}.primary_judges", judge, behind)
     for key in ("include", "exclude"):
         for index, cell in enumerate(block[key]):
             _cell(config, f"{where}.{key}[{index}]", cell)

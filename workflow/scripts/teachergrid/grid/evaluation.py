@@ -1,20 +1,23 @@
 """The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..cost import resources, workload
+from ..data import loading, sizes
 from ..engines import openai
 from ..engines.engine import ENGINES
 from ..engines.requests import requests_of
 from ..evaluation import asking, cases
 from ..evaluation.protocols import BOTH, PROTOCOLS
-from ..instructions import loading, sizes
+from ..hub import pins
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Model
+from ..stats.sample_size import detectable_difference
 from ..store import artifacts
 from ..store.results import RESULTS
 from ..tasks import checkers
@@ -30,11 +33,16 @@ def answer_row(build: Builder, model: str, suite: str) -> AnswerRow:
     """Return the row of the job in which a model answers a suite. A student answers with the chat settings of its base."""
     student = Model.parse(model).student
     prompts, items = _prompts(build, suite)
+    if (reference := build.config["references"].get(model)) and reference["source"] is not None:
+        part = _published(build, model, suite)
+        files = [] if pins.is_data_set(reference) else [*pins.answers(reference).values()]
+        return {**part, "asked": None, "students": [], "files": files, "prompts": prompts, "rows": items}
     format = format_of(build.config, model)
     return {
         **_answers(build, student.base if student else model, suite),
         "asked": _asked(build, suite, format),
         "students": [model] if student else [],
+        "files": [],
         "prompts": [*prompts, *_examples(build, suite, format)],
         "rows": items,
     }
@@ -126,7 +134,7 @@ def score_row(build: Builder, model: str, suite: str, judge: str) -> ReadRow:
         "baselines": _baselines(build.config["judges"][asked], model),
         "suites": [suite],
         "prompts": prompts,
-        "files": [entry["gamed"]] if entry["gamed"] else [],
+        "files": [entry["gamed"]] if entry["gamed"] and entry["gamed_revision"] is None else [],
         "rows": items,
     }
 
@@ -150,9 +158,8 @@ def unanswered(row: dict, cell: str) -> int:
     parts = canonical.load(row["spec"])
     paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *row["baselines"])]
     own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
-    judged = cases.cases(
-        own, (*others, own)[0], loading.load_tasks(parts["tasks"], row["prompts"]), parts["judge"]["protocol"]
-    )
+    tasks = loading.load_tasks(parts["tasks"], row["prompts"])
+    judged = cases.cases(own, (*others, own)[0], tasks, parts["judge"]["protocol"])
     requests = [question.request for question in asking.Judge.of(parts["judge"]).questions(judged)]
     return openai.unanswered(requests, {"teacher": asking.CHAT, "model": parts["model"]}, Path(RESULTS))
 
@@ -174,7 +181,9 @@ def _score_spec(build: Builder, judge: str, suite: str) -> str:
     entry = build.config["judges"][judge]
     asked = build.config["judges"][asked_judge(build.config, judge)]
     tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
-    return canonical.dump(judge=picked(asked, "protocol", "order") | picked(entry, "control"), tasks=tasks)
+    # a file counts by its content
+    own = picked(entry, "control", *(["gamed", "gamed_revision"] if entry["gamed_revision"] else []))
+    return canonical.dump(judge=picked(asked, "protocol", "order") | own, tasks=tasks)
 
 
 @cache
@@ -185,16 +194,26 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     tasks = {n: _put(task, chat["format"]) for n, task in tasks_of(build.config, suite).items()}
     of_suite = build.config["suites"][suite]
     unused = ENGINES[of_suite["engine"]].unused
-    row = build.with_model(
-        # in specs the chat settings of a student also lie under `reference`
-        "reference",
-        chat if chat["format"] == "plain" else without(chat, "plain"),
-        unused=unused,
-        tasks=tasks,
-        suite=without(picked(of_suite, "engine", "batch", "shard"), *unused),
-    )
+    own = without(picked(of_suite, "engine", "batch", "shard"), *unused)
+    asked = chat if chat["format"] == "plain" else without(chat, "plain")
+    # in specs the chat settings of a student also lie under `reference`
+    row = build.with_model("reference", asked, unused=unused, tasks=tasks, suite=own)
     longest = max(workload.longest(task["sampling"]) for task in tasks.values())
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
+
+
+@cache
+def _published(build: Builder, name: str, suite: str) -> ScorePart:
+    """Return spec and cost of reading answers that were published. The content of a file counts as an input."""
+    entry = build.config["references"][name]
+    reference = picked(entry, "engine", "fields", "written_by", "allow_missing", "by_category")
+    if pins.is_data_set(entry):
+        reference |= picked(entry, "source", "revision", "split")
+    else:  # of a file only the place in the inputs
+        reference["by_category"] = {name: str(number) for number, name in enumerate(sorted(entry["by_category"]), 1)}
+    tasks = {task: picked(settings, "fields") for task, settings in tasks_of(build.config, suite).items()}
+    spec = canonical.dump(reference=reference, tasks=tasks, suite={})
+    return {"spec": spec, **NO_MODEL, "nodes": 1, "tokens": resources.USUAL_TOKENS}
 
 
 def _put(task: dict, format: str) -> dict:
@@ -216,10 +235,8 @@ def _verify_spec(build: Builder, suite: str) -> str:
     tasks = tasks_of(build.config, suite)
     kinds = {task["checker"]["kind"] for task in tasks.values() if task["checker"]}
     libraries = {name: version for kind in sorted(kinds) for name, version in checkers.versions(kind).items()}
-    return canonical.dump(
-        tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()},
-        **({"libraries": libraries} if libraries else {}),
-    )
+    parts = {n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()}
+    return canonical.dump(tasks=parts, **({"libraries": libraries} if libraries else {}))
 
 
 @cache
@@ -241,6 +258,30 @@ def _prompts(build: Builder, suite: str) -> tuple[list[str], int]:
 def _items(build: Builder, task: dict) -> int:
     is_set = task["instructions"] in build.config["instructions"]
     return build.drawn(task["instructions"]) if is_set else sizes.count(task["prompts"])
+
+
+def detectable(build: Builder, answered: Iterable[str]) -> list[dict[str, Any]]:
+    """Return {suite, task, items, unpaired, paired} of each benchmark: differences of two models, in points, that it mostly detects.
+
+    answered: model/suite of the jobs `answer`. See sample_size.detectable_difference.
+    """
+    found = []
+    for suite in sorted({cell.split("/")[1] for cell in answered}):
+        for name, task in tasks_of(build.config, suite).items():
+            if items := _items(build, task):
+                kinds = {"unpaired": False, "paired": True}
+                points = {word: round(100 * detectable_difference(items, kind), 1) for word, kind in kinds.items()}
+                found.append({"suite": suite, "task": name, "items": items, **points})
+    return found
+
+
+def unguarded(config: dict) -> list[str]:
+    """Return a sentence where suites of the grids run programs of models and this machine has no guard for them."""
+    suites = sorted({suite for block in config["grids"].values() for suite in block["suites"]})
+    checks = {suite: [task["checker"] for task in tasks_of(config, suite).values()] for suite in suites}
+    running = [suite for suite in suites if any(one and checkers.runs_programs(one) for one in checks[suite])]
+    lack = checkers.no_guard() if running else None
+    return [f"suite {', '.join(running)}: {lack}"] if lack else []
 
 
 @cache

@@ -116,6 +116,7 @@ def complete(config: dict, block: dict, all_cells: list[Combination]) -> list[st
         for name, other in config["grids"].items()
         if other["pilot"] is None
         and other["performance"] == block["performance"]
+        and other["primary_judges"] == block["primary_judges"]
         and other["compare"] == block["compare"]
         and set(all_cells) <= set(combinations(name, other))
     ]

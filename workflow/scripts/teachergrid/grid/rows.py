@@ -175,6 +175,7 @@ class AnswerRow(ModelPart):
     tokens: int
     asked: float | None  # mean tokens of a prompt, as in Read
     students: list[str]  # the student; empty for a reference
+    files: list[str]  # with answers that were published
     prompts: list[str]
     rows: int
 
@@ -259,6 +260,9 @@ class ReportRow(SpecRow):
     """Rule `report`."""
 
     models: list[str]
+    judged_models: list[str]
+    judged_suites: list[str]
+    judges: list[str]
     verified: list[str]
     pilots: list[str]
     complete: list[str]  # grids that also train the teachers that the pilot drops

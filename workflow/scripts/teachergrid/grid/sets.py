@@ -5,11 +5,11 @@ from functools import cache
 from typing import Protocol
 
 from .. import units
+from ..data import sizes
 from ..evolution import optimise, texts
 from ..evolution.entries import NOTHING, made_by, up_to_date
 from ..evolution.methods import METHODS, OUTPUTS
 from ..hub import pins
-from ..instructions import sizes
 from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.ids import Responses
@@ -65,6 +65,7 @@ def specs(build: Generating, name: str) -> dict[str, str]:
     found = {f"load_instructions {name}": spec(build, name)}
     for one in made["sets"]:
         found |= specs(build, one)
+    found |= {f"{rule} {cell}": table(build, rule, cell)["spec"] for rule, cell in made["tables"]}
     return found | {f"generate {one}": build.generate(one)["spec"] for one in made["responses"]}
 
 

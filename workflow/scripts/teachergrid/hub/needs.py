@@ -41,12 +41,15 @@ def needs(specs: set[str]) -> tuple[list[Need], list[dict]]:
     for text in specs:
         parts = canonical.load(text)
         model = parts.get("model")
-        # instructions, and responses that exist already
-        for entry in (parts.get("instructions", {}), parts.get("teacher", {})):
-            source = entry.get("source") or ""
-            if source.startswith(pins.HUB):
-                repo, file = pins.data_set(source)
-                from_hub.add(Need("dataset", repo, entry["revision"], file))
+        # instructions, responses that exist already, published answers
+        for entry in (parts.get(name, {}) for name in ("instructions", "teacher", "reference")):
+            for source in (entry.get("source") or "", *entry.get("by_category", {}).values()):
+                if source.startswith(pins.HUB):
+                    repo, file = pins.data_set(source)
+                    from_hub.add(Need("dataset", repo, entry["revision"], file))
+        if gamed := parts.get("judge", {}).get("gamed"):  # a file; those that are no data set's stay out of specs
+            repo, file = pins.data_set(gamed)
+            from_hub.add(Need("dataset", repo, parts["judge"]["gamed_revision"], file))
         if model and model["repo"] and not is_without_model(parts.get("teacher", {}).get("engine")):
             if pins.on_hub(model):
                 from_hub.add(Need("model", model["repo"], model["revision"], code=model["trust_remote_code"]))
@@ -115,6 +118,17 @@ def place(snapshot: Snapshot, name: str) -> Path | None:
     need = snapshot.need
     path = try_to_load_from_cache(need.repo, name, revision=snapshot.commit, repo_type=need.kind)
     return Path(path) if isinstance(path, str) else None
+
+
+def file_of(source: str, revision: str) -> Path:
+    """Return the path of one file of a data set, hub:org/name/file, in the cache. Raises BadInput where the cache lacks it."""
+    repo, name = pins.data_set(source)
+    need = Need("dataset", repo, revision, name)
+    if lack := lacks(need):
+        raise BadInput(lack)
+    path = place(Snapshot(need, revision, {}), name or "")
+    assert path is not None, "the cache has it"
+    return path
 
 
 def cached(snapshot: Snapshot, name: str) -> bool:

@@ -60,10 +60,16 @@ def files(entry: dict) -> list[str]:
     return [entry["source"]] if entry["source"] and not is_data_set(entry) else []
 
 
+def answers(entry: dict) -> dict[str | None, str]:
+    """Return {category: source} of a reference whose answers were published; None: of all other categories. All are files, or of one
+    data set."""
+    return {None: entry["source"], **{name: entry["by_category"][name] for name in sorted(entry["by_category"])}}
+
+
 def entries(config: dict) -> list[tuple[str, str, dict]]:
     """Return (kind, repository, config entry) of all that comes from the hub; kind is `model` or `dataset`."""
     models = [("model", model["repo"], model) for model in config["models"].values() if on_hub(model)]
-    sources = [*config["instructions"].values(), *config["teachers"].values()]
+    sources = [entry for kind in ("instructions", "teachers", "references") for entry in config[kind].values()]
     sets = [entry for entry in sources if is_data_set(entry)]
     return models + [("dataset", data_set(entry["source"])[0], entry) for entry in sets]
 

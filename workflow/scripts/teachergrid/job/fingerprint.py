@@ -65,6 +65,13 @@ REWRITTEN = {
         ("teachergrid.models.checks", "refuse_ids"),
         (("teachergrid.errors", "BadInput"),),
     ),
+    # a turn whose content is {answer: text}, which was refused before: files._joined. Names of Python itself have no digest: the two
+    # more that it uses now go with `dict`
+    "3fbaccdd6bbe8e064eed13290ffdbf569d7098d84870faee38f03a356ca88519": Before(
+        "530515d01dae1bc93b062d3e9cbea8ba4e208ee6a946352f2f924184702ccc1d",
+        ("teachergrid.data.files", "dict"),
+        (),
+    ),
 }
 # {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}

@@ -1,4 +1,4 @@
 """The plan: which jobs run and why, what they cost, when they end, and what would be cheaper.
 
-Imports: cost, grid, hub, instructions, job, pages, slurm, spec, store.
+Imports: cost, data, grid, hub, job, pages, slurm, spec, store.
 """

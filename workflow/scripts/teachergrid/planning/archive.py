@@ -173,6 +173,7 @@ class Document(TypedDict):
     narrowing: NotRequired[dict[str, Any] | None]
     engines: NotRequired[list[dict[str, Any]]]
     endpoints: NotRequired[list[dict[str, Any]]]
+    detectable: NotRequired[list[dict[str, Any]]]
     jobs: list[JobRow]
     phase_two: PhaseTwo | None
 

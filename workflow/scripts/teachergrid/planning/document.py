@@ -15,7 +15,7 @@ from ..cost.machines import CPU, Machines
 from ..cost.machines import read as read_machines
 from ..cost.makespan import Run
 from ..cost.saved_estimates import BOUNDS, Estimate
-from ..grid import phases
+from ..grid import evaluation, phases
 from ..hub import folders
 from ..job import devices
 from ..job.reasons import shortened, words_of
@@ -131,9 +131,8 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
     jobs, forecast, problems = jobs_of(dag, setting)
     rows = [row_of(job, setting.machines) for job in jobs]
     files = digests(path for row in rows for path in row["files"])
-    running = set(dag.needrun_jobs())
+    cells, cluster, running = dag.workflow.globals["cells"], setting.cluster, set(dag.needrun_jobs())
     reused = Counter(job.rule.name for job in dag.jobs if job not in running and not job.rule.norun)
-    cluster = setting.cluster
     return {
         "format": FORMAT,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -145,7 +144,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             "pools": {kind: pools.described(cluster, kind) for kind in cluster.pools},
         },
         "total": {**summed(rows), "reused": reused.total()},
-        "storage": disk_space(dag.workflow.globals["cells"], places(rows), setting.at_once),
+        "storage": disk_space(cells, places(rows), setting.at_once),
         "stages": by_stage(rows, [rule.name for rule in dag.workflow.rules], reused),
         "teachers": by_word(rows, "teacher"),
         "bases": by_word(rows, "base"),
@@ -155,7 +154,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
-        "folders": folders.described(dag.workflow.globals["cells"].config["models"].values()),
+        "folders": folders.described(cells.config["models"].values()),
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,
@@ -165,6 +164,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
         "narrowing": narrowing(rows),
         "engines": by_engine(rows),
         "endpoints": by_endpoint(rows),
+        "detectable": evaluation.detectable(cells.build, cells.rows["answer"]),
         "jobs": rows,
         "phase_two": None,
     }

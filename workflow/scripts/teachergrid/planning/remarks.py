@@ -247,6 +247,25 @@ def asked(plan: Document) -> list[str]:
     return lines
 
 
+NAMED_TASKS = 6
+
+
+def detectable(plan: Document) -> str:
+    """Return which differences between two models the benchmarks mostly detect; "" without any."""
+    rows = plan.get("detectable") or []
+    told = [
+        f"{row['suite']}/{row['task']} ({count(row['items'])} items) {number(row['paired'])} points ({number(row['unpaired'])})"
+        for row in rows[:NAMED_TASKS]
+    ]
+    more = f", and {len(rows) - NAMED_TASKS} more (--json)" if len(rows) > NAMED_TASKS else ""
+    if not told:
+        return ""
+    return (
+        f"differences of two models, by the same items (by different ones), that four of five runs detect at p <= 0.05 where half is "
+        f"right: {', '.join(told)}{more}"
+    )
+
+
 # what an engine or a rule must make of the hours to be named
 MOST = 0.5
 

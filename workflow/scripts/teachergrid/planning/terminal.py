@@ -51,6 +51,7 @@ def headline(plan: Document, width: int) -> list[str]:
         "basis": remarks.basis(total),
         "end": ending(plan),
         "disk": room(plan),
+        "finds": remarks.detectable(plan),
         "then": phase_two(plan),
     }
     lines = {word: text for word, text in lines.items() if text}

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..data import sizes
 from ..errors import BadInput
 from ..grid.config import MODELED
-from ..instructions import sizes
 from ..spec import schema
 from ..spec.combinations import combinations, matches
 from ..spec.spelling import known, nearest

@@ -61,7 +61,7 @@ Stage = Callable[[], Probed]
 
 
 def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
-    from ..responses import generate as generation
+    from ..data import generate as generation
 
     teacher = settings["teacher"]
     samples, batch = teacher["sampling"]["samples"], together(teacher)

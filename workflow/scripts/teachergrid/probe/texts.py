@@ -95,7 +95,7 @@ class Texts:
     @cache
     def instructions(self, name: str) -> "pa.Table | None":
         """Return rows of an instruction set; None where neither the results nor this machine have it."""
-        from ..instructions import loading
+        from ..data import loading
         from ..store import artifacts
 
         path = Path(RESULTS, "instructions", f"{name}.parquet")
@@ -111,7 +111,7 @@ class Texts:
 
     def items(self, row: dict) -> "dict[str, pa.Table | None]":
         """Return the prompts of each task of a suite, None for those that are missing."""
-        from ..instructions import loading
+        from ..data import loading
 
         tasks = canonical.load(row["spec"])["tasks"]
         return {
@@ -179,7 +179,7 @@ class Given:
 
     def made_up(self, rows: int) -> "pa.Table":
         """Return made-up INSTRUCTIONS with different texts."""
-        from ..instructions import files
+        from ..data import files
         from ..store import artifacts
 
         asked = self.text(self.read)

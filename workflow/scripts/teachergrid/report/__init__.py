@@ -1,4 +1,4 @@
 """The page of a grid: one module per section.
 
-Imports: analysis, cost, hub, instructions, job, metrics, pages, responses, spec, stats, store.
+Imports: analysis, cost, data, decisions, hub, job, metrics, pages, spec, stats, store.
 """

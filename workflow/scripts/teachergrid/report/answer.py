@@ -1,4 +1,4 @@
-"""The answer: per base the teacher to use with how sure that is, and the base x teacher table behind it."""
+"""The answer: per base the teacher to use with how sure that is, the base x teacher table behind it, and what a pilot chose before."""
 
 import math
 from collections.abc import Iterable
@@ -31,6 +31,9 @@ def answer(data: PageData, base: str, recommendation: Row) -> dict:
         "p_best": get("p_best"),
         "one_seed": len(get("seeds") or []) < 2,
         "tied": [unit for unit in get("tied") or [] if unit != best],
+        "equivalent": get("equivalent") or [],
+        "smallest": get("smallest_equivalent"),
+        "limit": get("smallest_difference"),
         "gain": text.within(gain, gain_low, gain_high),
         "behind": text.within(_negative(gain), _negative(gain_high), _negative(gain_low)),
         "beats_untuned": beats,
@@ -211,3 +214,36 @@ def _parts(unit: str, base: str, row: Row) -> Iterable[str]:
         yield "by seed " + ", ".join(text.number(value) for value in row["by_seed"])
     if row["self_pair"]:
         yield "the teacher descends from this base"
+
+
+# --- the pilot
+
+
+def pilot(data: PageData) -> dict | None:
+    """Return what the page shows of the grid's pilot; None where the grid has none.
+
+    inputs["pilot"] is the pilot's result with "saved" (of pilot.savings) and "regret" (rows of analysis.pilot.regret, or None
+    where no grid trained all students).
+    """
+    found = data.inputs["pilot"]
+    if not found:
+        return None
+    saved = found["saved"]
+    return {
+        **{key: found[key] for key in ("sample", "by", "keep", "regret")},
+        "bases": [{"name": base, **ranking, "rows": _ranked(ranking)} for base, ranking in found["bases"].items()],
+        "students": (saved["students_all"] - saved["students_kept"], saved["students_all"]),
+        "responses": (saved["responses_all"] - saved["responses_kept"], saved["responses_all"]),
+    }
+
+
+def _ranked(ranking: Row) -> list[dict]:
+    """Return the teachers of one base with their rank and their metrics' values as text."""
+    return [
+        {
+            **row,
+            "place": text.within(row["rank"], row["rank_low"], row["rank_high"]),
+            "values": [text.within(v["value"], v["low"], v["high"], digits=3) for v in row["metrics"].values()],
+        }
+        for row in ranking["teachers"]
+    ]

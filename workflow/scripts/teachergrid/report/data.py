@@ -38,6 +38,7 @@ class Settings(TypedDict):
     corpora: dict[str, Row]
     students: list[Row]
     references: list[Row]
+    kin: dict[str, Row]  # judge -> "family" and "names" of the teachers and bases that it may favour
 
 
 class Inputs(TypedDict):
@@ -62,6 +63,9 @@ class Inputs(TypedDict):
     rewards: dict[str, dict[str, float] | None]  # responses id -> reward -> mean
     reward_quality: list[Row]
     circular: dict[str, list[str]]  # judge -> metrics that use its reward
+    derived: dict[str, str]  # judge -> the one whose verdicts it takes
+    trust: Row  # of trust.as_json: what the verdicts say about the judges
+    verdicts: list[Row]  # of analysis.verdicts, with the question
     samples: dict[str, list[Row]]
     failures: list[Row]
     stages: list[Row]
@@ -176,7 +180,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     return Inputs(
         title=data.get("title"),
         config_files=data.get("config_files") or [],
-        settings=_settings(data.get("settings") or {}),
+        settings=_settings(data.get("settings") or {}, data.get("recommendation") or {}),
         performance=_rows("performance", data.get("performance")),
         metrics=[row for row in metrics if row["category"] is None],
         by_category=[row for row in metrics if row["category"] is not None],
@@ -192,6 +196,9 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         rewards=data.get("rewards") or {},
         reward_quality=_rows("reward_quality", data.get("reward_quality")),
         circular=data.get("circular") or {},
+        derived=data.get("derived") or {},
+        trust={"judges": [], "pairs": [], **(data.get("trust") or {})},
+        verdicts=data.get("verdicts") or [],
         samples=data.get("samples") or {},
         failures=_rows("failures", data.get("failures")),
         stages=_rows("stages", data.get("stages")),
@@ -201,10 +208,13 @@ def parse(data: Mapping[str, Any]) -> Inputs:
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> Settings:
+def _settings(settings: Mapping[str, Any], recommendation: Mapping[str, Any]) -> Settings:
     metrics = (settings.get("metrics") or {}).items()
+    grid = {**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})}
+    # what AP is the mean of: scores of judges that are not independent may be left out of it
+    grid["performance"] = recommendation.get("performance") or grid["performance"]
     return Settings(
-        grid={**dict.fromkeys(("compare", "seeds", "performance", "primary")), **(settings.get("grid") or {})},
+        grid=grid,
         metrics={name: schema.filled(entry, schema.definition("metric")) for name, entry in metrics},
         teachers=settings.get("teachers") or {},
         bases=settings.get("bases") or {},
@@ -213,6 +223,7 @@ def _settings(settings: Mapping[str, Any]) -> Settings:
         corpora=settings.get("corpora") or {},
         students=settings.get("students") or [],
         references=settings.get("references") or [],
+        kin=settings.get("kin") or {},
     )
 
 

@@ -1,10 +1,13 @@
-"""What the table of effects says: on siblings, on kinship with the base, and on what choosing rows is worth."""
+"""What the effects of a grid say: siblings and kinship, where differences come from, metric against metric, and what more would buy."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from markupsafe import Markup
 
-from ..analysis import selection as of_selections
 from ..pages import plots, text
 from .data import POOLED, PageData, Row, place, places
+from .metrics import name_of, own_metrics
 
 # effect -> what its notes are about
 SUBJECTS = {"rises": "siblings", "self_pair": "self-pairs", "own_family": "family", "step": "siblings"}
@@ -71,97 +74,153 @@ def _step(data: PageData, row: Row) -> plots.Dot:
     )
 
 
-# --- selections
+# --- where differences come from, and what more would buy
+
+COMPONENTS = ("teacher", "family", "base x teacher", "seed", "items")
+GAINS = {"error": 1, "ceiling": 2, "regret": 2, "best": 1}  # columns of what more would buy, with their decimals
 
 
-def selection(data: PageData) -> dict | None:
-    """Return what template/selection.html shows: {"places", "scorers"}; None where no selection is compared with anything."""
-    shown = [_at(data, base, panel) for base, panel in places(data)]
-    scorers = [row for row in data.inputs["effects"] if row["effect"] == of_selections.SCORERS]
-    shown = [found for found in shown if found["rows"] or found["overlap"]]
-    if not shown:
-        return None
-    return {"places": shown, "scorers": [_chosen_alike(row) for row in scorers]}
-
-
-def _at(data: PageData, base: str, panel: str | None) -> dict:
-    """Return {"name", "rows", "plot", "overlap": {"names", "rows"} or None} of one base and panel, the best selection first."""
-    by_effect: dict[str, list[Row]] = {name: [] for name in of_selections.EFFECTS}
-    for row in data.inputs["effects"]:
-        if (row["base"], row["panel"]) == (base, panel) and row["effect"] in by_effect:
-            by_effect[row["effect"]].append(row)
-    against = {
-        name: {row["larger"]: row for row in by_effect[name]} for name in (of_selections.RANDOM, of_selections.ALL)
-    }
-    names = list(dict.fromkeys(name for rows in against.values() for name in rows))
-    rows = [_selected(data, (base, panel, name), against) for name in names]
-    rows.sort(key=lambda row: (row["ap"] is None, -(row["ap"] or 0)))
-    where = place(data, base, panel)
-    return {"name": where, "rows": rows, "plot": _against_random(where, rows), "overlap": _overlap(by_effect)}
-
-
-def _selected(data: PageData, cell: tuple[str, str | None, str], against: dict[str, dict[str, Row]]) -> dict:
-    """Return what the table shows of one selection."""
-    base, _, corpus = cell
-    examples = [r["examples"] for r in data.inputs["lineage"] if (r["base"], r["corpus"]) == (base, corpus)]
-    entry = data.settings["corpora"].get(corpus, {})
-    performance = data.cells.get(cell) or {}
+def section(data: PageData) -> dict[str, Any]:
+    """Return what template/effects.html shows: one entry per panel."""
     return {
-        "corpus": corpus,
-        "choice": choice(entry),
-        "held": " and ".join(entry.get("each") or []),
-        "examples": examples[0] if examples else None,
-        "ap": performance.get("value"),
-        "random": against[of_selections.RANDOM].get(corpus),
-        "all": against[of_selections.ALL].get(corpus),
+        "panels": [_panel(data, panel) for panel in data.panels],
+        "limit": data.settings["grid"].get("smallest_difference"),
     }
 
 
-def choice(entry: Row) -> str:
-    """Return in words how a corpus chooses its rows. entry: its settings, {} where they are unknown."""
-    by = entry.get("by")
-    if isinstance(by, dict):
-        by = " + ".join(f"{weight:g} {name}" for name, weight in by.items())
-    order = "worst" if entry.get("choose") == "worst" else "best"
-    first = "random" if not by or entry.get("choose") == "random" else f"{order} by {by}"
-    sizes = [f"{100 * entry['share']:g} %"] if entry.get("share") else []
-    sizes += [f"{text.count(entry[key])} {key}" for key in ("rows", "tokens") if entry.get(key)]
-    return ", ".join([first, *sizes])
+def _panel(data: PageData, panel: str | None) -> dict[str, Any]:
+    rows = [row for row in data.inputs["effects"] if row["panel"] == panel]
+    return {
+        "name": panel if len(data.panels) > 1 else None,
+        "components": _components(rows, data.bases),
+        "after": _after(rows, data.bases),
+        "policies": _by_subject(rows, "policy", data.bases),
+        "concordance": [row for row in rows if row["effect"] == "concordance"],
+        "interaction": _first(rows, "interaction"),
+        "for_all": dict.fromkeys(("mean", "z-score", "rank"))
+        | {row["other"]: row for row in rows if row["effect"] == "one_for_all"},
+        "own": _first(rows, "own"),
+        "equivalent": [row for row in rows if row["effect"] == "equivalent"],
+        "combination": _combinations(rows),
+        "contrasts": _contrasts(data, rows),
+        "partials": _partials(data, rows),
+    }
 
 
-def _against_random(where: str, rows: list[dict]) -> Markup | None:
-    """Return the plot of the differences from random rows; None without any."""
-    found = [row["random"] for row in rows if row["random"]]
-    if not found:
-        return None
-    return plots.dots(
-        [
-            plots.Dot(
-                label=row["larger"],
-                value=row["value"],
-                low=row["low"],
-                high=row["high"],
-                text=text.number(row["value"], sign=True),
-                title=f"{row['larger']} against {row['smaller']}: {text.within(row['value'], row['low'], row['high'], sign=True)}",
-            )
-            for row in found
-        ],
-        f"What choosing rows is worth, students of {where}",
-        "One row per selection, with 95 % intervals; right of the line it is better than as many random rows.",
-        f"{where}: AP minus that of as many random rows",
-        lines=[plots.ZERO],
-    )
+def _first(rows: Iterable[Row], effect: str) -> Row | None:
+    return next((row for row in rows if row["effect"] == effect and row["value"] is not None), None)
 
 
-def _overlap(by_effect: dict[str, list[Row]]) -> dict | None:
-    """Return {"names", "rows": [[share or None]]}: the share of rows that each two selections have in common."""
-    rows = by_effect[of_selections.OVERLAP]
-    shared = {(row["smaller"], row["larger"]): row["value"] for row in rows}
-    names = list(dict.fromkeys(name for pair in shared for name in pair))
-    if not names:
-        return None
-    return {"names": names, "rows": [[shared.get((a, b), shared.get((b, a))) for b in names] for a in names]}
+def _components(rows: list[Row], bases: list[str]) -> list[dict]:
+    """Return {"name", "where", "value", "sd", "reason"} of each component of AP's variance."""
+    found = {(row["subject"], row["base"]): row for row in rows if row["effect"] == "variance"}
+    places_of = {name: [POOLED] if name in COMPONENTS[:3] else bases for name in COMPONENTS}
+    shown = [(name, base, found.get((name, base))) for name, of_bases in places_of.items() for base in of_bases]
+    return [
+        {
+            "name": name,
+            "where": "over bases" if base == POOLED else base,
+            "sd": _root(row["value"]),
+            "reason": row["reason"],
+        }
+        for name, base, row in shown
+        if row is not None
+    ]
 
 
-def _chosen_alike(row: Row) -> str:
-    return f"{row['family']}: {row['smaller']} and {row['larger']} choose {text.percent(row['value'])} of {text.count(row['n'])} rows alike."
+def _root(value: float | None) -> float | None:
+    return None if value is None else max(0.0, value) ** 0.5
+
+
+def _after(rows: list[Row], bases: list[str]) -> list[dict]:
+    """Return {"base", "name", "cells": text per key of GAINS} of what the grid has now and of each thing more."""
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if row["effect"] == "after":
+            values.setdefault((row["base"], row["subject"]), {})[row["other"]] = row["value"]
+    keys = sorted(values, key=lambda key: bases.index(key[0]))
+    return [
+        {
+            "base": base,
+            "name": name,
+            "cells": [text.number(values[base, name].get(key), digits) for key, digits in GAINS.items()],
+        }
+        for base, name in keys
+    ]
+
+
+def _by_subject(rows: list[Row], effect: str, bases: list[str]) -> list[dict]:
+    """Return {"name", "cells": [row of each base, or None]} for each subject of an effect."""
+    found = {(row["subject"], row["base"]): row for row in rows if row["effect"] == effect}
+    names = dict.fromkeys(name for name, _ in found)
+    return [{"name": name, "cells": [found.get((name, base)) for base in bases]} for name in names]
+
+
+def _combinations(rows: list[Row]) -> dict[str, Row | None]:
+    found = {row["effect"]: row for row in rows if row["effect"] in ("combination", "picked_metric")}
+    return {"combination": None, "picked_metric": None, **found}
+
+
+def matched(data: PageData) -> list[dict]:
+    """Return what teachers reach at equal training tokens: {"teacher", "tokens", "cells": [(whole corpus, its part)] by place}.
+
+    A part is a derived corpus of one teacher with a budget of tokens. The cells are rows of artifacts.PERFORMANCE.
+    """
+    rows = []
+    for name, corpus in data.settings["corpora"].items():
+        teachers = corpus.get("teachers") or []
+        if corpus.get("tokens") and len(teachers) == 1:
+            cells = [(data.cell(*where, teachers[0]), data.cell(*where, name)) for where in places(data)]
+            if any(part["value"] is not None for _, part in cells):
+                rows.append({"teacher": teachers[0], "tokens": corpus["tokens"], "cells": cells})
+    return sorted(rows, key=lambda row: row["tokens"])
+
+
+# --- metrics
+
+
+def _names(data: PageData) -> dict[str, str]:
+    """Return {metric: its name on the page}."""
+    return {metric["metric"]: name_of(metric) for metric in own_metrics(data)}
+
+
+def against_primary(data: PageData, base: str, panel: str | None) -> dict[str, Row]:
+    """Return {metric: the row that compares the primary metric with it by rho, on this base or over all}."""
+    primary = next((metric["metric"] for metric in own_metrics(data) if metric["role"] == "primary"), None)
+    rows = [
+        row
+        for row in data.inputs["effects"]
+        if (row["base"], row["panel"], row["effect"]) == (base, panel, "metric_rho")
+    ]
+    return {row["other"]: row for row in rows if row["subject"] == primary and row["value"] is not None}
+
+
+def _contrasts(data: PageData, rows: list[Row]) -> list[dict]:
+    """Return every pair of metrics: {"first", "second", "rho", "families", "regret": rows}, over all bases or on the only one."""
+    names, where = _names(data), POOLED if len(data.bases) > 1 else next(iter(data.bases), None)
+    pairs: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row["effect"].startswith("metric_") and row["base"] == where and row["value"] is not None:
+            pairs.setdefault((row["subject"], row["other"]), {})[row["effect"].removeprefix("metric_")] = row
+    return [
+        {
+            "first": names.get(first, first),
+            "second": names.get(second, second),
+            "rho_families": None,
+            "regret": None,
+            **found,
+        }
+        for (first, second), found in pairs.items()
+        if "rho" in found
+    ]
+
+
+def _partials(data: PageData, rows: list[Row]) -> list[dict]:
+    """Return {"name", "cells": [row at equal length, row at equal length and size]} over all bases or on the only one."""
+    names, where = _names(data), POOLED if len(data.bases) > 1 else next(iter(data.bases), None)
+    found = {(row["subject"], row["other"]): row for row in rows if row["effect"] == "partial" and row["base"] == where}
+    kinds = sorted({fixed for _, fixed in found}, key=len)
+    metrics = [metric for metric in names if any((metric, fixed) in found for fixed in kinds)]
+    return [
+        {"name": names[metric], "cells": {fixed: found.get((metric, fixed)) for fixed in kinds}} for metric in metrics
+    ]

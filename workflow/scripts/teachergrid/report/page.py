@@ -7,7 +7,7 @@ from typing import Any
 
 from ..pages import estimates, plots
 from ..pages.environment import environment
-from . import agreement, answer, effects, judges, metrics, pilot, ranks, records, tasks, values
+from . import agreement, answer, effects, judges, metrics, ranks, records, selection, tasks, values
 from .data import PageData, gather
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -39,6 +39,7 @@ def build(inputs: Mapping[str, Any]) -> str:
             health=records.health(data),
             failed=records.failed(data),
             samples=records.samples(data),
+            verdicts=judges.verdicts(data),
             stages=records.stages(data),
             estimates=estimates.table(data.inputs["estimates"]),
             training=records.training(data),
@@ -64,27 +65,41 @@ def reproduce(config_files: Sequence[str]) -> str:
 def _about_students(data: PageData) -> dict[str, Any]:
     """Return what only a page about students shows."""
     correlations, answers, heat = ranks.tables(data), answer.answers(data), answer.heat(data)
+    gains, benchmarks = tasks.gains(data), tasks.benchmarks(data)
+    for row in benchmarks["rows"] if benchmarks else []:
+        row["mark"] = judges.marks(data, row["score"])
+    recommendation, primary = data.inputs["recommendation"], data.settings["grid"]["performance"] or []
     return {
         "answers": answers,
         "headline": answer.headline(answers),
         "one_seed": all(found["one_seed"] for found in answers),
-        "pilot": pilot.section(data),
+        "pilot": answer.pilot(data),
         "heat": heat,
         "judges": judges.tables(data),
+        "behind_ap": judges.behind(data, primary),
+        "left_out": recommendation.get("left_out") or {},
+        "evidence": recommendation.get("evidence") or [],
+        "benchmarks": benchmarks,
+        "behind_benchmarks": judges.behind(data, benchmarks["scores"]) if benchmarks else [],
+        "behind_gains": judges.behind(data, [name for one in gains for name in one["measures"]]),
         "empty": heat["empty"],
         "budgets": records.budgets(data),
         "items": _items(data),
         "strength": metrics.strength(data),
         "siblings": effects.siblings(data),
-        "selection": effects.selection(data),
+        "selection": selection.section(data),
+        "effects": effects.section(data),
+        "matched": effects.matched(data),
+        "known": data.inputs["recommendation"].get("known") or [],
+        "proposals": data.inputs["recommendation"].get("next") or [],
         "metrics": metrics.against_performance(data),
         "correlations": correlations,
         "unlike_papers": metrics.unlike_papers(data),
         "overview": ranks.overview(correlations),
         "sensitivity": ranks.sensitivity(data),
-        "gains": tasks.gains(data),
+        "gains": gains,
         "circular_gains": tasks.gains(data, circular=True),
-        "cannot_say": data.inputs["recommendation"].get("cannot_say") or [],
+        "cannot_say": recommendation.get("cannot_say") or [],
     }
 
 

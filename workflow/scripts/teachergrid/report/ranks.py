@@ -11,6 +11,7 @@ import numpy as np
 from ..analysis.correlations import WITHOUT_SELF_PAIRS
 from ..pages import plots, text
 from ..stats import rank, sample_size
+from . import effects
 from .data import POOLED, PageData, place
 from .metrics import ROLES, name_of, own_metrics
 
@@ -42,12 +43,16 @@ def tables(data: PageData) -> list[dict]:
         n = max(row["n"] or 0 for row in rows)
         ceilings = [row["ceiling"] for row in rows if row["ceiling"] is not None]
         families = [row["families"] for row in rows if row["families"] is not None]
+        against = effects.against_primary(data, base, panel)
+        rows = [{**row, "against": against.get(row["metric"])} for row in rows]
         name = group_name(data, base, panel)
         result.append(
             {
                 "name": name,
                 "rows": rows,
                 "columns": [pair for pair in COLUMNS.items() if any(row[pair[0]] is not None for row in rows)],
+                "compared": bool(against),
+                "effective": next((row["n_effective"] for row in rows if row["n_effective"] is not None), None),
                 "chooses": any(row["choice"] for row in rows),
                 "note": sample_size.small_n_note(n),
                 "power": power(n),

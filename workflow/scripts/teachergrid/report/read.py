@@ -12,13 +12,12 @@ import pyarrow.parquet as pq
 import yaml
 
 from ..analysis import evolution
-from ..analysis.correlations import circular
+from ..analysis.evidence import circular, in_words
 from ..analysis.pilot import regret
 from ..cost.saved_estimates import compared
+from ..data import contamination, health
 from ..hub import folders
-from ..instructions import contamination
 from ..job import attempts, failures
-from ..responses import health
 from ..spec import canonical, config_files
 from ..spec.ids import Responses
 from ..store import artifacts, inputs, origin
@@ -81,9 +80,10 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "rewards": samples.reward_means(rewards),
         "reward_quality": (quality := reward_quality(files.rewards)),
         "circular": (shared := circular(settings["judges"], grid_settings["metrics"])),
+        "derived": {name: judge["of"] for name, judge in settings["judges"].items() if judge.get("of")},
         "notes": [
             *circular_notes(settings["judges"], shared),
-            *family_notes(settings["judges"], settings["models"]),
+            *family_notes(grid_settings.get("kin") or {}),
             *weak(quality),
         ],
         "stages": samples.stages(f"{results}/benchmarks"),
@@ -114,23 +114,13 @@ def circular_notes(judges: dict, shared: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def family_notes(judges: dict, models: dict) -> list[str]:
-    """Return a warning for every language model as a judge whose family is that of a teacher or base. models: {name: config entry}."""
-    by_model: dict[str, list[str]] = {}
-    for name, judge in judges.items():
-        asked = judges.get(judge.get("of"), judge).get("model")
-        if asked in models:
-            by_model.setdefault(asked, []).append(name)
-    notes = []
-    for model, names in sorted(by_model.items()):
-        family = models[model].get("family")
-        kin = [other for other, entry in models.items() if other != model and family and entry.get("family") == family]
-        if kin:
-            notes.append(
-                f"The judge {' and '.join(sorted(names))} is of the family {family}, as {', '.join(sorted(kin))}: it may favour what they "
-                "write. Let a judge of another family decide, too."
-            )
-    return notes
+def family_notes(kin: dict[str, dict]) -> list[str]:
+    """Return a warning for every judge that may favour a teacher or base. kin: of the settings of `correlate`."""
+    return [
+        f"The judge {name} {in_words(judge['family'], judge['names'])}: it may favour what they write. Let a judge of another family "
+        "decide, too."
+        for name, judge in sorted(kin.items())
+    ]
 
 
 def weak(quality: list[dict]) -> list[str]:

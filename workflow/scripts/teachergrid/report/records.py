@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..instructions.contamination import WAYS
+from ..data.contamination import WAYS
 from ..job.failures import UNKNOWN, Group, grouped
 from ..pages import text
 from ..spec.ids import Responses, Student

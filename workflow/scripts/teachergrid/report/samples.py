@@ -139,6 +139,15 @@ def question(row: dict) -> str:
     return turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
 
 
+def with_questions(rows: list[dict], prompts: Mapping[str, pa.Table]) -> list[dict]:
+    """Return rows with a task and an id, each with the item's `question`; None where the prompts do not hold it."""
+    asked: dict[tuple[str, str], str] = {}
+    for task in {row["task"] for row in rows} & set(prompts):
+        ids = [row["id"] for row in rows if row["task"] == task]
+        asked |= {(task, row["id"]): question(row) for row in _rows_of(ids, prompts[task])}
+    return [{**row, "question": asked.get((row["task"], row["id"]))} for row in rows]
+
+
 # --- cost
 
 

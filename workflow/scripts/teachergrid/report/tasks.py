@@ -1,4 +1,7 @@
-"""Gain over the untuned base by task and category, including losses."""
+"""Performance by benchmark: which unit is best where; gain over the untuned base by task and category, including losses."""
+
+from collections import Counter
+from statistics import median
 
 from markupsafe import Markup
 
@@ -46,6 +49,7 @@ def _section(name: str, units: list[str], measures: list[str], gains: Gains) -> 
         "plot": _plot(name, shown, measures, gains),
         "shown": shown,
         "columns": [short(measure, measures) for measure in measures],
+        "measures": measures,
         "rows": [{"unit": unit, "cells": [gains.get((unit, m), {}) for m in measures]} for unit in units],
         "won": sum((row["gain_low"] or 0) > 0 for row in cells),
         "lost": sum((row["gain_high"] or 0) < 0 for row in cells),
@@ -94,3 +98,91 @@ def _plot(name: str, units: list[str], measures: list[str], gains: Gains) -> Mar
         f"{name}: gain in points",
         lines=[plots.ZERO],
     )
+
+
+# --- which unit is best where
+
+
+def benchmarks(data: PageData) -> dict | None:
+    """Return which unit is best on which benchmark; None where there is one benchmark only.
+
+    A benchmark is suite/judge, or suite/judge/task where a suite has several tasks.
+
+    Returns: {"scores": of all, "columns": places, "rows": [{"name", "score", "n", "cells": one of each place: {"best", "value",
+        "tied": how many others are tied with it, "of"}, "drawn"}], "tables": of each place: {"name", "columns", "rows": [{"unit", "cells"}]}, where AP
+        is the last cell}.
+    """
+    students = [row for row in data.inputs["performance"] if row["kind"] != "reference" and row["value"] is not None]
+    scores = _benchmarks(list(dict.fromkeys(row["measure"] for row in students)))
+    if len(scores) < 2:
+        return None
+    of_cell = {(row["base"], row["panel"], row["unit"], row["measure"]): row for row in students}
+    columns = places(data)
+    rows = []
+    for score in scores:
+        of_score = [row for row in students if row["measure"] == score]
+        cells = [_best([row for row in of_score if (row["base"], row["panel"]) == column]) for column in columns]
+        n = max((row["n_items"] or 0 for row in of_score), default=0)
+        rows.append({"name": short(score, scores), "score": score, "n": n, "cells": cells, "drawn": _drawn(of_score)})
+    tables = [_differences(data, base, panel, scores, of_cell) for base, panel in columns]
+    return {"scores": scores, "rows": rows, "tables": [table for table in tables if table["rows"]], "columns": columns}
+
+
+def _benchmarks(measures: list[str]) -> list[str]:
+    """Return the measures that are benchmarks."""
+    tasks = Counter(name.rpartition("/")[0] for name in measures if name.count("/") == 2 and ":" not in name)
+    split = {name for name, number in tasks.items() if number > 1}  # suites whose tasks are benchmarks of their own
+    whole = [name for name in measures if name.count("/") == 1 and name not in split]
+    parts = [name for name in measures if name.count("/") == 2 and ":" not in name and name.rpartition("/")[0] in split]
+    return [name for name in measures if name in {*whole, *parts}]
+
+
+def _drawn(rows: list[Row]) -> float | None:
+    """Return the median share of the variance of a benchmark's values that comes from drawing answers; None with one answer an item."""
+    known = [row for row in rows if row["se_drawn"] is not None and row["low"] is not None and row["high"] > row["low"]]
+    # a 95 % interval is 2 * 1.96 standard errors wide
+    return median((3.92 * row["se_drawn"] / (row["high"] - row["low"])) ** 2 for row in known) if known else None
+
+
+def _best(rows: list[Row]) -> Row:
+    """Return the best unit of a benchmark on one base. rows: of artifacts.PERFORMANCE."""
+    best = next((row for row in rows if row["behind_best"] == 0), None)
+    if best is None:
+        return {"best": None}
+    tied = sum(bool(row["tied_with_best"]) for row in rows) - 1
+    return {"best": best["unit"], "value": best["value"], "tied": tied, "of": len(rows)}
+
+
+def _differences(data: PageData, base: str, panel: str | None, scores: list[str], of_cell: dict) -> dict:
+    """Return how far each unit is behind the best of each benchmark, on one base; AP is the last column."""
+    units = [unit for unit in data.units if any((base, panel, unit, score) in of_cell for score in scores)]
+    units.sort(key=lambda unit: -(data.cell(base, panel, unit)["value"] or 0))
+    columns = [*scores, "AP"]
+    cells = [[_difference(of_cell.get((base, panel, unit, score))) for score in columns] for unit in units]
+    for column in zip(*cells, strict=True):
+        widest = max(cell.get("behind") or 0 for cell in column)
+        for cell in filter(None, column):
+            cell["shade"] = f"{1 - (cell['behind'] or 0) / widest if widest else 1:.2f}"
+    rows = [{"unit": unit, "cells": row} for unit, row in zip(units, cells, strict=True)]
+    return {"name": place(data, base, panel), "columns": [short(score, scores) for score in scores], "rows": rows}
+
+
+def _difference(row: Row | None) -> Row:
+    if row is None or row["behind_best"] is None:
+        return {}
+    parts = [f"{row['unit']}: {text.within(row['value'], row['low'], row['high'])}"]
+    if row["behind_best"]:
+        behind = text.within(row["behind_best"], row["behind_low"], row["behind_high"])
+        parts.append(f"behind the best by {behind}, p {text.probability(row['p_behind'])} (Holm)")
+    if row["gain"] is not None:
+        gain = text.within(row["gain"], row["gain_low"], row["gain_high"], sign=True)
+        parts.append(f"gain {gain}, p {text.probability(row['p_gain_holm'])} (Holm)")
+    if row["se_drawn"] is not None:
+        parts.append(f"standard error by drawing answers {text.number(row['se_drawn'], 2)}")
+    return {
+        "behind": row["behind_best"],
+        "value": row["value"],
+        "best": row["behind_best"] == 0,
+        "tied": bool(row["tied_with_best"]),
+        "title": "; ".join(parts),
+    }

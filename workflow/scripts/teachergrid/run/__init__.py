@@ -1,4 +1,4 @@
 """A run: its options, the Snakemake process it supervises, its progress, its end, and the status of all cells.
 
-Imports: cost, engines, grid, hub, job, pages, planning, slurm, store.
+Imports: cost, engines, evaluation, grid, hub, job, pages, planning, slurm, store.
 """

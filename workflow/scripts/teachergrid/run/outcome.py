@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 class Report(TypedDict):
-    """A report. report: its path. answers: for each base, in words, which teacher to take."""
+    """A report. report: its path. answers: in words, what they rest on where that is in doubt, and for each base which teacher to take."""
 
     grid: str
     report: str
@@ -186,9 +186,12 @@ def reports(results: str, grids: Iterable[str]) -> list[Report]:
         folder = Path(results, "grids", grid)
         if not Path(folder, "recommendation.yaml").exists():
             continue
-        bases = (yaml.safe_load(Path(folder, "recommendation.yaml").read_text()) or {}).get("bases") or {}
+        found = yaml.safe_load(Path(folder, "recommendation.yaml").read_text()) or {}
+        bases = found.get("bases") or {}
         lines = [f"for {base} {in_words(answer)}" for base, answer in bases.items() if answer.get("best") is not None]
-        made.append({"grid": grid, "report": str(folder / "report.html"), "answers": lines})
+        # what the answers rest on comes first, where a judge behind them is not independent
+        said = [*(found.get("evidence") or []), *lines] if lines else []
+        made.append({"grid": grid, "report": str(folder / "report.html"), "answers": said})
     return made
 
 

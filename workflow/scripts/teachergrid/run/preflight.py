@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cost import limits, storage, weight_files
 from ..engines import spending
 from ..errors import BadInput
+from ..evaluation.judge_prompts import OWN
 from ..grid import cells, phases, start
 from ..hub import pins
 from ..planning import graph, pools
@@ -38,7 +39,10 @@ def refuse_missing(request: options.Options) -> None:
     refuse_engines(request)
     if lack := storage.lacking(phases.at_most(cells.Cells(request.config)), request.at_once):
         tell(f"disk: {lack}")
-    if request.on_cluster and pins.entries(request.config):
+    fetched = [
+        judge for judge in request.config["judges"].values() if judge["gamed_revision"] or judge["prompt"] == OWN
+    ]
+    if request.on_cluster and (pins.entries(request.config) or fetched):
         check = [sys.executable, "-m", "teachergrid", "prefetch", "--check", *request.argv]
         process = subprocess.run(check, capture_output=True, text=True)
         if process.returncode:

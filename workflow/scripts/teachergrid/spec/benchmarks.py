@@ -33,7 +33,7 @@ CHECKOUT = Path(__file__).parents[4]
 SHIPPED = CHECKOUT / HERE
 HUB = "hub:"
 ABOUT = ("about", "licence", "citation")  # they describe, and decide nothing
-PLACE = ("source", "revision", "split", "items")  # where the items are, and how many
+PLACE = ("source", "revision", "split", "rows")  # where the items are, and how many
 # a task's own: a file says the same as `source`
 NOT_IN_A_FILE = ("file", "prompts", "instructions")
 

@@ -80,7 +80,7 @@ def costs_of_answers(parts: dict, config: dict, model: str, suite: str) -> dict:
     """Return the same of the rule `answer`. model: a student or a reference."""
     student = Model.parse(model).student
     entry = config["bases"][student.base] if student else config["references"][model]
-    return _with_costs(parts, "suite", config["suites"][suite], config["models"][entry["model"]])
+    return _with_costs(parts, "suite", config["suites"][suite], config["models"].get(entry["model"]))
 
 
 def _with_costs(parts: dict, name: str, entry: dict, model: dict | None) -> dict:

@@ -117,6 +117,18 @@ def measures_of(checker: dict | None) -> list[str]:
     return [*CHECKERS[checker["kind"]].measures, *(PASS_AT.format(k) for k in checker["pass_at"])]
 
 
+def runs_programs(checker: dict) -> bool:
+    """Whether a checker of the config runs programs that a model wrote."""
+    return checker["kind"] == "program"
+
+
+def no_guard() -> str | None:
+    """Return a sentence, with the remedy, where no guard for programs holds on this machine. Takes a second: it tries them."""
+    from . import sandbox
+
+    return sandbox.levels() if all(sandbox.gap(level) for level in sandbox.LEVELS) else None
+
+
 def refuse_wrong(where: str, entry: dict) -> None:
     """Raise BadInput for a checker that cannot work. where: the config's key. entry: of a task or a reward."""
     checker = entry["checker"]

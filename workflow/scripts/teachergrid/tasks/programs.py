@@ -1,7 +1,8 @@
 """Check programs that answer a task such as HumanEval's or MBPP's: they run with the task's tests in the sandbox.
 
 A reference is the row of the benchmark, as far as it checks an answer: of HumanEval `prompt` and `test` (and `entry_point`; in
-HumanEval-X's form the test calls the check itself), of MBPP `test_list` or `test` (and `code`, `test_setup_code`, `test_imports`).
+HumanEval-X's form the test calls the check itself), of MBPP `test_list` or `test` (and `code`, `test_setup_code`, `test_imports`), of
+MBPP+ `test`, one program with all tests (and `code`).
 The code of a prompt comes first, so that an answer needs to repeat neither its imports nor its helpers.
 """
 
@@ -25,6 +26,32 @@ WORDS = {
     "output": "output limit",
 }
 NOTHING = Verdict(0.0, "no answer found", None)
+# comes after the answer's program, which therefore has no numpy, and before the tests of HumanEval+ and MBPP+
+NUMPY = """
+def _numpy():
+    import sys
+    import types
+
+    def allclose(a, b, rtol=1e-05, atol=1e-08):
+        if isinstance(a, (list, tuple)) or isinstance(b, (list, tuple)):
+            if not isinstance(b, (list, tuple)):
+                return all(allclose(one, b, rtol, atol) for one in a)
+            if not isinstance(a, (list, tuple)):
+                return all(allclose(a, one, rtol, atol) for one in b)
+            if len(a) != len(b):
+                raise ValueError("shapes differ")
+            return all(allclose(one, other, rtol, atol) for one, other in zip(a, b))
+        return bool(a == b or abs(a - b) <= atol + rtol * abs(b) < float("inf"))
+
+    module = types.ModuleType("numpy")
+    module.allclose, module.ndarray = allclose, type("ndarray", (), {})
+    module.float32 = module.float64 = float
+    sys.modules["numpy"] = module
+
+
+_numpy()
+"""
+_IMPORTS_NUMPY = re.compile(r"^\s*(?:import|from)[ \t]+numpy\b", re.MULTILINE)
 # what tests call beside the function that they test
 _HELPERS = {
     *dir(builtins),
@@ -60,12 +87,19 @@ def item(row: Mapping[str, Any]) -> Item:
     if isinstance(row.get("test"), str) and isinstance(row.get("prompt"), str):
         entry = row.get("entry_point") or _last_function(row)
         called = "" if re.search(r"^check\(", row["test"], re.MULTILINE) else f"\ncheck({entry})\n"
-        return Item(entry, _lines(row["prompt"]), "", _lines(row["test"] + called))
+        return Item(entry, _lines(row["prompt"]), _setup(row["test"]), _lines(row["test"] + called))
+    if isinstance(row.get("test"), str) and row["test"].strip():
+        return Item(_called(row, [row["test"]]), "", _setup(row["test"]), _lines(row["test"]))
     tests = row.get("test_list") or row.get("test")
     if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):
         raise BadInput(f"{_named(row)}: it has neither `prompt` and `test` (as HumanEval) nor `test_list` (as MBPP)")
     setup = [row.get("test_setup_code") or "", *(row.get("test_imports") or [])]
     return Item(_called(row, tests), "", _lines("\n".join(filter(None, setup))), _lines("\n".join(tests)))
+
+
+def _setup(tests: str) -> str:
+    """Return what tests need that the sandbox does not have: what the tests of EvalPlus use of numpy, and no more."""
+    return NUMPY if _IMPORTS_NUMPY.search(tests) else ""
 
 
 def _lines(text: str) -> str:

@@ -1,0 +1,287 @@
+"""Do the statistics mean what is said of them? Coverage, false positives and calibration over simulated grids with known truth.
+
+    python tests/bench/bench_statistics.py --grids 1000          # make bench-statistics
+    python tests/bench/bench_statistics.py --grids 60 --only interaction
+
+A grid has teachers with a true logit each (sd 0.25; with families, part of it is shared), a base x teacher part (sd 0.15), 700 items
+that all share (sd 1.2), training seeds (sd 0 or 0.06), and metrics that correlate with the truth. A line is one figure, its bound, and
+whether it holds. Every figure has a Monte Carlo error of about sqrt(p (1 - p) / grids).
+"""
+
+import argparse
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from teachergrid.stats import agreement, comparison, contrasts, families, pooling, rank, variance
+from teachergrid.stats.nested_bootstrap import nested_rho, performance_draws, teacher_weights
+
+ITEMS, ROUNDS = 700, 500
+COVERS, FALSE = (0.93, 0.97), (0.035, 0.065)
+
+
+class Grid(NamedTuple):
+    truth: np.ndarray  # [bases, units], logits
+    cube: np.ndarray  # [bases, units, seeds, items]
+    families: list[str | None]
+
+    @property
+    def ap(self) -> np.ndarray:
+        return self.cube.mean((2, 3))
+
+
+class Line(NamedTuple):
+    name: str
+    value: float
+    low: float
+    high: float
+    note: str = ""  # what the figure is labelled with where it may lie outside
+
+    @property
+    def verdict(self) -> str:
+        return "ok" if self.low <= self.value <= self.high else f"labelled: {self.note}" if self.note else "OUTSIDE"
+
+
+def grid(rng, n=8, bases=2, seeds=1, seed_sd=0.0, spread=0.25, interaction=0.15, icc=0.0, sizes=None) -> Grid:
+    sizes = sizes or [1] * n
+    names = [None if size == 1 else f"f{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    shared = np.repeat(rng.normal(size=len(sizes)), sizes)
+    teacher = spread * (math.sqrt(icc) * shared + math.sqrt(1 - icc) * rng.normal(size=n))
+    truth = teacher + interaction * rng.normal(size=(bases, n))
+    logits = truth[:, :, None] + seed_sd * rng.normal(size=(bases, n, seeds))
+    p = 1 / (1 + np.exp(-(logits[..., None] + 1.2 * rng.normal(size=ITEMS) - 0.3)))
+    return Grid(truth, (rng.random(p.shape) < p).astype(float), names)
+
+
+def metric(rng, truth, rho, icc=0.0, sizes=None):
+    """Return a metric [bases, n] that correlates with the truth of a base."""
+    z = (truth - truth.mean(1, keepdims=True)) / truth.std(1, keepdims=True)
+    noise = rng.normal(size=z.shape)
+    if icc:
+        noise = math.sqrt(icc) * np.repeat(rng.normal(size=len(sizes)), sizes) + math.sqrt(1 - icc) * noise
+    return rho * z + math.sqrt(1 - rho**2) * noise
+
+
+def points(g: Grid) -> np.ndarray:
+    """Return draws of AP in points [bases, rounds, units]."""
+    return np.stack([100 * performance_draws(list(of_base), ROUNDS) for of_base in g.cube])
+
+
+# --- metric against metric
+
+
+def contrast(grids: int):
+    for n, bases, rho in ((8, 1, 0.7), (20, 1, 0.7), (20, 1, 0.0), (8, 2, 0.7), (20, 5, 0.7)):
+        rng, found = np.random.default_rng(1), defaultdict(list)
+        for i in range(grids):
+            g = grid(rng, n, bases)
+            values = {name: metric(rng, g.truth, rho) for name in "ab"}
+            c = contrasts.Contrasts(values, g.ap, g.families, ROUNDS, i).difference("a", "b")
+            found["p"].append(c.p <= 0.05)
+            if c.interval:
+                found["bca"].append(c.interval[0] <= 0 <= c.interval[1])
+        name = f"metric - metric, {n} x {bases}, rho {rho}"
+        note = "small n: wide, and p takes few values" if n == 8 else ""
+        yield Line(f"{name}: interval covers 0", np.mean(found["bca"]), *COVERS, note)
+        yield Line(f"{name}: false positives", np.mean(found["p"]), *FALSE, note)
+    sizes = [6, 5, 3, 2, 2, 1]
+    rng, found = np.random.default_rng(2), defaultdict(list)
+    for i in range(grids):
+        g = grid(rng, 19, 1, icc=0.8, sizes=sizes, interaction=0.05)
+        values = {name: metric(rng, g.truth, 0.0, 0.8, sizes) for name in "ab"}
+        c = contrasts.Contrasts(values, g.ap, g.families, ROUNDS, i).difference("a", "b")
+        found["plain"].append(c.p <= 0.05)
+        found["family"].append(c.p_family <= 0.05)
+    yield Line(
+        "metric - metric, families, ICC .8: false positives, units swapped",
+        np.mean(found["plain"]),
+        *FALSE,
+        "takes units as independent",
+    )
+    yield Line(
+        "metric - metric, families, ICC .8: false positives, families swapped", np.mean(found["family"]), 0, FALSE[1]
+    )
+
+
+def partial(grids: int):
+    for n, bases in ((8, 1), (20, 1), (20, 5)):
+        rng, hits = np.random.default_rng(3), []
+        for i in range(grids):
+            g = grid(rng, n, bases)
+            length = metric(rng, g.truth, 0.7)
+            shown = 0.8 * length + 0.6 * rng.normal(size=length.shape)  # knows of the truth through length alone
+            # performance given length: length explains all that the metric knows
+            ap = 0.7 * length + 0.7 * rng.normal(size=length.shape)
+            p = contrasts.partial(shown, ap, [length], i).p
+            hits.append(p is not None and p <= 0.05)  # none where both rank alike
+        yield Line(f"partial at equal length, {n} x {bases}: false positives", np.mean(hits), *FALSE)
+
+
+# --- intervals of rho
+
+
+def rho(grids: int):
+    for n, bases in ((8, 1), (20, 1), (8, 2), (20, 5)):
+        rng, found = np.random.default_rng(4), defaultdict(list)
+        truth = population_rho(0.7, bases)
+        for i in range(grids):
+            g = grid(rng, n, bases)
+            x = metric(rng, g.truth, 0.7)
+            pooled = rank.pooled(x, g.ap, i, ROUNDS)
+            nested = nested_rho(x, g.ap, points(g), teacher_weights(n, ROUNDS, i))
+            for name, ends in (("BCa", pooled.bca), ("nested", nested)):
+                if ends:
+                    found[name].append(ends[0] <= truth <= ends[1])
+            if bases == 1 and (ends := rank.bonett_wright(pooled.rho, n)):
+                found["Bonett-Wright"].append(ends[0] <= truth <= ends[1])
+        for name, covered in found.items():
+            note = "pooled intervals cover about 90 %" if bases > 1 else "small n: BCa is wide" if n == 8 else ""
+            yield Line(f"rho, {n} x {bases}: {name} covers", np.mean(covered), *COVERS, note)
+
+
+def population_rho(rho_true: float, bases: int) -> float:
+    """Return the rho of such a metric with measured performance over very many teachers."""
+    rng = np.random.default_rng(99)
+    found = []
+    for _ in range(20):
+        g = grid(rng, 400, bases)
+        found.append(rank.pooled(metric(rng, g.truth, rho_true), g.ap, 0, 1).rho)
+    return float(np.mean(found))
+
+
+# --- best, ceiling, equality
+
+
+def best(grids: int):
+    fields = {"close": (0.07, 0.0), "close, 3 seeds": (0.07, 0.06), "wide": (0.25, 0.15), "wide, 3 seeds": (0.25, 0.06)}
+    for name, (spread, second) in fields.items():
+        seeds = 3 if "seeds" in name else 1
+        seed_sd, inside = (second, 0.0) if seeds == 3 else (0.0, second)
+        for n in (8, 20):
+            rng, said, true = np.random.default_rng(5), [], []
+            for i in range(grids):
+                g = grid(rng, n, 1, seeds, seed_sd, spread, inside)
+                result = comparison.best_with_uncertainty(g.cube[0], ROUNDS, i)
+                said += [unit.p_best for unit in result.units]
+                true += list(np.arange(n) == g.truth[0].argmax())
+            p, hit = np.array(said), np.array(true)
+            for low, high in ((0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.95), (0.95, 1.01)):
+                inside_bin = (p >= low) & (p < high)
+                if inside_bin.sum() >= 60:
+                    off = hit[inside_bin].mean() - p[inside_bin].mean()
+                    yield Line(
+                        f"P(best), {name}, n {n}, {low:.2f}-{high:.2f} ({inside_bin.sum()}): true minus said",
+                        off,
+                        -0.05,
+                        0.05,
+                    )
+
+
+def ceiling(grids: int):
+    for n, seeds, sd in ((12, 3, 0.12), (12, 4, 0.2), (8, 2, 0.06), (20, 3, 0.06), (12, 3, 0.06)):
+        rng, said, true = np.random.default_rng(6), [], []
+        for i in range(min(grids, 300)):
+            g = grid(rng, n, 1, seeds, sd, 0.25, 0.0)
+            said.append(comparison.ceiling(g.cube[0], seed=i))
+            true.append(rank.spearman(g.truth[0], g.ap[0]))
+        yield Line(
+            f"ceiling, n {n}, {seeds} seeds of sd {sd}: said minus true", np.mean(said) - np.mean(true), -0.02, 0.02
+        )
+
+
+def components(grids: int):
+    rng, found = np.random.default_rng(7), defaultdict(list)
+    sizes = [4, 4, 3, 3, 2, 2, 1, 1]
+    for _ in range(min(grids, 300)):
+        g = grid(rng, 20, 5, 2, 0.06, 0.25, 0.15, 0.5, sizes)
+        noises = [variance.noise([100 * unit for unit in base]) for base in g.cube]
+        shared = variance.interaction_square(100 * g.cube.mean((0, 2))) / ITEMS
+        c = variance.components(100 * g.ap, noises, shared, g.families)
+        slope = 100 * np.mean([np.polyfit(t, a, 1)[0] for t, a in zip(g.truth, g.ap, strict=True)])
+        for name, value, true in (
+            ("teacher + family", c.teacher + c.family, 0.25**2),
+            ("base x teacher", c.interaction, 0.15**2),
+            ("seed", np.mean([noise.seed for noise in noises]), 0.06**2),
+            ("family share", c.icc, 0.5),
+        ):
+            found[name].append(value / (true if name == "family share" else true * slope**2))
+    for name, values in found.items():
+        yield Line(f"component {name}, 20 x 5 x 2: mean of estimate over truth", np.mean(values), 0.85, 1.15)
+
+
+def interaction(grids: int):
+    for n, bases in ((8, 2), (20, 5)):
+        rng, hits, w = np.random.default_rng(8), [], []
+        for i in range(grids):
+            g = grid(rng, n, bases, interaction=0.0)
+            hits.append(agreement.interaction(100 * g.ap, points(g)).p <= 0.05)
+            w.append(agreement.kendall_w(rng.normal(size=(bases, n)), i, 999).p <= 0.05)
+        yield Line(f"base x teacher, {n} x {bases}: false positives", np.mean(hits), *FALSE)
+        yield Line(f"Kendall's W, {n} x {bases}: false positives", np.mean(w), *FALSE)
+
+
+def equality(grids: int):
+    """Where the true difference is exactly the limit, a unit may count as equivalent in 5 %."""
+    rng, hits = np.random.default_rng(9), []
+    for _ in range(grids):
+        p = 1 / (1 + np.exp(-(1.2 * rng.normal(size=ITEMS) - 0.3)))
+        lower = np.clip(p - 0.08, 0, 1)
+        cube = (rng.random((2, 1, ITEMS)) < np.stack([p, lower])[:, None]).astype(float)
+        draws = 100 * performance_draws(list(cube), ROUNDS)
+        limit = 100 * float((p - lower).mean())
+        hits.append(agreement.equivalent(0.0, draws[:, 1] - draws[:, 0], limit).equivalent)
+    yield Line("equivalence at the limit: false positives", np.mean(hits), 0.0, FALSE[1])
+
+
+def tests(grids: int):
+    sizes = [6, 5, 3, 2, 2, 1]
+    for icc in (0.0, 0.3, 0.5, 0.8):
+        rng, found = np.random.default_rng(10), defaultdict(list)
+        for i in range(grids):
+            g = grid(rng, 19, 1, icc=icc, sizes=sizes, interaction=0.05)
+            x = metric(rng, rng.normal(size=(1, 19)), 0.0, icc, sizes)[0]
+            found["units"].append(rank.permutation_p(x, g.ap[0], i)[0] <= 0.05)
+            found["families"].append(families.family_p(x, g.ap[0], g.families, i).p <= 0.05)
+            ends = families.family_interval(x, g.ap[0], g.families, ROUNDS, i)
+            found["interval"].append(ends is not None and ends[0] <= 0 <= ends[1])
+        note = "takes units as independent; said beside it" if icc else ""
+        yield Line(
+            f"permutation p, families of ICC {icc}: false positives, units", np.mean(found["units"]), *FALSE, note
+        )
+        yield Line("the same, families shuffled", np.mean(found["families"]), 0.0, FALSE[1])
+        yield Line(
+            "the same, interval with families redrawn covers", np.mean(found["interval"]), *COVERS, "covers about 90 %"
+        )
+    rng, hits = np.random.default_rng(11), []
+    for i in range(min(grids, 400)):
+        hits.append(pooling.borrowed_p(rng.normal(size=(5, 19)), i, 199) <= 0.05)
+    yield Line("borrowed, 19 x 5, bases independent: false positives", np.mean(hits), *FALSE)
+
+
+PARTS: dict[str, Callable] = {
+    part.__name__: part for part in (contrast, partial, rho, best, ceiling, components, interaction, equality, tests)
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grids", type=int, default=1000)
+    parser.add_argument("--only", choices=[*PARTS], nargs="*", default=[*PARTS])
+    arguments = parser.parse_args()
+    outside = 0
+    for name in arguments.only:
+        started = time.time()
+        for line in PARTS[name](arguments.grids):
+            outside += line.verdict == "OUTSIDE"
+            print(
+                f"{line.value:7.3f}  in {line.low:.3f} .. {line.high:.3f}  {line.verdict:10}  {line.name}", flush=True
+            )
+        print(f"         {name}: {time.time() - started:.0f} s", flush=True)
+    print(f"{outside} figures outside")
+
+
+if __name__ == "__main__":
+    main()

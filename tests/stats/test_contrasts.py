@@ -1,0 +1,84 @@
+"""One metric against another, and at equal values of others."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from teachergrid.stats import contrasts, rank
+
+Y = np.array([10.0, 20, 30, 40, 50, 60])
+A = np.array([1.0, 2, 3, 4, 6, 5])
+B = np.array([6.0, 1, 5, 2, 4, 3])
+ALONE = [None] * 6
+
+
+def test_the_difference_is_that_of_the_two_rhos():
+    found = contrasts.Contrasts({"a": A, "b": B}, Y, ALONE).difference("a", "b")
+    assert found.difference == pytest.approx(stats.spearmanr(A, Y)[0] - stats.spearmanr(B, Y)[0])
+    assert found.n == 6 and found.interval[0] < found.difference < found.interval[1]
+    back = contrasts.Contrasts({"a": A, "b": B}, Y, ALONE).difference("b", "a")
+    assert back.difference == -found.difference and back.p == found.p
+    assert found.p_family is None  # every unit is a family of its own
+
+
+def test_p_is_over_all_ways_to_swap_the_metrics():
+    ranks = [stats.rankdata(values) for values in (A, B, Y)]
+    null = []
+    for swap in itertools.product([False, True], repeat=6):
+        one, two = np.where(swap, ranks[1], ranks[0]), np.where(swap, ranks[0], ranks[1])
+        rhos = [min(0.98, np.corrcoef(values, ranks[2])[0, 1]) for values in (one, two)]
+        null.append(math.atanh(rhos[0]) - math.atanh(rhos[1]))
+    wanted = np.mean(np.abs(null) >= abs(null[0]) - 1e-9)
+    assert contrasts.Contrasts({"a": A, "b": B}, Y, ALONE).difference("a", "b").p == pytest.approx(wanted)
+
+
+def test_equal_metrics_do_not_differ():
+    found = contrasts.Contrasts({"a": A, "b": 3 * A}, Y, ALONE).difference("a", "b")
+    assert found.difference == 0 and found.p == 1
+
+
+def test_units_that_lack_one_metric_are_left_out_of_both():
+    gap = np.where(np.arange(6) == 0, np.nan, B)
+    found = contrasts.Contrasts({"a": A, "b": gap}, Y, ALONE).difference("a", "b")
+    assert found.n == 5 and found.difference == pytest.approx(rank.spearman(A[1:], Y[1:]) - rank.spearman(B[1:], Y[1:]))
+    few = np.where(np.arange(6) < 3, np.nan, B)
+    assert "fewer than 4 teachers" in contrasts.Contrasts({"a": A, "b": few}, Y, ALONE).difference("a", "b").reason
+
+
+def test_whole_families_are_swapped():
+    rng = np.random.default_rng(0)
+    groups = [name for name in "abcde" for _ in range(3)]
+    y, x, z = rng.normal(size=(3, 15))
+    found = contrasts.Contrasts({"x": x, "z": z}, y, groups).difference("x", "z")
+    assert found.p_family * 2**5 == pytest.approx(round(found.p_family * 2**5))  # over all 32 ways
+    assert found.of_families[0] < found.difference < found.of_families[1]
+
+
+@pytest.mark.parametrize("bases", [1, 3])
+def test_equally_good_metrics_differ_in_5_percent(bases):
+    rng, hits = np.random.default_rng(1), 0
+    for i in range(300):
+        y = rng.normal(size=(bases, 10))
+        a, b = (0.7 * y + 0.7 * rng.normal(size=y.shape) for _ in range(2))
+        hits += contrasts.Contrasts({"a": a, "b": b}, y, [None] * 10, rounds=2, seed=i).difference("a", "b").p <= 0.05
+    assert 0.02 <= hits / 300 <= 0.08
+
+
+def test_partial_correlation_is_that_of_the_ranks():
+    rng = np.random.default_rng(2)
+    length = rng.normal(size=12)
+    x, y = length + rng.normal(size=12), length + rng.normal(size=12)
+    r = [stats.spearmanr(a, b)[0] for a, b in ((x, y), (x, length), (y, length))]
+    wanted = (r[0] - r[1] * r[2]) / math.sqrt((1 - r[1] ** 2) * (1 - r[2] ** 2))
+    found = contrasts.partial(x, y, [length])
+    assert found.rho == pytest.approx(wanted) and found.n == 12
+    assert found.interval == pytest.approx(rank.bonett_wright(wanted, 11))
+
+
+def test_a_metric_that_is_length_has_nothing_left():
+    rng = np.random.default_rng(3)
+    length, y = rng.normal(size=(2, 9))
+    assert "explain all of it" in contrasts.partial(np.exp(length), y, [length]).reason
+    assert "fewer than 6 teachers" in contrasts.partial(y[:5], y[:5], [length[:5], y[4::-1]]).reason
