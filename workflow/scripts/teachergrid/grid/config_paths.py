@@ -147,7 +147,7 @@ def check_answers(where: str, reference: dict) -> None:
         ]
         if len({*places}) > 1:
             raise BadInput(
-                f"{where}.by_category: the sources are not all files, or all of one data set; save them as files"
+                f"{where}.by_category: the sources are not all files, nor of one data set; save them as files"
             )
     if (reference["written_by"] is None) != (reference["fields"]["teacher"] is None):
         raise BadInput(f"{where}.written_by: state it together with `fields.teacher`, or leave out both")
