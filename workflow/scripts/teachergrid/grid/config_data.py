@@ -290,12 +290,6 @@ def tasks_of(config: dict, suite: str) -> dict[str, dict]:
     return {name: config["tasks"][name] for name in sorted(config["suites"][suite]["tasks"])}
 
 
-def removed_tasks(config: dict, entry: dict) -> dict[str, dict]:
-    """Return {name: config entry}, sorted by name, of the tasks whose prompts are removed from a set. entry: the set's."""
-    tasks = {task: of for suite in entry["decontaminate"] for task, of in tasks_of(config, suite).items()}
-    return {task: tasks[task] for task in sorted(tasks)}
-
-
 def made_set(path: str) -> str | None:
     """Return the instruction set whose job writes a file; None where no job does."""
     name = Path(path).name.removesuffix(".parquet")
