@@ -232,8 +232,8 @@ ROOMS = {"pages": "drawing"}
 # a module -> where it goes: into other rooms, deeper, under other names. Some are imported inside functions or started as
 # programs, read data files, or are left out of the fingerprint
 MOVES = {
-    "responses.health": "answers.quality",
-    "responses.generate": "answers.made",
+    "data.health": "answers.quality",
+    "data.generate": "answers.made",
     "metrics.join": "metrics.table",
     "metrics.terms": "tables.words",
     "metrics.measure": "tables.measured",

@@ -123,13 +123,8 @@ def add_plan_options(parser: Parser) -> None:
         help="for better estimates, first run a few rows of each kind of job (stage, model, settings) that was never measured, on "
         "this machine: on its GPUs, or on its CPUs where the plan uses only CPUs (--cluster cpu=8)",
     )
-    add(
-        "--probe-seconds",
-        type=float,
-        default=PROBE_SECONDS,
-        metavar="S",
-        help="time limit of one probe in seconds (%(default)g)",
-    )
+    limit = "time limit of one probe in seconds (%(default)g)"
+    add("--probe-seconds", type=float, default=PROBE_SECONDS, metavar="S", help=limit)
     add("--older", metavar="RULE", help="only list the files of a rule that were made by older code")
 
 
@@ -142,11 +137,8 @@ def add_machines(parser: Parser) -> None:
         help="plan for these GPUs and CPUs, such as h100=16,a100=32@48h,cpu=128 (@48h: time limit of jobs there); by default for "
         "the partitions of a SLURM profile, or for this machine. With CPUs only, every job is planned on CPUs",
     )
-    add(
-        "--gpu",
-        metavar="TYPE",
-        help="GPU type to plan with where a job may run on several, or the cluster does not name its types",
-    )
+    gpu = "GPU type to plan with where a job may run on several, or the cluster does not name its types"
+    add("--gpu", metavar="TYPE", help=gpu)
     add("--machines", metavar="FILE", help="your GPU types and prices, which override config/machines.yaml")
     add("--start-delay", type=float, metavar="S", help="seconds from submission to start of a job (60 on a cluster)")
 
@@ -176,9 +168,8 @@ def add_why_options(parser: Parser) -> None:
 def add_status_options(parser: Parser) -> None:
     """Add the options of `status`."""
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument(
-        "--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=f"write it as an HTML page ({STATUS_PAGE})"
-    )
+    page = f"write it as an HTML page ({STATUS_PAGE})"
+    parser.add_argument("--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=page)
 
 
 def add_prefetch_options(parser: Parser) -> None:

@@ -36,9 +36,8 @@ def check(config: dict) -> None:
 
 def check_files(config: dict) -> None:
     """Raise BadInput for a data file that is missing or cannot be read, and for a sample above its rows."""
-    paths = {
-        f"instructions.{n}.source": entry["source"] for n, entry in config["instructions"].items() if not is_made(entry)
-    }
+    read = {name: entry["source"] for name, entry in config["instructions"].items() if not is_made(entry)}
+    paths = {f"instructions.{name}.source": source for name, source in read.items()}
     paths |= {f"tasks.{n}.prompts": task["prompts"] for n, task in config["tasks"].items() if not task["instructions"]}
     shown = ((n, task["shots"]["source"]) for n, task in config["tasks"].items() if shots_of(task))
     paths |= {f"tasks.{n}.shots.source": path for n, path in shown if path and path not in config["instructions"]}

@@ -158,9 +158,8 @@ def unanswered(row: dict, cell: str) -> int:
     parts = canonical.load(row["spec"])
     paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *row["baselines"])]
     own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
-    judged = cases.cases(
-        own, (*others, own)[0], loading.load_tasks(parts["tasks"], row["prompts"]), parts["judge"]["protocol"]
-    )
+    tasks = loading.load_tasks(parts["tasks"], row["prompts"])
+    judged = cases.cases(own, (*others, own)[0], tasks, parts["judge"]["protocol"])
     requests = [question.request for question in asking.Judge.of(parts["judge"]).questions(judged)]
     return openai.unanswered(requests, {"teacher": asking.CHAT, "model": parts["model"]}, Path(RESULTS))
 
@@ -195,14 +194,10 @@ def _answers(build: Builder, name: str, suite: str) -> ScorePart:
     tasks = {n: _put(task, chat["format"]) for n, task in tasks_of(build.config, suite).items()}
     of_suite = build.config["suites"][suite]
     unused = ENGINES[of_suite["engine"]].unused
-    row = build.with_model(
-        # in specs the chat settings of a student also lie under `reference`
-        "reference",
-        chat if chat["format"] == "plain" else without(chat, "plain"),
-        unused=unused,
-        tasks=tasks,
-        suite=without(picked(of_suite, "engine", "batch", "shard"), *unused),
-    )
+    own = without(picked(of_suite, "engine", "batch", "shard"), *unused)
+    asked = chat if chat["format"] == "plain" else without(chat, "plain")
+    # in specs the chat settings of a student also lie under `reference`
+    row = build.with_model("reference", asked, unused=unused, tasks=tasks, suite=own)
     longest = max(workload.longest(task["sampling"]) for task in tasks.values())
     return {**row, "tokens": min(longest, resources.USUAL_TOKENS)}
 
@@ -240,10 +235,8 @@ def _verify_spec(build: Builder, suite: str) -> str:
     tasks = tasks_of(build.config, suite)
     kinds = {task["checker"]["kind"] for task in tasks.values() if task["checker"]}
     libraries = {name: version for kind in sorted(kinds) for name, version in checkers.versions(kind).items()}
-    return canonical.dump(
-        tasks={n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()},
-        **({"libraries": libraries} if libraries else {}),
-    )
+    parts = {n: picked(task, "fields", "checker", "checker_version") for n, task in tasks.items()}
+    return canonical.dump(tasks=parts, **({"libraries": libraries} if libraries else {}))
 
 
 @cache
@@ -276,10 +269,8 @@ def detectable(build: Builder, answered: Iterable[str]) -> list[dict[str, Any]]:
     for suite in sorted({cell.split("/")[1] for cell in answered}):
         for name, task in tasks_of(build.config, suite).items():
             if items := _items(build, task):
-                points = {
-                    word: round(100 * detectable_difference(items, word == "paired"), 1)
-                    for word in ("unpaired", "paired")
-                }
+                kinds = {"unpaired": False, "paired": True}
+                points = {word: round(100 * detectable_difference(items, kind), 1) for word, kind in kinds.items()}
                 found.append({"suite": suite, "task": name, "items": items, **points})
     return found
 

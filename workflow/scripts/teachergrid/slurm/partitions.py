@@ -30,10 +30,8 @@ UNIT_OF = {
     "mpi_tasks": "MPI tasks",
 }
 # what the plugin looks at; "threads" are those of the rule
-ASKED = (
-    *(*UNIT_OF, "mpi", "gpu", "gpu_model", "gres", "constraint", "threads", "cpus_per_task", "cpus_per_gpu"),
-    *("slurm_partition", *CLUSTERS),
-)
+_CPUS = ("threads", "cpus_per_task", "cpus_per_gpu")
+ASKED = (*UNIT_OF, "mpi", "gpu", "gpu_model", "gres", "constraint", *_CPUS, "slurm_partition", *CLUSTERS)
 # limits that are numbers
 LIMITS = (*(f"max_{name}" for name in UNIT_OF), "max_threads", "max_cpus_per_task", "max_cpus_per_gpu", "max_gpu")
 LISTS = ("available_gpu_models", "available_constraints")

@@ -40,7 +40,7 @@ EVOLVED = _schema(
     ("text", pa.string()),  # what the model wrote
     optional="id operator reason",
 )
-# one row per instruction x benchmark task that share text (see instructions.contamination)
+# one row per instruction x benchmark task that share text (see data.contamination)
 CONTAMINATION = _schema(
     ("instructions", pa.string()),
     ("id", pa.string()),
@@ -59,10 +59,8 @@ CUT_OFF = ("length", "content_filter")
 RESPONSES = _schema(
     *_KEY,
     ("response", pa.string()),
-    (
-        "finish_reason",
-        pa.string(),
-    ),  # stop, length, content_filter, prompt_too_long, prompt_refused; unknown: from elsewhere
+    # stop, length, content_filter, prompt_too_long, prompt_refused; unknown: from elsewhere
+    ("finish_reason", pa.string()),
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("seed", pa.int64()),
@@ -154,10 +152,8 @@ _METRIC = (
     ("metric", pa.string()),  # full name with its variant: car_mean/verify/chat/beta=1
     ("variant_of", pa.string()),  # the name shared with metrics of other format, end token and parameter value
     ("entry", pa.string()),  # its name in the config
-    (
-        "own",
-        pa.bool_(),
-    ),  # true: the variant that the entry states; false: one with another format, end token or parameter value
+    # true: the variant that the entry states; false: one with another format, end token or parameter value
+    ("own", pa.bool_()),
     ("value_unit", pa.string()),
     ("direction", pa.string()),  # which values promise a better student: highest or lowest
     ("scorer", pa.string()),
@@ -192,11 +188,7 @@ METRICS = _schema(
 PERFORMANCE = _schema(
     ("kind", pa.string()),  # student or reference
     ("model", pa.string()),  # student id without its seed, or the reference's name
-    ("base", pa.string()),
-    ("corpus", pa.string()),
-    ("instructions", pa.string()),
-    ("teacher", pa.string()),
-    ("recipe", pa.string()),
+    *[(name, pa.string()) for name in ("base", "corpus", "instructions", "teacher", "recipe")],
     ("unit", pa.string()),  # the value of the grid's `compare` word
     ("panel", pa.string()),  # the cell's other parts, which are held fixed in a comparison
     ("measure", pa.string()),  # AP, suite/judge, suite/judge/task, suite/judge/task/category, suite/judge/task:measure
@@ -206,13 +198,10 @@ PERFORMANCE = _schema(
     ("n_items", pa.int64()),
     ("seeds", pa.list_(pa.int64())),
     ("by_seed", pa.list_(pa.float64())),
-    ("gain", pa.float64()),  # paired with the untuned base on the same items
-    ("gain_low", pa.float64()),
-    ("gain_high", pa.float64()),
-    ("p_gain", pa.float64()),
-    ("behind_best", pa.float64()),  # paired distance to the best unit of this base; 0 for the best
-    ("behind_low", pa.float64()),
-    ("behind_high", pa.float64()),
+    # paired with the untuned base on the same items
+    *[(name, pa.float64()) for name in ("gain", "gain_low", "gain_high", "p_gain")],
+    # paired distance to the best unit of this base; 0 for the best
+    *[(name, pa.float64()) for name in ("behind_best", "behind_low", "behind_high")],
     ("p_best", pa.float64()),  # probability that it is truly the best, given the noise of items and of several seeds
     ("tied_with_best", pa.bool_()),
     ("self_pair", pa.bool_()),  # the teacher descends from this very base
@@ -222,8 +211,8 @@ PERFORMANCE = _schema(
     ("p_gain_holm", pa.float64()),  # p_gain, adjusted over the units of the panel (Holm); of a reference p_gain
     ("p_behind", pa.float64()),  # of the distance to the best unit, adjusted over units (Holm)
     ("se_drawn", pa.float64()),  # standard error by drawing answers, in points; null with one answer an item
-    optional="p_gain_holm p_behind se_drawn least most base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best "
-    "behind_low behind_high p_best tied_with_best reason",
+    optional="base corpus instructions teacher recipe unit panel value low high gain gain_low gain_high p_gain behind_best behind_low "
+    "behind_high p_best tied_with_best reason least most p_gain_holm p_behind se_drawn",
 )
 # metrics of all cells of a grid, with the unit and panel of the performance that they should predict
 GRID_METRICS = pa.schema(
@@ -241,10 +230,8 @@ CORRELATIONS = _schema(
     # primary, baseline, exploratory, or circular: it shares a reward with a judge behind performance
     ("role", pa.string()),
     ("n", pa.int64()),  # pooled: on the base that has the fewest
-    (
-        "n_effective",
-        pa.float64(),
-    ),  # independent units that would tell as much; null where every unit is a family of its own
+    # independent units that would tell as much; null where every unit is a family of its own
+    ("n_effective", pa.float64()),
     ("rho", pa.float64()),  # Spearman
     ("low", pa.float64()),  # 95 % BCa bootstrap over units
     ("high", pa.float64()),
@@ -272,7 +259,7 @@ CORRELATIONS = _schema(
 # (how much better, in standard deviations of a base, teachers that descend from the base, or others of its family, are there than
 # on the other bases); detectable (smallest difference from the best unit that is found with a power of 80 %, points). low, high: 95 % interval over items
 # and seeds. p_holm: corrected over the steps of a base. n: items, steps or cells.
-# With `subject` and `other` (analysis.contrasts, components, across, combination): metric_rho, metric_rho_families, metric_regret (those
+# With `subject` and `other` (decisions.contrasts, components, across): metric_rho, metric_rho_families, metric_regret (those
 # of metric `subject` minus those of `other`; intervals over teachers, families, items); partial (rho of `subject` at equal `other`);
 # variance (of AP, points squared: teacher, family, base x teacher, seed, items); after (`other` once the grid has `subject`);
 # equivalent (AP of `subject` minus that of the best, `other`; interval 90 %); concordance (Kendall's W of `subject` over bases);
@@ -287,18 +274,10 @@ EFFECTS = _schema(
 )
 # what every student was trained from, and under which terms its training data may be used
 LINEAGE = _schema(
-    ("student", pa.string()),
-    ("base", pa.string()),
-    ("base_licence", pa.string()),
-    ("corpus", pa.string()),
-    ("teacher", pa.string()),
-    ("teacher_licence", pa.string()),
-    ("output_terms", pa.string()),
-    ("recipe", pa.string()),
-    ("seed", pa.int64()),
-    ("steps", pa.int64()),
-    ("examples", pa.int64()),
-    ("trained_tokens", pa.int64()),  # tokens that carry loss, over all epochs
+    *[(name, pa.string()) for name in ("student", "base", "base_licence", "corpus", "teacher", "teacher_licence")],
+    *[(name, pa.string()) for name in ("output_terms", "recipe")],
+    # trained_tokens: that carry loss, over all epochs
+    *[(name, pa.int64()) for name in ("seed", "steps", "examples", "trained_tokens")],
     ("weights", pa.string()),  # sha256
     ("notes", pa.string()),  # what was odd about its training, as sentences
     optional="base_licence teacher_licence output_terms steps examples trained_tokens weights notes",
@@ -311,10 +290,8 @@ VERDICTS = _schema(
     ("order", pa.string()),  # model first, model second, or alone: without an opponent
     ("text", pa.string()),
     ("finish_reason", pa.string()),
-    (
-        "logprobs",
-        pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())])),
-    ),  # the likeliest first tokens
+    # the likeliest first tokens
+    ("logprobs", pa.list_(pa.struct([("token", pa.string()), ("logprob", pa.float64())]))),
     ("prompt_tokens", pa.int32()),
     ("response_tokens", pa.int32()),
     ("cost", pa.float64()),  # USD; null: unknown, or no price
