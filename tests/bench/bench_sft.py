@@ -23,7 +23,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trai
 from trl import SFTTrainer, pack_dataset
 
 CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
-SIZES = {"hidden_size": 512, "num_hidden_layers": 6, "num_attention_heads": 8, "intermediate_size": 1536}
 LONGEST = 1024
 
 
@@ -37,11 +36,17 @@ class Clock(TrainerCallback):
         self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
 
 
-def model_in(folder: Path, vocabulary: int) -> dict:
+def model_in(folder: Path, vocabulary: int, width: int, layers: int) -> dict:
     words = tiny.tokenizer()
     words.save_pretrained(folder)
     torch.manual_seed(0)
-    config = AutoConfig.for_model("llama", vocab_size=vocabulary, max_position_embeddings=2 * LONGEST, **SIZES)
+    sizes = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 8,
+        "intermediate_size": 3 * width,
+    }
+    config = AutoConfig.for_model("llama", vocab_size=vocabulary, max_position_embeddings=2 * LONGEST, **sizes)
     AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
     return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
 
@@ -93,13 +98,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=48)
     parser.add_argument("--vocabulary", type=int, default=8192)
+    parser.add_argument("--width", type=int, default=512, help="hidden size")
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--repeat", type=int, default=2)
     settings = parser.parse_args()
     disable_progress_bars()
     rows = corpus(settings.rows)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = model_in(folder / "model", settings.vocabulary)
+        model = model_in(folder / "model", settings.vocabulary, settings.width, settings.layers)
         tokenizer = loading.load_tokenizer(model, CHAT)
         tokens = sum(len(chat.example(tokenizer, *row, CHAT).input_ids) for row in rows)
         best: dict[tuple[str, bool], Clock] = {}

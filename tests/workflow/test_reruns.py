@@ -68,6 +68,11 @@ CASES = {
         setting("health", to={"gates": {"truncated": 0.5}}),
         ALL_REPORTS,
     ),
+    # from the pass that makes the likelihoods, which is made again
+    "distributions": (
+        setting("likelihood", to={"distributions": True}),
+        jobs("likelihood {q,w}/seed__{small,large}", "likelihood q/evolved__small") | METRICS | BEST | ALL_REPORTS,
+    ),
     "bootstrap rounds": (setting("grids", "teachers", "bootstrap", to=500), REPORT),
     "the root seed": (
         setting("seed", to=7),

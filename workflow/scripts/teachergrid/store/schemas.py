@@ -98,12 +98,12 @@ LIKELIHOODS = _schema(
 )
 # one row per response: what the scorer expected at each of its tokens, from the same pass as LIKELIHOODS; sums over the answer's
 # tokens, and over its end tokens apart, given the question. p is the distribution of the next token
-_EXPECTED = ("probability", "squares", "entropy")  # of the token itself; the sum of p squared; of p, in nats
 DISTRIBUTIONS = _schema(
     *_KEY,
-    *[(f"{end}{name}", pa.float64()) for name in _EXPECTED for end in ("", "end_")],
-    ("token_squares", pa.list_(pa.float32())),  # of each token of the answer, then of its end tokens
-    ("token_entropies", pa.list_(pa.float32())),
+    # of the tokens themselves; the sum of p squared; entropy in nats
+    *[(f"{end}{name}", pa.float64()) for name in ("probability", "squares", "entropy") for end in ("", "end_")],
+    # of each token of the answer, then of its end tokens
+    *[(f"token_{name}", pa.list_(pa.float32())) for name in ("squares", "entropies")],
     ("reason", pa.string()),
     optional="probability end_probability squares end_squares entropy end_entropy token_squares token_entropies reason",
 )
@@ -114,10 +114,7 @@ CORPUS_ROWS = CORPUS.remove(CORPUS.get_field_index("why"))
 # one row per logged training step
 TRAINING_LOG = _schema(
     ("step", pa.int32()),
-    ("epoch", pa.float64()),
-    ("loss", pa.float64()),
-    ("learning_rate", pa.float64()),
-    ("grad_norm", pa.float64()),
+    *[(name, pa.float64()) for name in ("epoch", "loss", "learning_rate", "grad_norm")],
     optional="loss learning_rate grad_norm",
 )
 # one row per task x item x sample
