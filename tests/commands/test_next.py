@@ -26,7 +26,7 @@ def results(tmp_path, monkeypatch):
 def test_it_lists_what_gains_most_for_its_hours(results, monkeypatch, capsys):
     from teachergrid.commands import next as next_cells
 
-    hours = {f"{base}__pool__{unit}__sft": 1.0 if base == "b1" else 10.0 for base in SIX for unit in SIX["b1"]}
+    hours = {(base, f"pool__{unit}", "sft"): 1.0 if base == "b1" else 10.0 for base in SIX for unit in SIX["b1"]}
     monkeypatch.setattr(next_cells, "student_hours", lambda: hours)
     assert call(["next", "--json", "--most", "3"]) == 0
     listed = json.loads(capsys.readouterr().out)

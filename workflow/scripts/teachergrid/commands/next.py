@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..cost import actuals
 from ..decisions.conclusions import WORTH
-from ..spec.ids import any_seed
+from ..spec.ids import Model
 from ..store import artifacts
 from ..store.results import RESULTS
 
@@ -60,24 +60,21 @@ def of_grid(folder: Path) -> list[Proposal]:
     for row in rows:
         unit = units[row["base"], row["panel"], row["subject"]]
         names = {key: unit[key] for key in ("base", "corpus", "recipe")}
-        took = hours.get(any_seed(**names)) or mean(
-            [h for name, h in hours.items() if name.startswith(f"{row['base']}__")]
-        )
+        of_base = [taken for (base, *_), taken in hours.items() if base == row["base"]]
+        took = hours.get((unit["base"], unit["corpus"], unit["recipe"])) or mean(of_base)
         cell = {**names, "seed": max(unit["seeds"], default=0) + 1}
         found.append(Proposal(folder.name, cell, row["value"], took, row["reason"]))
     return [one for one in found if one.gain >= WORTH]
 
 
-def student_hours() -> dict[str, float]:
-    """Return {student without its seed: mean hours of the jobs of one seed, times their GPUs}."""
-    by_seed: dict[str, dict[str, float]] = {}
+def student_hours() -> dict[tuple[str, str, str], float]:
+    """Return {(base, corpus, recipe): mean hours of the jobs of one seed, times their GPUs}."""
+    by_seed: dict[tuple[str, str, str], dict[int, float]] = {}
     for rule, jobs in actuals.load(RESULTS).jobs.items():
         for job in jobs if rule in OF_A_STUDENT else ():
-            student = job.cell.split("/")[0]
-            name, _, seed = student.rpartition("__s")
-            if name and seed.isdigit():
-                own = by_seed.setdefault(name, {})
-                own[seed] = own.get(seed, 0.0) + job.seconds * max(1, job.work.gpus) / 3600
+            if student := Model.parse(job.cell.split("/")[0]).student:
+                own = by_seed.setdefault((student.base, student.corpus, student.recipe), {})
+                own[student.seed] = own.get(student.seed, 0.0) + job.seconds * max(1, job.work.gpus) / 3600
     return {name: sum(own.values()) / len(own) for name, own in by_seed.items()}
 
 
