@@ -177,6 +177,7 @@ def best(grids: int):
                         off,
                         -0.05,
                         0.05,
+                        "close fields are right to within about 0.1" if name.startswith("close") else "",
                     )
 
 

@@ -47,10 +47,18 @@ def test_files_are_read_and_written_as_tables_are(tmp_path):
     for path in students:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(world.students[path.parent.name]))
+    chosen = tmp_path / "corpora/top/b1.parquet"
     files = SimpleNamespace(
-        students=map(str, students), verified=map(str, scores), judged=[], metrics=map(str, metrics), health=[]
+        students=map(str, students),
+        verified=map(str, scores),
+        judged=[],
+        metrics=map(str, metrics),
+        health=[],
+        chosen=[str(chosen)],
     )
-    found, expected = summary.summarise(world.settings, summary.read_results(files)), world.summary()
+    results = summary.read_results(files)
+    assert results.chosen == {("top", "b1"): str(chosen)}
+    found, expected = summary.summarise(world.settings, results), world.summary()
     assert found == expected
     names = ("performance", "metrics", "correlations", "effects", "lineage")
     outputs = {name: str(tmp_path / f"{name}.parquet") for name in names}

@@ -6,7 +6,7 @@ import pytest
 from teachergrid.data import loading
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge_prompts
-from teachergrid.grid import config_grids, evaluation
+from teachergrid.grid import config_grids, config_paths, evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -264,13 +264,13 @@ def test_what_benchmarks_detect(build):
 
 def test_programs_without_a_guard_are_named_before_a_run(small, monkeypatch):
     monkeypatch.setattr(sandbox, "gap", lambda level: "it is not installed")
-    assert evaluation.unguarded(checked(small)) == []
+    assert config_paths.unguarded(checked(small)) == []
     small["tasks"]["gsm"]["checker"] = {"kind": "program"}
-    [said] = evaluation.unguarded(checked(small))
+    [said] = config_paths.unguarded(checked(small))
     assert said.startswith("suite math: sandbox for programs of models: ") and "none can be run here: install" in said
     assert said in Cells(checked(small)).warnings()
     monkeypatch.setattr(sandbox, "gap", lambda level: None)
-    assert evaluation.unguarded(checked(small)) == []
+    assert config_paths.unguarded(checked(small)) == []
 
 
 def test_how_a_task_is_put_concerns_the_models_of_its_format_alone(build, small):
@@ -365,7 +365,7 @@ def test_published_answers_are_an_opponent_without_a_model(answered, small):
         ({"engine": None}, "engine: 'engine: existing' and 'source' go together"),
         ({"format": "plain"}, "format: a reference that is a file of answers does not read it"),
         ({"written_by": "x"}, "written_by: state it together with `fields.teacher`"),
-        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, or all of one data set"),
+        ({"by_category": {"a": "hub:org/name"}}, "by_category: the sources are not all files, nor of one data set"),
         ({"by_category": {"a": "none.jsonl"}}, r"references\.told\.by_category\.a: there is no file 'none.jsonl'"),
         ({"source": "none.jsonl"}, r"references\.told\.source: there is no file 'none.jsonl'"),
         ({"role": "untuned"}, r"told\.base: a reference with role 'untuned' names its base"),

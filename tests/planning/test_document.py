@@ -40,7 +40,9 @@ def blocked(*jobs: requests.Request, on: str, retries: int = 0) -> tuple[list[st
 
 def blocked_on(cluster: pools.Cluster, jobs, retries: int = 0) -> tuple[list[str | None], list[str]]:
     found = forecast.forecast(jobs, cluster, None, NOTHING, HERE)
-    return forecast.block(jobs, found, retries, cluster, HERE, {"models": {}, "instructions": {}, "teachers": {}})
+    return forecast.block(
+        jobs, found, retries, cluster, HERE, {"models": {}, "instructions": {}, "teachers": {}, "references": {}}
+    )
 
 
 def likelihood(cell: str, billions: float, rows: int = 100, needs: tuple[int, ...] = ()) -> requests.Request:

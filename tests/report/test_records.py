@@ -65,6 +65,9 @@ def test_evolved_sets(data):
     assert (first["reasons"], first["share"]) == ("refusal 2, equal 1", 0.25)
     assert (second["reasons"], second["share"], second["asked"]) == ("—", None, None)
     shown = Words(page.build(copy.deepcopy({**data, "evolved": found}))).text
+    costs = [{"instructions": "e.r1", "rows": 1, "jobs": 2, "gpu_s": 5400.0, "cpu_s": 120.0, "unknown": 1}]
+    with_costs = Words(page.build(copy.deepcopy({**data, "evolved": found, "evolution_costs": costs}))).text
+    assert "e.r1 1 2 1.50 GPU-h" in with_costs and "What each evolved set took" not in shown
     assert "e.r1 1 deepen 4 1" in shown and "joined 2 breadth" in shown
     assert "How the instructions were evolved" not in Words(page.build(copy.deepcopy(data))).text
 

@@ -34,6 +34,11 @@ def test_which_teacher_is_best_where(data):
     found = tasks.benchmarks(gather(made))
     # the suite `exam` has two tasks, `miniworld` has one; a category is no benchmark
     assert set(found["scores"]) == {"miniworld/verify", "exam/verify/a", "exam/verify/b"}
+    # a named value is one where it is part of AP
+    named = [{**row, "measure": f"exam/verify/a:{name}"} for row in turned for name in ("pass@1", "pass@5")]
+    settings = {**data["settings"], "grid": {**data["settings"]["grid"], "performance": ["exam/verify/a:pass@1"]}}
+    with_named = {**made, "performance": [*made["performance"], *named], "settings": settings, "recommendation": {}}
+    assert set(tasks.benchmarks(gather(with_named))["scores"]) - set(found["scores"]) == {"exam/verify/a:pass@1"}
     cells = {row["score"]: row["cells"][0] for row in found["rows"]}
     assert (cells["exam/verify/b"]["best"], cells["exam/verify/b"]["tied"]) == ("concise-s", 1)
     html = page.build(made)

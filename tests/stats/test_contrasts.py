@@ -82,3 +82,17 @@ def test_a_metric_that_is_length_has_nothing_left():
     length, y = rng.normal(size=(2, 9))
     assert "explain all of it" in contrasts.partial(np.exp(length), y, [length]).reason
     assert "fewer than 6 teachers" in contrasts.partial(y[:5], y[:5], [length[:5], y[4::-1]]).reason
+
+
+def test_p_at_equal_length_is_over_all_orders_of_the_residuals():
+    """Freedman and Lane: each order of the residuals is regressed anew."""
+    length, x, y = (stats.rankdata(values) for values in (np.array([1.0, 4, 2, 6, 3, 5]), A, B))
+    known = np.column_stack([np.ones(6), length])
+
+    def residual(values):
+        return values - known @ np.linalg.lstsq(known, values, rcond=None)[0]
+
+    left = [residual(values) for values in (x, y)]
+    null = [np.corrcoef(left[0], residual(left[1][list(order)]))[0, 1] for order in itertools.permutations(range(6))]
+    wanted = np.mean(np.abs(null) >= abs(null[0]) - 1e-9)
+    assert contrasts.partial(x, y, [length]).p == pytest.approx(wanted)

@@ -134,7 +134,7 @@ def test_the_plan_has_one_job_that_optimises_with_its_cost(tmp_path, monkeypatch
 
 
 def test_all_that_it_may_ask_an_endpoint_counts(tmp_path, monkeypatch):
-    """What the log answers is not known before: each prompt hangs on what the model wrote. A limit of cost must hold."""
+    """What the log answers is not known before: each prompt depends on what the model wrote. A limit of cost must hold."""
     row = rows_of(tmp_path, monkeypatch)["optimise"]["auto"]
     # one instruction is there, and not answered
     messages = [{"role": "user", "content": "Add."}]

@@ -141,7 +141,7 @@ def test_pairs_of_auto_evol_have_the_same_roots(paper):
             assert entry["paired_with"] == [f"auto-{domain}-llama-{other}.r1"]
 
 
-def test_no_result_hangs_on_how_many_items_a_benchmark_is_said_to_have(paper, rows):
+def test_no_result_depends_on_how_many_rows_a_benchmark_is_said_to_have(paper, rows):
     assert rows["answer"]["llama-3-8b-untuned/following"]["rows"] == 541
     assert "rows" not in rows["load_instructions"]["ifeval"]["spec"]
 

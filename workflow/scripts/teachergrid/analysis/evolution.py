@@ -1,4 +1,7 @@
-"""What came of each operator in each round: how many instructions were kept, why others were not, how long and how alike they are."""
+"""What came of each operator in each round: how many instructions were kept, why others were not, how long and how alike they are.
+
+And what the models took that made a set, so that evolvers can be compared at equal cost.
+"""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -6,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ..cost.saved_estimates import finished
 from ..metrics.diversity import Texts, compression, distinct
-from ..store import artifacts
+from ..store import artifacts, origin
 
 COLUMNS = ("instructions", "round", "operator", "asked", "kept", "left_out", "words", "distinct_2", "compression")
+COSTS = ("instructions", "rows", "jobs", "gpu_s", "cpu_s", "unknown")
 
 
 def summary(path: str) -> list[dict]:
@@ -37,6 +42,36 @@ def summary(path: str) -> list[dict]:
         if fate["operator"] is not None:
             reasons[fate["round"], fate["operator"]][fate["reason"]] += 1
     return [_row(Path(path).stem, key, kept[key], reasons.get(key)) for key in sorted({*kept, *reasons})]
+
+
+def cost(path: str, results: str) -> dict | None:
+    """Return what the models took that made an evolved set; None for a set that no model has evolved.
+
+    Their jobs are found by the origins of the files, so all rounds before count, and all sets that were joined.
+
+    Returns: "instructions", "rows", "jobs", "gpu_s" (GPU-seconds of jobs on GPUs), "cpu_s" (seconds of all others), "unknown" (jobs
+        that went on after a kill, or whose line is gone: their time is in none of the sums).
+    """
+    answers, seen, waiting = list[str](), set[str](), [path]
+    while waiting:
+        if (current := waiting.pop()) in seen:
+            continue
+        seen.add(current)
+        if Path(current).parent == Path(results, "responses"):
+            answers.append(Path(current).stem)
+        inputs = (origin.read(current) or {}).get("inputs", {})
+        waiting += [one for one in inputs if one.startswith(f"{results}/")]
+    if not answers:
+        return None
+    jobs = [job for job in finished(results, [("generate", name) for name in sorted(answers)]) if job]
+    return {
+        "instructions": Path(path).stem,
+        "rows": artifacts.read(path, artifacts.INSTRUCTIONS, ["id"]).num_rows,
+        "jobs": len(answers),
+        "gpu_s": sum(job.seconds * job.gpus for job in jobs if job.gpus),
+        "cpu_s": sum(job.seconds for job in jobs if not job.gpus),
+        "unknown": len(answers) - len(jobs),
+    }
 
 
 def _row(name: str, key: tuple[int, str], texts: list[str], reasons: Counter[str | None] | None) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..cost import actuals
+from ..decisions.conclusions import WORTH
 from ..spec.ids import any_seed
 from ..store import artifacts
 from ..store.results import RESULTS
@@ -34,7 +35,8 @@ def main(own: Namespace) -> int:
     found.sort(key=lambda one: (-one.rate, -one.gain))
     if not found:
         print(
-            f"{RESULTS}/grids: no summary that says what to run next; run the grid first (teachergrid run)", flush=True
+            f"{RESULTS}/grids: no grid has a summary (teachergrid run), or no further seed would change its choice",
+            flush=True,
         )
         return 2
     print("\n".join(as_json(found[: own.most]) if own.json else lines(found[: own.most])))
@@ -63,7 +65,7 @@ def of_grid(folder: Path) -> list[Proposal]:
         )
         cell = {**names, "seed": max(unit["seeds"], default=0) + 1}
         found.append(Proposal(folder.name, cell, row["value"], took, row["reason"]))
-    return [one for one in found if one.gain > 0]
+    return [one for one in found if one.gain >= WORTH]
 
 
 def student_hours() -> dict[str, float]:

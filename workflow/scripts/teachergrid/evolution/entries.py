@@ -121,7 +121,7 @@ def _evolved(name: str, config: dict) -> set[str]:
 
 
 def _optimised(where: str, name: str, entry: dict) -> tuple[tuple[str, str], ...]:
-    """Return the result of rule `optimise` that an evolution depends on, if it does."""
+    """Return the result of rule `optimise` that an evolution reads, if it does."""
     if entry["optimise"] is None:
         return ()
     if entry["method"] != "auto-evol":

@@ -73,7 +73,7 @@ def asker(settings: dict[str, Any], folder: Path, results: Path, job: str) -> As
     """
     teacher, seed = settings["teacher"], settings["optimise"]["seed"]
     samplings = {how: _sampling(teacher["sampling"]["max_tokens"], seed, *drawn) for how, drawn in DRAWN.items()}
-    # what comes later depends on what the model writes, and an engine wants to know how long a prompt may be
+    # what comes later follows from what the model writes, and an engine wants to know how long a prompt may be
     longest = Request("longest", 0, [{"role": "user", "content": "word " * LONGEST}], None, samplings[WRITE])
     setup = Setup(settings["model"], teacher, requests=[longest], batch=teacher["batch"], work=folder)
     if entry := settings.get("endpoint"):

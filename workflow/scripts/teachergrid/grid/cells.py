@@ -26,6 +26,7 @@ from . import blocks, evaluation, pilot, sets
 from .builder import Builder
 from .config_data import made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
+from .config_paths import unguarded
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
 
 ASKING = ("generate", "ask", "optimise")  # the rules whose jobs may ask an endpoint
@@ -128,7 +129,7 @@ class Cells:
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
         unknown = [*sizes.guessed(entries), *sets.bounded(self.build, entries)]
-        return [*opened, *rates, *unknown, *self.lacking(), *evaluation.unguarded(self.config)]
+        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config)]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""

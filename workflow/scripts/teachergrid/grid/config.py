@@ -207,7 +207,7 @@ def _corpora(config: dict) -> None:
 def _references(config: dict) -> None:
     for name, reference in config["references"].items():
         where = f"config.references.{name}"
-        config_data.check_answers(where, reference)
+        config_paths.check_answers(where, reference)
         if reference["base"] is not None:
             known(f"{where}.base", reference["base"], config["bases"])
         elif reference["role"] != "other":
@@ -279,6 +279,7 @@ CHECKS = (
     config_grids.check_judges,
     config_grids.check,
     config_data.check_published,
+    config_paths.check_opponents,
     config_paths.check,
 )
 # run after the checks, in this order; they change the config

@@ -10,7 +10,6 @@ from ..errors import BadInput
 from ..evolution.entries import made_by
 from ..hub import pins
 from ..metrics.variants import Metric
-from ..spec import schema
 from ..spec.spelling import known
 from ..tasks import checkers
 
@@ -43,7 +42,7 @@ def check_files(config: dict) -> None:
     shown = ((n, task["shots"]["source"]) for n, task in config["tasks"].items() if shots_of(task))
     paths |= {f"tasks.{n}.shots.source": path for n, path in shown if path and path not in config["instructions"]}
     for where, path in paths.items():
-        _require_rows(f"config.{where}", path)
+        require_rows(f"config.{where}", path)
     for name, entry in config["instructions"].items():
         rows = most_rows(entry)
         if rows < (entry["sample"] or 0):
@@ -86,56 +85,15 @@ def _examples(where: str, task: dict) -> None:
         )
 
 
-# keys of a reference that say how published answers are read, and those that say how a model is asked
-_READ = ("revision", "split", "written_by", "fields", "by_category", "allow_missing")
-_TALK = ("template", "template_args", "system", "refused_prompts", "plain", "format")
-
-
-def check_answers(where: str, reference: dict) -> None:
-    """Raise BadInput for a reference that is neither a model nor published answers, or both. where: its key."""
-    if (reference["model"] is None) == (reference["source"] is None):
-        raise BadInput(f"{where}: state either 'model', or 'source' with 'engine: existing'")
-    if (reference["engine"] is None) != (reference["source"] is None):
-        raise BadInput(f"{where}.engine: 'engine: existing' and 'source' go together; state both, or neither")
-    defaults = schema.filled({}, schema.definition("reference"), outside_too=True)
-    other, kind = (_READ, "a model") if reference["source"] is None else (_TALK, "a file of answers")
-    for key in other:
-        if reference[key] != defaults[key]:
-            raise BadInput(f"{where}.{key}: a reference that is {kind} does not read it; remove it")
-    if reference["source"] is not None:
-        sources = pins.answers(reference).values()
-        if len({source.startswith(pins.HUB) and pins.data_set(source)[0] for source in sources}) > 1:
-            raise BadInput(
-                f"{where}.by_category: the sources are not all files, nor of one data set; save them as files"
-            )
-    if (reference["written_by"] is None) != (reference["fields"]["teacher"] is None):
-        raise BadInput(f"{where}.written_by: state it together with `fields.teacher`, or leave out both")
-
-
-def _opponents(config: dict) -> set[str]:
-    """Return the references whose answers the grids read: those that blocks name, and the opponents of their judges."""
-    found: set[str] = set()
-    for block in config["grids"].values():
-        judges = [config["judges"][judge] for suite in block["suites"] for judge in config["suites"][suite]["judges"]]
-        asked = [config["judges"][judge["of"]] if judge["of"] else judge for judge in judges]
-        found |= {*block["references"], *(judge["baseline"] for judge in asked if judge["baseline"])}
-    return found
-
-
 def check_published(config: dict) -> None:
-    """Raise BadInput for a file of responses or answers that is missing or cannot be read."""
+    """Raise BadInput for a file of responses that is missing or cannot be read."""
     # only teachers that a grid or corpus names: the file of another teacher may not exist yet
     named = {teacher for block in config["grids"].values() for teacher in block["teachers"]}
     named |= {teacher for corpus in config["corpora"].values() for teacher in corpus["teachers"]}
     for name in sorted(named):
         teacher = config["teachers"][name]
         if teacher["source"] is not None:
-            _require_rows(f"config.teachers.{name}.source", teacher["source"])
-    for name in sorted(_opponents(config)):
-        if config["references"][name]["source"] is not None:
-            for category, source in pins.answers(config["references"][name]).items():
-                key = f"by_category.{category}" if category else "source"
-                _require_rows(f"config.references.{name}.{key}", source)
+            require_rows(f"config.teachers.{name}.source", teacher["source"])
 
 
 def require_file(where: str, path: str) -> None:
@@ -144,7 +102,7 @@ def require_file(where: str, path: str) -> None:
         raise BadInput(f"{where}: there is no file '{path}' (paths start at {Path.cwd()})")
 
 
-def _require_rows(where: str, path: str) -> None:
+def require_rows(where: str, path: str) -> None:
     """Raise BadInput for a data file that is missing, of an unknown kind, or broken as far as counting its rows shows it."""
     if path.startswith(pins.HUB):
         return
@@ -244,7 +202,7 @@ def _second_try(where: str, sampling: dict) -> None:
     first, again = sampling["max_tokens"], sampling["max_tokens_again"]
     if again is not None and again <= first:
         raise BadInput(
-            f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or leave it out"
+            f"{where}.max_tokens_again: {again} is no more than `max_tokens`, {first}; raise it, or remove it"
         )
 
 
@@ -288,12 +246,6 @@ def _decontaminated(where: str, name: str, suites: list[str], config: dict) -> N
 def tasks_of(config: dict, suite: str) -> dict[str, dict]:
     """Return {name: config entry} of a suite's tasks, sorted by name."""
     return {name: config["tasks"][name] for name in sorted(config["suites"][suite]["tasks"])}
-
-
-def removed_tasks(config: dict, entry: dict) -> dict[str, dict]:
-    """Return {name: config entry}, sorted by name, of the tasks whose prompts are removed from a set. entry: the set's."""
-    tasks = {task: of for suite in entry["decontaminate"] for task, of in tasks_of(config, suite).items()}
-    return {task: tasks[task] for task in sorted(tasks)}
 
 
 def made_set(path: str) -> str | None:

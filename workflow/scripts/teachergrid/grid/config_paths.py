@@ -1,4 +1,5 @@
-"""Checks of what the config names outside itself: model folders, chat templates and patterns, which jobs would find broken."""
+"""Checks of what the config names outside itself: model folders, chat templates, patterns and published answers, which jobs would find
+broken, and of guards for programs of models, which this machine may lack."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +7,13 @@ from pathlib import Path
 
 from ..engines.engine import ENGINES
 from ..errors import BadInput
-from ..hub import usable
+from ..hub import pins, usable
 from ..metrics.variants import Metric
-from ..spec import names
+from ..spec import names, schema
 from ..spec.schema import is_without_model
-from ..tasks import verify
+from ..tasks import checkers, verify
+from . import config_data
+from .config_data import tasks_of
 
 # apply_chat_template has these arguments already
 RESERVED = [
@@ -118,3 +121,61 @@ def _loaded(config: dict) -> Iterator[tuple[dict, bool]]:
     scorers = {scorer: None for metric in metrics for scorer, _ in metric.likelihoods if scorer in config["scorers"]}
     for name in scorers:
         yield config["scorers"][name], "chat" in config["likelihood"]["formats"]
+
+
+# --- published answers, and programs of models
+
+# keys of a reference that say how published answers are read, and those that say how a model is asked
+_READ = ("revision", "split", "written_by", "fields", "by_category", "allow_missing")
+_TALK = ("template", "template_args", "system", "refused_prompts", "plain", "format")
+
+
+def check_answers(where: str, reference: dict) -> None:
+    """Raise BadInput for a reference that is neither a model nor published answers, or both. where: its key."""
+    if (reference["model"] is None) == (reference["source"] is None):
+        raise BadInput(f"{where}: state either 'model', or 'source' with 'engine: existing'")
+    if (reference["engine"] is None) != (reference["source"] is None):
+        raise BadInput(f"{where}.engine: 'engine: existing' and 'source' go together; state both, or neither")
+    defaults = schema.filled({}, schema.definition("reference"), outside_too=True)
+    other, kind = (_READ, "a model") if reference["source"] is None else (_TALK, "a file of answers")
+    for key in other:
+        if reference[key] != defaults[key]:
+            raise BadInput(f"{where}.{key}: a reference that is {kind} does not read it; remove it")
+    if reference["source"] is not None:
+        places = [
+            source.startswith(pins.HUB) and pins.data_set(source)[0] for source in pins.answers(reference).values()
+        ]
+        if len({*places}) > 1:
+            raise BadInput(
+                f"{where}.by_category: the sources are not all files, nor of one data set; save them as files"
+            )
+    if (reference["written_by"] is None) != (reference["fields"]["teacher"] is None):
+        raise BadInput(f"{where}.written_by: state it together with `fields.teacher`, or leave out both")
+
+
+def _opponents(config: dict) -> set[str]:
+    """Return the references whose answers the grids read: those that blocks name, and the opponents of their judges."""
+    found: set[str] = set()
+    for block in config["grids"].values():
+        judges = [config["judges"][judge] for suite in block["suites"] for judge in config["suites"][suite]["judges"]]
+        asked = [config["judges"][judge["of"]] if judge["of"] else judge for judge in judges]
+        found |= {*block["references"], *(judge["baseline"] for judge in asked if judge["baseline"])}
+    return found
+
+
+def check_opponents(config: dict) -> None:
+    """Raise BadInput for a file of published answers that the grids read and that is missing or cannot be read."""
+    for name in sorted(_opponents(config)):
+        if config["references"][name]["source"] is not None:
+            for category, source in pins.answers(config["references"][name]).items():
+                key = f"by_category.{category}" if category else "source"
+                config_data.require_rows(f"config.references.{name}.{key}", source)
+
+
+def unguarded(config: dict) -> list[str]:
+    """Return a sentence where suites of the grids run programs of models and this machine has no guard for them."""
+    suites = sorted({suite for block in config["grids"].values() for suite in block["suites"]})
+    checks = {suite: [task["checker"] for task in tasks_of(config, suite).values()] for suite in suites}
+    running = [suite for suite in suites if any(one and checkers.runs_programs(one) for one in checks[suite])]
+    lack = checkers.no_guard() if running else None
+    return [f"suite {', '.join(running)}: {lack}"] if lack else []

@@ -275,15 +275,6 @@ def detectable(build: Builder, answered: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def unguarded(config: dict) -> list[str]:
-    """Return a sentence where suites of the grids run programs of models and this machine has no guard for them."""
-    suites = sorted({suite for block in config["grids"].values() for suite in block["suites"]})
-    checks = {suite: [task["checker"] for task in tasks_of(config, suite).values()] for suite in suites}
-    running = [suite for suite in suites if any(one and checkers.runs_programs(one) for one in checks[suite])]
-    lack = checkers.no_guard() if running else None
-    return [f"suite {', '.join(running)}: {lack}"] if lack else []
-
-
 @cache
 def _asked(build: Builder, suite: str, format: str) -> float | None:
     """Return the mean tokens of a suite's prompts, by the tasks whose files are at hand. An example counts as much as a question."""

@@ -15,7 +15,7 @@ from ..spec.canonical import picked, without
 from ..spec.ids import Responses
 from ..spec.seeds import derived_seed
 from ..store.results import RESULTS
-from .config_data import removed_tasks
+from .config_data import tasks_of
 from .rows import GenerateRow, InstructionsRow
 
 
@@ -38,12 +38,18 @@ def row(build: Generating, name: str) -> InstructionsRow:
     return {
         "spec": spec(build, name),
         "files": [file] if file and not file.startswith(pins.HUB) else [],
-        "prompts": [task["prompts"] for task in removed_tasks(build.config, source).values()],
+        "prompts": [task["prompts"] for task in _removed(build.config, source).values()],
         "rows": drawn(build, name),
         "sets": [made_by(one) for one in made["sets"]],
         "responses": [f"{RESULTS}/responses/{one}.parquet" for one in made["responses"]],
         "tables": [OUTPUTS[rule].format(cell) for rule, cell in made["tables"]],
     }
+
+
+def _removed(config: dict, entry: dict) -> dict[str, dict]:
+    """Return {name: config entry}, sorted by name, of the tasks whose prompts are removed from a set. entry: the set's."""
+    tasks = {task: of for suite in entry["decontaminate"] for task, of in tasks_of(config, suite).items()}
+    return {task: tasks[task] for task in sorted(tasks)}
 
 
 @cache
@@ -54,7 +60,7 @@ def spec(build: Generating, name: str) -> str:
     # prompts count
     names = ["decontaminate", "join", "paired_with", "made", *([] if pins.is_data_set(source) else ["source"])]
     parts: dict[str, object] = {"made": picked(source["made"], "stage", "settings")} if "made" in source else {}
-    if tasks := removed_tasks(build.config, source):
+    if tasks := _removed(build.config, source):
         parts["tasks"] = {task: picked(entry, "fields") for task, entry in tasks.items()}
     return canonical.dump(instructions=without(source, *names), **parts)
 
@@ -114,10 +120,11 @@ def bounded(build: Generating, names: Iterable[str]) -> list[str]:
 
 @cache
 def _is_made(build: Generating, name: str) -> bool:
-    """Whether a set is there, made as the config says it, and so are all sets and responses that it was made from."""
+    """Whether a set is there, made as the config says it, and so is all that it was made from."""
     entry = build.config["instructions"][name]
     made = entry.get("made") or NOTHING
     specs = {f"{RESULTS}/responses/{one}.parquet": build.generate(one)["spec"] for one in made["responses"]}
+    specs |= {OUTPUTS[rule].format(cell): table(build, rule, cell)["spec"] for rule, cell in made["tables"]}
     source = None if "made" in entry else entry["source"]
     is_own = up_to_date({made_by(name): spec(build, name), **specs}, source)
     return is_own and all(_is_made(build, one) for one in made["sets"])

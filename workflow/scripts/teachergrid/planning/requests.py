@@ -82,7 +82,7 @@ def asked(request: Request) -> Asked | None:
             # answers that are yet to be made ask for other verdicts
             requests = requests if request.needs else evaluation.unanswered(row, request.cell)
         elif request.rule == "generate":
-            # so do instructions that are yet to be evolved. What `optimise` asks depends on what it is answered: all of it counts
+            # so do instructions that are yet to be evolved. What `optimise` asks follows from what it is answered: all of it counts
             requests = requests if request.needs else evaluation.unanswered_responses(row)
     return Asked(requests, requests * work.read, requests * work.written)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from ..analysis.evolution import COLUMNS as EVOLVED
+from ..analysis import evolution
 from ..spec import schema
 from ..store import artifacts
 
@@ -56,6 +56,7 @@ class Inputs(TypedDict):
     lineage: list[Row]
     contamination: list[Row]
     evolved: list[Row]  # of analysis.evolution
+    evolution_costs: list[Row]
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -81,7 +82,8 @@ COLUMNS: dict[str, Iterable[str]] = {
     "effects": artifacts.EFFECTS.names,
     "lineage": artifacts.LINEAGE.names,
     "contamination": artifacts.CONTAMINATION.names,
-    "evolved": EVOLVED,
+    "evolved": evolution.COLUMNS,
+    "evolution_costs": evolution.COSTS,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -189,6 +191,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         lineage=_rows("lineage", data.get("lineage")),
         contamination=_rows("contamination", data.get("contamination")),
         evolved=_rows("evolved", data.get("evolved")),
+        evolution_costs=_rows("evolution_costs", data.get("evolution_costs")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},

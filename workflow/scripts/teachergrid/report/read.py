@@ -67,6 +67,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "pilot": pilot(files, settings),
         "contamination": [row for path in files.instructions for row in contaminated(path, prompts)],
         "evolved": [row for path in files.instructions for row in evolution.summary(path)],
+        "evolution_costs": [row for path in files.instructions if (row := evolution.cost(path, results))],
         "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in files.instructions},
         "health": {Path(path).stem: checks(path, grid_settings["gates"]) for path in files.health},
         "samples": samples.samples(

@@ -106,14 +106,15 @@ def _plot(name: str, units: list[str], measures: list[str], gains: Gains) -> Mar
 def benchmarks(data: PageData) -> dict | None:
     """Return which unit is best on which benchmark; None where there is one benchmark only.
 
-    A benchmark is suite/judge, or suite/judge/task where a suite has several tasks.
+    A benchmark is suite/judge, or suite/judge/task where a suite has several tasks, and each named value that is part of AP.
 
     Returns: {"scores": of all, "columns": places, "rows": [{"name", "score", "n", "cells": one of each place: {"best", "value",
         "tied": how many others are tied with it, "of"}, "drawn"}], "tables": of each place: {"name", "columns", "rows": [{"unit", "cells"}]}, where AP
         is the last cell}.
     """
     students = [row for row in data.inputs["performance"] if row["kind"] != "reference" and row["value"] is not None]
-    scores = _benchmarks(list(dict.fromkeys(row["measure"] for row in students)))
+    primary = data.settings["grid"]["performance"] or []
+    scores = _benchmarks(list(dict.fromkeys(row["measure"] for row in students)), primary)
     if len(scores) < 2:
         return None
     of_cell = {(row["base"], row["panel"], row["unit"], row["measure"]): row for row in students}
@@ -128,13 +129,13 @@ def benchmarks(data: PageData) -> dict | None:
     return {"scores": scores, "rows": rows, "tables": [table for table in tables if table["rows"]], "columns": columns}
 
 
-def _benchmarks(measures: list[str]) -> list[str]:
-    """Return the measures that are benchmarks."""
+def _benchmarks(measures: list[str], primary: list[str]) -> list[str]:
+    """Return the measures that are benchmarks. primary: those behind AP, which may be named values such as pass@1."""
     tasks = Counter(name.rpartition("/")[0] for name in measures if name.count("/") == 2 and ":" not in name)
     split = {name for name, number in tasks.items() if number > 1}  # suites whose tasks are benchmarks of their own
     whole = [name for name in measures if name.count("/") == 1 and name not in split]
     parts = [name for name in measures if name.count("/") == 2 and ":" not in name and name.rpartition("/")[0] in split]
-    return [name for name in measures if name in {*whole, *parts}]
+    return [name for name in measures if name in {*whole, *parts} or (":" in name and name in primary)]
 
 
 def _drawn(rows: list[Row]) -> float | None:

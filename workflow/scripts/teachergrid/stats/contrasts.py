@@ -178,10 +178,12 @@ def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike
     if not used:
         return nothing
     x, y = np.zeros((2, len(used), complete.shape[1]))
+    spans = np.zeros((len(used), complete.shape[1], 1 + len(fixed)))  # orthonormal columns that span what is held fixed
     for i, base in enumerate(used):
         row = complete[base]
         ranks = [resampling.signs(values[base][row]).sum(1) for values in sides]
         known = np.column_stack([np.ones(int(row.sum())), *ranks[2:]])
+        spans[i, row] = np.linalg.qr(known)[0]
         for target, own in ((x, ranks[0]), (y, ranks[1])):
             left = own - known @ np.linalg.lstsq(known, own, rcond=None)[0]
             target[i, row] = left / norm if (norm := math.sqrt(float(left @ left))) > 1e-6 * len(own) else 0.0
@@ -189,13 +191,21 @@ def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike
         return nothing._replace(reason="those that are held fixed explain all of it")
     orders, exact = resampling.draw_orders(x.shape[1], PERMUTATIONS, np.random.default_rng(seed))
     straight = np.arange(x.shape[1])[None]
-    rho, null = (_mean_product(x, y, order) for order in (straight, orders))
+    rho, null = (_mean_product(x, y, spans, order) for order in (straight, orders))
     value = float(rho[0])
     interval = rank.bonett_wright(value, n - len(fixed)) if len(used) == 1 else None
     return Partial(value, interval, resampling.two_sided_p(null, value, exact), n)
 
 
-def _mean_product(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Return tanh of the mean atanh of the correlations of x and shuffled y, both [bases, n] of length 1: [draws]."""
-    products = np.stack([np.clip(b[orders] @ a, -0.999, 0.999) for a, b in zip(x, y, strict=True)])
+def _mean_product(x: np.ndarray, y: np.ndarray, spans: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """Return tanh of the mean atanh of the correlations of x and shuffled y, both [bases, n] of length 1: [draws].
+
+    Shuffled residuals are no longer free of what is held fixed (spans [bases, n, columns]): that part is taken out again, without which p
+    would be too small.
+    """
+    products = []
+    for a, b, span in zip(x, y, spans, strict=True):
+        shuffled = b[orders]
+        left = np.sqrt(np.maximum(resampling.TIE, 1 - ((shuffled @ span) ** 2).sum(1)))
+        products.append(np.clip(shuffled @ a / left, -0.999, 0.999))
     return np.tanh(np.arctanh(products).mean(0))
