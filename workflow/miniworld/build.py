@@ -1,4 +1,4 @@
-"""Build the mini world: data files, tokenizer, two bases, six teachers and the reward model.
+"""Build the mini world: data files, tokenizer, two bases, six teachers, two rewriters and the reward model.
 
     python workflow/miniworld/build.py --out DIR
     python workflow/miniworld/build.py --out DIR --only bs --steps-scale 0.1

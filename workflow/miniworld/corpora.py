@@ -6,6 +6,7 @@ Every stream takes its items from a `Guard`, which stops the build if one of the
 import random
 from dataclasses import dataclass
 
+from hardening import OPERATORS, PROMPT, pair
 from statements import statement
 from tokenizer import END, chat, encode
 from training import batches_by_length
@@ -25,9 +26,14 @@ class Guard:
         self.drawn = 0
         self.problems = set()
 
+    def check(self, names) -> None:
+        """Stop the build where one of these problems or texts belongs to the pool or the tests."""
+        reserved = self.reserved.intersection(names)
+        assert not reserved, f"reserved problem in training: {reserved}"
+
     def draw(self, rng: random.Random, **options):
         item = sample(rng, **options)
-        assert self.reserved.isdisjoint((item.problem, item.instruction)), f"reserved problem in training: {item}"
+        self.check((item.problem, item.instruction))
         self.drawn += 1
         self.problems.add(item.problem)
         return item
@@ -88,3 +94,17 @@ def teacher_batches(rng: random.Random, guard: Guard, tokenizer, style: str):
         items = [guard.draw(rng) for _ in range(BATCH * GROUP)]
         responses = [respond(rng, item, style) for item in items]
         yield from batches_by_length(rng, encode(tokenizer, items, responses), BATCH)
+
+
+def rewriter_batches(rng: random.Random, guard: Guard, tokenizer):
+    """Yield batches of (prompt ids, response ids): a problem with an operator's words before it, and a harder problem."""
+    while True:
+        pairs = [pair(rng, guard.draw) for _ in range(BATCH * GROUP)]
+        prompts = [
+            chat(tokenizer, PROMPT.format(duty=OPERATORS[operator], instruction=parent.text))
+            for operator, parent, _ in pairs
+        ]
+        guard.check([text for _, parent, child in pairs for text in (parent.text, parent.key, child.text, child.key)])
+        ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        responses = tokenizer([child.text + END for *_, child in pairs], add_special_tokens=False)["input_ids"]
+        yield from batches_by_length(rng, zip(ids, responses, strict=True), BATCH)

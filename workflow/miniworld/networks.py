@@ -28,6 +28,7 @@ class Shape:
 
 
 SHAPES = {
+    "xs": Shape(32, 2, 1, 96, LlamaConfig),
     "s": Shape(96, 2, 3, 256, LlamaConfig),
     "m": Shape(128, 3, 4, 384, Qwen2Config),
     "l": Shape(160, 3, 5, 384, LlamaConfig),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model: its kind (base, trunk, teacher or reward), size, parent, style of answers, steps and cost."""
+    """One model: its kind (base, trunk, teacher, rewriter or reward), size, parent, style of answers, steps and cost."""
 
     name: str
     kind: str
@@ -44,6 +44,8 @@ RECIPES = {
         Recipe("concise-m", "teacher", "m", "bm", "concise", 450, 90),
         Recipe("steps-s", "teacher", "s", "bs", "steps", 400, 70),
         Recipe("concise-s", "teacher", "s", "bs", "concise", 400, 50),
+        Recipe("rewriter-l", "rewriter", "s", "bs", None, 900, 90),
+        Recipe("rewriter-s", "rewriter", "xs", None, None, 3600, 130),
         Recipe("rm", "reward", "l", "tl", None, sum(steps for _, steps in REWARD_PHASES), 450),
     )
 }

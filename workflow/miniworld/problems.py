@@ -5,6 +5,8 @@ A generator takes a `random.Random` and a level (1, 2, 3: longer lists, larger n
 a change there gives other data files and other models.
 """
 
+from phrasings import PHRASINGS
+
 CATEGORIES = {
     "fruits": ["apple", "cherry", "fig", "lemon", "melon", "pear"],
     "animals": ["bear", "cat", "dog", "horse", "lion", "mouse"],
@@ -29,8 +31,8 @@ def _join(parts) -> str:
     return " ".join(map(str, parts))
 
 
-def _phrase(*templates, **values) -> list[str]:
-    return [template.format(**values) for template in templates]
+def _phrase(kind, **values) -> list[str]:
+    return [template.format(**values) for template in PHRASINGS[kind]]
 
 
 def _mixed(rng, category, inside, total) -> list[str]:
@@ -56,38 +58,20 @@ def _digits(a, b):
 
 def copy(rng, level):
     words = _join(rng.sample(WORDS, 1 + level))
-    phrasings = _phrase(
-        "Repeat these words: {s}",
-        "Copy the list: {s}",
-        "Please say the following again: {s}",
-        "Write these words once more: {s}",
-        s=words,
-    )
+    phrasings = _phrase("copy", s=words)
     return phrasings, words, f"The words are {words} ."
 
 
 def reverse(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    phrasings = _phrase(
-        "Reverse this list: {s}",
-        "Write these words in the opposite order: {s}",
-        "Give the words from last to first: {s}",
-        "Turn this list around: {s}",
-        s=_join(words),
-    )
+    phrasings = _phrase("reverse", s=_join(words))
     numbered = _join(f"{i} {word}" for i, word in enumerate(words, 1))
     return phrasings, _join(words[::-1]), f"Number them: {numbered} . Go from {len(words)} down to 1 ."
 
 
 def sort(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    phrasings = _phrase(
-        "Sort these words alphabetically: {s}",
-        "Put the words in alphabetical order: {s}",
-        "Order this list from a to z: {s}",
-        "Arrange by the alphabet: {s}",
-        s=_join(words),
-    )
+    phrasings = _phrase("sort", s=_join(words))
     ordered = sorted(words)
     steps = []
     for i, word in enumerate(ordered[:-1]):
@@ -99,14 +83,7 @@ def sort(rng, level):
 def nth(rng, level):
     words = rng.sample(WORDS, 2 + level)
     k = rng.randrange(len(words))
-    phrasings = _phrase(
-        "What is the {k} word in this list: {s}",
-        "Pick the {k} item: {s}",
-        "Which word is {k} here: {s}",
-        "Tell me the {k} element of: {s}",
-        k=ORDINALS[k],
-        s=_join(words),
-    )
+    phrasings = _phrase("nth", k=ORDINALS[k], s=_join(words))
     counted = _join(f"{i} {word}" for i, word in enumerate(words[: k + 1], 1))
     return phrasings, words[k], f"Count: {counted} ."
 
@@ -114,14 +91,7 @@ def nth(rng, level):
 def filter_(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     words = _mixed(rng, category, rng.randint(1, level), 1 + level)
-    phrasings = _phrase(
-        "Keep only the {c}: {s}",
-        "Which of these are {c}: {s}",
-        "List just the {c} from: {s}",
-        "Remove everything except the {c}: {s}",
-        c=category,
-        s=_join(words),
-    )
+    phrasings = _phrase("filter", c=category, s=_join(words))
     return phrasings, _join(w for w in words if CATEGORY_OF[w] == category), _keep_steps(words, category)
 
 
@@ -129,14 +99,7 @@ def count(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     number = rng.randint(0, 1 + level)
     words = _mixed(rng, category, number, 1 + level)
-    phrasings = _phrase(
-        "How many {c} are here: {s}",
-        "Count the {c}: {s}",
-        "Give the number of {c} in: {s}",
-        "Tell me how many of these are {c}: {s}",
-        c=category,
-        s=_join(words),
-    )
+    phrasings = _phrase("count", c=category, s=_join(words))
     steps, so_far = [], 0
     for word in words:
         so_far += CATEGORY_OF[word] == category
@@ -147,9 +110,7 @@ def count(rng, level):
 def add(rng, level):
     high = (9, 29, 99)[level - 1]
     a, b = rng.randint(1, high), rng.randint(1, high)
-    phrasings = _phrase(
-        "What is {a} plus {b}?", "Add {a} and {b}", "Compute {a} + {b}", "Find the sum of {a} and {b}", a=a, b=b
-    )
+    phrasings = _phrase("add", a=a, b=b)
     steps, carry = [], 0
     for x, y in _digits(a, b):
         steps.append(f"{x} + {y} + {carry} = {x + y + carry} .")
@@ -160,9 +121,7 @@ def add(rng, level):
 def sub(rng, level):
     high = (9, 29, 99)[level - 1]
     a, b = sorted((rng.randint(1, high), rng.randint(0, high)), reverse=True)
-    phrasings = _phrase(
-        "What is {a} minus {b}?", "Subtract {b} from {a}", "Compute {a} - {b}", "Take {b} away from {a}", a=a, b=b
-    )
+    phrasings = _phrase("sub", a=a, b=b)
     steps, borrow = [], 0
     for x, y in _digits(a, b):
         y += borrow
@@ -173,14 +132,7 @@ def sub(rng, level):
 
 def mul(rng, level):
     a, b = rng.randint(2, (5, 9, 19)[level - 1]), rng.randint(2, 9)
-    phrasings = _phrase(
-        "What is {a} times {b}?",
-        "Multiply {a} by {b}",
-        "Compute {a} * {b}",
-        "Find the product of {a} and {b}",
-        a=a,
-        b=b,
-    )
+    phrasings = _phrase("mul", a=a, b=b)
     tens, ones = divmod(a, 10)
     steps = f"{tens} 0 * {b} = {tens * 10 * b} . {ones} * {b} = {ones * b} ." if tens else f"{a} times {b} ."
     return phrasings, str(a * b), steps
@@ -189,14 +141,7 @@ def mul(rng, level):
 def max_(rng, level):
     numbers = rng.sample(range(1, (10, 50, 100)[level - 1]), 2 + level)
     best_of, word = (min, "smallest") if rng.random() < 0.5 else (max, "largest")
-    phrasings = _phrase(
-        "What is the {w} of these numbers: {s}",
-        "Find the {w} number: {s}",
-        "Which number is {w}: {s}",
-        "Pick the {w} value among: {s}",
-        w=word,
-        s=_join(numbers),
-    )
+    phrasings = _phrase("max", w=word, s=_join(numbers))
     best = numbers[0]
     steps = [f"{best} ."]
     for number in numbers[1:]:
@@ -208,15 +153,7 @@ def max_(rng, level):
 def unit(rng, level):
     big, small, factor = rng.choice(UNITS)
     a = rng.randint(1, (5, 9, 12)[level - 1])
-    phrasings = _phrase(
-        "Convert {a} {u} to {v}",
-        "How many {v} are {a} {u}?",
-        "Express {a} {u} in {v}",
-        "Change {a} {u} into {v}",
-        a=a,
-        u=big,
-        v=small,
-    )
+    phrasings = _phrase("unit", a=a, u=big, v=small)
     return phrasings, str(a * factor), f"There are {factor} {small} in 1 of {big} . {a} * {factor} ."
 
 
@@ -224,28 +161,14 @@ def spell(rng, level):
     fits = (lambda n: n <= 4, lambda n: n == 5, lambda n: n > 5)[level - 1]
     word = rng.choice([word for word in WORDS if fits(len(word))])
     back = rng.random() < 0.4
-    forward = "Spell the word {w}", "Write the letters of {w}", "Split {w} into letters", "What are the letters of {w}?"
-    backward = (
-        "Spell {w} backwards",
-        "Write the letters of {w} in reverse",
-        "Give the letters of {w} from the end",
-        "Spell this from back to front: {w}",
-    )
-    phrasings = _phrase(*(backward if back else forward), w=word)
+    phrasings = _phrase("spell-back" if back else "spell", w=word)
     return phrasings, _join(word[::-1] if back else word), f"The letters of {word} are {_join(word)} ."
 
 
 def sortnum(rng, level):
     numbers = rng.sample(range(1, (10, 50, 100)[level - 1]), (2, 3, 3)[level - 1])
     down = rng.random() < 0.4
-    phrasings = _phrase(
-        "Sort these numbers in {w} order: {s}",
-        "Put in {w} order: {s}",
-        "Arrange the numbers, {w}: {s}",
-        "Give these in {w} order: {s}",
-        w="descending" if down else "ascending",
-        s=_join(numbers),
-    )
+    phrasings = _phrase("sortnum", w="descending" if down else "ascending", s=_join(numbers))
     ordered = sorted(numbers, reverse=down)
     steps = []
     for i, number in enumerate(ordered[:-1]):
@@ -263,27 +186,20 @@ def _filter_reverse(rng, level):
     category = rng.choice(sorted(CATEGORIES))
     words = _mixed(rng, category, rng.randint(2, 1 + level) if level > 1 else 2, 2 + level)
     keep = [word for word in words if CATEGORY_OF[word] == category]
-    phrasings = _phrase(
-        "Keep only the {c} and then reverse them: {s}",
-        "List just the {c}, last one first: {s}",
-        c=category,
-        s=_join(words),
-    )
+    phrasings = _phrase("filter-reverse", c=category, s=_join(words))
     return phrasings, _join(keep[::-1]), f"{_keep_steps(words, category)} We have {_join(keep)} . Now reverse ."
 
 
 def _double_sum(rng, level):
     high = (5, 9, 19)[level - 1]
     a, b = rng.randint(1, high), rng.randint(1, high)
-    phrasings = _phrase("Add {a} and {b}, then double the result", "What is twice the sum of {a} and {b}?", a=a, b=b)
+    phrasings = _phrase("double-sum", a=a, b=b)
     return phrasings, str(2 * (a + b)), f"{a} + {b} = {a + b} . {a + b} + {a + b} = {2 * (a + b)} ."
 
 
 def _spell_last(rng, level):
     words = rng.sample(WORDS, 1 + level)
-    phrasings = _phrase(
-        "Take the last word and spell it: {s}", "Spell the final word of this list: {s}", s=_join(words)
-    )
+    phrasings = _phrase("spell-last", s=_join(words))
     return phrasings, _join(words[-1]), f"The last word is {words[-1]} ."
 
 
