@@ -177,7 +177,7 @@ def test_existing_responses(grid):
 
 def test_benchmarks(grid):
     """The page's tasks and measures in the README's config: their items come from the hub, and every student answers them."""
-    tasks, _, measures = blocks(ROOT / "docs/benchmarks.md", "yaml")
+    tasks, _, _, measures = blocks(ROOT / "docs/benchmarks.md", "yaml")
     shutil.copytree(ROOT / "config/benchmarks", grid.folder / "config/benchmarks")
     config = yaml.safe_load(readme_config())
     config |= yaml.safe_load(tasks)
@@ -187,9 +187,31 @@ def test_benchmarks(grid):
     assert jobs["load_instructions"] == 5 and jobs["verify"] == jobs["answer"] == 9 and "judge" not in jobs
 
 
+def test_published_answers_as_opponents(grid, monkeypatch):
+    """The page's references, judges and suites, with its tasks and an endpoint: students are compared with what was published."""
+    _, opponents, *_ = blocks(ROOT / "docs/benchmarks.md", "yaml")
+    monkeypatch.chdir(grid.folder)
+    shutil.copytree(ROOT / "config/benchmarks", grid.folder / "config/benchmarks")
+    config, added = yaml.safe_load(readme_config()), yaml.safe_load(opponents)
+    config["models"]["gpt"] = {"api": "gpt", "endpoint": "there"}
+    config |= {"endpoints": {"there": {"base_url": "http://127.0.0.1:9/v1"}}, "judges": added["judges"]}
+    config["references"] |= added["references"]
+    config |= {
+        "tasks": {"alpaca": {"file": "alpaca_eval2"}, "arena": {"file": "arena_hard_v2"}},
+        "suites": added["suites"],
+    }
+    measures = {"suites": ["alpaca", "arena"], "performance": ["alpaca/gpt-lc", "arena/arena"]}
+    config["grids"]["mine"] |= {**measures, "references": [*config["references"]]}
+    rows = cells.Cells(checked(config)).rows
+    [student] = {cell.split("/")[0] for cell in rows["answer"] if "qwen-7b__sft__s1" in cell}
+    for suite, asked, opponent in (("alpaca", "gpt", "gpt4-turbo"), ("arena", "arena", "o3-mini")):
+        assert rows["ask"][f"{student}/{suite}/{asked}"]["baselines"] == [opponent]
+        assert rows["answer"][f"{opponent}/{suite}"]["gpus"] == 0
+
+
 def test_a_benchmark_of_ones_own_needs_no_code(grid, monkeypatch):
     """The page's file, a line of the config, and ten items: seven answers of ten are right."""
-    _, file, _ = blocks(ROOT / "docs/benchmarks.md", "yaml")
+    *_, file, _ = blocks(ROOT / "docs/benchmarks.md", "yaml")
     [line] = re.findall(
         r"The config then says `(colours: .*?)` under `tasks`", (ROOT / "docs/benchmarks.md").read_text()
     )

@@ -10,7 +10,7 @@ from teachergrid.pages import text
 from teachergrid.report import page
 from teachergrid.report import values as report_values
 
-ABOUT_STUDENTS = ("answer", "grid", "strength", "metrics", "correlation", "tasks")
+ABOUT_STUDENTS = ("answer", "decide", "grid", "strength", "metrics", "correlation", "tasks")
 
 
 def test_a_grid_that_only_measures_shows_every_value_first(measured):
@@ -74,4 +74,4 @@ def test_decimals_follow_the_intervals(values, half_widths, wanted):
 def test_a_page_about_students_has_all_values_too(html):
     head, *rows = body_of(html, "Values, bs")
     assert head[0] == "Teacher" and head[1].startswith("car primary") and len(rows) == len(report_data.TEACHERS)
-    assert ids(html)[:6] == list(ABOUT_STUDENTS)
+    assert ids(html)[:7] == list(ABOUT_STUDENTS)
