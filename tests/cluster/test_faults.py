@@ -186,7 +186,7 @@ def revive_after_second_try(cluster: Cluster, grid: SlurmGrid, cell: str, node: 
 def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
     """The job goes on elsewhere from its shards, and makes again the one that was cut off and the one with a flipped bit."""
     cell, work = "generate seed__whole", "responses/seed__whole.parquet"
-    grid = SlurmGrid(folder, {cell: {"seconds": 3}}, {"generate": {"slurm_partition": "gpu-h100-frail"}})
+    grid = SlurmGrid(folder, {cell: {"seconds": 6}}, {"generate": {"slurm_partition": "gpu-h100-frail"}})
     run = grid.run_on_cluster("results/health/seed__whole.parquet")
     node = lose_node_under(cluster, grid, cell, work, 3)
     cut, flipped, _ = grid.shards(work)

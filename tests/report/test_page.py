@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 import report_data
 from page_words import Words, ids, without_words
+from teachergrid.analysis.scores import UNIT_WORDS
 from teachergrid.pages import text
 from teachergrid.report import page
 
@@ -163,7 +164,7 @@ def test_other_words_can_be_compared(data, compare, unit):
     made["settings"]["grid"] |= {"compare": compare}
     made["performance"] = [{**row, "unit": unit if row.get("unit") else None} for row in made["performance"]]
     read = Words(page.build(made)).text
-    assert "All cells Performance (AP)" in read and f"{compare.capitalize()} bs bm {unit}" in read
+    assert "All cells Performance (AP)" in read and f"{UNIT_WORDS[compare][0].capitalize()} bs bm {unit}" in read
     assert "and holds the teacher fixed" in read
 
 

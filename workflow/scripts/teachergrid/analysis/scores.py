@@ -25,6 +25,14 @@ Item = tuple[str, str, str]  # suite, task, id
 Bounds = tuple[float, float]
 
 
+# by a grid's `compare`: what one unit is called, and what several are
+UNIT_WORDS = {
+    "teacher": ("teacher", "teachers"),
+    "instructions": ("instruction set", "instruction sets"),
+    "recipe": ("recipe", "recipes"),
+}
+
+
 class Scores(NamedTuple):
     """Scores of one measure: of the models of a base, on its items."""
 

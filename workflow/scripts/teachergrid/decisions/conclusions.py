@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from ..analysis.performance import AP, Unit
+from ..analysis.scores import UNIT_WORDS
 from ..stats import comparison
 from . import across, components, contrasts
 
@@ -56,7 +57,7 @@ def known(settings: Mapping, bases: Mapping[str, dict], effect_rows: list[dict],
 def _of_base(settings: Mapping, base: str, answer: dict) -> Iterable[str]:
     if answer["best"] is None:
         return
-    word, behind = settings["grid"]["compare"], answer["units"] - 1 - len(answer["tied"])
+    (word, _), behind = UNIT_WORDS[settings["grid"]["compare"]], answer["units"] - 1 - len(answer["tied"])
     if answer["tied"] and behind:
         yield f"{base}: the best {word} is among {_listed([answer['best'], *answer['tied']])}; {'the other one scores' if behind == 1 else f'the other {behind} score'} lower."
     elif behind:

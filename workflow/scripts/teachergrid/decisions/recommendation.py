@@ -3,6 +3,7 @@
 from ..analysis.correlations import WITHOUT_SELF_PAIRS
 from ..analysis.evidence import circular_in_ap
 from ..analysis.performance import AP, Performance, Unit
+from ..analysis.scores import UNIT_WORDS
 from ..metrics.variants import Metric
 from ..stats import sample_size
 from . import conclusions
@@ -178,9 +179,9 @@ def _about_circularity(settings: dict) -> list[str]:
 
 
 def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
-    """Return what is open about the order of the units. word: what the grid compares."""
+    """Return what is open about the order of the units. word: the grid's `compare`."""
     if len(rows) == 1:
-        return [f"nothing is compared: there is one {word} only."]
+        return [f"nothing is compared: there is one {UNIT_WORDS[word][0]} only."]
     doubts = []
     values = [row["value"] for row in rows]
     if max(values) - min(values) < 1e-9:
@@ -193,7 +194,7 @@ def _about_ranking(word: str, rows: list[dict], answer: dict) -> list[str]:
             doubts.append(
                 f"differences from the best below {answer['detectable']:.1f} points: the power to find them is below 80 %."
             )
-    if note := sample_size.small_n_note(sum(row["teacher"] is not None for row in rows)):
+    if note := sample_size.small_n_note(sum(row["teacher"] is not None for row in rows), UNIT_WORDS[word][1]):
         doubts.append(note)
     return doubts
 

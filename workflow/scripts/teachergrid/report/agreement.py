@@ -87,7 +87,7 @@ def enough(data: PageData) -> dict | None:
         series,
         f"Share of pairs of {data.units_name} in the same order with fewer responses, {name}",
         f"From the intervals of {name}; one line per base.",
-        f"responses of each {data.compare}",
+        f"responses of each {data.unit_name}",
         f"{name}: share of pairs in their order",
         steps=(0.5, 0.6, 0.7, 0.8, 0.9, 1),
     )

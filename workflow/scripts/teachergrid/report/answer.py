@@ -101,7 +101,7 @@ def ranking(data: PageData, base: str, panel: str | None) -> Markup:
     return plots.dots(
         [_dot(unit, row) for unit, row in rows],
         f"Performance of the students of {base}" + (f", {panel}" if len(data.panels) > 1 else ""),
-        f"One row per {data.compare}, best first, with 95 % intervals; vertical lines are references.",
+        f"One row per {data.unit_name}, best first, with 95 % intervals; vertical lines are references.",
         "AP, 0 to 100",
         lines=[
             plots.Level(

@@ -6,22 +6,17 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from ..analysis import evolution
+from ..analysis.scores import UNIT_WORDS
 from ..spec import schema
 from ..store import artifacts
 
 POOLED = "pooled"
 NO_FAMILY = "no family stated"
 NOT_IN_GRID = "not in this grid"
-# by the config's `compare`: the key of the grid that lists the units, and what several of them are called
+# by the config's `compare`: the key of the grid that lists the units
 UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
-UNITS_NAME = {"teacher": "teachers", "instructions": "instruction sets", "recipe": "recipes"}
 # of a rank correlation
-INTERVALS = (
-    ("low", "high"),
-    ("low_nested", "high_nested"),
-    ("low_family", "high_family"),
-    ("low_of_families", "high_of_families"),
-)
+INTERVALS = tuple((f"low{kind}", f"high{kind}") for kind in ("", "_nested", "_family", "_of_families"))
 Row = dict[str, Any]  # of a table: all its columns, None where unknown
 Cell = tuple[str, str | None, str]  # base, panel, unit
 
@@ -104,8 +99,12 @@ class PageData:
     references: dict[str, list[Row]]  # base -> rows of AP
 
     @property
+    def unit_name(self) -> str:
+        return UNIT_WORDS[self.compare][0]
+
+    @property
     def units_name(self) -> str:
-        return UNITS_NAME[self.compare]
+        return UNIT_WORDS[self.compare][1]
 
     @property
     def settings(self) -> Settings:

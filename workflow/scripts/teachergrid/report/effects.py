@@ -92,8 +92,8 @@ def _panel(data: PageData, panel: str | None) -> dict[str, Any]:
     rows = [row for row in data.inputs["effects"] if row["panel"] == panel]
     return {
         "name": panel if len(data.panels) > 1 else None,
-        "components": _components(rows, data.bases),
-        "after": _after(rows, data.bases),
+        "components": _named(_components(rows, data.bases), data),
+        "after": _named(_after(rows, data.bases), data),
         "policies": _by_subject(rows, "policy", data.bases),
         "concordance": [row for row in rows if row["effect"] == "concordance"],
         "interaction": _first(rows, "interaction"),
@@ -105,6 +105,11 @@ def _panel(data: PageData, panel: str | None) -> dict[str, Any]:
         "contrasts": _contrasts(data, rows),
         "partials": _partials(data, rows),
     }
+
+
+def _named(rows: list[dict], data: PageData) -> list[dict]:
+    """Return rows about parts and additions, with what this grid compares in the place of teachers."""
+    return [row | {"name": row["name"].replace("teacher", data.unit_name)} for row in rows]
 
 
 def _first(rows: Iterable[Row], effect: str) -> Row | None:

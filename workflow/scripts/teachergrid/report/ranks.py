@@ -54,7 +54,7 @@ def tables(data: PageData) -> list[dict]:
                 "compared": bool(against),
                 "effective": next((row["n_effective"] for row in rows if row["n_effective"] is not None), None),
                 "chooses": any(row["choice"] for row in rows),
-                "note": sample_size.small_n_note(n),
+                "note": sample_size.small_n_note(n, data.units_name),
                 "power": power(n),
                 "firm": [firmness(row) for row in rows if row["rho"] is not None],
                 "ceiling": max(ceilings, default=None),

@@ -76,7 +76,7 @@ def _dots(data: PageData, table: dict, metric: dict) -> str:
             )
             for unit, cell in rows
         ],
-        f"{name} of the responses of every {data.compare}, {table['name']}",
-        "One row per " + data.compare + ", the most promising first, with 95 % intervals.",
+        f"{name} of the responses of every {data.unit_name}, {table['name']}",
+        "One row per " + data.unit_name + ", the most promising first, with 95 % intervals.",
         f"{table['name']}: {name}" + (f" ({value_unit})" if value_unit else ""),
     )

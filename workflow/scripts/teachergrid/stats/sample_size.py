@@ -63,13 +63,13 @@ def detectable_rho(n: int) -> float | None:
     return rho
 
 
-def small_n_note(n: int) -> str | None:
-    """Return a warning in plain words where n teachers are too few for a claim, else None."""
+def small_n_note(n: int, units: str = "teachers") -> str | None:
+    """Return a warning in plain words where n units are too few for a claim, else None. units: what they are called."""
     if n < 5:
-        return f"{n} teachers: no correlation can reach p <= 0.05. Read the values as a description of these teachers."
+        return f"{n} {units}: no correlation can reach p <= 0.05. Read the values as a description of these {units}."
     if n < CLAIM_FROM:
         return (
-            f"{n} teachers: only |rho| >= {minimum_detectable_rho(n):.3f} reaches p <= 0.05, and intervals are wide. "
-            "Read the values as a description of these teachers, not as evidence about others."
+            f"{n} {units}: only |rho| >= {minimum_detectable_rho(n):.3f} reaches p <= 0.05, and intervals are wide. "
+            f"Read the values as a description of these {units}, not as evidence about others."
         )
     return None
