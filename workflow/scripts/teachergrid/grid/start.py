@@ -114,11 +114,26 @@ class Start:
         corrected = recall.corrections()
         contents.save()
         report_unknown(corrected)
+        corrected |= self._beside(corrected)
         if not history.is_looking():
             date_back([*recall.ahead, *self.cells.all_outside_files()])
             for output, record in corrected.items():
                 history.write(RESULTS, output, record)
         return corrected
+
+    def _beside(self, corrected: dict[str, history.Record]) -> dict[str, history.Record]:
+        """Return records of distributions that are not there: those of the likelihoods of the same job.
+
+        Snakemake compares a job's settings only where all of its outputs have a record. corrected: records of other outputs.
+        """
+        found: dict[str, history.Record] = {}
+        for cell in self.cells.rows["likelihood"] if self.distributions else ():
+            scorer, responses = cell.split("/")
+            made = f"{RESULTS}/likelihoods/{scorer}/{FORMATS[0]}/{responses}.parquet"
+            record = corrected.get(made) or history.read(RESULTS, made)
+            paths = [path.format(scorer=scorer, responses=responses) for path in self.distributions]
+            found |= {path: record for path in paths if record and not Path(path).exists()}
+        return found
 
     def share(self, workflow: Any) -> None:
         """Limit how many jobs ask each endpoint at a time, where Snakemake's --resources states no such limit. workflow: Snakemake's."""
