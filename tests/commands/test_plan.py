@@ -36,8 +36,8 @@ def test_a_plan_has_the_jobs_of_the_run_with_the_same_options(grid):
     scored = jobs("{generate,check,gate} seed__large", "likelihood {q,w}/seed__large", "reward rm/seed__large")
     for options, expected in (
         (["--omit-from", "finetune", "correlate", "select", "metric"], scored),
-        # the first half of the inputs of `correlate`
-        (["--batch", "correlate=1/2"], LARGE - report - jobs("judge w__{seed__large,best}__sft__s1/chat/wins")),
+        # the first half of the inputs of `correlate`, which need all that is not a summary
+        (["--batch", "correlate=1/2"], LARGE - report),
         ([large.format("responses"), "--prioritize", large.format("health")], jobs("{generate,check} seed__large")),
         # Snakemake plans the rewards, too, and never starts them
         (["--until", "generate", "reward"], {generate}),

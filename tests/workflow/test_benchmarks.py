@@ -144,7 +144,7 @@ def test_models_are_asked_all_items(done):
     # what length or style is held fixed for is fitted for each model alone
     fit = json.loads((done.folder / "results/scores/known/alpaca/win-lc.parquet.fit").read_text())["alpaca"]
     values = means(done.scores("alpaca", "win-lc"), "task")["alpaca"]
-    assert 0 < values == pytest.approx(fit["rate"]) < 1 and fit["missing"] == 0
+    assert 0 < values < 1 and values == pytest.approx(fit["rate"]) and fit["missing"] == 0
     style = json.loads((done.folder / "results/scores/known/arena/battles-style.parquet.fit").read_text())
     assert {*style} == {"arena/hard_prompt", "arena/creative_writing"}
     rates = {name.removeprefix("arena/"): one["rate"] for name, one in style.items()}

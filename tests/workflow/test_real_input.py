@@ -19,6 +19,7 @@ def measured(tmp_path_factory) -> Grid:
     folder = tmp_path_factory.mktemp("real")
     copy_code(folder, stand_in=False)
     shutil.copy2(ROOT / "config/alpaca_eval.yaml", folder / "config")
+    shutil.copytree(ROOT / "config/benchmarks", folder / "config/benchmarks")
     (folder / "data").mkdir()
     (folder / "data/alpaca_eval").symlink_to(DATA)
     (folder / "workflow/miniworld").symlink_to(ROOT / "workflow/miniworld")

@@ -196,7 +196,7 @@ class Cells:
         if responses not in self.rows["generate"]:
             self._add_instructions(Responses.parse(responses).instructions)
             if raw := self.build.raw(responses):
-                self._add_responses(raw, checked)
+                self._add_responses(raw, checked=False)
             self.rows["generate"][responses] = self.build.generate(responses)
         if checked and responses not in self.rows["check"]:
             self.rows["check"][responses] = self.build.check(responses)
