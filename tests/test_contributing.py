@@ -74,7 +74,7 @@ def test_the_examples_work(tmp_path):
     (tmp_path / "workflow/miniworld").mkdir()
     for example in EXAMPLES.values():
         apply(example, tmp_path)
-    tests = "metrics/test_measure.py tasks/test_verify.py responses/test_health.py engines"
+    tests = "metrics/test_measure.py tasks/test_verify.py data/test_health.py engines"
     chosen = "by_hand or every_formula or verdict or echo or engine"
     argv = [
         *(f"tests/{name}" for name in tests.split()),
