@@ -1,16 +1,14 @@
 """config/paper_car.yaml says what the paper says, and plans where there is no model, GPU or network."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import yaml
+from offline_plan import first_plan
 from teachergrid import errors
 from teachergrid.grid import cells, config
 from teachergrid.hub import needs, pins
-from workspace import ENV, ROOT, copy_code
+from workspace import ROOT
 
 PATH = ROOT / "config/paper_car.yaml"
 PHI_3_SMALL = "microsoft/Phi-3-small-128k-instruct"
@@ -168,27 +166,6 @@ def test_templates(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", [[], ["--workflow-profile", "profiles/slurm"]], ids=["default", "slurm"])
 def test_plans_without_models_gpu_and_network(tmp_path, profile):
-    copy_code(tmp_path, stand_in=False)
-    (tmp_path / "config/templates").symlink_to(ROOT / "config/templates")
-    (tmp_path / "config/paper_car.yaml").write_text(PATH.read_text())
-    (tmp_path / "home").mkdir()
-    # a proxy that nothing listens at: any look at the hub would fail
-    nowhere = {
-        "https_proxy": "http://127.0.0.1:9",
-        "http_proxy": "http://127.0.0.1:9",
-        "HF_HOME": str(tmp_path / "home"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "teachergrid", "plan", "--jsonl", "--configfile", "config/paper_car.yaml", *profile],
-        cwd=tmp_path,
-        env=ENV | nowhere,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    jobs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(jobs) > 800 and {job["why"][0] for job in jobs} == {"first run"}
-    gpus = {job["job"]: job["gpu"] for job in jobs}
-    assert gpus["generate magpie-100k__llama-3.1-405b-instruct"] == 8
+    gpus = first_plan(tmp_path, PATH, *profile)
+    assert len(gpus) > 800 and gpus["generate magpie-100k__llama-3.1-405b-instruct"] == 8
     assert gpus["finetune gemma-2-2b__magpie-100k__gemma-2-9b-it__paper__s1"] == 4
-    assert not any(os.scandir(tmp_path / "home"))

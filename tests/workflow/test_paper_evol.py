@@ -1,16 +1,12 @@
 """config/paper_evol.yaml says what the paper on evolvers says, and plans where there is no model, GPU or network."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 import yaml
+from offline_plan import first_plan
 from teachergrid.grid import cells, config
 from teachergrid.hub import pins
 from teachergrid.spec.ids import Student
-from workspace import ENV, ROOT, copy_code
+from workspace import ROOT
 
 PATH = ROOT / "config/paper_evol.yaml"
 
@@ -148,29 +144,6 @@ def test_no_result_depends_on_how_many_rows_a_benchmark_is_said_to_have(paper, r
 
 @pytest.mark.slow
 def test_plans_without_models_gpu_and_network(tmp_path):
-    copy_code(tmp_path, stand_in=False)
-    for name in ("templates", "benchmarks"):
-        if not (tmp_path / "config" / name).exists():
-            (tmp_path / "config" / name).symlink_to(ROOT / "config" / name)
-    (tmp_path / "config/paper_evol.yaml").write_text(PATH.read_text())
-    (tmp_path / "home").mkdir()
-    # a proxy that nothing listens at: any look at the hub would fail
-    nowhere = {
-        "https_proxy": "http://127.0.0.1:9",
-        "http_proxy": "http://127.0.0.1:9",
-        "HF_HOME": str(tmp_path / "home"),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "teachergrid", "plan", "--jsonl", "--configfile", "config/paper_evol.yaml"],
-        cwd=tmp_path,
-        env=ENV | nowhere,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    jobs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(jobs) > 1_900 and {job["why"][0] for job in jobs} == {"first run"}
-    gpus = {job["job"]: job["gpu"] for job in jobs}
-    assert gpus["generate alpaca-llama-70b.r2.asked__llama-70b"] == 4
+    gpus = first_plan(tmp_path, PATH)
+    assert len(gpus) > 1_900 and gpus["generate alpaca-llama-70b.r2.asked__llama-70b"] == 4
     assert gpus["finetune llama-3-8b__alpaca-llama-8b.r3__responder__paper__s1"] == 8
-    assert not any(os.scandir(tmp_path / "home"))
