@@ -118,7 +118,7 @@ rule ask:
     benchmark:
         "<benchmarks>/ask/{model}/{suite}/{judge}.jsonl"
     conda:
-        "../../envs/cpu.yaml"
+        "../../envs/gpu.yaml"
     resources:
         **needs("ask"),
     params:

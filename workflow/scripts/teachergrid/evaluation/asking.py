@@ -11,15 +11,16 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ..engines import rows
+from ..engines.engine import ENGINES
 from ..engines.requests import Endpoint, Output, Request, Sampling, Setup
+from ..spec.canonical import picked, without
 from ..spec.settings import ChatSettings
 from ..store import artifacts
 from . import judge_prompts, protocols
 from .protocols import BOTH, PROTOCOLS, Case
 
-ENGINE = "openai"
-CHAT: ChatSettings = {"template": "own", "template_args": {}, "system": None}  # an endpoint has a template of its own
-SHARD = 1024  # rows after which they are saved; what was paid is saved at once, in the log
+# a judge's prompt has a system message of its own; an endpoint has a template of its own
+CHAT: ChatSettings = {"template": "own", "template_args": {}, "system": None}
 
 
 class Question(NamedTuple):
@@ -66,7 +67,9 @@ def settings_of(entry: Mapping) -> dict:
     sampling: Sampling = {**how.sampling, "max_tokens": entry["max_tokens"] or how.sampling["max_tokens"]}
     if how.logprobs:
         sampling["top_logprobs"] = how.logprobs
+    loaded = ("engine", "template", "template_args", "refused_prompts", "batch", "shard")
     return {
+        **without(picked(entry, *loaded), *ENGINES[entry["engine"]].unused),
         "protocol": entry["protocol"],
         "order": entry["order"],
         "prompts": {
@@ -83,23 +86,25 @@ def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job
     """Return what a judge says about cases (artifacts.VERDICTS), case by case.
 
     Args:
-        settings: {"judge": see settings_of, "model": its model, "endpoint": that serves it}.
+        settings: {"judge": see settings_of, "model": its model, "endpoint": that serves it, where one does}.
         work: folder of unfinished shards.
         results, job: the folder of results, and rule/cell, by which the log of what was paid is kept.
     Raises:
-        BadInput: as engines.openai does.
+        BadInput: as its engine does.
     """
-    judge, endpoint = Judge.of(settings["judge"]), Endpoint.of(settings["endpoint"]["name"], settings["endpoint"])
+    entry = settings["judge"]
+    judge, served = Judge.of(entry), settings.get("endpoint")
+    endpoint = Endpoint.of(served["name"], served) if served else None
     questions = judge.questions(cases)
     print(f"{len(questions)} requests about {len(cases)} answers", flush=True)
     if not questions:  # the opponent against itself, or all answers empty
         return artifacts.VERDICTS.empty_table()
     asked = [question.request for question in questions]
-    priced = None not in (endpoint.price.usd_in, endpoint.price.usd_out)
+    price = endpoint.price if endpoint and None not in (endpoint.price.usd_in, endpoint.price.usd_out) else None
 
     def row(number: int, output: Output) -> dict:
         case, order, _ = questions[number]
-        cost = endpoint.price.of(output["prompt_tokens"], output["response_tokens"]) if priced else None
+        cost = price.of(output["prompt_tokens"], output["response_tokens"]) if price else None
         logprobs = output.get("logprobs")
         return {
             **{"task": case.task, "id": case.id, "sample": case.sample, "order": order, "cost": cost},
@@ -110,8 +115,8 @@ def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job
             "response_tokens": output["response_tokens"],
         }
 
-    setup = Setup(
-        settings["model"], CHAT, requests=asked, shard=SHARD, work=work, endpoint=endpoint, job=job, results=results
-    )
-    made = rows.made(ENGINE, setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
+    chat = CHAT | picked(entry, "template", "template_args", "refused_prompts")
+    of_job = {"work": work, "endpoint": endpoint, "job": job, "results": results}
+    setup = Setup(settings["model"], chat, requests=asked, batch=entry["batch"], shard=entry["shard"], **of_job)
+    made = rows.made(entry["engine"], setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
     return pa.concat_tables(made.tables)

@@ -134,7 +134,7 @@ class Cells:
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
         of_engine: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for rule in ("generate", "answer"):
+        for rule in ("generate", "answer", "ask"):
             for cell, row in self.rows[rule].items():
                 of_engine[dict(workload.settings(rule, row["spec"]))["engine"]].add((rule, cell))
         return {lack: jobs for engine, jobs in of_engine.items() if (lack := missing(engine))}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..engines.engine import ENGINES
 from ..errors import BadInput
 from ..evaluation import judge_prompts
 from ..evaluation.protocols import PROTOCOLS
@@ -27,10 +28,12 @@ def judges_of(config: dict, suite: str) -> list[str]:
     return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
 
 
+# keys of a judge whose model the job loads
+OF_LOADED = ("template", "template_args", "refused_prompts", "batch", "shard")
 # keys that belong to each kind of judge, beside `baseline`; the first says that it is of this kind
 JUDGES = {
     "reward": ("reward", "tie"),
-    "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens"),
+    "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens", "engine", *OF_LOADED),
     "of": ("of", "control", "gamed", "gamed_revision"),
 }
 # AlpacaEval's own file for the control of length
@@ -80,10 +83,10 @@ def _opponent(config: dict, where: str, judge: dict) -> None:
 
 def _judge_by_model(config: dict, where: str, judge: dict) -> None:
     known(f"{where}.model", judge["model"], config["models"])
-    if config["models"][judge["model"]]["api"] is None:
-        raise BadInput(
-            f"{where}.model: '{judge['model']}' is no model of an endpoint; serve it (`vllm serve`), and state its 'api' and 'endpoint'"
-        )
+    defaults = schema.filled({}, schema.definition("judge"), outside_too=True)
+    for key in OF_LOADED if ENGINES[judge["engine"]].by_endpoint else ():
+        if judge[key] != defaults[key]:
+            raise BadInput(f"{where}.{key}: engine '{judge['engine']}' does not read it; remove it")
     if judge["protocol"] is None:
         raise BadInput(f"{where}: needs the key 'protocol': how its model is asked for verdicts")
     protocol = PROTOCOLS[judge["protocol"]]

@@ -114,7 +114,7 @@ def ask_row(build: Builder, model: str, suite: str, judge: str) -> AskRow:
     samples = max(task["sampling"]["samples"] for task in tasks_of(build.config, suite).values())
     return {
         **_ask(build, judge, suite),
-        **build.endpoint(entry["model"], asking.ENGINE),
+        **build.endpoint(entry["model"], entry["engine"]),
         "asked": _PROMPT + (answered["asked"] or workload.PROMPT) + (1 if alone else 2) * written,
         "baselines": _baselines(entry, model),
         "suites": [suite],
@@ -173,7 +173,9 @@ def _ask(build: Builder, judge: str, suite: str) -> ModelPart:
     entry = build.config["judges"][judge]
     settings = asking.settings_of(entry) | {"model": entry["model"]}
     tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
-    return {**build.with_model("judge", settings, unused=ENGINES[asking.ENGINE].unused, tasks=tasks), **NO_MODEL}
+    engine = ENGINES[entry["engine"]]
+    row = build.with_model("judge", settings, unused=engine.unused, tasks=tasks)
+    return {**row, **NO_MODEL} if engine.by_endpoint else row
 
 
 @cache

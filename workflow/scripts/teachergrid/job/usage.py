@@ -37,7 +37,7 @@ def measure(snakemake: "Snakemake", waited: float) -> dict:
     resources = snakemake.resources
     rule, gpus = snakemake.rule, job_resources.gpus(resources)
     used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    settings = workload.settings(rule, snakemake.params.spec) if rule in (*workload.MODEL_RULES, "ask") else ()
+    settings = workload.settings(rule, snakemake.params.spec) if rule in workload.MODEL_RULES else ()
     row = {"spec": snakemake.params.spec, "parameters": None}
     has_model = "model" in json.loads(snakemake.params.spec)
     device = device_type() if gpus else machines.CPU
