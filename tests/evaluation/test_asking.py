@@ -8,6 +8,7 @@ import time
 import hostile_endpoint as hostile
 import judge_job
 import pytest
+import tiny
 import torch
 from generations import MODEL, tiny_models
 from judge_job import ENTRY, JUDGED, OWN, settings_of, told
@@ -192,10 +193,8 @@ def test_a_judge_that_is_killed_goes_on_where_it_was(repo, tmp_path):
 
 
 def test_a_template_that_takes_no_system_message_is_told(repo, tmp_path):
-    (tmp_path / "strict.jinja").write_text(
-        "{{ raise_exception('no system message') if messages[0]['role'] == 'system' }}"
-    )
-    strict = {"template": (tmp_path / "strict.jinja").read_text()}
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system message') }}{% endif %}"
+    strict = {"template": refusal + tiny.CHATML}
     with pytest.raises(BadInput, match="no system message"):
         told(repo, tmp_path / "a", **strict)
     rows = told(repo, tmp_path / "b", **strict, refused_prompts="leave_out")

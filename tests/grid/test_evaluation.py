@@ -9,7 +9,7 @@ from teachergrid.data import loading
 from teachergrid.engines import engine
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge_prompts
-from teachergrid.grid import config_grids, config_paths, evaluation
+from teachergrid.grid import config_data, config_grids, config_paths, evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -209,10 +209,10 @@ def test_the_report_knows_the_models_that_judge(asking):
 
 def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
     config = asking().config
-    assert evaluation.pattern(config, "judge") == "wins"
-    assert re.fullmatch(evaluation.pattern(config, "score"), "lm-style")
-    assert not re.fullmatch(evaluation.pattern(config, "score"), "wins")
-    none = evaluation.pattern({"judges": {}}, "judge")
+    assert config_data.pattern(config, "judge") == "wins"
+    assert re.fullmatch(config_data.pattern(config, "score"), "lm-style")
+    assert not re.fullmatch(config_data.pattern(config, "score"), "wins")
+    none = config_data.pattern({"judges": {}}, "judge")
     assert not re.fullmatch(none, "") and not re.fullmatch(none, "wins")
 
 
@@ -459,3 +459,59 @@ def test_a_model_reads_no_file_of_answers(small):
     small["references"]["w-raw"]["allow_missing"] = True
     with pytest.raises(BadInput, match=r"w-raw\.allow_missing: a reference that is a model does not read it"):
         checked(small)
+
+
+# --- the loss of held-out responses
+
+
+@pytest.fixture
+def held(small):
+    """Return a function: the cells of the small grid, whose suite `math` also has the loss of its answers."""
+    small["recipes"]["sft"]["keep"] = "none"
+
+    def made(judges=("fit",), **likelihood) -> Cells:
+        small["judges"]["fit"] = {"loss": "answers"}
+        small["suites"]["math"]["judges"] = [*judges]
+        small["likelihood"] = likelihood
+        return Cells(checked(small))
+
+    return made
+
+
+def test_a_loss_is_a_job_of_each_model_and_changes_no_other(held):
+    def models(cells: Cells) -> dict[tuple[str, str], str]:
+        skipped = ("correlate", "report", "loss")  # what reads it
+        return {(r, c): row["spec"] for r, rows in cells.rows.items() for c, row in rows.items() if r not in skipped}
+
+    without, cells = held(judges=()), held()
+    assert models(without) == models(cells) and not without.rows["loss"]
+    answered = {f"{cell}/fit" for cell in cells.rows["answer"] if cell.endswith("/math")}
+    assert {*cells.rows["loss"]} == answered and f"{STUDENT}/math/fit" in answered
+    student, reference = cells.rows["loss"][f"{STUDENT}/math/fit"], cells.rows["loss"]["w-raw/math/fit"]
+    assert student["students"] == [STUDENT] and reference["students"] == []
+    assert student["prompts"] == ["config/gsm.jsonl"] and resources.need("loss", "gpu", student, 1) == 1
+    assert canonical.load(student["spec"])["likelihood"]["formats"] == ["chat"]
+    # lists of each token do not concern it, and the batch does
+    assert held(tokens=False, subset=3).rows["loss"][f"{STUDENT}/math/fit"]["spec"] == student["spec"]
+    assert held(max_length=64).rows["loss"][f"{STUDENT}/math/fit"]["spec"] != student["spec"]
+    # weights that a recipe does not keep stay until it is done
+    assert cells.rows["free"][STUDENT]["losses"] == ["math/fit"] and without.rows["free"][STUDENT]["losses"] == []
+    assert config_data.pattern(cells.config, "loss") == "fit" and config_data.pattern(cells.config, "judge") == "wins"
+
+
+def test_a_loss_needs_answers_that_are_texts_and_no_opponent(held, small):
+    small["tasks"]["gsm"]["fields"] = {"answer": {"columns": ["answer"]}}
+    with pytest.raises(BadInput, match=r"config.suites.math.judges: task 'gsm' has columns as its `fields.answer`"):
+        held()
+    small["tasks"]["gsm"]["fields"] = {}
+    small["judges"]["other"] = {"loss": "answers", "baseline": "q-raw"}
+    with pytest.raises(BadInput, match=r"config.judges.other.baseline: a loss has no opponent; remove it"):
+        held()
+
+
+def test_answers_that_were_published_have_no_loss(held, small):
+    small["references"]["told"] = {"engine": "existing", "source": "config/gsm.jsonl", "fields": {"response": "answer"}}
+    small["grids"]["teachers"]["references"] = ["told"]
+    small["suites"]["chat"]["judges"] = []
+    row = held().rows["loss"]["told/math/fit"]
+    assert "model" not in canonical.load(row["spec"]) and row["gpus"] == 0

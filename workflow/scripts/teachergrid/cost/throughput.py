@@ -154,7 +154,7 @@ def _score(work: Work, device: Device) -> float:
 
     Copies of a model score side by side; GPUs that share one model take turns.
     """
-    if work.rule == "likelihood":
+    if work.rule in ("likelihood", "loss"):
         # with the question and without it, in each text format
         tokens = work.rows * work.get("formats", 2) * (work.read + 2 * work.written)
         batches = tokens / work.get("batch_tokens")

@@ -13,9 +13,9 @@ from ..spec.ids import Corpus, Student
 from . import architecture
 
 # the rules that load a model, on a GPU where there is one
-MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "ask", "likelihood", "finetune")
+MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "ask", "loss", "likelihood", "finetune")
 # those that `plan --probe` can run for a few rows
-PROBED = tuple(rule for rule in MODEL_RULES if rule not in ("optimise", "ask"))
+PROBED = tuple(rule for rule in MODEL_RULES if rule not in ("optimise", "ask", "loss"))
 # the stage of an evolution that calls verifier functions in the sandbox, each in a process of its own
 CALLS_FUNCTIONS = "autoif.functions.read"
 # sorted (name, value) pairs
@@ -123,6 +123,10 @@ def _likelihood(parts: dict) -> dict:
     return {key: options[key] for key in ("batch_tokens", "max_length")} | {"formats": len(options["formats"])}
 
 
+def _loss(parts: dict) -> dict:
+    return _likelihood(parts) if "likelihood" in parts else {}
+
+
 def _finetune(parts: dict) -> dict:
     recipe = parts["recipe"]
     names = (
@@ -148,6 +152,7 @@ _SETTINGS: dict[str, Callable[[dict], dict]] = {
     "reward": _reward,
     "judge": _reward,
     "likelihood": _likelihood,
+    "loss": _loss,
     "finetune": _finetune,
 }
 _WITHOUT_MODEL: dict[str, Callable[[dict], dict]] = {"load_instructions": _load_instructions}

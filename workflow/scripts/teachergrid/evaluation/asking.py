@@ -6,17 +6,21 @@ What is said is paid for, so it is kept as it is: how replies are read, and what
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pyarrow as pa
 
-from ..engines import rows
+from ..data import loading
+from ..engines import openai, rows
 from ..engines.engine import ENGINES
 from ..engines.requests import Endpoint, Output, Request, Sampling, Setup
+from ..spec import canonical
 from ..spec.canonical import picked, without
 from ..spec.settings import ChatSettings
 from ..store import artifacts
+from ..store.results import RESULTS
 from . import judge_prompts, protocols
+from .cases import cases as cases_of
 from .protocols import BOTH, PROTOCOLS, Case
 
 # a judge's prompt has a system message of its own; an endpoint has a template of its own
@@ -60,7 +64,7 @@ class Judge:
         return made
 
 
-def settings_of(entry: Mapping) -> dict:
+def settings_of(entry: dict) -> dict:
     """Return what decides a judge's verdicts beside its model: the part `judge` of their spec. entry: of the config."""
     how, version = PROTOCOLS[entry["protocol"]], entry["prompt_version"]
     names = {how.prompt(category) for category in (None, *protocols.CATEGORIES)}
@@ -80,6 +84,23 @@ def settings_of(entry: Mapping) -> dict:
         },
         "sampling": sampling,
     }
+
+
+def unanswered(spec: str, prompts: Sequence[str], baselines: Sequence[str], model: str, suite: str) -> int:
+    """Return how many requests about answers that are there the log of an endpoint's requests does not answer.
+
+    Args:
+        spec, prompts, baselines: of the job; model, suite: whose answers it judges.
+    Raises:
+        FileNotFoundError, BadInput: answers or prompts are not there, or cannot be read.
+    """
+    parts = canonical.load(spec)
+    paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *baselines)]
+    own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
+    tasks = loading.load_tasks(parts["tasks"], prompts)
+    judged = cases_of(own, (*others, own)[0], tasks, parts["judge"]["protocol"])
+    requests = [question.request for question in Judge.of(parts["judge"]).questions(judged)]
+    return openai.unanswered(requests, {"teacher": CHAT, "model": parts["model"]}, Path(RESULTS))
 
 
 def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job: str) -> pa.Table:
@@ -115,8 +136,17 @@ def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job
             "response_tokens": output["response_tokens"],
         }
 
-    chat = CHAT | picked(entry, "template", "template_args", "refused_prompts")
-    of_job = {"work": work, "endpoint": endpoint, "job": job, "results": results}
-    setup = Setup(settings["model"], chat, requests=asked, batch=entry["batch"], shard=entry["shard"], **of_job)
+    chat = cast(ChatSettings, CHAT | picked(entry, "template", "template_args", "refused_prompts"))
+    setup = Setup(
+        settings["model"],
+        chat,
+        requests=asked,
+        batch=entry["batch"],
+        shard=entry["shard"],
+        work=work,
+        endpoint=endpoint,
+        job=job,
+        results=results,
+    )
     made = rows.made(entry["engine"], setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
     return pa.concat_tables(made.tables)

@@ -24,7 +24,7 @@ from ..spec.spelling import nearest
 from ..store.results import RESULTS
 from . import blocks, evaluation, pilot, sets
 from .builder import Builder
-from .config_data import made_set, metrics_of, tasks_of
+from .config_data import losses, made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .config_paths import unguarded
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
@@ -280,7 +280,7 @@ class Cells:
         for made in filter(None, map(made_set, row["prompts"])):
             self._add_instructions(made)
         if student := Model.parse(name).student:
-            self._add_free(name, student, suite)
+            self._add_free(name, student, suite, losses(self.config, suite, judges))
         for judge in judges:
             if judge == VERIFY:
                 self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
@@ -289,10 +289,11 @@ class Cells:
             if opponent and f"{opponent}/{suite}" not in self.rows["answer"]:
                 self._add_evaluation(opponent, suite, [])
 
-    def _add_free(self, name: str, student: Student, suite: str) -> None:
+    def _add_free(self, name: str, student: Student, suite: str, losses: set[str]) -> None:
         """Add the job that deletes a student's weights after its last answer. A partial report (`partial`) deletes nothing."""
         keep = self.config["recipes"][student.recipe]["keep"]
         if keep != "model" and not self.config["partial"]:
-            new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
+            new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": [], "losses": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
+            row["losses"] = sorted({*row["losses"], *losses})

@@ -29,7 +29,17 @@ COLUMNS = {
 }
 # rules whose rows are those of their input responses; {rule: factor} for rows of the first output (a judge scores both sides)
 OF_RESPONSES = ("check", "select", "metric", "pilot", "report")
-OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2, "ask": 1, "score": 1}
+OF_OUTPUT = {
+    "generate": 1,
+    "answer": 1,
+    "verify": 1,
+    "reward": 1,
+    "likelihood": 1,
+    "judge": 2,
+    "ask": 1,
+    "loss": 1,
+    "score": 1,
+}
 
 
 def measure(snakemake: "Snakemake", waited: float) -> dict:
