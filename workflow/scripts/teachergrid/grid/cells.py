@@ -122,14 +122,16 @@ class Cells:
 
     def warnings(self) -> list[str]:
         """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
-        whose rows are not known, on engines whose package is not installed, and on programs of models without a guard."""
+        whose rows are not known, on engines whose package is not installed, on programs of models without a guard, and on judges
+        that may favour a teacher."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         students = [Student.parse(name) for name in self.rows["finetune"]]
         opened = openings.warnings(self.config, measured | {student.base for student in students})
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
         unknown = [*sizes.guessed(entries), *sets.bounded(self.build, entries)]
-        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config)]
+        doubted = blocks.doubted(self.rows["correlate"])
+        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config), *doubted]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
