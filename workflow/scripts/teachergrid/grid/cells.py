@@ -121,9 +121,8 @@ class Cells:
         return {row["endpoint"]["name"] for rule in ASKING for row in self.rows[rule].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
-        whose rows are not known, on engines whose package is not installed, on programs of models without a guard, and on judges
-        that may favour a teacher."""
+        """Return what to know before a run: on bases whose chat template opens a block, learning rates, sets of instructions whose
+        rows are not known, engines whose package is missing, programs of models without a guard, judges that may favour a teacher."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         students = [Student.parse(name) for name in self.rows["finetune"]]
         opened = openings.warnings(self.config, measured | {student.base for student in students})
