@@ -196,4 +196,7 @@ def test_a_held_out_loss_is_shown_in_nats_and_needs_no_trust(data):
     more += [{**row, "measure": "held/fit"} for row in whole]
     html = page.build(copy.deepcopy({**data, "performance": data["performance"] + more, "losses": ["fit"]}))
     assert "Also scored: held/fit/texts: loss, nats a token." in html and "1.432 [1.400, 1.500]" in html
-    assert "no verdict of it is at hand" not in html
+    assert "no verdict of it is at hand" not in html and "lower is better, with 95 % interval" in html
+    assert html.count("their geometric mean, 0 to 100") == 1 and "The share of items won or right" not in html
+    # beside the benchmarks stands a note on each judge, which a loss is not
+    assert "<b>held/fit.</b>" not in html
