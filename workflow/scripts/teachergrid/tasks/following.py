@@ -70,7 +70,7 @@ def opened(benchmark: str) -> Callable[[dict[str, Any]], tuple[int, int]]:
 
     nltk.download = lambda *_, **__: False  # the rules ask for data when they are imported
     langdetect.DetectorFactory.seed = 0
-    common = importlib.import_module("if_verifiable.common")
+    common: Any = importlib.import_module("if_verifiable.common")
     # the package also removes blank space at both ends; in the official checkers an empty first or last line is a line
     common.strip_thinking = without_thinking
     rules = importlib.import_module(f"if_verifiable.{benchmark}.instructions_registry").INSTRUCTION_DICT
