@@ -240,6 +240,17 @@ def test_a_held_out_loss_is_that_of_training(folders, tmp_path):
     assert student["score"].to_pylist() == table["score"].to_pylist()
 
 
+def test_copies_of_a_student_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):
+    """Each is loaded with the student's weights, in the number format of its model."""
+    items = {"held": instruction_set(**{f"q{i}": text for i, text in enumerate(("apple", "the sum", "a story"))})}
+    one = losses(folders["llama"], tmp_path / "one", items, shard=1)
+    monkeypatch.setattr(loading, "devices_of_copies", lambda *_: ["cpu", "cpu"])
+    options = schema.filled({"formats": ["chat"], "shard": 1}, schema.definition("likelihood"))
+    settings = {"model": MODEL | {"repo": str(folders["qwen2"])}, "scorer": CHAT, "likelihood": options}
+    two = judge.losses(items, settings, tmp_path / "two", folders["llama"])
+    assert two["score"].to_pylist() == one["score"].to_pylist()
+
+
 def test_an_item_without_an_answer_and_a_model_that_is_a_file_have_no_loss(folders, tmp_path):
     items = {"held": instruction_set(q0="apple", q1=None)}
     rows = losses(folders["llama"], tmp_path, items).to_pylist()

@@ -98,7 +98,9 @@ def score(
         # before the model is loaded
         for format in options["formats"]:
             refused(format)
-        copies = loading.load_copies(settings["model"], scorer, folder=weights)
+        # of a student that keeps its adapter alone, the merged weights, so that each GPU can hold a copy
+        merged = loading.whole_folder(settings["model"], weights, Path(work, "merged"))
+        copies = loading.load_copies(settings["model"], scorer, folder=merged)
         for _, model in copies:
             logits.check(model)
         for format in options["formats"]:
