@@ -182,6 +182,7 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
             "primary": "car",
             "bootstrap": 2000,
             "seed": 5,
+            "smallest_difference": 2,
             "suites": ["test"],
         },
         "students": students,
