@@ -110,7 +110,7 @@ def _seeds(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> I
                 "seed": max(unit["seeds"], default=0) + 1,
             }
             what = f"{cell['corpus']} on {cell['base']}, seed {cell['seed']}"
-            note = f"a further seed {row['reason']}" if row["reason"] else None
+            note = f"what a further seed gains {row['reason']}" if row["reason"] else None
             yield Proposal(grid, what, cell, row["value"], _of_student(hours.students, unit), note)
 
 
