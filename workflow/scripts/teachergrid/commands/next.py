@@ -18,16 +18,10 @@ from ..spec.ids import Model, Responses
 from ..store import artifacts
 from ..store.results import RESULTS
 
-OF_A_STUDENT = ("finetune", "answer", "ask", "judge", "verify")  # jobs that one more seed needs
-OF_ITEMS = ("answer", "ask", "judge", "verify")  # jobs that take longer with more benchmark items
-OF_RESPONSES = (
-    "generate",
-    "check",
-    "gate",
-    "reward",
-    "likelihood",
-    "metric",
-)  # jobs that one more teacher needs, beside students
+# jobs that one more seed needs; those of them that take longer with more benchmark items; what one more teacher needs, beside students
+OF_A_STUDENT = ("finetune", "answer", "ask", "loss", "judge", "verify")
+OF_ITEMS = OF_A_STUDENT[1:]
+OF_RESPONSES = ("generate", "check", "gate", "reward", "likelihood", "metric")
 STUDENT = tuple[str, str, str]  # base, corpus, recipe
 
 
