@@ -185,6 +185,7 @@ def add_prefetch_options(parser: Parser) -> None:
 def add_replicate_options(parser: Parser) -> None:
     """Add the options of `replicate`."""
     parser.add_argument("--html", metavar="FILE", help="also write the results as an HTML page")
+    parser.add_argument("--results-table", metavar="CSV", help="instead, what a table like llm-jp/massive-sft's says")
 
 
 def add_calibrate_options(parser: Parser) -> None:
@@ -194,8 +195,8 @@ def add_calibrate_options(parser: Parser) -> None:
 
 def add_next_options(parser: Parser) -> None:
     """Add the options of `next`."""
-    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many cells (default 5)")
-    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many proposals (default 5)")
+    parser.add_argument("--json", action="store_true", help="print proposals and fronts as JSON")
 
 
 def add_no_options(parser: Parser) -> None:
@@ -289,10 +290,10 @@ often the longer answer wins, the cost; and how each two judges of a suite agree
         add_calibrate_options,
     ),
     "next": Command(
-        "which further training seeds would make the choice of a teacher safer, for their hours",
+        "what would make the choice of a teacher better, for the hours it takes: seeds, teachers, items, responses",
         """\
-List the cells of which one more training seed lowers the expected loss of taking the best teacher seen most, per hour of GPU (or
-of job, without one), as lines for the grid's `include`. It reads the tables of finished grids; nothing runs.""",
+List what makes the choice of a teacher better, per hour of GPU (or of job, without one): one more seed of a cell, as lines for the grid's
+`include`, one more teacher, more items or responses; then which teachers none beats for as little. It reads finished grids; nothing runs.""",
         "Exit code: 0, 2 where no grid has a summary.",
         add_next_options,
     ),
