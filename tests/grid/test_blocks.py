@@ -39,6 +39,27 @@ def test_a_report_shows_one_seed_and_every_reference(small):
     assert len(row["judges"]) == len(block.models) == len(row["judged_models"])
 
 
+def test_a_report_reads_the_grades_of_its_sets_and_knows_what_they_were_joined_from(small):
+    small["evolutions"] = {
+        "hard": {"of": "few", "by": "large", "method": "grade"},
+        "other": {"of": "evolved", "by": "large", "method": "grade"},
+        "wiz": {"of": "seed", "by": "large"},
+    }
+    small["instructions"]["few"] = {"join": ["wiz.r1", "seed"], "paired_with": ["wiz.r1"]}
+    small["grids"]["teachers"]["instructions"] = ["few"]
+    config = checked(small)
+    found = Cells(config)
+    row = found.rows["report"]["teachers"]
+    assert row["graded"] == ["hard.r1"]
+    about = json.loads(row["spec"])
+    assert about["graded"] == {"hard.r1": {"of": "few", "by": "large"}} and about["joined"] == {
+        "few": ["wiz.r1", "seed"]
+    }
+    made = {"few", "wiz.r1", "wiz.r1.asked", "hard.r1", "hard.r1.asked", "seed"}
+    assert made <= {*found.rows["load_instructions"]}
+    assert "hard.r1.asked__large" in found.rows["generate"]
+
+
 def test_judges_are_kin_of_teachers_and_bases_of_their_family(small):
     """By a reward, by a language model, and by one that derives from it; the very model of a teacher is kin without a family."""
     small["models"]["far"] = {"api": "gpt", "endpoint": "there"}

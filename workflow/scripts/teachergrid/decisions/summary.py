@@ -20,7 +20,7 @@ from .across import across_rows
 from .components import component_rows, policy_rows
 from .contrasts import combination_rows, contrast_rows
 from .recommendation import recommendation, teachers_of, terms
-from .selection import overlaps, selections
+from .selection import overlaps, paired, selections
 
 
 class Results(NamedTuple):
@@ -131,6 +131,7 @@ def summarise(settings: dict, results: Results) -> Summary:
     if settings.get("corpora"):
         effect_rows += selections(settings, grid_units, student_performance.items)
         effect_rows += overlaps(settings, grid_units, results.chosen)
+    effect_rows += paired(settings, grid_units, student_performance.items)
     effect_rows += _answers(settings, panels, labels, student_performance.rows)
     missing = _missing(settings, grid_units, results)
     answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)

@@ -157,7 +157,9 @@ class Cells:
         for base, corpus in block.pairs:
             self._add_metrics(base, corpus, entry["metrics"])
         self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
-        self.rows["report"][name] = blocks.report_row(self.build, block)
+        report = self.rows["report"][name] = blocks.report_row(self.build, block)
+        for graded in report["graded"]:
+            self._add_instructions(graded)
 
     def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
         """Add the jobs of a block's pilot. Return what it chose, None while it has no result."""

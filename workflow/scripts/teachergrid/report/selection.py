@@ -6,6 +6,8 @@ from ..decisions import selection as of_selections
 from ..pages import plots, text
 from .data import PageData, Row, place, places
 
+EQUAL = 0.05  # amounts that differ by a smaller share count as equal
+
 
 def section(data: PageData) -> dict | None:
     """Return what template/selection.html shows: {"places", "scorers"}; None where no selection is compared with anything."""
@@ -60,6 +62,65 @@ def choice(entry: Row) -> str:
     sizes = [f"{100 * entry['share']:g} %"] if entry.get("share") else []
     sizes += [f"{text.count(entry[key])} {key}" for key in ("rows", "tokens") if entry.get(key)]
     return ", ".join([first, *sizes])
+
+
+def pairs(data: PageData) -> list[dict]:
+    """Return the pairs that the grid states: {"where", "first", "second", "row", "ratios": {what: first over second}, "equal", "hint"}.
+
+    row: of artifacts.EFFECTS. hint: how many rows of the dearer one make both cost as much; None where that is not known.
+    """
+    costs = {row["instructions"]: row for row in data.inputs["evolution_costs"]}
+    found = []
+    for row in data.inputs["effects"]:
+        if row["effect"] == of_selections.PAIR:
+            first, second = row["larger"], row["smaller"]
+            own = [_amounts(data, row["base"], name, costs) for name in (first, second)]
+            ratios = {what: one / other for what, one in own[0].items() if one and (other := own[1][what])}
+            equal = [what for what, ratio in ratios.items() if abs(ratio - 1) <= EQUAL]
+            where = place(data, row["base"], row["panel"])
+            hint = _at_equal_cost((first, second), own, ratios)
+            found.append(
+                {
+                    "where": where,
+                    "first": first,
+                    "second": second,
+                    "row": row,
+                    "ratios": ratios,
+                    "equal": equal,
+                    "hint": hint,
+                }
+            )
+    return found
+
+
+def _amounts(data: PageData, base: str, unit: str, costs: dict[str, Row]) -> dict[str, float | None]:
+    """Return what a unit is made of: rows and trained tokens (means over seeds), and the time of the models that evolved its rows."""
+    corpora = data.corpora(unit, base)
+    rows = [row for row in data.inputs["lineage"] if row["corpus"] in corpora and row["base"] == base]
+
+    def mean(column: str) -> float | None:
+        values = [row[column] for row in rows if row[column] is not None]
+        return sum(values) / len(values) if values else None
+
+    sets = {student["instructions"] or unit for student in data.students(unit, base)}
+    known = [costs[name] for name in sets if name in costs and not costs[name]["unknown"] and costs[name]["share"]]
+    # a set that took both kinds of time has no one number
+    times = [(row["gpu_s"] or row["cpu_s"]) * row["share"] for row in known if not (row["gpu_s"] and row["cpu_s"])]
+    return {
+        "rows": mean("examples"),
+        "trained tokens": mean("trained_tokens"),
+        "cost": sum(times) if len(times) == len(sets) else None,
+    }
+
+
+def _at_equal_cost(names: tuple[str, str], own: list[dict[str, float | None]], ratios: dict[str, float]) -> str | None:
+    rows = own[0]["rows"], own[1]["rows"]
+    ratio = ratios.get("cost")
+    if ratio is None or abs(ratio - 1) <= EQUAL or None in rows:
+        return None
+    dearer = 0 if ratio > 1 else 1
+    number = int((rows[dearer] or 0) * min(ratio, 1 / ratio))
+    return f"about {text.count(number)} rows of {names[dearer]} cost as much as {names[1 - dearer]}"
 
 
 def _against_random(where: str, rows: list[dict]) -> Markup | None:
