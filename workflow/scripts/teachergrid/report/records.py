@@ -134,10 +134,10 @@ def by_round(data: PageData) -> dict:
     figures = []
     for judge in dict.fromkeys(row["graded_by"] for row in graded):
         own = [row for row in graded if row["graded_by"] == judge]
-        figures.append(_over_rounds(own, f"How hard {judge} finds the instructions", "score, 0 to 100"))
+        figures.append(_over_rounds(own, f"How hard {judge} finds the instructions", f"score by {judge}, 0 to 100"))
     for reward, teacher in dict.fromkeys((row["reward"], row["answered_by"]) for row in scored):
         own = [row for row in scored if (row["reward"], row["answered_by"]) == (reward, teacher)]
-        figures.append(_over_rounds(own, f"{reward} of the answers of {teacher}", "mean reward"))
+        figures.append(_over_rounds(own, f"{reward} of the answers of {teacher}", f"{reward}, answers of {teacher}"))
     return {"levels": LEVELS, "grades": graded, "rewards": scored, "plots": figures}
 
 
