@@ -1,8 +1,11 @@
 """The table of operators and rounds of an evolved set, from hand-made rows."""
 
+import json
+
 from evolved_rows import seed_row
 from teachergrid.analysis import evolution
-from teachergrid.store import artifacts, job_index
+from teachergrid.engines.request_log import paid_by
+from teachergrid.store import artifacts, job_index, origin
 
 
 def test_counts_reasons_and_lengths_by_operator(tmp_path):
@@ -53,13 +56,48 @@ def test_the_cost_of_a_set_is_that_of_all_answers_it_was_made_from(tmp_path, mon
         sets.append(made("results", name, [*sets, asked, answers]))
     joined = made("results", "j", sets[1:3])
     costs = [evolution.cost(path, "results") for path in (*sets[1:], joined)]
-    numbers = [tuple(cost[key] for key in evolution.COSTS[1:-1]) for cost in costs]
+    numbers = [tuple(cost[key] for key in ("rows", "jobs", "gpu_s", "cpu_s", "unknown")) for cost in costs]
     assert numbers == [(1, 1, 200.0, 0, 0), (1, 2, 200.0, 30.0, 0), (1, 3, 200.0, 30.0, 1), (1, 2, 200.0, 30.0, 0)]
     # joined from one set and paired with another, which costs it nothing; one of two rows is its own
     of_one = evolution.cost(joined, "results", ["e.r1"])
     assert (of_one["gpu_s"], of_one["cpu_s"], of_one["jobs"], of_one["share"]) == (200.0, 0, 1, 1.0)
     assert evolution.cost(joined, "results", ["e.r1", "e.r2"])["share"] == 0.5
     assert evolution.cost(joined, "results", ["q"]) is None
+    # money of the jobs that asked an endpoint, whatever its model is called there
+    assert costs[0]["usd"] is None
+    log = tmp_path / "results/.requests/maker%2Fmodel/generate/e.r2.asked__t.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(json.dumps(line) + "\n" for line in map(request_line, (0.5, 0.25))))
+    assert [evolution.cost(path, "results", (), paid_by)["usd"] for path in sets[1:3]] == [None, 0.75]
+
+
+def request_line(usd):
+    blank = dict.fromkeys(("answered_by", "text", "finish_reason", "problem"))
+    return {
+        **blank,
+        "key": "k",
+        "endpoint": "e",
+        "prompt_tokens": 1,
+        "response_tokens": 1,
+        "usd": usd,
+        "sure": True,
+        "time": 0.0,
+    }
+
+
+def test_the_cost_of_a_method_that_was_optimised_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seeds = made("results", "q", ["q.jsonl"])
+    method = tmp_path / "results/methods/auto.json"
+    method.parent.mkdir(parents=True)
+    method.write_text("{}")
+    origin.write_beside(method, {"rule": "optimise", "spec": "{}", "inputs": {seeds: "sha256:0"}})
+    asked = made("results", "auto.r1.asked", [seeds, "results/methods/auto.json"])
+    for rule, cell, seconds in (("optimise", "auto", 50.0), ("generate", "auto.r1.asked__t", 10.0)):
+        job_index.remember("results", rule, cell, "code", {"seconds": seconds, "device": "cpu", "gpus": 0})
+    answers = made("results", "auto.r1.asked__t", [asked], "responses")
+    found = evolution.cost(made("results", "auto.r1", [seeds, asked, answers]), "results")
+    assert (found["jobs"], found["cpu_s"]) == (2, 60.0)
 
 
 def lineage_row(parent, number, operator, text, **more):

@@ -73,11 +73,20 @@ def test_a_pair_says_how_far_it_differs_in_rows_tokens_and_cost(data):
         {**cost, "instructions": "small-1", "gpu_s": 80.0, "cpu_s": 0.0, "share": 1.0},
     ]
     (pair,) = selection.pairs(gather(made))
-    assert pair["ratios"] == {"rows": 2.0, "trained tokens": 1.0, "cost": 2.5} and pair["equal"] == ["trained tokens"]
+    assert pair["ratios"] == {"rows": 2.0, "trained tokens": 1.0, "GPU time": 2.5} and pair["equal"] == [
+        "trained tokens"
+    ]
     assert pair["hint"] == "about 800 rows of steps-l cost as much as steps-s"
     shown = Words(page.build(made)).text
     assert "Pairs that the config states" in shown and "+2.0 [\u22120.5, +4.5] 0.200" in shown
+    assert "\u00d7 2.50 GPU time" in shown.replace("\u00a0", " ")
+    # of two kinds, no one number says what it took; money stands for the seconds of those who ask
+    made["evolution_costs"][0]["usd"] = 3.0
+    assert "GPU time" not in selection.pairs(gather(made))[0]["ratios"]
+    for row in made["evolution_costs"]:
+        row |= {"gpu_s": 0.0, "cpu_s": 9.0, "usd": 2.0}
+    assert selection.pairs(gather(made))[0]["ratios"]["money"] == 0.5
     # jobs that went on after a kill have no time, so nothing is known about cost
     made["evolution_costs"][0]["unknown"] = 1
-    assert "cost" not in selection.pairs(gather(made))[0]["ratios"]
+    assert {*selection.pairs(gather(made))[0]["ratios"]} == {"rows", "trained tokens"}
     assert selection.pairs(gather(data)) == []

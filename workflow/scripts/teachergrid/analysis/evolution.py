@@ -22,13 +22,16 @@ from ..store import artifacts, origin
 
 TEXTS = ("words", "distinct_2", "compression", "ways", "distinct_ways")
 COLUMNS = ("instructions", "round", "operator", "asked", "kept", "left_out", *TEXTS)
-COSTS = ("instructions", "rows", "jobs", "gpu_s", "cpu_s", "unknown", "share")
+COSTS = ("instructions", "rows", "jobs", "gpu_s", "cpu_s", "usd", "unknown", "share")
 MEANS = ("instructions", "round", "operator", "n", "mean", "low", "high")
 GRADES = (*MEANS, "graded_by", "unclear", "levels")
 SCORES = (*MEANS, "answered_by", "reward")
 # an entry of the list with which Auto Evol-Instruct begins: ways to make a task harder, before its plan
 _WAY = re.compile(r"^\s*(?:[-*\u2022]|\(?\d{1,2}[.):])\s+(\S.*)$", re.M)
 _PLAN = re.compile(r"^[#*\s]*plan[#*\s]*:", re.M | re.I)
+# {folder of results: the rule whose jobs load models, or ask endpoints, to make what lies there}
+_RULES = {"responses": "generate", "methods": "optimise"}
+Paid = Callable[[str, str, str], float | None]
 ALL = "all"  # in the place of an operator: all rows of a round
 
 
@@ -74,38 +77,46 @@ def _ways(texts: list[str]) -> dict:
     return {"ways": len(found), "distinct_ways": len({*found}) / len(found)}
 
 
-def cost(path: str, results: str, parts: Sequence[str] = ()) -> dict | None:
+def _nothing(_results: str, _rule: str, _cell: str) -> float | None:
+    return None
+
+
+def cost(path: str, results: str, parts: Sequence[str] = (), paid_by: Paid = _nothing) -> dict | None:
     """Return what the models took that made an evolved set; None for a set that no model has evolved.
 
     Their jobs are found by the origins of the files, so all rounds before count.
 
     Args:
         parts: names of the sets that it was joined from. The sets that it is only paired with cost it nothing, though it reads them.
-    Returns: "instructions", "rows", "jobs", "gpu_s" (GPU-seconds of jobs on GPUs), "cpu_s" (seconds of all others), "unknown" (jobs
+        paid_by: of (results, rule, cell): USD that a job paid at endpoints, None where it asked none (engines.request_log.paid_by).
+    Returns: "instructions", "rows", "jobs", "gpu_s" (GPU-seconds of jobs on GPUs), "cpu_s" (seconds of all others), "usd" (paid at
+        endpoints; None where none was asked), "unknown" (jobs
         that went on after a kill, or whose line is gone: their time is in none of the sums), "share" (of the rows of its parts that it
         takes: so much of the time is that of its own rows; None where a part is gone).
     """
     origins = [f"{results}/instructions/{name}.parquet" for name in parts] or [path]
-    answers, seen, waiting = list[str](), set[str](), [*origins]
+    answers, seen, waiting = list[tuple[str, str]](), set[str](), [*origins]
     while waiting:
         if (current := waiting.pop()) in seen:
             continue
         seen.add(current)
-        if Path(current).parent == Path(results, "responses"):
-            answers.append(Path(current).stem)
+        if rule := _RULES.get(Path(current).parent.relative_to(results).as_posix()):
+            answers.append((rule, Path(current).stem))
         inputs = (origin.read(current) or {}).get("inputs", {})
         waiting += [one for one in inputs if one.startswith(f"{results}/")]
     if not answers:
         return None
     rows = artifacts.read(path, artifacts.INSTRUCTIONS, ["id"]).num_rows
     whole = [_rows(one) for one in origins]
-    jobs = [job for job in finished(results, [("generate", name) for name in sorted(answers)]) if job]
+    jobs = [job for job in finished(results, sorted(answers)) if job]
+    paid = [usd for job in answers if (usd := paid_by(results, *job)) is not None]
     return {
         "instructions": Path(path).stem,
         "rows": rows,
         "jobs": len(answers),
         "gpu_s": sum(job.seconds * job.gpus for job in jobs if job.gpus),
         "cpu_s": sum(job.seconds for job in jobs if not job.gpus),
+        "usd": sum(paid) if paid else None,
         "unknown": len(answers) - len(jobs),
         "share": None if None in whole else min(1.0, rows / sum(filter(None, whole))),
     }

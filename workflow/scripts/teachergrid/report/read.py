@@ -48,10 +48,10 @@ class InputFiles(Protocol):
     graded: Sequence[str]
 
 
-def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict:
+def grid(files: InputFiles, prompts: dict, settings: dict, results: str, paid_by: evolution.Paid) -> dict:
     """Return the data of page.build.
 
-    files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
+    files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder; paid_by: of a job.
     """
     tables = {Path(path).stem: path for path in files.tables}
     made_from = origin.read(tables["performance"])
@@ -72,7 +72,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "evolution_costs": [
             row
             for path in files.instructions
-            if (row := evolution.cost(path, results, joined.get(Path(path).stem, ())))
+            if (row := evolution.cost(path, results, joined.get(Path(path).stem, ()), paid_by))
         ],
         "grades": graded(files.graded, settings.get("graded") or {}),
         "evolution_scores": [row for path in files.instructions for row in evolution.scores(path, rewards)],

@@ -6,6 +6,7 @@ from ..decisions import selection as of_selections
 from ..pages import plots, text
 from .data import PageData, Row, place, places
 
+COSTS = ("money", "GPU time", "time")
 EQUAL = 0.05  # amounts that differ by a smaller share count as equal
 
 
@@ -75,7 +76,7 @@ def pairs(data: PageData) -> list[dict]:
         if row["effect"] == of_selections.PAIR:
             first, second = row["larger"], row["smaller"]
             own = [_amounts(data, row["base"], name, costs) for name in (first, second)]
-            ratios = {what: one / other for what, one in own[0].items() if one and (other := own[1][what])}
+            ratios = {what: one / other for what, one in own[0].items() if one and (other := own[1].get(what))}
             equal = [what for what, ratio in ratios.items() if abs(ratio - 1) <= EQUAL]
             where = place(data, row["base"], row["panel"])
             hint = _at_equal_cost((first, second), own, ratios)
@@ -94,7 +95,10 @@ def pairs(data: PageData) -> list[dict]:
 
 
 def _amounts(data: PageData, base: str, unit: str, costs: dict[str, Row]) -> dict[str, float | None]:
-    """Return what a unit is made of: rows and trained tokens (means over seeds), and the time of the models that evolved its rows."""
+    """Return what a unit is made of: rows and trained tokens (means over seeds), and what the models took that evolved its rows.
+
+    That is under "money", "GPU time" or "time", where it is of one kind.
+    """
     corpora = data.corpora(unit, base)
     rows = [row for row in data.inputs["lineage"] if row["corpus"] in corpora and row["base"] == base]
 
@@ -103,19 +107,24 @@ def _amounts(data: PageData, base: str, unit: str, costs: dict[str, Row]) -> dic
         return sum(values) / len(values) if values else None
 
     sets = {student["instructions"] or unit for student in data.students(unit, base)}
-    known = [costs[name] for name in sets if name in costs and not costs[name]["unknown"] and costs[name]["share"]]
-    # a set that took both kinds of time has no one number
-    times = [(row["gpu_s"] or row["cpu_s"]) * row["share"] for row in known if not (row["gpu_s"] and row["cpu_s"])]
-    return {
-        "rows": mean("examples"),
-        "trained tokens": mean("trained_tokens"),
-        "cost": sum(times) if len(times) == len(sets) else None,
-    }
+    spent = [_spent(costs[name]) if name in costs else None for name in sets]
+    kinds = {kind for one in spent if one for kind in one}
+    known = len(kinds) == 1 and None not in spent
+    cost = {kind: sum(one[kind] for one in spent if one) for kind in kinds} if known else {}
+    return {"rows": mean("examples"), "trained tokens": mean("trained_tokens"), **cost}
+
+
+def _spent(row: Row) -> dict[str, float] | None:
+    """Return what the rows of an evolved set took, by its kind; None where it is of several kinds, or not known."""
+    # the seconds of a job that asks an endpoint say nothing beside the money
+    kinds = {"money": row["usd"], "GPU time": row["gpu_s"], "time": None if row["usd"] else row["cpu_s"]}
+    found = {kind: amount * row["share"] for kind, amount in kinds.items() if amount and row["share"]}
+    return found if len(found) == 1 and not row["unknown"] else None
 
 
 def _at_equal_cost(names: tuple[str, str], own: list[dict[str, float | None]], ratios: dict[str, float]) -> str | None:
     rows = own[0]["rows"], own[1]["rows"]
-    ratio = ratios.get("cost")
+    ratio = next((ratios[kind] for kind in COSTS if kind in ratios), None)
     if ratio is None or abs(ratio - 1) <= EQUAL or None in rows:
         return None
     dearer = 0 if ratio > 1 else 1
