@@ -152,6 +152,7 @@ GOLDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [*list(GOLDS)[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in list(GOLDS)[2:])]
 )

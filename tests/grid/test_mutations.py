@@ -108,6 +108,7 @@ def every_kind(small) -> dict:
     return config
 
 
+@pytest.mark.slow
 def test_every_key_with_every_kind_of_mistake_a_sample(every_kind):
     outcomes = counted(every_kind, QUICK)
     assert outcomes["refused"] > 500 and outcomes["built"] > 25, outcomes

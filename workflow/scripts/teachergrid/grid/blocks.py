@@ -1,11 +1,12 @@
 """One grid block of the config (one analysis): its models, suites and corpora, and the rows of its summary and report."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
+from ..analysis import evidence
 from ..evolution.methods import JOINED
 from ..spec import canonical
 from ..spec.canonical import picked
@@ -211,6 +212,17 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         bases=labels(config, "bases", {base for base, _ in block.pairs}),
         **({"kin": related} if (related := kin(config, block, responses)) else {}),
     )
+
+
+def doubted(summaries: Mapping[str, CorrelateRow]) -> list[str]:
+    """Return a sentence for each grid whose judges may favour a teacher or its primary metric. summaries: {grid: row}."""
+    found = []
+    for grid, row in summaries.items():
+        primary = evidence.primary(canonical.load(row["spec"]))
+        out = "; ".join(f"{score}, whose judge {why}" for score, why in primary.left_out.items())
+        lines = [f"Performance leaves out {out}. `primary_judges` counts a judge nevertheless."] if out else []
+        found += [f"grid {grid}: {line}" for line in (*lines, *primary.evidence)]
+    return found
 
 
 def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:

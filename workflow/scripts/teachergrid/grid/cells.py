@@ -121,15 +121,16 @@ class Cells:
         return {row["endpoint"]["name"] for rule in ASKING for row in self.rows[rule].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
-        whose rows are not known, on engines whose package is not installed, and on programs of models without a guard."""
+        """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets whose rows are not
+        known, on engines whose package is not installed, on programs without a guard, and on judges that may favour a teacher."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         students = [Student.parse(name) for name in self.rows["finetune"]]
         opened = openings.warnings(self.config, measured | {student.base for student in students})
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
         unknown = [*sizes.guessed(entries), *sets.bounded(self.build, entries)]
-        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config)]
+        doubted = [*unguarded(self.config), *blocks.doubted(self.rows["correlate"])]
+        return [*opened, *rates, *unknown, *self.lacking(), *doubted]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
@@ -157,8 +158,8 @@ class Cells:
         for base, corpus in block.pairs:
             self._add_metrics(base, corpus, entry["metrics"])
         self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
-        report = self.rows["report"][name] = blocks.report_row(self.build, block)
-        for graded in report["graded"]:
+        self.rows["report"][name] = blocks.report_row(self.build, block)
+        for graded in self.rows["report"][name]["graded"]:
             self._add_instructions(graded)
 
     def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
@@ -217,9 +218,8 @@ class Cells:
             scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
             self._add_responses(source)
-            instructions = sets_of([source])
-            rows = build.rows_of_one(source)
-            scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
+            instructions, rows, read = sets_of([source]), build.rows_of_one(source), build.read(source)
+            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
             for name in rewards:
                 part = build.reward_of(name, source)
                 by_reward: RewardRow = {**part, **read, "instructions": instructions, "rows": rows}
