@@ -144,13 +144,17 @@ def test_rewards_of_answers_by_round_and_operator(tmp_path):
     ]
     values[2]["reason"] = "no reference answer"
     artifacts.write(tmp_path / "right.parquet", values, artifacts.REWARDS, None)
-    rewards = {("right", "e.r1__t"): str(tmp_path / "right.parquet"), ("right", "q__t"): "of another set"}
+    artifacts.write(tmp_path / "seeds.parquet", values[:1], artifacts.REWARDS, None)
+    rewards = {
+        ("right", f"{name}__t"): str(tmp_path / f"{file}.parquet") for name, file in (("e.r1", "right"), ("q", "seeds"))
+    }
     found = {row["operator"]: row for row in evolution.scores(str(tmp_path / "e.r1.parquet"), rewards)}
     assert all(set(row) == {*evolution.SCORES} for row in found.values())
     assert (found["a"]["mean"], found["a"]["n"], found["b"]["mean"], found["b"]["n"]) == (0.5, 2, None, 0)
     assert (found["all"]["n"], found["all"]["answered_by"], found["all"]["reward"]) == (2, "t", "right")
-    # a set that no model evolved has its rewards elsewhere
-    assert evolution.scores(str(tmp_path / "q.parquet"), rewards) == []
+    # of the seeds, for comparison
+    (seed,) = evolution.scores(str(tmp_path / "q.parquet"), rewards)
+    assert (seed["round"], seed["operator"], seed["mean"], seed["n"]) == (0, "", 1.0, 1)
 
 
 def test_ways_that_a_model_listed_before_it_rewrote(tmp_path):

@@ -79,6 +79,14 @@ def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
     assert told("math/verify", "chat/wins", primary="length") == []
 
 
+def test_pairs_change_what_is_concluded_and_nothing_else(small):
+    before = Cells(checked(small)).rows
+    small["grids"]["teachers"]["pairs"] = [["small", "large"]]
+    after = Cells(checked(small)).rows
+    changed = {rule for rule, rows in after.items() if rows != before[rule]}
+    assert changed == {"correlate"} and before.keys() == after.keys()
+
+
 def test_judges_are_kin_of_teachers_and_bases_of_their_family(small):
     """By a reward, by a language model, and by one that derives from it; the very model of a teacher is kin without a family."""
     small["models"]["far"] = {"api": "gpt", "endpoint": "there"}

@@ -180,7 +180,7 @@ def grades(path: str, of: str, by: str) -> list[dict]:
 
 
 def scores(path: str, rewards: Mapping[tuple[str, str], str]) -> list[dict]:
-    """Return rows of SCORES: the mean of each reward over the answers to a set, by round and operator; none where no row was evolved.
+    """Return rows of SCORES: the mean of each reward over the answers to a set, by round and operator.
 
     With a checker it says how often the answer is right; with `similarity: {measure: nearest}` how far apart the instructions are.
 
@@ -190,8 +190,6 @@ def scores(path: str, rewards: Mapping[tuple[str, str], str]) -> list[dict]:
     """
     name = Path(path).stem
     rows = artifacts.read(path, artifacts.INSTRUCTIONS, ["id", "operator", "round"]).to_pylist()
-    if all(row["operator"] is None and not row["round"] for row in rows):
-        return []
     about = {row["id"]: row for row in rows}
     result = []
     for (reward, responses), where in sorted(rewards.items()):

@@ -68,14 +68,15 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str, paid_by
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
         "pilot": pilot(files, settings),
         "contamination": [row for path in files.instructions for row in contaminated(path, prompts)],
-        "evolved": [row for path in files.instructions for row in evolution.summary(path)],
+        "evolved": (evolved := [row for path in files.instructions for row in evolution.summary(path)]),
         "evolution_costs": [
             row
             for path in files.instructions
             if (row := evolution.cost(path, results, joined.get(Path(path).stem, ()), paid_by))
         ],
         "grades": graded(files.graded, settings.get("graded") or {}),
-        "evolution_scores": [row for path in files.instructions for row in evolution.scores(path, rewards)],
+        # beside evolved sets, their seeds too
+        "evolution_scores": [row for path in files.instructions if evolved for row in evolution.scores(path, rewards)],
         "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in files.instructions},
         "health": {Path(path).stem: checks(path, grid_settings["gates"]) for path in files.health},
         "samples": samples.samples(
