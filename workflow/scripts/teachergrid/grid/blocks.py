@@ -12,10 +12,10 @@ from ..spec import canonical
 from ..spec.canonical import picked
 from ..spec.combinations import Combination, describe, student_of
 from ..spec.ids import Corpus, Responses, sets_of
-from . import evaluation, pilot
+from . import pilot
 from .builder import Builder
 from .config import ANY
-from .config_data import metrics_of
+from .config_data import asked_judge, metrics_of
 from .config_grids import VERIFY, judges_of
 from .rows import CorrelateRow, ReportRow
 
@@ -249,7 +249,7 @@ def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:
 
 def judging_model(config: dict, judge: str) -> str | None:
     """Return the model that decides for a judge, None where a checker does: its own, or that of its reward or of the judge it derives from."""
-    entry = config["judges"][evaluation.asked_judge(config, judge)]
+    entry = config["judges"][asked_judge(config, judge)]
     return entry["model"] if entry["reward"] is None else config["rewards"][entry["reward"]]["model"]
 
 
@@ -280,7 +280,7 @@ def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) 
 def judges_in(config: dict, block: Block) -> list[str]:
     """Return the judges of a block, with those from which others are derived."""
     judges = [comparison.judge for comparison in block.comparisons]
-    return list(dict.fromkeys([*judges, *(evaluation.asked_judge(config, judge) for judge in judges)]))
+    return list(dict.fromkeys([*judges, *(asked_judge(config, judge) for judge in judges)]))
 
 
 def judge_models(config: dict, block: Block) -> dict[str, dict]:
