@@ -99,7 +99,9 @@ def spec(part: str, folder: Path, shape: str, small: bool) -> str:
 
     of_model = entry(folder, number_format(shape))
     if part == "scorer":
-        return canonical.dump(model=of_model, base={"template": "own"}, likelihood={"batch_tokens": 512} if small else {})
+        return canonical.dump(
+            model=of_model, base={"template": "own"}, likelihood={"batch_tokens": 512} if small else {}
+        )
     if part == "armorm":
         return canonical.dump(model=of_model, reward={"head": "armorm"})
     if part in ("sft", "lora"):
