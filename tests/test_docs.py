@@ -168,6 +168,7 @@ def test_own_data_with_reference_answers(grid):
     assert planned(grid, yaml.safe_dump(config))["verify"] == 9
 
 
+@pytest.mark.slow
 def test_existing_responses(grid):
     # the second one runs in tests/workflow/test_hub_responses.py
     for config, teachers in zip(blocks(ROOT / "docs/existing-responses.md", "yaml"), (2, 10), strict=True):

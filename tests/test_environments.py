@@ -71,6 +71,7 @@ def imported(pattern: str) -> set[str]:
     return {packages_distributions()[name][0] for name in tops}
 
 
+@pytest.mark.slow
 def test_condas_environment_without_models_has_what_its_jobs_import():
     lines = yaml.safe_load((ROOT / "envs/cpu.yaml").read_text())["dependencies"][-1]["pip"]
     has = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}

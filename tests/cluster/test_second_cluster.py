@@ -299,9 +299,9 @@ partitions:
   batch: {max_runtime: 60, max_mem_mb: 256000}
   # State=DOWN: closed: {max_runtime: 24, max_mem_mb: 256000}
   # for tests, by its name: debug: {max_runtime: 2, max_mem_mb: 256000}
-  gpu-long: {max_mem_mb: 256000, max_gpu: 8, available_gpu_models: [a100_80gb, h200]}
-  gpu_short: {max_runtime: 60, max_mem_mb: 256000, max_gpu: 8, available_gpu_models: [a100_80gb, h200]}
-  # preemptible (CANCEL): preempt: {max_mem_mb: 256000, max_gpu: 8, available_gpu_models: [a100_80gb, h200]}
+  gpu-long: {max_mem_mb: 256000, max_gpu: 4, available_gpu_models: [a100_80gb, h200]}
+  gpu_short: {max_runtime: 60, max_mem_mb: 256000, max_gpu: 4, available_gpu_models: [a100_80gb, h200]}
+  # preemptible (CANCEL): preempt: {max_mem_mb: 256000, max_gpu: 4, available_gpu_models: [a100_80gb, h200]}
   # not for you: AllowAccounts=guests: vip: {max_runtime: 25, max_mem_mb: 256000}
 """
 

@@ -54,6 +54,7 @@ def test_what_a_process_prints_is_guarded_and_its_bars_are_not():
     assert done.stdout.decode() == f"{SAFE}\n" and done.stderr.decode() == f"{SAFE}\n\rbar\n{SAFE}\n"
 
 
+@pytest.mark.slow
 def test_commands_are_guarded(tmp_path):
     """A name in the config reaches stderr by a message of ours, and by Snakemake's."""
     (tmp_path / "config").mkdir()

@@ -53,6 +53,7 @@ def test_a_plan_has_the_jobs_of_the_run_with_the_same_options(grid):
     assert "report:" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_plan_is_agreed_on_and_held(grid):
     """The text, the document by its schema, the hash that `run` is held to, the difference to the plan before."""
     assert grid.call("teachergrid", "plan").stdout.startswith("nothing to do: 81 results are up to date\n")
@@ -90,6 +91,7 @@ def test_one_result(grid):
 RESPONSES = "results/responses/seed__large.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -107,6 +109,7 @@ def test_one_result_beside_options_that_take_many_words(grid, options):
         assert done.returncode == 0 and done.stdout.startswith(f"{RESPONSES}: "), (argv, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argv",
     [
@@ -131,6 +134,7 @@ def test_a_mistake_in_the_config_is_told_once_with_exit_code_2(grid, argv):
     assert f"config/config.yaml, line {number}: config.recipes.sft.learning_rate: '5e-4'" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -196,6 +200,7 @@ def test_a_plan_of_a_pilot_counts_what_follows(unmade):
     assert only.returncode == 0 and "! the pilot of teachers is not among these jobs" in only.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["--deadline", "--max-gpu-hours"])
 def test_the_plan_after_an_advised_cut_says_the_advised_number(unmade, limit):
     def alone(config):
@@ -248,6 +253,7 @@ def test_against_a_revision(grid):
     assert wrong.returncode == 2 and "--diff nothing: neither a plan file" in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "told"),
     [

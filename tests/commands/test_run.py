@@ -146,6 +146,7 @@ def test_a_job_killed_without_a_word_is_in_the_report(grid):
     assert not list((grid.folder / "results/logs").rglob("*.failed.json"))
 
 
+@pytest.mark.slow
 def test_a_refused_start_leaves_nothing_behind(grid):
     """Results that may not be written: refused before anything is done, without a lock."""
     mount = "mount --bind results results && mount -o remount,bind,ro results && exec"

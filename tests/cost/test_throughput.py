@@ -2,6 +2,7 @@
 
 import pytest
 from teachergrid.cost import throughput, workload
+from teachergrid.spec import canonical
 from work_rows import HERE, MODEL, generation, likelihood, sft
 
 
@@ -102,3 +103,16 @@ def test_a_serving_engine_on_other_devices():
 
 def test_an_engine_that_nobody_measured_costs_as_much_as_transformers():
     assert throughput.decoder("new") == throughput.decoder("transformers") == throughput.decoder(None)
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_judge_reads_much_and_writes_little(engine):
+    """805 pairs of answers of 500 tokens: at 8 B parameters and 45 % of an H100's 989 TFLOP/s their prompts take 805 x 1,260 x 16e9 FLOP."""
+    judge = {"protocol": "alpaca_eval2", "engine": engine, "sampling": {"max_tokens": 1}}
+    spec = canonical.dump(model=MODEL, judge=judge)
+    row = {"spec": spec, "parameters": 8.0, "gpus": 1, "nodes": 1, "rows": 805, "asked": 1_260}
+    work = workload.of_row("ask", row)
+    read = 805 * 1_260 * 16e9 / (0.45 * HERE.device("h100").bf16_tflops * 1e12)
+    found = throughput.seconds(work, HERE.device("h100")).work
+    assert read < found < 1.5 * read
+    assert throughput.seconds(work._replace(read=2_520), HERE.device("h100")).work == pytest.approx(found + read)

@@ -45,6 +45,7 @@ def test_rows_of_files(tmp_path):
     assert sizes.count(str(lines)) == 8, "counted again where the file changed"
 
 
+@pytest.mark.slow
 def test_a_file_is_read_once(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "12345678"}\n' * 3)

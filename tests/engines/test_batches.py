@@ -104,6 +104,7 @@ def test_nothing_is_lost_or_paid_twice_by_a_hostile_endpoint(tmp_path):
     assert hostile.KEY.encode() not in written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["uploaded", "created", "waiting", "answered"])
 def test_a_killed_client_takes_its_batch_up_again(tmp_path, moment):
     """Also where it was killed after the endpoint had made the batch, and before it said so."""

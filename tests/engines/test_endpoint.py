@@ -52,6 +52,7 @@ def wait_for_lines(path, number):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_paid_twice_by_a_hostile_endpoint_and_two_kills(tmp_path):
     n, results = 150, tmp_path / "results"
     with hostile.serving() as server:
@@ -184,6 +185,7 @@ def test_a_request_that_never_has_an_answer_fails_after_the_others(tmp_path):
     assert sorted(number for number, _ in seen) == [i for i in range(40) if i != 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["0.6", "date"])
 def test_a_wait_that_is_asked_for_is_kept_by_all(tmp_path, said):
     starts = []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from array import array
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -43,6 +44,16 @@ def test_the_draw_hangs_on_seed_id_and_sample_and_greedy_has_none():
     request = Request("i", 3, [], None, DRAWN)
     assert vllm.draw_of(request) == {"id": "i", "sample": 3, "sampling": DRAWN}
     assert vllm.draw_of(request._replace(sampling=GREEDY)) is None
+
+
+def test_the_likeliest_first_tokens_are_those_before_any_draw():
+    """The token that was drawn is among them, out of order; what follows the first token is left out."""
+    one = SimpleNamespace
+    first = {9: one(logprob=-4.0, rank=7), 5: one(logprob=-0.1, rank=1), 6: one(logprob=-2.5, rank=2)}
+    response = one(token_ids=[9, 3], logprobs=[first, {3: one(logprob=0.0, rank=1)}])
+    done = vllm_copy.done_of(one(request_id="12-ab", outputs=[response]))
+    assert done == (12, [9, 3], [(5, -0.1), (6, -2.5), (9, -4.0)])
+    assert vllm_copy.done_of(one(request_id="12-ab", outputs=[one(token_ids=[3], logprobs=None)])) == (12, [3], None)
 
 
 def test_the_length_of_the_model_follows_from_all_rows(tmp_path):

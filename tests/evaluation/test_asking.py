@@ -1,16 +1,23 @@
 """What a language model is asked as a judge, and what is kept of its replies."""
 
-import hostile_endpoint as hostile
-import pytest
-from judged_rows import answers, prompts
-from teachergrid.evaluation import asking, judge_prompts
-from teachergrid.evaluation.cases import cases
-from teachergrid.evaluation.protocols import MODEL_FIRST, MODEL_SECOND, alpaca_order
-from teachergrid.store import artifacts
+import os
+import subprocess
+import sys
+import time
 
-ITEMS = {"open": prompts(q1="1?", q2="2?", q3="3?", q4="4?")}
-JUDGED = cases(answers(q1="a", q2="b", q3="", q4="d"), answers(q1="A", q2="b", q3="C", q4="D"), ITEMS, "pairwise")
-ENTRY = {"protocol": "pairwise", "order": "protocol", "prompt": None, "prompt_version": 1, "max_tokens": None}
+import hostile_endpoint as hostile
+import judge_job
+import pytest
+import tiny
+import torch
+from generations import MODEL, tiny_models
+from judge_job import ENTRY, JUDGED, OWN, settings_of, told
+from teachergrid.engines import huggingface
+from teachergrid.errors import BadInput
+from teachergrid.evaluation import asking, judge_prompts, verdicts
+from teachergrid.evaluation.protocols import MODEL_FIRST, MODEL_SECOND, alpaca_order
+from teachergrid.models import chat, loading
+from teachergrid.store import artifacts
 
 
 def test_settings_hold_all_that_decides_a_verdict():
@@ -60,7 +67,7 @@ def endpoint(url: str, **more) -> dict:
 @pytest.mark.parametrize("price", [2.0, None])
 def test_verdicts_are_kept_as_they_were_said_and_paid_once(tmp_path, monkeypatch, price):
     monkeypatch.setenv(hostile.KEY_ENV, hostile.KEY)
-    part = asking.settings_of(ENTRY | {"protocol": "alpaca_eval2", "order": "both"})
+    part = settings_of(ENTRY | {"protocol": "alpaca_eval2", "order": "both"})
     with hostile.serving(with_logprobs) as server:
         settings = {
             "judge": part,
@@ -79,9 +86,116 @@ def test_verdicts_are_kept_as_they_were_said_and_paid_once(tmp_path, monkeypatch
 
 def test_nothing_to_ask(tmp_path):
     settings = {
-        "judge": asking.settings_of(ENTRY),
+        "judge": settings_of(ENTRY),
         "model": {"api": "a", "repo": None},
         "endpoint": endpoint("http://127.0.0.1:9"),
     }
     made = asking.ask([JUDGED[1]], settings, tmp_path / "work", tmp_path, "ask/m/s/j")
     assert made.num_rows == 0 and made.schema.equals(artifacts.VERDICTS)
+
+
+# --- a judge that the job loads
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory) -> str:
+    return str(tiny_models(tmp_path_factory.mktemp("models"))["llama"])
+
+
+def test_how_a_model_is_loaded_is_part_of_what_it_says_where_a_job_loads_it():
+    assert {*asking.settings_of(ENTRY | {"batch": 3})} == {"engine", "protocol", "order", "prompts", "sampling"}
+    assert {"batch", "shard", "template", "template_args"} <= {*asking.settings_of(OWN)}
+    other = asking.settings_of(OWN | {"engine": "vllm"})
+    assert "batch" not in other and other["template"] == "own" and other["engine"] == "vllm"
+
+
+def test_a_loaded_model_gives_the_log_probabilities_of_its_first_token(repo, tmp_path):
+    rows = told(repo, tmp_path, protocol="alpaca_eval2", order="both").to_pylist()
+    assert [(row["id"], row["order"]) for row in rows] == [
+        (id, order) for id in ("q1", "q4") for order in (MODEL_FIRST, MODEL_SECOND)
+    ]
+    entry, model = settings_of(OWN | {"protocol": "alpaca_eval2", "order": "both"}), MODEL | {"repo": repo}
+    tokenizer, network = loading.load_tokenizer(model, asking.CHAT), loading.load_model(model)
+    for row, question in zip(rows, asking.Judge.of(entry).questions(JUDGED), strict=True):
+        ids = chat.prompt(tokenizer, question.request.messages, asking.CHAT).ids
+        with torch.inference_mode():
+            likeliest = network(torch.tensor([ids])).logits[0, -1].float().log_softmax(-1).topk(5)
+        assert [one["token"] for one in row["logprobs"]] == [tokenizer.decode([i]) for i in likeliest.indices.tolist()]
+        found = [one["logprob"] for one in row["logprobs"]]
+        # at the temperature 1 of the draw, and of another batch
+        assert found == pytest.approx(likeliest.values.tolist(), abs=1e-5)
+        assert (row["response_tokens"], row["prompt_tokens"], row["cost"]) == (1, len(ids), None)
+    # where neither m nor M is among them the verdict is missing, and its bounds are told
+    said = artifacts.table(rows, artifacts.VERDICTS)
+    table = verdicts.scores(JUDGED, verdicts.decided(JUDGED, said, "alpaca_eval2", True), said, "alpaca_eval2")
+    named = {row["id"]: {one["token"] for one in row["logprobs"]} & {"m", "M"} for row in rows}
+    missing = [row["score"] is None for row in table.to_pylist()]
+    assert missing == [not named["q1"], False, False, not named["q4"]], "identical and empty answers need no judge"
+
+
+def test_what_a_loaded_model_says_and_nobody_can_read_is_missing(repo, tmp_path):
+    rows = told(repo, tmp_path, max_tokens=8)
+    assert rows.num_rows == 4 and rows.schema.equals(artifacts.VERDICTS)
+    assert rows["logprobs"].null_count == 4 and all(rows["text"].to_pylist())
+    found = verdicts.coverage(verdicts.scores(JUDGED, verdicts.decided(JUDGED, rows, "pairwise"), rows, "pairwise"))
+    # q2 is a tie and q3 is lost, whatever a judge would say
+    assert (found.n, found.missing, found.low, found.high) == (4, 2, 0.125, 0.625)
+    assert sum(found.reasons.values()) == 2
+
+
+def test_verdicts_that_are_saved_are_not_asked_for_again(repo, tmp_path, monkeypatch):
+    whole = told(repo, tmp_path / "whole", max_tokens=8)
+    real, asked = huggingface.open_model, []
+
+    def until(first: int):
+        def open_model(setup):
+            generate = real(setup)
+
+            def some(requests):
+                asked.append([(request.id) for request in requests])
+                if len(asked) > first:
+                    raise KeyboardInterrupt
+                yield from generate(requests)
+
+            return some
+
+        return open_model
+
+    monkeypatch.setattr(huggingface, "open_model", until(1))
+    with pytest.raises(KeyboardInterrupt):
+        told(repo, tmp_path / "work", max_tokens=8)
+    monkeypatch.setattr(huggingface, "open_model", until(9))
+    assert told(repo, tmp_path / "work", max_tokens=8).equals(whole)
+    assert asked[1:] == [asked[1]] * 2 and asked[0] != asked[1], "only the second shard is asked for again"
+    # all are there: no model is loaded
+    monkeypatch.setattr(huggingface, "open_model", None)
+    assert told(repo, tmp_path / "work", max_tokens=8).equals(whole)
+
+
+@pytest.mark.slow
+def test_a_judge_that_is_killed_goes_on_where_it_was(repo, tmp_path):
+    """By kill -9, in a process of its own: the verdicts are those of a judge that nobody disturbed."""
+    work = tmp_path / "work"
+    argv = [sys.executable, judge_job.__file__, repo, str(work)]
+    path = os.pathsep.join(filter(None, sys.path))
+    process = subprocess.Popen(argv, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.DEVNULL)
+    limit = time.monotonic() + 120
+    while len(list(work.glob("*.parquet"))) < 3:
+        assert process.poll() is None and time.monotonic() < limit, "it has ended before it was killed"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    saved = {path.name: path.stat().st_mtime_ns for path in work.glob("*-*.parquet")}
+    assert 3 <= len(saved) < judge_job.MANY
+    found = judge_job.many(repo, work)
+    assert found.num_rows == 2 * judge_job.MANY and found.equals(judge_job.many(repo, tmp_path / "whole"))
+    assert {name: (work / name).stat().st_mtime_ns for name in saved} == saved, "what was saved is as it was"
+
+
+def test_a_template_that_takes_no_system_message_is_told(repo, tmp_path):
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system message') }}{% endif %}"
+    strict = {"template": refusal + tiny.CHATML}
+    with pytest.raises(BadInput, match="no system message"):
+        told(repo, tmp_path / "a", **strict)
+    rows = told(repo, tmp_path / "b", **strict, refused_prompts="leave_out")
+    assert {*rows["finish_reason"].to_pylist()} == {"prompt_refused"}

@@ -39,6 +39,25 @@ def test_a_report_shows_one_seed_and_every_reference(small):
     assert len(row["judges"]) == len(block.models) == len(row["judged_models"])
 
 
+def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
+    """Before anything is paid: which scores performance leaves out, or that nothing else is left."""
+
+    def told(*performance: str, **grid) -> list[str]:
+        small["grids"]["teachers"] |= {"performance": list(performance), **grid}
+        return [line for line in Cells(checked(small)).warnings() if line.startswith("grid teachers: ")]
+
+    why = "decides by the reward rm, which the primary metric car uses"
+    assert told("math/verify") == []
+    assert told("math/verify", "chat/wins") == [
+        f"grid teachers: Performance leaves out chat/wins, whose judge {why}. `primary_judges` counts a judge nevertheless."
+    ]
+    assert told("chat/wins") == [
+        f"grid teachers: Performance rests on a judge that is not independent: wins, which {why}. "
+        "No independent score confirms it."
+    ]
+    assert told("math/verify", "chat/wins", primary="length") == []
+
+
 def test_judges_are_kin_of_teachers_and_bases_of_their_family(small):
     """By a reward, by a language model, and by one that derives from it; the very model of a teacher is kin without a family."""
     small["models"]["far"] = {"api": "gpt", "endpoint": "there"}

@@ -29,6 +29,7 @@ def test_unknown_cell(grid):
     assert "the grids have no 'seed__smal', did you mean 'seed__small'?" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target, said",
     [

@@ -1,12 +1,15 @@
 """Rows of answers, their check and their comparison with an opponent's."""
 
+import json
 import re
 
 import pytest
+from teachergrid.cost import resources
 from teachergrid.data import loading
+from teachergrid.engines import engine
 from teachergrid.errors import BadInput
 from teachergrid.evaluation import judge_prompts
-from teachergrid.grid import config_grids, config_paths, evaluation
+from teachergrid.grid import config_data, config_grids, config_paths, evaluation
 from teachergrid.grid.builder import Builder
 from teachergrid.grid.cells import Cells
 from teachergrid.grid.config import checked
@@ -119,6 +122,70 @@ def test_derived_judges_read_the_verdicts_of_another(asking):
     assert f"{cell}/wins" in cells.rows["judge"] and f"{cell}/lm" not in cells.rows["judge"]
 
 
+def test_an_endpoints_verdicts_hang_on_nothing_that_loading_a_model_needs(asking):
+    """The spec as it was before jobs could load a judge: verdicts that were paid stay."""
+    parts = json.loads(asking().rows["ask"][f"{STUDENT}/chat/lm"]["spec"])
+    assert {*parts} == {"judge", "model", "tasks"} and parts["model"] == {"api": "gpt-x"}
+    assert {*parts["judge"]} == {"prompts", "protocol", "sampling"}
+
+
+def test_a_judge_that_a_job_loads_asks_for_what_its_model_needs(asking, small):
+    small["models"]["rm"] |= {"gpus": 2, "gpu_model": "h100", "parameters": 8}
+
+    def rows(**judge) -> dict[str, dict]:
+        return asking(model="rm", **judge).rows
+
+    for name in ("transformers", "vllm"):
+        row = rows(engine=name)["ask"][f"{STUDENT}/chat/lm"]
+        assert "endpoint" not in row and canonical.load(row["spec"])["model"]["repo"] == "org/rm"
+        asked = {what: resources.need("ask", what, row, 1) for what in resources.named("ask")}
+        assert (asked["gpu"], asked["gpu_model"], asked["nodes"]) == (2, "h100", 1)
+        as_teacher = {"spec": canonical.dump(model={"repo": "org/rm"}, teacher={"engine": name})}
+        as_teacher |= {"rows": row["rows"], "gpus": 2, "gpu_model": "h100", "nodes": 1, "parameters": 8.0}
+        assert asked["mem_mb"] == resources.need("generate", "mem_mb", as_teacher, 1)
+    plain = rows(engine="transformers")
+    for change in ({"engine": "vllm"}, {"batch": 3}, {"template_args": {"enable_thinking": False}}):
+        changed = rows(**{"engine": "transformers"} | change)
+        moved = {
+            (rule, cell)
+            for rule, cells in plain.items()
+            for cell, row in cells.items()
+            if rule not in ("report", "correlate") and row["spec"] != changed[rule][cell]["spec"]
+        }
+        # its verdicts on all models; what reads them follows
+        assert moved == {("ask", cell) for cell in plain["ask"]}
+    # what only costs
+    small["models"]["rm"] |= {"gpus": 4, "tensor_parallel": 2}
+    assert (
+        rows(engine="transformers")["ask"][f"{STUDENT}/chat/lm"]["spec"] == plain["ask"][f"{STUDENT}/chat/lm"]["spec"]
+    )
+
+
+def test_another_judging_model_makes_its_verdicts_again_and_nothing_else(asking, small):
+    def specs(revision: str) -> dict[tuple[str, str], str]:
+        small["models"]["own"] = {"repo": "org/own", "revision": revision}
+        rows = asking(model="own", engine="vllm").rows
+        return {(rule, cell): row["spec"] for rule, cells in rows.items() for cell, row in cells.items()}
+
+    before, after = specs("sha256-777"), specs("sha256-888")
+    asked = {job for job in before if job[0] == "ask"}
+    # the report names the models
+    assert {job for job in before if before[job] != after[job] and job[0] != "report"} == asked != set()
+
+
+def test_a_judge_without_its_engines_package_is_told(asking, monkeypatch):
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    lacking = asking(model="rm", engine="vllm").lacking()
+    [(lack, jobs)] = lacking.items()
+    assert lack.startswith("the engine vllm needs the package vllm") and {rule for rule, _ in jobs} == {"ask"}
+
+
+def test_a_model_may_stand_inside_its_judge(asking):
+    cells = asking(model={"repo": "org/judge", "revision": "sha256-1"}, engine="vllm")
+    spec = canonical.load(cells.rows["ask"][f"{STUDENT}/chat/lm"]["spec"])
+    assert spec["model"]["repo"] == "org/judge" and cells.config["judges"]["lm"]["model"] == "lm"
+
+
 def test_a_plan_counts_what_the_log_does_not_answer(asking, small):
     cells = asking()
     row, cell = cells.rows["ask"][f"{STUDENT}/chat/lm"], f"{STUDENT}/chat/lm"
@@ -142,10 +209,10 @@ def test_the_report_knows_the_models_that_judge(asking):
 
 def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
     config = asking().config
-    assert evaluation.pattern(config, "judge") == "wins"
-    assert re.fullmatch(evaluation.pattern(config, "score"), "lm-style")
-    assert not re.fullmatch(evaluation.pattern(config, "score"), "wins")
-    none = evaluation.pattern({"judges": {}}, "judge")
+    assert config_data.pattern(config, "judge") == "wins"
+    assert re.fullmatch(config_data.pattern(config, "score"), "lm-style")
+    assert not re.fullmatch(config_data.pattern(config, "score"), "wins")
+    none = config_data.pattern({"judges": {}}, "judge")
     assert not re.fullmatch(none, "") and not re.fullmatch(none, "wins")
 
 
@@ -155,7 +222,19 @@ def test_a_rule_makes_the_scores_of_its_judges_alone(asking):
         ({"reward": "rm"}, "config.judges.lm: state one of 'reward', 'model'"),
         ({"model": None}, "config.judges.lm: state one of 'reward', 'model'"),
         ({"model": "far2"}, "config.judges.lm.model: there is no 'far2', did you mean 'far'?"),
-        ({"model": "q"}, "config.judges.lm.model: 'q' is no model of an endpoint; serve it"),
+        (
+            {"model": "q"},
+            "config.judges.lm.model: 'q' has no 'api', which it needs here; name another model, or the `engine` that loads",
+        ),
+        (
+            {"engine": "vllm"},
+            "config.judges.lm.model: 'far' has no 'repo', which it needs here; name another model, or the `engine`",
+        ),
+        ({"batch": 3}, "config.judges.lm.batch: engine 'openai' does not read it; remove it"),
+        (
+            {"template": "x.jinja", "model": "q", "engine": "vllm"},
+            "config.judges.lm.template: there is no file 'x.jinja'",
+        ),
         ({"protocol": None}, "config.judges.lm: needs the key 'protocol'"),
         ({"protocol": "alpaca"}, "config.judges.lm.protocol: 'alpaca' is not one of"),
         ({"baseline": None}, "config.judges.lm: needs the key 'baseline'"),
@@ -380,3 +459,59 @@ def test_a_model_reads_no_file_of_answers(small):
     small["references"]["w-raw"]["allow_missing"] = True
     with pytest.raises(BadInput, match=r"w-raw\.allow_missing: a reference that is a model does not read it"):
         checked(small)
+
+
+# --- the loss of held-out responses
+
+
+@pytest.fixture
+def held(small):
+    """Return a function: the cells of the small grid, whose suite `math` also has the loss of its answers."""
+    small["recipes"]["sft"]["keep"] = "none"
+
+    def made(judges=("fit",), **likelihood) -> Cells:
+        small["judges"]["fit"] = {"loss": "answers"}
+        small["suites"]["math"]["judges"] = [*judges]
+        small["likelihood"] = likelihood
+        return Cells(checked(small))
+
+    return made
+
+
+def test_a_loss_is_a_job_of_each_model_and_changes_no_other(held):
+    def models(cells: Cells) -> dict[tuple[str, str], str]:
+        skipped = ("correlate", "report", "loss")  # what reads it
+        return {(r, c): row["spec"] for r, rows in cells.rows.items() for c, row in rows.items() if r not in skipped}
+
+    without, cells = held(judges=()), held()
+    assert models(without) == models(cells) and not without.rows["loss"]
+    answered = {f"{cell}/fit" for cell in cells.rows["answer"] if cell.endswith("/math")}
+    assert {*cells.rows["loss"]} == answered and f"{STUDENT}/math/fit" in answered
+    student, reference = cells.rows["loss"][f"{STUDENT}/math/fit"], cells.rows["loss"]["w-raw/math/fit"]
+    assert student["students"] == [STUDENT] and reference["students"] == []
+    assert student["prompts"] == ["config/gsm.jsonl"] and resources.need("loss", "gpu", student, 1) == 1
+    assert canonical.load(student["spec"])["likelihood"]["formats"] == ["chat"]
+    # lists of each token do not concern it, and the batch does
+    assert held(tokens=False, subset=3).rows["loss"][f"{STUDENT}/math/fit"]["spec"] == student["spec"]
+    assert held(max_length=64).rows["loss"][f"{STUDENT}/math/fit"]["spec"] != student["spec"]
+    # weights that a recipe does not keep stay until it is done
+    assert cells.rows["free"][STUDENT]["losses"] == ["math/fit"] and without.rows["free"][STUDENT]["losses"] == []
+    assert config_data.pattern(cells.config, "loss") == "fit" and config_data.pattern(cells.config, "judge") == "wins"
+
+
+def test_a_loss_needs_answers_that_are_texts_and_no_opponent(held, small):
+    small["tasks"]["gsm"]["fields"] = {"answer": {"columns": ["answer"]}}
+    with pytest.raises(BadInput, match=r"config.suites.math.judges: task 'gsm' has columns as its `fields.answer`"):
+        held()
+    small["tasks"]["gsm"]["fields"] = {}
+    small["judges"]["other"] = {"loss": "answers", "baseline": "q-raw"}
+    with pytest.raises(BadInput, match=r"config.judges.other.baseline: a loss has no opponent; remove it"):
+        held()
+
+
+def test_answers_that_were_published_have_no_loss(held, small):
+    small["references"]["told"] = {"engine": "existing", "source": "config/gsm.jsonl", "fields": {"response": "answer"}}
+    small["grids"]["teachers"]["references"] = ["told"]
+    small["suites"]["chat"]["judges"] = []
+    row = held().rows["loss"]["told/math/fit"]
+    assert "model" not in canonical.load(row["spec"]) and row["gpus"] == 0

@@ -46,8 +46,12 @@ tasks:
     fields: {answer: {columns: [answer]}}
     chat: {prompt: "{question}", shots: 1, stop: [x]}
     shots: {examples: [{question: a, answer: b}]}
-suites: {math: {tasks: [gsm, sums], judges: [wins, beats]}}
-judges: {wins: {reward: rm, baseline: raw}, beats: {reward: rm, baseline: told}}
+suites: {math: {tasks: [gsm, sums], judges: [wins, beats, says]}, held: {tasks: [gsm], judges: [fits]}}
+judges:
+  wins: {reward: rm, baseline: raw}
+  beats: {reward: rm, baseline: told}
+  fits: {loss: answers}
+  says: {model: b, engine: transformers, protocol: pairwise, baseline: raw, template_args: {enable_thinking: false}, batch: 2}
 metrics:
   car: {formula: car_mean, reward: rm, beta: [1, 2]}
   own: {expression: reward_mean - nll_mean, best: highest, reward: rm, scorer: other}
@@ -64,7 +68,7 @@ grids:
     bases: [q]
     recipes: [sft]
     seeds: [1, 2]
-    suites: [math]
+    suites: [math, held]
     performance: [math/verify, math/wins]
     primary_judges: [wins]
     primary: car
@@ -108,6 +112,7 @@ def every_kind(small) -> dict:
     return config
 
 
+@pytest.mark.slow
 def test_every_key_with_every_kind_of_mistake_a_sample(every_kind):
     outcomes = counted(every_kind, QUICK)
     assert outcomes["refused"] > 500 and outcomes["built"] > 25, outcomes

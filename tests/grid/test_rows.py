@@ -19,13 +19,14 @@ CLASSES = {
 
 @pytest.fixture
 def tables(small) -> list[Cells]:
-    """A grid with all of its stages, weights that are freed, a language model as a judge, a method of evolution that is optimised, and a
-    grid that waits for its pilot."""
+    """A grid with all of its stages, weights that are freed, a language model and a loss as judges, a method of evolution that is optimised, and
+    a grid that waits for its pilot."""
     small["recipes"]["sft"]["keep"] = "none"
     small["models"]["far"] = {"api": "far", "endpoint": "e"}
     small["endpoints"] = {"e": {"base_url": "http://127.0.0.1:9/v1"}}
     small["judges"]["lm"] = {"model": "far", "protocol": "pairwise", "baseline": "q-raw"}
-    small["suites"]["chat"]["judges"].append("lm")
+    small["judges"]["fit"] = {"loss": "answers"}
+    small["suites"]["chat"]["judges"] += ["lm", "fit"]
     small["evolutions"] = {"auto": {"of": "seed", "by": "small", "method": "auto-evol", "rounds": 1, "optimise": {}}}
     small["grids"]["instructions"]["instructions"].append("auto.r1")
     whole = Cells(checked(small))

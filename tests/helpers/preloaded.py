@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["snakemake.cli", "pyarrow.parquet", "jsonschema", "yaml"])
+_OF_SNAKEMAKE = ("snakemake.cli", "snakemake.report.html_reporter", "snakemake.storage")
+_CONTEXT.set_forkserver_preload([*_OF_SNAKEMAKE, "pyarrow.parquet", "jsonschema", "yaml"])
 
 
 def run(argv: tuple[str, ...], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess:

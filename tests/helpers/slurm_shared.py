@@ -14,8 +14,8 @@ from workspace import ENV
 # what a job there may ask for: the lines that `teachergrid site` prints
 PARTITIONS = {
     "batch": {"max_runtime": 60, "max_mem_mb": 256000},
-    "gpu-long": {"max_mem_mb": 256000, "max_gpu": 8, "available_gpu_models": ["a100_80gb", "h200"]},
-    "gpu_short": {"max_runtime": 60, "max_mem_mb": 256000, "max_gpu": 8, "available_gpu_models": ["a100_80gb", "h200"]},
+    "gpu-long": {"max_mem_mb": 256000, "max_gpu": 4, "available_gpu_models": ["a100_80gb", "h200"]},
+    "gpu_short": {"max_runtime": 60, "max_mem_mb": 256000, "max_gpu": 4, "available_gpu_models": ["a100_80gb", "h200"]},
 }
 # what the machine's own user has set is not theirs
 KEPT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "OMP_NUM_THREADS")

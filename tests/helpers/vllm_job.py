@@ -155,7 +155,7 @@ def speed(folder: Path) -> None:
             vllm_copy.Asked(i, prompt, request.sampling["max_tokens"], vllm.draw_of(request))
             for i, (request, prompt) in enumerate(zip(of[name], prompts, strict=True))
         ]
-        return sum(len(ids) for _, ids in copy.stream(sorted(asked, key=vllm.order_of), reader.stops))
+        return sum(len(done.ids) for done in copy.stream(sorted(asked, key=vllm.order_of), reader.stops))
 
     found: dict[str, list[float]] = {name: [] for name in ("own", "greedy", "drawn")}
     for _ in range(6):

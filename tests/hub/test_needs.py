@@ -11,6 +11,7 @@ from teachergrid.hub import model_files, needs
 from workspace import setting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["lost", "cut", "unknown"])
 def test_check_sees_what_is_not_whole(hub, harm):
     prefetch.fetch(planned(), pin=True, dry=False)

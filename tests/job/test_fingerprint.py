@@ -104,6 +104,7 @@ def test_a_changed_function_counts_for_the_rules_that_call_it(scripts, place):
     assert changed(lambda: put_into(path, place[1], "assert True")) == REACHED_BY[place]
 
 
+@pytest.mark.slow
 def test_entry_scripts_count_for_their_rule(scripts):
     for rule in RULES:
         path = scripts / f"{fingerprint.ENTRIES.get(rule, rule)}.py"
@@ -143,6 +144,7 @@ def test_a_constant(scripts):
     assert {"generate", "reward", "likelihood"} <= changed(lambda: path.write_text(text))
 
 
+@pytest.mark.slow
 def test_comments_docstrings_and_formatting_do_not_count(scripts):
     def dress():
         for path in scripts.rglob("*.py"):
@@ -254,6 +256,7 @@ DEPTHS = {
 }
 
 
+@pytest.mark.slow
 def test_modules_that_move_and_are_renamed_change_nothing(scripts, monkeypatch):
     package = scripts / "teachergrid"
     moved = {f"teachergrid.{old}": f"teachergrid.{new}" for old, new in MOVES.items()}

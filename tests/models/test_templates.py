@@ -1,5 +1,7 @@
 """From messages to text."""
 
+from importlib.resources import files
+
 import tiny
 from chat_templates import CHAT
 from teachergrid.models import templates
@@ -11,6 +13,16 @@ def test_a_template_renders_a_prompt_and_a_conversation():
     assert templates.render(tiny.tokenizer(), messages, CHAT, add_generation_prompt=False) == conversation
     prompt = conversation.removesuffix("apple<|im_end|>")
     assert templates.render(tiny.tokenizer(), messages[:1], CHAT, add_generation_prompt=True) == prompt
+
+
+def test_a_template_reads_the_same_date_on_every_day():
+    """Templates of vendors write today's date: the prompts of a job that is continued or made again would differ."""
+    messages = [{"role": "user", "content": "red"}]
+    llama = "{% macro day() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ day() }}: {{ messages[0].content }}"
+    tokenizer = tiny.tokenizer(template=llama)
+    assert templates.render(tokenizer, messages, CHAT, add_generation_prompt=True) == "26 Jul 2024: red"
+    gptoss = tiny.tokenizer(template=(files("trl") / "chat_templates/gptoss.jinja").read_text())
+    assert "Current date: 2024-07-26\n" in templates.render(gptoss, messages, CHAT, add_generation_prompt=True)
 
 
 def test_the_system_message_of_the_settings_is_put_first_where_there_is_none():

@@ -62,3 +62,8 @@ def test_the_hash_is_over_jobs_specs_costs_and_contents():
         ([one | {"files": ["x"]}, other | {"files": []}], {"x": "1"}),
     ):
         assert archive.agreed(jobs, files) != first
+    # a model folder whose weights were replaced; one that nobody read says nothing
+    jobs, files = [one, other], {"x": "1"}
+    read = {archive.agreed(jobs, files, {"models/a": f"folder sha256:{digest}"}) for digest in ("aa", "bb")}
+    assert len(read) == 2 and first not in read
+    assert archive.agreed(jobs, files, {"models/a": "folder not yet read"}) == first

@@ -73,6 +73,20 @@ def test_a_run_is_held_to_costs_and_contents(tmp_path, monkeypatch, change, file
     diff.refuse(before["hash"], renamed)
 
 
+def test_a_run_is_held_to_the_weights_of_model_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before, same, other, unread = (
+        plan([job("generate a", 1)]) | {"folders": {"models/a": f"folder {shown}"}}
+        for shown in ("sha256:aa", "sha256:aa", "sha256:bb", "not yet read")
+    )
+    archive.save(before)
+    diff.refuse(before["hash"], same)
+    # nobody knows that it changed
+    diff.refuse(before["hash"], unread)
+    with pytest.raises(BadInput, match="from the agreed plan: models/a has other contents"):
+        diff.refuse(before["hash"], other)
+
+
 def test_a_plan_of_an_earlier_version_cannot_be_agreed_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     now = plan([job("generate a", 1)])

@@ -91,6 +91,7 @@ def test_results_that_another_model_of_the_same_name_replaces(tmp_path):
     assert remarks.replaced(planned[4:], took) is None
 
 
+@pytest.mark.slow
 def test_a_second_config_replaces_what_the_first_has_made_under_its_names(grid):
     """Any setting counts then, not only models: all configs of a results folder share their names."""
     summary = grid.folder / "results/run.json"

@@ -24,6 +24,7 @@ def test_drawn_rankings_have_the_published_correlation():
     assert len(orders) == pilot.DRAWS and np.abs(rhos - 0.8842).max() <= pilot.TOLERANCE + 1e-12
 
 
+@pytest.mark.slow
 def test_published_tables():
     losses = pilot.study(published.rows())
     by_metric = {}

@@ -78,6 +78,7 @@ def test_tables_have_scopes_and_equal_rows(html):
         assert len(widths) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

@@ -82,11 +82,11 @@ def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
     run.take({"event": "started", "jobs": [0, 1]})
     now[0] += 100
     run.take({"event": "finished", "job": 0})
-    # two more of the same and two of a rule not seen yet, all of 100 s, one at a time
+    # two more of the same and two of a rule not seen yet, all of 100 s; two at a time, as the other one has run as long
     assert said == [
         "5 jobs to do",
         "begins with generate a; log: results/logs/run.log",
-        "[1/5] generate a 100 s; about 7 min left; now generate",
+        "[1/5] generate a 100 s; about 3 min left; now generate",
     ]
     run.take({"event": "finished", "job": 1})
     # 3 x 100 s, two at a time

@@ -34,6 +34,7 @@ def files(folder: Path) -> dict:
     return {path: path.stat().st_mtime_ns for part in inside for path in (folder / part).rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_whole_grid_and_a_change_of_settings(grid):
     student = grid.folder / f"results/students/{DEAD}/student.json"
     student.unlink()  # nothing that is left reads it

@@ -30,6 +30,7 @@ def until(found, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_job_that_ignores_ctrl_c_ends_with_the_second(folder):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
         log = supervise.Log(file)
@@ -65,6 +66,7 @@ def test_two_signals_at_once_leave_jobs_only_on_a_cluster(folder, how):
         assert (run.how, told) == (how, [signal.SIGKILL])
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_killed_run(folder):
     text = "import sys, time; from teachergrid.run import supervise; supervise.Snakemake(['--cores', '1', 'never'], print, None)"
     main = subprocess.Popen([sys.executable, "-c", f"{text}; time.sleep(600)"], start_new_session=True)

@@ -37,11 +37,13 @@ def called(module: str, folder: Path) -> tuple[int, str]:
     return done.returncode, asked.read_text() if asked.exists() else ""
 
 
+@pytest.mark.slow
 def test_it_asks_nothing_and_outlives_the_signal(folder):
     assert called("teachergrid.slurm.inside", folder) == (0, "")
     assert (folder / "done").read_text() == "went on\n"
 
 
+@pytest.mark.slow
 def test_snakemake_itself_asks_for_the_whole_configuration_and_is_ended(folder):
     """Else this module is no longer needed."""
     code, asked = called("snakemake", folder)

@@ -69,6 +69,7 @@ class Resources(dict):
     __getattr__ = dict.__getitem__
 
 
+@pytest.mark.slow
 def test_every_choice_is_the_plugins(tmp_path):
     """Drawn partitions and jobs: the plugin, which is installed beside us, chooses the same entry with the same score."""
     drawn = random.Random(5)

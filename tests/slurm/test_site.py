@@ -21,11 +21,11 @@ def lines(found=NODES, known=PARTITIONS, user=ALICE) -> list[str]:
     return site.partitions(nodes.parse(found), site.marks(site.described(known), user))
 
 
-def test_partitions_have_the_least_memory_of_their_nodes_and_all_gpus():
+def test_partitions_have_the_least_memory_of_their_nodes_and_the_gpus_of_the_largest():
     assert lines() == [
         "partitions:",
         "  cpu: {max_mem_mb: 128000}",
-        "  gpu: {max_runtime: 2880, max_mem_mb: 256000, max_gpu: 48, available_gpu_models: [h100, a100_80gb]}",
+        "  gpu: {max_runtime: 2880, max_mem_mb: 256000, max_gpu: 8, available_gpu_models: [h100, a100_80gb]}",
         "  # preemptible (REQUEUE): spare: {max_runtime: 750, max_mem_mb: 512000, max_gpu: 8}",
     ]
 

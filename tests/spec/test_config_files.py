@@ -189,6 +189,7 @@ def test_other_errors_stay_as_they_are(tmp_path):
 COMMANDS = (["run"], ["plan"], ["status"], ["why", "check seed__large"], ["prefetch", "--check"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_every_command_names_file_and_line(grid, command):
     path = grid.folder / "config/config.yaml"
@@ -199,6 +200,7 @@ def test_every_command_names_file_and_line(grid, command):
     assert f"config/config.yaml, line {line}: config.seed is stated a second time" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_another_config_takes_nothing_from_the_demo(grid, command):
     """Without `grids` the demo's config used to be merged in, with all its teachers."""
@@ -210,6 +212,7 @@ def test_another_config_takes_nothing_from_the_demo(grid, command):
     assert "mine.json: config: states no `instructions`" in plain
 
 
+@pytest.mark.slow
 def test_options_of_snakemake_still_change_the_demo(grid):
     assert grid.jobs() == set()
     assert grid.jobs("--config", "seed=7")

@@ -42,6 +42,7 @@ def test_rows_are_joined_by_instruction(model):
         assert without.missing == 1 and rows[place].instruction not in without.instructions
 
 
+@pytest.mark.slow
 @needs_alpaca
 @pytest.mark.parametrize("model", ["claude-2", "gemma-7b-it"])
 def test_values_have_the_rate_as_mean_and_its_noise_as_spread(model):

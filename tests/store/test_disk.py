@@ -78,6 +78,7 @@ def small_disk(tmp_path, monkeypatch):
     subprocess.run(["umount", str(tmp_path / "results")], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_full_disk_names_what_can_go(small_disk, writer):
     file_of_size(small_disk / "students/a__b__c__s1/weights/model.safetensors", 1_000_000)

@@ -86,6 +86,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 def test_odd_answers_by_hand():
     asked = [Asked(str(i), text, item(*rules, key=i)) for i, (rules, text, _, _) in enumerate(ODD)]
     found = check(asked, {"kind": "ifeval"})
@@ -164,6 +165,7 @@ def test_odd_answers_of_ifbench_by_hand(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_the_config_chooses_the_score():
     asked = [Asked("a", "Sure, here:\none two three four", item(COMMA, WORDS))]
     scores = [
@@ -173,6 +175,7 @@ def test_the_config_chooses_the_score():
     assert scores == [0, 1, 0.5, 1]
 
 
+@pytest.mark.slow
 def test_a_rule_of_the_other_benchmark_is_named():
     with pytest.raises(
         BadInput, match="item 7: there is no rule for the instruction 'count:word_count_range' in ifeval"
@@ -184,6 +187,7 @@ def test_a_rule_of_the_other_benchmark_is_named():
         check([Asked("a", "x", json.dumps({"key": 1, "prompt": "p", "instruction_id_list": []}))], {"kind": "ifeval"})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IFEVAL.exists(), reason="no IFEval next to the checkout")
 def test_three_runs_on_all_prompts_are_equal(monkeypatch):
     """Some rules draw at random: which letter to count in items 1122 and 1129, and the detection of languages."""

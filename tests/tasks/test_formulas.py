@@ -57,6 +57,7 @@ def test_odd_answers_by_hand():
     assert [one.score for one in found] == [float(verdict == RIGHT) for _, _, verdict in ODD]
 
 
+@pytest.mark.slow
 def test_a_formula_that_takes_for_ever_is_wrong_and_the_next_is_checked():
     """In a thread, too, where the library's own time limit would fail: only the main thread may have signals."""
     found = []
@@ -85,6 +86,7 @@ def test_boxes():
     assert as_formula(" 5 ") == r"\boxed{5}" and as_formula(r"so \boxed{5}.") == r"\boxed{5}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MATH.exists(), reason="no MATH-500 next to the checkout")
 def test_all_golds_of_math_500_are_right():
     rows = [json.loads(line) for line in MATH.open()]

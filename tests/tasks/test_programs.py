@@ -216,6 +216,7 @@ def level(request, monkeypatch):
     monkeypatch.setenv(sandbox.FORCED, request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bodies", [pytest.param(True, id="written on"), pytest.param(False, id="in a chat", marks=pytest.mark.slow)]
 )

@@ -94,6 +94,7 @@ def python_for(user: int) -> str:
 USERS = [None, pytest.param(OTHER, marks=pytest.mark.slow)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", USERS)
 def test_attacks_do_harm_without_the_guard(user):
     """Else one that fails under it would prove nothing."""
@@ -102,6 +103,7 @@ def test_attacks_do_harm_without_the_guard(user):
     assert sum(done.values()) >= 34
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("user", USERS)
 def test_attacks_fail_under_the_guard(user, level):
@@ -121,6 +123,7 @@ def test_attacks_fail_under_the_guard(user, level):
 # --- outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "kind", "reason"),
     [
@@ -183,6 +186,7 @@ def test_many_programs_keep_their_order(box):
     assert [one.kind for one in box.map(programs)] == ["failed", "passed", "passed"] * 4
 
 
+@pytest.mark.slow
 def test_a_program_ends_with_the_job_that_started_it(level, tmp_path):
     """A job that is killed by kill -9 leaves nothing that runs."""
     started = "import sys\nfrom teachergrid.tasks.sandbox import *\nwith Sandbox(Limits(60), sys.argv[1]) as box:\n    print(flush=True)\n"

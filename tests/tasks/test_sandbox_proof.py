@@ -25,6 +25,7 @@ def without(monkeypatch, **changed) -> None:
     monkeypatch.setattr(processes, "job", weaker)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "gap"),
     [

@@ -56,6 +56,7 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_functions_say():
     found = run([Calls(source, ["AB", "ab"]) for source, _ in FUNCTIONS], QUICK)
     told = [[one.truth if one.why is None else one.why for one in function.said] for function in found]
@@ -67,6 +68,7 @@ def test_chance_says_the_same_each_time():
     assert said(source, "a", "b") == said(source, "b", "c")
 
 
+@pytest.mark.slow
 def test_a_function_that_meets_limits_is_given_up():
     hangs = "def evaluate(response):\n    while True:\n        pass"
     assert said(hangs, *"abcd") == ["time limit"] * verifiers.PATIENCE + ["given up"]

@@ -67,6 +67,7 @@ def test_one_example_is_packed_with_itself():
     assert [len(row["input_ids"]) for row in packing.Apart(collators(0), [example]).examples] == [packing.TOKENS] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["llama", "opt"])
 def test_a_packed_update_is_that_of_the_same_examples_side_by_side(architecture, tmp_path, monkeypatch):
     """Loss and gradient of the first step are those of all examples in one padded batch, by TRL's own trainer."""

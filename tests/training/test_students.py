@@ -169,6 +169,7 @@ def test_permission_denied_is_said(student, monkeypatch, denied):
 # --- what colleagues may read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o002, 0o664, 0o775), (0o022, 0o644, 0o755)])
 def test_all_of_a_student_and_its_checkpoints_have_the_mode_of_the_umask(
     tmp_path, monkeypatch, mask, file_mode, folder_mode

@@ -30,8 +30,8 @@ from workspace import ROOT, SMALL
 STORED = ROOT / "tests/workflow/specs.json"
 CONFIGS = ("config/config.yaml", "config/paper_car.yaml", "tests/small/config.yaml")
 SHOWN = 3  # cells that a failure names
-# none of these configs lets a model improve a method of evolution
-RULES = tuple(rule for rule in MODEL_RULES if rule != "optimise")
+# none of these configs lets a model improve a method of evolution, or has a language model or a loss as a judge
+RULES = tuple(rule for rule in MODEL_RULES if rule not in ("optimise", "ask", "loss"))
 
 Specs = dict[str, dict[str, dict[str, str]]]  # {config: {rule: {cell: spec}}}
 

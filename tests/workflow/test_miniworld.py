@@ -88,6 +88,7 @@ def test_phrasing_and_order_of_a_sum_do_not_make_another_problem():
     assert world.problem_key("sub", "What is 14 minus 3?") != world.problem_key("sub", "What is 3 minus 14?")
 
 
+@pytest.mark.slow
 def test_splits_share_no_problem_and_no_text():
     rng = random.Random(7)
     draws = {split: [world.sample(rng, split) for _ in range(6000)] for split in ("train", "pool", "test")}
@@ -304,6 +305,7 @@ def test_rebuilding_gives_the_same_weights(tokenizer):
         assert weights.equal(others), name
 
 
+@pytest.mark.slow
 def test_rebuilding_learns(tokenizer):
     _, losses, _ = pretrain(30, tokenizer)
     assert sum(losses[-5:]) / 5 < 0.8 * sum(losses[:5]) / 5

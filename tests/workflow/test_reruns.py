@@ -174,6 +174,7 @@ def test_copied_with_new_times(grid, tmp_path):
     assert Grid(tmp_path / "copy").jobs() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("history", ["with history", "adopted"])
 def test_fresh_clone_with_results_moved_in(grid, tmp_path, history):
     copy_code(tmp_path / "clone")
@@ -202,6 +203,7 @@ def test_records_that_a_full_disk_cut_off(grid, left):
     assert grid.jobs() == RECIPE
 
 
+@pytest.mark.slow
 def test_a_fixed_check_trains_nothing(grid):
     """Checks forced to run again up to the gate: what passes has the same bytes, so no student is made again."""
     grid.run("--forcerun", "check", "--until", "gate")
@@ -222,6 +224,7 @@ def test_another_directory(grid, tmp_path):
     assert (tmp_path / "site/.snakemake/metadata").is_symlink()
 
 
+@pytest.mark.slow
 def test_same_rows_train_nothing(grid):
     """In one run all that is downstream is planned; in two calls the corpora turn out the same."""
     grid.edit(setting("metrics", "car", "beta", to=[0.5]))
@@ -264,6 +267,7 @@ def test_dead_cell(grid):
     assert grid.jobs() == jobs(f"finetune {dead}") | exams(dead) | REPORT
 
 
+@pytest.mark.slow
 def test_two_runs_lock_each_other(grid):
     grid.edit(setting("recipes", "sft", to=SWAPPED))
     (grid.folder / ".snakemake/locks").mkdir(exist_ok=True)

@@ -218,6 +218,7 @@ def test_a_fixed_bug_in_a_cheap_stage(grid):
     assert why["correlate teachers"][0] == "follows"
 
 
+@pytest.mark.slow
 def test_a_fixed_bug_in_a_gpu_stage(grid):
     """Nothing is made again by itself; the plan says what older code has made and how to make it again."""
     fix(grid, "generate")

@@ -7,7 +7,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from snakemake.io import PeriodicityDetector
 from teachergrid.cost import limits
-from teachergrid.grid import evaluation, phases
+from teachergrid.grid import config_data, phases
 from teachergrid.grid.start import Start
 from teachergrid.job import interpreter
 from teachergrid.spec import ids

@@ -37,6 +37,11 @@ rule free:
             suite=cell("free", "suites"),
             allow_missing=True,
         ),
+        losses=collect(
+            "<results>/scores/{student}/{judged}.parquet",
+            judged=cell("free", "losses"),
+            allow_missing=True,
+        ),
     output:
         # student.json is not changed, so nothing is trained again
         freed="<results>/students/{student}/freed.json",
@@ -90,7 +95,7 @@ rule judge:
     benchmark:
         "<benchmarks>/judge/{model}/{suite}/{judge}.jsonl"
     wildcard_constraints:
-        judge=evaluation.pattern(config, "judge"),
+        judge=config_data.pattern(config, "judge"),
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -99,6 +104,32 @@ rule judge:
         spec=cell("judge", "spec"),
     script:
         "../scripts/judge.py"
+
+
+rule loss:
+    """Compute how likely a model finds the reference answers of a suite, such as held-out responses."""
+    input:
+        # empty for a reference, which is not trained
+        student=collect(rules.finetune.output.student, student=cell("loss", "students")),
+        prompts=cell("loss", "prompts"),
+    output:
+        scores="<results>/scores/{model}/{suite}/{judge}.parquet",
+    log:
+        "<logs>/loss/{model}/{suite}/{judge}.log",
+    benchmark:
+        "<benchmarks>/loss/{model}/{suite}/{judge}.jsonl"
+    wildcard_constraints:
+        judge=config_data.pattern(config, "loss"),
+    # as `answer`
+    priority: 1
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        **needs("loss"),
+    params:
+        spec=cell("loss", "spec"),
+    script:
+        "../scripts/loss.py"
 
 
 rule ask:
@@ -118,7 +149,7 @@ rule ask:
     benchmark:
         "<benchmarks>/ask/{model}/{suite}/{judge}.jsonl"
     conda:
-        "../../envs/cpu.yaml"
+        "../../envs/gpu.yaml"
     resources:
         **needs("ask"),
     params:
@@ -150,7 +181,7 @@ rule score:
     benchmark:
         "<benchmarks>/score/{model}/{suite}/{judge}.jsonl"
     wildcard_constraints:
-        judge=evaluation.pattern(config, "score"),
+        judge=config_data.pattern(config, "score"),
     conda:
         "../../envs/cpu.yaml"
     resources:

@@ -11,7 +11,7 @@ from ..spec.ids import Model
 from ..store import artifacts
 from ..store.results import RESULTS
 
-OF_A_STUDENT = ("finetune", "answer", "ask", "judge", "verify")  # jobs that one more seed needs
+OF_A_STUDENT = ("finetune", "answer", "ask", "loss", "judge", "verify")  # jobs that one more seed needs
 
 
 class Proposal(NamedTuple):

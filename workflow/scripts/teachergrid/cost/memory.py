@@ -199,7 +199,7 @@ def _gpus(job: workload.Work) -> list[Change]:
 
 def _smaller(job: workload.Work) -> list[Change]:
     """Return smaller batches, each half of the one before; in SFT with more steps to an update, so that it stays as large."""
-    if job.rule == "likelihood":
+    if job.rule in ("likelihood", "loss"):
         tokens = [job.get("batch_tokens") // 2**i for i in range(1, 12)]
         tokens = [n for n in tokens if n >= max(job.get("max_length"), 64)]
         return [Change(f"`batch_tokens: {n}`", {"batch_tokens": n}, None, 1) for n in tokens]

@@ -67,7 +67,7 @@ def megabytes(rule: str, row: dict, attempt: int) -> int:
     tables = 2_000 + row["rows"] * 30 // 1_000
     if rule not in MODEL_RULES:
         return attempt * tables
-    if rule in ("optimise", "generate", "answer"):
+    if rule in ("optimise", "generate", "answer", "ask"):
         engine = dict(workload.settings(rule, row["spec"])).get("engine")
         # a process on each GPU
         tables += throughput.decoder(engine).host_mb * max(row["gpus"], 1)

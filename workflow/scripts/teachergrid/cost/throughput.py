@@ -74,7 +74,8 @@ def seconds(work: Work, device: Device) -> Seconds:
     if work.get("limit") is None:
         return Seconds((START_CPU if on_cpu else START) + loading, _score(work, device))
     engine = decoder(work.get("engine"))
-    return Seconds((engine.start_cpu if on_cpu else engine.start) + loading, engine.work(work, device))
+    read = _read(work, device, engine) if work.rule == "ask" else 0.0
+    return Seconds((engine.start_cpu if on_cpu else engine.start) + loading, engine.work(work, device) + read)
 
 
 class Decoder(NamedTuple):
@@ -106,6 +107,12 @@ def _stream(work: Work, device: Device) -> float:
         return tokens * TOKEN_CPU + _forward(work, device, tokens)
     share = shared_by(max(work.gpus, 1), work.parameters * work.get("bytes", 2), device.memory_gb)
     return tokens * token(work.parameters, work.get("bytes", 2), share, device) / max(work.gpus, 1)
+
+
+def _read(work: Work, device: Device, engine: "Decoder") -> float:
+    """Return the seconds that prompts take. A judge reads two answers and may write one token; what others read is in the rates."""
+    seconds = _forward(work, device, work.rows * work.read)
+    return seconds / max(work.gpus, 1) if engine.least and device.memory_gb is not None else seconds
 
 
 def token(billions: float, bytes_per_weight: float, share: int, device: Device) -> float:
@@ -147,7 +154,7 @@ def _score(work: Work, device: Device) -> float:
 
     Copies of a model score side by side; GPUs that share one model take turns.
     """
-    if work.rule == "likelihood":
+    if work.rule in ("likelihood", "loss"):
         # with the question and without it, in each text format
         tokens = work.rows * work.get("formats", 2) * (work.read + 2 * work.written)
         batches = tokens / work.get("batch_tokens")

@@ -167,20 +167,20 @@ def training_command(students: Iterable[str], options: Sequence[str] = ()) -> st
 
 
 def freed_but_needed(jobs: Iterable[PlannedJob], cells: HasRows) -> list[Freed]:
-    """Return the students that planned answers need and whose weights were freed, in the order of their names.
+    """Return the students that planned answers and losses need and whose weights were freed, in the order of their names.
 
     A student that is planned to be trained anyway does not count.
 
     Args:
         jobs: as planning.graph.described returns them.
     """
-    planned: dict[str, set[str]] = {"answer": set(), "finetune": set()}
+    planned: dict[str, set[str]] = {"answer": set(), "loss": set(), "finetune": set()}
     for job in jobs:
         rule, cell = job["job"].split()
         if rule in planned:
             planned[rule].add(cell.split("/")[0])
     rows = cells.rows["finetune"]
-    students = sorted((planned["answer"] & rows.keys()) - planned["finetune"])
+    students = sorted(((planned["answer"] | planned["loss"]) & rows.keys()) - planned["finetune"])
     freed = [name for name in students if are_freed(f"{RESULTS}/students/{name}/student.json")]
     return [Freed(name, training_hours(name, rows[name]["gpus"])) for name in freed]
 

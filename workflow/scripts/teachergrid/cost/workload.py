@@ -13,7 +13,9 @@ from ..spec.ids import Corpus, Student
 from . import architecture
 
 # the rules that load a model, on a GPU where there is one
-MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "likelihood", "finetune")
+MODEL_RULES = ("optimise", "generate", "answer", "reward", "judge", "ask", "loss", "likelihood", "finetune")
+# those that `plan --probe` can run for a few rows
+PROBED = tuple(rule for rule in MODEL_RULES if rule not in ("optimise", "ask", "loss"))
 # the stage of an evolution that calls verifier functions in the sandbox, each in a process of its own
 CALLS_FUNCTIONS = "autoif.functions.read"
 # sorted (name, value) pairs
@@ -107,7 +109,9 @@ def _answer(parts: dict) -> dict:
 
 
 def _ask(parts: dict) -> dict:
-    return {"engine": "openai", "limit": parts["judge"]["sampling"]["max_tokens"]}
+    judge = parts["judge"]
+    loaded = {} if parts["model"]["repo"] is None else {"batch": judge["batch"]}
+    return {"engine": judge["engine"], "limit": judge["sampling"]["max_tokens"], **loaded}
 
 
 def _reward(parts: dict) -> dict:
@@ -117,6 +121,10 @@ def _reward(parts: dict) -> dict:
 def _likelihood(parts: dict) -> dict:
     options = parts["likelihood"]
     return {key: options[key] for key in ("batch_tokens", "max_length")} | {"formats": len(options["formats"])}
+
+
+def _loss(parts: dict) -> dict:
+    return _likelihood(parts) if "likelihood" in parts else {}
 
 
 def _finetune(parts: dict) -> dict:
@@ -144,6 +152,7 @@ _SETTINGS: dict[str, Callable[[dict], dict]] = {
     "reward": _reward,
     "judge": _reward,
     "likelihood": _likelihood,
+    "loss": _loss,
     "finetune": _finetune,
 }
 _WITHOUT_MODEL: dict[str, Callable[[dict], dict]] = {"load_instructions": _load_instructions}

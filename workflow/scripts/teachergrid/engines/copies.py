@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from ..errors import BadInput
-from .vllm_copy import Asked, Copy
+from .vllm_copy import Asked, Copy, Done
 
 PORTION = 64  # requests that are given out at once, at most
 
@@ -25,8 +25,8 @@ PORTION = 64  # requests that are given out at once, at most
 class Loaded(Protocol):
     """A model that is loaded, once or several times."""
 
-    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Yield (number, ids of the response, with the one that ends it) of each request as it is done."""
+    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[Done]:
+        """Yield the response to each request as it is done."""
 
 
 def opened(options: dict[str, Any], devices: list[list[str]]) -> Loaded:
@@ -47,8 +47,8 @@ class Copies:
         for process in self._processes:
             process.receive()
 
-    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Yield (number, ids of the response, with the one that ends it) of each request as it is done."""
+    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[Done]:
+        """Yield the response to each request as it is done."""
         todo, left = iter(asked), len(asked)
         held = dict.fromkeys(self._processes, 0)
         working = {process.connection: process for process in self._processes}

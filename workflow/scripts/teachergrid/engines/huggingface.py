@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..models import batching, chat, checks, loading, noise
+from .prompts import named
 from .requests import ended, without_text
 
 if TYPE_CHECKING:
@@ -82,22 +83,28 @@ class Generator:
         outputs = [without_text("prompt_too_long", len(prompt)) for prompt in prompts]
         for rows in _batches(prompts, keys, limits, batching.rows(self.model, batch)):
             limit = limits[rows[0]]
-            responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit)
-            for i, ids in zip(rows, responses, strict=True):
+            first = First(sampling.get("top_logprobs", 0))
+            responses = self._continue([prompts[i] for i in rows], [keys[i] for i in rows], sampling, limit, first)
+            for place, (i, ids) in enumerate(zip(rows, responses, strict=True)):
                 outputs[i] = self._output(len(prompts[i]), ids, limit, sampling.get("stop", ()))
+                if first.number:
+                    outputs[i]["logprobs"] = first.named(place, self.tokenizer)
         return outputs
 
     def _continue(
-        self, prompts: list[list[int]], keys: "list[Key]", sampling: "Sampling", limit: int
+        self, prompts: list[list[int]], keys: "list[Key]", sampling: "Sampling", limit: int, first: "First"
     ) -> list[list[int]]:
-        """Return the ids that follow each prompt of one batch, at most `limit`."""
+        """Return the ids that follow each prompt of one batch, at most `limit`. first: is told the logits."""
         from transformers import GenerationConfig, LogitsProcessorList
 
         inputs, pad = self._inputs(prompts), self.tokenizer.pad_token_id
         width = inputs["input_ids"].shape[1]
         config = GenerationConfig(max_new_tokens=limit, do_sample=False, eos_token_id=self.stops, pad_token_id=pad)
         numbers = Numbers()
-        processors = [numbers] + ([draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else [])
+        # what remembers comes before what leaves one token over
+        processors = [numbers, first] + (
+            [draw_processor(width, keys, sampling, limit)] if sampling["temperature"] > 0 else []
+        )
         # what comes after a stop text is cut off in any case: to end there saves the rest
         ends = [self._at_texts(width, stop)] if (stop := sampling.get("stop")) else []
         sequences = self._generate(inputs, config, LogitsProcessorList(processors), ends)
@@ -204,6 +211,30 @@ class Numbers:
                 f"{model}: its logits became NaN while it generated; try another `dtype` (bfloat16 or float32), and check that "
                 "the model's files are complete"
             )
+
+
+class First:
+    """A logits processor that remembers the likeliest first tokens of each prompt, with their log-probabilities.
+
+    number: of tokens; 0: none.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._found: list[list[tuple[int, float]]] | None = None
+
+    def __call__(self, _input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+        """scores: logits [prompts, vocabulary], returned as they are."""
+        if self.number and self._found is None:
+            values, tokens = scores.float().log_softmax(-1).topk(min(self.number, scores.shape[-1]))
+            pairs = zip(tokens.tolist(), values.tolist(), strict=True)
+            self._found = [list(zip(*pair, strict=True)) for pair in pairs]
+        return scores
+
+    def named(self, prompt: int, tokenizer: "PreTrainedTokenizerFast") -> list[tuple[str, float]]:
+        """Return (text, log-probability) of the likeliest first tokens after a prompt. prompt: its place in the batch."""
+        assert self._found is not None
+        return named(tokenizer, self._found[prompt])
 
 
 def _batches(prompts: list[list[int]], keys: "list[Key]", limits: list[int], size: int) -> Iterator[list[int]]:

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,6 +25,11 @@ def refused_ids(setup: Setup) -> set[str]:
     asked = ((request.id, request.messages) for request in setup.requests)
     reader = checks.reader(tokenizer, setup.chat, setup.format)
     return checks.check_prompts(asked, reader, setup.chat, setup.model["repo"])
+
+
+def named(tokenizer: "PreTrainedTokenizerFast", first: Iterable[tuple[int, float]]) -> list[tuple[str, float]]:
+    """Return (text of a token, log-probability) from (id, log-probability): each token by itself, whatever the template opens."""
+    return [(tokenizer.decode([id], clean_up_tokenization_spaces=False), value) for id, value in first]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Sampling(TypedDict):
     samples: int  # responses to each prompt
     seed: int | None  # of the draws; has no effect where the temperature is 0
     stop: NotRequired[list[str]]  # texts that end a response, which holds none of them; of a task, none for teachers
-    top_logprobs: NotRequired[int]  # log-probabilities of so many likeliest first tokens; only endpoints give them
+    top_logprobs: NotRequired[int]  # log-probabilities of so many likeliest first tokens
 
 
 class Request(NamedTuple):

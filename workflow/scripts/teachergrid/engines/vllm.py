@@ -20,7 +20,7 @@ from ..cost.workload import bytes_per_weight, shared_by
 from ..errors import BadInput
 from ..models import loading
 from . import copies
-from .prompts import Reader
+from .prompts import Reader, named
 from .requests import ended, without_text
 from .vllm_copy import Asked
 
@@ -49,12 +49,17 @@ def open_model(setup: "Setup") -> "Generate":
             if limit < 1:
                 yield number, without_text("prompt_too_long", len(prompt))
             else:
-                asked.append(Asked(number, prompt, limit, draw_of(request)))
+                top = request.sampling.get("top_logprobs", 0)
+                asked.append(Asked(number, prompt, limit, draw_of(request), top))
         asked.sort(key=order_of)
         limits = {one.number: one.limit for one in asked}
-        for number, ids in loaded.stream(asked, reader.stops):
-            stop = requests[number].sampling.get("stop", ())
-            yield number, ended(len(prompts[number]), ids, limits[number], reader.stops, reader.text, stop)
+        for done in loaded.stream(asked, reader.stops):
+            number, sampling = done.number, requests[done.number].sampling
+            stop = sampling.get("stop", ())
+            output = ended(len(prompts[number]), done.ids, limits[number], reader.stops, reader.text, stop)
+            if top := sampling.get("top_logprobs", 0):
+                output["logprobs"] = named(reader.tokenizer, (done.first or [])[:top])
+            yield number, output
 
     return generate
 

@@ -21,12 +21,25 @@ ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
 
 
 class Asked(NamedTuple):
-    """A request as tokens. limit: new tokens at most. sampling, key: of the draws; None for greedy decoding."""
+    """A request as tokens.
+
+    limit: new tokens at most. draw: see vllm.draw_of; None for greedy decoding. top: of so many likeliest first tokens the
+    log-probabilities are asked for.
+    """
 
     number: int
     prompt: "array[int]"
     limit: int
     draw: dict[str, Any] | None
+    top: int = 0
+
+
+class Done(NamedTuple):
+    """A response as tokens, with the one that ends it. first: its likeliest first tokens, where they were asked for."""
+
+    number: int
+    ids: list[int]
+    first: list[tuple[int, float]] | None = None
 
 
 # (how many, at most) -> (requests, whether there will be more)
@@ -62,8 +75,8 @@ class Copy:
         except ValueError as error:
             raise BadInput(f"{options['model']}: vLLM cannot run it: {in_a_line(error)}") from error
 
-    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Yield (number, ids of the response, with the one that ends it) of each request as it is done."""
+    def stream(self, asked: Sequence[Asked], stops: list[int]) -> Iterator[Done]:
+        """Yield the response to each request as it is done."""
         todo, left = iter(asked), len(asked)
 
         def more(room: int) -> tuple[list[Asked], bool]:
@@ -75,11 +88,11 @@ class Copy:
         for done in self.work(more, stops):
             yield from done
 
-    def work(self, more: More, stops: list[int]) -> Iterator[list[tuple[int, list[int]]]]:
+    def work(self, more: More, stops: list[int]) -> Iterator[list[Done]]:
         """Do what `stream` does, several at a time, with the requests that `more` gives."""
         from vllm.inputs import tokens_input
 
-        engine, done, waiting = self._engine, list[tuple[int, list[int]]](), True
+        engine, done, waiting = self._engine, list[Done](), True
         most = AHEAD + engine.vllm_config.scheduler_config.max_num_seqs
         while waiting or engine.has_unfinished_requests():
             room = most - engine.get_num_unfinished_requests()
@@ -90,7 +103,7 @@ class Copy:
                     prompt = tokens_input(list(one.prompt))
                     engine.add_request(str(one.number), prompt, params_of(one, stops))
             outputs = engine.step() if engine.has_unfinished_requests() else []
-            done += [(number_of(output), list(output.outputs[0].token_ids)) for output in outputs if output.finished]
+            done += [done_of(output) for output in outputs if output.finished]
             if done and (len(done) >= TOGETHER or not engine.has_unfinished_requests()):
                 self._refuse_nan()
                 yield done
@@ -119,7 +132,19 @@ def params_of(one: Asked, stops: list[int]) -> "SamplingParams":
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
         extra_args=one.draw,
+        logprobs=one.top or None,
     )
+
+
+def done_of(output: "RequestOutput") -> Done:
+    """Return the response in what vLLM gives."""
+    response = output.outputs[0]
+    first = None
+    if response.logprobs:
+        # the token that was drawn is among them, however unlikely it is; values are those of the model, before any drawing
+        likeliest = sorted(response.logprobs[0].items(), key=lambda item: item[1].rank or 0)
+        first = [(token, found.logprob) for token, found in likeliest]
+    return Done(number_of(output), list(response.token_ids), first)
 
 
 def number_of(output: "RequestOutput") -> int:

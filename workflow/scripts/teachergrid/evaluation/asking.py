@@ -6,20 +6,25 @@ What is said is paid for, so it is kept as it is: how replies are read, and what
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pyarrow as pa
 
-from ..engines import rows
+from ..data import loading
+from ..engines import openai, rows
+from ..engines.engine import ENGINES
 from ..engines.requests import Endpoint, Output, Request, Sampling, Setup
+from ..spec import canonical
+from ..spec.canonical import picked, without
 from ..spec.settings import ChatSettings
 from ..store import artifacts
+from ..store.results import RESULTS
 from . import judge_prompts, protocols
+from .cases import cases as cases_of
 from .protocols import BOTH, PROTOCOLS, Case
 
-ENGINE = "openai"
-CHAT: ChatSettings = {"template": "own", "template_args": {}, "system": None}  # an endpoint has a template of its own
-SHARD = 1024  # rows after which they are saved; what was paid is saved at once, in the log
+# a judge's prompt has a system message of its own; an endpoint has a template of its own
+CHAT: ChatSettings = {"template": "own", "template_args": {}, "system": None}
 
 
 class Question(NamedTuple):
@@ -59,14 +64,16 @@ class Judge:
         return made
 
 
-def settings_of(entry: Mapping) -> dict:
+def settings_of(entry: dict) -> dict:
     """Return what decides a judge's verdicts beside its model: the part `judge` of their spec. entry: of the config."""
     how, version = PROTOCOLS[entry["protocol"]], entry["prompt_version"]
     names = {how.prompt(category) for category in (None, *protocols.CATEGORIES)}
     sampling: Sampling = {**how.sampling, "max_tokens": entry["max_tokens"] or how.sampling["max_tokens"]}
     if how.logprobs:
         sampling["top_logprobs"] = how.logprobs
+    loaded = ("engine", "template", "template_args", "refused_prompts", "batch", "shard")
     return {
+        **without(picked(entry, *loaded), *ENGINES[entry["engine"]].unused),
         "protocol": entry["protocol"],
         "order": entry["order"],
         "prompts": {
@@ -79,27 +86,46 @@ def settings_of(entry: Mapping) -> dict:
     }
 
 
+def unanswered(spec: str, prompts: Sequence[str], baselines: Sequence[str], model: str, suite: str) -> int:
+    """Return how many requests about answers that are there the log of an endpoint's requests does not answer.
+
+    Args:
+        spec, prompts, baselines: of the job; model, suite: whose answers it judges.
+    Raises:
+        FileNotFoundError, BadInput: answers or prompts are not there, or cannot be read.
+    """
+    parts = canonical.load(spec)
+    paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *baselines)]
+    own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
+    tasks = loading.load_tasks(parts["tasks"], prompts)
+    judged = cases_of(own, (*others, own)[0], tasks, parts["judge"]["protocol"])
+    requests = [question.request for question in Judge.of(parts["judge"]).questions(judged)]
+    return openai.unanswered(requests, {"teacher": CHAT, "model": parts["model"]}, Path(RESULTS))
+
+
 def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job: str) -> pa.Table:
     """Return what a judge says about cases (artifacts.VERDICTS), case by case.
 
     Args:
-        settings: {"judge": see settings_of, "model": its model, "endpoint": that serves it}.
+        settings: {"judge": see settings_of, "model": its model, "endpoint": that serves it, where one does}.
         work: folder of unfinished shards.
         results, job: the folder of results, and rule/cell, by which the log of what was paid is kept.
     Raises:
-        BadInput: as engines.openai does.
+        BadInput: as its engine does.
     """
-    judge, endpoint = Judge.of(settings["judge"]), Endpoint.of(settings["endpoint"]["name"], settings["endpoint"])
+    entry = settings["judge"]
+    judge, served = Judge.of(entry), settings.get("endpoint")
+    endpoint = Endpoint.of(served["name"], served) if served else None
     questions = judge.questions(cases)
     print(f"{len(questions)} requests about {len(cases)} answers", flush=True)
     if not questions:  # the opponent against itself, or all answers empty
         return artifacts.VERDICTS.empty_table()
     asked = [question.request for question in questions]
-    priced = None not in (endpoint.price.usd_in, endpoint.price.usd_out)
+    price = endpoint.price if endpoint and None not in (endpoint.price.usd_in, endpoint.price.usd_out) else None
 
     def row(number: int, output: Output) -> dict:
         case, order, _ = questions[number]
-        cost = endpoint.price.of(output["prompt_tokens"], output["response_tokens"]) if priced else None
+        cost = price.of(output["prompt_tokens"], output["response_tokens"]) if price else None
         logprobs = output.get("logprobs")
         return {
             **{"task": case.task, "id": case.id, "sample": case.sample, "order": order, "cost": cost},
@@ -110,8 +136,17 @@ def ask(cases: Sequence[Case], settings: Mapping, work: Path, results: Path, job
             "response_tokens": output["response_tokens"],
         }
 
+    chat = cast(ChatSettings, CHAT | picked(entry, "template", "template_args", "refused_prompts"))
     setup = Setup(
-        settings["model"], CHAT, requests=asked, shard=SHARD, work=work, endpoint=endpoint, job=job, results=results
+        settings["model"],
+        chat,
+        requests=asked,
+        batch=entry["batch"],
+        shard=entry["shard"],
+        work=work,
+        endpoint=endpoint,
+        job=job,
+        results=results,
     )
-    made = rows.made(ENGINE, setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
+    made = rows.made(entry["engine"], setup, [len(asked)], row, artifacts.VERDICTS, "verdicts")
     return pa.concat_tables(made.tables)

@@ -1,19 +1,20 @@
 """One grid block of the config (one analysis): its models, suites and corpora, and the rows of its summary and report."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
+from ..analysis import evidence
 from ..spec import canonical
 from ..spec.canonical import picked
 from ..spec.combinations import Combination, describe, student_of
 from ..spec.ids import Corpus, Responses, sets_of
-from . import evaluation, pilot
+from . import pilot
 from .builder import Builder
 from .config import ANY
-from .config_data import metrics_of
+from .config_data import asked_judge, metrics_of
 from .config_grids import VERIFY, judges_of
 from .rows import CorrelateRow, ReportRow
 
@@ -188,6 +189,17 @@ def summary_spec(block: Block, responses: list[str]) -> str:
     )
 
 
+def doubted(summaries: Mapping[str, CorrelateRow]) -> list[str]:
+    """Return a sentence for each grid whose judges may favour a teacher or its primary metric. summaries: {grid: row}."""
+    found = []
+    for grid, row in summaries.items():
+        primary = evidence.primary(canonical.load(row["spec"]))
+        out = "; ".join(f"{score}, whose judge {why}" for score, why in primary.left_out.items())
+        lines = [f"Performance leaves out {out}. `primary_judges` counts a judge nevertheless."] if out else []
+        found += [f"grid {grid}: {line}" for line in (*lines, *primary.evidence)]
+    return found
+
+
 def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:
     """Return {judge: {"family", "names"}} of the judges that may favour a teacher or base: they are of its family, or that very model.
 
@@ -212,7 +224,7 @@ def kin(config: dict, block: Block, responses: list[str]) -> dict[str, dict]:
 
 def judging_model(config: dict, judge: str) -> str | None:
     """Return the model that decides for a judge, None where a checker does: its own, or that of its reward or of the judge it derives from."""
-    entry = config["judges"][evaluation.asked_judge(config, judge)]
+    entry = config["judges"][asked_judge(config, judge)]
     return entry["model"] if entry["reward"] is None else config["rewards"][entry["reward"]]["model"]
 
 
@@ -243,7 +255,7 @@ def models_of(config: dict, pairs: list[tuple[str, str]], responses: list[str]) 
 def judges_in(config: dict, block: Block) -> list[str]:
     """Return the judges of a block, with those from which others are derived."""
     judges = [comparison.judge for comparison in block.comparisons]
-    return list(dict.fromkeys([*judges, *(evaluation.asked_judge(config, judge) for judge in judges)]))
+    return list(dict.fromkeys([*judges, *(asked_judge(config, judge) for judge in judges)]))
 
 
 def judge_models(config: dict, block: Block) -> dict[str, dict]:

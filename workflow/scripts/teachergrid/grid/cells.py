@@ -24,7 +24,7 @@ from ..spec.spelling import nearest
 from ..store.results import RESULTS
 from . import blocks, evaluation, pilot, sets
 from .builder import Builder
-from .config_data import made_set, metrics_of, tasks_of
+from .config_data import losses, made_set, metrics_of, tasks_of
 from .config_grids import VERIFY
 from .config_paths import unguarded
 from .rows import CorpusPart, FinetuneRow, FreeRow, Measures, MetricRow, RewardRow, ScoreRow, outside, signed
@@ -121,20 +121,21 @@ class Cells:
         return {row["endpoint"]["name"] for rule in ASKING for row in self.rows[rule].values() if "endpoint" in row}
 
     def warnings(self) -> list[str]:
-        """Return what to know before a run: on bases whose chat template opens a block, on learning rates, on sets of instructions
-        whose rows are not known, on engines whose package is not installed, and on programs of models without a guard."""
+        """Return what to know before a run: on bases whose chat template opens a block, learning rates, sets of instructions whose
+        rows are not known, engines whose package is missing, programs of models without a guard, judges that may favour a teacher."""
         measured = {key.partition("/")[0] for rule in ("likelihood", "metric") for key in self.rows[rule]}
         students = [Student.parse(name) for name in self.rows["finetune"]]
         opened = openings.warnings(self.config, measured | {student.base for student in students})
         rates = recipes.advice(self.config, {student.recipe for student in students})
         entries = {name: self.config["instructions"][name] for name in self.rows["load_instructions"]}
         unknown = [*sizes.guessed(entries), *sets.bounded(self.build, entries)]
-        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config)]
+        doubted = blocks.doubted(self.rows["correlate"])
+        return [*opened, *rates, *unknown, *self.lacking(), *unguarded(self.config), *doubted]
 
     def lacking(self) -> dict[str, set[tuple[str, str]]]:
         """Return {sentence on a package that an engine lacks in this environment: the (rule, cell) of its jobs}."""
         of_engine: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for rule in ("generate", "answer"):
+        for rule in ("generate", "answer", "ask"):
             for cell, row in self.rows[rule].items():
                 of_engine[dict(workload.settings(rule, row["spec"]))["engine"]].add((rule, cell))
         return {lack: jobs for engine, jobs in of_engine.items() if (lack := missing(engine))}
@@ -280,7 +281,7 @@ class Cells:
         for made in filter(None, map(made_set, row["prompts"])):
             self._add_instructions(made)
         if student := Model.parse(name).student:
-            self._add_free(name, student, suite)
+            self._add_free(name, student, suite, losses(self.config, suite, judges))
         for judge in judges:
             if judge == VERIFY:
                 self.rows["verify"][f"{name}/{suite}"] = evaluation.verify_row(self.build, suite)
@@ -289,10 +290,11 @@ class Cells:
             if opponent and f"{opponent}/{suite}" not in self.rows["answer"]:
                 self._add_evaluation(opponent, suite, [])
 
-    def _add_free(self, name: str, student: Student, suite: str) -> None:
+    def _add_free(self, name: str, student: Student, suite: str, losses: set[str]) -> None:
         """Add the job that deletes a student's weights after its last answer. A partial report (`partial`) deletes nothing."""
         keep = self.config["recipes"][student.recipe]["keep"]
         if keep != "model" and not self.config["partial"]:
-            new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": []}
+            new: FreeRow = {"spec": canonical.dump(keep=keep), "suites": [], "losses": []}
             row = self.rows["free"].setdefault(name, new)
             row["suites"] += [suite] if suite not in row["suites"] else []
+            row["losses"] = sorted({*row["losses"], *losses})

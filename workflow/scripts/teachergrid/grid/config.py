@@ -18,7 +18,7 @@ from ..spec.spelling import known
 from ..tasks import checkers
 from . import config_data, config_grids, config_paths
 
-MODELED = ("teachers", "bases", "references", "scorers", "rewards")
+MODELED = ("teachers", "bases", "references", "scorers", "rewards", "judges")
 ANY = "any"  # in place of a scorer: a derived corpus that is the same for all bases
 
 
@@ -122,10 +122,12 @@ def _server(config: dict, name: str, model: dict) -> None:
         known(f"{where}.endpoint", model["endpoint"], config["endpoints"])
     for kind in MODELED:
         for user, entry in config[kind].items():
-            served = kind == "teachers" and ENGINES[entry["engine"]].by_endpoint
+            chosen = kind in ("teachers", "judges")
+            served = chosen and ENGINES[entry["engine"]].by_endpoint
             if entry["model"] == name and served != (model["api"] is not None) and (served or model["api"]):
                 lack = "'api'" if served else "'repo'"
-                raise BadInput(f"config.{kind}.{user}.model: '{name}' has no {lack}, which it needs here")
+                other = f"; name another model, or the `engine` that {'loads' if served else 'asks for'} it" * chosen
+                raise BadInput(f"config.{kind}.{user}.model: '{name}' has no {lack}, which it needs here{other}")
 
 
 def _endpoints(config: dict) -> None:

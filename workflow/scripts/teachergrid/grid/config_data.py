@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..data import sizes
@@ -252,3 +254,22 @@ def made_set(path: str) -> str | None:
     """Return the instruction set whose job writes a file; None where no job does."""
     name = Path(path).name.removesuffix(".parquet")
     return name if path == made_by(name) else None
+
+
+def asked_judge(config: dict, judge: str) -> str:
+    """Return the judge whose model is asked for a judge's verdicts: its own, or that of which it is derived."""
+    return config["judges"][judge]["of"] or judge
+
+
+def losses(config: dict, suite: str, judges: Iterable[str]) -> set[str]:
+    """Return suite/judge of those judges that load the model whose answers they judge."""
+    return {f"{suite}/{name}" for name in judges if name in config["judges"] and config["judges"][name]["loss"]}
+
+
+def pattern(config: dict, rule: str) -> str:
+    """Return a pattern of the judges whose scores a rule makes: `judge` by a reward, `loss`, `score` from a language model's verdicts."""
+    rules = {
+        name: "judge" if judge["reward"] else "loss" if judge["loss"] else "score"
+        for name, judge in config["judges"].items()
+    }
+    return "|".join(re.escape(name) for name in sorted(rules) if rules[name] == rule) or "(?!)"

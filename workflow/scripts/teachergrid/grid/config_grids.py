@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..engines.engine import ENGINES
 from ..errors import BadInput
 from ..evaluation import judge_prompts
 from ..evaluation.protocols import PROTOCOLS
@@ -27,11 +28,14 @@ def judges_of(config: dict, suite: str) -> list[str]:
     return [VERIFY] * any(task["checker"] is not None for task in tasks) + config["suites"][suite]["judges"]
 
 
+# keys of a judge whose model the job loads
+OF_LOADED = ("template", "template_args", "refused_prompts", "batch", "shard")
 # keys that belong to each kind of judge, beside `baseline`; the first says that it is of this kind
 JUDGES = {
     "reward": ("reward", "tie"),
-    "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens"),
+    "model": ("model", "protocol", "order", "prompt", "prompt_version", "max_tokens", "engine", *OF_LOADED),
     "of": ("of", "control", "gamed", "gamed_revision"),
+    "loss": ("loss",),
 }
 # AlpacaEval's own file for the control of length
 GAMED, GAMED_REVISION = "hub:tatsu-lab/alpaca_eval/df_gamed.csv", "2edc6fad8be6b14ea7230aabfd08188da6b8b814"
@@ -46,17 +50,36 @@ def check_judges(config: dict) -> None:
         where = f"config.judges.{name}"
         kinds = [kind for kind in JUDGES if judge[kind] is not None]
         if len(kinds) != 1:
-            raise BadInput(f"{where}: state one of 'reward', 'model' (with 'protocol') and 'of' (with 'control')")
+            raise BadInput(
+                f"{where}: state one of 'reward', 'model' (with 'protocol'), 'of' (with 'control') and 'loss'"
+            )
         own = JUDGES[kinds[0]]
         other = next((k for keys in JUDGES.values() for k in keys if k not in own and judge[k] != defaults[k]), None)
         if other:
             raise BadInput(f"{where}.{other}: a judge with '{kinds[0]}' does not read it; remove it")
-        {"reward": _judge_by_reward, "model": _judge_by_model, "of": _derived_judge}[kinds[0]](config, where, judge)
+        check = {"reward": _judge_by_reward, "model": _judge_by_model, "of": _derived_judge, "loss": _judge_by_loss}
+        check[kinds[0]](config, where, judge)
     for name, suite in config["suites"].items():
         for task in suite["tasks"]:
             known(f"config.suites.{name}.tasks", task, config["tasks"])
         for judge in suite["judges"]:
             known(f"config.suites.{name}.judges", judge, config["judges"])
+            if config["judges"][judge]["loss"]:
+                _refuse_columns(config, f"config.suites.{name}.judges", suite["tasks"])
+
+
+def _judge_by_loss(_config: dict, where: str, judge: dict) -> None:
+    if judge["baseline"] is not None:
+        raise BadInput(f"{where}.baseline: a loss has no opponent; remove it")
+
+
+def _refuse_columns(config: dict, where: str, tasks: list[str]) -> None:
+    """Raise BadInput where the answer of a task is columns for its checker, and no text that a model could have written."""
+    for task in tasks:
+        if not isinstance(config["tasks"][task]["fields"]["answer"], str | None):
+            raise BadInput(
+                f"{where}: task '{task}' has columns as its `fields.answer`, of which there is no loss; take a suite whose tasks have texts"
+            )
 
 
 def _judge_by_reward(config: dict, where: str, judge: dict) -> None:
@@ -80,10 +103,10 @@ def _opponent(config: dict, where: str, judge: dict) -> None:
 
 def _judge_by_model(config: dict, where: str, judge: dict) -> None:
     known(f"{where}.model", judge["model"], config["models"])
-    if config["models"][judge["model"]]["api"] is None:
-        raise BadInput(
-            f"{where}.model: '{judge['model']}' is no model of an endpoint; serve it (`vllm serve`), and state its 'api' and 'endpoint'"
-        )
+    defaults = schema.filled({}, schema.definition("judge"), outside_too=True)
+    for key in OF_LOADED if ENGINES[judge["engine"]].by_endpoint else ():
+        if judge[key] != defaults[key]:
+            raise BadInput(f"{where}.{key}: engine '{judge['engine']}' does not read it; remove it")
     if judge["protocol"] is None:
         raise BadInput(f"{where}: needs the key 'protocol': how its model is asked for verdicts")
     protocol = PROTOCOLS[judge["protocol"]]

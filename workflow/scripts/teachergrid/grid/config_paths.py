@@ -33,7 +33,7 @@ RESERVED = [
     "return_assistant_tokens_mask",
     "tokenizer_kwargs",
 ]
-TALKING = ("teachers", "bases", "references", "scorers", "rewards")
+TALKING = ("teachers", "bases", "references", "scorers", "rewards", "judges")
 LONG = 300  # characters of a message that are shown, at its beginning and at its end
 OWN = "own"  # the tokenizer's chat template
 
@@ -121,6 +121,9 @@ def _loaded(config: dict) -> Iterator[tuple[dict, bool]]:
     scorers = {scorer: None for metric in metrics for scorer, _ in metric.likelihoods if scorer in config["scorers"]}
     for name in scorers:
         yield config["scorers"][name], "chat" in config["likelihood"]["formats"]
+    for judge in _asked(config):
+        if judge["model"] and not ENGINES[judge["engine"]].by_endpoint:
+            yield judge, True
 
 
 # --- published answers, and programs of models
@@ -157,10 +160,15 @@ def _opponents(config: dict) -> set[str]:
     """Return the references whose answers the grids read: those that blocks name, and the opponents of their judges."""
     found: set[str] = set()
     for block in config["grids"].values():
-        judges = [config["judges"][judge] for suite in block["suites"] for judge in config["suites"][suite]["judges"]]
-        asked = [config["judges"][judge["of"]] if judge["of"] else judge for judge in judges]
-        found |= {*block["references"], *(judge["baseline"] for judge in asked if judge["baseline"])}
-    return found
+        found |= {*block["references"]}
+    return found | {judge["baseline"] for judge in _asked(config) if judge["baseline"]}
+
+
+def _asked(config: dict) -> list[dict]:
+    """Return the judges that decide in the grids; of a derived one, the judge whose verdicts it takes."""
+    suites = {suite: None for block in config["grids"].values() for suite in block["suites"]}
+    names = {judge: None for suite in suites for judge in config["suites"][suite]["judges"]}
+    return [config["judges"][config["judges"][name]["of"] or name] for name in names]
 
 
 def check_opponents(config: dict) -> None:

@@ -1,17 +1,16 @@
 """The rows of the jobs that evaluate a model: its answers to a suite, their check, their comparison with an opponent's answers."""
 
-import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..cost import resources, workload
-from ..data import loading, sizes
+from ..data import sizes
 from ..engines import openai
 from ..engines.engine import ENGINES
 from ..engines.requests import requests_of
-from ..evaluation import asking, cases
+from ..evaluation import asking
 from ..evaluation.protocols import BOTH, PROTOCOLS
 from ..hub import pins
 from ..spec import canonical
@@ -22,8 +21,8 @@ from ..store import artifacts
 from ..store.results import RESULTS
 from ..tasks import checkers
 from .builder import NO_MODEL, Builder
-from .config_data import tasks_of
-from .rows import AnswerRow, AskRow, JudgeRow, ModelPart, ReadRow, ScorePart, VerifyRow
+from .config_data import asked_judge, tasks_of
+from .rows import AnswerRow, AskRow, JudgeRow, LossRow, ModelPart, ReadRow, ScorePart, VerifyRow
 
 _PROMPT = 200  # tokens of a judge's prompt around what it judges
 CHAT = ("template", "template_args", "system", "plain", "refused_prompts")
@@ -87,21 +86,40 @@ def add_judge(build: Builder, rows: dict[str, dict[str, Any]], model: str, suite
     if entry["reward"] is not None:
         rows["judge"][cell] = judge_row(build, model, suite, judge)
         return entry["baseline"]
+    if entry["loss"] is not None:
+        rows["loss"][cell] = loss_row(build, model, suite)
+        return None
     asked = asked_judge(build.config, judge)
     rows["ask"][f"{model}/{suite}/{asked}"] = ask_row(build, model, suite, asked)
     rows["score"][cell] = score_row(build, model, suite, judge)
     return build.config["judges"][asked]["baseline"]
 
 
-def pattern(config: dict, rule: str) -> str:
-    """Return a pattern of the judges whose scores a rule makes: `judge` by a reward, `score` from a language model's verdicts."""
-    by_reward = {name: judge["reward"] is not None for name, judge in config["judges"].items()}
-    return "|".join(re.escape(name) for name in sorted(by_reward) if by_reward[name] == (rule == "judge")) or "(?!)"
+def loss_row(build: Builder, model: str, suite: str) -> LossRow:
+    """Return the row of the job that computes a model's loss of the reference answers of a suite."""
+    student = Model.parse(model).student
+    prompts, items = _prompts(build, suite)
+    format = format_of(build.config, model)
+    return {
+        **_losses(build, student.base if student else model, suite),
+        "asked": _asked(build, suite, format),
+        "students": [model] if student else [],
+        "prompts": prompts,
+        "rows": items,
+    }
 
 
-def asked_judge(config: dict, judge: str) -> str:
-    """Return the judge whose model is asked for a judge's verdicts: its own, or that of which it is derived."""
-    return config["judges"][judge]["of"] or judge
+@cache
+def _losses(build: Builder, name: str, suite: str) -> ModelPart:
+    """Return spec and cost of a model's losses: as of likelihoods, with the sums alone. name: of a reference or a base."""
+    entry = build.config["references"].get(name) or build.config["bases"][name]
+    tasks = {task: picked(settings, "fields") for task, settings in tasks_of(build.config, suite).items()}
+    if entry["model"] is None:  # published answers have no model
+        return {"spec": canonical.dump(tasks=tasks), **NO_MODEL, "nodes": 1}
+    format = entry.get("format", "chat")
+    chat = picked(entry, "model", *(key for key in CHAT if format == "plain" or key != "plain"))
+    sums = {"formats": [format], "tokens": False, "distributions": False, "subset": None}
+    return build.with_model("base", chat, likelihood=build.config["likelihood"] | sums, tasks=tasks)
 
 
 def ask_row(build: Builder, model: str, suite: str, judge: str) -> AskRow:
@@ -114,7 +132,7 @@ def ask_row(build: Builder, model: str, suite: str, judge: str) -> AskRow:
     samples = max(task["sampling"]["samples"] for task in tasks_of(build.config, suite).values())
     return {
         **_ask(build, judge, suite),
-        **build.endpoint(entry["model"], asking.ENGINE),
+        **build.endpoint(entry["model"], entry["engine"]),
         "asked": _PROMPT + (answered["asked"] or workload.PROMPT) + (1 if alone else 2) * written,
         "baselines": _baselines(entry, model),
         "suites": [suite],
@@ -147,21 +165,8 @@ def unanswered_responses(row: dict) -> int:
 
 
 def unanswered(row: dict, cell: str) -> int:
-    """Return how many requests about answers that are there the log of requests does not answer.
-
-    Args:
-        row: of the rule `ask`. cell: model/suite/judge.
-    Raises:
-        FileNotFoundError, BadInput: answers or prompts are not there, or cannot be read.
-    """
-    model, suite, _ = cell.split("/")
-    parts = canonical.load(row["spec"])
-    paths = [f"{RESULTS}/answers/{name}/{suite}.parquet" for name in (model, *row["baselines"])]
-    own, *others = (artifacts.read(path, artifacts.ANSWERS) for path in paths)
-    tasks = loading.load_tasks(parts["tasks"], row["prompts"])
-    judged = cases.cases(own, (*others, own)[0], tasks, parts["judge"]["protocol"])
-    requests = [question.request for question in asking.Judge.of(parts["judge"]).questions(judged)]
-    return openai.unanswered(requests, {"teacher": asking.CHAT, "model": parts["model"]}, Path(RESULTS))
+    """Return what asking.unanswered does, for the plan, which imports no room with models. row: of the rule `ask`."""
+    return asking.unanswered(row["spec"], row["prompts"], row["baselines"], *cell.split("/")[:2])
 
 
 def _baselines(entry: dict, model: str) -> list[str]:
@@ -173,7 +178,9 @@ def _ask(build: Builder, judge: str, suite: str) -> ModelPart:
     entry = build.config["judges"][judge]
     settings = asking.settings_of(entry) | {"model": entry["model"]}
     tasks = {name: picked(task, "fields") for name, task in tasks_of(build.config, suite).items()}
-    return {**build.with_model("judge", settings, unused=ENGINES[asking.ENGINE].unused, tasks=tasks), **NO_MODEL}
+    engine = ENGINES[entry["engine"]]
+    row = build.with_model("judge", settings, unused=engine.unused, tasks=tasks)
+    return {**row, **NO_MODEL} if engine.by_endpoint else row
 
 
 @cache

@@ -207,6 +207,15 @@ class AskRow(ModelPart, EndpointPart):
     rows: int  # requests, at most
 
 
+class LossRow(ModelPart):
+    """Rule `loss`."""
+
+    asked: float | None  # mean tokens of a prompt, as in Read
+    students: list[str]  # the student; empty for a reference
+    prompts: list[str]
+    rows: int
+
+
 class ReadRow(SpecRow):
     """Rule `score`. asked: the judge whose verdicts are read. files: that the control of length needs."""
 
@@ -219,9 +228,10 @@ class ReadRow(SpecRow):
 
 
 class FreeRow(SpecRow):
-    """Rule `free`."""
+    """Rule `free`. losses: suite/judge of the jobs that load the student beside its answers."""
 
     suites: list[str]
+    losses: list[str]
 
 
 class PilotRow(SpecRow):

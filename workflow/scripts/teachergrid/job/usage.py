@@ -29,7 +29,17 @@ COLUMNS = {
 }
 # rules whose rows are those of their input responses; {rule: factor} for rows of the first output (a judge scores both sides)
 OF_RESPONSES = ("check", "select", "metric", "pilot", "report")
-OF_OUTPUT = {"generate": 1, "answer": 1, "verify": 1, "reward": 1, "likelihood": 1, "judge": 2, "ask": 1, "score": 1}
+OF_OUTPUT = {
+    "generate": 1,
+    "answer": 1,
+    "verify": 1,
+    "reward": 1,
+    "likelihood": 1,
+    "judge": 2,
+    "ask": 1,
+    "loss": 1,
+    "score": 1,
+}
 
 
 def measure(snakemake: "Snakemake", waited: float) -> dict:
@@ -37,7 +47,7 @@ def measure(snakemake: "Snakemake", waited: float) -> dict:
     resources = snakemake.resources
     rule, gpus = snakemake.rule, job_resources.gpus(resources)
     used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    settings = workload.settings(rule, snakemake.params.spec) if rule in (*workload.MODEL_RULES, "ask") else ()
+    settings = workload.settings(rule, snakemake.params.spec) if rule in workload.MODEL_RULES else ()
     row = {"spec": snakemake.params.spec, "parameters": None}
     has_model = "model" in json.loads(snakemake.params.spec)
     device = device_type() if gpus else machines.CPU

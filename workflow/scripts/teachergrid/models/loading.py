@@ -70,18 +70,18 @@ def load_tokenizer(
 
 
 def load_copies(
-    model: dict, chat_settings: "ChatSettings", kind: str = "causal"
+    model: dict, chat_settings: "ChatSettings", kind: str = "causal", folder: Path | None = None
 ) -> "list[tuple[PreTrainedTokenizerFast, PreTrainedModel]]":
     """Return one (tokenizer, model) pair for each copy of a model that can run at the same time.
 
     There is one copy on each visible GPU if the weights leave enough room there. Otherwise there is a single copy, over
-    all GPUs or on the CPU. kind: see `load_model`.
+    all GPUs or on the CPU. kind, folder: see `load_model`.
     """
     import torch
 
     memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
     copies = devices_of_copies(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
-    pairs = [(load_tokenizer(model, chat_settings), load_model(model, kind, device=device)) for device in copies]
+    pairs = [(load_tokenizer(model, chat_settings, folder), load_model(model, kind, folder, at)) for at in copies]
     for pair in pairs:
         checks.check_ids(*pair)
     return pairs

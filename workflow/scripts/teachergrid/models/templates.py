@@ -1,5 +1,6 @@
 """Chat templates: from messages to the text that a model reads."""
 
+from datetime import date
 from typing import TYPE_CHECKING, TypedDict
 
 from ..errors import BadInput
@@ -7,6 +8,10 @@ from ..spec.settings import ChatSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+# what templates that ask for today's date are given: a job that is continued tomorrow, or made again, reads the same prompts. It
+# is the day that the templates of Llama 3.1 write by themselves.
+TODAY = date(2024, 7, 26)
 
 
 class Message(TypedDict):
@@ -44,7 +49,10 @@ def render(
     chat_settings: ChatSettings,
     add_generation_prompt: bool,
 ) -> str:
-    """Return the text that the template makes of messages. Raises BadInput when there is no template, or when it fails."""
+    """Return the text that the template makes of messages, the same on every day.
+
+    Raises BadInput when there is no template, or when it fails.
+    """
     import jinja2
 
     template = None if chat_settings["template"] == "own" else chat_settings["template"]
@@ -58,7 +66,7 @@ def render(
             chat_template=template,
             add_generation_prompt=add_generation_prompt,
             tokenize=False,
-            **chat_settings["template_args"],
+            **{"strftime_now": TODAY.strftime, **chat_settings["template_args"]},
         )
     except (jinja2.TemplateError, TypeError, ValueError) as error:
         roles = [message["role"] for message in messages]

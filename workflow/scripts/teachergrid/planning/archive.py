@@ -187,9 +187,22 @@ def held(job: JobRow, files: Mapping[str, str]) -> str:
     return json.dumps([job["spec"], job["costs"], contents], sort_keys=True)
 
 
-def agreed(jobs: Iterable[JobRow], files: Mapping[str, str]) -> str:
-    """Return the hash of a plan: over its jobs and what `held` says of them, but not times and prices, which history changes."""
-    text = "\n".join(sorted(f"{job['job']}\t{held(job, files)}" for job in jobs))
+def known(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return those model folders whose contents a plan knows. digests: its `folders`; others say why it does not."""
+    return {folder: shown for folder, shown in digests.items() if "sha256:" in shown}
+
+
+def agreed(jobs: Iterable[JobRow], files: Mapping[str, str], models: Mapping[str, str] | None = None) -> str:
+    """Return the hash of a plan: over its jobs and what `held` says of them, but not times and prices, which history changes.
+
+    Args:
+        jobs: of the plan.
+        files: {path: digest} of what these jobs read.
+        models: {model folder: its digest as shown}. A folder that was not read yet counts for nothing.
+    """
+    lines = [f"{job['job']}\t{held(job, files)}" for job in jobs]
+    lines += [f"{folder}\t{shown}" for folder, shown in known(models or {}).items()]
+    text = "\n".join(sorted(lines))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

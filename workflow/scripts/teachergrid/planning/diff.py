@@ -176,7 +176,7 @@ WORDS = {"gpus": "GPUs", "cpus": "CPUs", "gpu_model": "as GPU type", "parameters
 def drifts(agreed: Document, now: Document, most: int = 5) -> list[str]:
     """Return in words how the jobs that two plans share differ besides their specs: in what decides their price, in their files.
 
-    Nothing where one of the plans does not say it. most: how many differences are named.
+    And which model folders have other contents, where both plans know them. Nothing where one of the plans does not say it. most: how many differences are named.
     """
     if min(agreed["format"], now["format"]) < archive.FORMAT:
         return []
@@ -187,6 +187,8 @@ def drifts(agreed: Document, now: Document, most: int = 5) -> list[str]:
                 groups[text].append(job["job"])
     # a file that other jobs read, too, is named once
     lines = [text if text.endswith(CONTENTS) else f"{listing(names)}: {text}" for text, names in groups.items()]
+    folders, then = archive.known(now.get("folders", {})), archive.known(agreed.get("folders", {}))
+    lines += [f"{folder} {CONTENTS}" for folder, shown in folders.items() if then.get(folder, shown) != shown]
     return lines if len(lines) <= most else [*lines[:most], f"{len(lines) - most} other differences"]
 
 

@@ -130,13 +130,13 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
     """Return the plan document of a graph of jobs. options: Snakemake's, recorded in the document."""
     jobs, forecast, problems = jobs_of(dag, setting)
     rows = [row_of(job, setting.machines) for job in jobs]
-    files = digests(path for row in rows for path in row["files"])
     cells, cluster, running = dag.workflow.globals["cells"], setting.cluster, set(dag.needrun_jobs())
+    files, models = digests(f for row in rows for f in row["files"]), folders.described(cells.config["models"].values())
     reused = Counter(job.rule.name for job in dag.jobs if job not in running and not job.rule.norun)
     return {
         "format": FORMAT,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "hash": archive.agreed(rows, files),
+        "hash": archive.agreed(rows, files, models),
         "options": options,
         "cluster": {
             "source": cluster.source,
@@ -154,7 +154,7 @@ def build(dag: "DAG", setting: Setting, options: list[str]) -> Document:
             for rule, older in by_older_code(dag).items()
         ],
         "problems": [*setting.problems, *problems],
-        "folders": folders.described(cells.config["models"].values()),
+        "folders": models,
         "schedule": planning_forecast.described(forecast, cluster),
         "no_schedule": forecast.why_not,
         "machines_date": setting.machines.date,

@@ -116,6 +116,7 @@ NAMED |= {
     "reward": ("reward",),
     "judge": ("judge",),
     "ask": ("judge",),
+    "loss": ("base", "reference", "model"),
     "finetune": ("base",),
     "answer": ("base", "reference", "model"),
 }

@@ -11,7 +11,7 @@ from ..cost.actuals import SAMPLED
 from ..cost.estimate import JOB, MEASURED, PROBED, Z
 from ..cost.machines import Machines
 from ..cost.saved_estimates import BOUNDS
-from ..cost.workload import MODEL_RULES
+from ..cost.workload import PROBED as CAN_BE_PROBED
 from ..store import disk
 from ..store.results import RESULTS
 from .archive import Asks, JobRow, Spread, Sums
@@ -97,7 +97,7 @@ def narrowing(jobs: Sequence[JobRow]) -> dict[str, Any] | None:
     """
     of = "gpus" if any(job["gpus"] for job in jobs) else "cpus"
     before = hours(of, jobs)
-    rules = {job["rule"] for job in jobs if job["rule"] in MODEL_RULES and job["source"] not in (MEASURED, PROBED)}
+    rules = {job["rule"] for job in jobs if job["rule"] in CAN_BE_PROBED and job["source"] not in (MEASURED, PROBED)}
     found = []
     for rule in sorted(rules):
         after = hours(of, [_probed(job) if job["rule"] == rule else job for job in jobs])

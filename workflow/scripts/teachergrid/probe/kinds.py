@@ -144,6 +144,8 @@ def is_measured(kind: Kind, job: Request, setting: Setting) -> bool:
 
 def impossible(kind: Kind, row: dict, here: Machine, machines: Machines) -> str | None:
     """Return why a kind of job cannot be probed on this machine; None where it can."""
+    if kind.rule not in workload.PROBED:
+        return f"there is no probe of the rule {kind.rule}"
     team = launch.team({"gpu": row.get("gpus"), "nodes": row.get("nodes"), "deepspeed": row.get("deepspeed")})
     if kind.rule == "finetune" and team != launch.Team():
         return "trained by several processes"

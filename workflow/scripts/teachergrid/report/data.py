@@ -10,9 +10,7 @@ from ..analysis.scores import UNIT_WORDS
 from ..spec import schema
 from ..store import artifacts
 
-POOLED = "pooled"
-NO_FAMILY = "no family stated"
-NOT_IN_GRID = "not in this grid"
+POOLED, NO_FAMILY, NOT_IN_GRID = "pooled", "no family stated", "not in this grid"
 # by the config's `compare`: the key of the grid that lists the units
 UNITS_OF = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
 # of a rank correlation
@@ -60,6 +58,7 @@ class Inputs(TypedDict):
     reward_quality: list[Row]
     circular: dict[str, list[str]]  # judge -> metrics that use its reward
     derived: dict[str, str]  # judge -> the one whose verdicts it takes
+    losses: list[str]  # the judges that are a model's own loss
     trust: Row  # of trust.as_json: what the verdicts say about the judges
     verdicts: list[Row]  # of analysis.verdicts, with the question
     samples: dict[str, list[Row]]
@@ -199,6 +198,7 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         reward_quality=_rows("reward_quality", data.get("reward_quality")),
         circular=data.get("circular") or {},
         derived=data.get("derived") or {},
+        losses=data.get("losses") or [],
         trust={"judges": [], "pairs": [], **(data.get("trust") or {})},
         verdicts=data.get("verdicts") or [],
         samples=data.get("samples") or {},

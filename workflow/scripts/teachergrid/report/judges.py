@@ -7,6 +7,7 @@ from ..pages import text
 from .data import PageData, Row, places
 
 CHECKER = "verify"  # checks answers; it is no judge
+LOG_PROBABILITY = ":log_probability"  # ends the name of a mean over tokens, which is shown as a loss
 COMMAND = "teachergrid calibrate-judge"
 NONE_YET = (
     "nothing shows how far it can be trusted: it saw each pair in one order, and no second judge decided. Let a second judge, or the same "
@@ -35,8 +36,16 @@ def _table(data: PageData, name: str, rows: list[dict]) -> dict:
     for unit in dict.fromkeys(map(_name, rows)):
         cell_rows = [row_of.get((base, panel, unit)) or row_of.get((base, None, unit)) or {} for base, panel in columns]
         values = [(row.get("value"), row.get("low"), row.get("high")) for row in cell_rows]
-        lines.append({"name": unit, "cells": [{"value": v[0], "text": text.within(*v)} for v in values]})
-    return {"name": name, "judge": marks(data, name), "columns": columns, "rows": lines}
+        shown = _loss if name.endswith(LOG_PROBABILITY) else text.within
+        lines.append({"name": unit, "cells": [{"value": v[0], "text": shown(*v)} for v in values]})
+    title = f"{name.removesuffix(LOG_PROBABILITY)}: loss, nats a token" if name.endswith(LOG_PROBABILITY) else name
+    return {"name": title, "judge": marks(data, name), "columns": columns, "rows": lines}
+
+
+def _loss(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a mean log-probability, in hundredths of a nat, as the loss that it is."""
+    loss, least, most = (None if end is None else 0.0 - end / 100 for end in (value, high, low))
+    return text.within(loss, least, most, digits=3)
 
 
 def _name(row: dict) -> str:
@@ -47,14 +56,14 @@ def marks(data: PageData, score: str) -> dict:
     """Return what a page says of a score's judge wherever it shows the score.
 
     score: suite/judge/... Returns: {"circular": metrics that use the judge's reward, "kin": whose kin the judge is, in words, or None,
-        "trust": how far it can be trusted, as a sentence, or None for a checker}.
+        "trust": how far it can be trusted, as a sentence, or None for a checker and for a loss}.
     """
     suite, judge = score.split("/")[:2]
     kin = data.settings["kin"].get(judge)
     return {
         "circular": data.inputs["circular"].get(judge, []),
         "kin": in_words(kin["family"], kin["names"]) if kin else None,
-        "trust": None if judge == CHECKER else trust(data, suite, judge),
+        "trust": None if judge in (CHECKER, *data.inputs["losses"]) else trust(data, suite, judge),
     }
 
 

@@ -81,6 +81,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "rewards": samples.reward_means(rewards),
         "reward_quality": (quality := reward_quality(files.rewards)),
         "circular": (shared := circular(settings["judges"], grid_settings["metrics"])),
+        "losses": [name for name, judge in settings["judges"].items() if judge.get("loss")],
         "derived": {name: judge["of"] for name, judge in settings["judges"].items() if judge.get("of")},
         "notes": [
             *circular_notes(settings["judges"], shared),

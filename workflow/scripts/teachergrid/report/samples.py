@@ -31,7 +31,7 @@ STAGES = (
         "finetune",
         "answer",
     ),
-    *("verify", "judge", "ask", "score", "metric", "pilot", "correlate", "report"),
+    *("verify", "judge", "loss", "ask", "score", "metric", "pilot", "correlate", "report"),
 )
 N_RESPONSES, N_ITEMS = 4, 6  # how many instructions and items a page shows
 

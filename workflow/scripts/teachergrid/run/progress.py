@@ -182,7 +182,10 @@ class Progress:
         finished = [s for times in self.took.values() for s in times]
         mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
         work = sum(n * mean.get(rule, sum(finished) / len(finished)) for rule, n in self.waiting.items() if n > 0)
-        at_a_time = max(1.0, sum(finished) / (time.monotonic() - self.start))
+        # what runs now counts, too: at first it is all but one job
+        now = time.monotonic()
+        busy = sum(finished) + sum(now - began for began in self.running.values())
+        at_a_time = max(1.0, busy / (now - self.start))
         return f"about {span(work / at_a_time, largest='h')} left"
 
 

@@ -48,7 +48,11 @@ class Pair(NamedTuple):
 
 
 def score(
-    responses: pa.Table, instructions: pa.Table, settings: LikelihoodSettings, work: Path
+    responses: pa.Table,
+    instructions: pa.Table,
+    settings: LikelihoodSettings,
+    work: Path,
+    weights: Path | None = None,
 ) -> dict[str, Iterator[pa.Table]]:
     """Return for each text format one row of artifacts.LIKELIHOODS per response, in their order, as one table per shard.
 
@@ -70,6 +74,7 @@ def score(
         instructions: artifacts.INSTRUCTIONS.
         settings: {"scorer": entry with the chat settings, "model": its model, "likelihood": the config's options}.
         work: folder of unfinished shards.
+        weights: folder of a student's weights and tokenizer; then `model` is its base.
     Raises:
         BadInput: when a response has no instruction, and as models.chat and models.loading do. A table raises it at its end where
             no row is finite.
@@ -81,7 +86,7 @@ def score(
     def refused(format: str) -> set[str]:
         from ..models import checks, loading
 
-        words = loading.load_tokenizer(settings["model"], scorer)
+        words = loading.load_tokenizer(settings["model"], scorer, weights)
         return checks.check_prompts(
             rows.prompts(), checks.reader(words, scorer, format), scorer, settings["model"]["repo"]
         )
@@ -93,7 +98,7 @@ def score(
         # before the model is loaded
         for format in options["formats"]:
             refused(format)
-        copies = loading.load_copies(settings["model"], scorer)
+        copies = loading.load_copies(settings["model"], scorer, folder=weights)
         for _, model in copies:
             logits.check(model)
         for format in options["formats"]:

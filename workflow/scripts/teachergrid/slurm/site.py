@@ -109,7 +109,7 @@ class Summed:
 
     limit: str  # time, as sinfo prints it
     memory: list[int] = field(default_factory=list)  # MB of each node
-    gpus: int = 0
+    gpus: int = 0  # of the node that has most: a job on one node gets no more
     models: list[str] = field(default_factory=list)
     features: list[str] = field(default_factory=list)
     usable: bool = True
@@ -124,7 +124,7 @@ def summed(found: Sequence[Node]) -> dict[str, Summed]:
         partition = by_name[name] = Summed(limit, usable=bool(good))
         partition.memory = [node.memory for node in good or all_nodes]
         for node in good or all_nodes:
-            partition.gpus += sum(node.gpus.values())
+            partition.gpus = max(partition.gpus, sum(node.gpus.values()))
             partition.models += [model for model in node.gpus if model and model not in partition.models]
             partition.features += [word for word in node.features if node.gpus and word not in partition.features]
     return by_name

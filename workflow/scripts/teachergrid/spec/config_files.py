@@ -24,7 +24,7 @@ TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge
 # a name may not be one of these; {tag: what YAML makes of the text}
 NO_TEXT = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date", "null": "nothing"}
 # entries of these kinds may hold their model, which the checks know as `config.models.NAME`
-WITH_MODELS = ("teachers", "bases", "references", "scorers", "rewards")
+WITH_MODELS = ("teachers", "bases", "references", "scorers", "rewards", "judges")
 UNKNOWN = re.compile(r": (?:unknown key|the name) '([^']*)'")
 # (part of what the parser says, remedy)
 REMEDIES = (

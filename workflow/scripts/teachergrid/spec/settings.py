@@ -71,9 +71,12 @@ def costs_of_methods(parts: dict, config: dict, evolution: str) -> dict:
 
 
 def costs_of_verdicts(parts: dict, config: dict, judge: str) -> dict:
-    """Return the same of the rule `ask`: with the endpoint that serves the judge."""
-    name = config["models"][config["judges"][judge]["model"]]["endpoint"]
-    return {**parts, "endpoint": config["endpoints"][name] | {"name": name}}
+    """Return the same of the rule `ask`: with the endpoint that serves the judge, where one does."""
+    entry = config["judges"][judge]
+    model = config["models"][entry["model"]]
+    name = model["endpoint"]
+    endpoint = {"endpoint": config["endpoints"][name] | {"name": name}} if name else {}
+    return _with_costs(parts, "judge", entry, model) | endpoint
 
 
 def costs_of_answers(parts: dict, config: dict, model: str, suite: str) -> dict:
