@@ -59,15 +59,16 @@ def start(
     seconds: float = 600,
     rows=LENGTHS,
     deepspeed=None,
+    cache=None,
     **changes,
 ):
-    """Start a job that trains with so many processes; launcher: a command in place of torchrun."""
+    """Start a job that trains with so many processes; launcher: a command in place of torchrun; cache: of what it compiles."""
     wanted = recipe(**{"gradient_accumulation_steps": 2, **changes})
     given = json.dumps([CHAT, model, wanted, rows, str(work), [processes, 1, deepspeed], launcher])
     return subprocess.Popen(
         [sys.executable, "-c", TRAIN_BY_TEAM, given],
         cwd=ROOT,
-        env=ENV | {"TEACHERGRID_CHECKPOINT_SECONDS": str(seconds), "TEACHERGRID_CACHE": str(work / "cache")},
+        env=ENV | {"TEACHERGRID_CHECKPOINT_SECONDS": str(seconds), "TEACHERGRID_CACHE": str(cache or work / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
