@@ -42,6 +42,7 @@ NEEDS = {"sft": ("trl", "datasets"), "lora": ("trl", "datasets", "peft"), "vllm"
 CELLS = {"generate": "gpu-check__{0}", "likelihood": "{0}/gpu-check__{0}", "reward": "{0}/gpu-check__{0}"}
 CELLS["finetune"] = "{0}__gpu-check__{0}__check__s1"
 LEAST = 20  # seconds with which no process is started any more
+PATIENCE = 3  # times the limits of a tiny model, which is run to try the script, on a machine that may be busy
 STARTS = 30  # seconds that a process may take to start and end, beside what it is given
 # (part, number, comparison, bar, whether it counts on a tiny model too)
 BARS = [
@@ -132,7 +133,7 @@ def run(part: str, shape: str, options: argparse.Namespace, place: Path, end: fl
         make(place / "parity", "tiny" if options.small else "0.5b", options, False)
     result, found = None, {}
     for step, limit in (("probe", probing), ("compare", comparing)):
-        left = min(limit, end - time.monotonic() - STARTS / 2)
+        left = min(limit * (PATIENCE if options.small else 1), end - time.monotonic() - STARTS / 2)
         if limit and left < LEAST:
             found[f"{step}_skipped"] = "no time left"
         elif step == "probe":

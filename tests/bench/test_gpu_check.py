@@ -62,7 +62,7 @@ def test_without_a_gpu_it_says_how_to_try_it(tmp_path):
 
 @pytest.mark.slow
 def test_every_part_on_a_tiny_model(tmp_path):
-    done = call("--device", "cpu", "--small", "--out", tmp_path / "found.json", "--work", tmp_path)
+    done = call("--device", "cpu", "--small", "--minutes", "40", "--out", tmp_path / "found.json", "--work", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["missed"] == [] and found["parts"].pop("vllm") == {"model": "tiny", "missing": "vllm"}
