@@ -197,5 +197,8 @@ def test_a_template_that_takes_no_system_message_is_told(repo, tmp_path):
     strict = {"template": refusal + tiny.CHATML}
     with pytest.raises(BadInput, match="no system message"):
         told(repo, tmp_path / "a", **strict)
-    rows = told(repo, tmp_path / "b", **strict, refused_prompts="leave_out")
-    assert {*rows["finish_reason"].to_pylist()} == {"prompt_refused"}
+    # what it refuses of single requests may be left out
+    refusal = "{% if '1?' in messages[-1]['content'] %}{{ raise_exception('no such question') }}{% endif %}"
+    rows = told(repo, tmp_path / "b", template=refusal + tiny.CHATML, refused_prompts="leave_out", max_tokens=2)
+    refused = [(row["id"], row["finish_reason"] == "prompt_refused") for row in rows.to_pylist()]
+    assert refused == [("q1", True)] * 2 + [("q4", False)] * 2
