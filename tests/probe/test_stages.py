@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from teachergrid.cost.workload import PROBED
 from teachergrid.errors import BadInput
 from teachergrid.probe import stages
 
@@ -51,3 +52,8 @@ def test_what_is_done_when_the_time_is_up_counts(tmp_path):
 )
 def test_words_of_an_error(error, said):
     assert stages.in_words(error) == said
+
+
+def test_a_rule_without_a_probe_is_never_proposed_for_one():
+    """The plan says which probe would narrow it: one of these."""
+    assert {*stages.STAGES} == {*PROBED}
