@@ -50,13 +50,13 @@ HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/calibrate": "evaluation/test_trust",
+    "commands/few_options": "commands/test_parser",
     "commands/status": "run/test_status",
     "engines/prompts": "engines/test_vllm",
     "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",
     "engines/vllm_copy": "engines/test_vllm and engines/test_copies",
     "engines/vllm_draw": "engines/test_vllm: it needs vLLM to be imported",
     "run/cell_status": "run/test_status",
-    "evolution/steps": "types only; the tests of the other modules of evolution use them",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",

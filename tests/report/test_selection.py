@@ -90,3 +90,38 @@ def test_pilots_that_train(selected):
     )
     assert "concise-l 31.0 [27.0, 35.0] 33.0 [31.0, 35.0]" in read
     assert "Performance by rows trained on, students of bm" in page.build(made)
+
+
+def test_a_pair_says_how_far_it_differs_in_rows_tokens_and_cost(data):
+    """Twice the rows at the same tokens; half of 400 GPU-seconds against 80 seconds of which all is its own."""
+    made = copy.deepcopy(data)
+    panel = next(row["panel"] for row in made["effects"] if row["base"] == "bm")
+    found = effect("pair", "steps-s", "steps-l", value=2.0, low=-0.5, high=4.5, p=0.1, p_holm=0.2, n=300)
+    made["effects"].append({**found, "panel": panel})
+    for student in made["settings"]["students"]:
+        student["instructions"] = {"steps-s": "small-1", "steps-l": "large-1"}.get(student["teacher"], "pool")
+    for row in made["lineage"]:
+        row |= {"examples": 2000 if row["corpus"] == "pool__steps-l" else 1000, "trained_tokens": 5000}
+    cost = {"rows": 1, "jobs": 1, "unknown": 0}
+    made["evolution_costs"] = [
+        {**cost, "instructions": "large-1", "gpu_s": 400.0, "cpu_s": 0.0, "share": 0.5},
+        {**cost, "instructions": "small-1", "gpu_s": 80.0, "cpu_s": 0.0, "share": 1.0},
+    ]
+    (pair,) = selection.pairs(gather(made))
+    assert pair["ratios"] == {"rows": 2.0, "trained tokens": 1.0, "GPU time": 2.5} and pair["equal"] == [
+        "trained tokens"
+    ]
+    assert pair["hint"] == "about 800 rows of steps-l cost as much as steps-s"
+    shown = Words(page.build(made)).text
+    assert "Pairs that the config states" in shown and "+2.0 [\u22120.5, +4.5] 0.200" in shown
+    assert "\u00d7 2.50 GPU time" in shown.replace("\u00a0", " ")
+    # of two kinds, no one number says what it took; money stands for the seconds of those who ask
+    made["evolution_costs"][0]["usd"] = 3.0
+    assert "GPU time" not in selection.pairs(gather(made))[0]["ratios"]
+    for row in made["evolution_costs"]:
+        row |= {"gpu_s": 0.0, "cpu_s": 9.0, "usd": 2.0}
+    assert selection.pairs(gather(made))[0]["ratios"]["money"] == 0.5
+    # jobs that went on after a kill have no time, so nothing is known about cost
+    made["evolution_costs"][0]["unknown"] = 1
+    assert {*selection.pairs(gather(made))[0]["ratios"]} == {"rows", "trained tokens"}
+    assert selection.pairs(gather(data)) == []

@@ -22,7 +22,7 @@ from .contrasts import combination_rows, contrast_rows
 from .curves import curve_rows
 from .fronts import front_rows, pilot_rows, tokens_of
 from .recommendation import recommendation, teachers_of, terms
-from .selection import overlaps, selections
+from .selection import overlaps, paired, selections
 
 
 class Results(NamedTuple):
@@ -134,6 +134,7 @@ def summarise(settings: dict, results: Results) -> Summary:
         effect_rows += selections(settings, grid_units, student_performance.items)
         effect_rows += overlaps(settings, grid_units, results.chosen)
         effect_rows += curve_rows(settings, grid_units, student_performance.items, results.students)
+    effect_rows += paired(settings, grid_units, student_performance.items)
     effect_rows += _answers(settings, panels, labels, student_performance.rows, overall)
     tokens = tokens_of(grid_units, results.students)
     for panel, tables in panels.items():

@@ -8,6 +8,9 @@ from ..pages import plots, text
 from ..pages.labels import Point
 from .data import PageData, Row, place, places
 
+COSTS = ("money", "GPU time", "time")
+EQUAL = 0.05  # amounts that differ by a smaller share count as equal
+
 
 def section(data: PageData) -> dict | None:
     """Return what template/selection.html shows: {"places", "scorers"}; None where no selection is compared with anything."""
@@ -63,6 +66,73 @@ def choice(entry: Row) -> str:
     sizes = [f"{100 * entry['share']:g} %"] if entry.get("share") else []
     sizes += [f"{text.count(entry[key])} {key}" for key in ("rows", "tokens") if entry.get(key)]
     return ", ".join([first, *sizes])
+
+
+def pairs(data: PageData) -> list[dict]:
+    """Return the pairs that the grid states: {"where", "first", "second", "row", "ratios": {what: first over second}, "equal", "hint"}.
+
+    row: of artifacts.EFFECTS. hint: how many rows of the dearer one make both cost as much; None where that is not known.
+    """
+    costs = {row["instructions"]: row for row in data.inputs["evolution_costs"]}
+    found = []
+    for row in data.inputs["effects"]:
+        if row["effect"] == of_selections.PAIR:
+            first, second = row["larger"], row["smaller"]
+            own = [_amounts(data, row["base"], name, costs) for name in (first, second)]
+            ratios = {what: one / other for what, one in own[0].items() if one and (other := own[1].get(what))}
+            equal = [what for what, ratio in ratios.items() if abs(ratio - 1) <= EQUAL]
+            where = place(data, row["base"], row["panel"])
+            hint = _at_equal_cost((first, second), own, ratios)
+            found.append(
+                {
+                    "where": where,
+                    "first": first,
+                    "second": second,
+                    "row": row,
+                    "ratios": ratios,
+                    "equal": equal,
+                    "hint": hint,
+                }
+            )
+    return found
+
+
+def _amounts(data: PageData, base: str, unit: str, costs: dict[str, Row]) -> dict[str, float | None]:
+    """Return what a unit is made of: rows and trained tokens (means over seeds), and what the models took that evolved its rows.
+
+    That is under "money", "GPU time" or "time", where it is of one kind.
+    """
+    corpora = data.corpora(unit, base)
+    rows = [row for row in data.inputs["lineage"] if row["corpus"] in corpora and row["base"] == base]
+
+    def mean(column: str) -> float | None:
+        values = [row[column] for row in rows if row[column] is not None]
+        return sum(values) / len(values) if values else None
+
+    sets = {student["instructions"] or unit for student in data.students(unit, base)}
+    spent = [_spent(costs[name]) if name in costs else None for name in sets]
+    kinds = {kind for one in spent if one for kind in one}
+    known = len(kinds) == 1 and None not in spent
+    cost = {kind: sum(one[kind] for one in spent if one) for kind in kinds} if known else {}
+    return {"rows": mean("examples"), "trained tokens": mean("trained_tokens"), **cost}
+
+
+def _spent(row: Row) -> dict[str, float] | None:
+    """Return what the rows of an evolved set took, by its kind; None where it is of several kinds, or not known."""
+    # the seconds of a job that asks an endpoint say nothing beside the money
+    kinds = {"money": row["usd"], "GPU time": row["gpu_s"], "time": None if row["usd"] else row["cpu_s"]}
+    found = {kind: amount * row["share"] for kind, amount in kinds.items() if amount and row["share"]}
+    return found if len(found) == 1 and not row["unknown"] else None
+
+
+def _at_equal_cost(names: tuple[str, str], own: list[dict[str, float | None]], ratios: dict[str, float]) -> str | None:
+    rows = own[0]["rows"], own[1]["rows"]
+    ratio = next((ratios[kind] for kind in COSTS if kind in ratios), None)
+    if ratio is None or abs(ratio - 1) <= EQUAL or None in rows:
+        return None
+    dearer = 0 if ratio > 1 else 1
+    number = int((rows[dearer] or 0) * min(ratio, 1 / ratio))
+    return f"about {text.count(number)} rows of {names[dearer]} cost as much as {names[1 - dearer]}"
 
 
 def _against_random(where: str, rows: list[dict]) -> Markup | None:
