@@ -50,6 +50,7 @@ HEAVY = {"vllm", "torch", "transformers", "trl", "peft", "datasets", "accelerate
 # modules without a test file of their own: where they are tested, or why they need no test
 WITHOUT_A_FILE = {
     "commands/calibrate": "evaluation/test_trust",
+    "commands/few_options": "commands/test_parser",
     "commands/status": "run/test_status",
     "engines/prompts": "engines/test_vllm",
     "engines/requests": "small; engines/test_engine and engines/test_huggingface use it",

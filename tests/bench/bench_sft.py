@@ -9,31 +9,18 @@ other work on the machine only slows a run down. Time is that of the training lo
 import argparse
 import random
 import tempfile
-import time
 from pathlib import Path
 
 import tiny
 import torch
 from datasets import Dataset, disable_progress_bars
+from sft_speed import CHAT, Clock, bare, corpus, ours
 from teachergrid.models import chat, loading
 from teachergrid.spec import schema
-from teachergrid.training import sft
-from teachergrid.training.training import Training
-from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainerCallback
-from trl import SFTTrainer, pack_dataset
+from transformers import AutoConfig, AutoModelForCausalLM
+from trl import pack_dataset
 
-CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{question}\n"}
 LONGEST = 1024
-
-
-class Clock(TrainerCallback):
-    """Measures the loop of a training."""
-
-    def on_train_begin(self, *_, **__):
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def on_train_end(self, *_, **__):
-        self.wall, self.cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
 
 
 def model_in(folder: Path, vocabulary: int, width: int, layers: int) -> dict:
@@ -49,41 +36,6 @@ def model_in(folder: Path, vocabulary: int, width: int, layers: int) -> dict:
     config = AutoConfig.for_model("llama", vocab_size=vocabulary, max_position_embeddings=2 * LONGEST, **sizes)
     AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
     return schema.filled({"repo": str(folder), "dtype": "float32"}, schema.definition("model"))
-
-
-def corpus(rows: int) -> list:
-    drawn = random.Random(1)
-    made = []
-    for _ in range(rows):
-        length = min(int(drawn.lognormvariate(5.3, 0.7)), LONGEST - 60)
-        answer = " ".join(drawn.choice(tiny.WORDS) for _ in range(length))
-        made.append(([{"role": "user", "content": " ".join(drawn.choices(tiny.WORDS, k=20))}], answer))
-    return made
-
-
-def ours(model: dict, rows: list, recipe: dict, work: Path) -> Clock:
-    clock = Clock()
-    sft.train(Training(rows, CHAT, model, recipe, 1, work), callbacks=[clock])
-    return clock
-
-
-def bare(model: dict, rows: list, recipe: dict, work: Path) -> Clock:
-    """As a script with TRL alone does it: conversations in, TRL renders, packs and trains."""
-    clock = Clock()
-    tokenizer = loading.load_tokenizer(model, CHAT)
-    pairs = [{"prompt": prompt, "completion": [{"role": "assistant", "content": answer}]} for prompt, answer in rows]
-    options = sft.arguments(recipe, 1, work)
-    options.max_length = recipe["max_length"]
-    trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(model["repo"], dtype=torch.float32, attn_implementation="sdpa"),
-        args=options,
-        train_dataset=Dataset.from_list(pairs),
-        processing_class=tokenizer,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(clock)
-    trainer.train()
-    return clock
 
 
 def filled(rows: int, length: int) -> float:
@@ -103,7 +55,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2)
     settings = parser.parse_args()
     disable_progress_bars()
-    rows = corpus(settings.rows)
+    rows = corpus(settings.rows, LONGEST)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = model_in(folder / "model", settings.vocabulary, settings.width, settings.layers)

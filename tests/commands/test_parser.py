@@ -19,6 +19,8 @@ OWN = {
     "replicate": "html",
     "site": "",
     "calibrate-judge": "json",
+    "next": "most json",
+    "publish": "to push public token dry-run",
 }
 
 
@@ -33,7 +35,7 @@ def test_help_tells_each_option_of_ours(command, capsys):
         [at] = [n for n, line in enumerate(lines) if f"{line} ".startswith(f"  --{name} ")]
         about = lines[at].strip().partition("  ")[2] or lines[at + 1].strip()
         assert about, f"--{name} without a word on what it does"
-    assert ("Snakemake's own options" in text) is (command not in ("replicate", "site", "calibrate-judge"))
+    assert ("Snakemake's own options" in text) is (command not in parser.WITHOUT_SNAKEMAKE)
 
 
 def test_all_commands_are_listed(capsys):

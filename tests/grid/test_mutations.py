@@ -20,7 +20,7 @@ evolutions:
   auto: {of: seed, by: t, method: auto-evol, optimise: {steps: 1, batch: 1, dev: 1, candidates: 1, rounds: 1}}
   wiz: {of: seed, by: t, rounds: 1, operators: [deepen], equal_by: f, eliminate: [equal], prompts: evol-instruct.1}
 teachers:
-  t: {model: a, sampling: {temperature: 1, samples: 2}, template_args: {enable_thinking: false}}
+  t: {model: a, sampling: {temperature: 1, samples: 2}, sweep: {temperature: [0.5], top_p: [0.9], top_k: [7]}, template_args: {enable_thinking: false}}
   s: {engine: stripped, of: t}
   f: {engine: openai, model: far}
   e: {engine: existing, source: config/seed.jsonl, fields: {response: answer}}

@@ -47,3 +47,18 @@ def test_a_signal_asks_for_a_checkpoint(tmp_path, monkeypatch):
         assert control.should_save is False and checkpoints.last_checkpoint(tmp_path, "").name == "checkpoint-3"
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_is_loaded_again_keeps_its_number_format(monkeypatch):
+    """PEFT makes an adapter float32 as it loads it, and the steps after a kill would be others than without it."""
+    import torch
+    from trl import SFTTrainer
+
+    def load(trainer, folder, model=None):
+        trainer.model.float()
+
+    monkeypatch.setattr(SFTTrainer, "_load_from_checkpoint", load)
+    trainer = checkpoints.Trainer.__new__(checkpoints.Trainer)
+    trainer.model = torch.nn.Sequential(torch.nn.Linear(2, 2).to(torch.bfloat16), torch.nn.Linear(2, 2))
+    trainer._load_from_checkpoint("checkpoint-1")
+    assert [weight.dtype for weight in trainer.model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2

@@ -3,17 +3,13 @@
 import json
 import math
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 from teachergrid.errors import BadInput
-from teachergrid.store import lock
 from teachergrid.training import launch
-from trainings import losses, result, start, tiny_model
+from trainings import kill, losses, result, start, tiny_model, weights
 
 WORKER = ["-m", "teachergrid.training.worker", "rank", "{folder}"]
 
@@ -27,11 +23,6 @@ def last_line(job: subprocess.Popen) -> str:
     _, err = job.communicate()
     assert job.returncode == 1, err[-3000:]
     return err.splitlines()[-1]
-
-
-def descendants(pid: int) -> set[int]:
-    children = set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    return children.union(*map(descendants, children))
 
 
 @pytest.mark.parametrize(
@@ -121,22 +112,13 @@ def test_kill_9_of_the_job_ends_all_and_the_next_goes_on(model, tmp_path):
     undisturbed = result(start(model, tmp_path / "undisturbed", 2, seconds=0, num_train_epochs=4))
     work = tmp_path / "killed"
     job = start(model, work, 2, seconds=0, num_train_epochs=4)
-    while not (work / "checkpoints/checkpoint-4/complete").exists():
-        assert job.poll() is None, job.communicate()
-        time.sleep(0.01)
-    started = descendants(job.pid)
-    assert len(started) >= 3, "a launcher and two workers"
-    job.send_signal(signal.SIGKILL)
-    job.wait()
-    end = time.monotonic() + 30
-    while left := set(filter(lock.start_ticks, started)):
-        assert time.monotonic() < end, left
-        time.sleep(0.05)
+    assert len(kill(job, work, 4)) >= 3, "a launcher and two workers"
     shutil.copytree(work, tmp_path / "copy")
     for processes, folder in ((2, work), (1, tmp_path / "copy")):
         found = result(start(model, folder, processes, seconds=0, num_train_epochs=4))
         assert "examples, from checkpoint-" in found["said"] and found["facts"] == undisturbed["facts"]
         assert losses(found) == pytest.approx(losses(undisturbed), rel=1e-4)
+    assert weights(work) == weights(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

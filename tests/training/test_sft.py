@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from teachergrid.models import chat
-from trainings import CHAT, ROWS, recipe, tiny_model
+from trainings import CHAT, ROWS, recipe, tiny_model, weights
 from workspace import ENV, ROOT
 
 LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0, "target_modules": "all-linear"}
@@ -49,10 +49,6 @@ def train(model: dict, work: Path, stop: int | None = None, **changes) -> dict |
         return None
     assert done.returncode == 0, done.stderr[-2000:]
     return {**json.loads(done.stdout.splitlines()[-1]), "said": done.stdout}
-
-
-def weights(work: Path) -> str:
-    return hashlib.sha256((work / "final/model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,12 @@ def execute(options: Namespace, rest: list[str]) -> int:
             from .commands import prefetch
 
             return prefetch.main(options, rest)
+    return execute_without_snakemake(options)
+
+
+def execute_without_snakemake(options: Namespace) -> int:
+    """Run a command that has no options of Snakemake's."""
+    match options.command:
         case "replicate":
             from .commands import replicate
 
@@ -70,6 +76,10 @@ def execute(options: Namespace, rest: list[str]) -> int:
             from .commands import next as next_cells
 
             return next_cells.main(options)
+        case "publish":
+            from .commands import publish
+
+            return publish.main(options)
     raise AssertionError(options.command)
 
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from ..errors import BadInput
 from ..planning.options import PROBE_SECONDS
 from ..spec.spelling import nearest
+from . import few_options as few
 from .arguments import Parser, refuse_mistyped
 
 LIVE = ("refuse", "wait", "cancel")
-WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge", "next")
-STATUS_PAGE = "results/status.html"
+WITHOUT_SNAKEMAKE = ("replicate", "site", "calibrate-judge", "next", "publish")
 SNAKEMAKE = "Snakemake's own options, targets and profiles work here too: see snakemake --help."
 
 
@@ -165,43 +165,6 @@ def add_why_options(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE|CELL", help="an output, or a cell such as 'generate seed__large'")
 
 
-def add_status_options(parser: Parser) -> None:
-    """Add the options of `status`."""
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
-    page = f"write it as an HTML page ({STATUS_PAGE})"
-    parser.add_argument("--html", nargs="?", const=STATUS_PAGE, metavar="FILE", help=page)
-
-
-def add_prefetch_options(parser: Parser) -> None:
-    """Add the options of `prefetch`."""
-    add = parser.add_argument
-    pin = "write the current commit of every model and data set without one in the config into config/revisions.lock"
-    add("--pin", action="store_true", help=pin)
-    dry = "print what would be fetched, its size and the free space; fetch and write nothing"
-    add("--dry-run", action="store_true", help=dry)
-    add("--check", action="store_true", help="only print what is missing in the cache; uses no network")
-
-
-def add_replicate_options(parser: Parser) -> None:
-    """Add the options of `replicate`."""
-    parser.add_argument("--html", metavar="FILE", help="also write the results as an HTML page")
-
-
-def add_calibrate_options(parser: Parser) -> None:
-    """Add the options of `calibrate-judge`."""
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-
-
-def add_next_options(parser: Parser) -> None:
-    """Add the options of `next`."""
-    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many cells (default 5)")
-    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
-
-
-def add_no_options(parser: Parser) -> None:
-    """Add nothing."""
-
-
 class Command(NamedTuple):
     """One command. summary: its line in the list of commands. description, epilog: before and after the options in its help."""
 
@@ -252,7 +215,7 @@ and prints the command that makes them again; you decide. Exit code: 0; 2 mistak
 Show the state of the grid: cells by stage and state, what runs where, failures by class, time left, GPU-hours, disk. It only
 reads, so it can be used while a run is alive.""",
         "`teachergrid plan` also compares the inputs' contents, and says what a run would do and why.",
-        add_status_options,
+        few.add_status_options,
     ),
     "prefetch": Command(
         "fetch every model and data set that the planned jobs need; --pin records their commits",
@@ -260,7 +223,7 @@ reads, so it can be used while a run is alive.""",
 Fetch what the planned jobs need from the hub, on a machine with a network; jobs can then run with HF_HUB_OFFLINE=1. Only what
 remaining jobs need is fetched, and of a model only the files that are loaded. Official prompts of judges come from GitHub.""",
         "Exit code: 0 nothing is missing; 1 something is missing (listed with its remedy); 2 not started.",
-        add_prefetch_options,
+        few.add_prefetch_options,
     ),
     "replicate": Command(
         "recompute two papers' results from their tables; --html FILE writes a page",
@@ -269,7 +232,7 @@ Recompute the results of two papers from their own tables, with the functions th
 reproduced: Xu et al. 2025 (which teacher) and Hui et al. 2024 (which evolver). It also says what these tables do not show, and lists
 printed numbers that cannot be right. Exit code: 1 if a number is not reproduced within its printed rounding.""",
         "",
-        add_replicate_options,
+        few.add_replicate_options,
     ),
     "site": Command(
         "print the lines that profiles/slurm needs for this cluster",
@@ -278,7 +241,7 @@ Print the lines that profiles/slurm needs for this cluster, from the output of s
 take the place of `default-resources` in profiles/slurm/profile.yaml, those below them are profiles/slurm/partitions.yaml.
 On the standard error it says which guards for programs of models (HumanEval, MBPP) hold on the node that it runs on.""",
         "Exit code: 0, 2 where there is no SLURM.",
-        add_no_options,
+        few.add_no_options,
     ),
     "calibrate-judge": Command(
         "how far judges can be trusted, from their stored verdicts",
@@ -286,14 +249,22 @@ On the standard error it says which guards for programs of models (HumanEval, MB
 Print what the stored verdicts say of each judge: how many are missing and why, how often the order of the answers changes the winner, how
 often the longer answer wins, the cost; and how each two judges of a suite agree. Nobody is asked. A report says it of its own judges.""",
         "Exit code: 0, 2 where no judge has judged.",
-        add_calibrate_options,
+        few.add_calibrate_options,
     ),
     "next": Command(
-        "which further training seeds would make the choice of a teacher safer, for their hours",
+        "what would make the choice of a teacher better, for the hours it takes: seeds, teachers, items, responses",
         """\
-List the cells of which one more training seed lowers the expected loss of taking the best teacher seen most, per hour of GPU (or
-of job, without one), as lines for the grid's `include`. It reads the tables of finished grids; nothing runs.""",
+List what makes the choice of a teacher better, per hour of GPU (or of job, without one): one more seed of a cell, as lines for the grid's
+`include`, one more teacher, more items or responses; then which teachers none beats for as little. It reads finished grids; nothing runs.""",
         "Exit code: 0, 2 where no grid has a summary.",
-        add_next_options,
+        few.add_next_options,
+    ),
+    "publish": Command(
+        "a student with its model card: as a folder, or on the hub",
+        """\
+Print the model card of a student, with what it was made from and under which terms, and list its files. With --to they are written, with
+--push sent to the Hugging Face hub. Nothing is ever sent without --push.""",
+        "Exit code: 0; 2 where there is no such student, its weights were freed, or it could not be sent.",
+        few.add_publish_options,
     ),
 }

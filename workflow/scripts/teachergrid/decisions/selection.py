@@ -73,7 +73,7 @@ def _pairs(
         entry = settings["corpora"].get(unit.corpus)
         if entry is None or unit.corpus not in trained or not any(entry[key] for key in SIZE):
             continue
-        if effect == RANDOM and _is_random(entry):
+        if effect == RANDOM and is_random(entry):
             continue
         names = _random(settings, entry) if effect == RANDOM else _whole(entry)
         others = [name for name in names if name in trained]
@@ -81,7 +81,7 @@ def _pairs(
             yield unit, others
 
 
-def _is_random(entry: dict) -> bool:
+def is_random(entry: dict) -> bool:
     return entry["choose"] == "random" and not entry["ratios"]
 
 
@@ -91,7 +91,7 @@ def _random(settings: Mapping, entry: dict) -> list[str]:
     return [
         name
         for name, other in settings["corpora"].items()
-        if _is_random(other) and all(other[key] == entry[key] for key in same)
+        if is_random(other) and all(other[key] == entry[key] for key in same)
     ]
 
 

@@ -5,14 +5,14 @@ Every error is a BadInput that names the key and the remedy.
 
 from pathlib import Path
 
-from ..engines.engine import ENGINES
+from ..engines.engine import ENGINES, generates
 from ..errors import BadInput
 from ..evaluation import judge_prompts
 from ..evolution import entries
 from ..hub import pins
 from ..metrics import entry_checks
 from ..scoring import classifier, ratings, similarity
-from ..spec import benchmarks, names, recipes, schema, validation, zoos
+from ..spec import benchmarks, names, recipes, schema, sweeps, validation, zoos
 from ..spec.seeds import derived_seed
 from ..spec.spelling import known
 from ..tasks import checkers
@@ -36,6 +36,7 @@ def checked(config: dict) -> dict:
     validation.refuse_invalid(config)
     config = schema.filled(validation.with_whole_numbers(config), schema.read(), outside_too=True)
     zoos.expand(config)
+    sweeps.expand(config, {*filter(generates, ENGINES)})
     pins.fill(config)
     _expand_all(config)
     entries.expand(config)

@@ -222,6 +222,10 @@ def _primary(config: dict, where: str, text: str, suites: list[str]) -> None:
                 f"{where} ({text}): the checker of task '{task}' has no measure beside its score; write {suite}/{judge}/{task}"
             )
         known(f"{where} ({text})", measure, measures)
+    elif measure and config["judges"][judge]["loss"]:
+        raise BadInput(
+            f"{where} ({text}): it is in nats, and AP is a mean of shares; write {suite}/{judge}/{task}, the probability"
+        )
 
 
 def _cell(config: dict, where: str, cell: dict) -> None:

@@ -154,7 +154,8 @@ def cut(metric: Metric, rows: JoinedRows) -> np.ndarray:
     """Return which responses [n] any scorer of a metric read only in part, because of `likelihood.max_length`."""
     cut_rows = np.zeros(len(rows.id), bool)
     for key in {*metric.likelihoods, *((s["scorer"], s["format"]) for s in metric.settings_for("text"))}:
-        if key in rows.likelihoods:
+        # most tables have no cut row, and a cell asks for each of its metrics
+        if key in rows.likelihoods and any(CUT in text for text in rows.likelihoods[key]["reason"].texts):
             cut_rows |= _is_cut(rows.likelihoods[key])
     return cut_rows
 

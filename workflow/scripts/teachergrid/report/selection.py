@@ -2,8 +2,10 @@
 
 from markupsafe import Markup
 
+from ..decisions import curves as of_curves
 from ..decisions import selection as of_selections
 from ..pages import plots, text
+from ..pages.labels import Point
 from .data import PageData, Row, place, places
 
 COSTS = ("money", "GPU time", "time")
@@ -21,7 +23,7 @@ def section(data: PageData) -> dict | None:
 
 
 def _at(data: PageData, base: str, panel: str | None) -> dict:
-    """Return {"name", "rows", "plot", "overlap": {"names", "rows"} or None} of one base and panel, the best selection first."""
+    """Return {"name", "rows", "plot", "overlap": {"names", "rows"} or None, "pilots"} of one base and panel, the best selection first."""
     by_effect: dict[str, list[Row]] = {name: [] for name in of_selections.EFFECTS}
     for row in data.inputs["effects"]:
         if (row["base"], row["panel"]) == (base, panel) and row["effect"] in by_effect:
@@ -33,7 +35,8 @@ def _at(data: PageData, base: str, panel: str | None) -> dict:
     rows = [_selected(data, (base, panel, name), against) for name in names]
     rows.sort(key=lambda row: (row["ap"] is None, -(row["ap"] or 0)))
     where = place(data, base, panel)
-    return {"name": where, "rows": rows, "plot": _against_random(where, rows), "overlap": _overlap(by_effect)}
+    found = {"name": where, "rows": rows, "plot": _against_random(where, rows), "overlap": _overlap(by_effect)}
+    return found | {"pilots": _pilots(data, base, panel)}
 
 
 def _selected(data: PageData, cell: tuple[str, str | None, str], against: dict[str, dict[str, Row]]) -> dict:
@@ -168,3 +171,57 @@ def _overlap(by_effect: dict[str, list[Row]]) -> dict | None:
 
 def _chosen_alike(row: Row) -> str:
     return f"{row['family']}: {row['smaller']} and {row['larger']} choose {text.percent(row['value'])} of {text.count(row['n'])} rows alike."
+
+
+# --- pilots that train
+
+
+def _pilots(data: PageData, base: str, panel: str | None) -> dict | None:
+    """Return {"plot", "levels", "promised", "halving"} of the students of few rows; None where a grid has none.
+
+    levels: {"name", "rho", "p", "lost": rows by number kept}. promised: {"teacher", "promised": row, "reached": row} of each teacher.
+    """
+    rows = [row for row in data.inputs["effects"] if (row["base"], row["panel"]) == (base, panel)]
+    rows = [row for row in rows if row["value"] is not None]
+    points = [row for row in rows if row["effect"] == of_curves.CURVE]
+    if not points:
+        return None
+    reached = {row["subject"]: row for row in points if row["other"] == of_curves.ALL_ROWS}
+    promised = [row for row in rows if row["effect"] == of_curves.EXTRAPOLATED]
+    lost: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["effect"] == of_curves.PILOT_LOST:
+            lost.setdefault(row["subject"], []).append(row)
+    return {
+        "plot": _curves(place(data, base, panel), points),
+        "levels": [
+            {"name": row["subject"], "rho": row["value"], "p": row["p"], "lost": lost.get(row["subject"], [])}
+            for row in rows
+            if row["effect"] == of_curves.PILOT_RHO
+        ],
+        "promised": [{"teacher": r["subject"], "promised": r, "reached": reached[r["subject"]]} for r in promised],
+        "halving": next((row for row in rows if row["effect"] == of_curves.HALVING), None),
+    }
+
+
+def _curves(where: str, points: list[Row]) -> Markup:
+    teachers = list(dict.fromkeys(row["subject"] for row in points))
+    most = max(row["n"] for row in points)
+    return plots.scatter(
+        [
+            Point(
+                x=row["n"],
+                y=row["value"],
+                label=row["subject"] if row["n"] == most else "",
+                series=teachers.index(row["subject"]),
+                title=f"{row['subject']}, {row['other']}: {text.within(row['value'], row['low'], row['high'])}",
+                linked=True,
+            )
+            for row in points
+        ],
+        f"Performance by rows trained on, students of {where}",
+        "One line per teacher.",
+        "Rows that a student was trained on",
+        f"{where}: AP, 0 to 100",
+        log=text.count,
+    )

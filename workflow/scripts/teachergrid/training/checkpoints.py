@@ -22,7 +22,7 @@ from . import divergence
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
 # a file of a checkpoint, written last; it names the processes that can resume from it (`readers`)
 COMPLETE = "complete"
@@ -63,6 +63,15 @@ class Trainer(SFTTrainer):
 
     order: Order | None = None
     checkpoint: Path | None = None  # to resume from
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: PreTrainedModel | None = None) -> None:
+        # TRL trains the adapter of a 4-bit base in bfloat16, and PEFT would go on with it in float32
+        network = self.model if model is None else model
+        formats = {name: weight.dtype for name, weight in network.named_parameters() if weight.requires_grad}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, weight in network.named_parameters():
+            if name in formats:
+                weight.data = weight.data.to(formats[name])
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         sampler = super()._get_train_sampler(train_dataset)

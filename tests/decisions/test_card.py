@@ -1,0 +1,70 @@
+"""The model card of a student: from what its jobs left, and in words that hold for whoever reads it elsewhere."""
+
+import pytest
+import student_results
+import yaml
+from student_results import COMMIT, DATA, STUDENT, TERMS
+from teachergrid.decisions import card
+from teachergrid.errors import BadInput
+
+
+def card_of(folder, **options) -> str:
+    student_results.make(folder, **options)
+    return card.card(card.lineage(folder / "results", STUDENT))
+
+
+def test_it_names_all_that_a_student_was_made_from(tmp_path):
+    text = card_of(tmp_path)
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["base_model"] == "org/base" and head["license"] == "mit" and head["datasets"] == ["org/data"]
+    for line in (
+        f"Base b: `org/base` at `{COMMIT}`",
+        "Teacher t: `t` at `sha256:t`",
+        f"Instructions set: `org/data` at `{DATA}`",
+        'Recipe sft, seed 1: `{"learning_rate": 0.0001, "lora": {"r": 8}}`',
+        "12,000 examples, 30 updates, 5,000 tokens with loss",
+        "The loss grew.",
+        "Licence of the base: MIT",
+        "Licence of the teacher: Own-1.0",
+        "Terms of the teacher's outputs: not for competing models",
+    ):
+        assert f"- {line}\n" in text
+    assert "`model.safetensors` sha256:" in text and "`adapter_model.safetensors` sha256:" in text
+    assert str(tmp_path) not in text, "paths of this machine are nobody's business"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "named"),
+    [
+        (
+            {"model": {"api": "gpt-9-2026", "repo": None}, "teacher": {"engine": "openai"}},
+            "`gpt-9-2026`, commit unknown",
+        ),
+        (
+            {"teacher": {"engine": "existing", "source": "hub:org/zoo", "revision": DATA}},
+            f"`hub:org/zoo` at `{DATA}`",
+        ),
+    ],
+)
+def test_teachers_without_weights(tmp_path, teacher, named):
+    assert f"- Teacher t: {named}\n" in card_of(tmp_path, teacher=teacher)
+
+
+def test_terms_that_no_config_states_are_said(tmp_path):
+    student_results.make(tmp_path, terms={**TERMS, "output_terms": None, "base_licence": "Llama-9"})
+    found = card.lineage(tmp_path / "results", STUDENT)
+    assert found.unstated() == ["terms of the teacher's outputs"]
+    text = card.card(found)
+    assert "- Terms of the teacher's outputs: not stated\n" in text
+    assert "license: other\nlicense_name: Llama-9\n" in text
+    # before the first summary nothing is stated
+    assert len(card.lineage(student_results.make(tmp_path / "new", terms=None).parents[1], STUDENT).unstated()) == 3
+
+
+def test_a_wrong_name_and_a_damaged_description(tmp_path):
+    student = student_results.make(tmp_path)
+    with pytest.raises(BadInput, match=f"no such student, did you mean '{STUDENT}'"):
+        card.lineage(tmp_path / "results", STUDENT.replace("sft", "sf"))
+    (student / "student.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"does not describe a student .*; train it again"):
+        card.lineage(tmp_path / "results", STUDENT)
