@@ -80,11 +80,11 @@ def load_copies(
     import torch
 
     memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
-    on = devices_of_copies(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
-    pairs = [(load_tokenizer(model, chat_settings, folder), load_model(model, kind, folder, device=at)) for at in on]
-    for pair in pairs:
+    copies = devices_of_copies(memory, weight_bytes(model, kind) if len(memory) > 1 else 0)
+    made = [(load_tokenizer(model, chat_settings, folder), load_model(model, kind, folder, device=at)) for at in copies]
+    for pair in made:
         checks.check_ids(*pair)
-    return pairs
+    return made
 
 
 def devices_of_copies(memory: list[int], weights: int) -> list[str | None]:
