@@ -76,6 +76,7 @@ bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 1
 
 bench-statistics: setup ## do intervals cover, tests keep their level, P(best) and ceiling say the truth? Over simulated grids, about 20 minutes
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_statistics.py --grids 1000
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_next.py --grids 300 --draws 20
 
 lint: setup ## formats, lint, types, the workflow's own lint
 	$(VENV)/bin/ruff check .

@@ -57,7 +57,6 @@ WITHOUT_A_FILE = {
     "engines/vllm_copy": "engines/test_vllm and engines/test_copies",
     "engines/vllm_draw": "engines/test_vllm: it needs vLLM to be imported",
     "run/cell_status": "run/test_status",
-    "evolution/steps": "types only; the tests of the other modules of evolution use them",
     "job/source": "job/test_fingerprint: what it reads shows there",
     "scoring/entry": "a type only; the tests of scoring use it",
     "store/results": "a constant",

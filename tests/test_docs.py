@@ -176,6 +176,21 @@ def test_existing_responses(grid):
         assert jobs["generate"] == jobs["likelihood"] == teachers and "finetune" not in jobs
 
 
+def test_which_model_should_evolve_instructions(grid):
+    """The page's whole config, and the grids that look at what the evolvers wrote: each is graded, answered and trained on once."""
+    config, *_, outputs = [block for block in blocks(ROOT / "docs/evolution.md", "yaml") if "grids:" in block]
+    whole, added = yaml.safe_load(config), yaml.safe_load(outputs)
+    for key, entries in added.items():
+        whole[key] = {**whole.get(key, {}), **entries}
+    # metrics of the first grid stay its own
+    whole["grids"]["evolvers"]["metrics"] = [*yaml.safe_load(config)["metrics"]]
+    jobs = planned(grid, yaml.safe_dump(whole))
+    # two evolvers, three sets that are answered, three that are graded
+    assert jobs["generate"] == 2 + 3 + 3 and jobs["load_instructions"] == 1 + 2 * 2 + 2 + 3 * 2
+    assert jobs["finetune"] == 9 and jobs["likelihood"] == 2 and jobs["report"] == 3
+    assert "evolvers" in blocks(ROOT / "docs/evolution.md", "yaml")[0]
+
+
 def test_benchmarks(grid):
     """The page's tasks and measures in the README's config: their items come from the hub, and every student answers them."""
     tasks, _, _, measures = blocks(ROOT / "docs/benchmarks.md", "yaml")

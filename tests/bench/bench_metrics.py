@@ -123,7 +123,8 @@ def linked(folder: Path, base: str, teacher: str) -> SimpleNamespace:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             if not (folder / path).exists():
                 (folder / path).hardlink_to(folder / source)
-    return SimpleNamespace(**{name: [str(folder / path) for _, path in pairs] for name, pairs in places.items()})
+    paths = {name: [str(folder / path) for _, path in pairs] for name, pairs in places.items()}
+    return SimpleNamespace(**paths, distributions=[])
 
 
 # --- the work
@@ -182,6 +183,7 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
             "primary": "car",
             "bootstrap": 2000,
             "seed": 5,
+            "smallest_difference": 2,
             "suites": ["test"],
         },
         "students": students,

@@ -10,7 +10,7 @@ from workspace import ENV, ROOT
 
 
 def test_the_command_says_so_and_ends_well(tmp_path, capsys):
-    assert replicate.main(Namespace(html=str(tmp_path / "page.html"))) == 0
+    assert replicate.main(Namespace(html=str(tmp_path / "page.html"), results_table=None)) == 0
     said = capsys.readouterr().out
     assert (
         said.startswith("Which teacher? (Xu et al. 2025)\nOurs (the paper's): 24 of 24 printed numbers agree")
@@ -31,7 +31,7 @@ def test_a_number_that_does_not_come_out_is_marked_and_fails(monkeypatch, capsys
 
     shipped = published.rows
     monkeypatch.setattr(published, "rows", tampered)
-    assert replicate.main(Namespace(html=None)) == 1
+    assert replicate.main(Namespace(html=None, results_table=None)) == 1
     said = capsys.readouterr().out
     assert "107 of 108" in said and "0.524 (0.53) !" in said
 

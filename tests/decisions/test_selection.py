@@ -129,3 +129,13 @@ def test_a_grid_with_selections_has_them_in_its_effects():
     # y's students have 12 of 20 right, x's 16 and 14
     assert effects["against_random", "top"]["value"] == 0
     assert effects["against_all", "top"]["value"] == pytest.approx(60 - 75)
+
+
+def test_pairs_that_the_grid_states():
+    """The first minus the second, for each base and panel where both have students."""
+    settings = {"grid": {**SETTINGS["grid"], "pairs": [["top", "half"], ["top", "nowhere"]]}, "corpora": {}}
+    (row,) = selection.paired(settings, UNITS, ITEMS)
+    artifacts.table([row], artifacts.EFFECTS)
+    assert (row["effect"], row["larger"], row["smaller"], row["base"]) == ("pair", "top", "half", "b1")
+    assert row["value"] == pytest.approx(20) and row["low"] < 20 < row["high"] and row["p"] == row["p_holm"] < 0.05
+    assert selection.paired(SETTINGS, UNITS, ITEMS) == []

@@ -83,6 +83,9 @@ def test_only_useful_answers_are_read_again_and_all_are_paid(tmp_path):
     assert {key: row["text"] for key, row in found.items()} == {"1": "yes"}
     assert request_log.paid(tmp_path, "e") == (1.5, 0.25)
     assert request_log.paid(tmp_path, "other") == (0.5, 0)
+    # by job, at all endpoints together, with what perhaps was paid
+    by_job = [request_log.paid_by(str(tmp_path), "generate", job) for job in ("a", "b", "c")]
+    assert by_job == [1.25, 1.0, None] and request_log.paid_by(str(tmp_path), "ask", "a") is None
 
 
 def test_a_full_disk_leaves_no_half_of_a_line(tmp_path, monkeypatch):

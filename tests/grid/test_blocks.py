@@ -39,6 +39,27 @@ def test_a_report_shows_one_seed_and_every_reference(small):
     assert len(row["judges"]) == len(block.models) == len(row["judged_models"])
 
 
+def test_a_report_reads_the_grades_of_its_sets_and_knows_what_they_were_joined_from(small):
+    small["evolutions"] = {
+        "hard": {"of": "few", "by": "large", "method": "grade"},
+        "other": {"of": "evolved", "by": "large", "method": "grade"},
+        "wiz": {"of": "seed", "by": "large"},
+    }
+    small["instructions"]["few"] = {"join": ["wiz.r1", "seed"], "paired_with": ["wiz.r1"]}
+    small["grids"]["teachers"]["instructions"] = ["few"]
+    config = checked(small)
+    found = Cells(config)
+    row = found.rows["report"]["teachers"]
+    assert row["graded"] == ["hard.r1"]
+    about = json.loads(row["spec"])
+    assert about["graded"] == {"hard.r1": {"of": "few", "by": "large"}} and about["joined"] == {
+        "few": ["wiz.r1", "seed"]
+    }
+    made = {"few", "wiz.r1", "wiz.r1.asked", "hard.r1", "hard.r1.asked", "seed"}
+    assert made <= {*found.rows["load_instructions"]}
+    assert "hard.r1.asked__large" in found.rows["generate"]
+
+
 def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
     """Before anything is paid: which scores performance leaves out, or that nothing else is left."""
 
@@ -56,6 +77,14 @@ def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
         "No independent score confirms it."
     ]
     assert told("math/verify", "chat/wins", primary="length") == []
+
+
+def test_pairs_change_what_is_concluded_and_nothing_else(small):
+    before = Cells(checked(small)).rows
+    small["grids"]["teachers"]["pairs"] = [["small", "large"]]
+    after = Cells(checked(small)).rows
+    changed = {rule for rule, rows in after.items() if rows != before[rule]}
+    assert changed == {"correlate"} and before.keys() == after.keys()
 
 
 def test_judges_are_kin_of_teachers_and_bases_of_their_family(small):

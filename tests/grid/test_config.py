@@ -136,6 +136,34 @@ BAD = {
         setting("metrics", "car", to={"formula": "embedding_similarity", "reward": "rm"}),
         "config.metrics.car.reward: 'rm' compares no embeddings",
     ),
+    "metric of embeddings by a reward that is a distance": (
+        lambda config: config.update(
+            rewards=config["rewards"] | {"far": {"model": "q", "similarity": {"measure": "nearest"}}},
+            metrics=config["metrics"] | {"far": {"formula": "embedding_similarity", "reward": "far"}},
+        ),
+        "config.metrics.far.formula: the reward 'far' is a distance; its mean is the formula `reward_mean`",
+    ),
+    "pair of what is not ranked": (
+        setting("grids", "teachers", "pairs", to=[["small", "larg"]]),
+        "config.grids.teachers.pairs: there is no 'larg', did you mean 'large'?",
+    ),
+    "pair of one": (
+        setting("grids", "teachers", "pairs", to=[["small"]]),
+        "config.grids.teachers.pairs.0: ['small'] is too short: a pair has two names",
+    ),
+    "pair in a grid without students": (
+        lambda config: config["grids"]["teachers"].update(
+            {
+                "recipes": [],
+                "seeds": [],
+                "suites": [],
+                "performance": [],
+                "references": [],
+                "pairs": [["small", "large"]],
+            }
+        ),
+        "config.grids.teachers.pairs: students are compared, and this grid trains none",
+    ),
     "judge that compares responses with each other": (
         setting("rewards", "rm", to={"model": "q", "similarity": {}}),
         "config.judges.wins.reward: 'rm' compares responses with each other",

@@ -509,6 +509,17 @@ def test_a_loss_needs_answers_that_are_texts_and_no_opponent(held, small):
         held()
 
 
+def test_a_loss_in_nats_is_no_part_of_a_mean_of_shares(held, small):
+    block = small["grids"]["teachers"]
+    block["performance"] = ["math/verify", "math/fit"]
+    held()
+    block["performance"] = ["math/verify", "math/fit/gsm:log_probability"]
+    with pytest.raises(
+        BadInput, match=r"it is in nats, and AP is a mean of shares; write math/fit/gsm, the probability"
+    ):
+        held()
+
+
 def test_answers_that_were_published_have_no_loss(held, small):
     small["references"]["told"] = {"engine": "existing", "source": "config/gsm.jsonl", "fields": {"response": "answer"}}
     small["grids"]["teachers"]["references"] = ["told"]

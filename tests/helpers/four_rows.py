@@ -27,12 +27,13 @@ PLAIN = {
 }
 # of each token of the response, then of the end token: means 2, 2, 50.5 (of 1 and 300, capped at 100) and 1
 RANKS = {("i1", 0): [1, 1, 2, 4], ("i2", 0): [1, 1, 1, 1, 6], ("i3", 0): [1, 300], ("i4", 0): [1] * 10}
-# sums of p, p squared and entropies, end tokens apart: with them B = 0.5, 1, 0.25, 0.3 and entropies of 1, 2, 0.5, 0.5 a token
+# sums of p, p squared, entropies, top-1 probabilities and tokens above 0.99, end tokens apart: with them B = 0.5, 1, 0.25, 0.3, entropies
+# of 1, 2, 0.5, 0.5 a token, top-1 probabilities of 0.75, 0.5, 0.75, 0.9, and shares of 0.5, 0, 1, 0.5
 SURE = {
-    ("i1", 0): (1.5, 0.5, 1.5, 0.5, 3, 1),
-    ("i2", 0): (0.5, 0.5, 1.5, 0.5, 8, 2),
-    ("i3", 0): (0.75, 0.75, 0.75, 0.75, 0.5, 0.5),
-    ("i4", 0): (5.5, 0.5, 4.5, 0.5, 4, 1),
+    ("i1", 0): (1.5, 0.5, 1.5, 0.5, 3, 1, 2.5, 0.5, 2, 0),
+    ("i2", 0): (0.5, 0.5, 1.5, 0.5, 8, 2, 2, 0.5, 0, 0),
+    ("i3", 0): (0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.75, 0.75, 1, 1),
+    ("i4", 0): (5.5, 0.5, 4.5, 0.5, 4, 1, 8.5, 0.5, 4, 1),
 }
 NOT_ASKED = dict.fromkeys(CHAT, "format not asked for")
 
@@ -67,6 +68,8 @@ BY_HAND = {
     "lark": (0.5 + 0.5 + 0.5 + 0.6) / 4,  # B / L, since each instruction has one response
     "brier": (0.5 + 1 + 0.25 + 0.3) / 4,
     "entropy": (1 + 2 + 0.5 + 0.5) / 4,
+    "top": (0.75 + 0.5 + 0.75 + 0.9) / 4,
+    "sure": (0.5 + 0 + 1 + 0.5) / 4,
     "length": 4.25,
     "length_question": 3.0,
     "distinct_2": 5 / 7,  # ab bc, ab ba ab, none, xy yz

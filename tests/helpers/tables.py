@@ -72,10 +72,10 @@ def likelihoods(rows: dict) -> pa.Table:
 
 
 def distributions(rows: dict) -> pa.Table:
-    """rows: {(id, sample): (probability, end_probability, squares, end_squares, entropy, end_entropy)}."""
-    names = ("probability", "end_probability", "squares", "end_squares", "entropy", "end_entropy")
+    """rows: {(id, sample): (probability, end_probability, squares, end_squares, entropy, end_entropy, top, end_top, sure, end_sure)}; the last four may be missing."""
+    names = [f"{end}{name}" for name in ("probability", "squares", "entropy", "top", "sure") for end in ("", "end_")]
     return artifacts.table(
-        [{"id": id, "sample": sample, **dict(zip(names, row, strict=True))} for (id, sample), row in rows.items()],
+        [{"id": id, "sample": sample, **dict(zip(names, row, strict=False))} for (id, sample), row in rows.items()],
         artifacts.DISTRIBUTIONS,
     )
 

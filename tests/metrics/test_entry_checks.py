@@ -9,7 +9,7 @@ CONFIG = {
     "rewards": {"rm": {}},
     "bases": {"q": {}},
     "scorers": {"gpt2": {}},
-    "likelihood": {"tokens": True, "rank_cap": 100, "distributions": False},
+    "likelihood": {"tokens": True, "rank_cap": 100, "distributions": False, "top": False},
 }
 REFUSED = [
     ({"formula": "expression"}, "config.metrics.m: state either 'formula' or 'expression'"),
@@ -48,3 +48,11 @@ def test_what_needs_distributions_says_how_to_get_them(metric):
     ):
         check(CONFIG, "config.metrics.m", metric)
     check({**CONFIG, "likelihood": CONFIG["likelihood"] | {"distributions": True}}, "config.metrics.m", metric)
+
+
+@pytest.mark.parametrize("formula", ["top", "sure"])
+def test_the_likeliest_tokens_have_to_be_asked_for(formula):
+    own_likelihood = CONFIG["likelihood"] | {"distributions": True}
+    with pytest.raises(BadInput, match=r"set `likelihood: \{distributions: true, top: true\}`"):
+        check({**CONFIG, "likelihood": own_likelihood}, "config.metrics.m", entry(formula))
+    check({**CONFIG, "likelihood": own_likelihood | {"top": True}}, "config.metrics.m", entry(formula))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from four_rows import CHAT, RANKS, REWARD, TEXT, four, measured, with_ranks
+from four_rows import CHAT, RANKS, REWARD, SURE, TEXT, four, measured, with_ranks
 from tables import LIKELIHOOD, entry, responses
 from teachergrid.metrics.expressions import RANK_CAP
 from teachergrid.metrics.join import join
@@ -99,6 +99,15 @@ def test_ranks_that_were_not_kept_are_explained():
     row = measured({"m": entry("rsr")}, four(chat=with_ranks(ranks=part)))["rsr/chat"]
     assert (row["n"], row["missing"], row["value"]) == (3, 1, pytest.approx(5 / 3.5))
     assert RANK_CAP == 100  # that of RSR's code
+
+
+def test_likeliest_tokens_that_were_not_kept_are_explained():
+    """Likelihoods of before, or made without `top`; what else the pass keeps is there."""
+    without = {key: row[:6] for key, row in SURE.items()}
+    rows = measured({"m": entry("sure"), "e": entry("entropy")}, four(sure=without))
+    assert (rows["sure/chat"]["n"], rows["sure/chat"].get("value")) == (0, None)
+    assert rows["sure/chat"]["reason"].endswith("no likeliest tokens were kept (config.likelihood.top)")
+    assert rows["entropy/chat"]["n"] == 4
 
 
 def test_the_length_of_a_cut_answer_is_that_of_the_whole():

@@ -1,5 +1,7 @@
 """Numbers and names as text."""
 
+import math
+
 import pytest
 from teachergrid.pages import text
 
@@ -36,3 +38,8 @@ from teachergrid.pages import text
 )
 def test_numbers_as_text(shown, wanted):
     assert shown == wanted
+
+
+def test_undefined_numbers_have_one_form():
+    given = {"a": [math.nan, 1.0, (math.inf, "nan")], "b": {"c": -math.inf, "d": 0}}
+    assert text.clean(given) == {"a": [None, 1.0, [None, "nan"]], "b": {"c": None, "d": 0}}

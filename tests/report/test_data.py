@@ -1,7 +1,5 @@
 """What a report knows of its grid: units, places and cells, with one form for all that is missing."""
 
-import math
-
 import pytest
 from teachergrid.report import data as report_data
 
@@ -21,11 +19,6 @@ SETTINGS = {
     "references": [{"name": "b-untuned", "base": "b", "role": "untuned", "format": "plain"}],
     "teachers": {"x": {"family": "f"}, "y": {"family": None}},
 }
-
-
-def test_undefined_numbers_have_one_form():
-    given = {"a": [math.nan, 1.0, (math.inf, "nan")], "b": {"c": -math.inf, "d": 0}}
-    assert report_data.clean(given) == {"a": [None, 1.0, [None, "nan"]], "b": {"c": None, "d": 0}}
 
 
 def test_nothing_at_all_has_every_key_and_one_place_for_each_base():

@@ -41,3 +41,16 @@ def test_a_whole_corpus_is_paired_with_its_part_of_equal_tokens(data):
     assert f"steps-l 8 000 {text.number(row['value'])} → 12.3" in table and "gain \u22124.5" in table
     assert "mix" not in table
     assert "At equal training tokens" not in Words(page.build(data)).text
+
+
+def test_what_quality_costs(data, html):
+    read = " ".join(Words(html).text.split())
+    rows = {(r["base"], r["effect"], r["subject"]): r for r in data["effects"] if r["effect"] in ("cost", "front")}
+    cheapest = next(name for (base, effect, name), r in rows.items() if (base, effect, r["value"]) == ("bs", "cost", 1))
+    assert "Cost and quality, students of bs" in html and f"bs {cheapest} 1 " in read
+    dominated = next((r for r in rows.values() if r["base"] == "bs" and r["effect"] == "front" and r["other"]), None)
+    assert dominated and f"no: {dominated['other']} is better for no more" in read
+    # without costs there is no such section
+    made = copy.deepcopy(data)
+    made["effects"] = [row for row in made["effects"] if row["effect"] not in ("cost", "front")]
+    assert "What quality costs" not in Words(page.build(made)).text

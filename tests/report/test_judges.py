@@ -191,9 +191,12 @@ def test_verdicts_are_shown_side_by_side_and_their_words_stay_text(data):
 
 def test_a_held_out_loss_is_shown_in_nats_and_needs_no_trust(data):
     whole = [row for row in data["performance"] if row["measure"] == "miniworld/verify"]
-    points = {"value": -143.25, "low": -150.0, "high": -140.0}
+    points = {"value": -143.2, "low": -150.0, "high": -140.0}
     more = [{**row, **points, "measure": "held/fit/texts:log_probability"} for row in whole]
     more += [{**row, "measure": "held/fit"} for row in whole]
     html = page.build(copy.deepcopy({**data, "performance": data["performance"] + more, "losses": ["fit"]}))
     assert "Also scored: held/fit/texts: loss, nats a token." in html and "1.432 [1.400, 1.500]" in html
-    assert "no verdict of it is at hand" not in html
+    assert "no verdict of it is at hand" not in html and "lower is better, with 95 % interval" in html
+    assert html.count("their geometric mean, 0 to 100") == 1 and "The share of items won or right" not in html
+    # beside the benchmarks stands a note on each judge, which a loss is not
+    assert "<b>held/fit.</b>" not in html

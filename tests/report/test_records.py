@@ -65,11 +65,31 @@ def test_evolved_sets(data):
     assert (first["reasons"], first["share"]) == ("refusal 2, equal 1", 0.25)
     assert (second["reasons"], second["share"], second["asked"]) == ("—", None, None)
     shown = Words(page.build(copy.deepcopy({**data, "evolved": found}))).text
-    costs = [{"instructions": "e.r1", "rows": 1, "jobs": 2, "gpu_s": 5400.0, "cpu_s": 120.0, "unknown": 1}]
+    costs = [
+        {"instructions": "e.r1", "rows": 1, "jobs": 2, "gpu_s": 5400.0, "cpu_s": 120.0, "unknown": 1, "share": 0.5}
+    ]
     with_costs = Words(page.build(copy.deepcopy({**data, "evolved": found, "evolution_costs": costs}))).text
-    assert "e.r1 1 2 1.50 GPU-h" in with_costs and "What each evolved set took" not in shown
+    assert (
+        "e.r1 1 50 % 2 1.50 GPU-h" in with_costs.replace("\u00a0", " ").replace("\u202f", " ")
+        and "What each evolved set took" not in shown
+    )
     assert "e.r1 1 deepen 4 1" in shown and "joined 2 breadth" in shown
     assert "How the instructions were evolved" not in Words(page.build(copy.deepcopy(data))).text
+
+
+def test_grades_and_rewards_by_round(data):
+    row = {"instructions": "small-1", "round": 1, "n": 4, "low": 60.0, "high": 80.0}
+    graded = {**row, "graded_by": "judge", "unclear": 1, "levels": {"hard": 3, "easy": 1}}
+    grades = [{**graded, "operator": "all", "mean": 70.0}, {**graded, "operator": "deepen", "mean": 71.0}]
+    scored = {**row, "operator": "deepen", "mean": 0.25, "low": None, "answered_by": "t", "reward": "right"}
+    html = page.build(copy.deepcopy({**data, "grades": grades, "evolution_scores": [scored]}))
+    shown = Words(html).text.replace("\u202f", " ").replace("\u00a0", " ")
+    assert "How hard judge finds the instructions" in html and "right of the answers of t" in html
+    assert "small-1 judge 1 deepen 4 0 % 25 % 0 % 75 % 0 % 71.0 [60.0, 80.0] 1" in shown
+    assert "small-1 t right 1 deepen 4 0.250" in shown
+    # the figure has one row for each set and round, that of all operators
+    assert html.count("small-1, round 1: 70.0") == 1 and "small-1, round 1: 71.0" not in html
+    assert "How hard the instructions are" not in Words(page.build(copy.deepcopy(data))).text
 
 
 def test_health_shows_checks_that_stop_or_found_something():

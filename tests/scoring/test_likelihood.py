@@ -326,6 +326,26 @@ def test_distributions_come_from_the_same_pass_into_a_table_of_their_own(folders
             assert len(row[column]) == len(p)
             assert (row[sums] or 0) + row[f"end_{sums}"] == pytest.approx(sum(row[column]), rel=1e-6)
     assert {row["reason"] for row in both[f"{inputs.DISTRIBUTIONS}plain"].to_pylist()} == {"format not asked for"}
+    assert all(table[name].null_count == len(table) for name in ("top", "end_top", "sure", "end_sure"))
+
+
+def test_the_likeliest_tokens_are_kept_where_they_are_asked_for(folders, tmp_path):
+    asked, given = instructions([question for question, _ in PAIRS]), responses(PAIRS)
+    options = OPTIONS | {"distributions": True, "top": True, "formats": ["chat"]}
+    settings = {"scorer": CHAT, "model": MODEL | {"repo": str(folders["llama"])}, "likelihood": options}
+    made = whole(given, asked, settings, tmp_path)
+    table, scored = made[f"{inputs.DISTRIBUTIONS}chat"].to_pylist(), made["chat"].to_pylist()
+    for row, values in zip(table, scored, strict=True):
+        likeliest = [
+            p
+            for p, rank in zip(map(math.exp, values["token_logprobs"]), values["token_ranks"], strict=True)
+            if rank == 1
+        ]
+        whole_row = (row["top"] or 0) + row["end_top"]
+        # at least the tokens' own probabilities, and those that are the likeliest count with theirs
+        assert whole_row >= (row["probability"] or 0) + row["end_probability"] - 1e-6
+        assert whole_row >= sum(likeliest) - 1e-6 and whole_row <= values["n_answer"] + values["n_end"] + 1e-6
+        assert 0 <= (row["sure"] or 0) + row["end_sure"] <= values["n_answer"] + values["n_end"]
 
 
 @pytest.mark.parametrize("name", ["every part", "first", "qwen3", "qwen3.5", "gpt-oss"])

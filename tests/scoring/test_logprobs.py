@@ -116,7 +116,11 @@ def test_squares_and_entropies_are_those_of_the_logits_in_float64(name, chunks, 
         assert found.squares == pytest.approx(p.square().sum(1).tolist(), abs=1e-5)
         assert found.entropies == pytest.approx((-p * p.log()).sum(1).tolist(), abs=1e-5, rel=1e-5)
         assert (found.logprobs, found.ranks) == (same.logprobs, same.ranks)
-        assert same.squares == same.entropies == []
+        assert same.squares == same.entropies == same.tops == found.tops == []
+    for ids, found in zip(all_ids, logprobs.score(model, all_ids, places, 128, True, True), strict=True):
+        with torch.inference_mode():
+            p = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, :-1].double().softmax(1)
+        assert found.tops == pytest.approx(p.max(1).values.tolist(), abs=1e-5)
 
 
 def test_a_token_that_is_impossible_adds_nothing_to_the_entropy():

@@ -78,6 +78,32 @@ def test_one_text_is_alike_to_nothing(encoder, tmp_path):
     assert table["reason"].to_pylist() == [similarity.ALONE, "no text"]
 
 
+@pytest.mark.parametrize("at_once", [1, 2**24])
+def test_the_distance_to_the_nearest_of_another_instruction(at_once, monkeypatch):
+    """Two samples of one instruction are no neighbours; equal texts of two instructions are 0 apart; shards and blocks change nothing."""
+    monkeypatch.setattr(similarity, "AT_ONCE", at_once)
+    angles = {("a", 0): 0, ("a", 1): 1, ("b", 0): 30, ("c", 0): 90, ("d", 0): 90, ("e", 0): None}
+
+    def row(key, degrees):
+        turned = None if degrees is None else [np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]
+        return {"id": key[0], "sample": key[1], "reward": turned, "reason": None if turned else "no text"}
+
+    rows = [row(*item) for item in angles.items()]
+    table = similarity.nearest([artifacts.table(part, similarity.VECTORS) for part in (rows[:2], rows[2:])])
+    assert table.schema.equals(artifacts.REWARDS) and table["id"].to_pylist() == ["a", "a", "b", "c", "d", "e"]
+    wanted = [1 - np.cos(np.radians(30)), 1 - np.cos(np.radians(29)), 1 - np.cos(np.radians(29)), 0, 0]
+    assert table["reward"].to_pylist()[:5] == pytest.approx(wanted, abs=1e-6)
+    assert table["reward"].to_pylist()[5] is None and table["reason"].to_pylist() == [*[None] * 5, "no text"]
+    alone = similarity.nearest([artifacts.table(rows[:2], similarity.VECTORS)])
+    assert alone["reward"].to_pylist() == [None, None] and set(alone["reason"].to_pylist()) == {similarity.ALONE}
+
+
+def test_a_reward_measures_distances_where_it_says_so(encoder, tmp_path):
+    same = response_table(*((f"q{i}", "red apple") for i in range(len(TEXTS))))
+    found = scored(encoder, tmp_path, same, similarity={"measure": "nearest"})["reward"].to_pylist()
+    assert found == pytest.approx([0] * len(TEXTS), abs=1e-6)
+
+
 def test_the_interval_of_the_metric_is_as_wide_as_samples_are_spread():
     rng, n = np.random.default_rng(0), 200
 

@@ -58,9 +58,22 @@ def test_expected_regret_of_two_units_by_hand():
     b^2 = s + v."""
     spread, noise = 4.0, 1.0
     wanted = (math.sqrt(spread) - spread / math.sqrt(spread + noise)) / math.sqrt(math.pi)
-    assert variance.expected_regret(spread, noise, 2, 200_000) == pytest.approx(wanted, abs=0.01)
-    assert variance.expected_regret(spread, 0, 5) == 0
-    assert variance.expected_best(spread, 0, 2, 200_000) == pytest.approx(2 / math.sqrt(math.pi), abs=0.02)
+    assert variance.expected_regret(spread, noise, 2) == pytest.approx(wanted, abs=1e-6)
+    assert (
+        variance.expected_regret(spread, 0, 5)
+        == variance.expected_regret(0, noise, 5)
+        == variance.expected_best(0, 0, 5)
+        == 0
+    )
+    assert variance.expected_best(spread, 0, 2) == pytest.approx(2 / math.sqrt(math.pi), abs=1e-6)
+
+
+def test_expected_regret_of_many_units_by_drawing():
+    rng, rounds = np.random.default_rng(0), 40_000
+    truth = 2 * rng.normal(size=(rounds, 20))
+    chosen = truth[np.arange(rounds), (truth + 1.5 * rng.normal(size=truth.shape)).argmax(1)]
+    assert variance.expected_regret(4.0, 2.25, 20) == pytest.approx((truth.max(1) - chosen).mean(), abs=0.02)
+    assert variance.expected_best(4.0, 2.25, 20) == pytest.approx(chosen.mean(), abs=0.03)
 
 
 def test_a_seed_is_worth_most_where_it_may_change_the_choice():

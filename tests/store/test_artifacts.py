@@ -68,3 +68,6 @@ def test_a_later_column_is_null_in_files_of_before(tmp_path):
     with pytest.raises(artifacts.BadTable, match="no column cost"):
         artifacts.read(tmp_path / "broken.parquet", artifacts.SCORES)
     assert artifacts.holds(tmp_path / "old.parquet", artifacts.SCORES) is False
+    rows = artifacts.table([{"id": "a", "sample": 0, "probability": 0.5}], artifacts.DISTRIBUTIONS)
+    pq.write_table(rows.drop(["top", "end_top", "sure", "end_sure"]), tmp_path / "older.parquet")
+    assert artifacts.read(tmp_path / "older.parquet", artifacts.DISTRIBUTIONS) == rows

@@ -83,6 +83,10 @@ ODD = [
     ([LETTERS], "buzz", 1, 1),
     ([LOWER], "it rained all day and the streets were wet.", 1, 1),
     ([CAPITAL], "IT RAINED ALL DAY and the streets were wet.", 0, 0),
+    # an empty last line is the last line, as in the official checker
+    ([COMMA], "no comma here\nIs there more, Ann?", 0, 1),
+    ([COMMA], "no comma here\nIs there more, Ann?\n", 0, 0),
+    ([FEW], "\n<think>\nA long thought of many words, with commas.\n</think>\n\nDone\n", 1, 1),
 ]
 
 

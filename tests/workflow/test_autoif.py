@@ -1,19 +1,14 @@
 """AutoIF through the workflow, asked over real HTTP: killed in each stage, and the same tables as of an undisturbed run."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import hostile_endpoint as hostile
+import evolving_run
 import pyarrow.parquet as pq
 import pytest
-import workspace
-import yaml
 from teachergrid.engines import openai
 from teachergrid.spec.seeds import derived_seed
 from teachergrid.tasks import sandbox
@@ -48,104 +43,59 @@ STAGES = (
 SETS = ("instruct", "functions", "verified", "r1")
 
 
-class Evolver:
-    """What the endpoint says; it kills its client in the middle of each stage of `kills`."""
+class Evolver(evolving_run.Evolver):
+    """It is killed in the middle of each stage; a run may also be killed while functions are called in the sandbox."""
 
     def __init__(self, kills: bool) -> None:
-        self.run: subprocess.Popen | None = None
-        self.left = {stage: 2 for stage in STAGES} if kills else {}
-        self.killed: list[str] = []
+        super().__init__(dict.fromkeys(STAGES, 2) if kills else {})
+        self.kills = kills
 
-    def __call__(self, server: hostile.Server, prompt: str) -> hostile.Answer | None:
-        stage = next((stage for stage in STAGES if stage in prompt), "")
-        self.left[stage] = self.left.get(stage, 0) - 1
-        if self.left[stage] == 0:
-            self.kill(stage)
-            return None
-        return 200, hostile.body(self.said(stage, prompt, server.asked[-1].get("seed", 0))), b""
+    def kind(self, prompt: str) -> str:
+        return next((stage for stage in STAGES if stage in prompt), "")
 
-    def kill(self, stage: str) -> None:
-        assert self.run is not None
-        self.killed.append(stage)
-        os.killpg(self.run.pid, signal.SIGKILL)
-
-    def said(self, stage: str, prompt: str, seed: int) -> str:
-        if stage == STAGES[0]:
+    def said(self, kind: str, prompt: str, seed: int) -> str:
+        if kind == STAGES[0]:
             return INVENTED
-        if stage == STAGES[1]:
+        if kind == STAGES[1]:
             functions, cases, _ = next(value for text, value in WRITTEN.items() if text in prompt)
             held = [{"input": text, "output": str(wanted)} for text, wanted in cases.items()]
             source = functions[SAMPLES.index(seed)]
             return json.dumps({"func": source, "cases": held}) if source else "I cannot write that."
-        if stage == STAGES[2]:
+        if kind == STAGES[2]:
             return next(
                 f"Instruction: {back}"
                 for functions, _, back in WRITTEN.values()
                 if any(one and one in prompt for one in functions)
             )
-        if stage == STAGES[3]:
+        if kind == STAGES[3]:
             return f"Verdict: {'contradiction' if 'small letters' in prompt else 'entailment'}"
         return "a b c"
 
 
-def write(folder: Path, url: str) -> None:
-    queries = [{"instruction": f"What would you say about number {i}?"} for i in range(6)]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
-    (folder / "few.yaml").write_text(yaml.safe_dump({"seeds": SEEDS}))
-    sampling = {"temperature": 0.7, "max_tokens": 8}
-    config = {
-        "seed": 1,
-        "models": {
-            "far": {"api": hostile.API, "endpoint": "hostile"},
-            "near": {"repo": "org/near", "revision": "sha256-111", "parameters": 0.1},
-        },
-        "endpoints": {"hostile": {"base_url": url, "key_env": hostile.KEY_ENV, "at_once": 1}},
-        "instructions": {"q": {"source": "queries.jsonl"}},
-        "teachers": {"far": {"model": "far", "engine": "openai", "sampling": sampling}},
-        "evolutions": {
-            "auto": {
-                "of": "q",
-                "by": "far",
-                "method": "autoif",
-                "prompts": "few.yaml",
-                "autoif": {"calls": 2, "each": 3, "functions": 4, "constraints": 2, "queries": 2, "crosscheck": {"seconds": 1}},
-            }
-        },
-        "bases": {"near": {"model": "near", "template": "own"}},
-        "rewards": {"obeys": {"checker": {"kind": "functions", "seconds": 1}}},
-        "metrics": {"obeys": {"formula": "reward_mean", "reward": "obeys"}},
-        "grids": {"g": {"compare": "teacher", "instructions": ["auto.r1"], "teachers": ["far"], "bases": ["near"], "metrics": ["obeys"]}},
-    }  # fmt: skip
-    (folder / "far.yaml").write_text(yaml.safe_dump(config))
-
-
+OWN = {"calls": 2, "each": 3, "functions": 4, "constraints": 2, "queries": 2, "crosscheck": {"seconds": 1}}
+MEASURES = {
+    "rewards": {"obeys": {"checker": {"kind": "functions", "seconds": 1}}},
+    "metrics": {"obeys": {"formula": "reward_mean", "reward": "obeys"}},
+}
 TARGET = "results/rewards/obeys/auto.r1__far.parquet"
+
+
+def settings(folder: Path, url: str) -> dict:
+    sampling = {"temperature": 0.7, "max_tokens": 8}
+    asks, evolution = "What would you say about number {i}?", {"method": "autoif", "autoif": OWN}
+    return evolving_run.settings(folder, url, evolution, asks, sampling, {"seeds": SEEDS}, MEASURES)
 
 
 def run_to_the_end(folder: Path, kills: bool) -> tuple[Evolver, int]:
     """Run, and run again after each kill; return the evolver, and how many requests were answered."""
-    workspace.copy_code(folder, stand_in=False)
     evolver = Evolver(kills)
-    with hostile.serving(evolver) as server:
-        write(folder, server.url)
-        env = workspace.ENV | {hostile.KEY_ENV: hostile.KEY, "PYTHONPATH": str(folder / "workflow/scripts")}
-        command = [sys.executable, "-m", "teachergrid", "run", TARGET, "--cores", "1", "--configfile", "far.yaml"]
-        for _ in range(len(STAGES) + 2):
-            with open(folder / "said", "w") as said:
-                evolver.run = subprocess.Popen(
-                    command, cwd=folder, env=env, stdout=said, stderr=said, start_new_session=True
-                )
-            in_functions = kills and "functions" not in evolver.killed
-            code = waited(folder, evolver, in_functions)
-            if code != -signal.SIGKILL:
-                break
-        assert code == 0, (folder / "said").read_text()[-3000:]
-        return evolver, server.paid.total()
+    return evolver, evolving_run.run_to_the_end(folder, evolver, settings, TARGET, lambda: waited(folder, evolver))
 
 
-def waited(folder: Path, evolver: Evolver, in_functions: bool) -> int:
-    """Return the exit status of a run. in_functions: kill it while functions are called in the sandbox."""
+def waited(folder: Path, evolver: Evolver) -> int:
+    """Return the exit status of a run, which is killed once while functions are called."""
     assert evolver.run is not None
+    in_functions = evolver.kills and "functions" not in evolver.killed
     log = folder / "results/logs/load_instructions/auto.functions.log"
     while in_functions and not log.exists():
         try:

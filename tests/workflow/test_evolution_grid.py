@@ -54,6 +54,11 @@ def add_evolver(config):
     config["grids"]["evolved"]["instructions"] += ["big.r1", "big.r2"]
 
 
+def grade(config):
+    """A model says how hard the instructions of one set are: nothing else is made again but the page."""
+    config["evolutions"]["hard"] = {"of": "wiz.r1", "by": "large", "method": "grade"}
+
+
 def add_round(config):
     config["evolutions"]["wiz"]["rounds"] = 3
     config["grids"]["evolved"]["instructions"].append("wiz.r3")
@@ -74,6 +79,10 @@ CASES = {
     "add a round": (
         add_round,
         asked("wiz.r3") | jobs("load_instructions wiz.r3") | answered("wiz.r3") | REPORT,
+    ),
+    "add a model that grades": (
+        grade,
+        asked("hard.r1", "large") | jobs("load_instructions hard.r1", "report evolved"),
     ),
     "add an operator": (
         setting("evolutions", "wiz", "operators", to=["constraint", "deepen", "reasoning", "shorter"]),

@@ -7,6 +7,7 @@ import sys
 import hostile_endpoint as hostile
 import pyarrow.parquet as pq
 import pytest
+import tiny
 import workspace
 import yaml
 from teachergrid.store import artifacts
@@ -50,6 +51,7 @@ JUDGES = {
     "arena": {"model": "far", "protocol": "arena_hard_v2", "baseline": "q-raw"},
     "alone": {"model": "far", "protocol": "single", "max_tokens": 64},
     "styled": {"of": "pair", "control": "style"},
+    "own": {"model": "own", "engine": "transformers", "protocol": "pairwise", "baseline": "q-raw", "max_tokens": 8},
     "wins": {"reward": "rm", "baseline": "q-raw"},
 }
 
@@ -84,6 +86,7 @@ def judged(server: hostile.Server, prompt: str) -> hostile.Answer:
 @pytest.fixture
 def folder(tmp_path):
     workspace.copy_code(tmp_path)
+    tiny.make(tmp_path / "model", positions=2048)
     for name in ("ask.py", "score.py"):
         real = workspace.ROOT / "workflow/scripts" / name
         (tmp_path / "workflow/scripts" / name).write_text(real.read_text())
@@ -97,6 +100,7 @@ def write(folder, url, **judges):
     path = folder / "config/config.yaml"
     config = yaml.safe_load((workspace.SMALL / "config.yaml").read_text())
     config["models"]["far"] = {"api": hostile.API, "endpoint": "hostile"}
+    config["models"]["own"] = {"repo": "model", "dtype": "float32"}
     config["endpoints"] = {
         "hostile": {"base_url": url, "key_env": hostile.KEY_ENV, "at_once": 4, "usd_in": 2.0, "usd_out": 8.0}
     }
@@ -181,3 +185,24 @@ def test_judges_are_asked_once_and_read_again_for_nothing(folder):
         assert scores(folder, "both")[0]["first"] == pytest.approx(scores(folder, "both")[0]["second"])
     written = subprocess.run(["grep", "-rlF", hostile.KEY, str(folder)], capture_output=True, text=True)
     assert written.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_job_loads_a_judge_as_it_loads_a_teacher(folder):
+    """With no endpoint at all. Its verdicts stay until the judging model changes, and nothing else is made again then."""
+    write(folder, "http://127.0.0.1:9/v1")
+    run(folder, "own")
+    verdicts = artifacts.read(folder / "results/verdicts/w-raw/chat/own.parquet", artifacts.VERDICTS)
+    assert verdicts.num_rows == 2 * (ITEMS - 2) and any(verdicts["text"].to_pylist())
+    assert {*verdicts["finish_reason"].to_pylist()} <= {"stop", "length"} and verdicts["cost"].null_count == 2 * (
+        ITEMS - 2
+    )
+    own = scores(folder, "own")
+    assert (own[9]["score"], own[10]["score"]) == (0.5, 0) and own[0]["reason"]
+    assert jobs(folder, "own") == set()
+    write(folder, "http://127.0.0.1:9/v1", own={**JUDGES["own"], "batch": 3})
+    assert {job.split()[0] for job in jobs(folder, "own")} == {"ask", "score"}
+    plan = call(folder, "teachergrid", "plan", *targets("own"), "--json", "--cluster", "h100=4")
+    document, _ = json.JSONDecoder().raw_decode(plan[plan.index("{") :])
+    ask = next(job for job in document["jobs"] if job["rule"] == "ask")
+    assert ask["gpus"] == 1 and ask["engine"] == "transformers" and "asks" not in ask

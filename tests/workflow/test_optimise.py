@@ -1,17 +1,11 @@
 """The optimisation of a method of evolution through the workflow, over real HTTP: killed, planned, and what a change runs again."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import hostile_endpoint as hostile
+import evolving_run
 import pyarrow.parquet as pq
 import pytest
-import workspace
-import yaml
 from teachergrid.errors import BadInput
 from teachergrid.grid import cells
 from teachergrid.grid import config as grid_config
@@ -23,27 +17,18 @@ ANALYSE, IMPROVE = "What failed?", "Write a better one."
 TARGET = "results/instructions/auto.r1.parquet"
 
 
-class Evolver:
-    """What the endpoint says. It kills its client in the middle of a dev set, an analysis and a new method."""
+class Evolver(evolving_run.Evolver):
+    """It kills its client in the middle of a dev set, an analysis and a new method."""
 
     def __init__(self, kills: bool) -> None:
-        self.run: subprocess.Popen | None = None
-        self.left = {"task": 3, "answer": 2, ANALYSE: 2, IMPROVE: 1} if kills else {}
-        self.killed: list[str] = []
+        super().__init__({"task": 3, "answer": 2, ANALYSE: 2, IMPROVE: 1} if kills else {})
 
-    def __call__(self, server: hostile.Server, prompt: str) -> hostile.Answer | None:
-        kind = next(
+    def kind(self, prompt: str) -> str:
+        return next(
             (text for text in (ANALYSE, IMPROVE) if text in prompt), "task" if prompt.startswith("Final") else "answer"
         )
-        self.left[kind] = self.left.get(kind, 0) - 1
-        if self.left[kind] == 0:
-            assert self.run is not None
-            self.killed.append(kind)
-            os.killpg(self.run.pid, signal.SIGKILL)
-            return None
-        return 200, hostile.body(self.said(kind, prompt)), b""
 
-    def said(self, kind: str, prompt: str) -> str:
+    def said(self, kind: str, prompt: str, seed: int) -> str:
         if kind == ANALYSE:
             return "Case 1 is no harder."
         if kind == IMPROVE:
@@ -53,48 +38,28 @@ class Evolver:
         return "4" if "think" in prompt else "Sure, which number?"
 
 
+WORDS = {
+    "method": METHOD,
+    "analyse": f"{ANALYSE}\n{{trajectories}}",
+    "improve": f"{IMPROVE}\n{{method}}\n{{feedback}}",
+    "final": ["Final task"],
+    "labels": [],
+}
+EVOLUTION = {
+    "method": "auto-evol",
+    "eliminate": [],
+    "optimise": {"steps": 3, "batch": 2, "dev": 3, "candidates": 1, "rounds": 1},
+}
+
+
 def settings(folder: Path, url: str) -> dict:
-    (folder / "q.jsonl").write_text("".join(json.dumps({"instruction": f"Add 2 to {i}."}) + "\n" for i in range(6)))
-    words = {
-        "method": METHOD,
-        "analyse": f"{ANALYSE}\n{{trajectories}}",
-        "improve": f"{IMPROVE}\n{{method}}\n{{feedback}}",
-    }
-    (folder / "words.yaml").write_text(yaml.safe_dump({**words, "final": ["Final task"], "labels": []}))
-    evolution = {"of": "q", "by": "far", "method": "auto-evol", "prompts": "words.yaml", "eliminate": []}
-    return {
-        "seed": 1,
-        "models": {
-            "far": {"api": hostile.API, "endpoint": "hostile"},
-            "near": {"repo": "org/near", "revision": "sha256-111", "parameters": 0.1},
-        },
-        "endpoints": {"hostile": {"base_url": url, "key_env": hostile.KEY_ENV, "at_once": 1}},
-        "instructions": {"q": {"source": "q.jsonl"}},
-        "teachers": {"far": {"model": "far", "engine": "openai", "sampling": {"max_tokens": 30}}},
-        "evolutions": {"auto": {**evolution, "optimise": {"steps": 3, "batch": 2, "dev": 3, "candidates": 1, "rounds": 1}}},
-        "bases": {"near": {"model": "near", "template": "own"}},
-        "metrics": {"long": {"formula": "length"}},
-        "grids": {"g": {"compare": "teacher", "instructions": ["auto.r1"], "teachers": ["far"], "bases": ["near"], "metrics": ["long"]}},
-    }  # fmt: skip
+    measures = {"metrics": {"long": {"formula": "length"}}}
+    return evolving_run.settings(folder, url, EVOLUTION, "Add 2 to {i}.", {"max_tokens": 30}, WORDS, measures)
 
 
 def run_to_the_end(folder: Path, kills: bool) -> Evolver:
-    folder.mkdir()
-    workspace.copy_code(folder, stand_in=False)
     evolver = Evolver(kills)
-    with hostile.serving(evolver) as server:
-        (folder / "far.yaml").write_text(yaml.safe_dump(settings(folder, server.url)))
-        env = workspace.ENV | {hostile.KEY_ENV: hostile.KEY, "PYTHONPATH": str(folder / "workflow/scripts")}
-        command = [sys.executable, "-m", "teachergrid", "run", TARGET, "--cores", "1", "--configfile", "far.yaml"]
-        for _ in range(6):
-            with open(folder / "said", "w") as said:
-                evolver.run = subprocess.Popen(
-                    command, cwd=folder, env=env, stdout=said, stderr=said, start_new_session=True
-                )
-            code = evolver.run.wait()
-            if code != -signal.SIGKILL:
-                break
-        assert code == 0, (folder / "said").read_text()[-3000:]
+    evolving_run.run_to_the_end(folder, evolver, settings, TARGET)
     return evolver
 
 

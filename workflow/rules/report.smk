@@ -85,6 +85,14 @@ rule report:
             ),
             only_made=config["partial"],
         ),
+        # in which a model says how hard the instructions are
+        graded=inputs.existing(
+            collect(
+                rules.load_instructions.output.instructions,
+                instructions=cell("report", "graded"),
+            ),
+            only_made=config["partial"],
+        ),
         responses=inputs.existing(
             collect(
                 rules.generate.output.responses, responses=cell("report", "responses")

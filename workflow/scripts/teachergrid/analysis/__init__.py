@@ -1,4 +1,4 @@
 """A grid's result: performance, correlations of metrics with it, effects, a recommendation.
 
-Imports: cost, data, metrics, spec, stats, store.
+Imports: cost, data, evolution, metrics, spec, stats, store.
 """

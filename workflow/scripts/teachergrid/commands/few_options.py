@@ -26,6 +26,7 @@ def add_prefetch_options(parser: Parser) -> None:
 def add_replicate_options(parser: Parser) -> None:
     """Add the options of `replicate`."""
     parser.add_argument("--html", metavar="FILE", help="also write the results as an HTML page")
+    parser.add_argument("--results-table", metavar="CSV", help="instead, what a table like llm-jp/massive-sft's says")
 
 
 def add_calibrate_options(parser: Parser) -> None:
@@ -35,8 +36,8 @@ def add_calibrate_options(parser: Parser) -> None:
 
 def add_next_options(parser: Parser) -> None:
     """Add the options of `next`."""
-    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many cells (default 5)")
-    parser.add_argument("--json", action="store_true", help="print the cells as JSON")
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many proposals (default 5)")
+    parser.add_argument("--json", action="store_true", help="print proposals and fronts as JSON")
 
 
 def add_no_options(parser: Parser) -> None:

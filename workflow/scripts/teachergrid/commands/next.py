@@ -1,27 +1,39 @@
-"""teachergrid next: which further training seeds lower the expected regret of the choice most, for the hours that they take."""
+"""teachergrid next: what lowers the expected loss of the choice most, for the hours that it takes.
+
+That is one more training seed of a cell, one more teacher, more benchmark items, or more responses for the metric that chooses whom to train.
+"""
 
 import json
 from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..cost import actuals
+from ..decisions.components import AFTER, MORE_ITEMS, NEXT, TRAINED
 from ..decisions.conclusions import WORTH
-from ..spec.ids import Model
+from ..decisions.fronts import COST, FRONT, MORE_RESPONSES, PILOT
+from ..spec.ids import Model, Responses
 from ..store import artifacts
 from ..store.results import RESULTS
 
-OF_A_STUDENT = ("finetune", "answer", "ask", "loss", "judge", "verify")  # jobs that one more seed needs
+# jobs that one more seed needs; those of them that take longer with more benchmark items; what one more teacher needs, beside students
+OF_A_STUDENT = ("finetune", "answer", "ask", "loss", "judge", "verify")
+OF_ITEMS = OF_A_STUDENT[1:]
+OF_RESPONSES = ("generate", "check", "gate", "reward", "likelihood", "metric")
+STUDENT = tuple[str, str, str]  # base, corpus, recipe
 
 
 class Proposal(NamedTuple):
-    """One more seed of a cell. gain: points of expected regret. hours: of GPUs, or of jobs without one; None: no such job is known."""
+    """One thing more. gain: points of expected loss, over all bases that it serves. hours: of GPUs, or of jobs without one; None: unknown."""
 
     grid: str
-    cell: dict[str, str | int]  # as the config's `include` states it
+    what: str
+    cell: dict[str, str | int] | None  # one more seed: as the config's `include` states it
     gain: float
     hours: float | None
-    note: str | None
+    note: str | None = None
 
     @property
     def rate(self) -> float:
@@ -29,75 +41,203 @@ class Proposal(NamedTuple):
         return self.gain / self.hours if self.hours else 0.0
 
 
+class Hours(NamedTuple):
+    """Hours of finished jobs, times their GPUs; of a job that ran again, of its last run."""
+
+    students: dict[STUDENT, float]  # of one seed
+    items: dict[STUDENT, float]  # the part of it that grows with the benchmark items
+    responses: dict[str, float]  # {responses: of all jobs that write and measure them}
+
+
 def main(own: Namespace) -> int:
-    """Print the cells with the most points per hour. Return 2 where no grid has a summary with such rows."""
-    found = [one for path in sorted(Path(RESULTS, "grids").glob("*/effects.parquet")) for one in of_grid(path.parent)]
-    found.sort(key=lambda one: (-one.rate, -one.gain))
+    """Print what gains the most points per hour. Return 2 where no grid has a summary with such rows."""
+    folders = [path.parent for path in sorted(Path(RESULTS, "grids").glob("*/effects.parquet"))]
+    hours = hours_of_jobs() if folders else Hours({}, {}, {})
+    found = ranked([one for folder in folders for one in of_grid(folder, hours)])
     if not found:
         print(
-            f"{RESULTS}/grids: no grid has a summary (teachergrid run), or no further seed would change its choice",
+            f"{RESULTS}/grids: no grid has a summary (teachergrid run), or nothing further would change its choice",
             flush=True,
         )
         return 2
-    print("\n".join(as_json(found[: own.most]) if own.json else lines(found[: own.most])))
+    cheap = [one for folder in folders for one in fronts(folder)]
+    if own.json:
+        shown = [one._asdict() for one in found[: own.most]]
+        print(json.dumps({"proposals": shown, "fronts": cheap}, indent=1))
+    else:
+        print("\n".join(lines(found[: own.most], cheap)))
     return 0
 
 
-def of_grid(folder: Path) -> list[Proposal]:
+def ranked(found: list[Proposal]) -> list[Proposal]:
+    """Return proposals, those with the most points per hour first; where hours are unknown, by points."""
+    return sorted(found, key=lambda one: (-one.rate, -one.gain))
+
+
+# --- what each thing more gains, and takes
+
+
+def of_grid(folder: Path, hours: Hours) -> list[Proposal]:
     """Return the proposals of one grid. folder: its tables."""
-    rows = [
+    effects = artifacts.read(folder / "effects.parquet", artifacts.EFFECTS).to_pylist()
+    units = [
         row
-        for row in artifacts.read(folder / "effects.parquet", artifacts.EFFECTS).to_pylist()
-        if row["effect"] == "next"
-    ]
-    performance = artifacts.read(folder / "performance.parquet", artifacts.PERFORMANCE).to_pylist()
-    units = {
-        (row["base"], row["panel"], row["unit"]): row
-        for row in performance
+        for row in artifacts.read(folder / "performance.parquet", artifacts.PERFORMANCE).to_pylist()
         if row["measure"] == "AP" and row["kind"] == "student"
-    }
-    hours, found = student_hours(), []
-    for row in rows:
-        unit = units[row["base"], row["panel"], row["subject"]]
-        names = {key: unit[key] for key in ("base", "corpus", "recipe")}
-        of_base = [taken for (base, *_), taken in hours.items() if base == row["base"]]
-        took = hours.get((unit["base"], unit["corpus"], unit["recipe"])) or mean(of_base)
-        cell = {**names, "seed": max(unit["seeds"], default=0) + 1}
-        found.append(Proposal(folder.name, cell, row["value"], took, row["reason"]))
+    ]
+    found = [*_seeds(folder.name, effects, units, hours)]
+    for panel in dict.fromkeys(row["panel"] for row in units):
+        own = [row for row in effects if row["panel"] == panel]
+        cells = [row for row in units if row["panel"] == panel]
+        found += [*_items(folder.name, own, cells, hours), *_teacher(folder.name, own, cells, hours)]
+        found += _responses(folder.name, own, cells, hours)
     return [one for one in found if one.gain >= WORTH]
 
 
-def student_hours() -> dict[tuple[str, str, str], float]:
-    """Return {(base, corpus, recipe): mean hours of the jobs of one seed, times their GPUs}."""
-    by_seed: dict[tuple[str, str, str], dict[int, float]] = {}
-    for rule, jobs in actuals.load(RESULTS).jobs.items():
-        for job in jobs if rule in OF_A_STUDENT else ():
-            if student := Model.parse(job.cell.split("/")[0]).student:
-                own = by_seed.setdefault((student.base, student.corpus, student.recipe), {})
-                own[student.seed] = own.get(student.seed, 0.0) + job.seconds * max(1, job.work.gpus) / 3600
-    return {name: sum(own.values()) / len(own) for name, own in by_seed.items()}
+def _seeds(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
+    by_cell = {(row["base"], row["panel"], row["unit"]): row for row in units}
+    for row in effects:
+        if row["effect"] == NEXT:
+            unit = by_cell[row["base"], row["panel"], row["subject"]]
+            cell = {
+                **{key: unit[key] for key in ("base", "corpus", "recipe")},
+                "seed": max(unit["seeds"], default=0) + 1,
+            }
+            what = f"{cell['corpus']} on {cell['base']}, seed {cell['seed']}"
+            note = f"what a further seed gains {row['reason']}" if row["reason"] else None
+            yield Proposal(grid, what, cell, row["value"], _of_student(hours.students, unit), note)
 
 
-def mean(values: list[float]) -> float | None:
+def _items(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
+    """Yield what more benchmark items gain on each base, where all its students answer them."""
+    for base, gain in _gains(effects, AFTER, "now", f"{MORE_ITEMS} more items", "regret").items():
+        own = [row for row in units if row["base"] == base and row["n_items"]]
+        took = [(_of_student(hours.items, row), row) for row in own]
+        known = [value * len(row["seeds"]) * MORE_ITEMS / row["n_items"] for value, row in took if value is not None]
+        total = sum(known) if own and len(known) == len(own) else None
+        note = "more items gain so much on average over grids like this one"
+        yield Proposal(grid, f"{MORE_ITEMS} more benchmark items for {base}", None, gain, total, note)
+
+
+def _teacher(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
+    """Yield what one more teacher gains on all bases: it may be better than the best so far."""
+    gains = _gains(effects, AFTER, "one more teacher", "now", "best")
+    of_responses = _mean([hours.responses[row["corpus"]] for row in units if row["corpus"] in hours.responses])
+    of_bases = [_mean([v for (own, *_), v in hours.students.items() if own == base]) for base in gains]
+    known = [value for value in (of_responses, *of_bases) if value is not None]
+    if gains:
+        total = sum(known) if len(known) == 1 + len(gains) else None
+        note = "one more teacher gains so much on average, if it is one like those of this grid"
+        yield Proposal(grid, "one more teacher, on all bases", None, sum(gains.values()), total, note)
+
+
+def _responses(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
+    """Yield what twice the responses gain where only the first of the primary metric are trained."""
+    gains = _gains(effects, PILOT, "now", MORE_RESPONSES)
+    corpora = dict.fromkeys(row["corpus"] for row in units if row["teacher"])
+    known = [hours.responses[name] for name in corpora if name in hours.responses]
+    if gains:
+        total = sum(known) if len(known) == len(corpora) else None
+        note = f"more responses gain at most so much, and only where no more than the first {TRAINED} of the primary metric are trained"
+        yield Proposal(grid, f"{MORE_RESPONSES} for the primary metric", None, sum(gains.values()), total, note)
+
+
+def _gains(effects: list[dict], effect: str, more: str, less: str, other: str | None = None) -> dict[str, float]:
+    """Return {base: value of the row about `more` minus that about `less`}."""
+    values = {
+        (row["base"], row["subject"]): row["value"]
+        for row in effects
+        if row["effect"] == effect and other in (None, row["other"]) and row["value"] is not None
+    }
+    bases = dict.fromkeys(base for base, _ in values)
+    return {
+        base: values[base, more] - values[base, less] for base in bases if {(base, more), (base, less)} <= {*values}
+    }
+
+
+def _of_student(hours: dict[STUDENT, float], unit: dict) -> float | None:
+    """Return the hours of a unit's student, or the mean of its base where it has none."""
+    of_base = [taken for (base, *_), taken in hours.items() if base == unit["base"]]
+    return hours.get((unit["base"], unit["corpus"], unit["recipe"])) or _mean(of_base)
+
+
+def hours_of_jobs() -> Hours:
+    """Return what the finished jobs of the results folder took."""
+    jobs = actuals.load(RESULTS).jobs
+    # a job that ran again counts once
+    last = {(rule, job.cell): job.seconds * max(1, job.work.gpus) / 3600 for rule in jobs for job in jobs[rule]}
+    seeds: dict[STUDENT, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    items: dict[STUDENT, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    responses: dict[str, float] = defaultdict(float)
+    for (rule, cell), took in last.items():
+        student = Model.parse(cell.split("/")[0]).student if rule in OF_A_STUDENT else None
+        if student:
+            name = student.base, student.corpus, student.recipe
+            seeds[name][student.seed] += took
+            items[name][student.seed] += took if rule in OF_ITEMS else 0.0
+        elif rule in OF_RESPONSES and _is_responses(cell.split("/")[-1]):
+            responses[cell.split("/")[-1]] += took
+    return Hours(_of_seeds(seeds), _of_seeds(items), dict(responses))
+
+
+def _of_seeds(hours: dict[STUDENT, dict[int, float]]) -> dict[STUDENT, float]:
+    """Return the mean over seeds."""
+    return {name: sum(own.values()) / len(own) for name, own in hours.items()}
+
+
+def _is_responses(name: str) -> bool:
+    try:
+        return bool(Responses.parse(name))
+    except ValueError:
+        return False
+
+
+def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def lines(found: list[Proposal]) -> list[str]:
-    """Return the proposals as text, and as lines of a config."""
-    texts = [
-        "One more training seed of these lowers the expected loss of taking the best teacher seen, in points of AP:",
-        "",
+# --- what is told
+
+
+def fronts(folder: Path) -> list[dict]:
+    """Return for each base of a grid the teachers that none beats for as little: {"grid", "base", "panel", "teachers": [{"teacher", "cost", "ap"}]}.
+
+    cost: over that of the cheapest teacher. ap: in points.
+    """
+    effects = artifacts.read(folder / "effects.parquet", artifacts.EFFECTS).to_pylist()
+    table = artifacts.read(folder / "performance.parquet", artifacts.PERFORMANCE).to_pylist()
+    ap = {
+        (r["base"], r["panel"], r["unit"]): r["value"] for r in table if r["measure"] == "AP" and r["kind"] == "student"
+    }
+    costs = {(r["base"], r["panel"], r["subject"]): r["value"] for r in effects if r["effect"] == COST}
+    found: dict[tuple[str, str], list[dict]] = defaultdict(list)
+    for row in effects:
+        if row["effect"] == FRONT and row["other"] is None:
+            cell = row["base"], row["panel"], row["subject"]
+            found[cell[:2]].append({"teacher": row["subject"], "cost": costs[cell], "ap": ap[cell]})
+    return [
+        {"grid": folder.name, "base": base, "panel": panel, "teachers": sorted(own, key=lambda one: one["cost"])}
+        for (base, panel), own in found.items()
     ]
+
+
+def lines(found: list[Proposal], cheap: list[dict]) -> list[str]:
+    """Return the proposals as text, and as lines of a config; then the fronts of cost and quality."""
+    texts = ["By how many points of AP the expected loss of taking the best teacher seen falls with:", ""]
     for one in found:
         hours = "hours unknown" if one.hours is None else f"{one.hours:.3g} h, {one.rate:.3g} points an hour"
-        texts.append(
-            f"  {one.gain:6.3f}  {hours:32}  {one.grid}: {one.cell['corpus']} on {one.cell['base']}, seed {one.cell['seed']}"
-        )
-    for grid in dict.fromkeys(one.grid for one in found):
-        cells = [", ".join(f"{key}: {value}" for key, value in one.cell.items()) for one in found if one.grid == grid]
+        texts.append(f"  {one.gain:6.3f}  {hours:32}  {one.grid}: {one.what}")
+    for grid in dict.fromkeys(one.grid for one in found if one.cell):
+        own = [one.cell for one in found if one.grid == grid and one.cell]
+        cells = [", ".join(f"{key}: {value}" for key, value in cell.items()) for cell in own]
         texts += ["", f"In the config, grids.{grid}:", "    include:", *(f"      - {{{cell}}}" for cell in cells)]
-    return texts + [f"\nNote: it {note}." for note in dict.fromkeys(one.note for one in found if one.note)]
-
-
-def as_json(found: list[Proposal]) -> list[str]:
-    return [json.dumps([one._asdict() for one in found], indent=1)]
+    texts += [f"\nNote: {note}." for note in dict.fromkeys(one.note for one in found if one.note)]
+    if cheap:
+        texts += [
+            "",
+            "No teacher that costs as little is better (cost: parameters x tokens written, over the cheapest):",
+        ]
+    for front in cheap:
+        named = ", ".join(f"{one['teacher']} (x{one['cost']:.3g}, AP {one['ap']:.1f})" for one in front["teachers"])
+        texts.append(f"  {front['grid']}, {front['base']}: {named}")
+    return texts

@@ -252,10 +252,10 @@ often the longer answer wins, the cost; and how each two judges of a suite agree
         few.add_calibrate_options,
     ),
     "next": Command(
-        "which further training seeds would make the choice of a teacher safer, for their hours",
+        "what would make the choice of a teacher better, for the hours it takes: seeds, teachers, items, responses",
         """\
-List the cells of which one more training seed lowers the expected loss of taking the best teacher seen most, per hour of GPU (or
-of job, without one), as lines for the grid's `include`. It reads the tables of finished grids; nothing runs.""",
+List what makes the choice of a teacher better, per hour of GPU (or of job, without one): one more seed of a cell, as lines for the grid's
+`include`, one more teacher, more items or responses; then which teachers none beats for as little. It reads finished grids; nothing runs.""",
         "Exit code: 0, 2 where no grid has a summary.",
         few.add_next_options,
     ),

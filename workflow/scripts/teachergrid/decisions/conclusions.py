@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from ..analysis.performance import AP, Unit
 from ..analysis.scores import UNIT_WORDS
 from ..stats import comparison
-from . import across, components, contrasts
+from . import across, components, contrasts, fronts
 
 FIRM = 0.05  # p up to which something counts as shown
 SHOWN = 3  # cells that are proposed
@@ -38,6 +38,14 @@ def equals(rows: list[dict], base: str, panel: str, limit: float) -> dict:
         "smallest_equivalent": smallest["subject"] if smallest else None,
         "smallest_difference": limit,
     }
+
+
+def on_the_front(rows: list[dict], base: str, panel: str) -> dict[str, float]:
+    """Return {teacher that none beats for as little: its cost over that of the cheapest}, the cheapest first; {} where costs are unknown."""
+    effects = Effects(rows)
+    costs = {row["subject"]: row["value"] for row in effects.all(fronts.COST, base=base, panel=panel)}
+    names = [row["subject"] for row in effects.all(fronts.FRONT, base=base, panel=panel) if row.get("other") is None]
+    return {name: costs[name] for name in sorted(names, key=costs.__getitem__)}
 
 
 def known(settings: Mapping, bases: Mapping[str, dict], effect_rows: list[dict], names: Mapping[str, str]) -> list[str]:

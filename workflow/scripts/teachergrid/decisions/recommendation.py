@@ -42,6 +42,7 @@ def recommendation(
             panels[panel]["detectable"] = _detectable(base, panel, effects)
             limit = settings["grid"]["smallest_difference"]
             panels[panel] |= conclusions.equals(effects, base, panel, limit)
+            panels[panel]["front"] = conclusions.on_the_front(effects, base, panel)
             where = base if len(panels) == 1 else f"{base} ({panel})"
             doubts += [(where, text) for text in _doubts(settings, rows, panels[panel], untuned)]
         best = max(panels, key=lambda panel: -1 if panels[panel]["value"] is None else panels[panel]["value"])

@@ -1,4 +1,5 @@
-"""What choosing rows is worth: students of derived corpora against those of all rows and of as many random ones.
+"""What choosing rows is worth: students of derived corpora against those of all rows and of as many random ones; and pairs that a
+grid states.
 
 A selection and what it is compared with are from the same responses. Random rows of several draws stand for one unit,
 so its interval holds the noise of the draw, too.
@@ -16,6 +17,7 @@ from ..store import artifacts
 from ..store.artifacts import Source, read
 
 ALL, RANDOM, OVERLAP, SCORERS = "against_all", "against_random", "overlap", "scorers"
+PAIR = "pair"
 EFFECTS = (ALL, RANDOM, OVERLAP, SCORERS)
 OVER_BASES = "pooled"
 # what decides how many rows are left
@@ -43,6 +45,26 @@ def selections(settings: Mapping, units: list[Unit], items: Mapping[Key, np.ndar
     return rows
 
 
+def paired(settings: Mapping, units: list[Unit], items: Mapping[Key, np.ndarray]) -> list[dict]:
+    """Return rows of artifacts.EFFECTS: the difference in AP, in points, of each pair that the grid states (`pairs`).
+
+    It is that of `larger`, the first of the pair, minus that of `smaller`. Intervals and p as in `selections`, p_holm over the pairs of a
+    base and panel.
+    """
+    rows: list[dict] = []
+    for base, panel in dict.fromkeys((unit.base, unit.panel) for unit in units):
+        alike = {unit.unit: unit for unit in units if (unit.base, unit.panel) == (base, panel)}
+        cubes = {name: items[unit.key] for name, unit in alike.items() if unit.key in items and not unit.gated}
+        pairs = [pair for pair in settings["grid"].get("pairs") or [] if all(name in cubes for name in pair)]
+        found = [
+            {"effect": PAIR, **_row(settings, alike[first]._replace(corpus=first), [second], cubes)}
+            for first, second in pairs
+        ]
+        holm = comparison.holm([row["p"] for row in found]).tolist() if found else []
+        rows += [row | {"p_holm": p} for row, p in zip(found, holm, strict=True)]
+    return rows
+
+
 def _pairs(
     settings: Mapping, units: list[Unit], trained: Collection[str], effect: str
 ) -> Iterator[tuple[Unit, list[str]]]:
@@ -51,7 +73,7 @@ def _pairs(
         entry = settings["corpora"].get(unit.corpus)
         if entry is None or unit.corpus not in trained or not any(entry[key] for key in SIZE):
             continue
-        if effect == RANDOM and _is_random(entry):
+        if effect == RANDOM and is_random(entry):
             continue
         names = _random(settings, entry) if effect == RANDOM else _whole(entry)
         others = [name for name in names if name in trained]
@@ -59,7 +81,7 @@ def _pairs(
             yield unit, others
 
 
-def _is_random(entry: dict) -> bool:
+def is_random(entry: dict) -> bool:
     return entry["choose"] == "random" and not entry["ratios"]
 
 
@@ -69,7 +91,7 @@ def _random(settings: Mapping, entry: dict) -> list[str]:
     return [
         name
         for name, other in settings["corpora"].items()
-        if _is_random(other) and all(other[key] == entry[key] for key in same)
+        if is_random(other) and all(other[key] == entry[key] for key in same)
     ]
 
 

@@ -19,8 +19,10 @@ from ..store.artifacts import Source
 from .across import across_rows
 from .components import component_rows, policy_rows
 from .contrasts import combination_rows, contrast_rows
+from .curves import curve_rows
+from .fronts import front_rows, pilot_rows, tokens_of
 from .recommendation import recommendation, teachers_of, terms
-from .selection import overlaps, selections
+from .selection import overlaps, paired, selections
 
 
 class Results(NamedTuple):
@@ -131,7 +133,12 @@ def summarise(settings: dict, results: Results) -> Summary:
     if settings.get("corpora"):
         effect_rows += selections(settings, grid_units, student_performance.items)
         effect_rows += overlaps(settings, grid_units, results.chosen)
-    effect_rows += _answers(settings, panels, labels, student_performance.rows)
+        effect_rows += curve_rows(settings, grid_units, student_performance.items, results.students)
+    effect_rows += paired(settings, grid_units, student_performance.items)
+    effect_rows += _answers(settings, panels, labels, student_performance.rows, overall)
+    tokens = tokens_of(grid_units, results.students)
+    for panel, tables in panels.items():
+        effect_rows += [{"panel": panel, **row} for row in front_rows(settings, panel, tables, tokens)]
     missing = _missing(settings, grid_units, results)
     answer = recommendation(settings, grid_units, student_performance, correlation_rows, effect_rows, missing)
     answer |= {"left_out": found.left_out, "evidence": found.evidence}
@@ -139,15 +146,26 @@ def summarise(settings: dict, results: Results) -> Summary:
     return Summary(student_performance.rows, metric_rows, correlation_rows, effect_rows, origins, answer)
 
 
-def _answers(settings: dict, panels: Panels, labels: Mapping[str, Label], performance_rows: list[dict]) -> list[dict]:
-    """Return the rows of artifacts.EFFECTS that compare metrics, bases and equals, and say where differences come from."""
+def _answers(
+    settings: dict,
+    panels: Panels,
+    labels: Mapping[str, Label],
+    performance_rows: list[dict],
+    metric_rows: list[dict],
+) -> list[dict]:
+    """Return the rows of artifacts.EFFECTS that compare metrics, bases and equals, and say where differences come from.
+
+    metric_rows: over all responses.
+    """
     rows = []
     for panel, by_base in panels.items():
         tables = {base: table for base, table in by_base.items() if len(table.names) > 1}
         if not tables:
             continue
         own = contrast_rows(settings, tables, labels) + combination_rows(tables, labels)
-        own += component_rows(tables) + policy_rows(settings, tables, labels)
+        components = component_rows(tables)
+        own += components + policy_rows(settings, tables, labels)
+        own += pilot_rows(tables, labels, [row for row in metric_rows if row["panel"] == panel], components)
         own += across_rows(settings, tables, performance_rows, panel)
         rows += [{"panel": panel, **row} for row in own]
     return rows

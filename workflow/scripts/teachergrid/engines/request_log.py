@@ -170,6 +170,12 @@ def paid(results: str | Path, endpoint: str) -> tuple[float, float]:
     return sums[True], sums[False]
 
 
+def paid_by(results: str, rule: str, cell: str) -> float | None:
+    """Return USD that a job has paid, or perhaps paid, at all endpoints; None where it asked none. Answers of other jobs cost it nothing."""
+    logs = [*Path(results, REQUESTS).glob(f"*/{rule}/{cell}.jsonl")]
+    return sum(line["usd"] for log in logs for line in _lines_in(log)) if logs else None
+
+
 def sent(path: Path) -> list[Batch]:
     """Return the batches of a job that were not over when it ended. path: of its log. Raises BadInput where the file is broken."""
     try:

@@ -19,8 +19,7 @@ from ..errors import BadInput
 from ..spec.ids import Responses
 from ..spec.spelling import known
 from . import crosscheck, texts
-from .lineage import last_turn, with_last_turn
-from .steps import Asked, Fate, Given, Made, Row, Step
+from .steps import Asked, Fate, Given, Made, Row, Step, last_turn, with_last_turn
 
 KINDS = (
     "style",

@@ -14,8 +14,7 @@ from ..data.files import message_id
 from ..data.health import refused, script
 from ..store.artifacts import CUT_OFF
 from . import texts
-from .lineage import last_turn, pool
-from .steps import Fate, Given, Made, Row
+from .steps import Fate, Given, Made, Row, last_turn, pool
 
 # a first line that only announces what follows
 _ANNOUNCEMENT = re.compile(r"(?:sure|certainly|of course|okay|ok|here|below|absolutely)\b[^\n]{0,200}:\s*\n+", re.I)

@@ -12,9 +12,8 @@ from ..data.loading import Loaded, rows_of
 from ..data.rows import columns_of, input_of, item_of
 from ..errors import BadInput
 from ..store import artifacts
-from .lineage import roots_within
 from .methods import STAGES
-from .steps import Fate, Given, Made, Replies, Row
+from .steps import Fate, Given, Made, Replies, Row, roots_within
 
 LINEAGE = ".lineage"  # after the name of the table
 KEPT = "kept"
@@ -94,7 +93,7 @@ def _lineage(given: Given, made: Made) -> list[dict]:
             "id": fate.row["id"] if fate.row else None,
             "parent_id": fate.parent,
             "root": root.get(fate.parent, fate.parent),
-            "round": fate.row["round"] if fate.row else number,
+            "round": fate.row["round"] if fate.row else number if fate.round is None else fate.round,
             "operator": fate.operator,
             "reason": fate.reason,
             "text": fate.text,

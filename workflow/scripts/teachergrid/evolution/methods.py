@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..store.results import RESULTS
-from . import autoif, autoif_stages, crab, elimination, lineage, plans, rewriting
+from . import autoif, autoif_stages, crab, elimination, grading, plans, rewriting, steps
 from .steps import Method, Stage
 
 
@@ -39,11 +39,12 @@ METHODS: dict[str, Kind] = {
     "auto-evol": Kind(plans.auto_evol, "auto-evol.1"),
     "autoif": Kind(autoif.steps, "autoif.1", teachers=autoif.teachers, check=autoif.check),
     "crab": Kind(crab.steps, "crab.1", check=crab.check),
+    "grade": Kind(grading.steps, "grade.1", check=grading.check),
 }
 
 JOINED = "joined"
 STAGES: dict[str, Stage] = {
-    JOINED: lineage.joined,
+    JOINED: steps.joined,
     "rewrite.ask": rewriting.ask,
     "rewrite.read": rewriting.read,
     "equal.ask": elimination.ask_equal,
@@ -58,6 +59,8 @@ STAGES: dict[str, Stage] = {
     "autoif.join": autoif_stages.join_queries,
     "crab.ask": crab.ask,
     "crab.read": crab.read,
+    "grade.ask": grading.ask,
+    "grade.read": grading.read,
 }
 
 # where the outputs of other rules lie that steps may read: {rule: path with {} for the cell}

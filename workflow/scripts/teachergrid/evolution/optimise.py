@@ -20,8 +20,7 @@ from ..engines.requests import Endpoint, Request, Sampling, Setup
 from ..errors import BadInput
 from ..store import origin
 from . import elimination, texts
-from .lineage import last_turn
-from .steps import Row
+from .steps import Row, last_turn
 
 EVOLVE, WRITE = "evolve", "write"  # greedy; and sampled, for several opinions
 DRAWN = {EVOLVE: (0.0, 1.0), WRITE: (0.6, 0.95)}  # temperature and top_p, as 2406.00770 has them

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from ..data.files import message_id
 from . import elimination, texts
-from .lineage import last_turn, pool, roots_within, with_last_turn
-from .steps import Fate, Given, Made, Replies, Row
+from .steps import Fate, Given, Made, Replies, Row, last_turn, pool, roots_within, with_last_turn
 
 
 def ask(given: Given, settings: dict[str, Any]) -> Made:

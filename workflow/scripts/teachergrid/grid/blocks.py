@@ -7,6 +7,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ..analysis import evidence
+from ..evolution.methods import JOINED
 from ..spec import canonical
 from ..spec.canonical import picked
 from ..spec.combinations import Combination, describe, student_of
@@ -139,6 +140,10 @@ def variant(build: Builder, base: str, corpus: str) -> str:
 def report_row(build: Builder, block: Block) -> ReportRow:
     """Return the row of a block's report."""
     config, entry, responses, tasks = block.config, block.entry, block.responses(build), block.tasks()
+    graded = graded_sets(config, sets_of(responses))
+    about: dict[str, dict] = {"graded": graded} if graded else {}
+    if joined := {name: parts for name in sets_of(responses) if (parts := parts_of(config, name)) != [name]}:
+        about["joined"] = joined
     savings = {"saved": pilot.savings(build, block.all_cells, block.cells)} if entry["pilot"] else {}
     return {
         "verified": block.verified,
@@ -148,6 +153,7 @@ def report_row(build: Builder, block: Block) -> ReportRow:
             models=models_of(config, block.pairs, responses) | judge_models(config, block),
             judges={name: config["judges"][name] for name in judges_in(config, block)},
             **savings,
+            **about,
         ),
         "pilots": [block.name] if entry["pilot"] else [],
         "complete": pilot.complete(config, entry, block.all_cells) if entry["pilot"] else [],
@@ -156,12 +162,31 @@ def report_row(build: Builder, block: Block) -> ReportRow:
         "judged_suites": [comparison.suite for comparison in block.comparisons],
         "judges": [comparison.judge for comparison in block.comparisons],
         "instructions": sets_of(responses),
+        "graded": [*graded],
         "responses": responses,
         "rewards": build.rewards_of(entry["metrics"]),
         "suites": entry["suites"],
         "prompts": [config["tasks"][task]["prompts"] for task in sorted(tasks)],
         "rows": build.rows_of(responses),
     }
+
+
+def graded_sets(config: dict, names: Collection[str]) -> dict[str, dict]:
+    """Return {set with the grades: {"of": set, "by": teacher}} of the evolutions that grade one of these sets."""
+    return {
+        f"{name}.r1": picked(entry, "of", "by")
+        for name, entry in config["evolutions"].items()
+        if entry["method"] == "grade" and entry["of"] in names
+    }
+
+
+def parts_of(config: dict, name: str) -> list[str]:
+    """Return the sets that an instruction set was joined from, down to such as are not joined; of any other set itself."""
+    made = config["instructions"][name].get("made")
+    if made is None or made["stage"] != JOINED:
+        return [name]
+    parts = [made["sets"][place] for place, _ in made["settings"]["join"]]
+    return list(dict.fromkeys(one for part in parts for one in parts_of(config, part)))
 
 
 def summary_spec(block: Block, responses: list[str]) -> str:

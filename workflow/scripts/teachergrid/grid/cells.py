@@ -1,7 +1,6 @@
 """Expand the config once into the table of cells: one row per job, looked up by rule and wildcards.
 
-`builder`, `evaluation`, `pilot` and `blocks` build single rows. This module collects them: it adds each job together with the
-jobs whose outputs it reads.
+`builder`, `evaluation`, `pilot` and `blocks` build rows. Here each job is added together with the jobs whose outputs it reads.
 """
 
 import re
@@ -159,6 +158,8 @@ class Cells:
             self._add_metrics(base, corpus, entry["metrics"])
         self.rows["correlate"][name] = blocks.correlate_row(self.build, block)
         self.rows["report"][name] = blocks.report_row(self.build, block)
+        for graded in self.rows["report"][name]["graded"]:
+            self._add_instructions(graded)
 
     def _add_pilot(self, name: str, entry: dict, cells: list[Combination]) -> pilot.Chosen | None:
         """Add the jobs of a block's pilot. Return what it chose, None while it has no result."""
@@ -216,9 +217,8 @@ class Cells:
             scorers = sorted({*scorers, base if counted_by == "self" else counted_by})
         for source in sources:
             self._add_responses(source)
-            instructions = sets_of([source])
-            rows = build.rows_of_one(source)
-            scored, read = build.rows_of_one(source, self.config["likelihood"]["subset"]), build.read(source)
+            instructions, rows, read = sets_of([source]), build.rows_of_one(source), build.read(source)
+            scored = build.rows_of_one(source, self.config["likelihood"]["subset"])
             for name in rewards:
                 part = build.reward_of(name, source)
                 by_reward: RewardRow = {**part, **read, "instructions": instructions, "rows": rows}

@@ -18,6 +18,8 @@ from .config_data import most_rows, require_file
 VERIFY = "verify"  # the judge that checks answers
 # keys of a block that list names of the config's entries
 NAMED = ("instructions", "teachers", "corpora", "bases", "recipes", "suites", "metrics")
+# {what is ranked: the key that lists it}
+UNITS = {"teacher": "teachers", "instructions": "instructions", "recipe": "recipes"}
 # without these no student can be trained and compared
 TRAINING = ("recipes", "seeds", "suites", "performance")
 
@@ -187,9 +189,21 @@ def _block(config: dict, where: str, block: dict) -> None:
     behind = list(dict.fromkeys(text.split("/")[1] for text in block["performance"]))
     for judge in block["primary_judges"]:
         known(f"{where}.primary_judges", judge, behind)
+    _pairs(where, block)
     for key in ("include", "exclude"):
         for index, cell in enumerate(block[key]):
             _cell(config, f"{where}.{key}[{index}]", cell)
+
+
+def _pairs(where: str, block: dict) -> None:
+    ranked = [*block[UNITS[block["compare"]]], *block["corpora"]]
+    for pair in block["pairs"]:
+        for name in pair:
+            known(f"{where}.pairs", name, ranked)
+    if block["pairs"] and not block["recipes"]:
+        raise BadInput(
+            f"{where}.pairs: students are compared, and this grid trains none; remove the key, or state recipes"
+        )
 
 
 def _primary(config: dict, where: str, text: str, suites: list[str]) -> None:
@@ -208,6 +222,10 @@ def _primary(config: dict, where: str, text: str, suites: list[str]) -> None:
                 f"{where} ({text}): the checker of task '{task}' has no measure beside its score; write {suite}/{judge}/{task}"
             )
         known(f"{where} ({text})", measure, measures)
+    elif measure and config["judges"][judge]["loss"]:
+        raise BadInput(
+            f"{where} ({text}): it is in nats, and AP is a mean of shares; write {suite}/{judge}/{task}, the probability"
+        )
 
 
 def _cell(config: dict, where: str, cell: dict) -> None:

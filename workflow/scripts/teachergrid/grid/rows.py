@@ -277,6 +277,7 @@ class ReportRow(SpecRow):
     pilots: list[str]
     complete: list[str]  # grids that also train the teachers that the pilot drops
     instructions: list[str]
+    graded: list[str]  # sets in which a model says how hard the instructions are
     responses: list[str]
     rewards: list[str]
     suites: list[str]

@@ -34,6 +34,11 @@ def check(config: dict, where: str, entry: dict) -> None:
             f"{where}: needs the scorer's distributions; set `likelihood: {{distributions: true}}`. Likelihoods that are there already "
             "are then computed again: `teachergrid plan` shows what that costs. Or leave this metric out"
         )
+    if "top" in metric.needs and not likelihood["top"]:
+        raise BadInput(
+            f"{where}: needs the probabilities of the likeliest tokens; set `likelihood: {{distributions: true, top: true}}`. Likelihoods "
+            "that are there already are then computed again: `teachergrid plan` shows what that costs. Or leave this metric out"
+        )
 
 
 def _check_formula(where: str, metric: Metric) -> None:
@@ -67,7 +72,14 @@ def _check_rewards(config: dict, where: str, metric: Metric) -> None:
             what = "the expression" if formula == OWN else f"formula '{formula}'"
             raise BadInput(f"{where}.reward: {what} needs a reward; known: {', '.join(rewards)}")
         known(f"{where}.reward", reward, rewards)
-    if formula == "embedding_similarity" and rewards[metric.settings["reward"]]["similarity"] is None:
+    if formula != "embedding_similarity":
+        return
+    compared = rewards[metric.settings["reward"]]["similarity"]
+    if compared is None:
         raise BadInput(
             f"{where}.reward: '{metric.settings['reward']}' compares no embeddings; name a reward with `similarity`"
+        )
+    if compared["measure"] != "mean":
+        raise BadInput(
+            f"{where}.formula: the reward '{metric.settings['reward']}' is a distance; its mean is the formula `reward_mean`"
         )

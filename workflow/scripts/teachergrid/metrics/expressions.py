@@ -31,6 +31,12 @@ COLUMNS = {
     "rank": ("likelihood", "ranks"),  # mean over the response's tokens, each at most RANK_CAP
     "brier": ("likelihood", "distributions"),  # mean over the response's tokens of 1 - 2 p + sum of p squared
     "entropy": ("likelihood", "distributions"),  # nats per token
+    "top": (
+        "likelihood",
+        "distributions",
+        "top",
+    ),  # mean over the response's tokens of the likeliest token's probability
+    "sure": ("likelihood", "distributions", "top"),  # share of the response's tokens where that is above 0.99
     "lark": ("likelihood", "distributions"),  # see formulas: against the other responses to the instruction
     "length": ("text",),
 }

@@ -173,6 +173,19 @@ FORMULAS = {
         "lowest",
         "mean(entropy)",
     ),
+    "top": Formula(
+        "probability of the likeliest next token (Hui et al. 2024, arXiv 2412.11231, of an evolver's own outputs), mean over the "
+        "response's tokens, then over responses",
+        "probability",
+        "lowest",
+        "mean(top)",
+    ),
+    "sure": Formula(
+        "share of the response's tokens where the likeliest next token has a probability above 0.99, mean over responses",
+        "share",
+        "lowest",
+        "mean(sure)",
+    ),
     "length": Formula(
         "length of the whole response in the scorer's tokens (estimated where likelihood.max_length cut it); without likelihoods "
         "in the teacher's, else in words",

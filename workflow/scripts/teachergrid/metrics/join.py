@@ -21,7 +21,9 @@ from .rows import JoinedRows, LikelihoodKey, Reasons, Table
 _KEY = ["id", "sample"]
 _COUNTS = ["n_question", "n_answer", "n_end"]
 _SUMS = ["question", "answer_given_question", "end_given_question", "answer", "end"]
-_DISTRIBUTIONS = ["probability", "end_probability", "squares", "end_squares", "entropy", "end_entropy"]
+_DISTRIBUTIONS = [
+    f"{end}{name}" for name in ("probability", "squares", "entropy", "top", "sure") for end in ("", "end_")
+]
 
 
 class JobFiles(Protocol):

@@ -134,9 +134,10 @@ def _cut(metric: Metric, rows: JoinedRows, part: bootstrap.Part) -> dict:
     """Return the number of a metric's responses that a scorer read only in part, and what that does to the value."""
     if not (metric.likelihoods or "text" in metric.needs):
         return {}
-    number, n = int((terms.cut(metric, rows) & ~part.left_out.rows).sum()), int((~part.left_out.rows).sum())
-    if not number:
+    cut_rows = terms.cut(metric, rows)
+    if not cut_rows.any() or not (number := int((cut_rows & ~part.left_out.rows).sum())):
         return {"cut": 0}
+    n = int((~part.left_out.rows).sum())
     what = "losses are those of the beginning, without end token" if metric.likelihoods else "length estimated"
     note = f"{number} of {n} answers ({100 * number / n:.3g} %) are cut at likelihood.max_length: {what}"
     return {"cut": number, "cut_note": note}

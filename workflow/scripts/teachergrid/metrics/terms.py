@@ -154,7 +154,8 @@ def cut(metric: Metric, rows: JoinedRows) -> np.ndarray:
     """Return which responses [n] any scorer of a metric read only in part, because of `likelihood.max_length`."""
     cut_rows = np.zeros(len(rows.id), bool)
     for key in {*metric.likelihoods, *((s["scorer"], s["format"]) for s in metric.settings_for("text"))}:
-        if key in rows.likelihoods:
+        # most tables have no cut row, and a cell asks for each of its metrics
+        if key in rows.likelihoods and any(CUT in text for text in rows.likelihoods[key]["reason"].texts):
             cut_rows |= _is_cut(rows.likelihoods[key])
     return cut_rows
 
@@ -245,7 +246,12 @@ def _losses(term: Term, settings: Mapping, rows: JoinedRows, left_out: LeftOut) 
     if "distributions" in term.needs:
         brier = 1 + (with_end("squares", "end_squares") - 2 * with_end("probability", "end_probability")) / tokens
         losses |= {"brier": brier, "entropy": with_end("entropy", "end_entropy") / tokens}
+        losses |= {name: with_end(name, f"end_{name}") / tokens for name in ("top", "sure")}
         losses["lark"] = lark(rows.id, losses["loss"], brier)
+    if "top" in term.needs:
+        left_out.add(
+            np.isnan(losses["top"]) & ~np.isnan(given), "no likeliest tokens were kept (config.likelihood.top)"
+        )
     for name in {*term.columns} & {*losses}:
         left_out.add_reasons(np.isnan(losses[name]), table["reason"])
     for name in term.divides_by:

@@ -1,6 +1,8 @@
 """Numbers as a person reads them. What is undefined is an em dash."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -104,3 +106,12 @@ def clipped(text: str | None, longest: int = 900) -> str:
     """Return the text, cut with a note on how much is left out, so that a page stays small."""
     text = text or ""
     return text if len(text) <= longest else f"{text[:longest]} … ({count(len(text) - longest)} more characters)"
+
+
+def clean(value: Any) -> Any:
+    """Return nested data with NaN and infinities as None, so that what is undefined has one form."""
+    if isinstance(value, Mapping):
+        return {key: clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
 """The page of a grid: one module per section.
 
-Imports: analysis, cost, data, decisions, hub, job, metrics, pages, spec, stats, store.
+Imports: analysis, cost, data, decisions, evolution, hub, job, metrics, pages, spec, stats, store.
 """

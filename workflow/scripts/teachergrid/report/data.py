@@ -1,12 +1,12 @@
 """The data of a report: the tables of a grid block, in the order and under the names that all sections use."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from ..analysis import evolution
 from ..analysis.scores import UNIT_WORDS
+from ..pages import text
 from ..spec import schema
 from ..store import artifacts
 
@@ -50,6 +50,8 @@ class Inputs(TypedDict):
     contamination: list[Row]
     evolved: list[Row]  # of analysis.evolution
     evolution_costs: list[Row]
+    grades: list[Row]
+    evolution_scores: list[Row]
     recommendation: Row
     pilot: Row | None  # see pilot.section
     health: dict[str, list[Row]]  # responses id -> checks with limit and verdict
@@ -78,6 +80,8 @@ COLUMNS: dict[str, Iterable[str]] = {
     "contamination": artifacts.CONTAMINATION.names,
     "evolved": evolution.COLUMNS,
     "evolution_costs": evolution.COSTS,
+    "grades": evolution.GRADES,
+    "evolution_scores": evolution.SCORES,
     "health": (*artifacts.HEALTH.names, "limit", "passed"),
     "failures": ("cell", "rule", "kind", "reason", "log"),
     "stages": ("rule", "jobs", "wall_s", "cpu_s", "max_rss_mb"),
@@ -175,7 +179,7 @@ def gather(data: Mapping[str, Any]) -> PageData:
 
 def parse(data: Mapping[str, Any]) -> Inputs:
     """Return data with all keys and columns of Inputs: empty tables and None for what is missing."""
-    data = clean(data)
+    data = text.clean(data)
     metrics = _rows("metrics", data.get("metrics"))
     return Inputs(
         title=data.get("title"),
@@ -190,6 +194,8 @@ def parse(data: Mapping[str, Any]) -> Inputs:
         contamination=_rows("contamination", data.get("contamination")),
         evolved=_rows("evolved", data.get("evolved")),
         evolution_costs=_rows("evolution_costs", data.get("evolution_costs")),
+        grades=_rows("grades", data.get("grades")),
+        evolution_scores=_rows("evolution_scores", data.get("evolution_scores")),
         recommendation=data.get("recommendation") or {},
         pilot=data.get("pilot"),
         health={name: _rows("health", rows) for name, rows in (data.get("health") or {}).items()},
@@ -249,15 +255,6 @@ def promised(row: Row) -> Row:
 def blank(table: str) -> Row:
     """Return a row of a table with all columns None."""
     return dict.fromkeys(COLUMNS[table])
-
-
-def clean(value: Any) -> Any:
-    """Return nested data with NaN and infinities as None, so that what is undefined has one form."""
-    if isinstance(value, Mapping):
-        return {key: clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def unit_of(student: Row, compare: str) -> str:

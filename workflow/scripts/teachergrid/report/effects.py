@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..pages import plots, text
+from ..pages.labels import Point
 from .data import POOLED, PageData, Row, place, places
 from .metrics import name_of, own_metrics
 
@@ -95,6 +96,7 @@ def _panel(data: PageData, panel: str | None) -> dict[str, Any]:
         "components": _named(_components(rows, data.bases), data),
         "after": _named(_after(rows, data.bases), data),
         "policies": _by_subject(rows, "policy", data.bases),
+        "fronts": [found for base in data.bases if (found := _front(data, base, panel, rows))],
         "concordance": [row for row in rows if row["effect"] == "concordance"],
         "interaction": _first(rows, "interaction"),
         "for_all": dict.fromkeys(("mean", "z-score", "rank"))
@@ -159,6 +161,53 @@ def _by_subject(rows: list[Row], effect: str, bases: list[str]) -> list[dict]:
     found = {(row["subject"], row["base"]): row for row in rows if row["effect"] == effect}
     names = dict.fromkeys(name for name, _ in found)
     return [{"name": name, "cells": [found.get((name, base)) for base in bases]} for name in names]
+
+
+def _front(data: PageData, base: str, panel: str | None, rows: list[Row]) -> dict | None:
+    """Return {"base", "plot", "teachers": rows of the front, the cheapest first} of a base; None where no two costs are known."""
+    own = [row for row in rows if row["base"] == base and row["value"] is not None]
+    costs = {row["subject"]: row["value"] for row in own if row["effect"] == "cost"}
+    found = {row["subject"]: row for row in own if row["effect"] == "front" and row["subject"] in costs}
+    if not found:
+        return None
+    where = place(data, base, panel)
+    cells = {name: data.cell(base, panel, name) for name in found}
+    plot = plots.scatter(
+        [
+            Point(
+                x=costs[name],
+                y=cells[name]["value"],
+                label=name,
+                y_low=cells[name]["low"],
+                y_high=cells[name]["high"],
+                series=0 if row["other"] is None else 1,
+                css="" if row["other"] is None else "behind",
+                title=f"{name}: cost {text.significant(costs[name])} times, AP {text.number(cells[name]['value'])}",
+                linked=row["other"] is None,
+            )
+            for name, row in found.items()
+        ],
+        f"Cost and quality, students of {where}",
+        "One mark per teacher, with 95 % intervals; a line joins those that no other one beats for as little.",
+        "Cost of writing the responses, times the cheapest",
+        f"{where}: AP, 0 to 100",
+        log=lambda cost: text.significant(cost),
+    )
+    names = sorted(found, key=lambda name: costs[name])
+    return {
+        "base": where,
+        "plot": plot,
+        "teachers": [
+            {
+                "name": name,
+                "cost": costs[name],
+                "ap": cells[name],
+                "sure": found[name]["value"],
+                "behind": found[name]["other"],
+            }
+            for name in names
+        ],
+    }
 
 
 def _combinations(rows: list[Row]) -> dict[str, Row | None]:

@@ -16,7 +16,7 @@ NONE_YET = (
 
 
 def tables(data: PageData) -> list[dict]:
-    """Return per score {"name", "judge": its `marks`, "columns", "rows"}.
+    """Return per score {"name", "what": its numbers are, "judge": its `marks`, "columns", "rows"}.
 
     Scores are those of suites, of the tasks of suites that have several, and what a checker or judge measures of a task beside its
     score. A score is left out where it alone is AP.
@@ -39,7 +39,16 @@ def _table(data: PageData, name: str, rows: list[dict]) -> dict:
         shown = _loss if name.endswith(LOG_PROBABILITY) else text.within
         lines.append({"name": unit, "cells": [{"value": v[0], "text": shown(*v)} for v in values]})
     title = f"{name.removesuffix(LOG_PROBABILITY)}: loss, nats a token" if name.endswith(LOG_PROBABILITY) else name
-    return {"name": title, "judge": marks(data, name), "columns": columns, "rows": lines}
+    return {"name": title, "what": _what(data, name), "judge": marks(data, name), "columns": columns, "rows": lines}
+
+
+def _what(data: PageData, name: str) -> str:
+    """Return what the numbers of a score are."""
+    if name.endswith(LOG_PROBABILITY):
+        return "The mean loss of a token of the reference answers under the model, lower is better"
+    if judge_of(name) in data.inputs["losses"]:
+        return "The probability that the model gives a token of the reference answers, their geometric mean, 0 to 100"
+    return "The share of items won or right, 0 to 100"
 
 
 def _loss(value: float | None, low: float | None, high: float | None) -> str:
@@ -69,7 +78,8 @@ def marks(data: PageData, score: str) -> dict:
 
 def behind(data: PageData, scores: list[str]) -> list[dict]:
     """Return {"judge", and its `marks`} of the judges of several scores, each judge of a suite once."""
-    named = {"/".join(score.split("/")[:2]): score for score in reversed(scores) if judge_of(score) != CHECKER}
+    no_judge = (CHECKER, *data.inputs["losses"])
+    named = {"/".join(score.split("/")[:2]): score for score in reversed(scores) if judge_of(score) not in no_judge}
     return [{"score": name, **marks(data, score)} for name, score in sorted(named.items())]
 
 

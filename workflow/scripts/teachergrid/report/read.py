@@ -45,12 +45,13 @@ class InputFiles(Protocol):
     verified: Sequence[str]
     pilots: Sequence[str]
     complete: Sequence[str]
+    graded: Sequence[str]
 
 
-def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict:
+def grid(files: InputFiles, prompts: dict, settings: dict, results: str, paid_by: evolution.Paid) -> dict:
     """Return the data of page.build.
 
-    files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder.
+    files: the job's inputs; prompts: {task: table of artifacts.INSTRUCTIONS}; settings: of the job; results: folder; paid_by: of a job.
     """
     tables = {Path(path).stem: path for path in files.tables}
     made_from = origin.read(tables["performance"])
@@ -58,6 +59,7 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
     grid_settings = canonical.load(made_from["spec"])
     rewards = {(Path(path).parent.name, Path(path).stem): path for path in files.rewards}
     responses: dict[tuple[str, str], str] = {Responses.parse(Path(path).stem): path for path in files.responses}
+    joined = settings.get("joined") or {}
     return {
         "title": settings["title"],
         "config_files": config_files.in_use(),
@@ -66,8 +68,15 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
         "recommendation": yaml.safe_load(Path(tables["recommendation"]).read_text()),
         "pilot": pilot(files, settings),
         "contamination": [row for path in files.instructions for row in contaminated(path, prompts)],
-        "evolved": [row for path in files.instructions for row in evolution.summary(path)],
-        "evolution_costs": [row for path in files.instructions if (row := evolution.cost(path, results))],
+        "evolved": (evolved := [row for path in files.instructions for row in evolution.summary(path)]),
+        "evolution_costs": [
+            row
+            for path in files.instructions
+            if (row := evolution.cost(path, results, joined.get(Path(path).stem, ()), paid_by))
+        ],
+        "grades": graded(files.graded, settings.get("graded") or {}),
+        # beside evolved sets, their seeds too
+        "evolution_scores": [row for path in files.instructions if evolved for row in evolution.scores(path, rewards)],
         "sizes": {Path(path).stem: pq.read_metadata(path).num_rows for path in files.instructions},
         "health": {Path(path).stem: checks(path, grid_settings["gates"]) for path in files.health},
         "samples": samples.samples(
@@ -95,6 +104,11 @@ def grid(files: InputFiles, prompts: dict, settings: dict, results: str) -> dict
             grid_settings, settings["models"], made_from, digests([*files.responses, *files.rewards, *files.answers])
         ),
     }
+
+
+def graded(paths: Sequence[str], sets: dict[str, dict]) -> list[dict]:
+    """Return rows of evolution.GRADES. sets: {graded set: {"of", "by"}}."""
+    return [row for path in paths for row in evolution.grades(path, **sets[Path(path).stem])]
 
 
 def pilot(files: InputFiles, settings: dict) -> dict | None:

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from markupsafe import Markup
+
+from ..analysis.evolution import ALL
 from ..data.contamination import WAYS
+from ..evolution.grading import LEVELS
 from ..job.failures import UNKNOWN, Group, grouped
-from ..pages import text
+from ..pages import plots, text
 from ..spec.ids import Responses, Student
 from .data import PageData, Row, places
 
@@ -119,6 +123,43 @@ def evolved(data: PageData) -> list[Row]:
         share = row["kept"] / row["asked"] if row["asked"] else None
         rows.append({**row, "share": share, "reasons": words or text.DASH})
     return rows
+
+
+def by_round(data: PageData) -> dict:
+    """Return what a page shows of grades and rewards by round and operator.
+
+    {"levels": of the grades, "grades": rows, "rewards": rows, "plots": one for each model that graded, and for each reward}.
+    """
+    graded, scored = data.inputs["grades"], data.inputs["evolution_scores"]
+    figures = []
+    for judge in dict.fromkeys(row["graded_by"] for row in graded):
+        own = [row for row in graded if row["graded_by"] == judge]
+        figures.append(_over_rounds(own, f"How hard {judge} finds the instructions", f"score by {judge}, 0 to 100"))
+    for reward, teacher in dict.fromkeys((row["reward"], row["answered_by"]) for row in scored):
+        own = [row for row in scored if (row["reward"], row["answered_by"]) == (reward, teacher)]
+        figures.append(_over_rounds(own, f"{reward} of the answers of {teacher}", f"{reward}, answers of {teacher}"))
+    return {"levels": LEVELS, "grades": graded, "rewards": scored, "plots": figures}
+
+
+def _over_rounds(rows: list[Row], title: str, axis: str) -> Markup:
+    """Return the plot of the means of each set and round."""
+    whole = {(row["instructions"], row["round"]) for row in rows if row["operator"] == ALL}
+    shown = [row for row in rows if row["operator"] == ALL or (row["instructions"], row["round"]) not in whole]
+    digits = 1 if all(abs(row["mean"] or 0) >= 10 for row in shown) else 3
+    sets = list(dict.fromkeys(row["instructions"] for row in shown))
+    dots = [
+        plots.Dot(
+            label=f"{row['instructions']}, round {row['round']}",
+            value=row["mean"],
+            low=row["low"],
+            high=row["high"],
+            text=text.number(row["mean"], digits),
+            title=f"{row['instructions']}, round {row['round']}: {text.within(row['mean'], row['low'], row['high'], digits)}",
+            series=sets.index(row["instructions"]),
+        )
+        for row in shown
+    ]
+    return plots.dots(dots, title, "One row per set and round, with 95 % intervals over instructions.", axis)
 
 
 def stages(data: PageData) -> dict:

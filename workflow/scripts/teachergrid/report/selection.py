@@ -2,9 +2,14 @@
 
 from markupsafe import Markup
 
+from ..decisions import curves as of_curves
 from ..decisions import selection as of_selections
 from ..pages import plots, text
+from ..pages.labels import Point
 from .data import PageData, Row, place, places
+
+COSTS = ("money", "GPU time", "time")
+EQUAL = 0.05  # amounts that differ by a smaller share count as equal
 
 
 def section(data: PageData) -> dict | None:
@@ -18,7 +23,7 @@ def section(data: PageData) -> dict | None:
 
 
 def _at(data: PageData, base: str, panel: str | None) -> dict:
-    """Return {"name", "rows", "plot", "overlap": {"names", "rows"} or None} of one base and panel, the best selection first."""
+    """Return {"name", "rows", "plot", "overlap": {"names", "rows"} or None, "pilots"} of one base and panel, the best selection first."""
     by_effect: dict[str, list[Row]] = {name: [] for name in of_selections.EFFECTS}
     for row in data.inputs["effects"]:
         if (row["base"], row["panel"]) == (base, panel) and row["effect"] in by_effect:
@@ -30,7 +35,8 @@ def _at(data: PageData, base: str, panel: str | None) -> dict:
     rows = [_selected(data, (base, panel, name), against) for name in names]
     rows.sort(key=lambda row: (row["ap"] is None, -(row["ap"] or 0)))
     where = place(data, base, panel)
-    return {"name": where, "rows": rows, "plot": _against_random(where, rows), "overlap": _overlap(by_effect)}
+    found = {"name": where, "rows": rows, "plot": _against_random(where, rows), "overlap": _overlap(by_effect)}
+    return found | {"pilots": _pilots(data, base, panel)}
 
 
 def _selected(data: PageData, cell: tuple[str, str | None, str], against: dict[str, dict[str, Row]]) -> dict:
@@ -60,6 +66,73 @@ def choice(entry: Row) -> str:
     sizes = [f"{100 * entry['share']:g} %"] if entry.get("share") else []
     sizes += [f"{text.count(entry[key])} {key}" for key in ("rows", "tokens") if entry.get(key)]
     return ", ".join([first, *sizes])
+
+
+def pairs(data: PageData) -> list[dict]:
+    """Return the pairs that the grid states: {"where", "first", "second", "row", "ratios": {what: first over second}, "equal", "hint"}.
+
+    row: of artifacts.EFFECTS. hint: how many rows of the dearer one make both cost as much; None where that is not known.
+    """
+    costs = {row["instructions"]: row for row in data.inputs["evolution_costs"]}
+    found = []
+    for row in data.inputs["effects"]:
+        if row["effect"] == of_selections.PAIR:
+            first, second = row["larger"], row["smaller"]
+            own = [_amounts(data, row["base"], name, costs) for name in (first, second)]
+            ratios = {what: one / other for what, one in own[0].items() if one and (other := own[1].get(what))}
+            equal = [what for what, ratio in ratios.items() if abs(ratio - 1) <= EQUAL]
+            where = place(data, row["base"], row["panel"])
+            hint = _at_equal_cost((first, second), own, ratios)
+            found.append(
+                {
+                    "where": where,
+                    "first": first,
+                    "second": second,
+                    "row": row,
+                    "ratios": ratios,
+                    "equal": equal,
+                    "hint": hint,
+                }
+            )
+    return found
+
+
+def _amounts(data: PageData, base: str, unit: str, costs: dict[str, Row]) -> dict[str, float | None]:
+    """Return what a unit is made of: rows and trained tokens (means over seeds), and what the models took that evolved its rows.
+
+    That is under "money", "GPU time" or "time", where it is of one kind.
+    """
+    corpora = data.corpora(unit, base)
+    rows = [row for row in data.inputs["lineage"] if row["corpus"] in corpora and row["base"] == base]
+
+    def mean(column: str) -> float | None:
+        values = [row[column] for row in rows if row[column] is not None]
+        return sum(values) / len(values) if values else None
+
+    sets = {student["instructions"] or unit for student in data.students(unit, base)}
+    spent = [_spent(costs[name]) if name in costs else None for name in sets]
+    kinds = {kind for one in spent if one for kind in one}
+    known = len(kinds) == 1 and None not in spent
+    cost = {kind: sum(one[kind] for one in spent if one) for kind in kinds} if known else {}
+    return {"rows": mean("examples"), "trained tokens": mean("trained_tokens"), **cost}
+
+
+def _spent(row: Row) -> dict[str, float] | None:
+    """Return what the rows of an evolved set took, by its kind; None where it is of several kinds, or not known."""
+    # the seconds of a job that asks an endpoint say nothing beside the money
+    kinds = {"money": row["usd"], "GPU time": row["gpu_s"], "time": None if row["usd"] else row["cpu_s"]}
+    found = {kind: amount * row["share"] for kind, amount in kinds.items() if amount and row["share"]}
+    return found if len(found) == 1 and not row["unknown"] else None
+
+
+def _at_equal_cost(names: tuple[str, str], own: list[dict[str, float | None]], ratios: dict[str, float]) -> str | None:
+    rows = own[0]["rows"], own[1]["rows"]
+    ratio = next((ratios[kind] for kind in COSTS if kind in ratios), None)
+    if ratio is None or abs(ratio - 1) <= EQUAL or None in rows:
+        return None
+    dearer = 0 if ratio > 1 else 1
+    number = int((rows[dearer] or 0) * min(ratio, 1 / ratio))
+    return f"about {text.count(number)} rows of {names[dearer]} cost as much as {names[1 - dearer]}"
 
 
 def _against_random(where: str, rows: list[dict]) -> Markup | None:
@@ -98,3 +171,57 @@ def _overlap(by_effect: dict[str, list[Row]]) -> dict | None:
 
 def _chosen_alike(row: Row) -> str:
     return f"{row['family']}: {row['smaller']} and {row['larger']} choose {text.percent(row['value'])} of {text.count(row['n'])} rows alike."
+
+
+# --- pilots that train
+
+
+def _pilots(data: PageData, base: str, panel: str | None) -> dict | None:
+    """Return {"plot", "levels", "promised", "halving"} of the students of few rows; None where a grid has none.
+
+    levels: {"name", "rho", "p", "lost": rows by number kept}. promised: {"teacher", "promised": row, "reached": row} of each teacher.
+    """
+    rows = [row for row in data.inputs["effects"] if (row["base"], row["panel"]) == (base, panel)]
+    rows = [row for row in rows if row["value"] is not None]
+    points = [row for row in rows if row["effect"] == of_curves.CURVE]
+    if not points:
+        return None
+    reached = {row["subject"]: row for row in points if row["other"] == of_curves.ALL_ROWS}
+    promised = [row for row in rows if row["effect"] == of_curves.EXTRAPOLATED]
+    lost: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["effect"] == of_curves.PILOT_LOST:
+            lost.setdefault(row["subject"], []).append(row)
+    return {
+        "plot": _curves(place(data, base, panel), points),
+        "levels": [
+            {"name": row["subject"], "rho": row["value"], "p": row["p"], "lost": lost.get(row["subject"], [])}
+            for row in rows
+            if row["effect"] == of_curves.PILOT_RHO
+        ],
+        "promised": [{"teacher": r["subject"], "promised": r, "reached": reached[r["subject"]]} for r in promised],
+        "halving": next((row for row in rows if row["effect"] == of_curves.HALVING), None),
+    }
+
+
+def _curves(where: str, points: list[Row]) -> Markup:
+    teachers = list(dict.fromkeys(row["subject"] for row in points))
+    most = max(row["n"] for row in points)
+    return plots.scatter(
+        [
+            Point(
+                x=row["n"],
+                y=row["value"],
+                label=row["subject"] if row["n"] == most else "",
+                series=teachers.index(row["subject"]),
+                title=f"{row['subject']}, {row['other']}: {text.within(row['value'], row['low'], row['high'])}",
+                linked=True,
+            )
+            for row in points
+        ],
+        f"Performance by rows trained on, students of {where}",
+        "One line per teacher.",
+        "Rows that a student was trained on",
+        f"{where}: AP, 0 to 100",
+        log=text.count,
+    )

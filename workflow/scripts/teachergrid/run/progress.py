@@ -178,14 +178,12 @@ class Progress:
         return bool(self.running) and all(job in self.jobs and not self.jobs[job]["local"] for job in self.running)
 
     def left(self) -> str:
-        """Return the time left in words. A rule of which no job has finished counts with the mean of all finished jobs."""
+        """Return the time left in words. A rule of which no job has finished counts with the mean of all; what runs counts, too."""
         finished = [s for times in self.took.values() for s in times]
         mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
         work = sum(n * mean.get(rule, sum(finished) / len(finished)) for rule, n in self.waiting.items() if n > 0)
-        # what runs now counts, too: at first it is all but one job
         now = time.monotonic()
-        busy = sum(finished) + sum(now - began for began in self.running.values())
-        at_a_time = max(1.0, busy / (now - self.start))
+        at_a_time = max(1.0, (sum(finished) + sum(now - began for began in self.running.values())) / (now - self.start))
         return f"about {span(work / at_a_time, largest='h')} left"
 
 

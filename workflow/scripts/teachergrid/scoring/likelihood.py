@@ -152,8 +152,8 @@ def score_rows(
             for ids, question in ((pair.with_prompt, pair.question), (pair.without_prompt, [])):
                 sequences.append(ids)
                 positions.append(question + list(range(len(ids) - pair.n_answer - pair.n_end, len(ids))))
-    distributions = options.get("distributions", False)
-    scores = iter(logprobs.score(model, sequences, positions, options["batch_tokens"], distributions))
+    asked = options.get("distributions", False), options.get("top", False)
+    scores = iter(logprobs.score(model, sequences, positions, options["batch_tokens"], *asked))
     return [
         _undefined("question too long") if pair is None else _values(pair, next(scores), next(scores), options)
         for pair in pairs
@@ -235,6 +235,8 @@ def _distributions(scores: logprobs.Scores, q: int, a: int, tokens: bool) -> dic
         "squares": scores.squares,
         "entropy": scores.entropies,
     }
+    if scores.tops:
+        columns |= {"top": scores.tops, "sure": [float(value > logprobs.SURE) for value in scores.tops]}
     sums = {name: _sum(values[q : q + a]) for name, values in columns.items()}
     ends = {f"end_{name}": _sum(values[q + a :]) for name, values in columns.items()}
     lists = {"token_squares": scores.squares[q:], "token_entropies": scores.entropies[q:]}

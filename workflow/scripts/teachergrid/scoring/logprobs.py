@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 PADDING = 0.04  # largest share of padding in a batch, so that a small shard wastes no more than a large one
 LOGITS = 2**26  # computed at once (256 MB in float32), so that a large vocabulary needs no matrix over all positions
+SURE = (
+    0.99  # above this probability of the likeliest token a model is sure of it (arXiv 2412.11231 cuts its plots here)
+)
 LEAST = -1e4  # nats: a smaller log-probability has p = 0 in float32
 # logits that are normalised at once: on a CPU as many as fit into its cache
 NORMALISED = {"cuda": 2**24, "cpu": 2**18}
@@ -25,6 +28,7 @@ class Scores(NamedTuple):
     # of the whole distribution at each token; empty unless `score` was asked for them
     squares: list[float]  # sum of p squared
     entropies: list[float]  # in nats
+    tops: list[float] = []  # noqa: RUF012 (never changed): probability of the likeliest token; empty unless asked for
 
 
 def score(
@@ -33,6 +37,7 @@ def score(
     positions: list[list[int]],
     batch_tokens: int,
     distributions: bool = False,
+    top: bool = False,
 ) -> list[Scores]:
     """Return the scores of some tokens of each sequence, each token given all tokens before it.
 
@@ -43,7 +48,7 @@ def score(
         sequences: token ids of each sequence.
         positions: of each sequence, the positions of the tokens to score; none is 0.
         batch_tokens: tokens in a batch with padding, at most, unless a single sequence has more.
-        distributions: also return the squares and entropies of the distributions.
+        distributions: also return the squares and entropies of the distributions. top: and the probability of the likeliest token.
     """
     import torch
 
@@ -59,12 +64,11 @@ def score(
             column = torch.tensor([position for i in rows for position in positions[i]], device=hidden.device)
             # a token is predicted from the position before it
             targets = ids.to(hidden.device)[line, column]
-            columns = _score_targets(model, hidden[line, column - 1], targets, distributions)
+            columns = _score_targets(model, hidden[line, column - 1], targets, distributions, top)
             counts = [len(positions[i]) for i in rows]
             for i, *values in zip(rows, *(column.split(counts) for column in columns), strict=True):
                 logprob, rank, *more = (value.tolist() for value in values)
-                squares, entropies = more or ([], [])
-                scores[i] = Scores(logprob, rank, squares, entropies)
+                scores[i] = Scores(logprob, rank, *(more or ([], [])))
     return [scores[i] for i in range(len(sequences))]
 
 
@@ -87,9 +91,9 @@ def batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
 
 
 def _score_targets(
-    model: "PreTrainedModel", hidden: "torch.Tensor", targets: "torch.Tensor", distributions: bool
+    model: "PreTrainedModel", hidden: "torch.Tensor", targets: "torch.Tensor", distributions: bool, top: bool
 ) -> "list[torch.Tensor]":
-    """Return the columns of Scores [tokens] of target tokens, on the CPU: without the last two unless `distributions`.
+    """Return the columns of Scores [tokens] of target tokens, on the CPU: the first two, those of `distributions`, and that of `top`.
 
     hidden: [tokens, hidden size], the last hidden state before each target. targets: [tokens], ids.
     """
@@ -109,4 +113,5 @@ def _score_targets(
                 p = values.exp()
                 # a token that is impossible has p log p = 0, and not NaN
                 parts[-1] += [p.square().sum(1), -(p * values.clamp(min=LEAST)).sum(1)]
+                parts[-1] += [p.max(1).values] if top else []
     return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]

@@ -216,7 +216,10 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
     is_similarity = scorer_of is similarity.Encoder
     schema = similarity.VECTORS if is_similarity else artifacts.REWARDS
     tables = shards.ensure(work, len(bounds), make, schema, "rewards", load)
-    table = similarity.compare(tables) if is_similarity else pa.concat_tables([schema.empty_table(), *tables])
+    if is_similarity:
+        table = similarity.MEASURES[reward["similarity"]["measure"]](tables)
+    else:
+        table = pa.concat_tables([schema.empty_table(), *tables])
     reasons = table["reason"].to_pylist()
     finite.check(model["repo"], "rewards", reasons.count(NOT_FINITE), reasons.count(None))
     return table

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 SHOWN = 80  # characters of a wrong value that a message repeats
+# rules of the schema that may say what to write instead
+WITH_REMEDY = ("pattern", "minProperties", "maximum", "uniqueItems", "minItems", "maxItems")
 
 
 def refuse_invalid(config: dict) -> None:
@@ -57,7 +59,7 @@ def _hint(error: "ValidationError") -> str:
         if word := schema.other_word(error.instance, error.schema):
             return f", did you mean '{word}'?"
         return spelling.nearest(error.instance, [value for value in error.validator_value if isinstance(value, str)])
-    if isinstance(error.schema, dict) and error.validator in ("pattern", "minProperties", "maximum", "uniqueItems"):
+    if isinstance(error.schema, dict) and error.validator in WITH_REMEDY:
         return f": {error.schema['x-remedy']}" if "x-remedy" in error.schema else ""
     return ""
 

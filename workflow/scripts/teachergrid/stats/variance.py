@@ -7,6 +7,7 @@ Scores and components are in the unit of the scores given, and its square.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -158,25 +159,48 @@ def reliability_after(reliability: float, now: float, then: float) -> float:
     return reliability / (reliability + (1 - reliability) * then / now)
 
 
-def expected_regret(spread: float, noise: float, units: int, draws: int = 20_000, seed: int = 0) -> float:
+@cache
+def expected_maximum(units: int) -> float:
+    """Return the expected maximum of so many standard normal values."""
+    x = np.linspace(-10, 10, 20_001)
+    below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x.tolist()]) ** units
+    return float(10 - np.trapezoid(below, x))  # of a variable on [-10, 10]
+
+
+def expected_regret(spread: float, noise: float, units: int) -> float:
     """Return how far the unit that looks best is behind the truly best one, on average over such studies.
 
     Args:
         spread: variance of the units' true means. noise: variance of a measured mean.
     """
-    rng = np.random.default_rng(seed)
-    truth = rng.normal(size=(draws, units)) * math.sqrt(spread)
-    seen = truth + rng.normal(size=(draws, units)) * math.sqrt(noise)
-    chosen = np.take_along_axis(truth, seen.argmax(1)[:, None], axis=1)[:, 0]
+    return math.sqrt(spread) * expected_maximum(units) - expected_best(spread, noise, units)
+
+
+def expected_best(spread: float, noise: float, units: int) -> float:
+    """Return how far above the mean of all the unit that looks best truly is, on average. Arguments: as of `expected_regret`.
+
+    Of what a unit seems to be above the mean, the share spread / (spread + noise) is true.
+    """
+    return spread / math.sqrt(spread + noise) * expected_maximum(units) if spread > 0 else 0.0
+
+
+def regret_of_the_first(
+    spread: float, noise: float, agrees: float, units: int, trained: int, draws: int | None = None
+) -> float:
+    """Return how far the best seen of the units that a metric puts first is behind the truly best of all, on average.
+
+    Args:
+        spread, noise: as of `expected_regret`. agrees: correlation of the metric with the units' true means.
+        trained: how many of the first are trained, and so seen.
+    """
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(draws or max(2000, min(20_000, 400_000 // units)), units))
+    metric = agrees * truth + math.sqrt(max(0.0, 1 - agrees**2)) * rng.normal(size=truth.shape)
+    truth *= math.sqrt(spread)
+    seen = truth + rng.normal(size=truth.shape) * math.sqrt(noise)
+    among = metric >= -np.partition(-metric, trained - 1, axis=1)[:, [trained - 1]]
+    chosen = np.take_along_axis(truth, np.where(among, seen, -np.inf).argmax(1)[:, None], axis=1)[:, 0]
     return float((truth.max(1) - chosen).mean())
-
-
-def expected_best(spread: float, noise: float, units: int, draws: int = 20_000, seed: int = 0) -> float:
-    """Return how far above the mean of all the unit that looks best truly is, on average. Arguments: as of `expected_regret`."""
-    rng = np.random.default_rng(seed)
-    truth = rng.normal(size=(draws, units)) * math.sqrt(spread)
-    seen = truth + rng.normal(size=(draws, units)) * math.sqrt(noise)
-    return float(np.take_along_axis(truth, seen.argmax(1)[:, None], axis=1).mean())
 
 
 def seed_gains(means: np.ndarray, spread: float, items: float, seed: float, seeds: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ __all__ = [
     "write_beside",
 ]
 # columns that tables had not from the beginning; only rules that load no model read these tables
-LATER = ("measures",)
+LATER = ("measures", "top", "end_top", "sure", "end_sure")
 BATCH = 4096  # rows that `batches` reads at once
 Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
 

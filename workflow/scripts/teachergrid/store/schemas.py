@@ -102,10 +102,13 @@ DISTRIBUTIONS = _schema(
     *_KEY,
     # of the tokens themselves; the sum of p squared; entropy in nats
     *[(f"{end}{name}", pa.float64()) for name in ("probability", "squares", "entropy") for end in ("", "end_")],
+    # with `top`: the probability of the likeliest token, and how many tokens have one above scoring.logprobs.SURE
+    *[(f"{end}{name}", pa.float64()) for name in ("top", "sure") for end in ("", "end_")],
     # of each token of the answer, then of its end tokens
     *[(f"token_{name}", pa.list_(pa.float32())) for name in ("squares", "entropies")],
     ("reason", pa.string()),
-    optional="probability end_probability squares end_squares entropy end_entropy token_squares token_entropies reason",
+    optional="probability end_probability squares end_squares entropy end_entropy top end_top sure end_sure token_squares "
+    "token_entropies reason",
 )
 # one row per training example of a derived corpus
 CORPUS = _schema(*_KEY, ("teacher", pa.string()), ("why", pa.string()))

@@ -3,8 +3,7 @@
 import pytest
 from evolved_rows import said, seed_row
 from teachergrid.errors import BadInput
-from teachergrid.evolution.lineage import joined, last_turn, pool, roots, roots_within, with_last_turn
-from teachergrid.evolution.steps import Given
+from teachergrid.evolution.steps import Given, joined, last_turn, pool, roots, roots_within, with_last_turn
 
 SEEDS = [seed_row(text) for text in "abc"]
 
