@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,9 +129,11 @@ def run(part: str, shape: str, options: argparse.Namespace, place: Path, end: fl
     folder = place / (f"armorm-{shape}" if part == "armorm" else shape)
     if end - time.monotonic() < LEAST:
         return {"skipped": "no time left"}, None
-    make(folder, shape, options, part == "armorm")
-    if part == "generation":
-        make(place / "parity", "tiny" if options.small else "0.5b", options, False)
+    why = make(folder, shape, options, part == "armorm", end)
+    if part == "generation" and not why:
+        why = make(place / "parity", "tiny" if options.small else "0.5b", options, False, end)
+    if why:
+        return {"failed": why}, None
     result, found = None, {}
     for step, limit in (("probe", probing), ("compare", comparing)):
         left = min(limit * (PATIENCE if options.small else 1), end - time.monotonic() - STARTS / 2)
@@ -148,10 +151,12 @@ def run(part: str, shape: str, options: argparse.Namespace, place: Path, end: fl
     return found | planned_memory(rule, spec, probe["took"]["device"]), probe
 
 
-def make(folder: Path, shape: str, options: argparse.Namespace, armorm: bool) -> None:
-    """Write a model, in a process of its own: the memory of a GPU that torch has taken it keeps until its process ends."""
-    call = f"import gpu_parts, pathlib; gpu_parts.model(pathlib.Path({str(folder)!r}), {shape!r}, {options.device!r}, {armorm})"
-    subprocess.run([sys.executable, "-c", call], env=environment(options), check=True)
+def make(folder: Path, shape: str, options: argparse.Namespace, armorm: bool, end: float) -> str | None:
+    """Write a model; return why it could not be. In a process of its own, which gives back the GPU's memory when it ends."""
+    given = f"pathlib.Path({str(folder)!r}), {shape!r}, {options.device!r}, {armorm}"
+    call = [sys.executable, "-c", f"import gpu_parts, pathlib; gpu_parts.model({given}); print('made')"]
+    said = ended(call, options, end - time.monotonic())
+    return None if said == "made" else f"its model was not made: {said}"
 
 
 def environment(options: argparse.Namespace) -> dict[str, str]:
@@ -186,12 +191,15 @@ def compared(part: str, folder: Path, shape: str, options: argparse.Namespace, s
 
 
 def ended(call: list[str], options: argparse.Namespace, seconds: float) -> str:
-    """Run a program, and return the last line that it printed, of its errors where it failed."""
-    try:
-        done = subprocess.run(call, env=environment(options), capture_output=True, text=True, timeout=max(seconds, 1))
-    except subprocess.TimeoutExpired:
-        return f"ended after {seconds:.0f} s"
-    said = done.stdout if done.returncode == 0 else done.stderr or f"exit code {done.returncode}"
+    """Run a program, and return the last line that it printed, of its errors where it failed. What it started ends with its time."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(call, env=environment(options), **pipes) as program:
+        try:
+            printed, errors = program.communicate(timeout=max(seconds, 1))
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+            return f"ended after {seconds:.0f} s"
+    said = printed if program.returncode == 0 else errors or f"exit code {program.returncode}"
     return (said.strip().splitlines() or ["it printed nothing"])[-1]
 
 
