@@ -270,11 +270,20 @@ def test_a_benchmark_of_ones_own_needs_no_code(grid, monkeypatch):
 
 
 def test_a_pilot(grid):
-    [pilot] = blocks(ROOT / "docs/pilot.md", "yaml")
+    pilot, trained = map(yaml.safe_load, blocks(ROOT / "docs/pilot.md", "yaml"))
     config = yaml.safe_load(readme_config())
-    config["grids"]["mine"] |= yaml.safe_load(pilot)["grids"]["mine"]
+    config["grids"]["mine"] |= pilot["grids"]["mine"]
     jobs = planned(grid, yaml.safe_dump(config))
     assert jobs["pilot"] == 1 and jobs["generate"] == 3 and "finetune" not in jobs
+    # a pilot that trains is a corpus of few rows for each teacher
+    config = yaml.safe_load(readme_config())
+    teachers = {"small": "qwen-7b", "large": "olmo-7b"}
+    for corpus in trained["corpora"].values():
+        corpus |= {"instructions": "mine", "teachers": [teachers[name] for name in corpus["teachers"]]}
+    whole = planned(grid, yaml.safe_dump(config))
+    config["grids"]["mine"] |= trained["grids"]["mine"]
+    jobs = planned(grid, yaml.safe_dump(config | {"corpora": trained["corpora"]}))
+    assert jobs["generate"] == whole["generate"] and jobs["finetune"] == whole["finetune"] + 2 * 2
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 import tiny
 from chat_templates import BARE, CHAT, INST, INST_BLANK, LINE, NEMOTRON, QWEN3, QWEN35, R1, channels, thinker
 from teachergrid.models import chat
+from teachergrid.models.templates import TODAY
 
 QUESTION = [{"role": "user", "content": "sort the\nwords"}]
 TEXTS = ["red apple", "story of red\n\nred", "apple\nbear "]
@@ -202,11 +203,10 @@ def test_templates_of_vendors_round_trip(path):
     tags = set(re.findall(r"<\|?[^<>|\s'\"{}()]{2,40}\|?>|<\uff5c[^<>]{3,40}\uff5c>", template))
     tokenizer = tiny.with_tags(tiny.tokenizer(True, template), *sorted(tags))
     for settings in (CHAT, CHAT | {"template_args": {"enable_thinking": False}}):
-        prompt = tokenizer.apply_chat_template(
-            QUESTION, add_generation_prompt=True, return_dict=False, **settings["template_args"]
-        )
+        options = {"return_dict": False, "strftime_now": TODAY.strftime, **settings["template_args"]}
+        prompt = tokenizer.apply_chat_template(QUESTION, add_generation_prompt=True, **options)
         turns = [*QUESTION, {"role": "assistant", "content": "red apple"}]
-        conversation = tokenizer.apply_chat_template(turns, return_dict=False, **settings["template_args"])
+        conversation = tokenizer.apply_chat_template(turns, **options)
         before, answer = chat.answer(tokenizer, QUESTION, "red apple", settings)
         assert before.ids == prompt
         written = answer.lead + answer.ids
