@@ -15,9 +15,8 @@ from ..errors import BadInput
 LONGEST = 230
 LARGEST = 2**63 - 1  # whole number that a table can hold
 LONGEST_TEXT = 4000  # characters of a path
-FREE = re.compile(
-    r"\.(system|plain|prompt|text|extract|expression)$|\.template_args\."
-)  # keys of texts, which may be long
+# keys of texts, which may be long; a judge's prompt is a file
+FREE = re.compile(r"(?<!judges)\.[^.]+\.(system|plain|prompt|text|extract|expression)$|\.template_args\.")
 # an output with this ending is a judge's name to Snakemake, and `verify` has a rule of its own
 VERIFY_FILE = "verify.parquet"
 KINDS: tuple[tuple[type, str], ...] = (
