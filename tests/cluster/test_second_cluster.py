@@ -119,7 +119,7 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
 
 def cancelled_by_preemption(cluster: Cluster, folder: Path) -> SharedGrid:
     """F5: a job that a CANCEL partition drops is submitted again while another one lives."""
-    grid = SharedGrid(cluster, folder, {check(TWO): {"hangs": 1}, ONE: {"seconds": 75}})
+    grid = SharedGrid(cluster, folder, {check(TWO): {"hangs": 1}, ONE: {"until": "go"}})
     grid.profile({"check": {"slurm_partition": "preempt"}})
     grid.edit(lambda config: config["models"]["small"].update(gpu_model="a100_80gb"))
     run = grid.run_as(ALICE, result(ONE), result(check(TWO)))
@@ -141,7 +141,8 @@ def cancelled_by_preemption(cluster: Cluster, folder: Path) -> SharedGrid:
     )
     cluster.ask("sbatch", *urgent, user=BOB)
     begun(grid, run, check(TWO), 2)
-    assert not Path(grid.folder, result(ONE)).exists()  # it lives
+    assert not Path(grid.folder, result(ONE)).exists()  # it lives, until it is told to end
+    Path(grid.folder, "go").touch()
     line_of(run.text(), "preempted", check(TWO), job)
     assert run.ends(LONG) == 0, run.story()
     assert "started again" not in run.text()
