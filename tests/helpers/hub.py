@@ -3,25 +3,21 @@
 import hashlib
 import json
 import re
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
+
+import loopback
 
 API = re.compile(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(revision|tree|auth-check)(?:/([^/]+))?)?$")
 FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(loopback.Server):
     """repos: {(kind, name): repo} as `add` makes them. asked: (method, path, Range header) of every request."""
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.repos, self.asked = {}, []
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Answer)
+        self.repos = {}
 
     def add(self, name: str, files: dict[str, bytes], kind: str = "model", commit: str | None = None):
         """Return a repository whose attributes a test may change: gated (refuses all files), says (another commit than
@@ -35,12 +31,7 @@ class Hub(ThreadingHTTPServer):
         return [path.rsplit("/", 1)[1] for method, path, _ in self.asked if method == "GET" and "/resolve/" in path]
 
 
-class Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
+class Answer(loopback.Handler):
     def do_HEAD(self):
         self.answer()
 
@@ -106,13 +97,6 @@ def etag(content: bytes) -> str:
     return hashlib.sha1(content).hexdigest()
 
 
-@contextmanager
 def running():
-    hub = Hub()
-    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
+    """Return a context in which a hub serves."""
+    return loopback.running(Hub())

@@ -2,28 +2,19 @@
 
 import base64
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import loopback
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(loopback.Server):
     """asked: (path, authorization, body) of every request. files: {path: bytes} of the last commit. refuses: the code it answers."""
 
-    daemon_threads = True
-
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.asked, self.files, self.refuses = [], {}, None
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Answer)
+        self.files, self.refuses = {}, None
 
 
-class Answer(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
+class Answer(loopback.Handler):
     def do_GET(self):
         self.do_POST()
 
@@ -57,13 +48,6 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@contextmanager
 def running():
-    hub = Hub()
-    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
+    """Return a context in which a hub serves."""
+    return loopback.running(Hub())
