@@ -110,7 +110,7 @@ def _shared(tables: list[Table], noises: list[variance.Noise]) -> float:
 def _noise_rows(noise: variance.Noise, table: Table) -> Iterable[dict]:
     n = len(table.names)
     yield {"effect": VARIANCE, "subject": "items", "value": noise.items, "n": n}
-    reason = None if noise.seed is not None else "one training seed: its noise cannot be told from true differences"
+    reason = None if noise.seed is not None else "one training seed: its noise and true differences cannot be separated"
     yield {"effect": VARIANCE, "subject": "seed", "value": noise.seed, "n": n, "reason": reason}
 
 
