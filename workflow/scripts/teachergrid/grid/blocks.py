@@ -21,7 +21,7 @@ from .rows import CorrelateRow, ReportRow
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 # how the rows of a derived corpus are chosen, as far as its students are compared by it
-CHOICE = ("instructions", "teachers", "by", "choose", "share", "rows", "tokens", "each", "ratios")
+CHOICE = ("instructions", "teachers", "matched", "least", "by", "choose", "share", "rows", "tokens", "each", "ratios")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
