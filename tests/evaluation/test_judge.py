@@ -240,6 +240,13 @@ def test_a_held_out_loss_is_that_of_training(folders, tmp_path):
     assert student["score"].to_pylist() == table["score"].to_pylist()
 
 
+def test_a_reference_answer_that_is_cut_is_marked_and_told(folders, tmp_path, capsys):
+    items = {"held": instruction_set(q0="apple", q1="the sum of words is 7. " * 20)}
+    rows = losses(folders["llama"], tmp_path, items, max_length=60).to_pylist()
+    assert [row["verdict"] for row in rows] == [None, judge.CUT] and rows[1]["score"] > 0
+    assert "held: 1 of 2 reference answers are longer than likelihood.max_length and cut" in capsys.readouterr().out
+
+
 def test_copies_of_a_student_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):
     """Each is loaded with the student's weights, in the number format of its model."""
     items = {"held": instruction_set(**{f"q{i}": text for i, text in enumerate(("apple", "the sum", "a story"))})}

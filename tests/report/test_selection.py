@@ -47,7 +47,11 @@ def selected(data):
 def test_selections_against_random_and_all_rows(selected):
     html = page.build(selected)
     read = Words(html).text
-    assert "What is choosing rows worth?" in read and "best by ifd, 25 %, of those with obeys 0.5 or better" in read and "length" in read
+    assert (
+        "What is choosing rows worth?" in read
+        and "best by ifd, 25 %, of those with obeys 0.5 or better" in read
+        and "length" in read
+    )
     assert "+3.2 [+1.0, +5.5], p 0.020" in read and "\u22121.5 [\u22124.0, +1.0], p 0.300" in read
     assert "26\u00a0%" in html and "top: bs and bm choose 61\u00a0% of 150 rows alike." in html
     assert 'href="#selection"' in html

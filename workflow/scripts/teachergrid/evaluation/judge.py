@@ -22,6 +22,7 @@ from ..tasks.verify import Verdict
 from . import measures
 
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
+CUT = "reference answer cut"
 
 
 class Answer(TypedDict):
@@ -109,7 +110,8 @@ def losses(
     """Return artifacts.SCORES of a model: how likely it finds the reference answers of items, given the questions alone.
 
     The score is the geometric mean of the probabilities of an answer's tokens and end, 0 to 1: the exponential of minus their mean
-    loss. The mean of the measure `log_probability` over a task is that of all its tokens, in nats: minus the held-out loss.
+    loss. The mean of the measure `log_probability` over a task is that of all its tokens, in nats: minus the held-out loss. Of an answer
+    longer than likelihood.max_length the beginning counts, without an end; its verdict is CUT.
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
@@ -129,7 +131,8 @@ def losses(
         known = values.get("answer_given_question") is not None
         total, tokens = _summed(values) if known else (0.0, 0)
         parts.append({"log_probability": (total, float(tokens))} if known else {})
-        verdict = Verdict(math.exp(total / tokens) if known else None, None, None if known else values["reason"])
+        cut = CUT if known and values["truncated"] else None
+        verdict = Verdict(math.exp(total / tokens) if known else None, cut, None if known else values["reason"])
         answer: Answer = {
             "task": task,
             "id": row["id"],
@@ -142,6 +145,11 @@ def losses(
     for task in items:
         places = [i for i, score in enumerate(scores) if score["task"] == task]
         of_task = [scores[i] for i in places]
+        if cut_rows := sum(score["verdict"] == CUT for score in of_task):
+            print(
+                f"{task}: {cut_rows} of {len(of_task)} reference answers are longer than likelihood.max_length and cut",
+                flush=True,
+            )
         measures.add(of_task, [parts[i] for i in places])
     return artifacts.table(scores, artifacts.SCORES)
 
