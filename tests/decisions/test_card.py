@@ -61,6 +61,20 @@ def test_terms_that_no_config_states_are_said(tmp_path):
     assert len(card.lineage(student_results.make(tmp_path / "new", terms=None).parents[1], STUDENT).unstated()) == 3
 
 
+@pytest.mark.parametrize(
+    ("stated", "of_the_hub"),
+    [
+        ("Llama-3.1", "llama3.1"),
+        ("Apache 2.0", "apache-2.0"),
+        ("CC-BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("Gemma", "gemma"),
+    ],
+)
+def test_a_licence_has_the_hubs_name(tmp_path, stated, of_the_hub):
+    head = card_of(tmp_path, terms={**TERMS, "base_licence": stated}).split("---\n")[1]
+    assert yaml.safe_load(head)["license"] == of_the_hub and "license_name" not in head
+
+
 def test_a_wrong_name_and_a_damaged_description(tmp_path):
     student = student_results.make(tmp_path)
     with pytest.raises(BadInput, match=f"no such student, did you mean '{STUDENT}'"):

@@ -4,6 +4,7 @@ All of it is read from what the jobs left: student.json, the origins of the tabl
 """
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,16 +19,12 @@ from ..spec.schema import definition, pruned
 from ..spec.spelling import nearest
 from ..store import artifacts, origin
 
+# the hub's names of licences that language models have
 LICENCES = (
-    "apache-2.0",
-    "mit",
-    "bsd-3-clause",
-    "cc-by-4.0",
-    "cc-by-sa-4.0",
-    "cc-by-nc-4.0",
-    "llama3",
-    "llama3.1",
-    "gemma",
+    *("apache-2.0", "mit", "bsd-3-clause", "mpl-2.0", "gpl-3.0", "agpl-3.0", "unlicense", "cc0-1.0", "odc-by"),
+    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "cc-by-nd-4.0"),
+    *("llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "gemma"),
+    *("openrail", "bigscience-bloom-rail-1.0", "bigcode-openrail-m"),
 )
 TERMS = ("base_licence", "teacher_licence", "output_terms")
 WORDS = {
@@ -177,8 +174,8 @@ def _head(found: Lineage, only_adapter: bool) -> dict[str, Any]:
         "pipeline_tag": "text-generation",
         "tags": ["teachergrid", "sft"],
     }
-    if licence and licence.lower() in LICENCES:
-        head["license"] = licence.lower()
+    if licence and (known := {_bare(name): name for name in LICENCES}.get(_bare(licence))):
+        head["license"] = known
     elif licence:
         head |= {"license": "other", "license_name": licence}
     if found.base.is_hub:
@@ -186,6 +183,11 @@ def _head(found: Lineage, only_adapter: bool) -> dict[str, Any]:
     if sets := ["/".join(part.place.split("/")[:2]) for part in found.instructions if part.is_hub]:
         head["datasets"] = sets
     return head
+
+
+def _bare(licence: str) -> str:
+    """Return the name of a licence without what is written in several ways: Llama-3.1, llama3.1."""
+    return re.sub(r"[^a-z0-9.]", "", licence.lower())
 
 
 def _lines(found: Lineage) -> Iterator[str]:
