@@ -61,6 +61,16 @@ def test_terms_that_no_config_states_are_said(tmp_path):
     assert len(card.lineage(student_results.make(tmp_path / "new", terms=None).parents[1], STUDENT).unstated()) == 3
 
 
+def test_it_names_the_models_that_rewrote_its_instructions_and_where_these_came_from(tmp_path):
+    student_results.make(tmp_path)
+    student_results.evolve(tmp_path)
+    text = card.card(card.lineage(tmp_path / "results", STUDENT))
+    assert yaml.safe_load(text.split("---\n")[1])["datasets"] == ["org/data"]
+    assert f"- Instructions seed: `org/data` at `{DATA}`\n" in text
+    assert f"- Instructions made or chosen with the outputs of writer: `org/writer` at `{COMMIT}`\n" in text
+    assert "- Terms of the models with whose outputs instructions were made: not collected here\n" in text
+
+
 @pytest.mark.parametrize(
     ("stated", "of_the_hub"),
     [

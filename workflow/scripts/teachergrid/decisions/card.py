@@ -56,6 +56,7 @@ class Lineage(NamedTuple):
     base: Part
     teachers: list[Part]
     instructions: list[Part]
+    evolvers: list[Part]  # models with whose outputs the instructions were made or chosen
     recipe: dict[str, Any]
     terms: dict[str, str | None]
 
@@ -87,7 +88,7 @@ def lineage(results: Path, student: str) -> Lineage:
         described,
         base,
         _teachers(results, files),
-        _instructions(results, files),
+        *_instructions(results, files),
         recipe,
         _terms(results, student),
     )
@@ -130,19 +131,29 @@ def _teacher(results: Path, responses: str) -> list[Part]:
     return [Part(name, place, spec.get("teacher", {}).get("revision") or digest)]
 
 
-def _instructions(results: Path, files: list[str]) -> list[Part]:
-    """Return the sets of instructions among these files."""
-    parts = []
-    for name in [Path(file).stem for file in files if Path(file).parent.name == "instructions"]:
+def _instructions(results: Path, files: list[str]) -> tuple[list[Part], list[Part]]:
+    """Return the sets of instructions among these files, and those that they were made from; and with whose outputs.
+
+    Of sets that are only paired with others, these count, too: an origin does not tell them apart.
+    """
+    parts: dict[str, Part] = {}
+    replies: list[str] = []
+    waiting = [file for file in files if Path(file).parent.name == "instructions"]
+    while waiting:
+        name = Path(waiting.pop(0)).stem
+        if name in parts:
+            continue
         made_from = origin.read(results / "instructions" / f"{name}.parquet") or {}
         entry = json.loads(made_from.get("spec", "{}")).get("instructions", {})
         source, behind = entry.get("source"), made_from.get("inputs", {})
         if isinstance(source, str) and source.startswith("hub:"):
-            parts.append(Part(name, source.removeprefix("hub:"), entry.get("revision"), True))
+            parts[name] = Part(name, source.removeprefix("hub:"), entry.get("revision"), True)
         else:
             place, digest = next(iter(behind.items()), (name, None))
-            parts.append(Part(name, Path(place).name, digest))
-    return parts
+            parts[name] = Part(name, Path(place).name, digest)
+        waiting += [file for file in behind if Path(file).parent.name == "instructions"]
+        replies += [file for file in behind if Path(file).parent.name == "responses"]
+    return [*parts.values()], _teachers(results, replies)
 
 
 def _terms(results: Path, student: str) -> dict[str, str | None]:
@@ -199,6 +210,7 @@ def _lines(found: Lineage) -> Iterator[str]:
     yield from ("", "## Made from", "", f"- Base {found.base}")
     yield from (f"- Teacher {part}" for part in found.teachers)
     yield from (f"- Instructions {part}" for part in found.instructions)
+    yield from (f"- Instructions made or chosen with the outputs of {part}" for part in found.evolvers)
     yield f"- Recipe {described['recipe']}, seed {described['seed']}: `{json.dumps(found.recipe, sort_keys=True)}`"
     counts = {"examples": "examples", "steps": "updates", "trained_tokens": "tokens with loss"}
     yield "- " + ", ".join(
@@ -207,6 +219,8 @@ def _lines(found: Lineage) -> Iterator[str]:
     yield from (f"- {note}" for note in described.get("notes") or [])
     yield from ("", "## Terms", "")
     yield from (f"- {WORDS[key].capitalize()}: {found.terms[key] or 'not stated'}" for key in TERMS)
+    if found.evolvers:
+        yield "- Terms of the models with whose outputs instructions were made: not collected here"
     yield "- They are what the experiment's config states. Read the originals before you use or pass on this model."
     yield from ("", "## Files", "")
     for key in ("weights", "adapter"):
