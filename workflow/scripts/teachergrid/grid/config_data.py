@@ -142,7 +142,7 @@ def metrics_of(corpus: dict) -> list[str]:
 def choosing_rewards(config: dict, corpus: dict) -> list[str]:
     """Return the rewards that decide which rows a derived corpus takes, sorted. corpus: of config.corpora."""
     names = metrics_of({**corpus, "pairs": None})  # no student is trained on pairs
-    return sorted({reward for name in names for reward in Metric(config["metrics"][name]).rewards})
+    return sorted({reward for name in names for reward in Metric(config["metrics"][name]).rewards if reward})
 
 
 def _choice(where: str, corpus: dict, config: dict) -> None:
