@@ -29,7 +29,10 @@ def test_it_names_all_that_a_student_was_made_from(tmp_path):
         "Terms of the teacher's outputs: not for competing models",
     ):
         assert f"- {line}\n" in text
-    assert "`model.safetensors` sha256:" in text and "`adapter_model.safetensors` sha256:" in text
+    # the files that go with the card, and no others
+    assert "`model.safetensors` sha256:" in text and "`adapter_model.safetensors`" not in text
+    text = card.card(card.lineage(tmp_path / "results", STUDENT), only_adapter=True)
+    assert "`adapter_model.safetensors` sha256:" in text and "`model.safetensors`" not in text
     assert str(tmp_path) not in text, "paths of this machine are nobody's business"
 
 

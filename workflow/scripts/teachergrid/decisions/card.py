@@ -173,7 +173,7 @@ def card(found: Lineage, only_adapter: bool = False) -> str:
     """Return the model card, in Markdown with the head that the hub reads. only_adapter: the files are those of an adapter alone."""
     return (
         f"---\n{yaml.safe_dump(_head(found, only_adapter), sort_keys=False, allow_unicode=True)}---\n\n"
-        + "\n".join(_lines(found))
+        + "\n".join(_lines(found, only_adapter))
         + "\n"
     )
 
@@ -201,7 +201,7 @@ def _bare(licence: str) -> str:
     return re.sub(r"[^a-z0-9.]", "", licence.lower())
 
 
-def _lines(found: Lineage) -> Iterator[str]:
+def _lines(found: Lineage, only_adapter: bool) -> Iterator[str]:
     described = found.described
     yield f"# {found.student}"
     yield ""
@@ -223,5 +223,5 @@ def _lines(found: Lineage) -> Iterator[str]:
         yield "- Terms of the models with whose outputs instructions were made: not collected here"
     yield "- They are what the experiment's config states. Read the originals before you use or pass on this model."
     yield from ("", "## Files", "")
-    for key in ("weights", "adapter"):
-        yield from (f"- `{Path(name).name}` {digest}" for name, digest in sorted(described.get(key, {}).items()))
+    files = described.get("adapter" if only_adapter else "weights", {})
+    yield from (f"- `{Path(name).name}` {digest}" for name, digest in sorted(files.items()))
