@@ -71,7 +71,7 @@ def max_t(
             of the others; as if they were independent of them, which makes p too large rather than too small.
     """
     y = np.asarray(performance, float)
-    orders, exact = resampling.draw_orders(y.shape[1], PERMUTATIONS, np.random.default_rng(seed))
+    orders, exact = resampling.orders_of_seed(y.shape[1], seed)
     rhos, largest = {}, np.zeros(len(orders))
     for name, values in metrics.items():
         x = np.asarray(values, float)
