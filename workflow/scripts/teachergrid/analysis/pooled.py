@@ -54,7 +54,7 @@ def pooled_rows(by_base: Mapping[str, Table], labels: Mapping[str, Label], round
     """
     aligned = align(list(by_base.values()))
     weights = nested_bootstrap.teacher_weights(aligned.ap.shape[1], rounds, seed)
-    rankings = [nested_bootstrap.ranking(draws) for draws in aligned.draws]
+    rankings = [pooling.ranking(draws) for draws in aligned.draws]
     own = {metric: values for metric, values in aligned.values.items() if labels[metric].columns["own"]}
     p_max_t = pooling.max_t(own, aligned.ap, frozenset({BORROWED}), seed)
     ceiling = _pooled_ceiling([table.ceiling for table in by_base.values()])

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import rank, resampling
+from . import pooling, rank, resampling
+from .pooling import Ranking
 from .resampling import Interval
 
 
@@ -40,29 +41,6 @@ def teacher_weights(n: int, rounds: int = 2000, seed: int = 0) -> np.ndarray:
     return resampling.weights_of_seed(rounds, n, seed, 1)
 
 
-class Ranking(NamedTuple):
-    """How draws of performance rank the units of a base; it serves all metrics. Ties share a place. Each [rounds, units]."""
-
-    order: np.ndarray  # the units from the lowest to the highest
-    lower: np.ndarray  # how many units are lower than this one
-    upto: np.ndarray  # how many are not higher
-
-
-def ranking(draws: np.ndarray) -> Ranking:
-    """Return how each round of draws [rounds, units] ranks the units; NaN comes last."""
-    order = np.argsort(draws, axis=1)
-    values = np.take_along_axis(draws, order, axis=1)
-    places = np.arange(draws.shape[1])
-    differs = np.ones((len(draws), 1), bool), values[:, 1:] != values[:, :-1]
-    begins, ends = np.concatenate(differs, axis=1), np.concatenate(differs[::-1], axis=1)
-    lower = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
-    upto = np.minimum.accumulate(np.where(ends, places, len(places))[:, ::-1], axis=1)[:, ::-1] + 1
-    found = Ranking(order, np.empty_like(order), np.empty_like(order))
-    np.put_along_axis(found.lower, order, lower, axis=1)
-    np.put_along_axis(found.upto, order, upto, axis=1)
-    return found
-
-
 def weighted_ranks(found: Ranking, weights: np.ndarray) -> np.ndarray:
     """Return mid-ranks, centred and doubled, where units occur as often as weights [rounds, n] say: [rounds, n].
 
@@ -81,7 +59,7 @@ def nested_rho(
 
     Args:
         metric, performance: [n]; or [bases, n] for the rho over bases of `rank.pooled`. NaN is missing.
-        rankings: of each base, by draws of performance [rounds, n]; see `ranking`.
+        rankings: of each base, by draws of performance [rounds, n]; see `pooling.ranking`.
         weights: [rounds, n], see `teacher_weights`.
     """
     x, y = np.asarray(metric, float), np.asarray(performance, float)
@@ -114,7 +92,7 @@ def nested_intervals(
     if not any(defined):
         return [NestedIntervals() for _ in x]
     x, y, draws = x[:, used], y[used], draws[:, used]
-    weights, found = teacher_weights(len(y), len(draws), seed), ranking(draws)
+    weights, found = teacher_weights(len(y), len(draws), seed), pooling.ranking(draws)
     accuracies = iter(_accuracies(x[defined], draws, weights))
     intervals = []
     for values, is_defined in zip(x, defined, strict=True):
