@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import rank, resampling
-from .resampling import PERMUTATIONS, Interval
+from .resampling import Interval
 
 EXACT_SWAPS = 12  # 2^12 ways to swap two metrics take a millisecond
 SWAPS = 1999  # random ones, of more units

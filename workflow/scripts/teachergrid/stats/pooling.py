@@ -52,7 +52,9 @@ def borrowed_rho(performance: np.ndarray, ranks: np.ndarray | None = None) -> np
     bases, n = performance.shape[-2:]
     # equal means must stay equal: sums in another order may differ in their last bit
     borrowed = np.round((performance.sum(-2, keepdims=True) - performance) / (bases - 1), 9)
-    x, y = (values - (n - 1) / 2 for values in (mid_ranks(borrowed), mid_ranks(performance) if ranks is None else ranks))
+    x, y = (
+        values - (n - 1) / 2 for values in (mid_ranks(borrowed), mid_ranks(performance) if ranks is None else ranks)
+    )
     spread = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
     rhos = np.where(spread > 0, (x * y).sum(-1) / np.where(spread > 0, spread, 1), 0)
     complete = np.ones((bases, n), bool)
