@@ -101,7 +101,7 @@ def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = P
 def _paired_p(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> list[float]:
     """Return p of the mean of each row of x [units, n] minus y [n], as `paired`; items have the same random signs in all rows."""
     d = x - y
-    exact = np.isin(x, (0, 1)).all(1) & bool(np.isin(y, (0, 1)).all())
+    exact = np.array([np.isin([row, y], (0, 1)).all() for row in x])
     sums = iter(resampling.sign_flip_sums(d[~exact], permutations, np.random.default_rng(seed)).T)
     return [
         sign_p(int((row > 0).sum()), int((row < 0).sum()))

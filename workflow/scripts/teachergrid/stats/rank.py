@@ -221,7 +221,7 @@ def reweighted(metric: ArrayLike, performance: ArrayLike) -> Statistic:
     return lambda weights: mean_rho([resampling.weighted_rho(a, b, weights * row) for a, b, row in bases], complete)
 
 
-def mean_rho(rhos: list[np.ndarray], complete: np.ndarray) -> np.ndarray:
+def mean_rho(rhos: Sequence[np.ndarray] | np.ndarray, complete: np.ndarray) -> np.ndarray:
     """Return tanh of the mean atanh of rhos, clipped as `pooled` states: bases of [draws], complete [bases, n] -> [draws]."""
     n = complete.sum(1, keepdims=True)
     limit = 1 - 6 / (n * (n**2 - 1))
@@ -236,12 +236,22 @@ def leave_one_out(metric: ArrayLike, performance: ArrayLike, families: Sequence[
         families: [n]; None is no family.
     Left out: families without which fewer than 4 units have both values, or one side is constant.
     """
-    x, y, rhos = np.asarray(metric, float), np.asarray(performance, float), {}
-    for name in sorted({family for family in families if family is not None}):
-        others = np.array([family != name for family in families])
-        if (others & ~np.isnan(x) & ~np.isnan(y)).sum(-1).min() >= 4:
-            rhos[name] = float(reweighted(np.where(others, x, math.nan), y)(np.ones((1, len(others))))[0])
-    return {name: rho for name, rho in rhos.items() if not math.isnan(rho)}
+    x, y = np.array(metric, float, ndmin=2), np.array(performance, float, ndmin=2)
+    complete = ~(np.isnan(x) | np.isnan(y))
+    names = sorted({family for family in families if family is not None})
+    others = {name: np.array([family != name for family in families]) for name in names}
+    others = {name: rest for name, rest in others.items() if (rest & complete).sum(1).min() >= 4}
+    if not others:
+        return {}
+    kept = np.array(list(others.values()), float)
+    rhos = np.array([reweighted(a, b)(kept) for a, b in zip(x, y, strict=True)])  # [bases, families]
+    if np.ndim(metric) == 1:
+        means = rhos[0].tolist()
+    else:
+        means = [
+            float(mean_rho(rho[:, None], complete & rest)[0]) for rho, rest in zip(rhos.T, others.values(), strict=True)
+        ]
+    return {name: rho for name, rho in zip(others, means, strict=True) if not math.isnan(rho)}
 
 
 @functools.lru_cache(maxsize=2)
