@@ -52,8 +52,14 @@ def tables_of(
         ap: {(base, corpus, recipe): AP, 0 to 100}.
         items: {(base, corpus, recipe): [seeds, items], the scores behind AP}.
     """
+    of_base: dict[str, list[dict]] = {}
+    for row in rows:
+        of_base.setdefault(row["base"], []).append(row)
     return {
-        panel: {base: _base_table(settings, base_units, rows, ap, items) for base, base_units in by_base.items()}
+        panel: {
+            base: _base_table(settings, base_units, of_base.get(base, []), ap, items)
+            for base, base_units in by_base.items()
+        }
         for panel, by_base in by_panel(units, ap).items()
     }
 
@@ -118,10 +124,10 @@ def _base_table(
     items: Mapping[Key, np.ndarray],
 ) -> Table:
     keys = [(unit.base, unit.corpus, unit.recipe) for unit in base_units]
-    index = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(base_units)}
+    index = {(unit.panel, unit.unit): i for i, unit in enumerate(base_units)}
     values: dict[str, np.ndarray] = {}
     for row in rows:
-        i = index.get((row["base"], row["panel"], row["unit"]))
+        i = index.get((row["panel"], row["unit"]))
         if i is not None:
             array = values.setdefault(row["metric"], np.full(len(base_units), np.nan))
             array[i] = np.nan if row.get("value") is None else row["value"]
