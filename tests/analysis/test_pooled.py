@@ -31,3 +31,17 @@ def test_the_p_of_a_borrowed_ranking_is_that_of_one_base_where_there_are_two(six
     row, one = correlation(six, "pooled", "borrowed"), correlation(six, "b1", "borrowed")
     assert row["rho"] == pytest.approx(one["rho"]) == pytest.approx(correlation(six, "b2", "borrowed")["rho"])
     assert row["p"] == pytest.approx(one["p"], abs=0.015)
+
+
+def test_without_self_pairs_the_interval_does_not_hang_on_them(six):
+    right = {base: dict(row) for base, row in SIX.items()}
+    right["b1"]["x"] = [1, 1]
+    metric, other = "reward_mean/rm", World(right, reward=SIX_REWARD).summary()
+    ends = {
+        name: [
+            [correlation(found, "pooled", name)[f"{end}_nested"] for end in ("low", "high")] for found in (six, other)
+        ]
+        for name in (metric, f"{metric} (without self-pairs)")
+    }
+    assert ends[metric][0] != ends[metric][1]
+    assert ends[f"{metric} (without self-pairs)"][0] == ends[f"{metric} (without self-pairs)"][1]

@@ -1,7 +1,8 @@
 """What metrics and statistics cost: time and memory for many cells of many rows, on files of the real schema.
 
-    python tests/bench_metrics.py --cells 100 --rows 100000 --jobs 2
-    python tests/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+    python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2
+    python tests/bench/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+    python tests/bench/bench_metrics.py --summary 20 100 3
 
 Cells are measured as `metric.py` does, by some processes of which each takes one after the other, with the metrics of the
 demo (and --all: by further formulas); then one grid of all cells is summarised as `correlate.py` does. Files are made once
@@ -139,26 +140,27 @@ def measure(folder: Path, cells: list[tuple], chosen: dict) -> dict:
     return found
 
 
-def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
-    """Make all tables of one grid, with a student of ITEMS scores for each cell."""
-    rng, scores, label = (
-        np.random.default_rng(1),
-        {},
-        {"family": "f", "parent": None, "licence": None, "output_terms": None},
-    )
+def summarised(cells: list[tuple], chosen: dict, measured: dict, seeds: int = 1) -> tuple[int, float]:
+    """Make all tables of one grid, with a student of ITEMS scores for each cell and SFT seed.
+
+    Returns: how many metrics a base has, and CPU seconds without those that make the scores.
+    """
+    rng, scores = np.random.default_rng(1), {}
+    label = {"parent": None, "licence": None, "output_terms": None}
     bases, teachers = dict.fromkeys(base for base, _ in cells), dict.fromkeys(teacher for _, teacher in cells)
     students = [
         {
-            "student": f"{base}__pool__{teacher}__sft__s0",
+            "student": f"{base}__pool__{teacher}__sft__s{seed}",
             "base": base,
             "corpus": f"pool__{teacher}",
             "instructions": "pool",
             "teacher": teacher,
             "recipe": "sft",
-            "seed": 0,
+            "seed": seed,
             "self_pair": False,
         }
         for base, teacher in cells
+        for seed in range(seeds)
     ]
     models = [student["student"] for student in students] + [f"{base}-raw" for base in bases]
     for model in models:
@@ -190,14 +192,20 @@ def summarised(cells: list[tuple], chosen: dict, measured: dict) -> None:
         "references": [{"name": f"{base}-raw", "base": base, "role": "untuned", "format": "chat"} for base in bases],
         "pairs": [[base, f"pool__{teacher}"] for base, teacher in cells],
         "metrics": chosen,
-        "teachers": {teacher: {**label, "model": teacher, "parameters": 1} for teacher in teachers},
-        "bases": {base: {**label, "model": base, "parameters": 1} for base in bases},
+        "teachers": {
+            teacher: {**label, "family": f"f{number // 4}", "model": teacher, "parameters": 1 + number % 4}
+            for number, teacher in enumerate(teachers)
+        },
+        "bases": {base: {**label, "family": None, "model": base, "parameters": 1} for base in bases},
         "suites": {"test": ["verify"]},
         "gates": {},
     }
     made = {"steps": 1, "examples": 1, "trained_tokens": 1, "weights": {}}
     results = summary.Results(scores, measured, {student["student"]: made for student in students}, {}, {})
-    summary.summarise(settings, results)
+    before, _ = used()
+    found = summary.summarise(settings, results)
+    first = next(iter(bases))
+    return sum(row["base"] == first for row in found.correlations), used()[0] - before
 
 
 def measured_alone(*asked) -> tuple[dict, tuple[float, float]]:
@@ -211,17 +219,43 @@ def used() -> tuple[float, float]:
     return mine.ru_utime + mine.ru_stime, mine.ru_maxrss / 2**20
 
 
+def time_summary(bases: int, teachers: int, seeds: int, variants: bool) -> None:
+    """Print what the summary of a grid costs: all cells have the metrics of one small cell, with other values in each."""
+    chosen = entries(False, False)
+    cells = [(f"b{base}", f"t{teacher}") for base in range(bases) for teacher in range(teachers)]
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), 256, False)
+        (table,) = measure(Path(folder), cells[:1], chosen).values()
+    if not variants:
+        table = table.filter(table["own"])
+    measured = {(base, f"pool__{teacher}"): table for base, teacher in cells}
+    metrics, seconds = summarised(cells, chosen, measured, seeds)
+    print(f"{bases} bases x {teachers} teachers x {seeds} seeds x {ITEMS} items, {metrics} metrics a base")
+    print(f"statistics  {seconds:8.1f} CPU s in one process")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--lists", action="store_true", help="per-token lists in the likelihoods, and metrics of ranks")
-    parser.add_argument("--all", action="store_true", help="metrics by further formulas")
+    parser.add_argument(
+        "--all", action="store_true", help="metrics by further formulas; of a summary: all variants of sweeps, too"
+    )
+    parser.add_argument(
+        "--summary",
+        metavar=("BASES", "TEACHERS", "SEEDS"),
+        nargs=3,
+        type=int,
+        help="time the summary of such a grid alone",
+    )
     parser.add_argument("--make", metavar="FOLDER", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.make:
         return make(Path(asked.make), asked.rows, asked.lists)
+    if asked.summary:
+        return time_summary(*asked.summary, asked.all)
     chosen = entries(asked.all, asked.lists)
     teachers = -(-asked.cells // BASES)
     cells = [(f"b{i % BASES}", f"t{i // BASES}") for i in range(asked.cells)]

@@ -131,7 +131,7 @@ def rho(grids: int):
             g = grid(rng, n, bases)
             x = metric(rng, g.truth, 0.7)
             pooled = rank.pooled(x, g.ap, i, ROUNDS)
-            nested = nested_rho(x, g.ap, points(g), teacher_weights(n, ROUNDS, i))
+            nested = nested_rho(x, g.ap, list(map(pooling.ranking, points(g))), teacher_weights(n, ROUNDS, i))
             for name, ends in (("BCa", pooled.bca), ("nested", nested)):
                 if ends:
                     found[name].append(ends[0] <= truth <= ends[1])

@@ -83,8 +83,9 @@ def test_monte_carlo_p_agrees_with_the_exact_one(monkeypatch):
     x, y = np.arange(8), np.arange(8) + rng.normal(0, 2.5, 8)
     exact, _ = rank.permutation_p(x, y)
     monkeypatch.setattr(resampling, "EXACT_UNITS", 0)
-    p, is_exact = rank.permutation_p(x, y)
+    orders, is_exact = resampling.draw_orders(8, resampling.PERMUTATIONS, rng)
     assert not is_exact
+    p = resampling.two_sided_p(resampling.permuted_rhos(x, y, orders), rank.spearman(x, y), is_exact)
     assert p == pytest.approx(exact, abs=0.01)
     assert rank.permutation_p(np.arange(30), np.arange(30)) == (1 / 10_000, False)
 

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from teachergrid.stats import comparison, rank, resampling
+from scipy.stats import spearmanr
+from teachergrid.stats import comparison, resampling
 
 NAN = math.nan
 
@@ -19,6 +20,7 @@ def test_blocks_do_not_change_the_draws(monkeypatch):
 def test_rank_shares():
     draws = np.tile([1.0, 0.0, 0.0], (40, 1))
     assert resampling.rank_shares(draws).tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+    assert resampling.first_shares(-draws).tolist() == [0, 0.5, 0.5]
     rng = np.random.default_rng(12)
     shares = resampling.rank_shares(resampling.bootstrap_means(rng.random((6, 50)), 2000, rng))
     assert shares.sum(0) == pytest.approx(np.ones(6))
@@ -39,38 +41,23 @@ def test_shared_items_with_gaps():
     assert (dropped, reason) == (1, None)
 
 
-def repeated(values, weights):
-    return np.repeat(values, weights.astype(int))
+def test_shuffled_rhos_are_those_of_the_units_that_have_both():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 12)).round()
+    orders = resampling.draw_orders(12, 30, rng)[0]
+    for lacks in (x, y, x):  # nothing yet, then gaps
+        for rho, order in zip(resampling.permuted_rhos(x, y, orders), orders, strict=True):
+            both = ~(np.isnan(x) | np.isnan(y[order]))
+            assert rho == pytest.approx(spearmanr(x[both], y[order][both]).statistic)
+        lacks[rng.integers(12)] = NAN
+    assert np.isnan(resampling.permuted_rhos(np.ones(12), y, orders)).all()
+    assert np.isnan(resampling.permuted_rhos(np.ones(12), np.arange(12.0), orders)).all()
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    """A metric, draws of performance and of teachers: 7 units, 40 rounds."""
-    rng = np.random.default_rng(4)
-    x = rng.integers(0, 5, 7).astype(float)
-    return x, rng.normal(size=(40, 7)).round(1), resampling.resample(40, 7, rng)
-
-
-def test_weighted_statistics_of_draws_equal_those_of_repeated_units(drawn):
-    x, draws, weights = drawn
-    rhos = rank.reweighted(x, draws)(weights)
-    accuracies = resampling.weighted_accuracy(resampling.signs(x), resampling.signs(draws), weights)
-    for rho, accuracy, y, weight in zip(rhos, accuracies, draws, weights, strict=True):
-        pair = repeated(x, weight), repeated(y, weight)
-        assert rho == pytest.approx(rank.spearman(*pair), nan_ok=True)
-        assert accuracy == pytest.approx(rank.pairwise_accuracy(*pair), nan_ok=True)
-
-
-def test_regret_of_draws_is_that_of_the_teachers_that_occur(drawn):
-    _, draws, weights = drawn
-    x = np.array([3.0, 1, 4, 1.5, 5, 9, NAN])
-    for k in (1, 3):
-        lost = resampling.drawn_regret(x, draws, weights, k, np.random.default_rng(0))
-        for value, y, weight in zip(lost, draws, weights, strict=True):
-            assert value == pytest.approx(rank.regret(x[weight > 0], y[weight > 0], k))
-
-
-def test_ties_are_broken_at_random():
-    x, y = np.array([2.0, 2, 2, 1]), np.tile([5.0, 3, 1, 9], (4000, 1))
-    lost = resampling.drawn_regret(x, y, np.ones_like(y), 1, np.random.default_rng(0))
-    assert set(lost) == {4, 6, 8} and lost.mean() == pytest.approx(rank.regret(x, y[0]), abs=0.1)
+def test_draws_of_a_seed_are_those_that_are_made_anew():
+    orders, exact = resampling.orders_of_seed(9, 3)
+    again = resampling.draw_orders(9, resampling.PERMUTATIONS, np.random.default_rng(3))
+    assert (orders == again[0]).all() and exact == again[1] and not orders.flags.writeable
+    for seed, given in (((3,), 3), ((3, 1), [3, 1])):
+        weights = resampling.weights_of_seed(20, 9, *seed)
+        assert (weights == resampling.resample(20, 9, np.random.default_rng(given))).all()

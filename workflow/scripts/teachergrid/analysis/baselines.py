@@ -32,9 +32,13 @@ def grid_metrics(
     requested, rows = variants(settings["metrics"]), []
     entries = {entry["formula"]: name for name, entry in reversed(settings["metrics"].items())}
     ap, references = student_ap(performance), _reference_ap(settings, performance)
+    bases = sorted({unit.base for unit in units})
+    of_unit: dict[tuple, dict[str, float | None]] = {}  # {(unit, panel): {base: AP}}
+    for unit in units:
+        of_unit.setdefault((unit.unit, unit.panel), {})[unit.base] = ap.get(unit.key)
     baselines: dict[str, Callable[[Unit], Result]] = {
         "size": lambda unit: _size(settings, unit),
-        "borrowed": lambda unit: _borrowed(units, unit, ap),
+        "borrowed": lambda unit: _borrowed(unit.base, bases, of_unit[unit.unit, unit.panel]),
         "own_score": lambda unit: _own_score(settings, unit, references),
         "random": lambda unit: _random(settings, unit),
     }
@@ -100,17 +104,15 @@ def _own_score(settings: Mapping, unit: Unit, references: Mapping[str, float]) -
     return (None, f"teacher '{unit.teacher}' {reason}") if score is None else (float(score), None)
 
 
-def _borrowed(units: list[Unit], unit: Unit, ap: Mapping[Key, float]) -> Result:
-    """Return the mean AP of the other bases' students of the same unit."""
-    others = sorted({u.base for u in units} - {unit.base})
+def _borrowed(base: str, bases: list[str], ap_of_base: Mapping[str, float | None]) -> Result:
+    """Return the mean AP of the other bases' students of the same unit. ap_of_base: of this unit, None where there is none."""
+    others = [other for other in bases if other != base]
     if not others:
         return None, "one base only"
-    cell = (unit.unit, unit.panel)
-    ap_of_base = {u.base: ap.get((u.base, u.corpus, u.recipe)) for u in units if (u.unit, u.panel) == cell}
-    missing = [base for base in others if ap_of_base.get(base) is None]
-    if missing:
-        return None, f"no performance on {', '.join(missing)}"
-    return float(np.mean([ap_of_base[base] for base in others])), None
+    known = {other: ap for other in others if (ap := ap_of_base.get(other)) is not None}
+    if len(known) < len(others):
+        return None, f"no performance on {', '.join(other for other in others if other not in known)}"
+    return float(np.mean(list(known.values()))), None
 
 
 def _random(settings: Mapping, unit: Unit) -> Result:

@@ -52,8 +52,14 @@ def tables_of(
         ap: {(base, corpus, recipe): AP, 0 to 100}.
         items: {(base, corpus, recipe): [seeds, items], the scores behind AP}.
     """
+    of_base: dict[str, list[dict]] = {}
+    for row in rows:
+        of_base.setdefault(row["base"], []).append(row)
     return {
-        panel: {base: _base_table(settings, base_units, rows, ap, items) for base, base_units in by_base.items()}
+        panel: {
+            base: _base_table(settings, base_units, of_base.get(base, []), ap, items)
+            for base, base_units in by_base.items()
+        }
         for panel, by_base in by_panel(units, ap).items()
     }
 
@@ -118,10 +124,10 @@ def _base_table(
     items: Mapping[Key, np.ndarray],
 ) -> Table:
     keys = [(unit.base, unit.corpus, unit.recipe) for unit in base_units]
-    index = {(unit.base, unit.panel, unit.unit): i for i, unit in enumerate(base_units)}
+    index = {(unit.panel, unit.unit): i for i, unit in enumerate(base_units)}
     values: dict[str, np.ndarray] = {}
     for row in rows:
-        i = index.get((row["base"], row["panel"], row["unit"]))
+        i = index.get((row["panel"], row["unit"]))
         if i is not None:
             array = values.setdefault(row["metric"], np.full(len(base_units), np.nan))
             array[i] = np.nan if row.get("value") is None else row["value"]
@@ -140,20 +146,21 @@ def _base_table(
 def _base_rows(table: Table, labels: Mapping[str, Label], rounds: int, seed: int) -> list[dict]:
     own = {metric: values for metric, values in table.values.items() if labels[metric].columns["own"]}
     p_max_t = rank.max_t(own, table.ap, seed=seed)
-    cached: dict[tuple, tuple] = {}
+    named = row_names(table.values, labels, table.self_pair)
+    # many variants rank alike, and ranks are all that counts
+    distinct: dict[bytes, dict[bytes, np.ndarray]] = {}  # {units left out: {ranks: values}}
+    for _, metric, excluded in named:
+        x = labels[metric].sign * table.values[metric]
+        distinct.setdefault(excluded.tobytes(), {}).setdefault(_ranks(x), x)
+    tests = {
+        left_out: dict(zip(values, _tests(table, left_out, [*values.values()], rounds, seed), strict=True))
+        for left_out, values in distinct.items()
+    }
     rows = []
-    for name, metric, excluded in row_names(table.values, labels, table.self_pair):
+    for name, metric, excluded in named:
         sign = labels[metric].sign
         x, y = sign * table.values[metric], np.where(excluded, np.nan, table.ap)
-        # many variants rank alike, and ranks are all that counts
-        key = tuple(np.unique(x, return_inverse=True)[1]), tuple(np.isnan(x)), tuple(excluded)
-        if key not in cached:
-            correlation = rank.correlation(x, y, seed, rounds)
-            without = rank.leave_one_out(x, y, table.families)
-            nested = nested_bootstrap.nested_intervals(x, y, table.draws, seed)
-            by_family = family_p_columns(x, y, table.families, rounds, seed, 1)
-            cached[key] = correlation, nested, family_range(correlation.rho, without), by_family
-        correlation, nested, range_without, by_family = cached[key]
+        correlation, nested, range_without, by_family = tests[excluded.tobytes()][_ranks(x)]
         rows.append(
             labels[metric].row(name)
             | {"p_max_t": p_max_t.get(name), "ceiling": table.ceiling, "choice": choice(x, y, table.names)}
@@ -163,3 +170,24 @@ def _base_rows(table: Table, labels: Mapping[str, Label], rounds: int, seed: int
             | turned(by_family, sign)
         )
     return rows
+
+
+def _ranks(x: np.ndarray) -> bytes:
+    """Return what is equal for values that rank alike: ranks, and which are missing."""
+    return np.where(np.isnan(x), -1, np.unique(x, return_inverse=True)[1]).tobytes()
+
+
+def _tests(table: Table, left_out: bytes, metrics: list[np.ndarray], rounds: int, seed: int) -> list[tuple]:
+    """Return for each metric its correlation, nested intervals, range without a family, and the columns of families.
+
+    Args:
+        left_out: the bytes of [units], bool. metrics: each [units], higher is better.
+    """
+    y = np.where(np.frombuffer(left_out, bool), np.nan, table.ap)
+    tests = []
+    for x, nested in zip(metrics, nested_bootstrap.nested_intervals(metrics, y, table.draws, seed), strict=True):
+        correlation = rank.correlation(x, y, seed, rounds)
+        without = family_range(correlation.rho, rank.leave_one_out(x, y, table.families))
+        by_family = family_p_columns(x, y, table.families, rounds, seed, 1)
+        tests.append((correlation, nested, without, by_family))
+    return tests

@@ -106,10 +106,11 @@ def performance(settings: dict, grid_units: list[Unit], scores: dict[tuple[str, 
         tables = measures(settings, [*models, *(reference["name"] for reference in references)], scores)
         ap = tables[AP].values
         untuned = result.untuned[base] = _untuned(references, ap)
+        known: dict[bytes, tuple] = {}  # a suite of one task has the same scores three times: AP, suite and task
         for measure, table in tables.items():
             for panel in dict.fromkeys(unit.panel for unit in base_units):
                 panel_units = [unit for unit in base_units if unit.panel == panel]
-                result.rows.extend(_student_rows(grid, measure, table, panel_units, untuned))
+                result.rows.extend(_student_rows(grid, measure, table, panel_units, untuned, known))
             result.rows.extend(_reference_rows(grid, measure, table, references, untuned))
         for unit in base_units:
             if seeds := [ap[model] for model in unit.students.values() if model in ap]:
@@ -126,18 +127,23 @@ def _untuned(references: list[dict], values: dict[str, np.ndarray]) -> str | Non
 # --- rows
 
 
-def _student_rows(grid: dict, measure: str, table: Scores, panel_units: list[Unit], untuned: str | None) -> list[dict]:
-    """Return the rows of the units of one panel, which are compared with each other."""
+def _student_rows(
+    grid: dict, measure: str, table: Scores, panel_units: list[Unit], untuned: str | None, known: dict[bytes, tuple]
+) -> list[dict]:
+    """Return the rows of the units of one panel, which are compared with each other. known: comparisons of the same scores."""
     seeds = sorted({seed for unit in panel_units for seed in unit.students})
     cube = np.full((len(panel_units), len(seeds), len(table.items)), np.nan)
     for scores, unit in zip(cube, panel_units, strict=True):
         for i, seed in enumerate(seeds):
             if unit.students.get(seed) in table.values:
                 scores[i] = table.values[unit.students[seed]]
-    results = comparison.best_with_uncertainty(cube, grid["bootstrap"], grid["seed"]).units
-    gains = iter(_gains(grid, [scores for scores in cube if not np.isnan(scores).all()], table, untuned))
+    key = cube.tobytes() + table.values.get(untuned or "", np.zeros(0)).tobytes()
+    if key not in known:
+        results = comparison.best_with_uncertainty(cube, grid["bootstrap"], grid["seed"]).units
+        known[key] = results, _gains(grid, [scores for scores in cube if not np.isnan(scores).all()], table, untuned)
+    gains = iter(known[key][1])
     rows = []
-    for unit, scores, result in zip(panel_units, cube, results, strict=True):
+    for unit, scores, result in zip(panel_units, cube, known[key][0], strict=True):
         copied = ("base", "corpus", "instructions", "teacher", "recipe", "unit", "panel", "self_pair")
         row: dict[str, object] = {"kind": "student", "model": any_seed(unit.base, unit.corpus, unit.recipe)}
         row |= {key: getattr(unit, key) for key in copied} | {"measure": measure, "n_items": len(table.items)}

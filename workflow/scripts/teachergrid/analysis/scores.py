@@ -10,7 +10,7 @@ the share `COVERED` of a measure's items counts as missing there.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import product, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -88,10 +88,8 @@ def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dic
         if (model, suite, judge) in scores:
             by_model[model] = _items(scores[model, suite, judge], model, category, named)
     items = sorted(category)
-    means, noise = (
-        {m: np.array([of_model.get(item, _NONE)[i] for item in items], float) for m, of_model in by_model.items()}
-        for i in (0, 1)
-    )
+    both = {m: np.array([of_model.get(item, _NONE) for item in items], float) for m, of_model in by_model.items()}
+    means, noise = ({m: values.reshape(-1, 2)[:, i].copy() for m, values in both.items()} for i in (0, 1))
     raw = _Raw([(suite, *item) for item in items], [category[item] for item in items], means, noise)
     name, task = f"{suite}/{judge}", [item[0] for item in items]
     found = {name: _complete(name, raw, models)}
@@ -116,18 +114,25 @@ def _items(
     named: dict[tuple[str, str], dict[str, dict[str, float]]],
 ) -> dict[tuple[str, str], tuple[float, float]]:
     """Return {(task, id): (score, its variance)} of a model, the mean over samples that have one; adds categories and named measures."""
-    samples: dict[tuple[str, str], list[float]] = {}
+    table = read(source, artifacts.SCORES, ["task", "id", "category", "score", "measures"])
+    # column by column: a row at a time takes several times as long, and there are very many files
+    items = list(zip(table["task"].to_pylist(), table["id"].to_pylist(), strict=True))
+    category.update(zip(items, table["category"].to_pylist(), strict=True))
+    scores = np.asarray(table["score"].to_numpy(), float).tolist()  # null is NaN
     further: dict[tuple[str, str, str], list[float]] = {}
-    columns = ["task", "id", "category", "score", "measures"]
-    for row in read(source, artifacts.SCORES, columns).to_pylist():
-        item = row["task"], row["id"]
-        category[item] = row["category"]
-        samples.setdefault(item, []).append(np.nan if row["score"] is None else row["score"])
-        for one in row["measures"] or ():
-            if one["value"] is not None:
-                further.setdefault((*item, one["measure"]), []).append(one["value"])
+    if table["measures"].null_count < len(items):
+        for item, measured in zip(items, table["measures"].to_pylist(), strict=True):
+            for one in measured or ():
+                if one["value"] is not None:
+                    further.setdefault((*item, one["measure"]), []).append(one["value"])
     for (task, id, measure), values in further.items():
         named.setdefault((task, measure), {}).setdefault(model, {})[id] = float(np.mean(values))
+    alone = dict(zip(items, zip(scores, repeat(np.nan)), strict=False))
+    if len(alone) == len(items):  # one sample of each
+        return alone
+    samples: dict[tuple[str, str], list[float]] = {}
+    for item, score in zip(items, scores, strict=True):
+        samples.setdefault(item, []).append(score)
     return {item: _mean_of(row) for item, row in samples.items()}
 
 

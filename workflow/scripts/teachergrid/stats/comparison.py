@@ -93,15 +93,22 @@ def paired(a: ArrayLike, b: ArrayLike, rounds: int = 2000, permutations: int = P
     x, y, n, dropped = x[complete], y[complete], int(complete.sum()), int((~complete).sum())
     if n == 0 or np.isinf([x, y]).any():
         return Paired(n=n, dropped=dropped, reason="infinite values" if n else "no items")
-    d = x - y
-    if np.isin([x, y], (0, 1)).all():
-        p = sign_p(int((d > 0).sum()), int((d < 0).sum()))
-    else:
-        rng = np.random.default_rng(seed)
-        sums = resampling.sign_flip_sums(d, permutations, rng)
-        p = resampling.two_sided_p(sums, d.sum(), exact=False, tolerance=resampling.TIE * np.abs(d).sum())
-    mean = mean_interval(d, rounds, seed)
+    mean = mean_interval(x - y, rounds, seed)
+    (p,) = _paired_p(x[None], y, permutations, seed)
     return Paired(mean.mean, mean.se, mean.interval, p, n, dropped, mean.reason)
+
+
+def _paired_p(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> list[float]:
+    """Return p of the mean of each row of x [units, n] minus y [n], as `paired`; items have the same random signs in all rows."""
+    d = x - y
+    exact = np.array([np.isin([row, y], (0, 1)).all() for row in x])
+    sums = iter(resampling.sign_flip_sums(d[~exact], permutations, np.random.default_rng(seed)).T)
+    return [
+        sign_p(int((row > 0).sum()), int((row < 0).sum()))
+        if is_exact
+        else resampling.two_sided_p(next(sums), row.sum(), False, resampling.TIE * np.abs(row).sum())
+        for row, is_exact in zip(d, exact, strict=True)
+    ]
 
 
 def gains(
@@ -113,23 +120,19 @@ def gains(
     the result is that of `paired`.
 
     Args:
-        by_unit: scores [seeds, items] of each unit. other: [items].
+        by_unit: scores [seeds, items] of each unit. other: [items]. Both without gaps.
     """
-    found = [paired(scores.mean(0), other, rounds, permutations, seed) for scores in by_unit]
-    if all(len(scores) < 2 for scores in by_unit) or len(other) < 2:
-        return found
-    noise = resampling.seed_noise(by_unit, rounds, np.random.default_rng([seed, 3]))
-    differences = np.array([scores.mean(0) for scores in by_unit]) - other
-    draws = resampling.bootstrap_means(differences, rounds, np.random.default_rng(seed)) + noise
-    p = resampling.p_of_draws(draws, len(other))
-    return [
-        result._replace(
-            interval=resampling.percentiles(draws[:, i]),
-            se=float(draws[:, i].std()),
-            p=max(float(p[i]), result.p or 0.0),  # seeds only add noise
-        )
-        for i, result in enumerate(found)
-    ]
+    means, n = np.array([scores.mean(0) for scores in by_unit]), len(other)
+    if n < 2:
+        return [paired(row, other, rounds, permutations, seed) for row in means]
+    differences = means - other
+    draws = resampling.bootstrap_means(differences, rounds, np.random.default_rng(seed))
+    p, se = np.array(_paired_p(means, other, permutations, seed)), differences.std(1, ddof=1) / math.sqrt(n)
+    if any(len(scores) > 1 for scores in by_unit):
+        draws += resampling.seed_noise(by_unit, rounds, np.random.default_rng([seed, 3]))
+        p, se = np.maximum(p, resampling.p_of_draws(draws, n)), draws.std(0)  # seeds only add noise
+    columns = differences.mean(1).tolist(), se.tolist(), resampling.percentiles_of_units(draws), p.tolist()
+    return [Paired(*values, n) for values in zip(*columns, strict=True)]
 
 
 def sign_p(better: int, worse: int) -> float:
@@ -173,16 +176,17 @@ def best_with_uncertainty(items: ArrayLike, rounds: int = 2000, seed: int = 0) -
     means = np.array([unit_scores.mean() for unit_scores in by_unit])
     draws = resampling.unit_means(by_unit, rounds, rng)
     best = int(np.argmax(np.round(means, 12)))
-    differences, p_best = draws - draws[:, [best]], resampling.rank_shares(shrunk(means, draws, rng))[:, 0]
+    differences, p_best = draws - draws[:, [best]], resampling.first_shares(shrunk(means, draws, rng))
     p = holm(np.where(np.arange(len(present)) == best, np.nan, resampling.p_of_draws(differences, n)))
+    intervals, to_best = map(resampling.percentiles_of_units, (draws, differences))
     for i, unit in enumerate(present):
-        result = UnitResult(float(means[i]), resampling.percentiles(draws[:, i]), float(p_best[i]))
+        result = UnitResult(float(means[i]), intervals[i], float(p_best[i]))
         if i == best:
             units[unit] = result._replace(difference=0.0, not_distinguishable=True)
         else:
             units[unit] = result._replace(
                 difference=float(means[i] - means[best]),
-                difference_interval=resampling.percentiles(differences[:, i]),
+                difference_interval=to_best[i],
                 p=float(p[i]),
                 not_distinguishable=bool(p[i] > 0.05),
             )
@@ -201,10 +205,12 @@ def detectable_difference(draws: np.ndarray) -> float | None:
     Returns: the difference in the unit of the draws; None below 2 units.
     """
     units = draws.shape[1]
-    first, second = np.triu_indices(units, 1)
-    if not len(first):
+    if units < 2:
         return None
-    normal, se = NormalDist(), np.median((draws[:, first] - draws[:, second]).std(0))
+    covariance = np.cov(draws, rowvar=False, ddof=0)
+    variance = np.diag(covariance)
+    squares = (variance[:, None] + variance - 2 * covariance)[np.triu_indices(units, 1)]
+    normal, se = NormalDist(), np.median(np.sqrt(np.maximum(squares, 0)))
     return float((normal.inv_cdf(1 - 0.025 / (units - 1)) + normal.inv_cdf(POWER)) * se)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import rank, resampling
-from .resampling import PERMUTATIONS, Interval
+from .resampling import Interval
 
 EXACT_SWAPS = 12  # 2^12 ways to swap two metrics take a millisecond
 SWAPS = 1999  # random ones, of more units
@@ -189,7 +189,7 @@ def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike
             target[i, row] = left / norm if (norm := math.sqrt(float(left @ left))) > 1e-6 * len(own) else 0.0
     if not (np.abs(x).sum(1) * np.abs(y).sum(1)).all():
         return nothing._replace(reason="those that are held fixed explain all of it")
-    orders, exact = resampling.draw_orders(x.shape[1], PERMUTATIONS, np.random.default_rng(seed))
+    orders, exact = resampling.orders_of_seed(x.shape[1], seed)
     straight = np.arange(x.shape[1])[None]
     rho, null = (_mean_product(x, y, spans, order) for order in (straight, orders))
     value = float(rho[0])

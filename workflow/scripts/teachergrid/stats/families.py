@@ -199,7 +199,7 @@ def family_p(metric: ArrayLike, performance: ArrayLike, families: Sequence[str |
     used = [b for b, (a, c) in enumerate(means) if not resampling.undefined(a, c)]
     if not used:
         return FamilyP(None, count)
-    orders, exact = resampling.draw_orders(len(index), PERMUTATIONS, np.random.default_rng(seed))
+    orders, exact = resampling.orders_of_seed(len(index), seed)
     null = rank.mean_rho([resampling.permuted_rhos(*means[b], orders) for b in used], complete[used])
     straight = np.arange(len(index))[None]
     rho = rank.mean_rho([resampling.permuted_rhos(*means[b], straight) for b in used], complete[used])
@@ -220,7 +220,7 @@ def family_interval(
     has_both = (~np.isnan(x) & ~np.isnan(y)).reshape(-1, len(names)).any(0)
     if len({name for name, has in zip(names, has_both, strict=True) if has}) < 4:
         return None
-    drawn = resampling.resample(rounds, len(index), np.random.default_rng([seed, 5]))
+    drawn = resampling.weights_of_seed(rounds, len(index), seed, 5)
     rhos = rank.reweighted(x, y)(drawn[:, [index.index(name) for name in names]])
     defined = rhos[~np.isnan(rhos)]
     return resampling.percentiles(defined) if len(defined) > rounds / 2 else None

@@ -7,13 +7,14 @@ BCa removes most of that (simulation: tests/stats/test_nested_bootstrap.py). The
 many responses has little.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import rank, resampling
+from . import pooling, rank, resampling
+from .pooling import Ranking
 from .resampling import Interval
 
 
@@ -37,61 +38,112 @@ def performance_draws(by_unit: list[np.ndarray], rounds: int = 2000, seed: int =
 
 def teacher_weights(n: int, rounds: int = 2000, seed: int = 0) -> np.ndarray:
     """Return how often each of n teachers occurs: [rounds, n]. The draws differ from those of items with the same seed."""
-    return resampling.resample(rounds, n, np.random.default_rng([seed, 1]))
+    return resampling.weights_of_seed(rounds, n, seed, 1)
 
 
-def nested_rho(metric: ArrayLike, performance: ArrayLike, draws: np.ndarray, weights: np.ndarray) -> Interval | None:
+def weighted_ranks(found: Ranking, weights: np.ndarray) -> np.ndarray:
+    """Return mid-ranks, centred and doubled, where units occur as often as weights [rounds, n] say: [rounds, n].
+
+    As the weighted row sums of `resampling.signs`: how many are lower, minus how many are higher.
+    """
+    counts = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(np.take_along_axis(weights, found.order, axis=1), axis=1, out=counts[:, 1:])
+    lower, upto = (np.take_along_axis(counts, places, axis=1) for places in (found.lower, found.upto))
+    return lower + upto - counts[:, -1:]
+
+
+def nested_rho(
+    metric: ArrayLike, performance: ArrayLike, rankings: Sequence[Ranking], weights: np.ndarray
+) -> Interval | None:
     """Return the BCa interval of Spearman's rho over teachers, items and seeds; None where it is undefined.
 
     Args:
         metric, performance: [n]; or [bases, n] for the rho over bases of `rank.pooled`. NaN is missing.
-        draws: performance [rounds, n], or [bases, rounds, n]; see `performance_draws`.
+        rankings: of each base, by draws of performance [rounds, n]; see `pooling.ranking`.
         weights: [rounds, n], see `teacher_weights`.
     """
     x, y = np.asarray(metric, float), np.asarray(performance, float)
-    rhos = [
-        rank.reweighted(x, draws[..., block, :])(weights[block])
-        for block in _round_blocks(len(weights), weights.shape[1])
-    ]
-    return resampling.bca_of_draws(rank.reweighted(x, y), weights.shape[1], np.concatenate(rhos))
+    rows = np.atleast_2d(x)
+    complete = ~np.isnan(rows) & ~np.isnan(np.atleast_2d(y))
+    rhos = []
+    for of_base, has_both, found in zip(rows, complete, rankings, strict=True):
+        occurs = weights * has_both
+        ranks = occurs @ resampling.signs(of_base).T
+        rhos.append(resampling.rho_of_ranks(ranks, weighted_ranks(found, occurs), occurs))
+    drawn = rhos[0] if x.ndim == 1 else rank.mean_rho(rhos, complete)
+    return resampling.bca_of_draws(rank.reweighted(x, y), weights.shape[1], drawn)
 
 
-def nested_intervals(metric: ArrayLike, performance: ArrayLike, draws: np.ndarray, seed: int = 0) -> NestedIntervals:
-    """Return the intervals of rho, pairwise accuracy and regret; all None where the correlation is undefined.
+def nested_intervals(
+    metrics: Sequence[ArrayLike], performance: ArrayLike, draws: np.ndarray, seed: int = 0
+) -> list[NestedIntervals]:
+    """Return for each metric the intervals of rho, pairwise accuracy and regret; all None where its rho is undefined.
 
-    Ties in the metric are broken at random in each draw.
+    Ties in a metric are broken at random in each draw.
 
     Args:
-        metric, performance: [n]; NaN is missing.
+        metrics: each [n]. performance: [n]. NaN is missing.
         draws: performance [rounds, n], see `performance_draws`.
     """
-    x, y = np.asarray(metric, float), np.asarray(performance, float)
-    if resampling.undefined(x, y):
-        return NestedIntervals()
-    has_performance = ~np.isnan(y)
-    x, y, draws = x[has_performance], y[has_performance], draws[:, has_performance]
-    weights, rng = teacher_weights(len(x), len(draws), seed), np.random.default_rng([seed, 2])
-    regret_1, regret_3 = (_percentiles(resampling.drawn_regret(x, draws, weights, k, rng)) for k in (1, 3))
-    rho, accuracy = nested_rho(x, y, draws, weights), _percentiles(_accuracies(x, draws, weights))
-    return NestedIntervals(rho, accuracy, regret_1, regret_3)
+    y = np.asarray(performance, float)
+    used = ~np.isnan(y)
+    x = np.array(metrics, float).reshape(-1, len(y))
+    defined = [not resampling.undefined(values, y) for values in x]
+    if not any(defined):
+        return [NestedIntervals() for _ in x]
+    x, y, draws = x[:, used], y[used], draws[:, used]
+    weights, found = teacher_weights(len(y), len(draws), seed), pooling.ranking(draws)
+    accuracies = iter(_accuracies(x[defined], draws, weights))
+    intervals = []
+    for values, is_defined in zip(x, defined, strict=True):
+        if not is_defined:
+            intervals.append(NestedIntervals())
+            continue
+        rng = np.random.default_rng([seed, 2])
+        regret_1, regret_3 = (_percentiles(drawn_regret(values, draws, weights, k, rng)) for k in (1, 3))
+        rho = nested_rho(values, y, [found], weights)
+        intervals.append(NestedIntervals(rho, _percentiles(next(accuracies)), regret_1, regret_3))
+    return intervals
 
 
 def _accuracies(x: np.ndarray, draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the pairwise accuracy of x [n] in each draw: [rounds]."""
-    signs_x, has_metric = resampling.signs(x), ~np.isnan(x)
-    accuracies = [
-        resampling.weighted_accuracy(signs_x, resampling.signs(draws[block]), weights[block] * has_metric)
-        for block in _round_blocks(len(weights), len(x))
-    ]
-    return np.concatenate(accuracies)
+    """Return the share of pairs that metrics and performance order alike, in each round.
+
+    A tie in a metric counts half; a tie in performance is no pair.
+
+    Args:
+        x: [metrics, n]. draws: performance [rounds, n]. weights: [rounds, n], how often each unit occurs.
+    Returns: [metrics, rounds]; NaN where no pair differs in performance.
+    """
+    y, times = np.ascontiguousarray(draws.T), np.ascontiguousarray(weights.T)
+    has_metric = (~np.isnan(x)).astype(float)
+    alike, total = np.zeros((2, len(x), len(draws)))
+    for i in range(len(y) - 1):  # one unit with all that follow
+        pairs = np.sign(y[i + 1 :] - y[i]) * times[i + 1 :] * times[i]
+        alike += np.nan_to_num(np.sign(x[:, i + 1 :] - x[:, i : i + 1])) @ pairs
+        total += (has_metric[:, i + 1 :] * has_metric[:, i : i + 1]) @ np.abs(pairs)
+    return np.where(total > 0, (1 + alike / np.where(total > 0, total, 1)) / 2, np.nan)
 
 
-def _round_blocks(rounds: int, n: int) -> Iterator[slice]:
-    """Yield slices of rounds whose pairs of units [rounds, n, n] fit into one block of memory."""
-    start = 0
-    for size in resampling.blocks(rounds, n**2):
-        yield slice(start, start + size)
-        start += size
+def drawn_regret(x: np.ndarray, y: np.ndarray, weights: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the best y among the units that occur, minus the best y among the k of them with the highest x.
+
+    Ties in x are broken at random. A unit without x cannot be picked; one without y does not count.
+
+    Args:
+        x: [n]. y: [draws, n], in any unit. weights: [draws, n], how often each unit occurs.
+    Returns: [draws], in the unit of y; NaN where no unit can be picked.
+    """
+    occurs, rounds = (weights > 0) & ~np.isnan(y), np.arange(len(y))
+    value = np.where(occurs, y, -np.inf)
+    # less than 1 is taken from ranks that are whole numbers
+    left = np.where(occurs & ~np.isnan(x), np.unique(x, return_inverse=True)[1] - rng.random(y.shape), -np.inf)
+    picked = np.full(len(y), -np.inf)
+    for _ in range(k):
+        first = left.argmax(1)
+        picked = np.maximum(picked, np.where(left[rounds, first] > -np.inf, value[rounds, first], -np.inf))
+        left[rounds, first] = -np.inf
+    return np.where(np.isfinite(picked), value.max(1) - np.where(np.isfinite(picked), picked, 0), np.nan)
 
 
 def _percentiles(draws: np.ndarray) -> Interval | None:

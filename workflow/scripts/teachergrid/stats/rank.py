@@ -10,6 +10,7 @@ and bases, use weights in place of ranking again, and give the same result under
 `resampling`). The tests compare them with scipy.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -125,7 +126,7 @@ def permutation_p(x: ArrayLike, y: ArrayLike, seed: int = 0) -> tuple[float, boo
     Exact: over all n! orders, up to n = 8. Else (hits + 1) / (PERMUTATIONS + 1) over random orders. NaN where rho is.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    orders, exact = resampling.draw_orders(len(x), PERMUTATIONS, np.random.default_rng(seed))
+    orders, exact = resampling.orders_of_seed(len(x), seed)
     rho = spearman(x, y)
     if math.isnan(rho):
         return math.nan, exact
@@ -150,7 +151,8 @@ def correlation(metric: ArrayLike, performance: ArrayLike, seed: int = 0, rounds
     rho = spearman(x, y)
     p, exact = permutation_p(x, y, seed)
     result = result._replace(rho=rho, tau_b=kendall_b(x, y), p=p, exact=exact)
-    bca = resampling.bca(reweighted(x, y), n, rounds, np.random.default_rng(seed))
+    statistic = reweighted(x, y)
+    bca = resampling.bca_of_draws(statistic, n, statistic(resampling.weights_of_seed(rounds, n, seed)))
     wright = bonett_wright(rho, n)
     reason = None if bca and wright else NO_INTERVAL
     return result._replace(bca=bca, bonett_wright=wright, pairwise_accuracy=pairwise_accuracy(x, y), reason=reason)
@@ -188,7 +190,7 @@ def max_t(metrics: dict[str, np.ndarray], performance: ArrayLike, seed: int = 0)
     (Westfall and Young 1993, single-step max-T).
     """
     y = np.asarray(performance, float)
-    orders, exact = resampling.draw_orders(len(y), PERMUTATIONS, np.random.default_rng(seed))
+    orders, exact = resampling.orders_of_seed(len(y), seed)
     rhos, largest = {}, np.zeros(len(orders))
     for name, values in metrics.items():
         x = np.asarray(values, float)
@@ -207,11 +209,11 @@ def reweighted(metric: ArrayLike, performance: ArrayLike) -> Statistic:
 
     Args:
         metric: [teachers], or [bases, teachers] for the rho over bases of `pooled`.
-        performance: like metric, or with draws of its own: [..., draws, teachers].
+        performance: like metric.
     A teacher without a value has no weight.
     """
     x, y = np.asarray(metric, float), np.asarray(performance, float)
-    complete = ~np.isnan(x) & ~np.isnan(y if x.ndim == y.ndim else y[..., 0, :])
+    complete = ~np.isnan(x) & ~np.isnan(y)
     if x.ndim == 1:
         signs_x, signs_y = resampling.signs(x), resampling.signs(y)
         return lambda weights: resampling.weighted_rho(signs_x, signs_y, weights * complete)
@@ -219,7 +221,7 @@ def reweighted(metric: ArrayLike, performance: ArrayLike) -> Statistic:
     return lambda weights: mean_rho([resampling.weighted_rho(a, b, weights * row) for a, b, row in bases], complete)
 
 
-def mean_rho(rhos: list[np.ndarray], complete: np.ndarray) -> np.ndarray:
+def mean_rho(rhos: Sequence[np.ndarray] | np.ndarray, complete: np.ndarray) -> np.ndarray:
     """Return tanh of the mean atanh of rhos, clipped as `pooled` states: bases of [draws], complete [bases, n] -> [draws]."""
     n = complete.sum(1, keepdims=True)
     limit = 1 - 6 / (n * (n**2 - 1))
@@ -234,12 +236,33 @@ def leave_one_out(metric: ArrayLike, performance: ArrayLike, families: Sequence[
         families: [n]; None is no family.
     Left out: families without which fewer than 4 units have both values, or one side is constant.
     """
-    x, y, rhos = np.asarray(metric, float), np.asarray(performance, float), {}
-    for name in sorted({family for family in families if family is not None}):
-        others = np.array([family != name for family in families])
-        if (others & ~np.isnan(x) & ~np.isnan(y)).sum(-1).min() >= 4:
-            rhos[name] = float(reweighted(np.where(others, x, math.nan), y)(np.ones((1, len(others))))[0])
-    return {name: rho for name, rho in rhos.items() if not math.isnan(rho)}
+    x, y = np.array(metric, float, ndmin=2), np.array(performance, float, ndmin=2)
+    complete = ~(np.isnan(x) | np.isnan(y))
+    names = sorted({family for family in families if family is not None})
+    others = {name: np.array([family != name for family in families]) for name in names}
+    others = {name: rest for name, rest in others.items() if (rest & complete).sum(1).min() >= 4}
+    if not others:
+        return {}
+    kept = np.array(list(others.values()), float)
+    rhos = np.array([reweighted(a, b)(kept) for a, b in zip(x, y, strict=True)])  # [bases, families]
+    if np.ndim(metric) == 1:
+        means = rhos[0].tolist()
+    else:
+        means = [
+            float(mean_rho(rho[:, None], complete & rest)[0]) for rho, rest in zip(rhos.T, others.values(), strict=True)
+        ]
+    return {name: rho for name, rho in zip(others, means, strict=True) if not math.isnan(rho)}
+
+
+@functools.lru_cache(maxsize=2)
+def _pooled_draws(n: int, rounds: int, seed: int) -> tuple[np.ndarray, bool, np.ndarray]:
+    """Return orders of n teachers, whether they are exact, and weights [rounds, n], for all metrics. Read only."""
+    rng = np.random.default_rng(seed)
+    orders, exact = resampling.draw_orders(n, PERMUTATIONS, rng)
+    weights = resampling.resample(rounds, n, rng)
+    for drawn in (orders, weights):
+        drawn.setflags(write=False)
+    return orders, exact, weights
 
 
 def pooled(
@@ -268,11 +291,10 @@ def pooled(
     cells = np.ix_(np.array(used), np.flatnonzero(complete[used].any(0)))
     x, y, complete = x[cells], y[cells], complete[cells]
     n, statistic = complete.shape[1], reweighted(x, y)
-    rng = np.random.default_rng(seed)
     rho = float(statistic(np.ones((1, n)))[0])
-    orders, exact = resampling.draw_orders(n, PERMUTATIONS, rng)
+    orders, exact, weights = _pooled_draws(n, rounds, seed)
     null = mean_rho([resampling.permuted_rhos(a, b, orders) for a, b in zip(x, y, strict=True)], complete)
-    p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca(statistic, n, rounds, rng)
+    p, bca = resampling.two_sided_p(null, rho, exact), resampling.bca_of_draws(statistic, n, statistic(weights))
     counts = complete.sum(1).tolist()
     uneven = [f"n: {', '.join(map(str, counts))} teachers on the bases"] if len(set(counts)) > 1 else []
     reason = "; ".join(reasons + uneven + [NO_INTERVAL] * (bca is None)) or None

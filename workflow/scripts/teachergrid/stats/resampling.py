@@ -80,59 +80,26 @@ def signs(x: ArrayLike) -> np.ndarray:
     return (x[..., :, None] > x[..., None, :]).astype(float) - (x[..., :, None] < x[..., None, :])
 
 
-def weighted_rho(
-    signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray, order: np.ndarray | None = None
-) -> np.ndarray:
+def weighted_rho(signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return Spearman's rho where units occur as often as the weights say, without ranking again.
 
     Args:
-        signs_x: [n, n], see `signs`.
-        signs_y: [n, n], or [draws, n, n] where y differs between draws.
+        signs_x, signs_y: [n, n], see `signs`.
         weights: [draws, n], how often each unit occurs; 0 leaves it out.
-        order: [draws, n]; the y of unit t is that of unit order[draw, t]. None: y is not shuffled.
+    Returns: [draws], as `rho_of_ranks`.
+    """
+    return rho_of_ranks(weights @ signs_x.T, weights @ signs_y.T, weights)
+
+
+def rho_of_ranks(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the correlation of ranks x and y, both [draws, n] and centred, of units that occur as often as weights [draws, n] say.
+
     Returns: [draws]; NaN where a side is constant or fewer than 3 units occur.
     """
-    weights_y = weights if order is None else np.take_along_axis(weights, np.argsort(order, axis=1), axis=1)
-    x = weights @ signs_x.T
-    y = weights_y @ signs_y.T if signs_y.ndim == 2 else (signs_y @ weights_y[:, :, None])[:, :, 0]
-    y = y if order is None else np.take_along_axis(y, order, axis=1)
-    xy, xx, yy = (weights * x * y).sum(1), (weights * x * x).sum(1), (weights * y * y).sum(1)
+    weighted = weights * x
+    xy, xx, yy = (np.einsum("ij,ij->i", a, b) for a, b in ((weighted, y), (weighted, x), (weights * y, y)))
     defined = (xx > 0) & (yy > 0) & (weights.sum(1) >= 3)
     return np.where(defined, np.clip(xy / np.sqrt(np.where(defined, xx * yy, 1)), -1, 1), np.nan)
-
-
-def weighted_accuracy(signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the share of pairs that x and y order alike; a tie in x counts half, a tie in y is no pair.
-
-    Args:
-        signs_x: [n, n], see `signs`.
-        signs_y: [draws, n, n].
-        weights: [draws, n], how often each unit occurs.
-    Returns: [draws]; NaN where no pair differs in y.
-    """
-
-    def weighted_sum(pairs: np.ndarray) -> np.ndarray:
-        return ((pairs @ weights[:, :, None])[:, :, 0] * weights).sum(1)
-
-    alike, total = weighted_sum(signs_x * signs_y), weighted_sum(np.abs(signs_y))
-    return np.where(total > 0, (1 + alike / np.where(total > 0, total, 1)) / 2, np.nan)
-
-
-def drawn_regret(x: np.ndarray, y: np.ndarray, weights: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the best y among the units that occur, minus the best y among the k of them with the highest x.
-
-    Ties in x are broken at random. A unit without x cannot be picked; one without y does not count.
-
-    Args:
-        x: [n]. y: [draws, n], in any unit. weights: [draws, n], how often each unit occurs.
-    Returns: [draws], in the unit of y; NaN where no unit can be picked.
-    """
-    occurs = (weights > 0) & ~np.isnan(y)
-    order = np.lexsort((rng.random(y.shape), -np.broadcast_to(x, y.shape)))  # NaN is last
-    can_pick = np.take_along_axis(occurs & ~np.isnan(x), order, axis=1)
-    value = np.take_along_axis(np.where(occurs, y, -np.inf), order, axis=1)
-    picked = np.where(can_pick & (can_pick.cumsum(1) <= k), value, -np.inf).max(1)
-    return np.where(np.isfinite(picked), value.max(1) - np.where(np.isfinite(picked), picked, 0), np.nan)
 
 
 # --- permutation tests
@@ -140,8 +107,15 @@ def drawn_regret(x: np.ndarray, y: np.ndarray, weights: np.ndarray, k: int, rng:
 
 def permuted_rhos(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray:
     """Return rho of x [n] with y [n] shuffled by orders [draws, n], over the units that then have both: [draws]."""
-    complete = ~np.isnan(x) & ~np.isnan(y)[orders]
-    return weighted_rho(signs(x), signs(y), complete.astype(float), orders)
+    signs_x, signs_y = signs(x), signs(y)
+    if not np.isnan([x, y]).any():  # no shuffle moves a rank
+        a, b = signs_x.sum(1), signs_y.sum(1)
+        size = math.sqrt(float(a @ a) * float(b @ b))
+        return np.clip(b[orders] @ a / size, -1, 1) if size and len(a) > 2 else np.full(len(orders), np.nan)
+    weights = (~np.isnan(x) & ~np.isnan(y)[orders]).astype(float)
+    weights_y = np.empty_like(weights)
+    np.put_along_axis(weights_y, orders, weights, axis=1)
+    return rho_of_ranks(weights @ signs_x.T, np.take_along_axis(weights_y @ signs_y.T, orders, axis=1), weights)
 
 
 def draw_orders(n: int, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
@@ -151,6 +125,14 @@ def draw_orders(n: int, permutations: int, rng: np.random.Generator) -> tuple[np
     return rng.permuted(np.tile(np.arange(n), (permutations, 1)), axis=1), False
 
 
+@functools.lru_cache(maxsize=4)
+def orders_of_seed(n: int, seed: int) -> tuple[np.ndarray, bool]:
+    """Return what `draw_orders` makes of a seed; made once for all metrics over as many units. Read only."""
+    orders, exact = draw_orders(n, PERMUTATIONS, np.random.default_rng(seed))
+    orders.setflags(write=False)
+    return orders, exact
+
+
 @functools.cache
 def _all_orders(n: int) -> np.ndarray:
     """Return all orders of n units: [n!, n]."""
@@ -158,9 +140,9 @@ def _all_orders(n: int) -> np.ndarray:
 
 
 def sign_flip_sums(d: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Return sums of the differences d [n], each with a random sign: [permutations]."""
-    sizes = blocks(permutations, len(d))
-    return np.concatenate([(2.0 * rng.integers(0, 2, (m, len(d)), np.int8) - 1) @ d for m in sizes])
+    """Return sums of the differences d [units, n], each item with a random sign, the same for all units: [permutations, units]."""
+    sizes = blocks(permutations, d.shape[1])
+    return np.concatenate([(2.0 * rng.integers(0, 2, (m, d.shape[1]), np.int8) - 1) @ d.T for m in sizes])
 
 
 def two_sided_p(null: np.ndarray, observed: float, exact: bool, tolerance: float = TIE) -> float:
@@ -197,11 +179,6 @@ def p_of_draws(differences: np.ndarray, n: int) -> np.ndarray:
     return np.clip(np.where(side == 0, np.minimum(p, tail), p), 0.5 ** (n - 1), 1)
 
 
-def bca(statistic: Statistic, n: int, rounds: int, rng: np.random.Generator) -> Interval | None:
-    """Return the BCa interval of a statistic over n units, from `rounds` bootstrap draws; None as in `bca_of_draws`."""
-    return bca_of_draws(statistic, n, statistic(resample(rounds, n, rng)))
-
-
 def bca_of_draws(statistic: Statistic, n: int, draws: np.ndarray) -> Interval | None:
     """Return the bias-corrected and accelerated (BCa) interval (Efron 1987) from draws [rounds] of the statistic.
 
@@ -226,6 +203,12 @@ def percentiles(draws: np.ndarray) -> Interval:
     return _quantiles(draws, 0.025, 0.975)
 
 
+def percentiles_of_units(draws: np.ndarray) -> list[Interval]:
+    """Return the middle 95 % of the draws of each unit: [rounds, units] -> [units]."""
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
+    return list(zip(low, high, strict=True))
+
+
 def _quantiles(draws: np.ndarray, low: float, high: float) -> Interval:
     """Return two quantiles of draws [rounds] as plain floats."""
     ends = np.quantile(draws, [low, high])
@@ -242,6 +225,14 @@ def resample(rounds: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of n things is drawn, with replacement, in each round: [rounds, n]."""
     picks = rng.integers(n, size=(rounds, n)) + n * np.arange(rounds)[:, None]
     return np.bincount(picks.ravel(), minlength=rounds * n).reshape(rounds, n).astype(float)
+
+
+@functools.lru_cache(maxsize=4)
+def weights_of_seed(rounds: int, n: int, *seed: int) -> np.ndarray:
+    """Return what `resample` makes of a seed; made once for all metrics over as many units. Read only."""
+    weights = resample(rounds, n, np.random.default_rng(seed[0] if len(seed) == 1 else seed))
+    weights.setflags(write=False)
+    return weights
 
 
 def bootstrap_means(scores: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
@@ -280,6 +271,13 @@ def seed_noise(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator)
     pool = np.concatenate(deviations)
     pool *= math.sqrt(max(0, 1 - from_items / between))
     return np.stack([rng.choice(pool, (rounds, len(scores))).mean(1) for scores in by_unit], axis=1)
+
+
+def first_shares(means: np.ndarray) -> np.ndarray:
+    """Return the share of rounds in which each unit has the first rank: the first column of `rank_shares`."""
+    means = np.round(means, 12)
+    first = means == means.max(1, keepdims=True)
+    return (first / first.sum(1, keepdims=True)).mean(0)
 
 
 def rank_shares(means: np.ndarray) -> np.ndarray:
