@@ -5,12 +5,13 @@ VENV := .venv
 LOCK ?= envs/cpu.lock
 READY := $(VENV)/ready-$(notdir $(LOCK))
 VLLM := .venv-vllm
+QLORA := $(VENV)/qlora
 # the folder of an environment's packages, and its command `teachergrid`
 PURELIB = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 COMMAND = printf '%s\n' '\#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(1)/bin/teachergrid && chmod +x $(1)/bin/teachergrid
 SOURCES := Snakefile workflow/rules/*.smk
 
-.PHONY: setup vllm demo test test-slow test-all test-vllm test-slurm test-slurm-long bench-scorer bench-sft bench-metrics bench-statistics lint clean help
+.PHONY: setup vllm demo test test-slow test-all test-vllm test-qlora test-slurm test-slurm-long bench-scorer bench-sft bench-metrics bench-statistics lint clean help
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /	/'
@@ -58,6 +59,12 @@ test-all: test test-slow ## all tests but those on SLURM
 test-vllm: vllm ## the engine vllm, for real and on this machine's CPU: about 6 minutes
 	$(VLLM)/bin/python -m pytest -m vllm tests/engines tests/test_environments.py
 
+test-qlora: setup ## QLoRA, for real and on this machine's CPU, with bitsandbytes of envs/gpu.lock beside .venv
+	$(VENV)/bin/python -m venv --without-pip $(QLORA)
+	$(VENV)/bin/pip --python $(QLORA)/bin/python install -q --no-deps "$$(grep '^bitsandbytes==' envs/gpu.lock)"
+	$(call PURELIB,$(VENV)) > "$$($(call PURELIB,$(QLORA)))/teachergrid-rest.pth"
+	$(QLORA)/bin/python -m pytest tests/training/test_sft.py -k qlora
+
 test-slurm: setup ## faults on a real SLURM, which it sets up on this machine (Debian's packages, as root)
 	$(VENV)/bin/python -m pytest -m slurm tests/cluster
 
@@ -68,7 +75,7 @@ bench-scorer: setup ## likelihood scorer against the published way: speed, what 
 	PYTHONPATH=tests/helpers $(VENV)/bin/python tests/bench/bench_scorer.py
 
 bench-sft: setup ## tokens/s of SFT, packed and padded, against a bare TRL script with the same recipe
-	OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts:tests/helpers $(VENV)/bin/python tests/bench/bench_sft.py
+	OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts:tests/helpers $(VENV)/bin/python tests/bench/bench_sft.py $(OPTIONS)
 
 bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2

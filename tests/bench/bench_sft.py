@@ -1,15 +1,20 @@
 """Tokens per second of SFT, side by side: this package and a bare TRL script with the same recipe, packed and not packed.
 
-    make bench-sft        some minutes on two cores; a random Llama of 25 M parameters
+    make bench-sft                                      about five minutes on two cores; a random Llama of 14 M parameters
+    make bench-sft OPTIONS="--repeat 1"                 one round in place of three, some two minutes
+    make bench-sft OPTIONS="--width 512 --layers 6"     a larger model, of 29 M parameters
 
-Lengths are lognormal with a median of 200 tokens (sigma 0.7), cut at 1,024. Each variant runs in turn, twice, and the better run counts:
-other work on the machine only slows a run down. Time is that of the training loop, without loading and saving.
+Lengths are lognormal with a median of 200 tokens (sigma 0.7), cut at 1,024. An update reads two packed rows, or eight padded examples in
+one batch (the size that TRL and transformers have by default). The four variants run in turn, each second round backwards, after a
+short training that counts for nothing; ratios are medians over rounds. Time is that of the training loop, without loading and
+saving. CPU time is less disturbed by other work on the machine than wall time.
 """
 
 import argparse
 import random
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import tiny
 import torch
@@ -21,6 +26,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trl import pack_dataset
 
 LONGEST = 1024
+WHO = {"teachergrid": ours, "bare TRL": bare}
 
 
 def model_in(folder: Path, vocabulary: int, width: int, layers: int) -> dict:
@@ -46,49 +52,58 @@ def filled(rows: int, length: int) -> float:
     return sum(len(example["input_ids"]) for example in examples) / (length * len(packed))
 
 
+def recipe(packing: bool) -> dict:
+    settings = {"max_length": LONGEST, "num_train_epochs": 1, "warmup_steps": 0, "dtype": "float32", "packing": packing}
+    batch = {"per_device_train_batch_size": 1 if packing else 8, "gradient_accumulation_steps": 2 if packing else 1}
+    return schema.filled(settings | batch, schema.definition("recipe"))
+
+
+def ratio(rounds: list[dict[str, Clock]], quick: str, slow: str, time: str) -> str:
+    """Return how many times as fast one variant is as another: the median over rounds, and the range."""
+    found = [getattr(clocks[slow], time) / getattr(clocks[quick], time) for clocks in rounds]
+    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=48)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--vocabulary", type=int, default=8192)
-    parser.add_argument("--width", type=int, default=512, help="hidden size")
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--width", type=int, default=384, help="hidden size")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--repeat", type=int, default=3, help="rounds")
     settings = parser.parse_args()
     disable_progress_bars()
     rows = corpus(settings.rows, LONGEST)
+    variants = {f"{who}, {how}": (train, how == "packed") for how in ("packed", "padded") for who, train in WHO.items()}
+    rounds: list[dict[str, Clock]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = model_in(folder / "model", settings.vocabulary, settings.width, settings.layers)
         tokenizer = loading.load_tokenizer(model, CHAT)
         tokens = sum(len(chat.example(tokenizer, *row, CHAT).input_ids) for row in rows)
-        best: dict[tuple[str, bool], Clock] = {}
-        for run in range(settings.repeat):
-            for packing in (True, False):
-                recipe = schema.filled(
-                    {"max_length": LONGEST, "num_train_epochs": 1, "warmup_steps": 0, "dtype": "float32"}
-                    | {"packing": packing, "per_device_train_batch_size": 1 if packing else 4}
-                    | {"gradient_accumulation_steps": 2},
-                    schema.definition("recipe"),
-                )
-                for who, train in (("teachergrid", ours), ("bare TRL", bare)):
-                    clock = train(model, rows, recipe, folder / f"{who}{packing}{run}")
-                    if (who, packing) not in best or clock.wall < best[who, packing].wall:
-                        best[who, packing] = clock
-    print(
-        f"packed rows are full of tokens to {', '.join(f'{100 * filled(5000, n):.1f} % ({n})' for n in (1024, 4096, 8192))}"
-    )
+        ours(model, rows[:2], recipe(True), folder / "first")
+        for number in range(settings.repeat):
+            in_turn = reversed(variants) if number % 2 else iter(variants)
+            rounds.append({})
+            for variant in in_turn:
+                train, packing = variants[variant]
+                rounds[-1][variant] = train(model, rows, recipe(packing), folder / f"{variant} {number}")
+    shares = ", ".join(f"{100 * filled(5000, length):.1f} % ({length})" for length in (1024, 4096, 8192))
+    print(f"5,000 examples fill packed rows to {shares}")
     print(f"{settings.rows} rows, {tokens} tokens, {torch.get_num_threads()} thread")
-    print(f"{'':24}{'tokens/s':>10}{'tokens/CPU-s':>14}")
-    for (who, packing), clock in best.items():
-        print(
-            f"{who + (', packed' if packing else ', padded'):24}{tokens / clock.wall:10.0f}{tokens / clock.cpu:14.0f}"
-        )
-    for name, one, other in (
-        ("teachergrid / bare TRL, packed", ("teachergrid", True), ("bare TRL", True)),
-        ("teachergrid / bare TRL, padded", ("teachergrid", False), ("bare TRL", False)),
-        ("packed / padded", ("teachergrid", True), ("teachergrid", False)),
+    print(f"{'':24}{'read/tokens':>12}{'tokens/s':>10}{'tokens/CPU-s':>14}")
+    for variant in variants:
+        clocks = [found[variant] for found in rounds]
+        wall, cpu = (median(getattr(clock, time) for clock in clocks) for time in ("wall", "cpu"))
+        print(f"{variant:24}{clocks[0].read / tokens:12.2f}{tokens / wall:10.0f}{tokens / cpu:14.0f}")
+    for quick, slow in (
+        ("teachergrid, packed", "bare TRL, packed"),
+        ("teachergrid, padded", "bare TRL, padded"),
+        ("teachergrid, packed", "teachergrid, padded"),
     ):
-        print(f"{name}: {best[other].wall / best[one].wall:.2f} (CPU time {best[other].cpu / best[one].cpu:.2f})")
+        print(
+            f"{quick} / {slow}: CPU time {ratio(rounds, quick, slow, 'cpu')}, wall time {ratio(rounds, quick, slow, 'wall')}"
+        )
 
 
 if __name__ == "__main__":

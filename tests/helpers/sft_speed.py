@@ -17,11 +17,18 @@ CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "{quest
 
 
 class Clock(TrainerCallback):
-    """Measures the loop of a training. wall, cpu: seconds. updates: until the end of each, in seconds from the start."""
+    """Measures the loop of a training. wall, cpu: seconds. updates: until the end of each, in seconds from the start.
 
-    def on_train_begin(self, *_, **__):
+    read: positions that the model read, those of padding included.
+    """
+
+    def on_train_begin(self, *_, model: torch.nn.Module, **__):
+        self.updates, self.read = [], 0
+        model.register_forward_pre_hook(self.count, with_kwargs=True)
         self.wall, self.cpu = time.perf_counter(), time.process_time()
-        self.updates = []
+
+    def count(self, _, args: tuple, inputs: dict):
+        self.read += inputs["input_ids"].numel()
 
     def on_step_end(self, *_, **__):
         self.updates.append(time.perf_counter() - self.wall)

@@ -10,6 +10,7 @@ from page_words import Words, ids, without_words
 from teachergrid.analysis.scores import UNIT_WORDS
 from teachergrid.pages import text
 from teachergrid.report import page
+from teachergrid.report.data import gather
 
 EMPTY = {"title": None, "settings": None, "performance": None, "recommendation": None, "samples": None}
 
@@ -24,6 +25,15 @@ def test_every_teacher_cell_and_failure_is_there(data, html):
         assert failure["cell"] in read and failure["reason"] in read and failure["log"] in read
     assert "gated: truncated" in read and "2 of 16 cells have no number" in read and read.count("1 of 2 seeds") == 1
     assert all(note in read for note in data["notes"])
+
+
+def test_derived_corpora_are_counted_apart_from_teachers(data):
+    made = copy.deepcopy(data)
+    teacher = next(row for row in made["performance"] if row["kind"] == "student")
+    made["performance"] += [{**teacher, "unit": name, "corpus": name} for name in ("some-30", "some-120")]
+    made["settings"]["corpora"] = {"some-30": {}, "some-120": {}}
+    assert page.counted(gather(made)) == f"{len(report_data.TEACHERS)} teachers and 2 derived corpora"
+    assert f"{len(report_data.TEACHERS)} teachers, 2 base models" in Words(page.build(data)).text
 
 
 def test_the_page_needs_nothing_from_outside(data, html):

@@ -30,13 +30,17 @@ def effect(effect, smaller, larger, **values):
 def selected(data):
     made = copy.deepcopy(data)
     panel = next(row["panel"] for row in made["effects"] if row["base"] == "bm")
-    top = {"by": "ifd", "choose": "best", "share": 0.25, "each": ["length"], "least": {"obeys": 0.5}}
-    made["settings"]["corpora"] = {"top": top}
+    top = {"by": "ifd", "choose": "best", "share": 0.25, "each": ["length"], "least": {"obeys": 0.5}, "ratios": None}
+    lot = {"by": None, "choose": "random", "share": 0.25, "each": [], "ratios": None}
+    made["settings"]["corpora"] = {"top": top, "lot-1": lot}
     made["effects"] += [
         {**row, "panel": panel}
         for row in (
             effect("against_random", "lot-1, lot-2", "top", value=3.25, low=1.0, high=5.5, p=0.01, p_holm=0.02, n=300),
             effect("against_all", "pool__steps-l", "top", value=-1.5, low=-4.0, high=1.0, p=0.3, p_holm=0.3, n=300),
+            effect(
+                "against_all", "pool__steps-l", "lot-1", value=-4.0, low=-6.0, high=-2.0, p=0.01, p_holm=0.02, n=300
+            ),
             effect("overlap", "top", "lot-1", value=0.26, n=150),
         )
     ]
@@ -55,6 +59,7 @@ def test_selections_against_random_and_all_rows(selected):
     assert "+3.2 [+1.0, +5.5], p 0.020" in read and "\u22121.5 [\u22124.0, +1.0], p 0.300" in read
     assert "26\u00a0%" in html and "top: bs and bm choose 61\u00a0% of 150 rows alike." in html
     assert 'href="#selection"' in html
+    assert html.count('<td class="none">is random</td>') == 1 and "not trained" not in read
 
 
 def test_a_grid_without_selections_has_no_such_section(data, html):

@@ -31,6 +31,7 @@ def build(inputs: Mapping[str, Any]) -> str:
         .render(
             data=data,
             title=data.inputs["title"] or "Which model should teach yours",
+            counted=counted(data),
             values=tables,
             cut=metrics.cut(data),
             family_mark=plots.key,
@@ -117,3 +118,13 @@ def _without_students(data: PageData, tables: list[dict]) -> dict[str, Any]:
 def _items(data: PageData) -> int | None:
     """Return the number of benchmark items behind a student's AP, the greatest where cells differ."""
     return max((row["n_items"] or 0 for row in data.cells.values()), default=0) or None
+
+
+def counted(data: PageData) -> str:
+    """Return how many units there are, in words: `4 teachers and 8 derived corpora`."""
+    derived = sum(unit in data.settings["corpora"] for unit in data.units)
+    counts = [
+        (len(data.units) - derived, (data.unit_name, data.units_name)),
+        (derived, ("derived corpus", "derived corpora")),
+    ]
+    return " and ".join(f"{count} {words[count != 1]}" for count, words in counts if count)

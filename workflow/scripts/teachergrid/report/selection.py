@@ -49,6 +49,7 @@ def _selected(data: PageData, cell: tuple[str, str | None, str], against: dict[s
         "corpus": corpus,
         "choice": choice(entry),
         "held": " and ".join(entry.get("each") or []),
+        "is_random": of_selections.is_random(entry) if entry else False,
         "examples": examples[0] if examples else None,
         "ap": performance.get("value"),
         "random": against[of_selections.RANDOM].get(corpus),
