@@ -1,7 +1,7 @@
 """What may be called primary: scores by judges that have no reason to favour a teacher, or the primary metric."""
 
 import pytest
-from known_grid import SIX, SIX_REWARD, World, ap, correlation, scores_of
+from known_grid import CHOICE, SIX, SIX_REWARD, World, ap, correlation, scores_of
 from tables import entry
 from teachergrid.analysis import evidence
 
@@ -52,6 +52,19 @@ def test_a_judge_of_a_teachers_family_is_left_out_too():
     # another metric than the primary one is circular only where the judge counts
     world.settings["kin"] = {}
     assert ap(world.summary(), "b1", "x")["value"] == pytest.approx((80 + 25) / 2)
+
+
+def test_a_judge_whose_reward_chose_the_rows_of_a_corpus_is_left_out_too():
+    """It finds good what it has picked itself."""
+    world = judged(BOTH, primary="loss")
+    whole = {"instructions": "pool", "teachers": ["x"], **CHOICE}
+    world.settings["corpora"] = {name: {**whole, "rewards": ["rm"]} for name in ("best", "worst")}
+    found = world.summary()
+    assert ap(found, "b1", "x")["value"] == pytest.approx(80)
+    why = "decides by the reward rm, by which the rows of best, worst were chosen"
+    assert found.recommendation["left_out"] == {"test/wins": why}
+    world.settings["corpora"] = {"best": {**whole, "rewards": ["other"]}}
+    assert world.summary().recommendation["left_out"] == {}
 
 
 def test_a_grid_may_want_such_a_judge_and_the_page_is_told():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from known_grid import SIX, SIX_REWARD, World
 from teachergrid.__main__ import call
 from teachergrid.commands import next as next_cells
@@ -20,6 +21,7 @@ def results(tmp_path, monkeypatch):
         row["value"] = 0.1 * number  # the first is not worth a run
     folder = tmp_path / "results/grids/first"
     folder.mkdir(parents=True)
+    (folder / "recommendation.yaml").write_text(yaml.safe_dump(found.recommendation))
     artifacts.write(folder / "effects.parquet", found.effects, artifacts.EFFECTS, {})
     artifacts.write(folder / "performance.parquet", found.performance, artifacts.PERFORMANCE, {})
     return found
@@ -60,6 +62,41 @@ def test_a_teacher_and_items_are_weighed_by_what_they_take(results, monkeypatch,
     assert items["hours"] == pytest.approx(6 * 2 * 300 / 20)  # six students took 2 hours each for 20 items
     without = {one["what"]: one for one in listed(monkeypatch, capsys, HOURS._replace(responses={}))["proposals"]}
     assert without["one more teacher, on all bases"]["hours"] is None
+
+
+def test_one_more_teacher_takes_the_seeds_that_the_others_have(results, monkeypatch, capsys):
+    path = next_cells.Path("results/grids/first/performance.parquet")
+    rows = [row | {"seeds": [1, 2, 3] if row["base"] == "b2" else [1]} for row in results.performance]
+    artifacts.write(path, rows, artifacts.PERFORMANCE, {})
+    found = {one["what"]: one for one in listed(monkeypatch, capsys)["proposals"]}
+    assert found["one more teacher, on all bases"]["hours"] == pytest.approx(2 + 1 + 3 * 10)
+
+
+@pytest.mark.parametrize(
+    ("compare", "hours", "word"), [("recipe", 11, "recipe"), ("instructions", None, "instruction set")]
+)
+def test_it_proposes_one_more_of_what_is_compared(results, monkeypatch, capsys, compare, hours, word):
+    path = next_cells.Path("results/grids/first/recommendation.yaml")
+    path.write_text(yaml.safe_dump(results.recommendation | {"compare": compare}))
+    found = {one["what"]: one for one in listed(monkeypatch, capsys)["proposals"]}
+    assert found[f"one more {word}, on all bases"]["hours"] == hours
+    assert "one more teacher" not in " ".join(f"{one['what']} {one['note']}" for one in found.values())
+
+
+def test_where_nothing_more_helps_the_fronts_are_told(results, monkeypatch, capsys):
+    path = next_cells.Path("results/grids/first/effects.parquet")
+    artifacts.write(path, [row for row in results.effects if row["effect"] in ("cost", "front")], artifacts.EFFECTS, {})
+    found = listed(monkeypatch, capsys)
+    assert found["proposals"] == [] and len(found["fronts"]) == 2
+    assert call(["next"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Nothing further is expected to make a choice better") and "first, b1: u (x1" in said
+
+
+@pytest.mark.parametrize("most", ["0", "-1", "2.5"])
+def test_the_number_of_proposals_is_a_whole_one(results, capsys, most):
+    assert call(["next", f"--most={most}"]) == 2
+    assert f"--most: '{most}' is no whole number from 1 on" in capsys.readouterr().err
 
 
 def test_more_responses_are_worth_what_the_metric_lacks(results, monkeypatch, capsys):

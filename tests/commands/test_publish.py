@@ -34,10 +34,23 @@ def sent(monkeypatch):
 
 def test_nothing_is_written_or_sent_unless_it_is_asked_for(student, sent, tmp_path, capsys):
     before = sorted(tmp_path.rglob("*"))
-    assert call(["publish", STUDENT]) == call(["publish", STUDENT, "--push", "me/x", "--dry-run"]) == 0
+    for more in ([], ["--push", "me/x", "--dry-run"], ["--to", "out", "--dry-run"]):
+        assert call(["publish", STUDENT, *more]) == 0
     said = capsys.readouterr().out
     assert "## Made from" in said and "model.safetensors" in said and "7 files" in said
     assert sent == [] and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--to", "out", "--push", "me/x"], "--to, --push: one at a time"),
+        (["--to", "out", "--public"], "--public: is about a repository"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(student, sent, tmp_path, capsys, more, said):
+    assert call(["publish", STUDENT, *more]) == 2
+    assert said in capsys.readouterr().err and sent == [] and not (tmp_path / "out").exists()
 
 
 def test_a_folder_holds_the_whole_model_and_its_card(student, tmp_path, capsys):

@@ -61,6 +61,30 @@ def test_terms_that_no_config_states_are_said(tmp_path):
     assert len(card.lineage(student_results.make(tmp_path / "new", terms=None).parents[1], STUDENT).unstated()) == 3
 
 
+def test_it_names_the_models_that_rewrote_its_instructions_and_where_these_came_from(tmp_path):
+    student_results.make(tmp_path)
+    student_results.evolve(tmp_path)
+    text = card.card(card.lineage(tmp_path / "results", STUDENT))
+    assert yaml.safe_load(text.split("---\n")[1])["datasets"] == ["org/data"]
+    assert f"- Instructions seed: `org/data` at `{DATA}`\n" in text
+    assert f"- Instructions made or chosen with the outputs of writer: `org/writer` at `{COMMIT}`\n" in text
+    assert "- Terms of the models with whose outputs instructions were made: not collected here\n" in text
+
+
+@pytest.mark.parametrize(
+    ("stated", "of_the_hub"),
+    [
+        ("Llama-3.1", "llama3.1"),
+        ("Apache 2.0", "apache-2.0"),
+        ("CC-BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("Gemma", "gemma"),
+    ],
+)
+def test_a_licence_has_the_hubs_name(tmp_path, stated, of_the_hub):
+    head = card_of(tmp_path, terms={**TERMS, "base_licence": stated}).split("---\n")[1]
+    assert yaml.safe_load(head)["license"] == of_the_hub and "license_name" not in head
+
+
 def test_a_wrong_name_and_a_damaged_description(tmp_path):
     student = student_results.make(tmp_path)
     with pytest.raises(BadInput, match=f"no such student, did you mean '{STUDENT}'"):

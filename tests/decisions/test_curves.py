@@ -107,11 +107,35 @@ def test_several_draws_are_one_unit():
     ) == pytest.approx(69)
 
 
+def test_further_seeds_of_a_draw_are_no_further_draws():
+    """What a draw of rows is worth is not known better once each draw is trained again."""
+
+    def interval(seeds):
+        settings, units, items, students = world()
+        first = next(unit for unit in units if unit.corpus == "x-30")
+        for number, right in enumerate((20, 40, 60)):
+            name = f"x-30-{number}"
+            settings["corpora"][name] = settings["corpora"]["x-30"]
+            draw = first._replace(corpus=name, unit=name)
+            items[draw.key] = np.array([(np.arange(100) < right).astype(float)] * seeds)
+            units.append(draw)
+        units.remove(first)
+        found = of(rows((settings, units, items, students)), "curve")
+        row = next(row for row in found if (row["subject"], row["other"]) == ("x", "rows 30"))
+        return row["value"], row["low"], row["high"]
+
+    assert interval(3) == pytest.approx(interval(1))
+
+
 def test_where_there_is_no_pilot_there_are_no_rows():
     settings, units, items, students = world()
     whole = [unit for unit in units if unit.teacher]
     assert rows((settings, whole, items, students)) == []
-    # chosen by a metric is no pilot; nor are fewer than three teachers
+    # rows above a threshold are no pilot, nor are those chosen by a metric, nor fewer than three teachers
+    for corpus in settings["corpora"].values():
+        corpus["least"] = {"obeys": 0.5}
+    assert rows((settings, units, items, students)) == []
+    settings, units, items, students = world()
     for corpus in settings["corpora"].values():
         corpus["choose"] = "best"
     assert rows((settings, units, items, students)) == []

@@ -85,6 +85,15 @@ def test_another_set_or_teacher_is_no_comparison():
     assert rows["against_random", "top"]["smaller"] == "lot-3"
 
 
+def test_random_rows_above_a_threshold_are_compared_with_what_has_the_same():
+    corpora = CORPORA | {"lot-1": {**CORPORA["lot-1"], "least": {"obeys": 0.5}}}
+    corpora["obeys"] = {**CORPORA["top"], "least": {"obeys": 0.5}}
+    units, items = [*UNITS, unit("obeys")], ITEMS | {unit("obeys").key: scores(90)}
+    rows = found(units, items, SETTINGS | {"corpora": corpora})
+    assert rows["against_random", "top"]["smaller"] == "lot-2, lot-3"
+    assert rows["against_random", "obeys"]["smaller"] == "lot-1"
+
+
 def chosen(*ids):
     return artifacts.table([{"id": id, "teacher": "x", "sample": 0} for id in ids], artifacts.CORPUS_ROWS)
 

@@ -14,11 +14,14 @@ import tiny
 import vllm_job
 from generations import CHAT, DRAWN, GREEDY, MODEL, TEXTS, instructions
 from small_demo import TEACHERS, small_demo
+from teachergrid.data import loading as items_of
 from teachergrid.engines import copies, prompts, vllm, vllm_copy
 from teachergrid.engines.requests import Request, Setup, requests_of
 from teachergrid.errors import BadInput
-from teachergrid.evaluation import answer, judge
+from teachergrid.evaluation import answer, asking, cases, judge
 from teachergrid.models import chat, loading
+from teachergrid.spec import canonical
+from teachergrid.store import artifacts, origin
 
 # --- without vLLM
 
@@ -273,18 +276,43 @@ def test_as_fast_as_its_own_loop(tmp_path, capsys):
 
 
 @pytest.mark.vllm
-def test_a_grid_by_it_from_teacher_to_report(tmp_path):
-    """Teachers, students and references through Snakemake; what only costs runs nothing again."""
+def test_a_grid_by_it_from_teacher_to_report(tmp_path, monkeypatch):
+    """Teachers, students, references and a judge through Snakemake; what only costs runs nothing again."""
     demo = small_demo(tmp_path / "demo")
     name = TEACHERS[0]
 
     def choose(config):
         config["teachers"] = {name: {**config["teachers"][name], "engine": "vllm"}}
-        config["suites"]["miniworld"]["engine"] = "vllm"
+        config["suites"]["miniworld"] |= {"engine": "vllm", "judges": ["asked"]}
+        model = config["references"]["bs-instruct"]["model"]
+        config["judges"] = {
+            "asked": {
+                "protocol": "pairwise",
+                "model": model,
+                "engine": "vllm",
+                "max_tokens": 8,
+                "baseline": "bs-instruct",
+            }
+        }
 
     demo.edit(choose)
     demo.run("-j1")
     assert (demo.folder / "results/grids/teachers/report.html").stat().st_size > 10_000
+    # it was asked in both orders, and said what it says under the other engine
+    monkeypatch.chdir(demo.folder)
+    student = f"bs__pool__{name}__sft__s1"
+    said = f"results/verdicts/{student}/miniworld/asked.parquet"
+    settings = canonical.load(origin.read(said)["spec"])
+    settings["judge"] |= {"engine": "transformers", "batch": 8, "shard": 64}
+    sides = [
+        artifacts.read(f"results/answers/{one}/miniworld.parquet", artifacts.ANSWERS)
+        for one in (student, "bs-instruct")
+    ]
+    items = items_of.load_tasks(settings["tasks"], ["workflow/miniworld/data/test.jsonl"])
+    other = asking.ask(cases.cases(*sides, items, "pairwise"), settings, tmp_path / "work", tmp_path, "ask")
+    rows = artifacts.read(said, artifacts.VERDICTS)
+    assert {*rows["order"].to_pylist()} == {"model first", "model second"} and rows.num_rows >= 40
+    assert rows.equals(other)
 
     def costs(config):
         config["teachers"][name] |= {"shard": 5, "batch": 3}

@@ -115,7 +115,7 @@ def test_comparison_by_reward_model_is_antisymmetric(model, tmp_path, tie):
 
 
 def test_comparisons_of_which_none_is_a_number_are_refused(model, tmp_path):
-    """One side is finite, so some rewards are; no comparison is."""
+    """Each side has a finite reward; no comparison has two."""
 
     def break_a_word(net):
         word = loading.load_tokenizer(model, reward_entry())("story", add_special_tokens=False)["input_ids"][0]
@@ -123,11 +123,38 @@ def test_comparisons_of_which_none_is_a_number_are_refused(model, tmp_path):
 
     settings = {"judge": {"tie": 0}, "reward": reward_entry(), "model": changed(model, tmp_path / "m", break_a_word)}
     mine, theirs = (
-        answer_table(("open", "q0", "story"), ("open", "q1", "story")),
-        answer_table(("open", "q0", "red"), ("open", "q1", "apple")),
+        answer_table(("open", "q0", "story"), ("open", "q1", "apple")),
+        answer_table(("open", "q0", "red"), ("open", "q1", "story")),
     )
     with pytest.raises(BadInput, match="/m: all 2 comparisons are NaN or infinite; try `dtype: float32`"):
         judge.compare(mine, theirs, {"open": ASKED}, settings, tmp_path / "work")
+
+
+def test_the_rewards_of_an_opponent_are_computed_once_for_all_models(model, tmp_path, monkeypatch):
+    items, settings = {"open": ASKED}, {"judge": {"tie": 0}, "reward": reward_entry(), "model": model}
+    loads, load = [], loading.load_copies
+    monkeypatch.setattr(loading, "load_copies", lambda *args, **kind: loads.append(kind) or load(*args, **kind))
+    theirs = answer_table(*(("open", f"q{i}", text) for i, text in enumerate(["apple", "", *TEXTS[2:3], *TEXTS[:3]])))
+    one, other = (
+        answer_table(*(("open", f"q{i}", text) for i, text in enumerate(texts))) for texts in (TEXTS, TEXTS[::-1])
+    )
+    kept = tmp_path / "kept.parquet"
+    alone = [judge.compare(mine, theirs, items, settings, tmp_path / f"{i}") for i, mine in enumerate((one, other))]
+    shared = [
+        judge.compare(mine, theirs, items, settings, tmp_path / f"s{i}", kept) for i, mine in enumerate((one, other))
+    ]
+    assert shared == alone and len(loads) == 4, "one load a job, for both sides"
+    assert [path.name for path in tmp_path.glob("kept*")] == [kept.name]
+    rewards = artifacts.read(kept, artifacts.REWARDS)
+    texts = [(f"q{i}", text) for i, text in enumerate(theirs["answer"].to_pylist()) if text]
+    assert rewards["id"].to_pylist() == [f"open/{id}" for id, _ in texts], "an empty answer has lost without a reward"
+    expected = scored(model, tmp_path / "expected", response_table(*texts))
+    assert rewards["reward"].equals(expected["reward"])
+    # the file decides: with other rewards in it the verdicts are others
+    better = [row | {"reward": 1e9} for row in rewards.to_pylist()]
+    artifacts.write(kept, better, artifacts.REWARDS, None)
+    beaten = judge.compare(one, theirs, items, settings, tmp_path / "beaten", kept)["verdict"].to_pylist()
+    assert {*beaten} - {"identical", "baseline empty", "empty"} == {"lost"}
 
 
 def test_identical_answers_load_no_model(tmp_path):
@@ -238,6 +265,13 @@ def test_a_held_out_loss_is_that_of_training(folders, tmp_path):
         folders["llama"],
     )
     assert student["score"].to_pylist() == table["score"].to_pylist()
+
+
+def test_a_reference_answer_that_is_cut_is_marked_and_told(folders, tmp_path, capsys):
+    items = {"held": instruction_set(q0="apple", q1="the sum of words is 7. " * 20)}
+    rows = losses(folders["llama"], tmp_path, items, max_length=60).to_pylist()
+    assert [row["verdict"] for row in rows] == [None, judge.CUT] and rows[1]["score"] > 0
+    assert "held: 1 of 2 reference answers are longer than likelihood.max_length and cut" in capsys.readouterr().out
 
 
 def test_copies_of_a_student_side_by_side_give_what_one_gives(folders, tmp_path, monkeypatch):

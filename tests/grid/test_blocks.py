@@ -64,7 +64,7 @@ def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
     """Before anything is paid: which scores performance leaves out, or that nothing else is left."""
 
     def told(*performance: str, **grid) -> list[str]:
-        small["grids"]["teachers"] |= {"performance": list(performance), **grid}
+        small["grids"]["teachers"] |= {"performance": list(performance), "corpora": [], **grid}
         return [line for line in Cells(checked(small)).warnings() if line.startswith("grid teachers: ")]
 
     why = "decides by the reward rm, which the primary metric car uses"
@@ -77,6 +77,15 @@ def test_a_plan_tells_of_judges_that_may_favour_a_teacher(small):
         "No independent score confirms it."
     ]
     assert told("math/verify", "chat/wins", primary="length") == []
+    small["metrics"]["by-rm"] = {"formula": "reward_mean", "reward": "rm"}
+    small["corpora"] |= {
+        "picked": {"instructions": "seed", "teachers": ["large"], "by": "by-rm"},
+        "lot": {"instructions": "seed", "teachers": ["large"], "choose": "random", "pairs": {"by": "by-rm"}},
+    }
+    assert told("math/verify", "chat/wins", primary="length", corpora=["picked", "lot"]) == [
+        "grid teachers: Performance leaves out chat/wins, whose judge decides by the reward rm, by which the rows of picked were chosen. "
+        "`primary_judges` counts a judge nevertheless."
+    ]
 
 
 def test_pairs_change_what_is_concluded_and_nothing_else(small):

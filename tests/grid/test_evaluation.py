@@ -69,8 +69,8 @@ def test_the_opponent_is_compared_with_itself_without_reading_itself_twice(build
     student, opponent = (evaluation.judge_row(builder, model, "chat", "wins") for model in (STUDENT, "q-raw"))
     assert (student["baselines"], opponent["baselines"]) == (["q-raw"], [])
     assert student["spec"] == opponent["spec"] and canonical.load(student["spec"])["model"]["repo"] == "org/rm"
-    # both sides are scored
-    assert student["rows"] == 2 * evaluation.verify_row(builder, "chat")["rows"] > 0
+    # the opponent's answers are scored once: in all, that is as much as its own job would have to score
+    assert student["rows"] == opponent["rows"] == evaluation.verify_row(builder, "chat")["rows"] > 0
 
 
 # --- language models as judges

@@ -13,7 +13,17 @@ UNTUNED = {"b1": {"chat": 8, "plain": 6}, "b2": {"chat": 10, "plain": 12}}
 REWARD = {"x": 3.0, "y": 2.0, "z": 1.0}
 METRICS = {"reward": entry("reward_mean", reward="rm"), "loss": entry("nll_mean"), "size": entry("size")}
 # how a derived corpus chooses its rows, as a config states it in full
-CHOICE = {"by": None, "choose": "best", "share": None, "rows": None, "tokens": None, "each": [], "ratios": {}}
+CHOICE = {
+    "matched": False,
+    "least": {},
+    "by": None,
+    "choose": "best",
+    "share": None,
+    "rows": None,
+    "tokens": None,
+    "each": [],
+    "ratios": {},
+}
 SIX = {
     "b1": {name: [number, number] for name, number in zip("uvwxyz", (4, 6, 8, 16, 10, 12), strict=True)},
     "b2": {name: [number, number] for name, number in zip("uvwxyz", (5, 4, 9, 8, 11, 15), strict=True)},

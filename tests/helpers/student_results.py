@@ -49,6 +49,30 @@ def make(folder: Path, terms: dict | None = TERMS, teacher: dict | None = None, 
     return student
 
 
+def evolve(folder: Path) -> None:
+    """Let the set of the results in a folder be one that a model rewrote: from `seed`, by the answers of `writer` to `set.asked`."""
+    results = folder / "results"
+    row = artifacts.read(results / "instructions/set.parquet", artifacts.INSTRUCTIONS).to_pylist()
+    seed = origin.read(results / "instructions/set.parquet")
+    names = {name: f"results/instructions/{name}.parquet" for name in ("seed", "set.asked", "set")}
+    replies = "results/responses/set.asked__writer.parquet"
+    read = {
+        "seed": (seed["spec"], {}),
+        "set.asked": (canonical.dump(made={}), {names["seed"]: "sha256:s"}),
+        "set": (
+            canonical.dump(made={}),
+            {names["seed"]: "sha256:s", names["set.asked"]: "sha256:a", replies: "sha256:w"},
+        ),
+    }
+    for name, (spec, inputs) in read.items():
+        made_from = {"spec": spec, "inputs": inputs, "rule": "load_instructions"}
+        artifacts.write(folder / names[name], row, artifacts.INSTRUCTIONS, made_from, beside=True)
+    writer = canonical.dump(model={"repo": "org/writer", "revision": COMMIT}, teacher={})
+    said = {"id": "q", "sample": 0, "response": "a", "finish_reason": "stop"}
+    made_from = {"spec": writer, "inputs": {}, "rule": "generate", "folders": {}}
+    artifacts.write(folder / replies, [said], artifacts.RESPONSES, made_from)
+
+
 def weights(folder: Path) -> None:
     """Write a whole model and its adapter, as a training with LoRA leaves them."""
     import numpy as np

@@ -7,11 +7,14 @@ import loopback
 
 
 class Hub(loopback.Server):
-    """asked: (path, authorization, body) of every request. files: {path: bytes} of the last commit. refuses: the code it answers."""
+    """asked: (path, authorization, body) of every request. files: {path: bytes} of the last commit. refuses: the code it answers.
+
+    dislikes: whether it finds a fault in the head of a card.
+    """
 
     def __init__(self):
         super().__init__(Answer)
-        self.files, self.refuses = {}, None
+        self.files, self.refuses, self.dislikes = {}, None, False
 
 
 class Answer(loopback.Handler):
@@ -37,6 +40,8 @@ class Answer(loopback.Handler):
             return self.say({"commitUrl": f"{self.server.url}/me/x/commit/1", "commitOid": "1" * 40, "success": True})
         if "/revision/" in self.path or "/tree/" in self.path:
             return self.say({"id": "me/x", "sha": "0" * 40, "siblings": []} if "/revision/" in self.path else [])
+        if self.server.dislikes:
+            return self.say({"errors": [{"message": "no such licence"}], "warnings": []}, 400)
         return self.say({"errors": [], "warnings": []})  # of its check of the card's head
 
     def say(self, content, code: int = 200):

@@ -35,13 +35,21 @@ def test_a_folder_is_one_commit(hub, folder):
 
 
 @pytest.mark.parametrize(
-    ("code", "remedy"), [(401, "needs the right to write"), (403, "needs the right"), (400, "later")]
+    ("code", "remedy"),
+    [(401, "needs the right to write"), (403, "needs the right"), (400, "--dry-run"), (429, "later"), (503, "later")],
 )
 def test_a_refusal_has_a_remedy_and_no_token(hub, folder, capfd, code, remedy):
     hub.refuses = code
     with pytest.raises(BadInput, match=f"me/x: the hub answers {code}; .*{remedy}") as caught:
         upload.push(folder, "me/x", SECRET, private=True)
     assert SECRET not in "".join([str(caught.value), *capfd.readouterr()])
+
+
+def test_a_card_that_the_hub_does_not_take_is_told_in_words(hub, folder):
+    hub.dislikes = True
+    with pytest.raises(BadInput, match=r"me/x: the hub does not take the head of the card; .*--dry-run"):
+        upload.push(folder, "me/x", SECRET, private=True)
+    assert hub.files == {}
 
 
 def test_without_a_network_or_a_token(folder, monkeypatch):

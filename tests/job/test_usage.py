@@ -63,8 +63,8 @@ def test_rows_of_other_jobs(tmp_path):
     scores = [f"results/scores/{model}/chat/verify.parquet" for model in ("a", "b")]
     compared = SimpleNamespace(verified=scores, judged=["results/scores/b/chat/wins.parquet"])
     assert usage.counted("correlate", compared, ["correlations.parquet"]) == {"rows": 2_000}
-    # the judge scores both sides of a row
-    assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 6}
+    # the rewards of the other side are computed once for all models
+    assert usage.counted("judge", given, [tmp_path / "two"]) == {"rows": 3}
     student = tmp_path / "student.json"
     student.write_text('{"examples": 7, "trained_tokens": 70}')
     assert usage.counted("finetune", given, [student]) == {"rows": 7, "tokens": 70}

@@ -58,6 +58,12 @@ def test_what_it_answers_by_hand(file):
     assert (one.rows.bases, one.rows.found, one.rows.lost_first, one.rows.lost_kept) == (2, 1, 1, 0)
 
 
+def test_a_row_that_ends_early_is_left_out_and_true_may_be_written_large(tmp_path):
+    path = write(tmp_path / "table.csv", rows("x", SCORES["x"], lora="True"))
+    path.write_text(path.read_text() + "x\n")
+    assert len(sweep.read(path)) == 7 and all(run.lora for run in sweep.read(path))
+
+
 def test_the_command_prints_it(file, capsys):
     assert replicate.main(Namespace(html=None, results_table=str(file))) == 0
     said = capsys.readouterr().out

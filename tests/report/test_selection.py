@@ -30,7 +30,8 @@ def effect(effect, smaller, larger, **values):
 def selected(data):
     made = copy.deepcopy(data)
     panel = next(row["panel"] for row in made["effects"] if row["base"] == "bm")
-    made["settings"]["corpora"] = {"top": {"by": "ifd", "choose": "best", "share": 0.25, "each": ["length"]}}
+    top = {"by": "ifd", "choose": "best", "share": 0.25, "each": ["length"], "least": {"obeys": 0.5}}
+    made["settings"]["corpora"] = {"top": top}
     made["effects"] += [
         {**row, "panel": panel}
         for row in (
@@ -46,7 +47,11 @@ def selected(data):
 def test_selections_against_random_and_all_rows(selected):
     html = page.build(selected)
     read = Words(html).text
-    assert "What is choosing rows worth?" in read and "best by ifd, 25 %" in read and "length" in read
+    assert (
+        "What is choosing rows worth?" in read
+        and "best by ifd, 25 %, of those with obeys 0.5 or better" in read
+        and "length" in read
+    )
     assert "+3.2 [+1.0, +5.5], p 0.020" in read and "\u22121.5 [\u22124.0, +1.0], p 0.300" in read
     assert "26\u00a0%" in html and "top: bs and bm choose 61\u00a0% of 150 rows alike." in html
     assert 'href="#selection"' in html
@@ -78,6 +83,9 @@ def test_pilots_that_train(selected):
         effect("train_lost", kept, None, subject="rows 30", other=chosen, value=lost, low=0.0, high=9.5, n=3)
         for kept, chosen, lost in (("1", "steps-s", 8.5), ("3", "concise-l", 0.2))
     ]
+    # its students all perform equally
+    rows.append(effect("train_rho", None, None, subject="rows 150", reason="equal", n=3))
+    rows.append(effect("train_lost", "1", None, subject="rows 150", other="steps-l", value=3.0, low=0.0, high=6.0, n=3))
     path = "3 on rows 30, 2 on rows 150, 1 on all rows"
     rows.append(effect("halving", None, "0.383", subject=path, other="steps-l", value=3.1, low=0.5, high=6.0, n=3))
     made["effects"] += [{**row, "panel": panel} for row in rows]
@@ -88,6 +96,7 @@ def test_pilots_that_train(selected):
         f"Successive halving ({path}) trains 38 % of the rows, takes steps-l and is expected to lose 3.1 [0.5, 6.0]"
         in read
     )
+    assert "rows 150 \u2014 \u2014 1 steps-l 3.0 [0.0, 6.0]" in read
     assert "concise-l 31.0 [27.0, 35.0] 33.0 [31.0, 35.0]" in read
     assert "Performance by rows trained on, students of bm" in page.build(made)
 

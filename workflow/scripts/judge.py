@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from teachergrid.data import loading
 from teachergrid.evaluation import judge
-from teachergrid.job import context
+from teachergrid.job import context, fingerprint
 from teachergrid.store import artifacts, unfinished
 
 if TYPE_CHECKING:
@@ -17,5 +17,8 @@ if __name__ == "__main__":
         opponent = snakemake.input.baseline
         baseline = artifacts.read(opponent[0], artifacts.ANSWERS) if opponent else answers
         items = loading.load_tasks(settings["tasks"], snakemake.input.prompts)
-        rows = judge.compare(answers, baseline, items, settings, folder)
+        decisive = [*opponent, *snakemake.input.prompts]
+        made_with = fingerprint.fingerprint(snakemake.rule)
+        kept = unfinished.of_opponent(snakemake.output.scores, made_from, decisive, made_with)
+        rows = judge.compare(answers, baseline, items, settings, folder, kept)
         artifacts.write(snakemake.output.scores, rows, artifacts.SCORES, made_from)

@@ -1,7 +1,8 @@
 """Which of a grid's scores may be called primary: those by judges that have no reason to favour a teacher, or the primary metric.
 
 Two kinds of judges have such a reason. One is of the family of a teacher or base, or is that very model: it may favour what its kin
-writes. The other decides by a reward that the primary metric uses, too: that the two agree is circular. AP is the mean of the scores by
+writes. The other decides by a reward that the primary metric uses, too, or by which the rows of a corpus were chosen: that the two agree
+is circular. AP is the mean of the scores by
 all other judges, unless the grid names a judge in `primary_judges`. Where no other score is left, AP keeps them all, and says so.
 """
 
@@ -68,24 +69,29 @@ def with_primary(settings: Mapping, found: Primary) -> dict:
 def _reasons(settings: Mapping) -> dict[str, str]:
     """Return {judge behind `performance`: why it may favour a teacher or the primary metric}."""
     reasons = {}
+    corpora = settings.get("corpora", {}).items()
     shared, metric = circular_in_ap(settings), settings["grid"]["primary"]
     for judge in sorted(set(map(judge_of, settings["grid"]["performance"]))):
         kin = (settings.get("kin") or {}).get(judge)
+        reward = settings.get("judges", {}).get(judge, {}).get("reward")
         parts = [in_words(kin["family"], kin["names"])] if kin else []
         if metric in shared.get(judge, []):
-            reward = settings["judges"][judge]["reward"]
             parts.append(f"decides by the reward {reward}, which the primary metric {metric} uses")
+        if chosen := sorted(name for name, corpus in corpora if reward and reward in corpus.get("rewards", [])):
+            parts.append(f"decides by the reward {reward}, by which the rows of {_listed(chosen)} were chosen")
         if parts:
             reasons[judge] = " and ".join(parts)
     return reasons
 
 
-def in_words(family: str | None, names: Iterable[str], shown: int = 4) -> str:
+def in_words(family: str | None, names: Iterable[str]) -> str:
     """Return whose kin a judge is. family: None where it is the very model of these teachers and bases."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
-    listed = ", ".join(ordered[:shown]) + more
+    listed = _listed(sorted(names))
     return f"is the model behind {listed}" if family is None else f"is of the family {family}, as {listed}"
+
+
+def _listed(names: list[str], shown: int = 4) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def _sentences(shown: Mapping[str, str], judges: set[str]) -> list[str]:

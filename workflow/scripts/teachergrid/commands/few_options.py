@@ -1,5 +1,7 @@
 """The options of the commands that have few."""
 
+from argparse import ArgumentTypeError
+
 from ..hub.upload import TOKEN
 from .arguments import Parser
 
@@ -36,8 +38,16 @@ def add_calibrate_options(parser: Parser) -> None:
 
 def add_next_options(parser: Parser) -> None:
     """Add the options of `next`."""
-    parser.add_argument("--most", type=int, default=5, metavar="N", help="list at most so many proposals (default 5)")
+    parser.add_argument(
+        "--most", type=_number, default=5, metavar="N", help="list at most so many proposals (default 5)"
+    )
     parser.add_argument("--json", action="store_true", help="print proposals and fronts as JSON")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return int(text)
 
 
 def add_no_options(parser: Parser) -> None:

@@ -6,10 +6,13 @@ That is one more training seed of a cell, one more teacher, more benchmark items
 import json
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
+from ..analysis.scores import UNIT_WORDS
 from ..cost import actuals
 from ..decisions.components import AFTER, MORE_ITEMS, NEXT, TRAINED
 from ..decisions.conclusions import WORTH
@@ -50,17 +53,14 @@ class Hours(NamedTuple):
 
 
 def main(own: Namespace) -> int:
-    """Print what gains the most points per hour. Return 2 where no grid has a summary with such rows."""
+    """Print what gains the most points per hour. Return 2 where no grid has a summary."""
     folders = [path.parent for path in sorted(Path(RESULTS, "grids").glob("*/effects.parquet"))]
     hours = hours_of_jobs() if folders else Hours({}, {}, {})
     found = ranked([one for folder in folders for one in of_grid(folder, hours)])
-    if not found:
-        print(
-            f"{RESULTS}/grids: no grid has a summary (teachergrid run), or nothing further would change its choice",
-            flush=True,
-        )
-        return 2
     cheap = [one for folder in folders for one in fronts(folder)]
+    if not folders:
+        print(f"{RESULTS}/grids: no grid has a summary; `teachergrid run` makes it", flush=True)
+        return 2
     if own.json:
         shown = [one._asdict() for one in found[: own.most]]
         print(json.dumps({"proposals": shown, "fronts": cheap}, indent=1))
@@ -85,12 +85,15 @@ def of_grid(folder: Path, hours: Hours) -> list[Proposal]:
         for row in artifacts.read(folder / "performance.parquet", artifacts.PERFORMANCE).to_pylist()
         if row["measure"] == "AP" and row["kind"] == "student"
     ]
+    compare = yaml.safe_load((folder / "recommendation.yaml").read_text())["compare"]
+    panels = list(dict.fromkeys(row["panel"] for row in units))
     found = [*_seeds(folder.name, effects, units, hours)]
-    for panel in dict.fromkeys(row["panel"] for row in units):
+    for panel in panels:
         own = [row for row in effects if row["panel"] == panel]
         cells = [row for row in units if row["panel"] == panel]
-        found += [*_items(folder.name, own, cells, hours), *_teacher(folder.name, own, cells, hours)]
-        found += _responses(folder.name, own, cells, hours)
+        more = [*_items(folder.name, own, cells, hours), *_unit(folder.name, compare, own, cells, hours)]
+        more += _responses(folder.name, own, cells, hours)
+        found += [one._replace(what=f"{one.what} ({panel})") if len(panels) > 1 else one for one in more]
     return [one for one in found if one.gain >= WORTH]
 
 
@@ -119,16 +122,24 @@ def _items(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> I
         yield Proposal(grid, f"{MORE_ITEMS} more benchmark items for {base}", None, gain, total, note)
 
 
-def _teacher(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
-    """Yield what one more teacher gains on all bases: it may be better than the best so far."""
+def _unit(grid: str, compare: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
+    """Yield what one more teacher, or other thing that is compared, gains on all bases: it may be better than the best so far.
+
+    It takes as many training seeds as those of the grid have. What it takes to evolve another instruction set is not known.
+    """
     gains = _gains(effects, AFTER, "one more teacher", "now", "best")
     of_responses = _mean([hours.responses[row["corpus"]] for row in units if row["corpus"] in hours.responses])
-    of_bases = [_mean([v for (own, *_), v in hours.students.items() if own == base]) for base in gains]
-    known = [value for value in (of_responses, *of_bases) if value is not None]
+    parts = [0.0 if compare == "recipe" else None if compare == "instructions" else of_responses]
+    for base in gains:
+        own = [row for row in units if row["base"] == base and row["seeds"]]
+        took, seeds = [_of_student(hours.students, row) for row in own], _mean([len(row["seeds"]) for row in own])
+        known = _mean([value for value in took if value is not None])
+        parts.append(None if known is None or seeds is None else known * seeds)
     if gains:
-        total = sum(known) if len(known) == 1 + len(gains) else None
-        note = "one more teacher gains so much on average, if it is one like those of this grid"
-        yield Proposal(grid, "one more teacher, on all bases", None, sum(gains.values()), total, note)
+        word, known_parts = UNIT_WORDS[compare][0], [part for part in parts if part is not None]
+        total = sum(known_parts) if len(known_parts) == len(parts) else None
+        note = f"one more {word} gains so much on average, if it is one like those of this grid"
+        yield Proposal(grid, f"one more {word}, on all bases", None, sum(gains.values()), total, note)
 
 
 def _responses(grid: str, effects: list[dict], units: list[dict], hours: Hours) -> Iterable[Proposal]:
@@ -192,7 +203,7 @@ def _is_responses(name: str) -> bool:
         return False
 
 
-def _mean(values: list[float]) -> float | None:
+def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
@@ -223,7 +234,9 @@ def fronts(folder: Path) -> list[dict]:
 
 def lines(found: list[Proposal], cheap: list[dict]) -> list[str]:
     """Return the proposals as text, and as lines of a config; then the fronts of cost and quality."""
-    texts = ["By how many points of AP the expected loss of taking the best teacher seen falls with:", ""]
+    texts = ["By how many points of AP the expected loss of taking the best one seen falls with:", ""]
+    if not found:
+        texts = ["Nothing further is expected to make a choice better."]
     for one in found:
         hours = "hours unknown" if one.hours is None else f"{one.hours:.3g} h, {one.rate:.3g} points an hour"
         texts.append(f"  {one.gain:6.3f}  {hours:32}  {one.grid}: {one.what}")
@@ -239,5 +252,7 @@ def lines(found: list[Proposal], cheap: list[dict]) -> list[str]:
         ]
     for front in cheap:
         named = ", ".join(f"{one['teacher']} (x{one['cost']:.3g}, AP {one['ap']:.1f})" for one in front["teachers"])
-        texts.append(f"  {front['grid']}, {front['base']}: {named}")
+        places = [one["panel"] for one in cheap if (one["grid"], one["base"]) == (front["grid"], front["base"])]
+        where = f"{front['base']} ({front['panel']})" if len(places) > 1 else front["base"]
+        texts.append(f"  {front['grid']}, {where}: {named}")
     return texts

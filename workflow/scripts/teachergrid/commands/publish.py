@@ -24,20 +24,23 @@ def main(own: Namespace) -> int:
 
     Raises BadInput where there is no such student, its weights are gone, or what it was made from has no stated terms (--push).
     """
+    if own.to and own.push:
+        raise BadInput("--to, --push: one at a time; `--to` writes a folder, `--push` sends the same files")
+    if own.public and not own.push:
+        raise BadInput("--public: is about a repository; name it with --push")
     found = card.lineage(Path(RESULTS), own.student)
     files = chosen(found.student)
     text = card.card(found, only_adapter=ADAPTER in files)
     if own.push and not own.dry_run:
         return send(found, files, text, own)
-    if own.to:
+    if own.to and not own.dry_run:
         write(Path(own.to), found, files, text)
         print(f"{own.to}: {listed(files, text)}")
         return 0
     print(text)
     print(*(f"{size(path.stat().st_size):>9}  {name}" for name, path in files.items()), sep="\n")
-    print(
-        f"\n{listed(files, text)}; --to FOLDER writes them{f', --push {own.push} would send them' if own.push else ''}"
-    )
+    would = f"--push {own.push} would send them" if own.push else f"--to {own.to or 'FOLDER'} writes them"
+    print(f"\n{listed(files, text)}; {would}")
     return 0
 
 

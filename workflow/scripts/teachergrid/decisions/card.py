@@ -4,6 +4,7 @@ All of it is read from what the jobs left: student.json, the origins of the tabl
 """
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,16 +19,12 @@ from ..spec.schema import definition, pruned
 from ..spec.spelling import nearest
 from ..store import artifacts, origin
 
+# the hub's names of licences that language models have
 LICENCES = (
-    "apache-2.0",
-    "mit",
-    "bsd-3-clause",
-    "cc-by-4.0",
-    "cc-by-sa-4.0",
-    "cc-by-nc-4.0",
-    "llama3",
-    "llama3.1",
-    "gemma",
+    *("apache-2.0", "mit", "bsd-3-clause", "mpl-2.0", "gpl-3.0", "agpl-3.0", "unlicense", "cc0-1.0", "odc-by"),
+    *("cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "cc-by-nd-4.0"),
+    *("llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "gemma"),
+    *("openrail", "bigscience-bloom-rail-1.0", "bigcode-openrail-m"),
 )
 TERMS = ("base_licence", "teacher_licence", "output_terms")
 WORDS = {
@@ -59,6 +56,7 @@ class Lineage(NamedTuple):
     base: Part
     teachers: list[Part]
     instructions: list[Part]
+    evolvers: list[Part]  # models with whose outputs the instructions were made or chosen
     recipe: dict[str, Any]
     terms: dict[str, str | None]
 
@@ -90,7 +88,7 @@ def lineage(results: Path, student: str) -> Lineage:
         described,
         base,
         _teachers(results, files),
-        _instructions(results, files),
+        *_instructions(results, files),
         recipe,
         _terms(results, student),
     )
@@ -133,19 +131,29 @@ def _teacher(results: Path, responses: str) -> list[Part]:
     return [Part(name, place, spec.get("teacher", {}).get("revision") or digest)]
 
 
-def _instructions(results: Path, files: list[str]) -> list[Part]:
-    """Return the sets of instructions among these files."""
-    parts = []
-    for name in [Path(file).stem for file in files if Path(file).parent.name == "instructions"]:
+def _instructions(results: Path, files: list[str]) -> tuple[list[Part], list[Part]]:
+    """Return the sets of instructions among these files, and those that they were made from; and with whose outputs.
+
+    Of sets that are only paired with others, these count, too: an origin does not tell them apart.
+    """
+    parts: dict[str, Part] = {}
+    replies: list[str] = []
+    waiting = [file for file in files if Path(file).parent.name == "instructions"]
+    while waiting:
+        name = Path(waiting.pop(0)).stem
+        if name in parts:
+            continue
         made_from = origin.read(results / "instructions" / f"{name}.parquet") or {}
         entry = json.loads(made_from.get("spec", "{}")).get("instructions", {})
         source, behind = entry.get("source"), made_from.get("inputs", {})
         if isinstance(source, str) and source.startswith("hub:"):
-            parts.append(Part(name, source.removeprefix("hub:"), entry.get("revision"), True))
+            parts[name] = Part(name, source.removeprefix("hub:"), entry.get("revision"), True)
         else:
             place, digest = next(iter(behind.items()), (name, None))
-            parts.append(Part(name, Path(place).name, digest))
-    return parts
+            parts[name] = Part(name, Path(place).name, digest)
+        waiting += [file for file in behind if Path(file).parent.name == "instructions"]
+        replies += [file for file in behind if Path(file).parent.name == "responses"]
+    return [*parts.values()], _teachers(results, replies)
 
 
 def _terms(results: Path, student: str) -> dict[str, str | None]:
@@ -177,8 +185,8 @@ def _head(found: Lineage, only_adapter: bool) -> dict[str, Any]:
         "pipeline_tag": "text-generation",
         "tags": ["teachergrid", "sft"],
     }
-    if licence and licence.lower() in LICENCES:
-        head["license"] = licence.lower()
+    if licence and (known := {_bare(name): name for name in LICENCES}.get(_bare(licence))):
+        head["license"] = known
     elif licence:
         head |= {"license": "other", "license_name": licence}
     if found.base.is_hub:
@@ -186,6 +194,11 @@ def _head(found: Lineage, only_adapter: bool) -> dict[str, Any]:
     if sets := ["/".join(part.place.split("/")[:2]) for part in found.instructions if part.is_hub]:
         head["datasets"] = sets
     return head
+
+
+def _bare(licence: str) -> str:
+    """Return the name of a licence without what is written in several ways: Llama-3.1, llama3.1."""
+    return re.sub(r"[^a-z0-9.]", "", licence.lower())
 
 
 def _lines(found: Lineage) -> Iterator[str]:
@@ -197,6 +210,7 @@ def _lines(found: Lineage) -> Iterator[str]:
     yield from ("", "## Made from", "", f"- Base {found.base}")
     yield from (f"- Teacher {part}" for part in found.teachers)
     yield from (f"- Instructions {part}" for part in found.instructions)
+    yield from (f"- Instructions made or chosen with the outputs of {part}" for part in found.evolvers)
     yield f"- Recipe {described['recipe']}, seed {described['seed']}: `{json.dumps(found.recipe, sort_keys=True)}`"
     counts = {"examples": "examples", "steps": "updates", "trained_tokens": "tokens with loss"}
     yield "- " + ", ".join(
@@ -205,6 +219,8 @@ def _lines(found: Lineage) -> Iterator[str]:
     yield from (f"- {note}" for note in described.get("notes") or [])
     yield from ("", "## Terms", "")
     yield from (f"- {WORDS[key].capitalize()}: {found.terms[key] or 'not stated'}" for key in TERMS)
+    if found.evolvers:
+        yield "- Terms of the models with whose outputs instructions were made: not collected here"
     yield "- They are what the experiment's config states. Read the originals before you use or pass on this model."
     yield from ("", "## Files", "")
     for key in ("weights", "adapter"):

@@ -12,7 +12,7 @@ import numpy as np
 from ..analysis.performance import Key, Unit
 from ..stats import nested_bootstrap, rank, resampling
 from ..stats.shrinkage import shrunk
-from .selection import SIZE, is_random
+from .selection import SIZE, is_random, of_draws
 
 CURVE, EXTRAPOLATED, PILOT_RHO, PILOT_LOST, HALVING = "curve", "extrapolated", "train_rho", "train_lost", "halving"
 ALL_ROWS = "all rows"
@@ -67,7 +67,7 @@ def _levels(
         entry = settings["corpora"].get(unit.corpus)
         if unit.teacher:
             found.setdefault(ALL_ROWS, {}).setdefault(unit.teacher, []).append(unit)
-        elif entry and len(entry["teachers"]) == 1 and is_random(entry):
+        elif entry and len(entry["teachers"]) == 1 and is_random(entry) and not entry["least"]:
             found.setdefault(_name(entry), {}).setdefault(entry["teachers"][0], []).append(unit)
     whole = found.get(ALL_ROWS, {})
     # a level that another has more teachers than is still one, if enough of them have all rows, too
@@ -93,7 +93,7 @@ def _level(
     items: Mapping[Key, np.ndarray],
     students: Mapping[str, dict],
 ) -> Level:
-    cubes = [np.concatenate([items[unit.key] for unit in own]) for own in by_teacher]
+    cubes = [of_draws([items[unit.key] for unit in own]) for own in by_teacher]
     made = [students.get(student, {}) for own in by_teacher for unit in own for student in unit.students.values()]
     rows = [facts["examples"] for facts in made if facts.get("examples")]
     draws = 100 * nested_bootstrap.performance_draws(cubes, settings["grid"]["bootstrap"], settings["grid"]["seed"])

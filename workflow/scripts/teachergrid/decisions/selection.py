@@ -65,6 +65,11 @@ def paired(settings: Mapping, units: list[Unit], items: Mapping[Key, np.ndarray]
     return rows
 
 
+def of_draws(cubes: list[np.ndarray]) -> np.ndarray:
+    """Return the scores [runs, items] of draws that stand for one unit: each is one run, the mean over its seeds. One draw stays as it is."""
+    return cubes[0] if len(cubes) == 1 else np.array([scores.mean(0) for scores in cubes])
+
+
 def _pairs(
     settings: Mapping, units: list[Unit], trained: Collection[str], effect: str
 ) -> Iterator[tuple[Unit, list[str]]]:
@@ -82,12 +87,13 @@ def _pairs(
 
 
 def is_random(entry: dict) -> bool:
+    """Return whether a corpus holds a plain random draw. entry: how it chooses its rows."""
     return entry["choose"] == "random" and not entry["ratios"]
 
 
 def _random(settings: Mapping, entry: dict) -> list[str]:
-    """Return the corpora of as many random rows of the same responses."""
-    same = ("instructions", "teachers", *SIZE)
+    """Return the corpora of as many random rows of the same responses; of those that `least` leaves, where it leaves some out."""
+    same = ("instructions", "teachers", "matched", "least", *SIZE)
     return [
         name
         for name, other in settings["corpora"].items()
@@ -102,10 +108,7 @@ def _whole(entry: dict) -> list[str]:
 
 def _row(settings: Mapping, unit: Unit, others: list[str], cubes: Mapping[str, np.ndarray]) -> dict:
     """Return the row of a selection and what it is compared with. cubes: {corpus: scores [seeds, items]}."""
-    own, other = cubes[unit.corpus], cubes[others[0]]
-    if len(others) > 1:
-        # one run for each draw: the mean over its seeds
-        other = np.array([cubes[name].mean(0) for name in others])
+    own, other = cubes[unit.corpus], of_draws([cubes[name] for name in others])
     rounds, n = settings["grid"]["bootstrap"], own.shape[1]
     means = resampling.unit_means([own, other], rounds, np.random.default_rng(settings["grid"]["seed"]))
     draws = means[:, :1] - means[:, 1:]

@@ -6,6 +6,8 @@ the two answers has no effect.
 """
 
 import math
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -22,6 +24,7 @@ from ..tasks.verify import Verdict
 from . import measures
 
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
+CUT = "reference answer cut"
 
 
 class Answer(TypedDict):
@@ -67,7 +70,12 @@ def _checked(rows: list[Answer], references: list[str | None], checker: dict) ->
 
 
 def compare(
-    answers: pa.Table, baseline: pa.Table, items: dict[str, pa.Table], settings: dict, work: Path | None
+    answers: pa.Table,
+    baseline: pa.Table,
+    items: dict[str, pa.Table],
+    settings: dict,
+    work: Path | None,
+    kept: Path | None = None,
 ) -> pa.Table:
     """Return artifacts.SCORES of the answers against the baseline's answers to the same items: 1 won, 0.5 tie, 0 lost.
 
@@ -80,6 +88,8 @@ def compare(
         settings: {"judge": {"tie": difference of rewards up to which they are a tie}, "reward": the config's entry,
             "model": its model, unless the reward is a verifier}.
         work: folder of unfinished shards.
+        kept: file with the rewards of all answers of the baseline; written where it is not there. None: they are not kept. Its name
+            must contain a digest of all that decides them (store.unfinished.of_opponent).
     Raises:
         BadInput: when an answer's item is not among the prompts, and as reward.score does.
     """
@@ -95,7 +105,12 @@ def compare(
             verdicts[number] = result
         else:
             undecided[number] = (row, opponent)
-    verdicts |= zip(undecided, _verdicts_by_reward([*undecided.values()], items, settings, work), strict=True)
+    if undecided:
+        scorer = _Scorer(_prompts(items), settings, work)
+        rewards = scorer.of_opponent([*opponents.values()], kept)
+        pairs = zip(scorer.of([answer for answer, _ in undecided.values()], "answers"), undecided.values(), strict=True)
+        sides = [(own, rewards[_key(opponent)]) for own, (_, opponent) in pairs]
+        verdicts |= zip(undecided, _verdicts_by_reward(sides, settings), strict=True)
     scores = [
         {**_score(row, verdicts[number]), "first": verdicts[number].score, "second": verdicts[number].score}
         for number, row in enumerate(rows)
@@ -109,7 +124,8 @@ def losses(
     """Return artifacts.SCORES of a model: how likely it finds the reference answers of items, given the questions alone.
 
     The score is the geometric mean of the probabilities of an answer's tokens and end, 0 to 1: the exponential of minus their mean
-    loss. The mean of the measure `log_probability` over a task is that of all its tokens, in nats: minus the held-out loss.
+    loss. The mean of the measure `log_probability` over a task is that of all its tokens, in nats: minus the held-out loss. Of an answer
+    longer than likelihood.max_length the beginning counts, without an end; its verdict is CUT.
 
     Args:
         items: {task: its prompts (artifacts.INSTRUCTIONS)}.
@@ -129,7 +145,8 @@ def losses(
         known = values.get("answer_given_question") is not None
         total, tokens = _summed(values) if known else (0.0, 0)
         parts.append({"log_probability": (total, float(tokens))} if known else {})
-        verdict = Verdict(math.exp(total / tokens) if known else None, None, None if known else values["reason"])
+        cut = CUT if known and values["truncated"] else None
+        verdict = Verdict(math.exp(total / tokens) if known else None, cut, None if known else values["reason"])
         answer: Answer = {
             "task": task,
             "id": row["id"],
@@ -142,6 +159,11 @@ def losses(
     for task in items:
         places = [i for i, score in enumerate(scores) if score["task"] == task]
         of_task = [scores[i] for i in places]
+        if cut_rows := sum(score["verdict"] == CUT for score in of_task):
+            print(
+                f"{task}: {cut_rows} of {len(of_task)} reference answers are longer than likelihood.max_length and cut",
+                flush=True,
+            )
         measures.add(of_task, [parts[i] for i in places])
     return artifacts.table(scores, artifacts.SCORES)
 
@@ -186,21 +208,46 @@ def _verdict_without_reward(answer: Answer, opponent: Answer) -> Verdict | None:
     return None
 
 
-def _verdicts_by_reward(
-    pairs: list[tuple[Answer, Answer]], items: dict[str, pa.Table], settings: dict, work: Path | None
-) -> list[Verdict]:
-    """Return the verdicts on pairs (answer, opponent's answer). Both sides are scored with one model load."""
-    rows = [answer for answer, _ in pairs] + [opponent for _, opponent in pairs]
-    responses = pa.table(
-        {
-            "id": pa.array((_item(row["task"], row["id"]) for row in rows), pa.string()),
-            "sample": pa.array((row["sample"] for row in rows), pa.int32()),
-            "response": pa.array((row["answer"] for row in rows), pa.string()),
-            "finish_reason": pa.array((row["finish_reason"] for row in rows), pa.string()),
-        }
-    )
-    results = reward.score(responses, _prompts(items), settings, work).to_pylist()
-    sides = zip(results[: len(pairs)], results[len(pairs) :], strict=True)
+class _Scorer:
+    """Gives rewards to answers, with one load of the model. Arguments: as of reward.score."""
+
+    def __init__(self, prompts: pa.Table, settings: dict, work: Path | None) -> None:
+        self.prompts, self.settings, self.work = prompts, settings, work
+        self.loaded: list[reward.LimitedScorer] = []
+
+    def of(self, rows: list[Answer], side: str) -> list[dict]:
+        """Return rows of artifacts.REWARDS in the order of the answers. side: a name for their shards."""
+        responses = pa.table(
+            {
+                "id": pa.array((_item(row["task"], row["id"]) for row in rows), pa.string()),
+                "sample": pa.array((row["sample"] for row in rows), pa.int32()),
+                "response": pa.array((row["answer"] for row in rows), pa.string()),
+                "finish_reason": pa.array((row["finish_reason"] for row in rows), pa.string()),
+            }
+        )
+        folder = self.work and self.work / side
+        return reward.score(responses, self.prompts, self.settings, folder, self.loaded).to_pylist()
+
+    def of_opponent(self, rows: list[Answer], kept: Path | None) -> dict[tuple[str, str, int], dict]:
+        """Return {key of an answer: its row of artifacts.REWARDS} of all answers of the baseline that have a text.
+
+        They do not depend on the answers of the model under test, so the jobs of other models find them in `kept`.
+        """
+        rows = [row for row in rows if not _too_long(row) and row["answer"].strip()]
+        if kept is not None and kept.exists():
+            rewards = artifacts.read(kept, artifacts.REWARDS).to_pylist()
+        else:
+            rewards = self.of(rows, "baseline")
+            if kept is not None:
+                # two jobs may do this at the same time, so each writes a file of its own, and renames it
+                part = kept.with_name(f"{kept.name}.{socket.gethostname()}-{os.getpid()}")
+                artifacts.write(part, artifacts.table(rewards, artifacts.REWARDS), artifacts.REWARDS, None)
+                os.replace(part, kept)
+        return {_key(row): values for row, values in zip(rows, rewards, strict=True)}
+
+
+def _verdicts_by_reward(sides: list[tuple[dict, dict]], settings: dict) -> list[Verdict]:
+    """Return the verdicts on pairs of rows of artifacts.REWARDS (of the answer, of the opponent's answer)."""
     verdicts = [_higher(answer, opponent, settings["judge"]["tie"]) for answer, opponent in sides]
     broken = sum(reward.NOT_FINITE in (verdict.reason or "") for verdict in verdicts)
     if broken:

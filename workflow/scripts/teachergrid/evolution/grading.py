@@ -17,8 +17,11 @@ from .steps import Asked, Fate, Given, Made, Step, last_turn
 
 LEVELS = ("very easy", "easy", "medium", "hard", "very hard")
 UNCLEAR = "no clear grade"
-_LEVEL = re.compile(r"level\W{0,6}(very easy|easy|medium|hard|very hard)\b", re.I)
-_SCORE = re.compile(r"score\W{0,6}(\d{1,3})(?![\d.]*\d)", re.I)
+# behind a name: what a model may say of its range, such as (0-100), and marks
+_MARKS = r"(?:[\s*_]{0,6}\([^()\n]{0,40}\))?\W{0,6}"
+_LEVEL = re.compile(rf"level{_MARKS}(very easy|easy|medium|hard|very hard)\b", re.I)
+# no part of a number, and no range
+_SCORE = re.compile(rf"score{_MARKS}(\d{{1,3}})(?![\d.]*\d|\s*(?:-|\u2013|to)\s*\d)", re.I)
 MOST = 100
 
 

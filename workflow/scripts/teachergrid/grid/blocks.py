@@ -15,13 +15,13 @@ from ..spec.ids import Corpus, Responses, sets_of
 from . import pilot
 from .builder import Builder
 from .config import ANY
-from .config_data import asked_judge, metrics_of
+from .config_data import asked_judge, choosing_rewards, metrics_of
 from .config_grids import VERIFY, judges_of
 from .rows import CorrelateRow, ReportRow
 
 LABELS = ("family", "parameters", "parent", "licence", "output_terms")
 # how the rows of a derived corpus are chosen, as far as its students are compared by it
-CHOICE = ("instructions", "teachers", "by", "choose", "share", "rows", "tokens", "each", "ratios")
+CHOICE = ("instructions", "teachers", "matched", "least", "by", "choose", "share", "rows", "tokens", "each", "ratios")
 OWN_LABELS = {"teachers": ("score",), "bases": ()}
 
 
@@ -206,7 +206,10 @@ def summary_spec(block: Block, responses: list[str]) -> str:
         suites=block.suites,
         judges={judge: picked(config["judges"][judge], "reward") for judge in block.judges},
         gates=config["health"]["gates"],
-        corpora={name: picked(corpus, *CHOICE) for name, corpus in corpora.items()},
+        corpora={
+            name: {**picked(corpus, *CHOICE), "rewards": choosing_rewards(config, corpus)}
+            for name, corpus in corpora.items()
+        },
         recipes={recipe: config["recipes"][recipe] for recipe in entry["recipes"]},
         teachers=labels(config, "teachers", teachers_of(responses)),
         bases=labels(config, "bases", {base for base, _ in block.pairs}),

@@ -139,6 +139,12 @@ def metrics_of(corpus: dict) -> list[str]:
     return sorted({*by, *corpus["least"], *pairs})
 
 
+def choosing_rewards(config: dict, corpus: dict) -> list[str]:
+    """Return the rewards that decide which rows a derived corpus takes, sorted. corpus: of config.corpora."""
+    names = metrics_of({**corpus, "pairs": None})  # no student is trained on pairs
+    return sorted({reward for name in names for reward in Metric(config["metrics"][name]).rewards if reward})
+
+
 def _choice(where: str, corpus: dict, config: dict) -> None:
     for metric in metrics_of(corpus):
         known(_key_of(where, metric, corpus), metric, config["metrics"])

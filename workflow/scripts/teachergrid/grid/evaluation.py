@@ -72,8 +72,8 @@ def judge_row(build: Builder, model: str, suite: str, judge: str) -> JudgeRow:
         "baselines": [opponent] if opponent != model else [],
         "suites": [suite],
         "prompts": prompts,
-        # both sides are scored
-        "rows": 2 * items,
+        # those of the opponent are scored once for all models; the opponent's own job, which scores none, stands for that
+        "rows": items,
     }
 
 

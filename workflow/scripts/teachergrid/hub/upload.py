@@ -6,6 +6,9 @@ from pathlib import Path
 from ..errors import BadInput
 
 TOKEN = "HF_TOKEN"
+AGAIN, RIGHTS = "try again later", "the token needs the right to write there"
+REFUSED = "it takes not every name, licence and size; `publish STUDENT --dry-run` shows the card and the files"
+REMEDIES = {401: RIGHTS, 403: RIGHTS, 404: RIGHTS, 408: AGAIN, 409: AGAIN, 429: AGAIN}
 
 
 def token(variable: str) -> str:
@@ -36,11 +39,13 @@ def push(folder: Path, repo: str, secret: str, private: bool) -> str:
         done = api.upload_folder(repo_id=repo, folder_path=folder, commit_message="A student of teachergrid")
     except errors.HfHubHTTPError as error:
         code = error.response.status_code
-        remedy = "the token needs the right to write there" if code in (401, 403, 404) else "try again later"
+        remedy = REMEDIES.get(code, REFUSED if 400 <= code < 500 else AGAIN)
         # not the hub's own words: they may repeat the request
         raise BadInput(f"{repo}: the hub answers {code}; {remedy}") from None
     except errors.HFValidationError as error:
         raise BadInput(f"{repo}: is no name of a repository; write owner/name") from error
+    except ValueError:
+        raise BadInput(f"{repo}: the hub does not take the head of the card; {REFUSED}") from None
     except (TransportError, errors.OfflineModeIsEnabled):
         raise ConnectionError(
             f"{constants.ENDPOINT}: no answer; run this where there is a network, without HF_HUB_OFFLINE"

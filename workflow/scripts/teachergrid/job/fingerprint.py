@@ -29,6 +29,7 @@ class Before(NamedTuple):
     used: tuple[Target, ...]  # what it used in the place of that
 
 
+NOTHING = ("", "")  # `instead` of a statement that uses nothing new
 # rules that load no model, and whose outputs no rule that loads a model reads
 CHEAP = ("metric", "verify", "score", "correlate", "report")
 # these modules decide how a job runs but not what it makes, so a change in them makes no result older
@@ -64,6 +65,13 @@ REWRITTEN = {
         "96b491eeb4331869c8d21fa6557c3f733de7ba6ad91a6a01879ffe59eda0a1c5",
         ("teachergrid.models.checks", "refuse_ids"),
         (("teachergrid.errors", "BadInput"),),
+    ),
+    # a judge scores both sides with one load of the model: reward.score, reward._score_by_model. Both use what they used before
+    "c954522f8391469208626288900effaf731781fa38348e3a09143ca967f26d46": Before(
+        "c88ca17406bd57aaf0b3633156926206eb22cd5a65310f1eb05bf0b2bc2956de", NOTHING, ()
+    ),
+    "4c2d235a4c98c314711250d57307c16b5d362152dbee85702a3ff400c3c3a62a": Before(
+        "3e93ca7bb780c5568416a0ded38a14ef744ab7b101f690fe035feeb352fc511c", NOTHING, ()
     ),
     # a turn whose content is {answer: text}, which was refused before: files._joined. Names of Python itself have no digest: the two
     # more that it uses now go with `dict`

@@ -27,19 +27,9 @@ COLUMNS = {
     "ask": ("prompt_tokens", "response_tokens"),
     "likelihood": ("n_question", "n_answer"),
 }
-# rules whose rows are those of their input responses; {rule: factor} for rows of the first output (a judge scores both sides)
+# rules whose rows are those of their input responses, and those of the first output
 OF_RESPONSES = ("check", "select", "metric", "pilot", "report")
-OF_OUTPUT = {
-    "generate": 1,
-    "answer": 1,
-    "verify": 1,
-    "reward": 1,
-    "likelihood": 1,
-    "judge": 2,
-    "ask": 1,
-    "loss": 1,
-    "score": 1,
-}
+OF_OUTPUT = ("generate", "answer", "verify", "reward", "likelihood", "judge", "ask", "loss", "score")
 
 
 def measure(snakemake: "Snakemake", waited: float) -> dict:
@@ -110,7 +100,7 @@ def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> d
     file = pq.ParquetFile(path)
     names = [name for name in COLUMNS.get(rule, ()) if name in file.schema_arrow.names]
     sums = [pc.sum(column).as_py() for column in file.read(columns=names).columns] if names else []
-    return {"rows": OF_OUTPUT[rule] * file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
+    return {"rows": file.metadata.num_rows} | dict(zip(("read", "tokens"), sums, strict=False))
 
 
 def _several(files: str | Sequence[str]) -> Sequence[str]:

@@ -101,7 +101,7 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     from ..store import artifacts
 
     rows = min(rows, PARTS * min(MOST, BATCHES * settings["reward"]["batch"]))
-    responses, asked = texts.responses(rows // 2)
+    responses, asked = texts.responses(-(-rows // 2))
     task = next(iter(settings["tasks"]))
     own = [
         {"task": task, "id": row["id"], "sample": i, "answer": row["response"], "finish_reason": row["finish_reason"]}
@@ -111,9 +111,9 @@ def judge(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
         row | {"answer": f"{last['answer']} {i}"} for i, (row, last) in enumerate(zip(own, own[::-1], strict=True))
     ]
     answers, baseline = (artifacts.table(side, artifacts.ANSWERS) for side in (own, other))
-    size = settings["reward"]["shard"] = -(-rows // PARTS)
+    size = settings["reward"]["shard"] = -(-len(own) // 2)  # the sides have shards of their own
     work = partial(judging.compare, answers, baseline, {task: asked}, settings, folder)
-    return by_shard(work, folder, rows, parts(rows, size), responses)
+    return by_shard(work, folder, 2 * len(own), 2 * parts(len(own), size), responses)
 
 
 def likelihood(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:

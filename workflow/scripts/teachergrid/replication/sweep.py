@@ -72,8 +72,8 @@ def read(path: Path | str) -> list[Run]:
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+            rows = list(csv.DictReader(file, restval=""))  # a row that ends early
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"--results-table {path}: cannot be read: {error}") from error
     missing = [name for name in COLUMNS if not rows or name not in rows[0]]
     if missing:
@@ -96,7 +96,7 @@ def _run(row: dict[str, str]) -> Run | None:
     scores = {name: value for name in BENCHMARKS if (value := _number(row.get(name))) is not None}
     if rows is None or epoch is None:
         return None
-    lora, constant = row["lora"] == "true", row["lr_strategy"] == "constant"
+    lora, constant = row["lora"].lower() == "true", row["lr_strategy"] == "constant"
     return Run(row["model_name"], row["data_name"], int(rows), lora, int(epoch), constant, scores)
 
 

@@ -65,7 +65,8 @@ def choice(entry: Row) -> str:
     first = "random" if not by or entry.get("choose") == "random" else f"{order} by {by}"
     sizes = [f"{100 * entry['share']:g} %"] if entry.get("share") else []
     sizes += [f"{text.count(entry[key])} {key}" for key in ("rows", "tokens") if entry.get(key)]
-    return ", ".join([first, *sizes])
+    reached = [f"of those with {name} {value:g} or better" for name, value in (entry.get("least") or {}).items()]
+    return ", ".join([first, *sizes, *reached])
 
 
 def pairs(data: PageData) -> list[dict]:
@@ -182,7 +183,6 @@ def _pilots(data: PageData, base: str, panel: str | None) -> dict | None:
     levels: {"name", "rho", "p", "lost": rows by number kept}. promised: {"teacher", "promised": row, "reached": row} of each teacher.
     """
     rows = [row for row in data.inputs["effects"] if (row["base"], row["panel"]) == (base, panel)]
-    rows = [row for row in rows if row["value"] is not None]
     points = [row for row in rows if row["effect"] == of_curves.CURVE]
     if not points:
         return None

@@ -63,7 +63,13 @@ class Response(TypedDict):
     answer: str | None  # the reference answer
 
 
-def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Path | None) -> pa.Table:
+def score(
+    responses: pa.Table,
+    instructions: pa.Table,
+    settings: dict,
+    work: Path | None,
+    loaded: list[LimitedScorer] | None = None,
+) -> pa.Table:
     """Return artifacts.REWARDS, one row per response in their order.
 
     A verifier gives 1 or 0, also to a response that was cut off. What cannot be scored is null with a reason: no reference
@@ -74,6 +80,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
         instructions: artifacts.INSTRUCTIONS.
         settings: {"reward": the config's entry, "model": its model, unless it is a verifier}.
         work: folder of unfinished shards; a verifier needs none.
+        loaded: copies of the model, for several calls with the same settings. The first call that needs them fills an empty list.
     Raises:
         BadInput: when a response has no instruction, or when a model gives no finite number at all.
     """
@@ -82,7 +89,7 @@ def score(responses: pa.Table, instructions: pa.Table, settings: dict, work: Pat
     if checker:
         return artifacts.table(_verified(rows, checker), artifacts.REWARDS)
     assert work is not None, "scores by a model need a folder for their shards"
-    return _score_by_model(rows, settings["reward"], settings["model"], work)
+    return _score_by_model(rows, settings["reward"], settings["model"], work, [] if loaded is None else loaded)
 
 
 def stored(responses: pa.Table, values: Mapping[tuple[str, int], float | None], reward: RewardEntry) -> pa.Table:
@@ -181,7 +188,9 @@ def _verified(rows: list[Response], checker: dict) -> list[dict]:
     return rewards
 
 
-def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work: Path) -> pa.Table:
+def _score_by_model(
+    rows: list[Response], reward: RewardEntry, model: dict, work: Path, loaded: list[LimitedScorer]
+) -> pa.Table:
     scorer_of = scorer_class(reward)
     bounds = shards.bounds(len(rows), reward.get("shard", SHARD))
 
@@ -205,10 +214,14 @@ def _score_by_model(rows: list[Response], reward: RewardEntry, model: dict, work
         from ..models import loading
 
         refused()  # before the model is loaded
-        return [
-            LimitedScorer(scorer_of(tokenizer, network, reward), min(reward["max_length"], loading.context(network)))
-            for tokenizer, network in loading.load_copies(model, reward, kind=scorer_of.MODEL_KIND)
-        ]
+        if not loaded:
+            loaded[:] = [
+                LimitedScorer(
+                    scorer_of(tokenizer, network, reward), min(reward["max_length"], loading.context(network))
+                )
+                for tokenizer, network in loading.load_copies(model, reward, kind=scorer_of.MODEL_KIND)
+            ]
+        return loaded
 
     def make(i: int, scorer: Scorer, limit: float) -> list[dict]:
         return score_rows(rows[slice(*bounds[i])], reward, scorer, limit, refused())

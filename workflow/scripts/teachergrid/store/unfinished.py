@@ -1,17 +1,18 @@
 """What lies outside declared outputs, because Snakemake deletes those before a job: unfinished work, and the results that it replaces.
 
 Unfinished work (shards, checkpoints) is in .work. A result that a run makes again is linked into .aside before its job starts. When
-the run ends, it goes back to its place if no new one was made, and else to .replaced, until it is replaced once more.
+the run ends, it goes back to its place if no new one was made, and else to .replaced, until it is replaced once more. What a job
+computes that others would compute in the same way, the rewards of a judge's opponent, is in .opponents.
 """
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import origin
 
-WORK, ASIDE, REPLACED = ".work", ".aside", ".replaced"
+WORK, ASIDE, REPLACED, OPPONENTS = ".work", ".aside", ".replaced", ".opponents"
 
 
 def folder(output: str, made_from: dict) -> Path:
@@ -23,6 +24,22 @@ def folder(output: str, made_from: dict) -> Path:
     path = Path(results, WORK, *rest, origin.key(made_from))
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def of_opponent(output: str, made_from: Mapping, inputs: Iterable[str], made_with: str) -> Path:
+    """Return the file for the rewards of the answers of a judge's opponent, which all jobs with this opponent share.
+
+    Its name follows from all that decides them. Whoever deletes it loses the time to compute them again.
+
+    Args:
+        output: of the job that asks.
+        made_from: origin of this output.
+        inputs: those of the job that decide the rewards.
+        made_with: fingerprint of the code.
+    """
+    decisive = {path: made_from["inputs"][path] for path in inputs}
+    key = origin.key({**made_from, "inputs": decisive, "code": made_with})
+    return Path(Path(output).parts[0], OPPONENTS, f"{key}.parquet")
 
 
 def leftovers(results: str) -> list[Path]:
