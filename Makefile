@@ -77,9 +77,10 @@ bench-scorer: setup ## likelihood scorer against the published way: speed, what 
 bench-sft: setup ## tokens/s of SFT, packed and padded, against a bare TRL script with the same recipe
 	OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts:tests/helpers $(VENV)/bin/python tests/bench/bench_sft.py $(OPTIONS)
 
-bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists
+bench-metrics: setup ## time and memory of metrics and statistics: 100 cells x 100K rows, then 1M rows with per-token lists; a summary of 20 bases x 100 teachers x 3 seeds
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 100 --rows 100000 --jobs 2
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --cells 1 --rows 1000000 --lists --all
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_metrics.py --summary 20 100 3
 
 bench-statistics: setup ## do intervals cover, tests keep their level, P(best) and ceiling say the truth? Over simulated grids, about 20 minutes
 	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/bench/bench_statistics.py --grids 1000

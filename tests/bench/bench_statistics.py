@@ -171,9 +171,13 @@ def best(grids: int):
             for low, high in ((0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.95), (0.95, 1.01)):
                 inside_bin = (p >= low) & (p < high)
                 if inside_bin.sum() >= 60:
-                    off = hit[inside_bin].mean() - p[inside_bin].mean()
+                    shown = p[inside_bin]
+                    off, error = (
+                        hit[inside_bin].mean() - shown.mean(),
+                        math.sqrt((shown * (1 - shown)).sum()) / len(shown),
+                    )
                     yield Line(
-                        f"P(best), {name}, n {n}, {low:.2f}-{high:.2f} ({inside_bin.sum()}): true minus said",
+                        f"P(best), {name}, n {n}, {low:.2f}-{high:.2f} ({inside_bin.sum()}): true minus said, error {error:.3f}",
                         off,
                         -0.05,
                         0.05,

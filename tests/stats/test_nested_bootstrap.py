@@ -96,8 +96,8 @@ def test_weighted_statistics_of_draws_equal_those_of_repeated_units(drawn):
     x, draws, weights = drawn
     ranks = weights @ resampling.signs(x).T, nested_bootstrap.weighted_ranks(pooling.ranking(draws), weights)
     rhos = resampling.rho_of_ranks(*ranks, weights)
-    (accuracies,) = nested_bootstrap._accuracies(x[None], draws, weights)
-    for rho, accuracy, y, weight in zip(rhos, accuracies, draws, weights, strict=True):
+    (shares,) = nested_bootstrap.accuracies(x[None], draws, weights)
+    for rho, accuracy, y, weight in zip(rhos, shares, draws, weights, strict=True):
         pair = repeated(x, weight), repeated(y, weight)
         assert rho == pytest.approx(rank.spearman(*pair), nan_ok=True)
         assert accuracy == pytest.approx(rank.pairwise_accuracy(*pair), nan_ok=True)

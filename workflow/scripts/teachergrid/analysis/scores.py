@@ -88,8 +88,16 @@ def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dic
         if (model, suite, judge) in scores:
             by_model[model] = _items(scores[model, suite, judge], model, category, named)
     items = sorted(category)
-    both = {m: np.array([of_model.get(item, _NONE) for item in items], float) for m, of_model in by_model.items()}
-    means, noise = ({m: values.reshape(-1, 2)[:, i].copy() for m, values in both.items()} for i in (0, 1))
+    place = {item: i for i, item in enumerate(items)}
+    means, noise = ({m: np.full(len(items), np.nan) for m in by_model} for _ in range(2))
+    last: list[tuple[str, str]] = []
+    rows: list[int] = []
+    for model, of_model in by_model.items():
+        own = list(of_model)
+        if own != last:  # models mostly have the same items in the same order
+            last, rows = own, [place[item] for item in own]
+        pairs = np.array(list(of_model.values()), float).reshape(-1, 2)
+        means[model][rows], noise[model][rows] = pairs.T
     raw = _Raw([(suite, *item) for item in items], [category[item] for item in items], means, noise)
     name, task = f"{suite}/{judge}", [item[0] for item in items]
     found = {name: _complete(name, raw, models)}

@@ -5,6 +5,7 @@ same performance. Units are teachers. Arrays are [n], or [bases, n] for a value 
 higher values of a metric promise a better student. Intervals are 95 %.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -118,6 +119,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return resampling.signs(values).sum(-1)
 
 
+@functools.lru_cache(maxsize=4)
 def _signs(n: int, seed: int) -> tuple[np.ndarray, bool]:
     """Return which of n things keep their metrics (1) and which swap them (-1), [draws, n], and whether these are all ways."""
     if n <= EXACT_SWAPS:

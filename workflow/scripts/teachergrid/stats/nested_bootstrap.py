@@ -93,7 +93,7 @@ def nested_intervals(
         return [NestedIntervals() for _ in x]
     x, y, draws = x[:, used], y[used], draws[:, used]
     weights, found = teacher_weights(len(y), len(draws), seed), pooling.ranking(draws)
-    accuracies = iter(_accuracies(x[defined], draws, weights))
+    shares = iter(accuracies(x[defined], draws, weights))
     intervals = []
     for values, is_defined in zip(x, defined, strict=True):
         if not is_defined:
@@ -102,11 +102,11 @@ def nested_intervals(
         rng = np.random.default_rng([seed, 2])
         regret_1, regret_3 = (_percentiles(drawn_regret(values, draws, weights, k, rng)) for k in (1, 3))
         rho = nested_rho(values, y, [found], weights)
-        intervals.append(NestedIntervals(rho, _percentiles(next(accuracies)), regret_1, regret_3))
+        intervals.append(NestedIntervals(rho, _percentiles(next(shares)), regret_1, regret_3))
     return intervals
 
 
-def _accuracies(x: np.ndarray, draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def accuracies(x: np.ndarray, draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the share of pairs that metrics and performance order alike, in each round.
 
     A tie in a metric counts half; a tie in performance is no pair.

@@ -245,13 +245,9 @@ def leave_one_out(metric: ArrayLike, performance: ArrayLike, families: Sequence[
         return {}
     kept = np.array(list(others.values()), float)
     rhos = np.array([reweighted(a, b)(kept) for a, b in zip(x, y, strict=True)])  # [bases, families]
-    if np.ndim(metric) == 1:
-        means = rhos[0].tolist()
-    else:
-        means = [
-            float(mean_rho(rho[:, None], complete & rest)[0]) for rho, rest in zip(rhos.T, others.values(), strict=True)
-        ]
-    return {name: rho for name, rho in zip(others, means, strict=True) if not math.isnan(rho)}
+    pairs = zip(rhos.T, others.values(), strict=True)
+    means = rhos[0] if np.ndim(metric) == 1 else [mean_rho(rho[:, None], complete & rest)[0] for rho, rest in pairs]
+    return {name: float(rho) for name, rho in zip(others, means, strict=True) if not math.isnan(rho)}
 
 
 @functools.lru_cache(maxsize=2)
