@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from teachergrid.data import loading
-from teachergrid.evaluation import losses
+from teachergrid.evaluation import judge
 from teachergrid.job import context
 from teachergrid.spec.settings import of_likelihoods
 from teachergrid.store import artifacts, unfinished
@@ -18,5 +18,5 @@ if __name__ == "__main__":
         items = loading.load_tasks(parts["tasks"], snakemake.input.prompts)
         settings = of_likelihoods(parts) if "model" in parts else None
         weights = students.existing_weights(student[0], snakemake.resources.gpu) if student else None
-        scores = losses.score(items, settings, unfinished.folder(output, made_from), weights)
+        scores = judge.losses(items, settings, unfinished.folder(output, made_from), weights)
         artifacts.write(output, scores, artifacts.SCORES, made_from)

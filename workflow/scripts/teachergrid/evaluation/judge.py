@@ -1,19 +1,22 @@
-"""Score answers to benchmark items: against the reference answer (the judge `verify`), or against a fixed opponent's answers.
+"""Score answers to benchmark items: against the reference answer (the judge `verify`), or against a fixed opponent's answers. Or score
+a model by how likely it finds the reference answers (`losses`).
 
 The pairwise judge is a reward: the answer with the higher reward wins. A reward reads one answer at a time, so the order of
 the two answers has no effect.
 """
 
+import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
 import pyarrow as pa
 
 from ..errors import BadInput
-from ..scoring import finite, reward
+from ..scoring import finite, likelihood, reward
+from ..spec.settings import LikelihoodSettings
 from ..store import artifacts
 from ..tasks import checkers
 from ..tasks.checkers import Asked, Checked
@@ -21,6 +24,7 @@ from ..tasks.verify import Verdict
 from . import measures
 
 _PROMPT_TOO_LONG = Verdict(None, None, "prompt too long")
+CUT = "reference answer cut"
 
 
 class Answer(TypedDict):
@@ -44,7 +48,7 @@ def verify_answers(answers: pa.Table, items: dict[str, pa.Table], tasks: dict[st
     Raises:
         BadInput: when an answer's item is not among the prompts, and as the checkers do.
     """
-    references = {row["id"]: row["answer"] for row in prompts_of(items).to_pylist()}
+    references = {row["id"]: row["answer"] for row in _prompts(items).to_pylist()}
     by_task: dict[str, list[Answer]] = {}
     for row in answers.to_pylist():
         if tasks[row["task"]]["checker"]:
@@ -60,7 +64,7 @@ def _checked(rows: list[Answer], references: list[str | None], checker: dict) ->
     asked = {i: Asked(row["id"], row["answer"], references[i]) for i, row in enumerate(rows) if not _too_long(row)}
     found = dict(zip(asked, checkers.check([*asked.values()], checker), strict=True))
     results = [found.get(i) or Checked(*_PROMPT_TOO_LONG) for i in range(len(rows))]
-    scores = [score_row(row, Verdict(*result[:3])) for row, result in zip(rows, results, strict=True)]
+    scores = [_score(row, Verdict(*result[:3])) for row, result in zip(rows, results, strict=True)]
     measures.add(scores, [result.measures for result in results], checker.get("pass_at", []))
     return scores
 
@@ -102,16 +106,88 @@ def compare(
         else:
             undecided[number] = (row, opponent)
     if undecided:
-        scorer = _Scorer(prompts_of(items), settings, work)
+        scorer = _Scorer(_prompts(items), settings, work)
         rewards = scorer.of_opponent([*opponents.values()], kept)
         pairs = zip(scorer.of([answer for answer, _ in undecided.values()], "answers"), undecided.values(), strict=True)
         sides = [(own, rewards[_key(opponent)]) for own, (_, opponent) in pairs]
         verdicts |= zip(undecided, _verdicts_by_reward(sides, settings), strict=True)
     scores = [
-        {**score_row(row, verdicts[number]), "first": verdicts[number].score, "second": verdicts[number].score}
+        {**_score(row, verdicts[number]), "first": verdicts[number].score, "second": verdicts[number].score}
         for number, row in enumerate(rows)
     ]
     return artifacts.table(scores, artifacts.SCORES)
+
+
+def losses(
+    items: dict[str, pa.Table], settings: LikelihoodSettings | None, work: Path, weights: Path | None = None
+) -> pa.Table:
+    """Return artifacts.SCORES of a model: how likely it finds the reference answers of items, given the questions alone.
+
+    The score is the geometric mean of the probabilities of an answer's tokens and end, 0 to 1: the exponential of minus their mean
+    loss. The mean of the measure `log_probability` over a task is that of all its tokens, in nats: minus the held-out loss. Of an answer
+    longer than likelihood.max_length the beginning counts, without an end; its verdict is CUT.
+
+    Args:
+        items: {task: its prompts (artifacts.INSTRUCTIONS)}.
+        settings: as of likelihoods, with one format; None for published answers, which have no model: all scores are null.
+        work: folder of unfinished shards.
+        weights: folder of a student's weights and tokenizer.
+    Raises:
+        BadInput: as likelihood.score does.
+    """
+    rows = [(task, row) for task, prompts in items.items() for row in prompts.to_pylist()]
+    told = [(task, row) for task, row in rows if row["answer"] and settings]
+    found = iter(_likelihoods(told, _prompts(items), settings, work, weights) if settings and told else ())
+    nothing = {"reason": "no reference answer" if settings else "published answers have no model"}
+    scores, parts = [], []
+    for task, row in rows:
+        values = next(found) if row["answer"] and settings else nothing
+        known = values.get("answer_given_question") is not None
+        total, tokens = _summed(values) if known else (0.0, 0)
+        parts.append({"log_probability": (total, float(tokens))} if known else {})
+        cut = CUT if known and values["truncated"] else None
+        verdict = Verdict(math.exp(total / tokens) if known else None, cut, None if known else values["reason"])
+        answer: Answer = {
+            "task": task,
+            "id": row["id"],
+            "sample": 0,
+            "category": row["category"],
+            "answer": "",
+            "finish_reason": "",
+        }
+        scores.append(_score(answer, verdict))
+    for task in items:
+        places = [i for i, score in enumerate(scores) if score["task"] == task]
+        of_task = [scores[i] for i in places]
+        if cut_rows := sum(score["verdict"] == CUT for score in of_task):
+            print(
+                f"{task}: {cut_rows} of {len(of_task)} reference answers are longer than likelihood.max_length and cut",
+                flush=True,
+            )
+        measures.add(of_task, [parts[i] for i in places])
+    return artifacts.table(scores, artifacts.SCORES)
+
+
+def _likelihoods(
+    told: list[tuple[str, dict]], prompts: pa.Table, settings: LikelihoodSettings, work: Path, weights: Path | None
+) -> Iterator[dict]:
+    """Yield the columns of artifacts.LIKELIHOODS of the reference answers of items. told: (task, item) of those that have one."""
+    answers = pa.table(
+        {
+            "id": pa.array((_item(task, row["id"]) for task, row in told), pa.string()),
+            "sample": pa.array([0] * len(told), pa.int32()),
+            "response": pa.array((row["answer"] for _, row in told), pa.string()),
+            "finish_reason": pa.array(["stop"] * len(told), pa.string()),
+        }
+    )
+    [format] = settings["likelihood"]["formats"]
+    for table in likelihood.score(answers, prompts, settings, work, weights)[format]:
+        yield from table.to_pylist()
+
+
+def _summed(values: dict) -> tuple[float, int]:
+    """Return the log-probability of an answer with its end, in nats, and the number of tokens."""
+    return values["answer_given_question"] + (values["end_given_question"] or 0.0), values["n_answer"] + values["n_end"]
 
 
 def _key(row: Answer) -> tuple[str, str, int]:
@@ -143,7 +219,7 @@ class _Scorer:
         """Return rows of artifacts.REWARDS in the order of the answers. side: a name for their shards."""
         responses = pa.table(
             {
-                "id": pa.array((item(row["task"], row["id"]) for row in rows), pa.string()),
+                "id": pa.array((_item(row["task"], row["id"]) for row in rows), pa.string()),
                 "sample": pa.array((row["sample"] for row in rows), pa.int32()),
                 "response": pa.array((row["answer"] for row in rows), pa.string()),
                 "finish_reason": pa.array((row["finish_reason"] for row in rows), pa.string()),
@@ -190,15 +266,14 @@ def _higher(answer: dict, opponent: dict, tie: float) -> Verdict:
     return Verdict(1.0, "won", None) if difference > 0 else Verdict(0.0, "lost", None)
 
 
-def item(task: str, id: str) -> str:
-    """Return the id of an item among those of several tasks."""
+def _item(task: str, id: str) -> str:
     return f"{task}/{id}"
 
 
-def prompts_of(items: dict[str, pa.Table]) -> pa.Table:
+def _prompts(items: dict[str, pa.Table]) -> pa.Table:
     """Return the prompts of all tasks in one table; an id is then `task/id`."""
     rows = [
-        {"id": item(task, row["id"]), "messages": row["messages"], "answer": row["answer"]}
+        {"id": _item(task, row["id"]), "messages": row["messages"], "answer": row["answer"]}
         for task, prompts in items.items()
         for row in prompts.to_pylist()
     ]
@@ -207,17 +282,17 @@ def prompts_of(items: dict[str, pa.Table]) -> pa.Table:
 
 
 def _reference(references: Mapping[str, str | None], row: Answer) -> str | None:
-    asked = item(row["task"], row["id"])
-    if asked not in references:
-        raise BadInput(f"an answer to {asked}, which is not among the task's prompts; answer the suite again")
-    return references[asked]
+    item = _item(row["task"], row["id"])
+    if item not in references:
+        raise BadInput(f"an answer to {item}, which is not among the task's prompts; answer the suite again")
+    return references[item]
 
 
 def _too_long(row: Answer) -> bool:
     return row["finish_reason"] in ("prompt_too_long", "prompt_refused")
 
 
-def score_row(row: Answer, result: Verdict) -> dict:
+def _score(row: Answer, result: Verdict) -> dict:
     """Return one row of artifacts.SCORES."""
     return {
         "task": row["task"],
