@@ -183,9 +183,7 @@ GOLDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [*list(GOLDS)[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in list(GOLDS)[2:])]
-)
+@pytest.mark.parametrize("name", GOLDS)
 def test_golds_are_right_through_the_benchmarks_files(name):
     file, fields, answer, may_fail = GOLDS[name]
     path = DATA / file

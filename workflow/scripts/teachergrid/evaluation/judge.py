@@ -147,15 +147,7 @@ def losses(
         parts.append({"log_probability": (total, float(tokens))} if known else {})
         cut = CUT if known and values["truncated"] else None
         verdict = Verdict(math.exp(total / tokens) if known else None, cut, None if known else values["reason"])
-        answer: Answer = {
-            "task": task,
-            "id": row["id"],
-            "sample": 0,
-            "category": row["category"],
-            "answer": "",
-            "finish_reason": "",
-        }
-        scores.append(_score(answer, verdict))
+        scores.append(_score(row | {"task": task, "sample": 0}, verdict))
     for task in items:
         places = [i for i, score in enumerate(scores) if score["task"] == task]
         of_task = [scores[i] for i in places]
