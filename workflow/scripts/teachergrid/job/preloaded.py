@@ -69,8 +69,7 @@ def serve(listening: socket.socket, lifeline: int) -> dict[str, Any] | None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the jobs, too
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for attendants
-    watched: list[Any] = [listening, lifeline]
-    while lifeline not in select.select(watched, [], [])[0]:
+    while lifeline not in select.select([listening, lifeline], [], [])[0]:
         preload()
         asking, _ = listening.accept()
         server = os.getpid()
@@ -108,8 +107,7 @@ def attend(asking: socket.socket) -> dict[str, Any]:
         return {**request, "files": files}
     asking.send(b"+")  # it has begun
     ended = os.pidfd_open(job)
-    watched: list[Any] = [ended, asking]
-    if ended not in select.select(watched, [], [])[0]:
+    if ended not in select.select([ended, asking], [], [])[0]:
         os.kill(job, signal.SIGKILL)
     asking.send(struct.pack("i", os.waitpid(job, 0)[1]))
     os._exit(0)
