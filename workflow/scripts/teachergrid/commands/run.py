@@ -214,7 +214,7 @@ def once(argv: list[str], context: Context, forced: Collection[str] | None = Non
     progress = Progress(log.say, has_gpus=bool(context.folder or devices.known()))
     if context.bound:
         context.bound.progress = progress
-    snakemake = Snakemake(argv, log.write, progress, forced, preload=context.folder is None)
+    snakemake = Snakemake(argv, log.write, progress, forced)
     how = Supervision(snakemake, progress, context).follow()
     code = snakemake.close()
     if code == 0 and progress.total is None:

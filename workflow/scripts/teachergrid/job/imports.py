@@ -14,8 +14,6 @@ UNUSED = ("sklearn", "scipy")
 def spare(loads_model: bool) -> None:
     """Make later imports of this process cheaper. loads_model: such a process never needs UNUSED, and now cannot import it."""
     gc.set_threshold(LOOK_AFTER, *gc.get_threshold()[1:])
-    for name in UNUSED:
-        if loads_model:
+    if loads_model:
+        for name in UNUSED:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: Python's way to say that there is none
-        elif name in sys.modules and sys.modules[name] is None:  # in a fork of job.preloaded
-            del sys.modules[name]

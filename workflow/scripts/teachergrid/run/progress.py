@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TextIO, TypedDict
 
 from ..cost import resources
-from ..job import attempts, failures, preloaded
+from ..job import attempts, failures
 from ..store import disk
 from ..store.results import RESULTS
 from ..units import span
@@ -265,7 +265,10 @@ def die_with(lifeline: int) -> None:
 
 
 def main(events: int, lifeline: int, argv: list[str]) -> None:
-    """Run Snakemake. events, lifeline: file descriptors (see above). argv: its options. Standard input: empty, or of supervise.input_of."""
+    """Run Snakemake. events, lifeline: file descriptors (see above). argv: Snakemake's options.
+
+    Standard input is empty, or a file of supervise.input_of.
+    """
     die_with(lifeline)
     from snakemake import cli
 
@@ -275,7 +278,6 @@ def main(events: int, lifeline: int, argv: list[str]) -> None:
 
     from teachergrid.run import plugin
 
-    preloaded.start()
     if unpatched := plugin.patch():
         print(unpatched)
     # the parent logger: Snakemake clears the handlers of its own

@@ -34,7 +34,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from ..job import preloaded
 from ..slurm import scheduler
 from ..slurm.patience import Patience
 from ..store import disk
@@ -127,17 +126,13 @@ def input_of(forced: Iterable[str]) -> IO[bytes]:
 
 
 class Snakemake:
-    """A running Snakemake. on_line: called with each line that it prints. progress: gets its events. forced: see input_of; None: as
-    argv says. preload: all jobs are local, and may be forks of one process (job.preloaded).
+    """A running Snakemake.
+
+    on_line: called with each line that it prints. progress: gets its events. forced: see input_of; None: as argv says.
     """
 
     def __init__(
-        self,
-        argv: list[str],
-        on_line: Callable[[str], None],
-        progress: Progress,
-        forced: Iterable[str] | None = None,
-        preload: bool = False,
+        self, argv: list[str], on_line: Callable[[str], None], progress: Progress, forced: Iterable[str] | None = None
     ) -> None:
         events, events_end = os.pipe()
         lifeline_end, self.lifeline = os.pipe()
@@ -147,7 +142,6 @@ class Snakemake:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[events_end, lifeline_end],
-            env=os.environ | ({preloaded.WANTED: "yes"} if preload else {}),
             start_new_session=True,
         )
         os.close(events_end)
