@@ -56,7 +56,7 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
     }
     resources = {
         "generate": {"mem_mb": if_("wildcards.responses == 'seed__large'", "1000 * attempt", "2000")},
-        "likelihood": {"runtime": if_("wildcards.responses == 'seed__small'", "30", "attempt")},
+        "likelihood": {"runtime": if_("wildcards.responses == 'seed__small'", "30", "attempt ** 2")},
     }
     grid = SlurmGrid(folder, faults, resources)
     run = grid.run_on_cluster(*(f"results/likelihoods/q/chat/seed__{teacher}.parquet" for teacher in TEACHERS))

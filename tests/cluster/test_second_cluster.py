@@ -91,7 +91,7 @@ def never_twice(grid: SharedGrid) -> None:
 
 def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
     """F1: Bob's main process dies. Alice is told of his jobs, waits for them and goes on."""
-    grid = SharedGrid(cluster, folder, {ONE: {"seconds": 20}})
+    grid = SharedGrid(cluster, folder, {ONE: {"until": "go"}})
     grid.belongs_to(BOB)
     targets = [result(cell) for cell in (ONE, check(ONE), FOUR)]
     # the node has no four GPUs left for a while
@@ -104,6 +104,7 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
         assert refused.ends(LONG) == 2, refused.text()
         assert all(word in refused.text() for word in ("tg-bob", "--live wait", *grid.ids)), refused.text()
         grid.said["killed"] = grid.call_as(ALICE, "status").stdout
+    Path(grid.folder, "go").touch()
     alice = grid.run_as(ALICE, "--live", "wait", *targets)
     assert alice.ends(LONG) == 0, alice.story()
     assert [len(grid.tries(cell)) for cell in (ONE, FOUR, check(ONE))] == [1, 1, 1]
