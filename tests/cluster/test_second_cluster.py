@@ -104,8 +104,9 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
         assert refused.ends(LONG) == 2, refused.text()
         assert all(word in refused.text() for word in ("tg-bob", "--live wait", *grid.ids)), refused.text()
         grid.said["killed"] = grid.call_as(ALICE, "status").stdout
-    Path(grid.folder, "go").touch()
     alice = grid.run_as(ALICE, "--live", "wait", *targets)
+    wait("Alice, who waits for Bob's jobs", lambda: "waiting for them" in alice.text(), LONG)
+    Path(grid.folder, "go").touch()
     assert alice.ends(LONG) == 0, alice.story()
     assert [len(grid.tries(cell)) for cell in (ONE, FOUR, check(ONE))] == [1, 1, 1]
     grid.ended["plan"] = grid.call_as(BOB, "plan", *PROFILE, *targets)
