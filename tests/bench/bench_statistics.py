@@ -115,7 +115,7 @@ def partial(grids: int):
             shown = 0.8 * length + 0.6 * rng.normal(size=length.shape)  # knows of the truth through length alone
             # performance given length: length explains all that the metric knows
             ap = 0.7 * length + 0.7 * rng.normal(size=length.shape)
-            p = contrasts.partial(shown, ap, [length], i).p
+            p = contrasts.partials([shown], ap, [length], i)[0].p
             hits.append(p is not None and p <= 0.05)  # none where both rank alike
         yield Line(f"partial at equal length, {n} x {bases}: false positives", np.mean(hits), *FALSE)
 

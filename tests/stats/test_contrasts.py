@@ -72,7 +72,7 @@ def test_partial_correlation_is_that_of_the_ranks():
     x, y = length + rng.normal(size=12), length + rng.normal(size=12)
     r = [stats.spearmanr(a, b)[0] for a, b in ((x, y), (x, length), (y, length))]
     wanted = (r[0] - r[1] * r[2]) / math.sqrt((1 - r[1] ** 2) * (1 - r[2] ** 2))
-    found = contrasts.partial(x, y, [length])
+    (found,) = contrasts.partials([x], y, [length])
     assert found.rho == pytest.approx(wanted) and found.n == 12
     assert found.interval == pytest.approx(rank.bonett_wright(wanted, 11))
 
@@ -80,8 +80,8 @@ def test_partial_correlation_is_that_of_the_ranks():
 def test_a_metric_that_is_length_has_nothing_left():
     rng = np.random.default_rng(3)
     length, y = rng.normal(size=(2, 9))
-    assert "explain all of it" in contrasts.partial(np.exp(length), y, [length]).reason
-    assert "fewer than 6 teachers" in contrasts.partial(y[:5], y[:5], [length[:5], y[4::-1]]).reason
+    assert "explain all of it" in contrasts.partials([np.exp(length)], y, [length])[0].reason
+    assert "fewer than 6 teachers" in contrasts.partials([y[:5]], y[:5], [length[:5], y[4::-1]])[0].reason
 
 
 def test_p_at_equal_length_is_over_all_orders_of_the_residuals():
@@ -95,4 +95,4 @@ def test_p_at_equal_length_is_over_all_orders_of_the_residuals():
     left = [residual(values) for values in (x, y)]
     null = [np.corrcoef(left[0], residual(left[1][list(order)]))[0, 1] for order in itertools.permutations(range(6))]
     wanted = np.mean(np.abs(null) >= abs(null[0]) - 1e-9)
-    assert contrasts.partial(x, y, [length]).p == pytest.approx(wanted)
+    assert contrasts.partials([x], y, [length])[0].p == pytest.approx(wanted)

@@ -99,18 +99,14 @@ def _partials(
     fixed = [by_formula[formula] for formula in CONFOUNDERS if formula in by_formula]
     if CONFOUNDERS[0] not in by_formula:
         return
-    for name in sorted(names - {*fixed}):
-        for count in range(1, len(fixed) + 1):
-            found = contrasts.partial(metrics[name], ap, [metrics[other] for other in fixed[:count]], seed)
+    tried = sorted(names - {*fixed})
+    sides = [metrics[name] for name in tried]
+    counts = range(1, len(fixed) + 1)
+    found = [contrasts.partials(sides, ap, [metrics[other] for other in fixed[:count]], seed) for count in counts]
+    for name, *of_name in zip(tried, *found, strict=True):
+        for count, one in zip(counts, of_name, strict=True):
             row = {"effect": PARTIAL, "subject": name, "other": ", ".join(CONFOUNDERS[:count])}
-            yield {
-                **row,
-                "value": found.rho,
-                **_ends(found.interval),
-                "p": found.p,
-                "n": found.n,
-                "reason": found.reason,
-            }
+            yield {**row, "value": one.rho, **_ends(one.interval), "p": one.p, "n": one.n, "reason": one.reason}
 
 
 def _ends(interval: resampling.Interval | None) -> dict:

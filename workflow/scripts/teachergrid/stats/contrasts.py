@@ -20,6 +20,7 @@ EXACT_SWAPS = 12  # 2^12 ways to swap two metrics take a millisecond
 SWAPS = 1999  # random ones, of more units
 NEARLY_1 = 0.98  # atanh has no limit, and one perfect base must not decide alone
 UNITS, FAMILIES = "units", "families"  # what a draw is over
+ALL, WITHOUT_ONE = "all", "without one"  # units; of the jackknife
 
 
 class Contrast(NamedTuple):
@@ -55,6 +56,7 @@ class Contrasts:
         if 4 <= len(order) < len(names):
             drawn = resampling.resample(rounds, len(order), np.random.default_rng([seed, 7]))
             self.weights[FAMILIES] = drawn[:, self.groups]
+        self.weights |= {ALL: np.ones((1, len(names))), WITHOUT_ONE: 1 - np.eye(len(names))}
         self._draws: dict[tuple, np.ndarray] = {}
 
     def difference(self, first: str, second: str) -> Contrast:
@@ -74,25 +76,15 @@ class Contrasts:
                 n=int(complete.sum(1).max(initial=0)), reason="fewer than 4 teachers have both, or all are equal"
             )
         mask = complete[used]
-        own, n = [_masked(self.metrics[name][used], mask) for name in names], mask.shape[1]
+        own = [_masked(self.metrics[name][used], mask) for name in names]
         y = _masked(y[used], mask)
-        statistics = [rank.reweighted(x, y) for x in own]
-
-        def difference(weights: np.ndarray) -> np.ndarray:
-            return statistics[0](weights) - statistics[1](weights)
-
-        drawn = {}
-        for over, weights in self.weights.items():
-            keys = [(name, over, tuple(used), mask.tobytes()) for name in names]
-            for key, statistic in zip(keys, statistics, strict=True):
-                if key not in self._draws:
-                    self._draws[key] = statistic(weights)
-            drawn[over] = self._draws[keys[0]] - self._draws[keys[1]]
+        drawn = {over: self._rhos(over, own[0], y) - self._rhos(over, own[1], y) for over in self.weights}
         first_ranks, second_ranks, y_ranks = (_ranks(values) for values in (*own, y))
+        value = float(drawn[ALL][0])
         result = Contrast(
-            difference=float(difference(np.ones((1, n)))[0]),
-            interval=resampling.bca_of_draws(difference, n, drawn[UNITS]),
-            p=_swap_p(first_ranks, second_ranks, y_ranks, np.arange(n), self.seed),
+            difference=value,
+            interval=resampling.bca(value, drawn[UNITS], drawn[WITHOUT_ONE]),
+            p=_swap_p(first_ranks, second_ranks, y_ranks, np.arange(mask.shape[1]), self.seed),
             n=int(mask.sum(1).min()),
         )
         if FAMILIES not in drawn:
@@ -102,6 +94,13 @@ class Contrasts:
             of_families=resampling.percentiles(defined) if len(defined) > len(drawn[FAMILIES]) / 2 else None,
             p_family=_swap_p(first_ranks, second_ranks, y_ranks, self.groups, self.seed),
         )
+
+    def _rhos(self, over: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the rhos of a metric over draws, made once for equal arrays x and y [bases, n]."""
+        key = over, x.tobytes(), y.tobytes()
+        if key not in self._draws:
+            self._draws[key] = rank.reweighted(x, y)(self.weights[over])
+        return self._draws[key]
 
 
 def _varies(values: np.ndarray, complete: np.ndarray) -> bool:
@@ -161,26 +160,59 @@ class Partial(NamedTuple):
     reason: str | None = None
 
 
-def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike], seed: int = 0) -> Partial:
-    """Return the partial Spearman correlation of a metric with performance, with other metrics held fixed.
+class _Residuals(NamedTuple):
+    """What is left of ranks that have been regressed on the ranks of what is held fixed, on the bases where all have values."""
+
+    n: int  # units, on the base that has the fewest
+    x: np.ndarray  # of the metric: [bases, n], each of length 1, or 0
+    y: np.ndarray  # of performance
+    spans: np.ndarray  # [bases, n, columns], orthonormal, of what is held fixed and the constant
+
+    @property
+    def shared(self) -> tuple[bytes, bytes]:
+        """Return what is equal for metrics whose performance and what is held fixed are."""
+        return self.y.tobytes(), self.spans.tobytes()
+
+
+def partials(
+    metrics: Sequence[ArrayLike], performance: ArrayLike, fixed: Sequence[ArrayLike], seed: int = 0
+) -> list[Partial]:
+    """Return the partial Spearman correlation of each metric with performance, with other metrics held fixed.
 
     The ranks of both are regressed on the ranks of `fixed`, and what is left over is correlated. p: the residuals of
     performance are shuffled (Freedman and Lane 1983), the same way in all bases. The interval is that of Bonett and Wright with one
     unit fewer for each metric held fixed; over bases there is none.
 
     Args:
-        metric, performance, and each of fixed: [n], or [bases, n] for the mean over bases of atanh(rho), as in `rank.pooled`.
+        metrics: each [n], or [bases, n] for the mean over bases of atanh(rho), as in `rank.pooled`. performance, and each of fixed: alike.
     """
-    sides = [np.array(values, float, ndmin=2) for values in (metric, performance, *fixed)]
-    complete = ~np.isnan(np.array(sides)).any(axis=0)
-    least = 4 + len(fixed)
+    others = [np.array(values, float, ndmin=2) for values in (performance, *fixed)]
+    found: list[Partial | _Residuals] = [_residuals(np.array(one, float, ndmin=2), *others) for one in metrics]
+    together: dict[tuple, list[int]] = {}
+    for i, one in enumerate(found):
+        if isinstance(one, _Residuals):
+            together.setdefault(one.shared, []).append(i)
+    for places in together.values():
+        group = [one for one in (found[i] for i in places) if isinstance(one, _Residuals)]
+        x, (_, _, y, spans) = np.stack([one.x for one in group], axis=1), group[0]
+        orders, exact = resampling.orders_of_seed(y.shape[1], seed)
+        rhos, null = (_mean_products(x, y, spans, order) for order in (np.arange(y.shape[1])[None], orders))
+        for i, one, rho, drawn in zip(places, group, rhos[0].tolist(), null.T, strict=True):
+            interval = rank.bonett_wright(rho, one.n - len(fixed)) if len(y) == 1 else None
+            found[i] = Partial(rho, interval, resampling.two_sided_p(drawn, rho, exact), one.n)
+    return [one for one in found if isinstance(one, Partial)]
+
+
+def _residuals(*sides: np.ndarray) -> Partial | _Residuals:
+    """Return the residuals, or why there are none. sides: metric, performance and what is held fixed, each [bases, n]."""
+    complete, fixed = ~np.isnan(np.array(sides)).any(axis=0), len(sides) - 2
+    least = 4 + fixed
     used = [b for b, row in enumerate(complete) if row.sum() >= least and all(_varies(v[b], row) for v in sides)]
     n = int(complete[used].sum(1).min()) if used else int(complete.sum(1).max(initial=0))
-    nothing = Partial(n=n, reason=f"fewer than {least} teachers have all of these, or all are equal")
     if not used:
-        return nothing
+        return Partial(n=n, reason=f"fewer than {least} teachers have all of these, or all are equal")
     x, y = np.zeros((2, len(used), complete.shape[1]))
-    spans = np.zeros((len(used), complete.shape[1], 1 + len(fixed)))  # orthonormal columns that span what is held fixed
+    spans = np.zeros((len(used), complete.shape[1], 1 + fixed))
     for i, base in enumerate(used):
         row = complete[base]
         ranks = [resampling.signs(values[base][row]).sum(1) for values in sides]
@@ -190,24 +222,19 @@ def partial(metric: ArrayLike, performance: ArrayLike, fixed: Sequence[ArrayLike
             left = own - known @ np.linalg.lstsq(known, own, rcond=None)[0]
             target[i, row] = left / norm if (norm := math.sqrt(float(left @ left))) > 1e-6 * len(own) else 0.0
     if not (np.abs(x).sum(1) * np.abs(y).sum(1)).all():
-        return nothing._replace(reason="those that are held fixed explain all of it")
-    orders, exact = resampling.orders_of_seed(x.shape[1], seed)
-    straight = np.arange(x.shape[1])[None]
-    rho, null = (_mean_product(x, y, spans, order) for order in (straight, orders))
-    value = float(rho[0])
-    interval = rank.bonett_wright(value, n - len(fixed)) if len(used) == 1 else None
-    return Partial(value, interval, resampling.two_sided_p(null, value, exact), n)
+        return Partial(n=n, reason="those that are held fixed explain all of it")
+    return _Residuals(n, x, y, spans)
 
 
-def _mean_product(x: np.ndarray, y: np.ndarray, spans: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Return tanh of the mean atanh of the correlations of x and shuffled y, both [bases, n] of length 1: [draws].
+def _mean_products(x: np.ndarray, y: np.ndarray, spans: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """Return tanh of the mean atanh of correlations of x [bases, metrics, n] and shuffled y [bases, n], all of length 1: [draws, metrics].
 
     Shuffled residuals are no longer free of what is held fixed (spans [bases, n, columns]): that part is taken out again, without which p
     would be too small.
     """
-    products = []
+    total = np.zeros((len(orders), x.shape[1]))
     for a, b, span in zip(x, y, spans, strict=True):
         shuffled = b[orders]
-        left = np.sqrt(np.maximum(resampling.TIE, 1 - ((shuffled @ span) ** 2).sum(1)))
-        products.append(np.clip(shuffled @ a / left, -0.999, 0.999))
-    return np.tanh(np.arctanh(products).mean(0))
+        left = np.sqrt(np.maximum(resampling.TIE, 1 - ((shuffled @ span) ** 2).sum(1, keepdims=True)))
+        total += np.arctanh(np.clip(shuffled @ a.T / left, -0.999, 0.999))
+    return np.tanh(total / len(x))

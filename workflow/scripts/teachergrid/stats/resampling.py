@@ -180,12 +180,17 @@ def p_of_draws(differences: np.ndarray, n: int) -> np.ndarray:
 
 
 def bca_of_draws(statistic: Statistic, n: int, draws: np.ndarray) -> Interval | None:
-    """Return the bias-corrected and accelerated (BCa) interval (Efron 1987) from draws [rounds] of the statistic.
+    """Return `bca` of draws [rounds] of a statistic over n units."""
+    return bca(float(statistic(np.ones((1, n)))[0]), draws, statistic(1 - np.eye(n)))
 
-    The acceleration comes from the jackknife, as in Efron and Tibshirani 1993, eq. 14.15. Draws where the statistic is
+
+def bca(value: float, draws: np.ndarray, jackknife: np.ndarray) -> Interval | None:
+    """Return the bias-corrected and accelerated (BCa) interval (Efron 1987) of a value from draws [rounds] of it.
+
+    The acceleration comes from the jackknife [n], as in Efron and Tibshirani 1993, eq. 14.15. Draws where the statistic is
     undefined are left out. None where at least half of them are, or where nothing varies.
     """
-    rounds, value, jackknife = len(draws), statistic(np.ones((1, n)))[0], statistic(1 - np.eye(n))
+    rounds = len(draws)
     draws, jackknife = draws[~np.isnan(draws)], jackknife[~np.isnan(jackknife)]
     below = ((draws < value - TIE).mean() + (draws <= value + TIE).mean()) / 2 if len(draws) > rounds / 2 else 0
     influence = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
