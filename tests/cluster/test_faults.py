@@ -52,7 +52,7 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
         "generate seed__large": {"megabytes": 900},
         "likelihood q/seed__small": {"hangs": 1},
         "likelihood q/seed__large": {"hangs": 1},
-        "likelihood q/seed__whole": {"seconds": 30},
+        "likelihood q/seed__whole": {"seconds": 20},
     }
     resources = {
         "generate": {"mem_mb": if_("wildcards.responses == 'seed__large'", "1000 * attempt", "2000")},
