@@ -1,9 +1,9 @@
 """Which of a grid's scores may be called primary: those by judges that have no reason to favour a teacher, or the primary metric.
 
 Two kinds of judges have such a reason. One is of the family of a teacher or base, or is that very model: it may favour what its kin
-writes. The other decides by a reward that the primary metric uses, too, or by which the rows of a corpus were chosen: that the two agree
-is circular. AP is the mean of the scores by
-all other judges, unless the grid names a judge in `primary_judges`. Where no other score is left, AP keeps them all, and says so.
+writes. The other decides by a reward that the primary metric uses, too, or by which the rows of a corpus were chosen: that the two
+agree is circular. AP is the mean of the scores by all other judges, unless the grid names a judge in `primary_judges`. Where no other
+score is left, AP keeps them all, and says so.
 """
 
 from collections.abc import Iterable, Mapping

@@ -102,7 +102,8 @@ def _paired_p(x: np.ndarray, y: np.ndarray, permutations: int, seed: int) -> lis
     """Return p of the mean of each row of x [units, n] minus y [n], as `paired`; items have the same random signs in all rows."""
     d = x - y
     exact = np.array([np.isin([row, y], (0, 1)).all() for row in x])
-    sums = iter(resampling.sign_flip_sums(d[~exact], permutations, np.random.default_rng(seed)).T)
+    random = () if exact.all() else resampling.sign_flip_sums(d[~exact], permutations, np.random.default_rng(seed)).T
+    sums = iter(random)
     return [
         sign_p(int((row > 0).sum()), int((row < 0).sum()))
         if is_exact

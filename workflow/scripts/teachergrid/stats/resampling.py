@@ -235,7 +235,7 @@ def resample(rounds: int, n: int, rng: np.random.Generator) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def weights_of_seed(rounds: int, n: int, *seed: int) -> np.ndarray:
     """Return what `resample` makes of a seed; made once for all metrics over as many units. Read only."""
-    weights = resample(rounds, n, np.random.default_rng(seed[0] if len(seed) == 1 else seed))
+    weights = resample(rounds, n, np.random.default_rng(seed))
     weights.setflags(write=False)
     return weights
 
