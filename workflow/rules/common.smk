@@ -9,7 +9,7 @@ from snakemake.io import PeriodicityDetector
 from teachergrid.cost import limits
 from teachergrid.grid import config_data, phases
 from teachergrid.grid.start import Start
-from teachergrid.job import interpreter
+from teachergrid.job import forks, interpreter
 from teachergrid.spec import ids
 from teachergrid.store import inputs
 
@@ -23,6 +23,7 @@ start.share(workflow)
 
 
 onstart:
+    forks.share()
     start.begin(workflow.dag)
 
 

@@ -1,0 +1,110 @@
+"""Jobs that load a model, as forks of one process with torch and transformers imported.
+
+These imports take seconds, often more than the work of a tiny model. After `share`, Snakemake runs such a job as a fork, by Python's
+own fork server, in the place of a new Python. The fork has the same environment and code (the workflow's own is read when the job
+starts), and ends in the same way. It dies with the server, and the server with Snakemake.
+"""
+
+import ctypes
+import importlib.util
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache, wraps
+from importlib.machinery import ModuleSpec
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..spec import canonical
+from . import devices
+
+if TYPE_CHECKING:
+    from snakemake.script import PythonScript
+
+CONTEXT = multiprocessing.get_context("forkserver")
+PACKAGES = str(Path(__file__).parents[2])
+NUMBERS_OF_THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
+TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
+PR_SET_PDEATHSIG = 1
+_starting = threading.Lock()
+
+
+def share() -> None:
+    """Patch Snakemake in this process, so that its jobs that load a model are forks."""
+    from snakemake.script import PythonScript
+
+    if not hasattr(PythonScript.execute_script, "__wrapped__"):
+        PythonScript.execute_script = forked(PythonScript.execute_script)
+
+
+def forked(usual: Callable) -> Callable:
+    """Return PythonScript.execute_script with forks where they are possible. Its argument `name` is the file with the script."""
+
+    @wraps(usual)
+    def execute(script: "PythonScript", name: str, edit: bool = False) -> None:
+        # with more threads the libraries would have to be imported anew
+        forks = script.threads == 1 and "model" in canonical.load(script.params.spec) and possible()
+        return run(script, name) if forks else usual(script, name, edit)
+
+    return execute
+
+
+@cache
+def possible() -> bool:
+    """Return whether jobs may be forks: not with GPUs or vLLM, which want a fresh process, and whose jobs take minutes."""
+    return not devices.known() and importlib.util.find_spec("vllm") is None
+
+
+def run(script: "PythonScript", name: str) -> None:
+    """Run the script in the file `name` as a fork. Raises CalledProcessError, as Snakemake does, with the code that a shell gives."""
+    from snakemake.benchmark import benchmarked
+
+    environment = environment_of(script)
+    process = started(CONTEXT.Process(target=become, args=(name, environment)), environment)
+    # a process of False is not measured
+    with benchmarked(process.pid if script.bench_record else False, script.bench_record):
+        process.join()
+    if code := process.exitcode:
+        raise subprocess.CalledProcessError(code if code > 0 else 128 - code, f"{sys.executable} {name}")
+
+
+def environment_of(script: "PythonScript") -> dict[str, str]:
+    """Return the environment that Snakemake gives a job."""
+    threads = [f"{library}_NUM_THREADS" for library in NUMBERS_OF_THREADS] + ["VECLIB_MAXIMUM_THREADS"]
+    folder = script.resources.get("tmpdir")
+    return {**os.environ, **dict.fromkeys(threads, "1"), **(dict.fromkeys(TEMPORARY, folder) if folder else {})}
+
+
+def started(process: BaseProcess, environment: dict[str, str]) -> BaseProcess:
+    """Start a fork, and the server before the first one: with this environment, since libraries read it when they are imported."""
+    main = sys.modules["__main__"]
+    with _starting:
+        before, spec = dict(os.environ), main.__spec__
+        os.environ.update(environment, PYTHONPATH=PACKAGES)
+        main.__spec__ = ModuleSpec("__main__", None)  # else each fork imports the main program of Snakemake
+        CONTEXT.set_forkserver_preload([f"{__package__}.preload"])
+        try:
+            process.start()
+        finally:
+            main.__spec__ = spec
+            for name in os.environ.keys() - before:
+                del os.environ[name]
+            os.environ.update(before)
+    return process
+
+
+def become(name: str, environment: dict[str, str]) -> None:
+    """Make this process, a fork, what a new Python would be that runs the script in the file `name`."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.environ.clear()
+    os.environ.update(environment)
+    for module in [module for module in sys.modules if module.partition(".")[0] == "teachergrid"]:
+        del sys.modules[module]
+    sys.argv[:] = [name]
+    runpy.run_path(name, run_name="__main__")
