@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib.machinery import ModuleSpec
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from snakemake.script import PythonScript
 
 CONTEXT = multiprocessing.get_context("forkserver")
+PRELOADED = [f"{__package__}.preload"]
 PACKAGES = str(Path(__file__).parents[2])
 NUMBERS_OF_THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
 TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
@@ -49,8 +51,10 @@ def forked(usual: Callable) -> Callable:
     @wraps(usual)
     def execute(script: "PythonScript", name: str, edit: bool = False) -> None:
         # with more threads the libraries would have to be imported anew
-        forks = script.threads == 1 and "model" in canonical.load(script.params.spec) and possible()
-        return run(script, name) if forks else usual(script, name, edit)
+        if script.threads == 1 and "model" in canonical.load(script.params.spec) and possible():
+            run(script, name)
+        else:
+            usual(script, name, edit)
 
     return execute
 
@@ -88,7 +92,7 @@ def started(process: BaseProcess, environment: dict[str, str]) -> BaseProcess:
         before, spec = dict(os.environ), main.__spec__
         os.environ.update(environment, PYTHONPATH=PACKAGES)
         main.__spec__ = ModuleSpec("__main__", None)  # else each fork imports the main program of Snakemake
-        CONTEXT.set_forkserver_preload([f"{__package__}.preload"])
+        CONTEXT.set_forkserver_preload(PRELOADED)
         try:
             process.start()
         finally:
@@ -101,7 +105,12 @@ def started(process: BaseProcess, environment: dict[str, str]) -> BaseProcess:
 
 def become(name: str, environment: dict[str, str]) -> None:
     """Make this process, a fork, what a new Python would be that runs the script in the file `name`."""
+    # die with the server, which ends when all who hold this end of a pipe have ended: only Snakemake is to hold it
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # there is no public name
+    snakemake = multiprocessing.parent_process()
+    if not (snakemake and snakemake.is_alive()):  # the server may have ended before the first line
+        os._exit(1)
     os.environ.clear()
     os.environ.update(environment)
     for module in [module for module in sys.modules if module.partition(".")[0] == "teachergrid"]:
