@@ -37,7 +37,7 @@ FLOOR = {room: -i for i, line in enumerate(FLOORS.split("\n")) for room in line.
 FLAT = {"__init__", "__main__", "errors", "units"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # who may import Snakemake: what drives it
-SNAKEMAKE = ("commands/", "run/", "planning/graph.py", "planning/options.py")
+SNAKEMAKE = ("commands/", "run/", "job/forks.py", "planning/graph.py", "planning/options.py")
 # what a training process is made of; everywhere else torch is imported where it is used
 TORCH = (
     "training/sft.py",

@@ -16,8 +16,8 @@ def imported_by(*modules: str) -> set[str]:
 def test_no_module_imports_torch_until_a_model_is_loaded():
     package = ROOT / "workflow/scripts/teachergrid"
     paths = [path.relative_to(package.parent).with_suffix("") for path in package.glob("*/*.py")]
-    # what a training, or a process of vLLM, is made of
-    heavy = {"sft", "worker", "checkpoints", "packing", "vllm_draw"}
+    # what a training, a process of vLLM, or the server of job.forks is made of
+    heavy = {"sft", "worker", "checkpoints", "packing", "vllm_draw", "preload"}
     modules = [".".join(path.parts) for path in paths if path.name not in {"__init__", *heavy}]
     assert len(modules) > 120
     assert not imported_by(*modules) & {"torch", "transformers", "trl", "datasets"}

@@ -62,7 +62,7 @@ def forked(usual: Callable) -> Callable:
 @cache
 def possible() -> bool:
     """Return whether jobs may be forks: not with GPUs or vLLM, which want a fresh process, and whose jobs take minutes."""
-    return not devices.known() and importlib.util.find_spec("vllm") is None
+    return not (devices.known() or importlib.util.find_spec("vllm"))
 
 
 def run(script: "PythonScript", name: str) -> None:
