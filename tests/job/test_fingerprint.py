@@ -398,6 +398,25 @@ REWRITTEN = [
         '                    f"the ids 0 to {size - 1} only; take the tokenizer and template that belong to the model, or add the row "\n'
         '                    "(resize_token_embeddings) and train it"\n                )\n',
     ),
+    (
+        "store/artifacts",
+        "        data = _whole(file, [name for name in names if name not in lacking])\n",
+        "        data = file.read(columns=[name for name in names if name not in lacking])\n",
+    ),
+    (
+        "scoring/given",
+        "        yield from zip(ids, messages_of(self._instructions, [self._index[id] for id in ids]), strict=True)\n",
+        '        yield from zip(\n            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), '
+        "strict=True\n        )\n",
+    ),
+    (
+        "models/checks",
+        (
+            "    seen: set[str] = set()\n    for id, messages in rows:\n        if id in seen:\n            continue\n        seen.add(id)\n",
+            "len(seen), chat_settings",
+        ),
+        ("    by_id = dict(rows)\n    for id, messages in by_id.items():\n", "len(by_id), chat_settings"),
+    ),
     ("store/artifacts", "with origin.create(part) as raw, pq.ParquetWriter(raw, ", "with pq.ParquetWriter(part, "),
     (
         "store/shards",
@@ -457,6 +476,7 @@ def test_each_rewritten_statement_is_still_there(scripts):
             "models.checks",
             "data.files",
             "scoring.reward",
+            "scoring.given",
         )
         for name in source.parse(f"teachergrid.{module}").statements
         for part in source.parts_of(f"teachergrid.{module}", name)

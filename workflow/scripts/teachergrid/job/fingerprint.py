@@ -80,6 +80,20 @@ REWRITTEN = {
         ("teachergrid.data.files", "dict"),
         (),
     ),
+    # less memory, the same rows: artifacts.read, Responses.prompts, checks.check_prompts
+    "829681d39e1cd76cb0ce0855e9f4f877ac26b1f65f13238046a4747aa281c983": Before(
+        "b01358ed1ae2f8c294f86648a13420d8d9faa882bf0c4fba371d2ae9cf3881bb",
+        ("teachergrid.store.artifacts", "_whole"),
+        (),
+    ),
+    "b46c6eaae2f5894ce5dcb536eab1e86795d9794f669a95acf2d0e1644cb11b0c": Before(
+        "ade1cdd139e4a99ad6d6327ee258a1b152a2fab4dc38aca32f359a88014c0682",
+        ("teachergrid.scoring.given", "messages_of"),
+        (),
+    ),
+    "b550385fe7bd1b81f4be9f3e7d81434201b2ef315492aab4432f2ec0997bf8a9": Before(
+        "2005197b424d1cd98d8141c75f317c017091390b609814e823a72b354f7f4332", NOTHING, ()
+    ),
 }
 # {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}

@@ -127,13 +127,16 @@ def check_prompts(
         BadInput: as `refuse_prompts` does.
     """
     failed: dict[str, BadInput] = {}
-    by_id = dict(rows)
-    for id, messages in by_id.items():
+    seen: set[str] = set()
+    for id, messages in rows:
+        if id in seen:
+            continue
+        seen.add(id)
         try:
             read(messages)
         except BadInput as error:
             failed[id] = error
-    refuse_prompts(failed, len(by_id), chat_settings, model)
+    refuse_prompts(failed, len(seen), chat_settings, model)
     return set(failed)
 
 

@@ -51,9 +51,7 @@ class Responses:
     def prompts(self) -> "Iterator[tuple[str, list[Message]]]":
         """Yield (id, messages) of each instruction whose responses are scored."""
         ids = [id for id in dict.fromkeys(self._responses["id"].to_pylist()) if id in self.subset]
-        yield from zip(
-            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), strict=True
-        )
+        yield from zip(ids, messages_of(self._instructions, [self._index[id] for id in ids]), strict=True)
 
     def texts(self, shard: int, without: Set[str] = frozenset()) -> list[Row]:
         """Return those responses of a shard that are in the subset. without: ids of instructions to leave out."""
@@ -67,6 +65,12 @@ class Responses:
             (reason not in artifacts.CUT_OFF for reason in columns["finish_reason"].to_pylist()),
         )
         return [Row(*row) for row in zip(messages, texts, finished, strict=True)]
+
+
+def messages_of(instructions: pa.Table, positions: list[int]) -> "Iterator[list[Message]]":
+    """Yield the messages of some rows, without having all of them in memory as objects of Python."""
+    for first in range(0, len(positions), artifacts.BATCH):
+        yield from instructions["messages"].take(positions[first : first + artifacts.BATCH]).to_pylist()
 
 
 def subset(ids: Iterable[str], size: int | None) -> set[str]:

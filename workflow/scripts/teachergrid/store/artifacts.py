@@ -72,7 +72,7 @@ __all__ = [
 ]
 # columns that tables had not from the beginning; only rules that load no model read these tables
 LATER = ("measures", "top", "end_top", "sure", "end_sure")
-BATCH = 4096  # rows that `batches` reads at once
+BATCH = 4096  # rows that are read at once
 Source: TypeAlias = str | Path | pa.Table  # the path of a table, or the table itself
 
 
@@ -161,10 +161,17 @@ def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) ->
     later = [name for name in LATER if name in names]
     with _opened(source, schema, [name for name in names if name not in later]) as file:
         lacking = [name for name in later if name not in file.schema_arrow.names]
-        data = file.read(columns=[name for name in names if name not in lacking])
+        data = _whole(file, [name for name in names if name not in lacking])
     for name in lacking:
         data = data.append_column(schema.field(name), pa.nulls(data.num_rows, schema.field(name).type))
     return table(data, pa.schema([schema.field(name) for name in names]))
+
+
+def _whole(file: pq.ParquetFile, columns: list[str]) -> pa.Table:
+    """Return columns of a file, read in batches: ParquetFile.read takes four times their size for a moment."""
+    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+    batches = file.iter_batches(BATCH, columns=columns)
+    return pa.Table.from_batches((batch.select(columns) for batch in batches), schema)
 
 
 def holds(path: str | Path, schema: pa.Schema) -> bool:
