@@ -38,12 +38,20 @@ def server(monkeypatch, tmp_path):
     own._stop()
 
 
-def job(code: str, spec: str = MODEL, threads: int = 1, record: BenchmarkRecord | None = None) -> None:
-    """Run a script as Snakemake does."""
+PLAIN = {
+    "threads": 1,
+    "resources": {"tmpdir": "/tmp/own"},
+    "bench_record": None,
+    "conda_env": None,
+    "env_modules": None,
+    "container_img": None,
+}
+
+
+def job(code: str, spec: str = MODEL, **attributes) -> None:
+    """Run a script as Snakemake does. attributes: of Snakemake's object for it, where they are not the usual ones."""
     Path("tmp1.answer.py").write_text(code)
-    script = SimpleNamespace(
-        threads=threads, params=SimpleNamespace(spec=spec), resources={"tmpdir": "/tmp/own"}, bench_record=record
-    )
+    script = SimpleNamespace(params=SimpleNamespace(spec=spec), **PLAIN | attributes)
     forks.forked(usual)(script, "tmp1.answer.py")
 
 
@@ -103,9 +111,18 @@ def test_a_job_is_what_a_process_of_its_own_would_be(server, tmp_path, monkeypat
     assert not Path("usual").exists()
 
 
-@pytest.mark.parametrize(("spec", "threads"), [(NONE, 1), (MODEL, 2)])
-def test_other_jobs_are_run_as_usual(server, spec, threads):
-    job(FACTS, spec, threads)
+@pytest.mark.parametrize(
+    ("spec", "attributes"),
+    [
+        (NONE, {}),
+        (MODEL, {"threads": 2}),
+        (MODEL, {"conda_env": "envs/cpu.yaml"}),
+        (MODEL, {"env_modules": "cuda/13"}),
+        (MODEL, {"container_img": "image.sif"}),
+    ],
+)
+def test_other_jobs_are_run_as_usual(server, spec, attributes):
+    job(FACTS, spec, **attributes)
     assert Path("usual").exists() and not Path("facts").exists()
 
 
@@ -144,7 +161,7 @@ def test_a_job_dies_with_the_process_that_started_it(waiting, server):
 
 def test_a_job_is_measured(server):
     record = BenchmarkRecord()
-    job("sum(range(10**7))", record=record)
+    job("sum(range(10**7))", bench_record=record)
     assert record.running_time > 0 and record.max_rss
 
 

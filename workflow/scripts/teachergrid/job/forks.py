@@ -50,8 +50,10 @@ def forked(usual: Callable) -> Callable:
 
     @wraps(usual)
     def execute(script: "PythonScript", name: str, edit: bool = False) -> None:
-        # with more threads the libraries would have to be imported anew
-        if script.threads == 1 and "model" in canonical.load(script.params.spec) and possible():
+        environment = script.conda_env or script.env_modules or script.container_img
+        # with more threads, or an environment of its own, a job has to import the libraries anew
+        shares = script.threads == 1 and not environment
+        if shares and "model" in canonical.load(script.params.spec) and possible():
             run(script, name)
         else:
             usual(script, name, edit)
