@@ -13,6 +13,9 @@ from slurm_grids import Run, SlurmGrid, tables
 from slurm_sites import HPC1, PRETENDED, Site
 
 
+AT_ONCE = 6  # cases; more of them are not done sooner on two cores, and each is late
+
+
 def pytest_collection_modifyitems(items):
     """Cases are waited for last: the other tests run beside them."""
     items.sort(key=is_case)
@@ -66,7 +69,7 @@ def undisturbed(tmp_path_factory) -> dict[str, pa.Table]:
 
 @pytest.fixture(scope="session")
 def started(request, tmp_path_factory) -> Iterator[dict[Callable, Future]]:
-    """All chosen cases that disturb nothing but their own jobs, started at once: they mostly wait.
+    """All chosen cases that disturb nothing but their own jobs, several at once: they often wait.
 
     A case is a function (cluster, folder of its own) that a test has as its parameter `case`; a test that names the fixture
     `second` means that cluster.
@@ -84,7 +87,7 @@ def started(request, tmp_path_factory) -> Iterator[dict[Callable, Future]]:
         finally:
             Run.end_left(own)
 
-    with ThreadPoolExecutor(len(wanted) or 1) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             yield {case: pool.submit(alone, case) for case in wanted}
         finally:

@@ -13,7 +13,7 @@ from slurm_cluster import Cluster, output, wait
 from slurm_grids import SlurmGrid, accounting, at_the_same_time, differing, tables
 from teachergrid.slurm import scheduler
 
-LONG = 900  # seconds, of a grid with faults on a busy machine
+LONG = 1800  # seconds, of a grid with faults on a busy machine
 TEACHERS = ("small", "large", "whole")
 
 
@@ -52,11 +52,11 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
         "generate seed__large": {"megabytes": 900},
         "likelihood q/seed__small": {"hangs": 1},
         "likelihood q/seed__large": {"hangs": 1},
-        "likelihood q/seed__whole": {"seconds": 20},
+        "likelihood q/seed__whole": {"seconds": 36},  # of four shards
     }
     resources = {
         "generate": {"mem_mb": if_("wildcards.responses == 'seed__large'", "1000 * attempt", "2000")},
-        "likelihood": {"runtime": if_("wildcards.responses == 'seed__small'", "30", "attempt ** 2")},
+        "likelihood": {"runtime": if_("wildcards.responses == 'seed__small'", "30", "2 * attempt ** 2")},
     }
     grid = SlurmGrid(folder, faults, resources)
     run = grid.run_on_cluster(*(f"results/likelihoods/q/chat/seed__{teacher}.parquet" for teacher in TEACHERS))

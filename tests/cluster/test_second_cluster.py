@@ -19,7 +19,7 @@ from slurm_grids import PROFILE, Run, differing, overlapping, tables
 from slurm_shared import PARTITIONS, SharedGrid
 from slurm_sites import ALICE, BOB
 
-LONG = 600  # seconds, on a busy machine
+LONG = 1800  # seconds, on a busy machine
 ONE, TWO, FOUR = (f"generate seed__{teacher}" for teacher in ("small", "large", "whole"))
 TRAIN = "finetune q__seed__small__sft__s1"
 

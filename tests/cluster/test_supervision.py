@@ -16,7 +16,7 @@ from teachergrid.store import lock
 pytestmark = pytest.mark.usefixtures("cluster", "started")  # the cases go on meanwhile
 CELL = "generate seed__small"
 TARGET = "results/responses/seed__small.parquet"
-LONG = 900  # seconds, on a busy machine
+LONG = 1800  # seconds, on a busy machine
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class SharedGrid(SlurmGrid):
         """Run `teachergrid COMMAND` to its end. Raises TimeoutExpired."""
         before = self.cluster.words("env", "-i", *variables(user, self.cluster, env), user=user, folder=self.folder)
         argv = [*before, sys.executable, "-m", "teachergrid", *argv]
-        return subprocess.run(argv, capture_output=True, text=True, umask=0o002, stdin=subprocess.DEVNULL, timeout=300)
+        return subprocess.run(argv, capture_output=True, text=True, umask=0o002, stdin=subprocess.DEVNULL, timeout=900)
 
     def queue(self, format: str = "%i %T %k") -> list[str]:
         """Return a line for each waiting or running job of this folder, of all users."""
