@@ -12,7 +12,6 @@ from slurm_cluster import Cluster, given_up, ready
 from slurm_grids import Run, SlurmGrid, tables
 from slurm_sites import HPC1, PRETENDED, Site
 
-
 AT_ONCE = 6  # cases; more of them are not done sooner on two cores, and each is late
 
 
@@ -93,6 +92,7 @@ def started(request, tmp_path_factory) -> Iterator[dict[Callable, Future]]:
         finally:
             # where the session ends early: after an interrupt, or with -x
             given_up.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             for folder in folders.values():
                 Run.end_left(folder)
     given_up.clear()
