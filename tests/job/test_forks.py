@@ -29,7 +29,7 @@ WAIT = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60
 def server(monkeypatch, tmp_path):
     """A fork server of its own, with a quick module in the place of torch."""
     own = forkserver.ForkServer()
-    for name in ("connect_to_new_process", "set_forkserver_preload"):
+    for name in ("connect_to_new_process", "set_forkserver_preload", "ensure_running"):
         monkeypatch.setattr(forkserver, name, getattr(own, name))
     monkeypatch.setattr(forks, "PRELOADED", ["colorsys"])
     monkeypatch.setattr(forks, "possible", lambda: True)

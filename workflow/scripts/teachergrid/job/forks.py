@@ -92,16 +92,20 @@ def started(process: BaseProcess, environment: dict[str, str]) -> BaseProcess:
     main = sys.modules["__main__"]
     with _starting:
         before, spec = dict(os.environ), main.__spec__
-        os.environ.update(environment, PYTHONPATH=PACKAGES)
         main.__spec__ = ModuleSpec("__main__", None)  # else each fork imports the main program of Snakemake
         CONTEXT.set_forkserver_preload(PRELOADED)
         try:
+            # for a moment only, since other jobs start meanwhile: the fork waits for the server's imports, and this does not
+            os.environ.update(environment, PYTHONPATH=PACKAGES)
+            try:
+                forkserver.ensure_running()
+            finally:
+                for name in os.environ.keys() - before:
+                    del os.environ[name]
+                os.environ.update(before)
             process.start()
         finally:
             main.__spec__ = spec
-            for name in os.environ.keys() - before:
-                del os.environ[name]
-            os.environ.update(before)
     return process
 
 
