@@ -32,15 +32,15 @@ def copy_code(to: Path, stand_in: bool = True) -> None:
     if stand_in:
         for script in (to / "workflow/scripts").glob("*.py"):
             shutil.copy2(SMALL / "stand_in.py", script)
-        all_are_forks(to / "workflow/scripts/teachergrid/job")
+        all_are_forks(to / "workflow/scripts/teachergrid")
 
 
-def all_are_forks(job: Path) -> None:
+def all_are_forks(package: Path) -> None:
     """Have every job be a fork, also those that load no model, of a server with what a stand-in imports in the place of torch."""
-    forks, only = job / "forks.py", ' and "model" in canonical.load(script.params.spec)'
+    forks, only = package / "job/forks.py", ' and "model" in canonical.load(script.params.spec)'
     assert only in forks.read_text()
     forks.write_text(forks.read_text().replace(only, ""))
-    (job / "preload.py").write_text("import pyarrow.parquet, snakemake.logging, yaml\n")
+    (package / "models/preload.py").write_text("import pyarrow.parquet, snakemake.logging, yaml\n")
 
 
 def braces(text: str) -> set[str]:

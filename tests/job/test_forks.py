@@ -31,7 +31,7 @@ def server(monkeypatch, tmp_path):
     own = forkserver.ForkServer()
     for name in ("connect_to_new_process", "set_forkserver_preload", "ensure_running"):
         monkeypatch.setattr(forkserver, name, getattr(own, name))
-    monkeypatch.setattr(forks, "PRELOADED", ["colorsys"])
+    own.set_forkserver_preload(["colorsys"])
     monkeypatch.setattr(forks, "possible", lambda: True)
     monkeypatch.chdir(tmp_path)
     yield own
@@ -165,10 +165,30 @@ def test_a_job_is_measured(server):
     assert record.running_time > 0 and record.max_rss
 
 
-def test_snakemake_is_patched_once(monkeypatch):
+def test_snakemake_is_patched_once(server, monkeypatch):
     from snakemake.script import PythonScript
 
     monkeypatch.setattr(PythonScript, "execute_script", usual)
-    forks.share()
-    forks.share()
+    forks.share("colorsys")
+    forks.share("colorsys")
     assert PythonScript.execute_script.__wrapped__ is usual
+
+
+def test_jobs_that_start_while_others_end_take_no_exit_code_from_them(server):
+    """A start of Python's multiprocessing reads the exit codes of all processes that have ended, and each can be read only once."""
+    Path("tmp1.answer.py").write_text("import sys; sys.exit(3)")
+    script = SimpleNamespace(params=SimpleNamespace(spec=MODEL), **PLAIN)
+    codes: list[int] = []
+
+    def run():
+        for _ in range(60):
+            with pytest.raises(subprocess.CalledProcessError) as caught:
+                forks.run(script, "tmp1.answer.py")
+            codes.append(caught.value.returncode)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [3] * 480

@@ -23,7 +23,7 @@ start.share(workflow)
 
 
 onstart:
-    forks.share()
+    forks.share("teachergrid.models.preload")
     start.begin(workflow.dag)
 
 

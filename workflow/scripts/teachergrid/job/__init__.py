@@ -1,4 +1,4 @@
 """One job: its log, devices, code fingerprint, what it took, and how it failed.
 
-Imports: cost, hub, spec, store.
+Imports: cost, hub, models, spec, store.
 """

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import BadInput
 from ..hub import folders
+from ..models import imports
 from ..spec import canonical
 from ..store import disk, origin, unfinished
 from ..store.job_index import remember
 from ..units import visible
-from . import attempts, devices, failures, fingerprint, imports, usage
+from . import attempts, devices, failures, fingerprint, usage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import cache, wraps
 from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from snakemake.script import PythonScript
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = [f"{__package__}.preload"]
 PACKAGES = str(Path(__file__).parents[2])
 NUMBERS_OF_THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
 TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
@@ -37,10 +37,11 @@ PR_SET_PDEATHSIG = 1
 _starting = threading.Lock()
 
 
-def share() -> None:
-    """Patch Snakemake in this process, so that its jobs that load a model are forks."""
+def share(imported: str) -> None:
+    """Patch Snakemake in this process, so that its jobs that load a model are forks. imported: the module that the server imports."""
     from snakemake.script import PythonScript
 
+    CONTEXT.set_forkserver_preload([imported])
     if not hasattr(PythonScript.execute_script, "__wrapped__"):
         PythonScript.execute_script = forked(PythonScript.execute_script)
 
@@ -75,8 +76,11 @@ def run(script: "PythonScript", name: str) -> None:
     process = started(CONTEXT.Process(target=become, args=(name, environment)), environment)
     # a process of False is not measured
     with benchmarked(process.pid if script.bench_record else False, script.bench_record):
-        process.join()
-    if code := process.exitcode:
+        wait([process.sentinel])
+    # a start reads the exit codes of all processes that have ended, and an exit code can be read only once
+    with _starting:
+        code = process.exitcode
+    if code:
         raise subprocess.CalledProcessError(code if code > 0 else 128 - code, f"{sys.executable} {name}")
 
 
@@ -93,7 +97,6 @@ def started(process: BaseProcess, environment: dict[str, str]) -> BaseProcess:
     with _starting:
         before, spec = dict(os.environ), main.__spec__
         main.__spec__ = ModuleSpec("__main__", None)  # else each fork imports the main program of Snakemake
-        CONTEXT.set_forkserver_preload(PRELOADED)
         try:
             # for a moment only, since other jobs start meanwhile: the fork waits for the server's imports, and this does not
             os.environ.update(environment, PYTHONPATH=PACKAGES)

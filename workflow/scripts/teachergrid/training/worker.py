@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..job import imports
+from ..models import imports
 from ..store import origin
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)

@@ -7,7 +7,7 @@ import pytest
 
 SPARED = """
 import gc
-from teachergrid.job import imports
+from teachergrid.models import imports
 imports.spare(loads_model={loads_model})
 from transformers.utils.import_utils import is_scipy_available, is_sklearn_available  # what transformers asks before
 print(gc.get_threshold()[0], is_sklearn_available(), is_scipy_available())
