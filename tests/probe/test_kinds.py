@@ -121,7 +121,7 @@ def test_a_dying_probe_is_reported(tmp_path, monkeypatch, ended, why):
 
 def test_a_real_process_ends_in_time(tmp_path):
     text = job(base=TINY, likelihood={"batch_tokens": 64})["row"]["spec"]
-    given = {"rule": "likelihood", "spec": text, "rows": 5, "read": 5, "written": 5, "seconds": 0.2}
+    given = {"rule": "likelihood", "spec": text, "rows": 5, "read": 5, "written": 5, "seconds": 0.2, "threads": 1}
     (tmp_path / "given.json").write_text(json.dumps(given))
     kind = SimpleNamespace(work=SimpleNamespace(gpus=0), threads=1)
     found = kinds.started(kind, tmp_path, 0.2)

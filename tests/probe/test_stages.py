@@ -57,3 +57,17 @@ def test_words_of_an_error(error, said):
 def test_a_rule_without_a_probe_is_never_proposed_for_one():
     """The plan says which probe would narrow it: one of these."""
     assert {*stages.STAGES} == {*PROBED}
+
+
+@pytest.mark.parametrize(("threads", "possible", "counted"), [(1, True, False), (1, False, True), (2, True, True)])
+def test_imports_count_where_a_job_has_them(tmp_path, monkeypatch, threads, possible, counted):
+    """Jobs that are forks find them done; this process has had them for longer than a probe's stage takes here."""
+    ended = stages.Probed(4, 1, [time.time()], 10.0, 5.0, True)
+    monkeypatch.setattr(stages, "Given", lambda *_: None)
+    monkeypatch.setitem(stages.STAGES, "likelihood", lambda *_: lambda: ended)
+    monkeypatch.setattr(stages.forks, "possible", lambda: possible)
+    monkeypatch.setattr(stages.usage, "age", lambda: 100.0)
+    monkeypatch.setattr(stages.usage, "cpu_seconds", iter([40.0, 42.0] if not counted else [42.0]).__next__)
+    found = stages.probed(tmp_path, {"rule": "likelihood", "spec": '{"model": {}}', "rows": 4, "threads": threads})
+    assert found["seconds"] == pytest.approx(100.0 if counted else 0.0, abs=0.2)
+    assert found["cpu_seconds"] == (42.0 if counted else 2.0)

@@ -24,7 +24,7 @@ def test_texts_are_made_up_where_there_are_none(tmp_path, rule, model, parts, ro
     for task in parts.get("tasks", {}).values():
         task["sampling"] = {"max_tokens": 5}
     text = canonical.dump(model={**TINY, "repo": str(ROOT / "workflow/miniworld/models" / model)}, **parts)
-    given = {"rule": rule, "spec": text, "rows": 12, "read": 12.0, "written": 9.0, "seconds": 300.0}
+    given = {"rule": rule, "spec": text, "rows": 12, "read": 12.0, "written": 9.0, "seconds": 300.0, "threads": 1}
     found = stages.probed(tmp_path, given)
     assert found["rows"] + found["more_rows"] == pytest.approx(rows)  # SFT: 12 in one epoch count as 6 in two
     assert found["more_seconds"] > 0 and 8 < found["read"] < 40

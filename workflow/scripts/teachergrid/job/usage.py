@@ -43,7 +43,7 @@ def measure(snakemake: "Snakemake", waited: float) -> dict:
     device = device_type() if gpus else machines.CPU
     return {
         "seconds": round(age() - waited, 2),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime + children.ru_utime + children.ru_stime, 2),
+        "cpu_seconds": round(cpu_seconds(), 2),
         "device": device,
         "gpus": gpus if device != machines.CPU else 0,
         "nodes": resources.get("nodes") or 1,
@@ -67,6 +67,11 @@ def age() -> float:
     """Return the seconds since this process started."""
     start = int(owner.start_ticks(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - start
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def gpu_gb() -> float | None:

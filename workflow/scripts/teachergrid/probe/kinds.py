@@ -192,7 +192,14 @@ def run(
     folder.mkdir()
     texts.put(folder, kind.rule, cell, row)
     read, written = usual(kind, cell, row, setting)
-    task = {"rule": kind.rule, "spec": row["spec"], "rows": row["rows"], "read": read, "written": written}
+    task = {
+        "rule": kind.rule,
+        "spec": row["spec"],
+        "rows": row["rows"],
+        "read": read,
+        "written": written,
+        "threads": kind.threads,
+    }
     (folder / "given.json").write_text(json.dumps(task | {"seconds": seconds}))
     result = started(kind, folder, seconds)
     if "failed" not in result:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..engines.rows import together
 from ..errors import BadInput
-from ..job import usage
+from ..job import forks, usage
 from ..spec import canonical
 from ..spec.settings import of_answers, of_likelihoods
 from ..training import worker
@@ -42,8 +42,8 @@ class Probed(NamedTuple):
     """What a stage did.
 
     rows: of all parts, counted as in grid.cells.Cells. parts: their number, finished or not.
-    ends: when each finished part ended, in seconds since 1970.
-    read, written: mean tokens of a row before its response and in it. whole: whether all parts were finished.
+    ends: when each finished part ended, in seconds since 1970. read, written: mean tokens of a row before its response and in it.
+    whole: whether all parts were finished.
     """
 
     rows: float
@@ -66,8 +66,7 @@ def generate(texts: Given, settings: dict, rows: int, folder: Path) -> Stage:
     teacher = settings["teacher"]
     samples, batch = teacher["sampling"]["samples"], together(teacher)
     asked = texts.instructions(-(-min(rows, PARTS * batch) // samples))
-    rows = asked.num_rows * samples
-    teacher["shard"] = share(rows, batch)
+    teacher["shard"] = share(rows := asked.num_rows * samples, batch)
     return by_shard(lambda: generation.respond(asked, settings, folder), folder, rows, parts(rows, teacher["shard"]))
 
 
@@ -244,20 +243,19 @@ def in_time(work: Callable[[], object]) -> bool:
 
 def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """Return what a probe measured (actuals.Probe), or {"failed": why}. task: the content of given.json."""
-    # imports that every stage needs count as part of a job's start; making up texts does not
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
-
+    # imports are no part of a job's start where jobs are forks of a process that has done them; nor is making up texts, anywhere
+    imported = (usage.age(), usage.cpu_seconds()) if task["threads"] == 1 and forks.possible() else (0.0, 0.0)
     settings, work = canonical.load(task["spec"]), folder / "work"
     work.mkdir()
     begun = time.monotonic()
     stage = STAGES[task["rule"]](Given(folder, task, settings["model"]), settings, task["rows"], work)
     prepared = time.monotonic() - begun
-    started = time.time() - usage.age() + prepared
+    started = time.time() - usage.age() + imported[0] + prepared
     outcome = stage()
     if not outcome.ends:
         return {"failed": f"not one batch was done within {task['seconds']:g} s"}
     after = time.time() - outcome.ends[-1] if outcome.whole else 0.0
-    each, used = outcome.rows / max(outcome.parts, len(outcome.ends)), resource.getrusage(resource.RUSAGE_SELF)
+    each = outcome.rows / max(outcome.parts, len(outcome.ends))
     return {
         "rows": each,
         "seconds": round(outcome.ends[0] - started + after, 3),
@@ -265,9 +263,9 @@ def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "more_seconds": round(outcome.ends[-1] - outcome.ends[0], 3),
         "read": round(outcome.read, 1),
         "written": round(outcome.written, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        "cpu_seconds": round(usage.cpu_seconds() - imported[1], 2),
         "gpu_gb": usage.gpu_gb(),
-        "host_gb": round(used.ru_maxrss / 1e6, 2),
+        "host_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
     }
 
 
@@ -277,6 +275,8 @@ def main(folder: Path) -> None:
     task = json.loads((folder / "given.json").read_text())
     limit(task["seconds"])
     try:
+        from ..models import preload  # noqa: F401  # what every job imports
+
         result = probed(folder, task)
     except TimeUp:
         result = {"failed": f"not ready to start within {task['seconds']:g} s"}
