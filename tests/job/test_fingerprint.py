@@ -405,9 +405,15 @@ REWRITTEN = [
     ),
     (
         "scoring/given",
-        "        yield from zip(ids, messages_of(self._instructions, [self._index[id] for id in ids]), strict=True)\n",
-        '        yield from zip(\n            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), '
-        "strict=True\n        )\n",
+        (
+            "        yield from zip(ids, messages_of(self._instructions, [self._index[id] for id in ids]), strict=True)\n",
+            "messages_of(self._instructions, [self._index[id] for id in ids if id in wanted])\n",
+        ),
+        (
+            '        yield from zip(\n            ids, self._instructions["messages"].take([self._index[id] for id in ids]).to_pylist(), '
+            "strict=True\n        )\n",
+            'self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()\n',
+        ),
     ),
     (
         "models/checks",

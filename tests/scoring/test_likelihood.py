@@ -2,7 +2,10 @@
 
 import math
 import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import chat_templates as templates
 import pyarrow as pa
@@ -16,6 +19,7 @@ from teachergrid.errors import BadInput
 from teachergrid.models import chat, loading
 from teachergrid.scoring import likelihood, logprobs
 from teachergrid.store import artifacts, inputs, origin
+from workspace import ROOT
 
 CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
@@ -384,3 +388,48 @@ def test_the_finish_reason_decides_whether_an_answer_has_an_end(folders, tmp_pat
     for scores in whole(table, instructions([question for question, _ in PAIRS]), settings, tmp_path).values():
         assert scores["n_end"].to_pylist() == [why in ("stop", "unknown") for why in reasons]
         assert scores["answer_given_question"].null_count == 1  # the empty one
+
+
+BEFORE_THE_MODEL = """
+import resource, sys
+from pathlib import Path
+from test_likelihood import CHAT, OPTIONS
+from teachergrid.models import imports, loading
+imports.spare(loads_model=True)
+from teachergrid.scoring import likelihood
+from teachergrid.store import artifacts
+def loads(*_, **__):
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    sys.exit()
+loading.load_copies = loads
+tables = [artifacts.read(name, getattr(artifacts, name)) for name in ("RESPONSES", "INSTRUCTIONS")]
+model = {"repo": sys.argv[1], "revision": None, "dtype": "float32", "trust_remote_code": False}
+settings = {"scorer": CHAT, "model": model, "likelihood": OPTIONS | {"formats": ["plain"], "shard": 1000}}
+for rows in likelihood.score(*tables, settings, Path("work")).values():
+    next(rows)
+"""
+
+
+@pytest.mark.slow
+def test_memory_before_the_model_is_that_of_the_imports_and_the_texts(tmp_path):
+    """20,000 rows, as a published set of responses has; reading and checking them takes half their size for a moment."""
+    took, size = [], 0
+    for n in (10, 20_000):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        asked = instructions([f"{i} what " * 200 for i in range(n)])
+        given = [
+            {"id": id, "sample": 0, "response": "that " * 300, "finish_reason": "stop"}
+            for id in asked["id"].to_pylist()
+        ]
+        size = (asked.nbytes + artifacts.table(given, artifacts.RESPONSES).nbytes) / 2**20
+        for name, rows in (("RESPONSES", given), ("INSTRUCTIONS", asked.to_pylist())):
+            schema = getattr(artifacts, name)
+            artifacts.write(folder / name, artifacts.table(rows, schema), schema, MADE_FROM)
+        program = [sys.executable, "-c", BEFORE_THE_MODEL, str(ROOT / "workflow/miniworld/models/bs")]
+        paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        took.append(
+            int(subprocess.check_output(program, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, text=True))
+        )
+    print(took, size)
+    assert took[1] - took[0] < 2.2 * size

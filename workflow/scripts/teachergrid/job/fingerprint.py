@@ -80,13 +80,13 @@ REWRITTEN = {
         ("teachergrid.data.files", "dict"),
         (),
     ),
-    # less memory, the same rows: artifacts.read, Responses.prompts, checks.check_prompts
+    # less memory, the same rows: artifacts.read, Responses.prompts and texts, checks.check_prompts
     "829681d39e1cd76cb0ce0855e9f4f877ac26b1f65f13238046a4747aa281c983": Before(
         "b01358ed1ae2f8c294f86648a13420d8d9faa882bf0c4fba371d2ae9cf3881bb",
         ("teachergrid.store.artifacts", "_whole"),
         (),
     ),
-    "b46c6eaae2f5894ce5dcb536eab1e86795d9794f669a95acf2d0e1644cb11b0c": Before(
+    "e373d039f462ca3512185dc3a49cde02511886e3bb8e681ecb263a378e69bb58": Before(
         "ade1cdd139e4a99ad6d6327ee258a1b152a2fab4dc38aca32f359a88014c0682",
         ("teachergrid.scoring.given", "messages_of"),
         (),

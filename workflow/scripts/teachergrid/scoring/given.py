@@ -59,7 +59,7 @@ class Responses:
         wanted = self.subset - without
         in_subset = pa.array([id in wanted for id in ids])
         columns = self._responses.select(["response", "finish_reason"]).slice(*self._bounds[shard]).filter(in_subset)
-        messages = self._instructions["messages"].take([self._index[id] for id in ids if id in wanted]).to_pylist()
+        messages = messages_of(self._instructions, [self._index[id] for id in ids if id in wanted])
         texts, finished = (
             columns["response"].to_pylist(),
             (reason not in artifacts.CUT_OFF for reason in columns["finish_reason"].to_pylist()),
@@ -68,9 +68,10 @@ class Responses:
 
 
 def messages_of(instructions: pa.Table, positions: list[int]) -> "Iterator[list[Message]]":
-    """Yield the messages of some rows, without having all of them in memory as objects of Python."""
-    for first in range(0, len(positions), artifacts.BATCH):
-        yield from instructions["messages"].take(positions[first : first + artifacts.BATCH]).to_pylist()
+    """Yield the messages of some rows, one by one: all at once take more memory than their texts."""
+    messages = instructions["messages"]
+    for position in positions:  # `take` would copy the whole column for a moment
+        yield messages[position].as_py()
 
 
 def subset(ids: Iterable[str], size: int | None) -> set[str]:

@@ -168,10 +168,14 @@ def read(source: Source, schema: pa.Schema, columns: list[str] | None = None) ->
 
 
 def _whole(file: pq.ParquetFile, columns: list[str]) -> pa.Table:
-    """Return columns of a file, read in batches: ParquetFile.read takes four times their size for a moment."""
+    """Return columns of a file, read in batches: ParquetFile.read takes four times their size for a moment. What threads read with,
+    each would keep.
+    """
     schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-    batches = file.iter_batches(BATCH, columns=columns)
-    return pa.Table.from_batches((batch.select(columns) for batch in batches), schema)
+    batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
+    whole = pa.Table.from_batches((batch.select(columns) for batch in batches), schema)
+    pa.default_memory_pool().release_unused()
+    return whole
 
 
 def holds(path: str | Path, schema: pa.Schema) -> bool:
