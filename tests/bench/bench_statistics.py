@@ -20,6 +20,7 @@ from teachergrid.stats import agreement, comparison, contrasts, families, poolin
 from teachergrid.stats.nested_bootstrap import nested_rho, performance_draws, teacher_weights
 
 ITEMS, ROUNDS = 700, 500
+NOISE = 0.087  # standard error of a teacher's mean of these items, in logits
 COVERS, FALSE = (0.93, 0.97), (0.035, 0.065)
 
 
@@ -156,13 +157,22 @@ def population_rho(rho_true: float, bases: int) -> float:
 
 
 def best(grids: int):
-    fields = {"close": (0.07, 0.0), "close, 3 seeds": (0.07, 0.06), "wide": (0.25, 0.15), "wide, 3 seeds": (0.25, 0.06)}
-    for name, (spread, second) in fields.items():
+    # of all widths: the noise is a share of the variance of the means that is uniform, as `shrunk` presumes
+    fields = {
+        "of all widths": (None, 0.0),
+        "close": (0.07, 0.0),
+        "close, 3 seeds": (0.07, 0.06),
+        "wide": (0.25, 0.15),
+        "wide, 3 seeds": (0.25, 0.06),
+    }
+    for name, (width, second) in fields.items():
         seeds = 3 if "seeds" in name else 1
         seed_sd, inside = (second, 0.0) if seeds == 3 else (0.0, second)
         for n in (8, 20):
             rng, said, true = np.random.default_rng(5), [], []
             for i in range(grids):
+                noise = rng.random() if width is None else math.nan
+                spread = NOISE * math.sqrt((1 - noise) / noise) if width is None else width
                 g = grid(rng, n, 1, seeds, seed_sd, spread, inside)
                 result = comparison.best_with_uncertainty(g.cube[0], ROUNDS, i)
                 said += [unit.p_best for unit in result.units]
