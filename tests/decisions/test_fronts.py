@@ -76,6 +76,9 @@ def test_more_responses_help_a_noisy_metric_only():
         made = {(r["base"], r["subject"]): r for r in fronts.pilot_rows(tables, labels, metric_rows, found)}
         gains.append(made["b1", "now"]["value"] - made["b1", "twice the responses"]["value"])
         assert made["b1", "now"]["n"] == 4
+        # a ratio of means that is undefined may still have draws that are not
+        metric_rows[0]["value"] = None
+        assert fronts.pilot_rows({"b1": tables["b1"]}, labels, metric_rows, found) == []
     assert abs(gains[0]) < 0.01 and gains[1] > 0.05
 
 

@@ -19,9 +19,13 @@ def hub(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    """A file and a link to a file, as `publish` makes them."""
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "README.md").write_text("---\nlicense: mit\n---\n")
     (tmp_path / "config.json").write_text("{}")
-    return tmp_path
+    (student / "config.json").symlink_to(tmp_path / "config.json")
+    return student
 
 
 def test_a_folder_is_one_commit(hub, folder):

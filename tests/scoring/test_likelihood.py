@@ -1,11 +1,11 @@
 """The batched likelihood is the naive one, example by example, and says where it is undefined."""
 
+import json
 import math
 import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import chat_templates as templates
 import pyarrow as pa
@@ -19,7 +19,7 @@ from teachergrid.errors import BadInput
 from teachergrid.models import chat, loading
 from teachergrid.scoring import likelihood, logprobs
 from teachergrid.store import artifacts, inputs, origin
-from workspace import ROOT
+from workspace import ENV, ROOT
 
 CHAT = {"template": "own", "template_args": {}, "system": None, "plain": "Question: {question}\n"}
 OPTIONS = {
@@ -391,9 +391,8 @@ def test_the_finish_reason_decides_whether_an_answer_has_an_end(folders, tmp_pat
 
 
 BEFORE_THE_MODEL = """
-import resource, sys
+import json, resource, sys
 from pathlib import Path
-from test_likelihood import CHAT, OPTIONS
 from teachergrid.models import imports, loading
 imports.spare(loads_model=True)
 from teachergrid.scoring import likelihood
@@ -403,9 +402,7 @@ def loads(*_, **__):
     sys.exit()
 loading.load_copies = loads
 tables = [artifacts.read(name, getattr(artifacts, name)) for name in ("RESPONSES", "INSTRUCTIONS")]
-model = {"repo": sys.argv[1], "revision": None, "dtype": "float32", "trust_remote_code": False}
-settings = {"scorer": CHAT, "model": model, "likelihood": OPTIONS | {"formats": ["plain"], "shard": 1000}}
-for rows in likelihood.score(*tables, settings, Path("work")).values():
+for rows in likelihood.score(*tables, json.loads(sys.argv[1]), Path("work")).values():
     next(rows)
 """
 
@@ -413,6 +410,13 @@ for rows in likelihood.score(*tables, settings, Path("work")).values():
 @pytest.mark.slow
 def test_memory_before_the_model_is_that_of_the_imports_and_the_texts(tmp_path):
     """20,000 rows, as a published set of responses has; reading and checking them takes half their size for a moment."""
+    model = {
+        "repo": str(ROOT / "workflow/miniworld/models/bs"),
+        "revision": None,
+        "dtype": "float32",
+        "trust_remote_code": False,
+    }
+    settings = {"scorer": CHAT, "model": model, "likelihood": OPTIONS | {"formats": ["plain"], "shard": 1000}}
     took, size = [], 0
     for n in (10, 20_000):
         folder = tmp_path / str(n)
@@ -426,10 +430,8 @@ def test_memory_before_the_model_is_that_of_the_imports_and_the_texts(tmp_path):
         for name, rows in (("RESPONSES", given), ("INSTRUCTIONS", asked.to_pylist())):
             schema = getattr(artifacts, name)
             artifacts.write(folder / name, artifacts.table(rows, schema), schema, MADE_FROM)
-        program = [sys.executable, "-c", BEFORE_THE_MODEL, str(ROOT / "workflow/miniworld/models/bs")]
-        paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-        took.append(
-            int(subprocess.check_output(program, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, text=True))
-        )
+        program = [sys.executable, "-c", BEFORE_THE_MODEL, json.dumps(settings)]
+        env = ENV | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
+        took.append(int(subprocess.check_output(program, cwd=folder, env=env, text=True)))
     print(took, size)
     assert took[1] - took[0] < 2.2 * size

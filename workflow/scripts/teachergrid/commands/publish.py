@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from ..cost import weight_files
@@ -67,8 +68,14 @@ def chosen(student: str) -> dict[str, Path]:
     return files
 
 
-def write(folder: Path, found: card.Lineage, files: dict[str, Path], text: str) -> None:
-    """Write a student into a new folder. Raises BadInput where there is something already."""
+def write(
+    folder: Path,
+    found: card.Lineage,
+    files: dict[str, Path],
+    text: str,
+    put: Callable[[Path, Path], object] = shutil.copyfile,
+) -> None:
+    """Write a student into a new folder, its large files by `put`. Raises BadInput where there is something already."""
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise BadInput(f"{folder}: is there already; name a new folder with --to")
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +83,7 @@ def write(folder: Path, found: card.Lineage, files: dict[str, Path], text: str) 
         if name == ADAPTER:
             (folder / name).write_text(json.dumps(named(json.loads(path.read_text()), found), indent=1) + "\n")
         else:
-            shutil.copyfile(path, folder / name)
+            put(path.absolute(), folder / name)
     (folder / CARD).write_text(text)
 
 
@@ -95,7 +102,9 @@ def send(found: card.Lineage, files: dict[str, Path], text: str, own: Namespace)
     secret = upload.token(own.token)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     with tempfile.TemporaryDirectory(dir=RESULTS) as place:
-        write(Path(place, "student"), found, files, text)
+        write(
+            Path(place, "student"), found, files, text, os.symlink
+        )  # so that a kill leaves no second copy of the weights
         try:
             print(upload.push(Path(place, "student"), own.push, secret, private=not own.public))
         except ConnectionError as error:

@@ -110,7 +110,7 @@ def pilot_rows(
     made = []
     for base, table in tables.items():
         cells = {row["unit"]: row for row in metric_rows if (row["base"], row["metric"]) == (base, name)}
-        own = [cells[unit] for unit in table.names if unit in cells and cells[unit].get("low") is not None]
+        own = [cells[unit] for unit in table.names if unit in cells and _has_interval(cells[unit])]
         if name is None or base not in errors or spread <= 0 or not TRAINED < len(table.names) == len(own):
             continue
         values = labels[name].sign * np.array([row["value"] for row in own])
@@ -125,3 +125,7 @@ def pilot_rows(
             row = {"base": base, "effect": PILOT, "subject": subject, "other": name, "value": regret}
             made.append({**row, "n": min(r["n"] for r in own)})
     return made
+
+
+def _has_interval(row: dict) -> bool:
+    return all(row.get(name) is not None for name in ("value", "low", "high"))
