@@ -1,6 +1,8 @@
 """What a job took: its rows and tokens, its device, its memory."""
 
 import resource
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ from teachergrid.job import usage
 from teachergrid.spec import canonical
 from teachergrid.store import artifacts
 from work_rows import MODEL
+from workspace import ENV, ROOT
 
 
 def snakemake(tmp_path, rule: str, text: str, output, given=()) -> SimpleNamespace:
@@ -38,15 +41,27 @@ def test_what_a_job_notes(tmp_path, monkeypatch):
     assert (took["rows"], took["tokens"], took["read"]) == (3, 30, 15)
     assert took["settings"] == {"engine": "transformers", "batch": 16, "limit": 80, "bytes": 2}
     assert (took["device"], took["gpus"], took["gpu_gb"], took["parameters"]) == ("cpu", 0, None, 8.0)
-    # measured a moment before: the peak of this process, or of the largest that it has started
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
-    assert took["host_gb"] == pytest.approx(peak, abs=0.02)
+    assert took["host_gb"] == pytest.approx(usage.host_gb(), abs=0.02)  # measured a moment before
     now = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     assert 0 < took["cpu_seconds"] <= sum(used.ru_utime + used.ru_stime for used in now) + 0.005  # it is rounded
     # it waited for devices: no work
     age = usage.age()
     waited = usage.measure(snakemake(tmp_path, "generate", text, path), age - 1)
     assert 0.99 < waited["seconds"] < 1.01 + usage.age() - age
+
+
+@pytest.mark.parametrize("start", ["", "exec "])
+def test_memory_is_that_of_the_job_and_not_of_what_started_it(start):
+    """Linux counts the peak of a program as one of the program that takes its place: here pytest's, elsewhere Snakemake's."""
+    program = "from teachergrid.job import usage; text = bytearray({} << 20); del text; print(usage.host_gb())"
+    large = bytearray(b"x") * (400 << 20)
+    small, larger = (
+        float(subprocess.check_output(f"{start}{sys.executable} -c '{program.format(n)}'", shell=True, env=env))
+        for n in (0, 200)
+        for env in [ENV | {"PYTHONPATH": str(ROOT / "workflow/scripts")}]
+    )
+    assert len(large) / 1e9 > 0.4 > small + 0.2
+    assert larger - small == pytest.approx(200 * 1.048576 / 1000, abs=0.02)
 
 
 def test_rows_of_other_jobs(tmp_path):

@@ -36,7 +36,6 @@ def measure(snakemake: "Snakemake", waited: float) -> dict:
     """Return what a finished job took, for its line in the index of jobs. waited: seconds for which it waited for devices."""
     resources = snakemake.resources
     rule, gpus = snakemake.rule, job_resources.gpus(resources)
-    used, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     settings = workload.settings(rule, snakemake.params.spec) if rule in workload.MODEL_RULES else ()
     row = {"spec": snakemake.params.spec, "parameters": None}
     has_model = "model" in json.loads(snakemake.params.spec)
@@ -50,7 +49,7 @@ def measure(snakemake: "Snakemake", waited: float) -> dict:
         "parameters": workload.parameters(row) if has_model else 0,
         "settings": dict(workload.with_cost(settings, deepspeed=resources.get("deepspeed") or None)),
         "gpu_gb": gpu_gb(),
-        "host_gb": round(max(used.ru_maxrss, children.ru_maxrss) / 1e6, 2),
+        "host_gb": host_gb(),
         **counted(rule, snakemake.input, snakemake.output),
     }
 
@@ -72,6 +71,15 @@ def age() -> float:
 def cpu_seconds() -> float:
     """Return the CPU seconds of this process and of its children that have ended."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def host_gb() -> float:
+    """Return the peak memory in GB of this process, or of the largest of its children that have ended."""
+    # not what getrusage says of this process: that begins with the peak of the program that started it, such as Snakemake's, which
+    # is large for a large grid
+    own = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    peaks = int(own[1]) if own else 0, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(max(peaks) * 1024 / 1e9, 2)
 
 
 def gpu_gb() -> float | None:

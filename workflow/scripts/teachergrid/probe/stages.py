@@ -7,7 +7,6 @@ once, and the start and the rows are measured separately.
 
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -265,7 +264,7 @@ def probed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         "written": round(outcome.written, 1),
         "cpu_seconds": round(usage.cpu_seconds() - imported[1], 2),
         "gpu_gb": usage.gpu_gb(),
-        "host_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        "host_gb": usage.host_gb(),
     }
 
 
