@@ -168,7 +168,14 @@ def probed(rule: str, spec: str, options: argparse.Namespace, folder: Path, seco
     """Return what a probe of a job took, as probe.stages writes it; {"failed": why}."""
     folder.mkdir()
     read, written = (20, 10) if options.small else (150, 350)
-    task = {"rule": rule, "spec": spec, "rows": 40 if options.small else 100_000, "read": read, "written": written}
+    task = {
+        "rule": rule,
+        "spec": spec,
+        "rows": 40 if options.small else 100_000,
+        "read": read,
+        "written": written,
+        "threads": 1,
+    }
     (folder / "given.json").write_text(json.dumps(task | {"seconds": seconds}))
     call = [sys.executable, "-m", "teachergrid.probe.stages", str(folder)]
     said = ended(call, options, seconds + STARTS)

@@ -122,7 +122,8 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
 def cancelled_by_preemption(cluster: Cluster, folder: Path) -> SharedGrid:
     """F5: a job that a CANCEL partition drops is submitted again while another one lives."""
     grid = SharedGrid(cluster, folder, {check(TWO): {"hangs": 1}, ONE: {"until": "go"}})
-    grid.profile({"check": {"slurm_partition": "preempt"}})
+    # the node that Bob's job takes, and not the one on which the other job lives, whatever else is free
+    grid.profile({"check": {"slurm_partition": "preempt", "slurm_extra": "'--nodelist=c2'"}})
     grid.edit(lambda config: config["models"]["small"].update(gpu_model="a100_80gb"))
     run = grid.run_as(ALICE, result(ONE), result(check(TWO)))
     job = begun(grid, run, check(TWO))
