@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ def scripts(tmp_path, monkeypatch) -> Path:
         ROOT / "workflow/scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
     monkeypatch.setattr(source, "SCRIPTS", copy)
+    monkeypatch.setattr(fingerprint, "SCRIPTS", copy)
     monkeypatch.setattr(source, "ast", AST)
     forget()
     yield copy
@@ -362,6 +364,57 @@ def test_the_same_in_another_process_without_imports():
         f"{fingerprint.fingerprint('finetune')} {fingerprint.fingerprint('metric')}",
         "set()",
     ]
+
+
+@pytest.fixture
+def telling(scripts, monkeypatch):
+    """A process that tells what it has computed of generate and metric."""
+    monkeypatch.setattr(fingerprint, "computed", {})
+    monkeypatch.setenv(fingerprint.TOLD, "")
+    forget()
+    yield {rule: fingerprint.fingerprint(rule) for rule in ("generate", "metric")}
+    fingerprint.computed.clear()
+
+
+def computes(monkeypatch) -> list[str]:
+    """The rules that are computed from here on, as in another process."""
+    forget()
+    found, usual = [], fingerprint.of_source
+    monkeypatch.setattr(fingerprint, "of_source", lambda rule: found.append(rule) or usual(rule))
+    return found
+
+
+def test_a_job_need_not_compute_what_it_is_told(telling, monkeypatch):
+    fingerprint.tell(["generate", "all", "metric"])
+    computed = computes(monkeypatch)
+    assert {rule: fingerprint.fingerprint(rule) for rule in telling} == telling
+    assert computed == []
+    fingerprint.fingerprint("answer")
+    assert computed == ["answer"]
+
+
+@pytest.mark.parametrize("edited", ["teachergrid/engines/rows.py", "teachergrid/pages/data.json", "generate.py"])
+def test_of_other_code_it_is_told_nothing(scripts, telling, monkeypatch, edited):
+    fingerprint.tell(["generate", "all", "metric"])
+    with (scripts / edited).open("a") as file:
+        file.write("\n")
+    (scripts / "teachergrid/.#lock").symlink_to("nobody@nowhere.1")  # as an editor leaves it
+    computed = computes(monkeypatch)
+    assert fingerprint.fingerprint("generate") == telling["generate"], "an empty line changes nothing"
+    assert computed == ["generate"]
+
+
+def test_a_process_whose_code_was_edited_meanwhile_tells_nothing(scripts, telling):
+    (scripts / "generate.py").write_text("print()")
+    fingerprint.tell(["generate", "all", "metric"])
+    assert os.environ[fingerprint.TOLD] == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"generate": "x"}', '{"generate": "x", "code": 1}'])
+def test_what_nobody_has_told_is_computed(telling, monkeypatch, text):
+    monkeypatch.setenv(fingerprint.TOLD, text)
+    forget()
+    assert fingerprint.fingerprint("generate") == telling["generate"]
 
 
 def test_cheap_rules_carry_it_in_their_spec():

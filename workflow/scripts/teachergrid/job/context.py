@@ -49,6 +49,7 @@ def running(snakemake: "Snakemake") -> Iterator[tuple[dict, dict]]:
         failures.remove(*cell)
         settings = canonical.load(snakemake.params.spec)
         imports.spare("model" in settings)
+        imports.keep_pandas_out()
         loaded = model_folders(settings, snakemake.input)
         made_from = origin.of(snakemake.rule, snakemake.params.spec, snakemake.input, loaded)
         resumed, start = unfinished.has_unfinished(snakemake.output[0], made_from), time.monotonic()

@@ -13,12 +13,15 @@ older code has made.
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from ..store.job_index import index_lines
-from .source import ALL, Part, Target, content, parse, parts_of
+from .source import ALL, SCRIPTS, Part, Target, content, parse, parts_of, source_of
 
 
 class Before(NamedTuple):
@@ -95,6 +98,9 @@ REWRITTEN = {
         "2005197b424d1cd98d8141c75f317c017091390b609814e823a72b354f7f4332", NOTHING, ()
     ),
 }
+# name of a variable of the environment with {rule: its fingerprint, CODE: digest of the code they are of}, and what it is to hold
+TOLD, CODE = "TEACHERGRID_FINGERPRINTS", "code"
+computed: dict[str, str] = {}
 # {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}
 
@@ -102,6 +108,32 @@ ENTRIES = {"select": "select_rows"}
 @cache
 def fingerprint(rule: str) -> str:
     """Return 16 hex digits of the code behind a rule, the same on every machine and Python."""
+    if (found := told(rule)) is None:
+        found = computed[rule] = of_source(rule)
+    return found
+
+
+def told(rule: str) -> str | None:
+    """Return the fingerprint that the process has told that started this one, where it is of the same code."""
+    with suppress(ValueError, AttributeError):
+        known = json.loads(os.environ.get(TOLD, "{}"))
+        if (found := known.get(rule)) and known.get(CODE) == all_code():
+            return found
+    return None
+
+
+def tell(rules: Iterable[str]) -> None:
+    """Tell the processes that this one starts the fingerprints of their rules: each would take as long as all else of a small job."""
+    for rule in rules:
+        if source_of(ENTRIES.get(rule, rule)):
+            fingerprint(rule)
+    if computed.get(CODE) == all_code():  # else somebody has edited it meanwhile
+        os.environ[TOLD] = json.dumps(computed)
+
+
+def of_source(rule: str) -> str:
+    """Return the fingerprint of a rule as the source says it."""
+    computed.setdefault(CODE, all_code())
     collecting = gc.isenabled()
     gc.disable()  # this halves the time: syntax trees have many nodes and no cycles
     try:
@@ -113,6 +145,18 @@ def fingerprint(rule: str) -> str:
         if collecting:
             gc.enable()
     return hashlib.sha256(json.dumps([reached, data]).encode()).hexdigest()[:16]
+
+
+def all_code() -> str:
+    """Return a digest of all files of the entry scripts and this package. Where it is the same, so is all that is read from them."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(SCRIPTS):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for path in (Path(folder, name) for name in sorted(names)):
+            with suppress(OSError):  # such as an editor's lock, a link to nothing
+                text = path.read_bytes()
+                digest.update(f"{path.relative_to(SCRIPTS).as_posix()} {len(text)} ".encode() + text)
+    return digest.hexdigest()
 
 
 def stamped(rule: str, text: str) -> str:

@@ -15,6 +15,7 @@ LIBRARIES = (
 )
 
 imports.spare(loads_model=True)
+imports.keep_pandas_out()
 for library in LIBRARIES:
     with suppress(Exception):  # the job meets it again, and tells it in its log
         importlib.import_module(library)
