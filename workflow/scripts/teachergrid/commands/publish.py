@@ -102,9 +102,8 @@ def send(found: card.Lineage, files: dict[str, Path], text: str, own: Namespace)
     secret = upload.token(own.token)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0" if sys.stderr.isatty() else "1"
     with tempfile.TemporaryDirectory(dir=RESULTS) as place:
-        write(
-            Path(place, "student"), found, files, text, os.symlink
-        )  # so that a kill leaves no second copy of the weights
+        # by links, so that a kill leaves no second copy of the weights
+        write(Path(place, "student"), found, files, text, os.symlink)
         try:
             print(upload.push(Path(place, "student"), own.push, secret, private=not own.public))
         except ConnectionError as error:
