@@ -79,7 +79,7 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
 
 def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
     """A preempted job that SLURM requeues goes on from its shards; one that it cancels is noticed and submitted again."""
-    faults = {"generate seed__whole": {"seconds": 4}, "answer rival/math": {"hangs": 1}}
+    faults = {"generate seed__whole": {"waits": 1}, "answer rival/math": {"hangs": 1}}
     resources = {"generate": {"slurm_partition": "gpu-h100-preempt"}, "answer": {"slurm_partition": "gpu-h100-cancel"}}
     grid = SlurmGrid(folder, faults, resources)
     run = grid.run_on_cluster("results/responses/seed__whole.parquet", "results/scores/rival/math/verify.parquet")
@@ -88,6 +88,8 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
         if cell.startswith("generate"):
             wait("a shard", lambda: grid.shards("responses/seed__whole.parquet"))
         urgent(job.node)
+    working(grid, "generate seed__whole", 2)
+    grid.go("generate seed__whole")
     assert run.ends(LONG) == 0, run.story()
     assert grid.states("generate seed__whole") == ["PREEMPTED", "COMPLETED"]
     first, second = grid.tries("generate seed__whole")
@@ -100,28 +102,30 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
 
 def main_process(cluster: Cluster, folder: Path) -> SlurmGrid:
     """Ctrl-C under generation, kill -9 under generation and training; the same command goes on each time."""
-    generation = "generate seed__small"
-    students = [f"q__seed__{teacher}__sft__s1" for teacher in TEACHERS]
-    pauses = {generation: {"seconds": 12}} | {f"finetune {student}": {"seconds": 5} for student in students}
-    grid = SlurmGrid(folder, pauses)
+    generations = [f"generate seed__{teacher}" for teacher in TEACHERS]
+    trainings = [f"finetune q__seed__{teacher}__sft__s1" for teacher in TEACHERS]
+    grid = SlurmGrid(folder, {cell: {"waits": 1} for cell in generations} | {cell: {"waits": 0} for cell in trainings})
     first = grid.run_on_cluster()
     wait("a shard", lambda: grid.shards("responses/seed__small.parquet"), LONG)
     first.interrupt()
     assert first.ends(LONG) == 130, first.text()
     assert scheduler.live(folder) == [] and not (folder / "results/.lock").exists()
 
+    grid.go(*generations)
     second = grid.run_on_cluster()
-    wait("a training", lambda: any(running(grid, f"finetune {student}") for student in students), LONG)
+    wait("a training", lambda: any(running(grid, cell) for cell in trainings), LONG)
     second.kill()
     assert any(job.rule == "finetune" for job in scheduler.live(folder))
 
     third = grid.run_on_cluster()
     assert third.ends(LONG) == 2 and "alive" in third.text()
     fourth = grid.run_on_cluster("--live", "wait")
+    wait("the run that waits", lambda: "waiting for them" in fourth.text(), LONG)
+    grid.go(*trainings)
     assert fourth.ends(LONG) == 0, fourth.story()
     # what was cancelled went on from its shards, what was left running was not begun again
-    assert len(grid.tries(generation)) == 2 and "shards are there from an earlier run" in grid.log(generation)
-    assert [len(grid.tries(f"finetune {student}")) for student in students] == [1, 1, 1]
+    assert len(grid.tries(generations[0])) == 2 and "shards are there from an earlier run" in grid.log(generations[0])
+    assert [len(grid.tries(cell)) for cell in trainings] == [1, 1, 1]
     return grid
 
 
@@ -142,7 +146,8 @@ def refused(cluster: Cluster, folder: Path) -> SlurmGrid:
 
 def disk_full(cluster: Cluster, folder: Path) -> SlurmGrid:
     """The results' file system is full for a while; the run says so, and with space again the next one makes the rest."""
-    grid = SlurmGrid(folder, {f"generate seed__{teacher}": {"seconds": 3} for teacher in TEACHERS})
+    cells = [f"generate seed__{teacher}" for teacher in TEACHERS]
+    grid = SlurmGrid(folder, {cell: {"waits": 1} for cell in cells})
     results, ballast = folder / "results", folder / "results/ballast"
     results.mkdir(exist_ok=True)
     output("mount", "-t", "tmpfs", "-o", "size=16m", "results", str(results))
@@ -152,6 +157,7 @@ def disk_full(cluster: Cluster, folder: Path) -> SlurmGrid:
         wait("a shard", lambda: grid.shards("responses/seed__whole.parquet"), LONG)
         full = subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k"], capture_output=True, text=True)
         assert "No space left" in full.stderr
+        grid.go(*cells)
         assert run.ends(LONG) == 1, run.text()
         assert "disk full" in run.text()
         ballast.unlink()
@@ -173,6 +179,7 @@ def lose_node_under(cluster: Cluster, grid: SlurmGrid, cell: str, work: str, sha
     job = working(grid, cell)
     wait(f"{shards} shards", lambda: len(grid.shards(work)) >= shards, LONG)
     cluster.lose(job.node)
+    grid.go(cell)
     return job.node
 
 
@@ -186,7 +193,7 @@ def revive_after_second_try(cluster: Cluster, grid: SlurmGrid, cell: str, node: 
 def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
     """The job goes on elsewhere from its shards, and makes again the one that was cut off and the one with a flipped bit."""
     cell, work = "generate seed__whole", "responses/seed__whole.parquet"
-    grid = SlurmGrid(folder, {cell: {"seconds": 6}}, {"generate": {"slurm_partition": "gpu-h100-frail"}})
+    grid = SlurmGrid(folder, {cell: {"waits": 3}}, {"generate": {"slurm_partition": "gpu-h100-frail"}})
     run = grid.run_on_cluster("results/health/seed__whole.parquet")
     node = lose_node_under(cluster, grid, cell, work, 3)
     cut, flipped, _ = grid.shards(work)
@@ -205,7 +212,7 @@ def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
 def node_dies_under_training(cluster: Cluster, folder: Path) -> SlurmGrid:
     cell = "finetune q__seed__whole__sft__s1"
     needs = {"slurm_partition": "gpu-h100-frail", "gpu": 4, "gpu_model": "h100"}
-    grid = SlurmGrid(folder, {cell: {"seconds": 3}}, {"finetune": needs})
+    grid = SlurmGrid(folder, {cell: {"waits": 2}}, {"finetune": needs})
     run = grid.run_on_cluster("results/students/q__seed__whole__sft__s1/student.json")
     node = lose_node_under(cluster, grid, cell, "students/q__seed__whole__sft__s1/student.json", 2)
     revive_after_second_try(cluster, grid, cell, node)
@@ -250,11 +257,12 @@ def test_fault_of_one_grid(case, started, undisturbed):
 def test_daemons_go_away(calm, undisturbed, tmp_path):
     """slurmdbd, and slurmctld for a minute, while jobs run and others are to be submitted."""
     cell = "generate seed__small"
-    grid = SlurmGrid(tmp_path.resolve() / "grid", {cell: {"seconds": 3}})
+    grid = SlurmGrid(tmp_path.resolve() / "grid", {cell: {"waits": 0}})
     run = grid.run_on_cluster("results/health/seed__small.parquet")
     working(grid, cell)
     calm.end("slurmdbd")
     calm.end("slurmctld")
+    grid.go(cell)
     time.sleep(60)
     calm.begin("slurmctld")
     wait("the next stage without accounting", lambda: grid.tries("check seed__small"), LONG)
@@ -270,7 +278,7 @@ def test_daemons_go_away(calm, undisturbed, tmp_path):
 def test_a_bad_night(calm, undisturbed, tmp_path):
     """A whole grid in which nodes die under generation and SFT, slurmdbd goes away, and slurmctld for a minute."""
     generation, training = "generate seed__small", "finetune q__seed__small__sft__s1"
-    grid = SlurmGrid(tmp_path.resolve() / "grid", {generation: {"seconds": 4}, training: {"seconds": 4}})
+    grid = SlurmGrid(tmp_path.resolve() / "grid", {generation: {"waits": 3}, training: {"waits": 2}})
     run = grid.run_on_cluster()
     node = lose_node_under(calm, grid, generation, "responses/seed__small.parquet", 3)
     revive_after_second_try(calm, grid, generation, node)

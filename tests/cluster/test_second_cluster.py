@@ -91,7 +91,7 @@ def never_twice(grid: SharedGrid) -> None:
 
 def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
     """F1: Bob's main process dies. Alice is told of his jobs, waits for them and goes on."""
-    grid = SharedGrid(cluster, folder, {ONE: {"until": "go"}})
+    grid = SharedGrid(cluster, folder, {ONE: {"waits": 0}})
     grid.belongs_to(BOB)
     targets = [result(cell) for cell in (ONE, check(ONE), FOUR)]
     # the node has no four GPUs left for a while
@@ -106,7 +106,7 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
         grid.said["killed"] = grid.call_as(ALICE, "status").stdout
     alice = grid.run_as(ALICE, "--live", "wait", *targets)
     wait("Alice, who waits for Bob's jobs", lambda: "waiting for them" in alice.text(), LONG)
-    Path(grid.folder, "go").touch()
+    grid.go(ONE)
     assert alice.ends(LONG) == 0, alice.story()
     assert [len(grid.tries(cell)) for cell in (ONE, FOUR, check(ONE))] == [1, 1, 1]
     grid.ended["plan"] = grid.call_as(BOB, "plan", *PROFILE, *targets)
@@ -121,7 +121,7 @@ def two_users(cluster: Cluster, folder: Path) -> SharedGrid:
 
 def cancelled_by_preemption(cluster: Cluster, folder: Path) -> SharedGrid:
     """F5: a job that a CANCEL partition drops is submitted again while another one lives."""
-    grid = SharedGrid(cluster, folder, {check(TWO): {"hangs": 1}, ONE: {"until": "go"}})
+    grid = SharedGrid(cluster, folder, {check(TWO): {"hangs": 1}, ONE: {"waits": 0}})
     # the node that Bob's job takes, and not the one on which the other job lives, whatever else is free
     grid.profile({"check": {"slurm_partition": "preempt", "slurm_extra": "'--nodelist=c2'"}})
     grid.edit(lambda config: config["models"]["small"].update(gpu_model="a100_80gb"))
@@ -145,7 +145,7 @@ def cancelled_by_preemption(cluster: Cluster, folder: Path) -> SharedGrid:
     cluster.ask("sbatch", *urgent, user=BOB)
     begun(grid, run, check(TWO), 2)
     assert not Path(grid.folder, result(ONE)).exists()  # it lives, until it is told to end
-    Path(grid.folder, "go").touch()
+    grid.go(ONE)
     line_of(run.text(), "preempted", check(TWO), job)
     assert run.ends(LONG) == 0, run.story()
     assert "started again" not in run.text()
@@ -175,13 +175,14 @@ def killed_for_memory_or_by_hand(cluster: Cluster, folder: Path) -> SharedGrid:
 
 def controller_away(cluster: Cluster, folder: Path) -> SharedGrid:
     """F9: no controller for a minute, seen by this run alone: no try is used up, nothing fails."""
-    grid = SharedGrid(cluster, folder, {ONE: {"seconds": 3}})
+    grid = SharedGrid(cluster, folder, {ONE: {"waits": 0}})
     conf = grid.folder / "slurm.conf"
     good = (cluster.folder / "etc/slurm.conf").read_text()
     conf.write_text(good)
     run = grid.run_as(ALICE, result(check(ONE)), SLURM_CONF=str(conf))
     begun(grid, run, ONE)
     conf.write_text(re.sub(r"(?m)^SlurmctldPort=.*", "SlurmctldPort=1\nMessageTimeout=2", good))
+    grid.go(ONE)
     time.sleep(75)
     conf.write_text(good)
     assert run.ends(LONG) == 0, run.story()
@@ -192,7 +193,7 @@ def controller_away(cluster: Cluster, folder: Path) -> SharedGrid:
 
 def main_process_in_a_job(cluster: Cluster, folder: Path) -> SharedGrid:
     """The main process is a job itself, and is put back into the queue; jobs run the site's lines and ask the controller nothing."""
-    grid = SharedGrid(cluster, folder, {ONE: {"seconds": 10}, TRAIN: {"seconds": 3}})
+    grid = SharedGrid(cluster, folder, {ONE: {"waits": 0}, TRAIN: {"waits": 0}})
     program, tools, setup = folder / ".venv/bin/teachergrid", folder / "tools", folder / "profiles/slurm/setup.sh"
     lines = f"export PATH={tools}:$PATH TEACHERGRID_CONTAINER='{tools}/contained some-image'"
     scripts = {program: f'exec {sys.executable} -m teachergrid "$@"', setup: lines}
@@ -214,6 +215,7 @@ def main_process_in_a_job(cluster: Cluster, folder: Path) -> SharedGrid:
     wait("the main process in the queue again", lambda: cluster.ask(*state) == "PENDING", LONG)
     wait("the work of a training", lambda: grid.tries(TRAIN), LONG)
     cluster.ask("scancel", "--signal=USR1", grid.tries(TRAIN)[0]["SLURM_JOB_ID"], user=ALICE)
+    grid.go(ONE, TRAIN)
     wait("the end of the main process", lambda: cluster.ask(*state) in ("", "COMPLETED", "FAILED"), LONG)
     log = (folder / f"teachergrid-{main}.log").read_text()
     assert "the cluster's jobs go on" in log and "3 done, 0 failed" in log, log

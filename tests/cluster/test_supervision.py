@@ -21,8 +21,8 @@ LONG = 1800  # seconds, on a busy machine
 
 @pytest.fixture
 def slow(tmp_path) -> SlurmGrid:
-    """A grid whose teacher takes four parts of three seconds."""
-    return SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}})
+    """A grid whose teacher works until it is told to go on."""
+    return SlurmGrid(tmp_path / "grid", faults={CELL: {"waits": 0}})
 
 
 def start(grid: SlurmGrid, env: dict | None = None) -> Run:
@@ -64,8 +64,10 @@ def test_a_job_of_a_killed_run_is_neither_doubled_nor_lost(slow):
     assert all(way in refused.text() for way in ("--live wait", "--live cancel", f"scancel {job.id}"))
 
     waited = Run(slow.folder, "--live", "wait", TARGET)
+    until(lambda: "waiting for them" in waited.text(), waited)
+    slow.go(CELL)
     assert waited.ends(LONG) == 0, waited.story()
-    assert "waiting for them" in waited.text() and "nothing to do" in waited.text()
+    assert "nothing to do" in waited.text()
     assert len(slow.tries(CELL)) == 1 and is_free(slow)
 
 
@@ -73,6 +75,8 @@ def test_a_job_of_a_killed_run_is_neither_doubled_nor_lost(slow):
 def test_jobs_of_a_killed_run_are_cancelled_when_asked(slow):
     start(slow).kill()
     run = Run(slow.folder, "--live=cancel", TARGET)
+    until(lambda: len(slow.tries(CELL)) == 2, run)
+    slow.go(CELL)
     assert run.ends(LONG) == 0, run.story()
     first, second = slow.tries(CELL)
     assert first["end"] < second["begin"] and summary(slow)["done"] == [CELL]
@@ -96,6 +100,7 @@ def test_a_job_that_a_person_cancels_is_not_submitted_again_by_itself(slow):
     (failed,) = summary(slow)["failed"]
     assert (failed["kind"], failed["line"], failed["slurm"]) == ("cancelled", "cancelled by root", job.id)
     assert len(slow.tries(CELL)) == 1 and is_free(slow)
+    slow.go(CELL)
     again = Run(slow.folder, TARGET)
     assert again.ends(LONG) == 0, again.story()
     first, second = slow.tries(CELL)
@@ -106,10 +111,12 @@ def test_a_job_that_a_person_cancels_is_not_submitted_again_by_itself(slow):
 def test_a_run_that_waits_for_a_preempted_job_goes_on(tmp_path):
     """A partition with PreemptMode=CANCEL: SLURM has dropped the job; it is submitted again as it was."""
     where = {"generate": {"slurm_partition": "gpu-h100-cancel"}}
-    grid = SlurmGrid(tmp_path / "grid", faults={CELL: {"seconds": 3}}, resources=where)
+    grid = SlurmGrid(tmp_path / "grid", faults={CELL: {"waits": 0}}, resources=where)
     run = start(grid)
     other = ["sbatch", "--parsable", "-A", "teachergrid", "-p", "gpu-h100-high", "--nodes=2", "--exclusive", "-t", "1"]
     other = subprocess.run([*other, "-o", "/dev/null", "--wrap", "sleep 5"], capture_output=True, text=True, check=True)
+    until(lambda: len(grid.tries(CELL)) == 2, run)
+    grid.go(CELL)
     assert run.ends(LONG) == 0, run.story()
     assert f"preempted: {CELL} waits" in run.text() and summary(grid)["restarts"] == 0, other
     first, second = grid.tries(CELL)
@@ -122,6 +129,7 @@ def test_ctrl_c_cancels_the_jobs(slow):
     run.interrupt()
     assert run.ends(LONG) == 130, run.text()
     assert states(slow) == [] and is_free(slow) and "what is finished is kept" in run.text()
+    slow.go(CELL)
     again = Run(slow.folder, TARGET)
     assert again.ends(LONG) == 0, again.story()
     first, second = slow.tries(CELL)
@@ -143,5 +151,7 @@ def test_a_second_ctrl_c_leaves_the_jobs_running(slow):
     refused = Run(other, TARGET)
     assert refused.ends(LONG) == 2 and "1 jobs of an earlier run are alive" in refused.text(), refused.text()
     waited = Run(slow.folder, "--live", "wait", TARGET)
+    until(lambda: "waiting for them" in waited.text(), waited)
+    slow.go(CELL)
     assert waited.ends(LONG) == 0, waited.story()
     assert len(slow.tries(CELL)) == 1 and is_free(slow)

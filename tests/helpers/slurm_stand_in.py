@@ -1,7 +1,8 @@
 """Stands in for a cell's work on the cluster: rows that follow from spec and inputs, made in parts that outlive a kill.
 
-`faults.json` says how cells behave: {"rule wildcard/wildcard": {"seconds": a pause in each part, "until": a file that it waits for,
-"megabytes": memory held, "hangs": how many tries never end}}. Each try leaves tries/<rule>/<wildcards>/<n>.json, touched for as long as it lives.
+`faults.json` says how cells behave: {"rule wildcard/wildcard": {"seconds": a pause in each part, "waits": after how many parts it waits
+for SlurmGrid.go(), "megabytes": memory held, "hangs": how many tries never end}}. Each try leaves tries/<rule>/<wildcards>/<n>.json,
+touched for as long as it lives.
 """
 
 import hashlib
@@ -77,7 +78,7 @@ if __name__ == "__main__":
 
         def make(part: int) -> pa.Table:
             time.sleep(fault.get("seconds", 0))
-            while "until" in fault and not Path(fault["until"]).exists():
+            while part >= fault.get("waits", PARTS) and not Path("go", rule, ",".join(wildcards)).exists():
                 time.sleep(0.2)
             return rows(made_from, part)
 
