@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_a_run_says_what_was_done_what_failed_and_what_waits(folder, capsys):
     with Path("run.log").open("wb", buffering=0) as file, supervise.Signals() as signals:
         context = supervise.Context(supervise.Log(file), signals, None, supervise.Patience.of_environment())
-        code, how, progress = run.once(["--cores", "1", "--keep-going", "all"], context)
+        code, how, progress = run.once(["--cores", "1", "--keep-going", "all"], context, {})
     assert (code, how) == (1, "ended")
     found = outcome.end("results", outcome.begin("results", []), outcome.Result(1, [progress], None), None)
     assert found == json.loads(Path("results/run.json").read_text())
@@ -51,7 +51,7 @@ def test_a_later_start_forces_only_what_no_earlier_one_has_made(monkeypatch, for
     """Two starts of Snakemake hang, and a job of the third fails."""
     told, ends = [], [supervise.HUNG, supervise.HUNG, supervise.ENDED, supervise.ENDED]
 
-    def once(argv, context, forced=None):
+    def once(argv, context, expected, forced=None):
         told.append((argv, forced))
         jobs = {7: {"rule": "generate", "cell": "x", "outputs": [f"made {len(told)}"]}}
         progress = SimpleNamespace(jobs=jobs, done=[7], failed={}, total=3)

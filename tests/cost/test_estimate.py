@@ -332,7 +332,7 @@ def test_a_finished_demo_cleaned_and_planned_again(tmp_path, monkeypatch):
     assert {(job.rule, job.cell) for job in done} == set(planned)
     for job in done:
         found = planned[job.rule, job.cell]
-        assert found.source == "measured"
+        assert found.source == "measured", (job, found)
         before, now = stages.get(job.rule, (0, 0))
         stages[job.rule] = before + found.expected, now + job.seconds
         inside.append(found.low <= job.seconds <= found.high)

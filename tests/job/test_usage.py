@@ -71,10 +71,10 @@ def test_rows_of_other_jobs(tmp_path):
     assert usage.counted("metric", given, [tmp_path / "out.parquet"]) == {"rows": 5}
     assert usage.counted("report", given, ["report.html"]) == {"rows": 5}
     assert usage.counted("gate", given, ["passed"]) == {}
-    # counted as the plan counts them, so that the two can be compared: lines of a file, 1,000 rows for each model
+    # counted as the plan counts them, so that the two can be compared: what is drawn from a file, 1,000 rows for each model
     (tmp_path / "pool.jsonl").write_text("{}\n" * 4)
     loaded = SimpleNamespace(files=str(tmp_path / "pool.jsonl"), prompts=[])
-    assert usage.counted("load_instructions", loaded, ["pool.parquet"]) == {"rows": 4}
+    assert usage.counted("load_instructions", loaded, [tmp_path / "two"]) == {"rows": 3}
     scores = [f"results/scores/{model}/chat/verify.parquet" for model in ("a", "b")]
     compared = SimpleNamespace(verified=scores, judged=["results/scores/b/chat/wins.parquet"])
     assert usage.counted("correlate", compared, ["correlations.parquet"]) == {"rows": 2_000}

@@ -77,3 +77,12 @@ def test_what_cannot_be_estimated_is_said_in_a_line_and_stops_nothing(cells, wro
     hindsight.note(cells, asked, "results", lines.append)
     [line] = lines
     assert line.startswith("no estimates are saved: ") and said in line and saved_estimates.saved("results") == []
+
+
+def test_what_a_job_of_each_rule_takes_on_average_is_told_to_the_run(cells):
+    Path("Snakefile").touch()
+    asked = SimpleNamespace(plan=options.PlanOptions([], cluster="h100=8,cpu=32"))
+    told = hindsight.note(cells, asked, "results", pytest.fail)
+    found = hindsight.expected(cells, setting("h100=8,cpu=32"))["generate"]
+    assert told["generate"] == pytest.approx(sum(first.expected for first, *_ in found.values()) / len(found))
+    assert told.keys() == {rule for rule, rows in cells.rows.items() if rows}

@@ -97,6 +97,28 @@ def test_a_finished_cell_is_said_with_the_time_left(monkeypatch):
     assert run.jobs[0]["gpus"] == 0, "a machine without GPUs gives none"
 
 
+def test_time_left_begins_with_the_plan(monkeypatch):
+    """The first job of a run says little: 14 s where 7 were planned are no reason to say that all takes twice as long."""
+    said, now = [], [1000.0]
+    monkeypatch.setattr(run_progress.time, "monotonic", lambda: now[0])
+    run = Progress(said.append, expected={"answer": 7.0, "metric": 1.0})
+    run.take({"event": "plan", "stats": {"answer": 21, "metric": 59, "total": 80}})
+    run.take({"event": "ready", "job": 0, "known": known("answer", "a")})
+    run.take({"event": "started", "jobs": [0]})
+    now[0] += 14
+    run.take({"event": "finished", "job": 0})
+    # of 147 + 59 s a tenth went as planned: the pace is (14 + 20.6) / (7 + 20.6) = 1.25; an answer counts (14 + 7 x 1.25) / 2 = 11.4 s
+    # and a metric 1.25 s: 20 x 11.4 + 59 x 1.25 = 302 s
+    assert said[-1] == "[1/80] answer a 14 s; about 5 min left"
+    run.take({"event": "ready", "job": 1, "known": known("metric", "m")})
+    for _ in range(50):
+        run.take({"event": "started", "jobs": [1]})
+        now[0] += 4
+        run.take({"event": "finished", "job": 1})
+    # the pace is 3.0: 9 metrics of (50 x 4 + 3.0) / 51 = 3.98 s and 20 answers of (14 + 7 x 3.0) / 2 = 17.6 s, in a row: 388 s
+    assert said[-1] == "[51/80] metric m 4 s; about 6 min left"
+
+
 def record(msg: str = "", **attributes) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": msg, **attributes})
 

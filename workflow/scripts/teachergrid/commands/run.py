@@ -130,11 +130,11 @@ class Run:
         self.starts: list[Progress] = []
         self.phases, self.idle = 1, 0
         self.cells = grid_cells.Cells(request.config)
-        self.note_estimates()
+        self.expected = self.note_estimates()
 
     def goes_on(self) -> bool:
         """Start Snakemake once, and return whether it has to be started again."""
-        self.code, self.how, progress = once(self.request.argv, self.context, self.forced())
+        self.code, self.how, progress = once(self.request.argv, self.context, self.expected, self.forced())
         self.starts.append(progress)
         if self.code == 0 and self.next_phase():
             return True
@@ -165,11 +165,11 @@ class Run:
         grids = (name for name in cells.chosen if cells.chosen[name] != self.cells.chosen.get(name))
         self.context.log.say(f"the pilot of {', '.join(grids)} has chosen teachers; continuing with them")
         self.cells, self.phases = cells, self.phases + 1
-        self.note_estimates()
+        self.expected = self.note_estimates()
         return True
 
-    def note_estimates(self) -> None:
-        hindsight.note(self.cells, self.request, RESULTS, self.context.log.say)
+    def note_estimates(self) -> dict[str, float]:
+        return hindsight.note(self.cells, self.request, RESULTS, self.context.log.say)
 
     def report(self) -> str | None:
         """Return which report there is: complete, partial or None. A partial one is made here, where some cells failed."""
@@ -179,7 +179,7 @@ class Run:
             return None
         self.context.log.say("some cells failed; the report is made from the results that exist")
         partial = inserted(options.with_config(self.request.argv, "partial=True"), *REPORT)
-        failed, self.how, _ = once(partial, self.context, () if self.request.forces else None)
+        failed, self.how, _ = once(partial, self.context, self.expected, () if self.request.forces else None)
         return None if failed else "partial"
 
     def made_reports(self) -> bool:
@@ -202,16 +202,19 @@ class Run:
         return int(self.code != 0 or self.how == HUNG)
 
 
-def once(argv: list[str], context: Context, forced: Collection[str] | None = None) -> tuple[int, str, Progress]:
+def once(
+    argv: list[str], context: Context, expected: Mapping[str, float], forced: Collection[str] | None = None
+) -> tuple[int, str, Progress]:
     """Run Snakemake once. Return its exit code, how it ended (see Supervision) and what it did.
 
     Afterwards none of its jobs is alive, unless it ended as DETACHED.
 
     Args:
+        expected: {rule: seconds of a job}.
         forced: see Snakemake.
     """
     log = context.log
-    progress = Progress(log.say, has_gpus=bool(context.folder or devices.known()))
+    progress = Progress(log.say, bool(context.folder or devices.known()), expected)
     if context.bound:
         context.bound.progress = progress
     snakemake = Snakemake(argv, log.write, progress, forced)

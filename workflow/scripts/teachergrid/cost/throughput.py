@@ -27,8 +27,9 @@ LENGTHS = 0.6
 PASS, TRAINED, TRAINED_LORA, RECOMPUTED = 2, 6, 4, 4 / 3
 # factors of time: DeepSpeed's stages on one node, several nodes, and padding where rows of unlike length share a batch
 ZERO, NODES, PADDED = {"zero2": 1.1, "zero3": 1.35, "zero3_offload": 3.0}, 1.15, 1.5
-# seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system
-START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 5.5, 60, 7
+# seconds until a model is loaded: imports and CUDA; and GB a second of weights from the file system. On a CPU, between those of a
+# job that is a fork of a process that has imported already (1 to 2 s; see job/forks.py) and of one that imports by itself (5 to 6 s)
+START, START_CPU, START_TRAINING, START_TRAINING_CPU = 30, 3.3, 60, 4.5
 LOADING = 1.0
 # vLLM on an H100: seconds of one GPU a token, those for a billion parameters (in 16 and in 8 bits), and for each further GPU that
 # shares a model, times the root of its billions; a job's last responses leave a share of that. On a CPU core: seconds of Python a token

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ..cost import machines, workload
 from ..cost import resources as job_resources
-from ..hub import row_files
 from ..store import owner
 from . import devices
 
@@ -29,7 +28,18 @@ COLUMNS = {
 }
 # rules whose rows are those of their input responses, and those of the first output
 OF_RESPONSES = ("check", "select", "metric", "pilot", "report")
-OF_OUTPUT = ("generate", "answer", "verify", "reward", "likelihood", "judge", "ask", "loss", "score")
+OF_OUTPUT = (
+    "load_instructions",
+    "generate",
+    "answer",
+    "verify",
+    "reward",
+    "likelihood",
+    "judge",
+    "ask",
+    "loss",
+    "score",
+)
 
 
 def measure(snakemake: "Snakemake", waited: float) -> dict:
@@ -99,8 +109,6 @@ def counted(rule: str, inputs: "InputFiles", outputs: Sequence[str | Path]) -> d
         return {"rows": student.get("examples"), "tokens": student.get("trained_tokens")}
     if rule in OF_RESPONSES:
         return {"rows": sum(map(_rows, _several(inputs.responses)))}
-    if rule == "load_instructions":
-        return {"rows": sum(row_files.count(file) for file in _several(inputs.files))}
     if rule == "correlate":
         # results/scores/{model}/{suite}/{judge}.parquet; a suite counts as in grid.blocks
         scores = [*_several(inputs.verified), *_several(inputs.judged)]

@@ -6,6 +6,7 @@ that are already made.
 
 import argparse
 from collections.abc import Callable
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ..cost import saved_estimates
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from .options import Options
 
 
-def note(cells: "Cells", request: "Options", results: str, say: Callable[[str], None]) -> None:
-    """Save an estimate for each cell. Where none can be made, print the reason by `say` and go on."""
+def note(cells: "Cells", request: "Options", results: str, say: Callable[[str], None]) -> dict[str, float]:
+    """Save an estimate for each cell. Where none can be made, print the reason by `say` and go on.
+
+    Return {rule: mean seconds of a job}, of the rules with jobs.
+    """
     try:
         expectations = expected(cells, Setting.of(request.plan))
     except BadInput as error:
         say(f"no estimates are saved: {error}")
-        return
+        return {}
     with disk.spared():
         saved_estimates.save(expectations, results)
+    return {rule: fmean(each[0].expected for each in found.values()) for rule, found in expectations.items() if found}
 
 
 def expected(cells: "Cells", setting: Setting) -> dict[str, dict[str, list[Estimate]]]:

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TextIO, TypedDict
@@ -55,14 +55,11 @@ class Failed(NamedTuple):
 
 
 class Progress:
-    """What one Snakemake process does.
+    """What one Snakemake process does."""
 
-    Time left = (jobs to go of each rule x mean seconds of a finished job of that rule) / jobs at a time.
-    """
-
-    def __init__(self, say: Callable[[str], None], has_gpus: bool = True) -> None:
-        """say: prints a line. has_gpus: whether jobs get the GPUs that they request; without GPUs they run on CPUs."""
-        self.say, self.has_gpus = say, has_gpus
+    def __init__(self, say: Callable[[str], None], has_gpus: bool = True, expected: Mapping[str, float] = {}) -> None:
+        """say: prints a line. has_gpus: whether jobs get the GPUs that they request. expected: {rule: seconds of a job, as planned}."""
+        self.say, self.has_gpus, self.expected = say, has_gpus, expected
         self.start = self.last = time.monotonic()  # `last`: when the state of a job last changed
         self.begun = time.time()
         self.total: int | None = None  # None: Snakemake has not planned yet, or has found nothing to do
@@ -123,8 +120,7 @@ class Progress:
         asked = record.resources or description.get("resources", {})
         record = replace(record, slurm=record.slurm or slurm, resources=asked)
         if self.stopping and record.kind in (failures.CANCELLED, failures.UNKNOWN):
-            # it has not failed: the run has ended it, and the next one continues it
-            self.waiting[record.rule] += 1
+            self.waiting[record.rule] += 1  # it has not failed: the run has ended it, and the next one continues it
             failures.record_path(RESULTS, record.rule, record.cell).unlink(missing_ok=True)
             return
         self.failed[job] = Failed(record, logs, slurm)
@@ -178,12 +174,18 @@ class Progress:
         return bool(self.running) and all(job in self.jobs and not self.jobs[job]["local"] for job in self.running)
 
     def left(self) -> str:
-        """Return the time left in words. A rule of which no job has finished counts with the mean of all; what runs counts, too."""
-        finished = [s for times in self.took.values() for s in times]
-        mean = {rule: sum(times) / len(times) for rule, times in self.took.items()}
-        work = sum(n * mean.get(rule, sum(finished) / len(finished)) for rule, n in self.waiting.items() if n > 0)
-        now = time.monotonic()
-        at_a_time = max(1.0, (sum(finished) + sum(now - began for began in self.running.values())) / (now - self.start))
+        """Return the time left in words: of each rule (jobs to go x mean seconds), by the jobs at a time.
+
+        A rule's plan counts as one more finished job, at the pace of all so far; of that a tenth of the whole work went as planned.
+        """
+        took, to_go, now = {rule: sum(self.took[rule]) for rule in self.waiting}, +self.waiting, time.monotonic()
+        finished = sum(took.values())
+        plan = {rule: self.expected.get(rule, finished / len(self.done)) for rule in took}
+        planned = sum(plan[rule] * len(self.took[rule]) for rule in took)
+        tenth = 0.1 * (planned + sum(plan[rule] * n for rule, n in to_go.items()))
+        pace = (finished + tenth) / (planned + tenth)
+        work = sum(n * (took[rule] + plan[rule] * pace) / (len(self.took[rule]) + 1) for rule, n in to_go.items())
+        at_a_time = max(1.0, (finished + sum(now - began for began in self.running.values())) / (now - self.start))
         return f"about {span(work / at_a_time, largest='h')} left"
 
 
@@ -196,8 +198,7 @@ class Events(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for name, arguments in self.parsed(record):
-            self.out.write(json.dumps({"event": name, **arguments}) + "\n")
-            self.out.flush()
+            print(json.dumps({"event": name, **arguments}), file=self.out, flush=True)
 
     def parsed(self, record: Any) -> Iterator[tuple[str, dict]]:
         """Yield the event in a log record, if there is one: (name, arguments).
@@ -244,9 +245,8 @@ def of_error(message: str) -> Iterator[tuple[str, dict]]:
     """Yield the event in an error message of Snakemake, if there is one."""
     if match := MISSING.search(message):
         yield "failed", {"job": int(match["job"]), "logs": [], "message": message}
-    elif FAILED not in message and not OF_JOB.match(
-        message
-    ):  # both only say that jobs failed, which have events of their own
+    # both only say that jobs failed, which have events of their own
+    elif FAILED not in message and not OF_JOB.match(message):
         yield "error", {"text": message}
 
 
