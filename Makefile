@@ -10,6 +10,8 @@ QLORA := $(VENV)/qlora
 PURELIB = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 COMMAND = printf '%s\n' '\#!/bin/sh' 'exec "$$(dirname "$$(readlink -f "$$0")")/python" -P -m teachergrid "$$@"' > $(1)/bin/teachergrid && chmod +x $(1)/bin/teachergrid
 SOURCES := Snakefile workflow/rules/*.smk
+# jobs are short: without bytecode each would compile what it imports
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup vllm demo test test-slow test-all test-vllm test-qlora test-slurm test-slurm-long bench-scorer bench-sft bench-metrics bench-statistics lint clean help
 

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -40,6 +39,7 @@ def scripts(tmp_path, monkeypatch) -> Path:
     )
     monkeypatch.setattr(source, "SCRIPTS", copy)
     monkeypatch.setattr(fingerprint, "SCRIPTS", copy)
+    monkeypatch.setattr(fingerprint, "KEPT", copy / "teachergrid/job/__pycache__/fingerprints.json")
     monkeypatch.setattr(source, "ast", AST)
     forget()
     yield copy
@@ -47,7 +47,8 @@ def scripts(tmp_path, monkeypatch) -> Path:
 
 
 def forget() -> None:
-    for function in (fingerprint.fingerprint, fingerprint.digest_of, source.source_of, source.parse):
+    cached = fingerprint.fingerprint, fingerprint.all_code, fingerprint.digest_of, source.source_of, source.parse
+    for function in cached:
         function.cache_clear()
 
 
@@ -367,13 +368,9 @@ def test_the_same_in_another_process_without_imports():
 
 
 @pytest.fixture
-def telling(scripts, monkeypatch):
-    """A process that tells what it has computed of generate and metric."""
-    monkeypatch.setattr(fingerprint, "computed", {})
-    monkeypatch.setenv(fingerprint.TOLD, "")
-    forget()
-    yield {rule: fingerprint.fingerprint(rule) for rule in ("generate", "metric")}
-    fingerprint.computed.clear()
+def first(scripts) -> dict[str, str]:
+    """What a first process has computed of generate and metric."""
+    return {rule: fingerprint.fingerprint(rule) for rule in ("generate", "metric")}
 
 
 def computes(monkeypatch) -> list[str]:
@@ -384,37 +381,45 @@ def computes(monkeypatch) -> list[str]:
     return found
 
 
-def test_a_job_need_not_compute_what_it_is_told(telling, monkeypatch):
-    fingerprint.tell(["generate", "all", "metric"])
+def test_what_one_process_has_computed_the_next_one_reads(first, monkeypatch):
     computed = computes(monkeypatch)
-    assert {rule: fingerprint.fingerprint(rule) for rule in telling} == telling
+    assert {rule: fingerprint.fingerprint(rule) for rule in first} == first
     assert computed == []
     fingerprint.fingerprint("answer")
-    assert computed == ["answer"]
+    assert computed == ["answer"] and fingerprint.kept(fingerprint.read_code()).keys() == {*first, "answer", "code"}
 
 
 @pytest.mark.parametrize("edited", ["teachergrid/engines/rows.py", "teachergrid/pages/data.json", "generate.py"])
-def test_of_other_code_it_is_told_nothing(scripts, telling, monkeypatch, edited):
-    fingerprint.tell(["generate", "all", "metric"])
+def test_of_other_code_it_is_computed(scripts, first, monkeypatch, edited):
     with (scripts / edited).open("a") as file:
         file.write("\n")
     (scripts / "teachergrid/.#lock").symlink_to("nobody@nowhere.1")  # as an editor leaves it
     computed = computes(monkeypatch)
-    assert fingerprint.fingerprint("generate") == telling["generate"], "an empty line changes nothing"
-    assert computed == ["generate"]
+    assert fingerprint.fingerprint("generate") == first["generate"], "an empty line changes nothing"
+    assert computed == ["generate"] and fingerprint.kept(fingerprint.read_code()).keys() == {"generate", "code"}
 
 
-def test_a_process_whose_code_was_edited_meanwhile_tells_nothing(scripts, telling):
-    (scripts / "generate.py").write_text("print()")
-    fingerprint.tell(["generate", "all", "metric"])
-    assert os.environ[fingerprint.TOLD] == ""
+def test_of_code_that_was_edited_meanwhile_nothing_is_kept(scripts, first):
+    (scripts / "answer.py").write_text("print()")
+    fingerprint.fingerprint("answer")
+    assert "answer" not in fingerprint.kept(fingerprint.all_code()) and fingerprint.kept(fingerprint.read_code()) == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"generate": "x"}', '{"generate": "x", "code": 1}'])
-def test_what_nobody_has_told_is_computed(telling, monkeypatch, text):
-    monkeypatch.setenv(fingerprint.TOLD, text)
+def test_where_python_keeps_no_bytecode_nothing_is_kept(scripts, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert len(fingerprint.fingerprint("generate")) == 16 and not fingerprint.KEPT.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"generate": "x"}', '{"generate": "x", "code": 1}', "\xff"])
+def test_what_is_damaged_is_computed(first, text):
+    fingerprint.KEPT.write_bytes(text.encode("latin-1"))
     forget()
-    assert fingerprint.fingerprint("generate") == telling["generate"]
+    assert fingerprint.fingerprint("generate") == first["generate"]
+    # nor does it matter whether it can be kept
+    shutil.rmtree(fingerprint.KEPT.parent)
+    fingerprint.KEPT.parent.write_text("no folder")
+    forget()
+    assert fingerprint.fingerprint("generate") == first["generate"]
 
 
 def test_cheap_rules_carry_it_in_their_spec():

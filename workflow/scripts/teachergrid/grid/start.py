@@ -17,7 +17,6 @@ from ..cost import resources
 from ..cost.workload import MODEL_RULES
 from ..errors import BadInput
 from ..hub import folders
-from ..job import fingerprint
 from ..spec import config_files
 from ..store import history, lock, origin, unfinished
 from ..store.contents import Contents
@@ -151,9 +150,7 @@ class Start:
         lock.take(RESULTS)
         freeze(self.config, self.cells.chosen)
         config_files.announce(self.files)
-        jobs = list(dag.needrun_jobs())
-        fingerprint.tell({job.rule.name for job in jobs})
-        costly = (job for job in jobs if job.rule.name in MODEL_RULES)
+        costly = (job for job in dag.needrun_jobs() if job.rule.name in MODEL_RULES)
         unfinished.set_aside(str(output) for job in costly for output in job.output)
 
     def end(self) -> None:

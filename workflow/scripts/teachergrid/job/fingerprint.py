@@ -14,14 +14,17 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NamedTuple
 
+from ..store import origin
 from ..store.job_index import index_lines
-from .source import ALL, SCRIPTS, Part, Target, content, parse, parts_of, source_of
+from .source import ALL, SCRIPTS, Part, Target, content, parse, parts_of
 
 
 class Before(NamedTuple):
@@ -98,9 +101,9 @@ REWRITTEN = {
         "2005197b424d1cd98d8141c75f317c017091390b609814e823a72b354f7f4332", NOTHING, ()
     ),
 }
-# name of a variable of the environment with {rule: its fingerprint, CODE: digest of the code they are of}, and what it is to hold
-TOLD, CODE = "TEACHERGRID_FINGERPRINTS", "code"
-computed: dict[str, str] = {}
+# {rule: its fingerprint, CODE: digest of the code they are of}: to compute one takes as long as all else of a small job. It lies with
+# Python's bytecode, which is as easily made again
+KEPT, CODE = Path(cache_from_source(__file__)).with_name("fingerprints.json"), "code"
 # {rule: its entry script}, where that has another name
 ENTRIES = {"select": "select_rows"}
 
@@ -108,32 +111,27 @@ ENTRIES = {"select": "select_rows"}
 @cache
 def fingerprint(rule: str) -> str:
     """Return 16 hex digits of the code behind a rule, the same on every machine and Python."""
-    if (found := told(rule)) is None:
-        found = computed[rule] = of_source(rule)
+    code = all_code()
+    if rule in (known := kept(code)):
+        return known[rule]
+    found = of_source(rule)
+    # nothing is kept where somebody has edited the code meanwhile, or where Python keeps no bytecode
+    if not sys.dont_write_bytecode and read_code() == code:
+        with suppress(OSError):
+            origin.replace_text(KEPT, json.dumps({**kept(code), rule: found, CODE: code}))
     return found
 
 
-def told(rule: str) -> str | None:
-    """Return the fingerprint that the process has told that started this one, where it is of the same code."""
-    with suppress(ValueError, AttributeError):
-        known = json.loads(os.environ.get(TOLD, "{}"))
-        if (found := known.get(rule)) and known.get(CODE) == all_code():
-            return found
-    return None
-
-
-def tell(rules: Iterable[str]) -> None:
-    """Tell the processes that this one starts the fingerprints of their rules: each would take as long as all else of a small job."""
-    for rule in rules:
-        if source_of(ENTRIES.get(rule, rule)):
-            fingerprint(rule)
-    if computed.get(CODE) == all_code():  # else somebody has edited it meanwhile
-        os.environ[TOLD] = json.dumps(computed)
+def kept(code: str) -> dict[str, str]:
+    """Return {rule: its fingerprint} as far as an earlier process has kept them. code: the digest of the code now."""
+    with suppress(OSError, ValueError, AttributeError):
+        known = json.loads(KEPT.read_bytes())
+        return known if known.get(CODE) == code else {}
+    return {}
 
 
 def of_source(rule: str) -> str:
     """Return the fingerprint of a rule as the source says it."""
-    computed.setdefault(CODE, all_code())
     collecting = gc.isenabled()
     gc.disable()  # this halves the time: syntax trees have many nodes and no cycles
     try:
@@ -147,7 +145,13 @@ def of_source(rule: str) -> str:
     return hashlib.sha256(json.dumps([reached, data]).encode()).hexdigest()[:16]
 
 
+@cache
 def all_code() -> str:
+    """Return the digest of all code as this process first saw it."""
+    return read_code()
+
+
+def read_code() -> str:
     """Return a digest of all files of the entry scripts and this package. Where it is the same, so is all that is read from them."""
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(SCRIPTS):
