@@ -213,9 +213,10 @@ def main_process_in_a_job(cluster: Cluster, folder: Path) -> SharedGrid:
     # as SLURM does some time before the limit
     cluster.ask("scancel", "--batch", "--signal=USR1", main, user=ALICE)
     wait("the main process in the queue again", lambda: cluster.ask(*state) == "PENDING", LONG)
+    grid.go(ONE)
     wait("the work of a training", lambda: grid.tries(TRAIN), LONG)
     cluster.ask("scancel", "--signal=USR1", grid.tries(TRAIN)[0]["SLURM_JOB_ID"], user=ALICE)
-    grid.go(ONE, TRAIN)
+    grid.go(TRAIN)
     wait("the end of the main process", lambda: cluster.ask(*state) in ("", "COMPLETED", "FAILED"), LONG)
     log = (folder / f"teachergrid-{main}.log").read_text()
     assert "the cluster's jobs go on" in log and "3 done, 0 failed" in log, log
