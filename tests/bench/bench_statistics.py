@@ -186,13 +186,12 @@ def best(grids: int):
                         hit[inside_bin].mean() - shown.mean(),
                         math.sqrt((shown * (1 - shown)).sum()) / len(shown),
                     )
-                    unsure = "" if error <= 0.025 else "too few teachers in this bin to show 0.05"
                     yield Line(
                         f"P(best), {name}, n {n}, {low:.2f}-{high:.2f} ({inside_bin.sum()}): true minus said, error {error:.3f}",
                         off,
                         -0.05,
                         0.05,
-                        "close fields are right to within about 0.1" if name.startswith("close") else unsure,
+                        "close fields are right to within about 0.1" if name.startswith("close") else "",
                     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import preloaded
 import yaml
+from teachergrid.job import fingerprint
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/small"
@@ -48,7 +49,8 @@ def _code(stand_in: bool) -> Path:
         all_are_forks(to / "workflow/scripts/teachergrid")
     compileall.compile_dir(to / "workflow/scripts", quiet=2)
     program = "import sys; from teachergrid.job import fingerprint; [*map(fingerprint.fingerprint, sys.argv[1:])]"
-    rules = [*{path.stem for path in (to / "workflow/scripts").glob("*.py")} - {"select_rows"}, "select"]
+    entries = {script: rule for rule, script in fingerprint.ENTRIES.items()}
+    rules = [entries.get(path.stem, path.stem) for path in (to / "workflow/scripts").glob("*.py")]
     subprocess.run([sys.executable, "-c", program, *rules], cwd=to, env=ENV, check=True)
     return to
 
