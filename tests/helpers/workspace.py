@@ -14,7 +14,6 @@ from pathlib import Path
 
 import preloaded
 import yaml
-from teachergrid.job import fingerprint
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/small"
@@ -22,6 +21,15 @@ WORKFLOW = ("rules", "report", "schemas", "evolution", "scripts")
 PARTS = ["Snakefile", *(f"workflow/{part}" for part in WORKFLOW), "profiles", "envs"]
 # one thread a process, and none of the checkout's own package
 ENV = {**os.environ, "PYTHONPATH": "workflow/scripts", "OMP_NUM_THREADS": "1"}
+
+# in a process of its own: here the package would be the checkout's
+_FINGERPRINTS = """
+from teachergrid.job.fingerprint import ENTRIES, SCRIPTS, fingerprint
+
+rules = {script: rule for rule, script in ENTRIES.items()}
+for path in SCRIPTS.glob("*.py"):
+    fingerprint(rules.get(path.stem, path.stem))
+"""
 
 
 def copy_code(to: Path, stand_in: bool = True) -> None:
@@ -48,10 +56,7 @@ def _code(stand_in: bool) -> Path:
             shutil.copy2(SMALL / "stand_in.py", script)
         all_are_forks(to / "workflow/scripts/teachergrid")
     compileall.compile_dir(to / "workflow/scripts", quiet=2)
-    program = "import sys; from teachergrid.job import fingerprint; [*map(fingerprint.fingerprint, sys.argv[1:])]"
-    entries = {script: rule for rule, script in fingerprint.ENTRIES.items()}
-    rules = [entries.get(path.stem, path.stem) for path in (to / "workflow/scripts").glob("*.py")]
-    subprocess.run([sys.executable, "-c", program, *rules], cwd=to, env=ENV, check=True)
+    subprocess.run([sys.executable, "-c", _FINGERPRINTS], cwd=to, env=ENV, check=True)
     return to
 
 
