@@ -63,12 +63,12 @@ def memory_and_time(cluster: Cluster, folder: Path) -> SlurmGrid:
     output("scancel", working(grid, "likelihood q/seed__small").id)
     assert run.ends(LONG) == 1, run.story()
     assert "likelihood q/seed__small: cancelled by root" in run.text()
-    assert grid.states("likelihood q/seed__small") == ["CANCELLED"]
+    assert grid.states("likelihood q/seed__small") == ["CANCELLED"], run.story()
     again = grid.run_on_cluster("results/likelihoods/q/chat/seed__small.parquet")
     assert again.ends(LONG) == 0, again.story()
     # without cgroups the step is killed, which reads as FAILED
-    assert grid.states("generate seed__large") in (["FAILED", "COMPLETED"], ["OUT_OF_MEMORY", "COMPLETED"])
-    assert grid.states("likelihood q/seed__small") == ["CANCELLED", "COMPLETED"]
+    assert grid.states("generate seed__large") in (["FAILED", "COMPLETED"], ["OUT_OF_MEMORY", "COMPLETED"]), run.story()
+    assert grid.states("likelihood q/seed__small") == ["CANCELLED", "COMPLETED"], again.story()
     for cell in ("likelihood q/seed__large", "likelihood q/seed__whole"):
         *before, last = grid.states(cell)
         # on a busy machine a second time is not impossible
@@ -91,11 +91,11 @@ def preempted(cluster: Cluster, folder: Path) -> SlurmGrid:
     working(grid, "generate seed__whole", 2)
     grid.go("generate seed__whole")
     assert run.ends(LONG) == 0, run.story()
-    assert grid.states("generate seed__whole") == ["PREEMPTED", "COMPLETED"]
+    assert grid.states("generate seed__whole") == ["PREEMPTED", "COMPLETED"], run.story()
     first, second = grid.tries("generate seed__whole")
     assert first["SLURM_JOB_ID"] == second["SLURM_JOB_ID"]
     assert "shards are there from an earlier run" in grid.log("generate seed__whole")
-    assert grid.states("answer rival/math") == ["PREEMPTED", "COMPLETED"]
+    assert grid.states("answer rival/math") == ["PREEMPTED", "COMPLETED"], run.story()
     assert "preempted: answer rival/math waits" in run.text() and "no job is alive" not in run.text()
     return grid
 
@@ -139,7 +139,7 @@ def refused(cluster: Cluster, folder: Path) -> SlurmGrid:
     assert run.text().count("FAILED generate seed__small") == 3
     output("scontrol", "update", f"PartitionName={name}", "State=UP")
     assert run.ends(LONG) == 0, run.story()
-    assert grid.states("generate seed__small") == ["COMPLETED"]
+    assert grid.states("generate seed__small") == ["COMPLETED"], run.story()
     output("scontrol", "delete", f"PartitionName={name}")
     return grid
 
@@ -203,7 +203,7 @@ def node_dies_under_generation(cluster: Cluster, folder: Path) -> SlurmGrid:
     flipped.write_bytes(content)
     revive_after_second_try(cluster, grid, cell, node)
     assert run.ends(LONG) == 0, run.story()
-    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
+    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"], run.story()
     said = grid.log(cell)
     assert said.count("is damaged and is made again") == 2 and "1 of 4 shards are there from an earlier run" in said
     return grid
@@ -217,7 +217,7 @@ def node_dies_under_training(cluster: Cluster, folder: Path) -> SlurmGrid:
     node = lose_node_under(cluster, grid, cell, "students/q__seed__whole__sft__s1/student.json", 2)
     revive_after_second_try(cluster, grid, cell, node)
     assert run.ends(LONG) == 0, run.story()
-    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"]
+    assert grid.states(cell) == ["NODE_FAIL", "COMPLETED"], run.story()
     assert "shards are there from an earlier run" in grid.log(cell)
     return grid
 
@@ -270,7 +270,7 @@ def test_daemons_go_away(calm, undisturbed, tmp_path):
     assert run.ends(LONG) == 0, run.story()
     assert "FAILED" not in run.text(), "no try is used up while the controller is away"
     wait("the accounting", lambda: grid.states("check seed__small") == ["COMPLETED"])
-    assert grid.states(cell) == ["COMPLETED"]
+    assert grid.states(cell) == ["COMPLETED"], run.story()
     equal_and_never_twice(grid, undisturbed)
 
 
@@ -292,6 +292,6 @@ def test_a_bad_night(calm, undisturbed, tmp_path):
     time.sleep(60)
     calm.begin("slurmctld")
     assert run.ends(2 * LONG) == 0, run.story()
-    assert grid.states(generation) == grid.states(training) == ["NODE_FAIL", "COMPLETED"]
+    assert grid.states(generation) == grid.states(training) == ["NODE_FAIL", "COMPLETED"], run.story()
     equal_and_never_twice(grid, undisturbed)
     assert tables(grid.folder).keys() == undisturbed.keys()

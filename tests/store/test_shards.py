@@ -1,9 +1,13 @@
 """Unfinished work: a shard that is whole is never made again, and one that is not whole is."""
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 from teachergrid.errors import BadInput
 from teachergrid.store import artifacts, shards
+from workspace import ENV, ROOT
 
 SCHEMA = pa.schema([("i", pa.int64())])
 
@@ -64,6 +68,30 @@ def test_a_kill_loses_the_shard_at_work_only(tmp_path):
         shards.run(tmp_path, 4, make, schema, "rows")
     assert [table["a"][0].as_py() for table in shards.run(tmp_path, 4, make, schema, "rows")] == [0, 1, 2, 3]
     assert calls == [0, 1, 2, 3]
+
+
+def test_saved_shards_are_read_without_threads(tmp_path):
+    """A thread of Arrow that holds bytes of Python when the process ends aborts it ("terminate called without an active exception")."""
+    program = """
+import os, sys
+import pyarrow as pa
+from teachergrid.store import shards
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+run = lambda: shards.run(sys.argv[1], 3, lambda i: [{"i": i}], pa.schema([("i", pa.int64())]), "rows")
+assert [table.num_rows for table in run()] == [1, 1, 1]
+before = threads()
+assert [table.num_rows for table in run()] == [1, 1, 1]
+print("more", threads() - before)
+import pyarrow.parquet as pq
+pq.read_table(pa.BufferReader(open(next(os.scandir(sys.argv[1])).path, "rb").read()))
+assert threads() > before, "what this test is about"
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], env=ENV, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "more 0", done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_failure_beside_another_copy_ends_the_job(tmp_path):

@@ -161,7 +161,8 @@ def _saved(folder: Path, i: int, schema: pa.Schema, what: str) -> pa.Table | Non
         if path.stem.partition("-")[2] != hashlib.sha256(content).hexdigest():
             reason = "is damaged"
         else:
-            table = pq.read_table(pa.BufferReader(content))
+            # without threads: one that still holds these bytes when Python ends would abort the job (apache/arrow#34314)
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
             if table.schema.equals(schema):
                 return table
             reason = "has other columns"
