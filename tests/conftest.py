@@ -12,7 +12,7 @@ from pathlib import Path
 import made_grid
 import pytest
 import yaml
-from workspace import ENV, SMALL, Grid
+from workspace import ENV, SMALL, Grid, remove_copies
 
 # the collector finds nothing in the millions of objects of libraries and test modules, which stay: it looks less often, and
 # never at those
@@ -21,6 +21,10 @@ gc.set_threshold(10_000)
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    remove_copies()
 
 
 @pytest.fixture

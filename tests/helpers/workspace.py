@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -30,18 +31,30 @@ rules = {script: rule for rule, script in ENTRIES.items()}
 for path in SCRIPTS.glob("*.py"):
     fingerprint(rules.get(path.stem, path.stem))
 """
+_COPIES: list[Path] = []
+_ONE_AT_A_TIME = threading.Lock()  # tests of the cluster are threads: each would make the copy for itself
 
 
 def copy_code(to: Path, stand_in: bool = True) -> None:
     """Copy the workflow with the small grid; with a stand-in each entry script is replaced by it."""
-    shutil.copytree(_code(stand_in), to, dirs_exist_ok=True)
+    with _ONE_AT_A_TIME:
+        code = _code(stand_in)
+    shutil.copytree(code, to, dirs_exist_ok=True)
+
+
+@atexit.register
+def remove_copies() -> None:
+    """Remove what copy_code copies from. For pytest to call: its worker processes end without Python's exit functions."""
+    while _COPIES:
+        shutil.rmtree(_COPIES.pop(), ignore_errors=True)
+    _code.cache_clear()
 
 
 @cache
 def _code(stand_in: bool) -> Path:
     """Return what copy_code copies, with all that Python and the fingerprints would otherwise compute anew in each copy."""
     to = Path(tempfile.mkdtemp(prefix="teachergrid-code-"))
-    atexit.register(shutil.rmtree, to)
+    _COPIES.append(to)
     for part in PARTS:
         source, target = ROOT / part, to / part
         target.parent.mkdir(parents=True, exist_ok=True)
