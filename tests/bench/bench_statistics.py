@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from teachergrid.stats import agreement, comparison, contrasts, families, pooling, rank, variance
+from teachergrid.stats import agreement, comparison, contrasts, families, pooling, rank, resampling, variance
 from teachergrid.stats.nested_bootstrap import nested_rho, performance_draws, teacher_weights
 
 ITEMS, ROUNDS = 700, 500
 NOISE = 0.087  # standard error of a teacher's mean of these items, in logits
+SEED = 0.06  # sd of a training seed, in logits
 COVERS, FALSE = (0.93, 0.97), (0.035, 0.065)
 
 
@@ -156,24 +157,46 @@ def population_rho(rho_true: float, bases: int) -> float:
 # --- best, ceiling, equality
 
 
+def noise(grids: int):
+    """Intervals of one unit's lead over another, over items and seeds."""
+    for n in (2, 4, 8, 20):
+        for seeds, sd in ((1, 0.0), (2, SEED), (2, 0.2), (3, SEED), (3, 0.2)):
+            rng, covered = np.random.default_rng(12), []
+            for i in range(grids):
+                g = grid(rng, n, 1, seeds, sd, 0.25, 0.0)
+                draws = performance_draws(list(g.cube[0]), ROUNDS, i)
+                low, high = resampling.percentiles(draws[:, 0] - draws[:, 1])
+                mean = expected(g.truth[0], sd)
+                covered.append(low <= mean[0] - mean[1] <= high)
+            note = "few seeds: covers about 90 %" if n < 8 else ""
+            yield Line(f"difference, {n} units, {seeds} seeds of sd {sd}: covers", np.mean(covered), *COVERS, note)
+
+
+def expected(truth: np.ndarray, seed_sd: float) -> np.ndarray:
+    """Return the mean score of each unit [n] over all items and seeds that there could be."""
+    z, weights = np.polynomial.hermite_e.hermegauss(41)
+    p = 1 / (1 + np.exp(-(truth[:, None] + math.hypot(1.2, seed_sd) * z - 0.3)))
+    return p @ weights / weights.sum()
+
+
 def best(grids: int):
-    # of all widths: the noise is a share of the variance of the means that is uniform, as `shrunk` presumes
+    # {name: (sd of the truth, seeds)}. Of all widths: the noise is a share of the variance of the means that is uniform, as `shrunk` presumes
     fields = {
-        "of all widths": (None, 0.0),
-        "close": (0.07, 0.0),
-        "close, 3 seeds": (0.07, 0.06),
-        "wide": (0.25, 0.15),
-        "wide, 3 seeds": (0.25, 0.06),
+        "of all widths": (None, 1),
+        "close": (0.07, 1),
+        "close, 2 seeds": (0.07, 2),
+        "close, 3 seeds": (0.07, 3),
+        "wide": (0.29, 1),
+        "wide, 2 seeds": (0.25, 2),
+        "wide, 3 seeds": (0.25, 3),
     }
-    for name, (width, second) in fields.items():
-        seeds = 3 if "seeds" in name else 1
-        seed_sd, inside = (second, 0.0) if seeds == 3 else (0.0, second)
+    for name, (width, seeds) in fields.items():
         for n in (8, 20):
             rng, said, true = np.random.default_rng(5), [], []
             for i in range(grids):
                 noise = rng.random() if width is None else math.nan
                 spread = NOISE * math.sqrt((1 - noise) / noise) if width is None else width
-                g = grid(rng, n, 1, seeds, seed_sd, spread, inside)
+                g = grid(rng, n, 1, seeds, SEED if seeds > 1 else 0.0, spread, 0.0)
                 result = comparison.best_with_uncertainty(g.cube[0], ROUNDS, i)
                 said += [unit.p_best for unit in result.units]
                 true += list(np.arange(n) == g.truth[0].argmax())
@@ -277,7 +300,8 @@ def tests(grids: int):
 
 
 PARTS: dict[str, Callable] = {
-    part.__name__: part for part in (contrast, partial, rho, best, ceiling, components, interaction, equality, tests)
+    part.__name__: part
+    for part in (contrast, partial, rho, noise, best, ceiling, components, interaction, equality, tests)
 }
 
 

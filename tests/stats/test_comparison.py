@@ -110,8 +110,9 @@ def test_seed_noise_widens_the_intervals():
     fresh = (rng.random((8, 2, 700)) < 0.5).astype(float)  # seed means differ only as their items do
     assert width(fresh) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 1400), rel=0.15)
     noisy = same + rng.normal(0, 0.1, (8, 2, 1))
-    expected = 2 * 1.96 * math.sqrt(0.25 / 700 + 0.1**2 / 2)
-    assert width(noisy) == pytest.approx(expected, rel=0.35)
+    seen = noisy.mean(2).var(1, ddof=1).mean()  # with 8 degrees of freedom, so about as Student's t
+    expected = 2 * 2.26 * math.sqrt(8 / 9) * math.sqrt(0.25 / 700 + seen / 2)
+    assert width(noisy) == pytest.approx(expected, rel=0.05)
     missing = noisy.copy()
     missing[0, 1], missing[1] = NAN, NAN
     result = comparison.best_with_uncertainty(missing)

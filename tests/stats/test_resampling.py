@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 from teachergrid.stats import comparison, resampling
 
 NAN = math.nan
@@ -61,3 +62,25 @@ def test_draws_of_a_seed_are_those_that_are_made_anew():
     for seed, given in (((3,), 3), ((3, 1), [3, 1])):
         weights = resampling.weights_of_seed(20, 9, *seed)
         assert (weights == resampling.resample(20, 9, np.random.default_rng(given))).all()
+
+
+@pytest.mark.parametrize(("units", "seeds", "covers"), [(2, 2, 0.878), (2, 3, 0.917), (8, 2, 0.934), (8, 3, 0.942)])
+def test_intervals_cover_though_few_seeds_tell_how_large_their_noise_is(units, seeds, covers):
+    """A lead over another unit, where seeds make all noise. With 1.96 times what was seen it would be .811, .878, .914 and .932."""
+    rng, hits, freedom = np.random.default_rng(6), [], units * (seeds - 1)
+    for _ in range(2000):
+        of_seeds = rng.normal(size=(units, seeds, 1))
+        draws = resampling.seed_noise(list(of_seeds + np.zeros(500)), 400, rng)
+        low, high = resampling.percentiles(draws[:, 0] - draws[:, 1])
+        hits.append(low <= of_seeds[0].mean() - of_seeds[1].mean() <= high)
+    limit = student.ppf(0.975, freedom + 1) * math.sqrt(freedom / (freedom + 1))
+    assert covers == pytest.approx(1 - 2 * student.cdf(-limit, freedom), abs=0.001)
+    assert np.mean(hits) == pytest.approx(covers, abs=0.015)
+
+
+def test_two_seeds_of_one_unit_do_not_make_all_intervals_useless():
+    rng = np.random.default_rng(7)
+    by_unit = [np.array([[0.5] * 500, [0.6] * 500]), *np.full((5, 1, 500), 0.5)]
+    low, high = resampling.percentiles(resampling.seed_noise(by_unit, 20000, rng)[:, 3])
+    # one degree of freedom is taken for two: 4.3 times the sd of 0.1 / sqrt(2), over sqrt(2); with one, 12.7 times it
+    assert high == pytest.approx(4.30 * 0.1 / math.sqrt(2) / math.sqrt(2), rel=0.1) == pytest.approx(-low, rel=0.2)

@@ -262,20 +262,22 @@ def seed_noise(by_unit: list[np.ndarray], rounds: int, rng: np.random.Generator)
 
     by_unit: the scores [seeds, items] of each unit.
 
-    Two or three seeds say little about one unit, so training noise is assumed to be equal for all units: the deviations of
-    seed means from their unit's mean, times sqrt(S / (S - 1)) for S seeds, are drawn from all units together. Part of
-    their variance is the noise of items, which the bootstrap over items already contains; that part is subtracted. Zeros where no
-    unit has two seeds.
+    Two or three seeds say little about one unit, so training noise is assumed to be normal, with the same variance for all units.
+    Few seeds say roughly how large that is, so each round takes one from its posterior: the pooled variance of seed means times f
+    over a draw of chi-square with f + 1 degrees of freedom, f the sum of S - 1 over units of S seeds. Intervals are then
+    about as wide as Student's t makes them. (With f in place of f + 1 they would be exactly so, but two seeds of a single unit would
+    make all intervals useless.) Part of the variance is the noise of items, which the bootstrap over items already contains;
+    that part is subtracted. Zeros where no unit has two seeds.
     """
+    freedom = np.array([len(scores) - 1 for scores in by_unit])
     repeated = [scores for scores in by_unit if len(scores) > 1]
-    between = sum(scores.mean(1).var(ddof=1) for scores in repeated)
-    if between == 0:
+    if not repeated:
         return np.zeros((rounds, len(by_unit)))
-    from_items = sum(scores.var(0, ddof=1).mean() / scores.shape[1] for scores in repeated)
-    deviations = [(s.mean(1) - s.mean()) * math.sqrt(len(s) / (len(s) - 1)) for s in repeated]
-    pool = np.concatenate(deviations)
-    pool *= math.sqrt(max(0, 1 - from_items / between))
-    return np.stack([rng.choice(pool, (rounds, len(scores))).mean(1) for scores in by_unit], axis=1)
+    weights, total = freedom[freedom > 0], int(freedom.sum())
+    between = np.average([scores.mean(1).var(ddof=1) for scores in repeated], weights=weights)
+    from_items = np.average([scores.var(0, ddof=1).mean() / scores.shape[1] for scores in repeated], weights=weights)
+    variances = np.maximum(0, between * total / rng.chisquare(total + 1, rounds) - from_items)
+    return np.sqrt(variances)[:, None] * rng.normal(size=(rounds, len(by_unit))) / np.sqrt(freedom + 1)
 
 
 def first_shares(means: np.ndarray) -> np.ndarray:

@@ -13,6 +13,9 @@ def shrunk(means: np.ndarray, draws: np.ndarray, rng: np.random.Generator) -> np
     beforehand (Daniels 1999), and each round takes one from its posterior: the deviations of the means from their average
     are multiplied by 1 - b, and the noise by the root of it.
 
+    With few seeds v is uncertain itself: its size differs from round to round (see `resampling.seed_noise`). With f degrees of freedom
+    behind it (see `freedom_of`), means with a sum of squares s have the likelihood b^((n - 1) / 2) (f v + b s)^(-(f + n - 1) / 2).
+
     Args:
         means: [units]. draws: means under other items and seeds [rounds, units], see `unit_means`.
     """
@@ -20,16 +23,31 @@ def shrunk(means: np.ndarray, draws: np.ndarray, rng: np.random.Generator) -> np
     centred = draws - draws.mean(1, keepdims=True)
     centred -= centred.mean(0)
     deviations = means - means.mean()
-    noise = float((centred**2).mean(0).sum()) / max(1, n - 1)
-    if n < 2 or noise <= TIE**2:
+    noise = (centred**2).sum(1)
+    if n < 2 or noise.mean() <= TIE**2:
         return deviations + centred
-    squares = float((deviations**2).sum())
     # fine where a wide field leaves next to no noise
     share = np.geomspace(1e-9, 1, 2001)
-    log_posterior = (
-        (n - 1) / 2 * np.log(share) - share * squares / (2 * noise) + np.log(share)
-    )  # the last: its own width
+    freedom = freedom_of(centred)
+    of_noise = (freedom - 2) * noise.mean() / (n - 1)  # f v: the mean of v over chi-square of f is v / (f - 2)
+    squares = np.log1p(share * float((deviations**2).sum()) / of_noise)
+    # the last for the width that a share stands for
+    log_posterior = (n - 1) / 2 * np.log(share) - (freedom + n - 1) / 2 * squares + np.log(share)
     cumulated = np.cumsum(np.exp(log_posterior - log_posterior.max()))
     quantiles = rng.permutation((np.arange(rounds) + 0.5) / rounds)
     kept = 1 - share[np.minimum(np.searchsorted(cumulated / cumulated[-1], quantiles), len(share) - 2)][:, None]
     return kept * deviations + np.sqrt(kept) * centred
+
+
+def freedom_of(centred: np.ndarray) -> float:
+    """Return the degrees of freedom behind the size of the noise, by moments; more than 4, and very many where it is known.
+
+    centred: draws of the noise [rounds, n], with a mean of 0 over the units and over the rounds.
+
+    The variance of a round's sum of squares, over its squared mean, is 2 tr(C^2) / tr(C)^2 where the noise is normal with
+    covariance C. A size of f degrees of freedom adds to it: the variance of 1 / chi-square is 2 / (f - 4) of its squared mean.
+    """
+    squares, covariance = (centred**2).sum(1), centred.T @ centred / len(centred)
+    seen = 1 + squares.var() / squares.mean() ** 2
+    normal = 1 + 2 * float((covariance**2).sum() / np.trace(covariance) ** 2)
+    return 4 + 2 / max(1e-6, seen / normal - 1)
