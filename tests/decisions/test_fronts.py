@@ -59,10 +59,16 @@ def test_a_teacher_without_size_has_no_cost(world):
     assert "x" not in rows(found, "front", "b1") and rows(found, "front", "b1")["z"]["other"] is None
 
 
-def test_tokens_are_means_over_seeds():
+def test_tokens_are_of_all_responses():
+    """Means over seeds. Five samples of an instruction are five responses, and one that is not trained on was written, too."""
     unit = Unit("b", "p__t", "p", "t", "sft", "t", "p, sft", False, None, {1: "one", 2: "two", 3: "three"})
     facts = {"one": {"trained_tokens": 30, "examples": 10}, "two": {"trained_tokens": 50, "examples": 10}}
-    assert fronts.tokens_of([unit], facts) == {("b", "p, sft", "t"): 4}
+    assert fronts.tokens_of([unit], facts) == {("b", "p, sft", "t"): 40}
+    of_five = {name: {key: 5 * value for key, value in own.items()} for name, own in facts.items()}
+    assert fronts.tokens_of([unit], of_five) == {("b", "p, sft", "t"): 200}
+    kept = {"trained_tokens": 24, "examples": 6, "left_out": {"empty": 1, "unfinished": 1}}
+    partly = {"one": kept | {"prompt_refused": 1, "prompt_too_long": 1}}
+    assert fronts.tokens_of([unit], partly) == {("b", "p, sft", "t"): 40}
 
 
 def test_more_responses_help_a_noisy_metric_only():

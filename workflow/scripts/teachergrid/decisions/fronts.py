@@ -1,7 +1,7 @@
 """What quality costs: on each base the teachers that no other one beats for as little, and what a longer pilot would be worth.
 
-The cost of a teacher is what it takes to write its responses: its parameters times the tokens of a response. Hours are not used, so
-that the same results give the same tables. The rows are of artifacts.EFFECTS.
+The cost of a teacher is what it takes to write its responses: its parameters times the tokens of them all, so five samples of each
+instruction cost five times as much. Hours are not used, so that the same results give the same tables. The rows are of artifacts.EFFECTS.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,19 +21,28 @@ Cell = tuple[str, str, str]  # base, panel, unit
 
 
 def tokens_of(units: Iterable[Unit], students: Mapping[str, dict]) -> dict[Cell, float]:
-    """Return {(base, panel, unit): tokens of a response that its students were trained on, over all epochs}.
+    """Return {(base, panel, unit): tokens of all responses of a teacher, over all epochs}; a mean over its students.
 
-    A panel has one recipe, so its units have the same epochs. students: {student: its student.json}.
+    A panel has one recipe and one set of instructions, so its units have the same epochs, and differ in their responses alone. Those that
+    no student was trained on count as the others do: they were written, too. students: {student: its student.json}.
     """
     found: dict[Cell, float] = {}
     for unit in units:
         made = [students[name] for name in unit.students.values() if name in students]
-        means = [
-            own["trained_tokens"] / own["examples"] for own in made if own.get("trained_tokens") and own.get("examples")
+        tokens = [
+            own["trained_tokens"] / own["examples"] * _written(own)
+            for own in made
+            if own.get("trained_tokens") and own.get("examples")
         ]
-        if means:
-            found[unit.base, unit.panel, unit.unit] = float(np.mean(means))
+        if tokens:
+            found[unit.base, unit.panel, unit.unit] = float(np.mean(tokens))
     return found
+
+
+def _written(facts: Mapping) -> int:
+    """Return how many responses there were for a student. facts: its student.json."""
+    refused = (facts.get(key, 0) for key in ("prompt_refused", "prompt_too_long"))
+    return facts["examples"] + sum((facts.get("left_out") or {}).values()) + sum(refused)
 
 
 def front_rows(settings: Mapping, panel: str, tables: Mapping[str, Table], tokens: Mapping[Cell, float]) -> list[dict]:
