@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from teachergrid.stats import agreement, comparison, contrasts, families, pooling, rank, resampling, variance
-from teachergrid.stats.nested_bootstrap import nested_rho, performance_draws, teacher_weights
+from teachergrid.stats.nested_bootstrap import DrawnRanks, nested_rho, performance_draws, teacher_weights
 
 ITEMS, ROUNDS = 700, 500
 NOISE = 0.087  # standard error of a teacher's mean of these items, in logits
@@ -133,7 +133,8 @@ def rho(grids: int):
             g = grid(rng, n, bases)
             x = metric(rng, g.truth, 0.7)
             pooled = rank.pooled(x, g.ap, i, ROUNDS)
-            nested = nested_rho(x, g.ap, list(map(pooling.ranking, points(g))), teacher_weights(n, ROUNDS, i))
+            weights = teacher_weights(n, ROUNDS, i)
+            nested = nested_rho(x, g.ap, [DrawnRanks(draws, weights) for draws in points(g)])
             for name, ends in (("BCa", pooled.bca), ("nested", nested)):
                 if ends:
                     found[name].append(ends[0] <= truth <= ends[1])

@@ -48,7 +48,7 @@ def test_nested_interval_covers():
         cubes = list((truth[:, None] + rng.normal(0, noisy, (n, items)))[:, None])
         draws = nested_bootstrap.performance_draws(cubes, 300, seed)
         means, weights = np.array([own.mean() for own in cubes]), nested_bootstrap.teacher_weights(n, 300, seed)
-        low, high = nested_bootstrap.nested_rho(x, means, [pooling.ranking(draws)], weights)
+        low, high = nested_bootstrap.nested_rho(x, means, [nested_bootstrap.DrawnRanks(draws, weights)])
         hits += low <= wanted <= high
     assert 0.88 <= hits / 150 <= 0.99
 
@@ -59,8 +59,9 @@ def test_nested_rho_over_bases_leaves_out_what_is_missing():
     x[0, 3], y[1, 5] = NAN, NAN
     draws = y[:, None, :] + rng.normal(0, 0.1, (2, 300, 9))
     rho = rank.pooled(x, y).rho
-    rankings, weights = list(map(pooling.ranking, draws)), nested_bootstrap.teacher_weights(9, 300)
-    low, high = nested_bootstrap.nested_rho(x, y, rankings, weights)
+    weights = nested_bootstrap.teacher_weights(9, 300)
+    drawn = [nested_bootstrap.DrawnRanks(own, weights) for own in draws]
+    low, high = nested_bootstrap.nested_rho(x, y, drawn)
     assert low < rho < high
 
 
@@ -78,6 +79,16 @@ def test_what_is_undefined_has_no_interval(x, y):
     draws = np.tile(y, (50, 1)) + np.random.default_rng(0).normal(size=(50, len(y)))
     assert nested_bootstrap.nested_intervals([x], y, draws) == [nested_bootstrap.NestedIntervals()]
     assert rank.leave_one_out(np.array(x), np.array(y), ["a"] * len(x)) == {}
+
+
+def test_drawn_ranks_are_those_of_the_teachers_that_are_asked_for():
+    rng = np.random.default_rng(8)
+    draws, weights = rng.normal(size=(30, 6)).round(1), resampling.resample(30, 6, rng)
+    drawn, some = nested_bootstrap.DrawnRanks(draws, weights), np.array([1, 0, 1, 1, 0, 1], bool)
+    for complete in (np.ones(6, bool), some, some, np.ones(6, bool)):
+        occurs, ranks = drawn.of(complete)
+        assert (occurs == weights * complete).all()
+        assert (ranks == nested_bootstrap.weighted_ranks(pooling.ranking(draws), weights * complete)).all()
 
 
 def repeated(values, weights):

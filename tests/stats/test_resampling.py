@@ -84,3 +84,10 @@ def test_two_seeds_of_one_unit_do_not_make_all_intervals_useless():
     low, high = resampling.percentiles(resampling.seed_noise(by_unit, 20000, rng)[:, 3])
     # one degree of freedom is taken for two: 4.3 times the sd of 0.1 / sqrt(2), over sqrt(2); with one, 12.7 times it
     assert [-low, high] == pytest.approx([4.30 * 0.1 / math.sqrt(2) / math.sqrt(2)] * 2, rel=0.1)
+
+
+def test_weighted_sums_are_exact():
+    """Of thousands of units, each as often as a draw could take it."""
+    rng = np.random.default_rng(3)
+    signs, weights = resampling.signs(rng.integers(0, 900, 2000)), rng.integers(0, 4000, (5, 2000)).astype(float)
+    assert (resampling.weighted_sums(signs, weights) == weights @ signs.T).all()

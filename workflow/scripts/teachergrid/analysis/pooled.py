@@ -54,7 +54,7 @@ def pooled_rows(by_base: Mapping[str, Table], labels: Mapping[str, Label], round
     """
     aligned = align(list(by_base.values()))
     weights = nested_bootstrap.teacher_weights(aligned.ap.shape[1], rounds, seed)
-    rankings = [pooling.ranking(draws) for draws in aligned.draws]
+    drawn = [nested_bootstrap.DrawnRanks(draws, weights) for draws in aligned.draws]
     own = {metric: values for metric, values in aligned.values.items() if labels[metric].columns["own"]}
     p_max_t = pooling.max_t(own, aligned.ap, frozenset({BORROWED}), seed)
     ceiling = _pooled_ceiling([table.ceiling for table in by_base.values()])
@@ -65,8 +65,7 @@ def pooled_rows(by_base: Mapping[str, Table], labels: Mapping[str, Label], round
         pooled = rank.pooled(x, y, seed, rounds, names=list(by_base))
         used = [base for base, rho in enumerate(pooled.rhos) if rho is not None]
         without = rank.leave_one_out(x[used], y[used], aligned.families) if used else {}
-        own_rankings = [rankings[base] for base in used]
-        nested = nested_bootstrap.nested_rho(x[used], y[used], own_rankings, weights) if used else None
+        nested = nested_bootstrap.nested_rho(x[used], y[used], [drawn[base] for base in used]) if used else None
         low, high = signed(pooled.bca, sign)
         rho = None if pooled.rho is None else sign * pooled.rho + 0.0  # + 0.0: no -0.0
         p = pooling.borrowed_p(y, seed) if metric == BORROWED and pooled.rho is not None else pooled.p

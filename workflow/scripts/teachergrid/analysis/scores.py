@@ -10,10 +10,11 @@ the share `COVERED` of a measure's items counts as missing there.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product, repeat
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from ..store import artifacts
 from ..store.artifacts import Source, read
@@ -21,8 +22,10 @@ from ..store.artifacts import Source, read
 AP = "AP"
 COVERED = 0.9
 _NONE = (np.nan, np.nan)  # score of an item without one, and its variance
+_NAMES = ["task", "id", "category"]
 Item = tuple[str, str, str]  # suite, task, id
 Bounds = tuple[float, float]
+Named = dict[tuple[str, str], dict[str, dict[str, float]]]  # {(task, measure): {model: {id: value}}}
 
 
 # by a grid's `compare`: what one unit is called, and what several are
@@ -81,25 +84,9 @@ def _nothing(name: str, models: list[str]) -> Scores:
 
 def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dict[str, Scores]:
     """Return the measures of a suite by a judge."""
-    category: dict[tuple[str, str], str | None] = {}
-    named: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # {(task, measure): {model: {id: value}}}
-    by_model = {}
-    for model in models:
-        if (model, suite, judge) in scores:
-            by_model[model] = _items(scores[model, suite, judge], model, category, named)
-    items = sorted(category)
-    place = {item: i for i, item in enumerate(items)}
-    means, noise = ({m: np.full(len(items), np.nan) for m in by_model} for _ in range(2))
-    last: list[tuple[str, str]] = []
-    rows: list[int] = []
-    for model, of_model in by_model.items():
-        own = list(of_model)
-        if own != last:  # models mostly have the same items in the same order
-            last, rows = own, [place[item] for item in own]
-        pairs = np.array(list(of_model.values()), float).reshape(-1, 2)
-        means[model][rows], noise[model][rows] = pairs.T
-    raw = _Raw([(suite, *item) for item in items], [category[item] for item in items], means, noise)
-    name, task = f"{suite}/{judge}", [item[0] for item in items]
+    files = {model: scores[model, suite, judge] for model in models if (model, suite, judge) in scores}
+    raw, named = _read(suite, files)
+    name, task = f"{suite}/{judge}", [item[1] for item in raw.items]
     found = {name: _complete(name, raw, models)}
     with_category = {(t, c) for t, c in zip(task, raw.category, strict=True) if c}
     for part in sorted({(t,) for t in task} | with_category):
@@ -115,33 +102,67 @@ def _of_judge(suite: str, judge: str, models: list[str], scores: Mapping) -> dic
     return found
 
 
-def _items(
-    source: Source,
-    model: str,
-    category: dict[tuple[str, str], str | None],
-    named: dict[tuple[str, str], dict[str, dict[str, float]]],
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return {(task, id): (score, its variance)} of a model, the mean over samples that have one; adds categories and named measures."""
-    table = read(source, artifacts.SCORES, ["task", "id", "category", "score", "measures"])
-    # column by column: a row at a time takes several times as long, and there are very many files
-    items = list(zip(table["task"].to_pylist(), table["id"].to_pylist(), strict=True))
-    category.update(zip(items, table["category"].to_pylist(), strict=True))
-    scores = np.asarray(table["score"].to_numpy(), float).tolist()  # null is NaN
-    further: dict[tuple[str, str, str], list[float]] = {}
-    if table["measures"].null_count < len(items):
-        for item, measured in zip(items, table["measures"].to_pylist(), strict=True):
-            for one in measured or ():
-                if one["value"] is not None:
-                    further.setdefault((*item, one["measure"]), []).append(one["value"])
-    for (task, id, measure), values in further.items():
+class _Rows(NamedTuple):
+    """What the rows of a file are about."""
+
+    names: pa.Table  # their columns _NAMES
+    of: list[tuple[str, str]]  # [rows], task and id
+    items: list[tuple[str, str]]  # each once
+
+
+def _read(suite: str, files: Mapping[str, Source]) -> tuple[_Raw, Named]:
+    """Return the scores of a suite by a judge, and what it measures beside them. files: {model: source of artifacts.SCORES}."""
+    category: dict[tuple[str, str], str | None] = {}
+    by_model: dict[str, tuple[_Rows, np.ndarray, np.ndarray]] = {}
+    named: Named = {}
+    rows = None
+    for model, source in files.items():
+        table = read(source, artifacts.SCORES, [*_NAMES, "score", "measures"])
+        # models mostly have the same rows in the same order, and there are very many files
+        if rows is None or not rows.names.equals(table.select(_NAMES)):
+            rows = _rows(table)
+            category.update(zip(rows.of, rows.names["category"].to_pylist(), strict=True))
+        _add_named(table, rows, model, named)
+        by_model[model] = rows, *_of_items(rows, table)
+    items = sorted(category)
+    place = {item: i for i, item in enumerate(items)}
+    means, noise = ({m: np.full(len(items), np.nan) for m in by_model} for _ in range(2))
+    last, places = None, []
+    for model, (own, of_model, noise_of_model) in by_model.items():
+        if own is not last:
+            last, places = own, [place[item] for item in own.items]
+        means[model][places], noise[model][places] = of_model, noise_of_model
+    return _Raw([(suite, *item) for item in items], [category[item] for item in items], means, noise), named
+
+
+def _rows(table: pa.Table) -> _Rows:
+    of = list(zip(table["task"].to_pylist(), table["id"].to_pylist(), strict=True))
+    return _Rows(table.select(_NAMES), of, list(dict.fromkeys(of)))
+
+
+def _of_items(rows: _Rows, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of a model [items] and their variance: of an item with several samples, the mean over those that have a score."""
+    scores = np.asarray(table["score"].to_numpy(), float)  # null is NaN
+    if len(rows.items) == len(rows.of):  # one sample of each
+        return scores, np.full(len(scores), np.nan)
+    samples: dict[tuple[str, str], list[float]] = {item: [] for item in rows.items}
+    for item, score in zip(rows.of, scores.tolist(), strict=True):
+        samples[item].append(score)
+    means, noise = np.array([_mean_of(row) for row in samples.values()]).T
+    return means, noise
+
+
+def _add_named(table: pa.Table, rows: _Rows, model: str, named: Named) -> None:
+    """Add what a checker or judge measures beside the score: the mean over an item's samples."""
+    if table["measures"].null_count == len(rows.of):
+        return
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for item, measured in zip(rows.of, table["measures"].to_pylist(), strict=True):
+        for one in measured or ():
+            if one["value"] is not None:
+                found.setdefault((*item, one["measure"]), []).append(one["value"])
+    for (task, id, measure), values in found.items():
         named.setdefault((task, measure), {}).setdefault(model, {})[id] = float(np.mean(values))
-    alone = dict(zip(items, zip(scores, repeat(np.nan)), strict=False))
-    if len(alone) == len(items):  # one sample of each
-        return alone
-    samples: dict[tuple[str, str], list[float]] = {}
-    for item, score in zip(items, scores, strict=True):
-        samples.setdefault(item, []).append(score)
-    return {item: _mean_of(row) for item, row in samples.items()}
 
 
 def _mean_of(samples: list[float]) -> tuple[float, float]:

@@ -239,10 +239,11 @@ def reliability(performance: np.ndarray | Sequence[np.ndarray], rounds: int = 20
     in_part = max(1, int(seeds.min()) // 2)
     split_seeds = int(seeds.min()) > 1
     times = float(seeds.mean()) / in_part if split_seeds else 2.0
-    half, rng, rhos = rows.shape[1] // 2, np.random.default_rng(seed), []
+    by_item = np.ascontiguousarray(rows.T)
+    half, rng, rhos = len(by_item) // 2, np.random.default_rng(seed), []
     for _ in range(rounds):
-        order = rng.permutation(rows.shape[1])
-        parts = [rows[:, order[:half]].mean(1), rows[:, order[half : 2 * half]].mean(1)]
+        order = rng.permutation(len(by_item))
+        parts = [by_item[chosen].mean(0) for chosen in (order[:half], order[half : 2 * half])]
         # the seeds of each unit in random order; those that it lacks are last
         picks = np.argsort(np.where(has_items, rng.random(has_items.shape), 2), axis=1)
         first, second = (_by_seed(part, has_items, picks) for part in parts)

@@ -41,6 +41,23 @@ def teacher_weights(n: int, rounds: int = 2000, seed: int = 0) -> np.ndarray:
     return resampling.weights_of_seed(rounds, n, seed, 1)
 
 
+class DrawnRanks:
+    """How performance ranks the teachers of a base in each round, where they occur as often as weights say; made once for all metrics."""
+
+    def __init__(self, draws: np.ndarray, weights: np.ndarray) -> None:
+        """Take performance and weights, both [rounds, n]; see `performance_draws` and `teacher_weights`."""
+        self.found, self.weights = pooling.ranking(draws), weights
+        self._last = b"", weights, weights
+
+    def of(self, complete: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how often teachers occur, and `weighted_ranks` of them, both [rounds, n]. complete [n]: the others never occur."""
+        # most metrics have a value of every teacher
+        if self._last[0] != complete.tobytes():
+            occurs = self.weights * complete
+            self._last = complete.tobytes(), occurs, weighted_ranks(self.found, occurs)
+        return self._last[1:]
+
+
 def weighted_ranks(found: Ranking, weights: np.ndarray) -> np.ndarray:
     """Return mid-ranks, centred and doubled, where units occur as often as weights [rounds, n] say: [rounds, n].
 
@@ -52,26 +69,24 @@ def weighted_ranks(found: Ranking, weights: np.ndarray) -> np.ndarray:
     return lower + upto - counts[:, -1:]
 
 
-def nested_rho(
-    metric: ArrayLike, performance: ArrayLike, rankings: Sequence[Ranking], weights: np.ndarray
-) -> Interval | None:
+def nested_rho(metric: ArrayLike, performance: ArrayLike, drawn: Sequence[DrawnRanks]) -> Interval | None:
     """Return the BCa interval of Spearman's rho over teachers, items and seeds; None where it is undefined.
 
     Args:
         metric, performance: [n]; or [bases, n] for the rho over bases of `rank.pooled`. NaN is missing.
-        rankings: of each base, by draws of performance [rounds, n]; see `pooling.ranking`.
-        weights: [rounds, n], see `teacher_weights`.
+        drawn: of each base; all with the same weights.
     """
     x, y = np.asarray(metric, float), np.asarray(performance, float)
     rows = np.atleast_2d(x)
     complete = ~np.isnan(rows) & ~np.isnan(np.atleast_2d(y))
     rhos = []
-    for of_base, has_both, found in zip(rows, complete, rankings, strict=True):
-        occurs = weights * has_both
-        ranks = occurs @ resampling.signs(of_base).T
-        rhos.append(resampling.rho_of_ranks(ranks, weighted_ranks(found, occurs), occurs))
-    drawn = rhos[0] if x.ndim == 1 else rank.mean_rho(rhos, complete)
-    return resampling.bca_of_draws(rank.reweighted(x, y), weights.shape[1], drawn)
+    for of_base, has_both, ranks in zip(rows, complete, drawn, strict=True):
+        occurs, ranks_y = ranks.of(has_both)
+        rhos.append(
+            resampling.rho_of_ranks(resampling.weighted_sums(resampling.signs(of_base), occurs), ranks_y, occurs)
+        )
+    of_all = rhos[0] if x.ndim == 1 else rank.mean_rho(rhos, complete)
+    return resampling.bca_of_draws(rank.reweighted(x, y), drawn[0].weights.shape[1], of_all)
 
 
 def nested_intervals(
@@ -92,7 +107,8 @@ def nested_intervals(
     if not any(defined):
         return [NestedIntervals() for _ in x]
     x, y, draws = x[:, used], y[used], draws[:, used]
-    weights, found = teacher_weights(len(y), len(draws), seed), pooling.ranking(draws)
+    weights = teacher_weights(len(y), len(draws), seed)
+    drawn = DrawnRanks(draws, weights)
     shares = iter(accuracies(x[defined], draws, weights))
     intervals = []
     for values, is_defined in zip(x, defined, strict=True):
@@ -101,7 +117,7 @@ def nested_intervals(
             continue
         rng = np.random.default_rng([seed, 2])
         regret_1, regret_3 = (_percentiles(drawn_regret(values, draws, weights, k, rng)) for k in (1, 3))
-        rho = nested_rho(values, y, [found], weights)
+        rho = nested_rho(values, y, [drawn])
         intervals.append(NestedIntervals(rho, _percentiles(next(shares)), regret_1, regret_3))
     return intervals
 

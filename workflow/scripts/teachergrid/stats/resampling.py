@@ -81,14 +81,14 @@ def signs(x: ArrayLike) -> np.ndarray:
 
 
 def weighted_rho(signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return Spearman's rho where units occur as often as the weights say, without ranking again.
+    """Return Spearman's rho of signs [n, n] (see `signs`) where units occur as often as weights [draws, n] say, without ranking again."""
+    return rho_of_ranks(weighted_sums(signs_x, weights), weighted_sums(signs_y, weights), weights)
 
-    Args:
-        signs_x, signs_y: [n, n], see `signs`.
-        weights: [draws, n], how often each unit occurs; 0 leaves it out.
-    Returns: [draws], as `rho_of_ranks`.
-    """
-    return rho_of_ranks(weights @ signs_x.T, weights @ signs_y.T, weights)
+
+def weighted_sums(signs_of: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return mid-ranks, centred and doubled, from signs [n, n], where units occur as often as weights [draws, n] say: [draws, n]."""
+    # whole numbers below 2^24 are exact with half of the digits, at twice the speed
+    return (weights.astype(np.float32) @ signs_of.astype(np.float32).T).astype(float)
 
 
 def rho_of_ranks(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
