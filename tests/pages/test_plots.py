@@ -30,6 +30,14 @@ def test_points_at_the_same_x_stand_side_by_side():
     assert places[1] - places[0] == pytest.approx(9, abs=0.2)
 
 
+def test_nearly_equal_costs_stand_side_by_side_at_one_tick():
+    point = labels.Point(x=1.0, y=1.0, label="a")
+    drawn = plots.scatter([point, point._replace(x=1.0004)], "t", "d", "x", "y", log=text.significant)
+    first, second = [float(x) for x in re.findall(r"translate\(([\d.]+)", drawn)]
+    assert 0 < second - first < 2
+    assert re.findall(r'class="tick"[^>]*"middle">([^<]*)<', drawn) == ["1"]
+
+
 def test_linked_points_are_joined_by_their_mean_and_a_crowd_loses_labels():
     points = [labels.Point(x=x, y=y, label="a", linked=True) for x, y in ((1.0, 0.0), (1.0, 2.0), (2.0, 3.0))]
     (link,) = re.findall(r'class="link[^"]*" d="M([^"]+)"', plots.scatter(points, "t", "d", "x", "y"))
