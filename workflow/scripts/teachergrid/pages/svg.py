@@ -62,7 +62,8 @@ def polyline(points: list[tuple[float, float]], css: str) -> Markup:
     return element("path", d="M" + "L".join(f"{_short(float(x))} {_short(float(y))}" for x, y in points), css=css)
 
 
-ALIKE = 0.04  # decades of room at least at both ends of a logarithmic scale: values that are nearly equal look so, and share a tick
+LEAST_ROOM = 0.04  # decades at both ends of a logarithmic scale: values that are nearly equal look so, and share a tick
+
 # outlines around (0, 0), of about equal area, so that series differ in shape as well as in colour
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
@@ -115,7 +116,7 @@ class Scale:
         low, high = domain or (min(defined, default=1.0 if log else 0.0), max(defined, default=10.0 if log else 1.0))
         self.log, self.start, self.end = log, start, end
         low, high = self._inner(low), self._inner(high)
-        room = max(pad * (high - low), ALIKE if log else 0) if high > low else 0.5 * (abs(high) or 1)
+        room = max(pad * (high - low), LEAST_ROOM if log else 0) if high > low else 0.5 * (abs(high) or 1)
         self.low, self.high = (low, high) if domain else (low - room, high + room)
 
     def _inner(self, value: float) -> float:

@@ -47,15 +47,16 @@ class DrawnRanks:
     def __init__(self, draws: np.ndarray, weights: np.ndarray) -> None:
         """Take performance and weights, both [rounds, n]; see `performance_draws` and `teacher_weights`."""
         self.found, self.weights = pooling.ranking(draws), weights
-        self._last = b"", weights, weights
+        self._made: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def of(self, complete: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how often teachers occur, and `weighted_ranks` of them, both [rounds, n]. complete [n]: the others never occur."""
-        # most metrics have a value of every teacher
-        if self._last[0] != complete.tobytes():
+        key = complete.tobytes()
+        if key not in self._made:
             occurs = self.weights * complete
-            self._last = complete.tobytes(), occurs, weighted_ranks(self.found, occurs)
-        return self._last[1:]
+            # the last ones alone are kept: they are large, and most metrics have a value of every teacher
+            self._made = {key: (occurs, weighted_ranks(self.found, occurs))}
+        return self._made[key]
 
 
 def weighted_ranks(found: Ranking, weights: np.ndarray) -> np.ndarray:
@@ -82,9 +83,8 @@ def nested_rho(metric: ArrayLike, performance: ArrayLike, drawn: Sequence[DrawnR
     rhos = []
     for of_base, has_both, ranks in zip(rows, complete, drawn, strict=True):
         occurs, ranks_y = ranks.of(has_both)
-        rhos.append(
-            resampling.rho_of_ranks(resampling.weighted_sums(resampling.signs(of_base), occurs), ranks_y, occurs)
-        )
+        ranks_x = resampling.weighted_sums(resampling.signs(of_base), occurs)
+        rhos.append(resampling.rho_of_ranks(ranks_x, ranks_y, occurs))
     of_all = rhos[0] if x.ndim == 1 else rank.mean_rho(rhos, complete)
     return resampling.bca_of_draws(rank.reweighted(x, y), drawn[0].weights.shape[1], of_all)
 

@@ -81,7 +81,7 @@ def signs(x: ArrayLike) -> np.ndarray:
 
 
 def weighted_rho(signs_x: np.ndarray, signs_y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return Spearman's rho of signs [n, n] (see `signs`) where units occur as often as weights [draws, n] say, without ranking again."""
+    """Return Spearman's rho of signs [n, n] (see `signs`) where units occur as often as weights [draws, n] say (0: never), without ranking again."""
     return rho_of_ranks(weighted_sums(signs_x, weights), weighted_sums(signs_y, weights), weights)
 
 
@@ -115,7 +115,8 @@ def permuted_rhos(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarra
     weights = (~np.isnan(x) & ~np.isnan(y)[orders]).astype(float)
     weights_y = np.empty_like(weights)
     np.put_along_axis(weights_y, orders, weights, axis=1)
-    return rho_of_ranks(weights @ signs_x.T, np.take_along_axis(weights_y @ signs_y.T, orders, axis=1), weights)
+    ranks_y = np.take_along_axis(weighted_sums(signs_y, weights_y), orders, axis=1)
+    return rho_of_ranks(weighted_sums(signs_x, weights), ranks_y, weights)
 
 
 def draw_orders(n: int, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
