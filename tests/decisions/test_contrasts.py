@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from known_grid import SIX, SIX_REWARD, World, correlation
-from teachergrid.decisions.contrasts import pick
-from teachergrid.stats import rank
+from teachergrid.analysis.columns import Label
+from teachergrid.decisions.contrasts import partial_rows, pick
+from teachergrid.stats import contrasts, rank
 from teachergrid.stats.pooling import mid_ranks
 
 REWARD, SIZE = "reward_mean/rm", "size"
@@ -35,6 +36,24 @@ def test_a_difference_of_regret_is_that_of_the_choices(found):
     over = of(found, "metric_regret", "pooled", REWARD, SIZE)
     regrets = [correlation(found, "pooled", metric)["regret_1"] for metric in (REWARD, SIZE)]
     assert over["value"] == pytest.approx(regrets[0] - regrets[1])
+
+
+def test_length_and_size_are_held_fixed_by_their_logarithms():
+    rng = np.random.default_rng(2)
+    metrics = {
+        "car": rng.normal(size=(1, 9)),
+        "length": -np.exp(rng.normal(size=(1, 9))),
+        "size": 2.0 ** np.arange(9)[None],
+    }
+    metrics["length"][0, 3] = 0  # a teacher that answers nothing has no logarithm
+    labels = {name: Label({"own": True}, "exploratory") for name in metrics}
+    ap = rng.normal(size=(1, 9))
+    rows = [row for row in partial_rows(metrics, ap, labels, {*metrics}, 0) if row["subject"] == "car"]
+    has_length = np.arange(9) != 3
+    fixed = [np.log(np.abs(metrics[name][0, has_length])) for name in ("length", "size")]
+    for row, others in zip(rows, (fixed[:1], fixed), strict=True):
+        (wanted,) = contrasts.partials([metrics["car"][0, has_length]], ap[0, has_length], others)
+        assert row["n"] == 8 and row["value"] == pytest.approx(wanted.rho)
 
 
 def test_a_metric_that_names_the_noise_is_never_better_than_its_nested_estimate():

@@ -54,7 +54,7 @@ def _of_tables(
             names = {"subject": subject, "other": other}
             yield from ({**names, **row} for row in _difference(compared, subject, other))
             yield {**names, **_regret(metrics[subject], metrics[other], aligned.ap, aligned.draws)}
-    yield from _partials(metrics, aligned.ap, labels, {name for pair in pairs for name in pair}, seed)
+    yield from partial_rows(metrics, aligned.ap, labels, {name for pair in pairs for name in pair}, seed)
 
 
 def _difference(compared: contrasts.Contrasts, subject: str, other: str) -> Iterable[dict]:
@@ -89,10 +89,13 @@ def _regret(subject: np.ndarray, other: np.ndarray, ap: np.ndarray, draws: np.nd
     return {**row, "value": float(np.mean(differences)) + 0.0, **_ends(resampling.percentiles(drawn))}
 
 
-def _partials(
+def partial_rows(
     metrics: Mapping[str, np.ndarray], ap: np.ndarray, labels: Mapping[str, Label], names: set[str], seed: int
 ) -> Iterable[dict]:
-    """Yield the correlation of each metric with performance at equal length of responses, and at equal length and size."""
+    """Yield the correlation of each metric with performance at equal length of responses, and at equal length and size.
+
+    Length and size count by their logarithms: what doubles them may act alike.
+    """
     # the name of a metric begins with its formula
     own = [name for name in metrics if labels[name].columns["own"]]
     by_formula = {formula: name for name in reversed(own) if (formula := name.split("/")[0]) in CONFOUNDERS}
@@ -102,7 +105,8 @@ def _partials(
     tried = sorted(names - {*fixed})
     sides = [metrics[name] for name in tried]
     counts = range(1, len(fixed) + 1)
-    found = [contrasts.partials(sides, ap, [metrics[other] for other in fixed[:count]], seed) for count in counts]
+    logarithms = [np.log(np.where(metrics[name] == 0, np.nan, np.abs(metrics[name]))) for name in fixed]
+    found = [contrasts.partials(sides, ap, logarithms[:count], seed) for count in counts]
     for name, *of_name in zip(tried, *found, strict=True):
         for count, one in zip(counts, of_name, strict=True):
             row = {"effect": PARTIAL, "subject": name, "other": ", ".join(CONFOUNDERS[:count])}

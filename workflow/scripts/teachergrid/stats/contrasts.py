@@ -161,12 +161,12 @@ class Partial(NamedTuple):
 
 
 class _Residuals(NamedTuple):
-    """What is left of ranks that have been regressed on the ranks of what is held fixed, on the bases where all have values."""
+    """What is left of ranks that have been regressed on what is held fixed, on the bases where all have values."""
 
     n: int  # units, on the base that has the fewest
     x: np.ndarray  # of the metric: [bases, n], each of length 1, or 0
     y: np.ndarray  # of performance
-    spans: np.ndarray  # [bases, n, columns], orthonormal, of what is held fixed and the constant
+    spans: np.ndarray  # [bases, n, columns], orthonormal or 0, of what is held fixed and the constant
 
     @property
     def shared(self) -> tuple[bytes, bytes]:
@@ -179,12 +179,14 @@ def partials(
 ) -> list[Partial]:
     """Return the partial Spearman correlation of each metric with performance, with other metrics held fixed.
 
-    The ranks of both are regressed on the ranks of `fixed`, and what is left over is correlated. p: the residuals of
-    performance are shuffled (Freedman and Lane 1983), the same way in all bases. The interval is that of Bonett and Wright with one
-    unit fewer for each metric held fixed; over bases there is none.
+    The ranks of both are regressed on the ranks and the values of `fixed`, and what is left over is correlated. Ranks alone would not
+    hold fixed what comes in clusters, as lengths do where some teachers think aloud: two teachers side by side may be far
+    apart. p: the residuals of performance are shuffled (Freedman and Lane 1983), the same way in all bases. The interval is that
+    of Bonett and Wright with two units fewer for each metric held fixed; over bases there is none.
 
     Args:
-        metrics: each [n], or [bases, n] for the mean over bases of atanh(rho), as in `rank.pooled`. performance, and each of fixed: alike.
+        metrics: each [n], or [bases, n] for the mean over bases of atanh(rho), as in `rank.pooled`. performance, and each of fixed: alike,
+            these on a scale where equal steps may count alike (logarithms of lengths).
     """
     others = [np.array(values, float, ndmin=2) for values in (performance, *fixed)]
     found: list[Partial | _Residuals] = [_residuals(np.array(one, float, ndmin=2), *others) for one in metrics]
@@ -198,7 +200,7 @@ def partials(
         orders, exact = resampling.orders_of_seed(y.shape[1], seed)
         rhos, null = (_mean_products(x, y, spans, order) for order in (np.arange(y.shape[1])[None], orders))
         for i, one, rho, drawn in zip(places, group, rhos[0].tolist(), null.T, strict=True):
-            interval = rank.bonett_wright(rho, one.n - len(fixed)) if len(y) == 1 else None
+            interval = rank.bonett_wright(rho, one.n - 2 * len(fixed)) if len(y) == 1 else None
             found[i] = Partial(rho, interval, resampling.two_sided_p(drawn, rho, exact), one.n)
     return [one for one in found if isinstance(one, Partial)]
 
@@ -206,24 +208,33 @@ def partials(
 def _residuals(*sides: np.ndarray) -> Partial | _Residuals:
     """Return the residuals, or why there are none. sides: metric, performance and what is held fixed, each [bases, n]."""
     complete, fixed = ~np.isnan(np.array(sides)).any(axis=0), len(sides) - 2
-    least = 4 + fixed
+    least = 4 + 2 * fixed
     used = [b for b, row in enumerate(complete) if row.sum() >= least and all(_varies(v[b], row) for v in sides)]
     n = int(complete[used].sum(1).min()) if used else int(complete.sum(1).max(initial=0))
     if not used:
         return Partial(n=n, reason=f"fewer than {least} teachers have all of these, or all are equal")
     x, y = np.zeros((2, len(used), complete.shape[1]))
-    spans = np.zeros((len(used), complete.shape[1], 1 + fixed))
+    spans = np.zeros((len(used), complete.shape[1], 1 + 2 * fixed))
     for i, base in enumerate(used):
         row = complete[base]
-        ranks = [resampling.signs(values[base][row]).sum(1) for values in sides]
-        known = np.column_stack([np.ones(int(row.sum())), *ranks[2:]])
-        spans[i, row] = np.linalg.qr(known)[0]
+        values = np.array([side[base][row] for side in sides])
+        ranks = resampling.signs(values).sum(-1)
+        span = _span(np.concatenate([ranks[2:], values[2:]]))
+        spans[i, row, : span.shape[1]] = span
         for target, own in ((x, ranks[0]), (y, ranks[1])):
-            left = own - known @ np.linalg.lstsq(known, own, rcond=None)[0]
+            left = own - span @ (span.T @ own)
             target[i, row] = left / norm if (norm := math.sqrt(float(left @ left))) > 1e-6 * len(own) else 0.0
     if not (np.abs(x).sum(1) * np.abs(y).sum(1)).all():
         return Partial(n=n, reason="those that are held fixed explain all of it")
     return _Residuals(n, x, y, spans)
+
+
+def _span(rows: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis [n, columns] of the constant and of rows [k, n], of which some may follow from others."""
+    centred = rows - rows.mean(1, keepdims=True)
+    known = np.vstack([np.ones(rows.shape[1]), centred])
+    left, sizes, _ = np.linalg.svd((known / np.linalg.norm(known, axis=1, keepdims=True)).T, full_matrices=False)
+    return left[:, sizes > 1e-6]
 
 
 def _mean_products(x: np.ndarray, y: np.ndarray, spans: np.ndarray, orders: np.ndarray) -> np.ndarray:
