@@ -10,6 +10,7 @@ and linked for all cells, since reading them costs the same. Bases x teachers = 
 """
 
 import argparse
+import contextlib
 import resource
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def linked(folder: Path, base: str, teacher: str) -> SimpleNamespace:
     for pairs in places.values():
         for source, path in pairs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            if not (folder / path).exists():
+            with contextlib.suppress(FileExistsError):  # another cell of this teacher, perhaps in another process
                 (folder / path).hardlink_to(folder / source)
     paths = {name: [str(folder / path) for _, path in pairs] for name, pairs in places.items()}
     return SimpleNamespace(**paths, distributions=[])
