@@ -81,7 +81,7 @@ def test_the_pooled_table_has_the_columns_of_the_others(data):
         "a perfect metric can expect",
     ):
         assert words in table
-    assert "Pooled over bases, the second column covers about 90 %" in Words(page.build(data)).text
+    assert "“With items and seeds” covers 91 to 93 % of a rho near 0.9" in Words(page.build(data)).text
 
 
 def test_a_circular_metric_is_marked_where_performance_is_the_circular_score(data):
